@@ -1,0 +1,36 @@
+"""blockzoo: the laboratory for convolutional blocks. Public names load on first use; this import is instant."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "profile_block": "blockzoo.profile",
+    "quick_profile": "blockzoo.profile",
+    "get_model_profile": "blockzoo.profile",
+    "benchmark_block": "blockzoo.benchmark",
+    "benchmark_model": "blockzoo.benchmark",
+    "quick_benchmark": "blockzoo.benchmark",
+    "train_block": "blockzoo.train",
+    "run_sweep": "blockzoo.sweep",
+    "plot_results": "blockzoo.visualize",
+    "ScaffoldNet": "blockzoo.models.scaffold",
+    "BLOCK_REGISTRY": "blockzoo.wrappers",
+    "list_available_blocks": "blockzoo.wrappers",
+    "get_block_class": "blockzoo.wrappers",
+    "register_block": "blockzoo.wrappers",
+}
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'blockzoo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

@@ -1,0 +1,79 @@
+"""THE DOORS: every kind of extension of blockzoo, on one screen.
+
+Each door is a contract (what to write) and a registry (where it is found). Adding one thing touches one
+file: the registry reads the folder of the same name, so nothing is listed twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from blockzoo.core.registry import Registry
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+    from blockzoo.core.record import Record
+    from blockzoo.core.spec import NetworkSpec, TrialSpec
+    from blockzoo.core.subject import Subject
+
+POSITIONS = ("early", "mid", "late")
+"""Where in the scaffold the block under test stands: stage 1, 2 or 3."""
+
+
+class Block(Protocol):
+    """A convolutional block: maps (B, in_channels, H, W) to (B, out_channels, ceil(H/stride), ceil(W/stride))."""
+
+    def __call__(self, in_channels: int, out_channels: int, stride: int, position: str) -> nn.Module: ...
+
+
+class Dataset(Protocol):
+    """Labelled images that carry their own story; `load` returns them as uint8 arrays."""
+
+    shape: ClassVar[tuple[int, int, int]]  # channels, height, width
+    num_classes: ClassVar[int]
+    mean: ClassVar[tuple[float, ...]]  # per channel, of pixels scaled to 0..1
+    std: ClassVar[tuple[float, ...]]
+    flip: ClassVar[bool]  # does a mirrored image keep its class?
+    split: ClassVar[str]  # name and version of the train / validation / test split
+
+    def load(self, roots: Sequence[Path], *, download: bool) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """`{"train" | "val" | "test": (images (N, C, H, W) uint8, labels (N,) int64)}`; DataError if absent."""
+        ...
+
+
+class SubjectResolver(Protocol):
+    """What a subject's prefix means: builds the network of `prefix:rest`."""
+
+    def __call__(self, subject: Subject, spec: NetworkSpec) -> nn.Module: ...
+
+
+class Runtime(Protocol):
+    """How a network is made ready to be timed: returns the callable whose calls are timed."""
+
+    def __call__(self, model: nn.Module, example: Any) -> Callable[[Any], Any]: ...
+
+
+class Executor(Protocol):
+    """Where trials run. Yields one record per trial, in order of completion; never raises for a trial."""
+
+    def run(self, trials: Sequence[TrialSpec]) -> Iterator[Record]: ...
+
+
+HOW_TO_ADD_A_BLOCK = """Your own block can be named in four ways:
+  --plugin path/to/file.py          (a file with @register_block classes; or BLOCKZOO_PLUGINS=path/to/file.py)
+  path/to/file.py:ClassName         (as the block's name)
+  package.module:ClassName          (as the block's name)
+  an entry point in the group "blockzoo.blocks" of an installed package
+To keep plugins for a project: plugins = ["path/to/file.py"] under [tool.blockzoo] in pyproject.toml."""
+
+BLOCKS = Registry("BLOCKS", "block", "blockzoo.blocks", how_to_add=HOW_TO_ADD_A_BLOCK)
+DATASETS = Registry("DATASETS", "dataset", "blockzoo.data")
+NETWORKS = Registry("NETWORKS", "network", "blockzoo.models")
+SUBJECTS = Registry("SUBJECTS", "subject prefix", "blockzoo.models")
+PROTOCOLS = Registry("PROTOCOLS", "protocol", "blockzoo.training")
+RUNTIMES = Registry("RUNTIMES", "runtime", "blockzoo.measure.runtimes")
+EXECUTORS = Registry("EXECUTORS", "executor", "blockzoo.execution")

@@ -1,0 +1,87 @@
+"""The circumstances a number was measured in: hardware, versions, revision, threads."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from blockzoo.core.spec import fingerprint_of
+
+PACKAGES = ("blockzoo", "torch", "torchvision", "timm", "lightning", "numpy")
+
+
+def environment(**measured: Any) -> dict[str, Any]:
+    """Hardware, versions and git revision, plus what the caller adds (device, dtype, threads, layout).
+
+    `environment_id` in it is equal where times may be compared.
+    """
+    facts: dict[str, Any] = {**_machine(), **measured}
+    comparable = {k: v for k, v in facts.items() if k not in ("revision", "hostname")}
+    return {**facts, "environment_id": fingerprint_of(comparable)}
+
+
+@functools.cache
+def _machine() -> dict[str, Any]:
+    import psutil
+
+    return {
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count() or 1,
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "gpu": _gpu_name(),
+        "os": platform.system(),
+        "python": platform.python_version(),
+        **{name: _version(name) for name in PACKAGES},
+        "revision": _revision(),
+        "hostname": platform.node(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # running from a source tree
+        module = sys.modules.get(package)
+        return getattr(module, "__version__", None)
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _gpu_name() -> str | None:
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else None
+
+
+def _revision() -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--exclude=*"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def describe(facts: dict[str, Any]) -> str:
+    """One line for captions and tables."""
+    hardware = facts.get("gpu") if facts.get("device") == "cuda" else None
+    hardware = hardware or f"{facts.get('cpu')}, {facts.get('cores')} cores"
+    return f"{hardware}; torch {facts.get('torch')}, blockzoo {facts.get('blockzoo')}"

@@ -1,0 +1,38 @@
+"""The errors a user can meet. Each message quotes the input and names the remedy."""
+
+from __future__ import annotations
+
+
+class BlockzooError(Exception):
+    """Something went wrong that the user should read as one sentence; the command ends with `exit_code`."""
+
+    exit_code = 1
+
+
+class RequestError(BlockzooError, ValueError):
+    """The request itself is wrong: an unknown name, a bad value, an empty grid."""
+
+    exit_code = 2
+
+
+class UnknownNameError(RequestError, KeyError):
+    """A name that no registry knows. Also a `KeyError`, since registries are mappings."""
+
+    def __str__(self) -> str:  # KeyError would print the repr
+        return str(self.args[0])
+
+
+class DataError(RequestError):
+    """A dataset is missing, truncated or not what its name says."""
+
+
+class StoreError(BlockzooError):
+    """The results store or an export cannot be read or written; what was stored before is intact."""
+
+
+class Diverged(BlockzooError):
+    """A loss stopped being finite. The trial ends as `diverged`; the sweep goes on."""
+
+
+class OutOfMemory(BlockzooError):
+    """A training step did not fit; the message names the batch size that would."""

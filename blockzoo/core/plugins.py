@@ -1,0 +1,88 @@
+"""Bring the user's own blocks, datasets and protocols into a process: files, modules, remembered ones."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from blockzoo.core.errors import RequestError
+
+ENVIRONMENT_VARIABLE = "BLOCKZOO_PLUGINS"
+
+
+def load_plugins(named: Sequence[str] = ()) -> list[str]:
+    """Load the plugins of the project file, of BLOCKZOO_PLUGINS and the `named` ones, each once.
+
+    Returns:
+        All of them with absolute paths, so that a worker in another folder can load the same.
+    """
+    from_variable = [p for p in os.environ.get(ENVIRONMENT_VARIABLE, "").split(os.pathsep) if p]
+    plugins = list(dict.fromkeys(absolute(p) for p in [*remembered(), *from_variable, *named]))
+    for plugin in plugins:
+        load_module(plugin)
+    return plugins
+
+
+def absolute(plugin: str) -> str:
+    """A file as an absolute path; the name of a module as it is."""
+    return str(Path(plugin).expanduser().resolve()) if plugin.endswith(".py") else plugin
+
+
+def load_module(plugin: str) -> Any:
+    """Import a `.py` file by its path, or a module by its name; a file is executed once per process.
+
+    Raises:
+        RequestError: no such file or module, or it raises while it is imported.
+    """
+    try:
+        if not plugin.endswith(".py"):
+            return importlib.import_module(plugin)
+        path = Path(plugin).expanduser().resolve()
+        if not path.is_file():
+            raise RequestError(f"plugin {plugin!r}: there is no such file")
+        name = f"blockzoo_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+        if name in sys.modules:
+            return sys.modules[name]
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+        return module
+    except RequestError:
+        raise
+    except Exception as error:
+        raise RequestError(f"plugin {plugin!r} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def remembered() -> list[str]:
+    """`plugins = [...]` under `[tool.blockzoo]` of the nearest pyproject.toml; paths count from that file."""
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        project = folder / "pyproject.toml"
+        if project.is_file():
+            plugins = _read_toml(project).get("tool", {}).get("blockzoo", {}).get("plugins", [])
+            if not isinstance(plugins, list) or not all(isinstance(p, str) for p in plugins):
+                raise RequestError(f"{project}: [tool.blockzoo] plugins must be a list of texts, not {plugins!r}")
+            return [str(folder / p) if p.endswith(".py") else p for p in plugins]
+    return []
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path} is not valid TOML: {error}") from error

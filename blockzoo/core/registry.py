@@ -1,0 +1,159 @@
+"""One registry class for every door: a mapping from a name to an object, filled lazily."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable, Iterator, MutableMapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+from blockzoo.core.discovery import declarations, first_sentence
+from blockzoo.core.errors import RequestError, UnknownNameError
+
+T = TypeVar("T")
+
+
+class _Entry:
+    """A name that is known; its object may still be unimported."""
+
+    def __init__(self, summary: str, load: Callable[[], Any], origin: str) -> None:
+        self.summary, self.load, self.origin = summary, load, origin
+
+
+class Registry(MutableMapping[str, Any]):
+    """Names of one kind and what they stand for.
+
+    Three sources feed it, each looked at only when needed: the files of `package` (names are read from
+    the source, so listing imports nothing), installed entry points of the group `package`, and
+    `register` / item assignment in the running process, which win over the others.
+
+    A name `NAME@variant` is a variant of `NAME`: found when asked for, left out of iteration.
+    """
+
+    def __init__(self, constant: str, kind: str, package: str, *, how_to_add: str = "") -> None:
+        self.constant, self.kind, self.package, self.how_to_add = constant, kind, package, how_to_add
+        self._own: dict[str, _Entry] = {}
+        self._aliases: dict[str, str] = {}
+        self._found: dict[str, _Entry] | None = None
+
+    # --- adding -----------------------------------------------------------------------------------
+
+    @overload
+    def register(self, target: T) -> T: ...
+    @overload
+    def register(
+        self, target: str | None = None, *, aliases: tuple[str, ...] = ()
+    ) -> Callable[[T], T]: ...
+    def register(self, target: Any = None, *, aliases: tuple[str, ...] = ()) -> Any:
+        """Decorate a class or function: `@R.register`, `@R.register("name", aliases=("old",))`."""
+        if target is None or isinstance(target, str):
+
+            def decorate(obj: Any) -> Any:
+                name = target or obj.__name__
+                self[name] = obj
+                self._aliases.update(dict.fromkeys(aliases, name))
+                return obj
+
+            return decorate
+        self[target.__name__] = target
+        return target
+
+    def __setitem__(self, name: str, obj: Any) -> None:
+        if not isinstance(name, str) or not name or set(name) & set("/:"):
+            raise RequestError(f"{self.kind} name {name!r}: a name is a non-empty text without '/' and ':'")
+        origin = getattr(obj, "__module__", "") or ""
+        self._own[name] = _Entry(first_sentence(inspect.getdoc(obj)), lambda: obj, origin)
+
+    def __delitem__(self, name: str) -> None:
+        if name not in self._own:
+            raise UnknownNameError(f"{self.kind} {name!r} was not added in this process, so it stays")
+        del self._own[name]
+
+    # --- looking up -------------------------------------------------------------------------------
+
+    def canonical(self, name: str) -> str:
+        """The registered name behind `name`, which may be an alias (of a variant too).
+
+        Raises:
+            UnknownNameError: with the nearest names and the ways to add one.
+        """
+        self._discover()
+        base, _, variant = name.partition("@")
+        base = self._aliases.get(base, base)
+        full = f"{base}@{variant}" if variant else base
+        if full in self._entries:
+            return full
+        raise UnknownNameError(self._unknown(name))
+
+    def __getitem__(self, name: str) -> Any:
+        return self._entries[self.canonical(name)].load()
+
+    def __contains__(self, name: object) -> bool:
+        try:
+            return isinstance(name, str) and bool(self.canonical(name))
+        except UnknownNameError:
+            return False
+
+    def names(self, *, variants: bool = False) -> list[str]:
+        """All names in alphabetical order, `NAME@variant` only on request."""
+        return sorted(n for n in self._entries if variants or "@" not in n)
+
+    def summary(self, name: str) -> str:
+        """The first sentence of the entry's docstring."""
+        return self._entries[self.canonical(name)].summary
+
+    def origin(self, name: str) -> str:
+        """The module that registered the entry."""
+        return self._entries[self.canonical(name)].origin
+
+    def aliases(self) -> dict[str, str]:
+        """Other spellings and the names they stand for."""
+        self._discover()
+        return dict(self._aliases)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __len__(self) -> int:
+        return len(self.names())
+
+    def __repr__(self) -> str:
+        return f"<{self.constant}: {', '.join(self.names())}>"
+
+    # --- finding ----------------------------------------------------------------------------------
+
+    @property
+    def _entries(self) -> dict[str, _Entry]:
+        return {**self._discover(), **self._own}
+
+    def _discover(self) -> dict[str, _Entry]:
+        if self._found is None:
+            found = {
+                point.name: _Entry(f"entry point {point.value}", point.load, point.value)
+                for point in entry_points(group=self.package)
+            }
+            folder = Path(__file__).parents[2].joinpath(*self.package.split("."))
+            for d in declarations(folder, self.package, self.constant):
+                found[d.name] = _Entry(d.summary, _importer(d.module, d.attribute), d.module)
+                self._aliases.update(dict.fromkeys(d.aliases, d.name))
+            self._found = found
+        return self._found
+
+    def _unknown(self, name: str) -> str:
+        known = self.names(variants="@" in name)
+        lowered = {n.lower(): n for n in [*known, *self._aliases]}
+        near = [lowered[n] for n in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.5)]
+        parts = [f"unknown {self.kind} {name!r}."]
+        if near:
+            parts.append(f"Did you mean {' or '.join(near)}?")
+        parts.append(f"Known: {', '.join(known) or 'none yet'}.")
+        if self.how_to_add:
+            parts.append(self.how_to_add)
+        return "\n".join(parts)
+
+
+def _importer(module: str, attribute: str) -> Callable[[], Any]:
+    return lambda: getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,151 @@
+"""WHAT to run: frozen specs, each field with its sentence. Equal specs have equal fingerprints."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Annotated, Any, get_type_hints
+
+from annotated_types import Ge, Gt, Le
+
+from blockzoo.core.contracts import BLOCKS, POSITIONS
+from blockzoo.core.errors import RequestError
+from blockzoo.core.subject import Subject
+
+Count = Annotated[int, Ge(1)]
+Positive = Annotated[float, Gt(0)]
+DEFAULT_FILLER = "ResNetBasicBlock"
+IDENTITY = "identity"
+
+
+def described(default: Any, sentence: str) -> Any:
+    """A dataclass field with its default and the sentence that help texts and docs show."""
+    return field(default=default, metadata={"help": sentence})
+
+
+@functools.cache
+def _model(cls: type) -> Any:
+    """The pydantic model that checks the fields of a spec (imported late: help texts need none of it)."""
+    from pydantic import ConfigDict, create_model
+
+    hints = get_type_hints(cls, include_extras=True)
+    config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    return create_model(cls.__name__, __config__=config, **{f.name: (hints[f.name], ...) for f in fields(cls)})
+
+
+class Spec:
+    """Checks all fields where the value is made and reports all faults at once."""
+
+    def __post_init__(self) -> None:
+        from pydantic import ValidationError
+
+        values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        try:
+            checked = _model(type(self))(**values)
+        except ValidationError as error:
+            faults = [f"  {'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg']}" for e in error.errors()]
+            raise RequestError("these values cannot be used:\n" + "\n".join(faults)) from None
+        for name in values:
+            object.__setattr__(self, name, getattr(checked, name))
+
+    def identity(self) -> dict[str, Any]:
+        """The fields that make two specs the same request, canonical and ready for JSON."""
+        return asdict(self)  # type: ignore[call-overload]
+
+    def fingerprint(self) -> str:
+        """16 hex digits, equal for equal requests, on every machine and in every version."""
+        return fingerprint_of(self.identity())
+
+
+def fingerprint_of(identity: Any) -> str:
+    """The first 16 hex digits of the SHA-256 of the canonical JSON of `identity`."""
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class NetworkSpec(Spec):
+    """Which network: a block at a position of the scaffold, or a network by its own name."""
+
+    subject: str = described("ResNetBasicBlock/mid", "what is looked at, with its position for a block")
+    num_blocks: Count = described(3, "blocks in each of the three stages")
+    base_channels: Count = described(64, "width of the first stage; it doubles with each stage")
+    out_dim: Count = described(10, "number of classes")
+    in_channels: Count = described(3, "channels of the images")
+    filler: str | None = described(
+        None, "what the other stages hold: a block's name or 'identity' (default ResNetBasicBlock)"
+    )
+    active_blocks: Count | None = described(None, "depth of the stage under test (default num_blocks)")
+    active_width: Positive = described(1.0, "width of the stage under test, as a multiple of its usual width")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        subject = Subject.parse(self.subject)
+        if subject.is_block and subject.position is None:
+            raise RequestError(
+                f"{self.subject!r} is a block without a position: "
+                f"write {self.subject}/mid, or choose one of {', '.join(POSITIONS)}"
+            )
+        object.__setattr__(self, "subject", str(subject))
+
+    @property
+    def parsed(self) -> Subject:
+        """The subject, parsed."""
+        return Subject.parse(self.subject)
+
+    @property
+    def filler_name(self) -> str:
+        """What the other stages hold; by default the variant of the filler that the block itself has."""
+        _, _, variant = self.parsed.label.partition("@")
+        return self.filler or DEFAULT_FILLER + (f"@{variant}" if f"{DEFAULT_FILLER}@{variant}" in BLOCKS else "")
+
+    def identity(self) -> dict[str, Any]:
+        own: dict[str, Any] = {"subject": self.subject, "out_dim": self.out_dim, "in_channels": self.in_channels}
+        subject = self.parsed
+        if subject.is_block:
+            own |= {"num_blocks": self.num_blocks, "base_channels": self.base_channels, "filler": self.filler_name}
+            own |= {"active_blocks": self.active_blocks or self.num_blocks, "active_width": self.active_width}
+        if digest := subject.source_digest():
+            own["source"] = digest
+        return own
+
+
+@dataclass(frozen=True)
+class TrialSpec(Spec):
+    """One training run: a network, a dataset, a protocol and a seed."""
+
+    network: NetworkSpec = field(default_factory=NetworkSpec, metadata={"help": "the network to train"})
+    dataset: str = described("cifar10", "name of the dataset")
+    protocol: str = described("fast-v1", "the named, versioned recipe")
+    epochs: Count = described(10, "passes over the training images; the schedule has this length")
+    batch_size: Annotated[int, Ge(2)] = described(256, "images per step")
+    lr: Positive = described(0.01, "peak step size")
+    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = described(0, "drives initialisation, order and augmentation")
+    image_size: Count | None = described(None, "side length the images are resized to (default: their own)")
+    limit_train: Count | None = described(None, "use only the first N training images of the split")
+
+    def __post_init__(self) -> None:
+        if isinstance(self.network, dict):
+            object.__setattr__(self, "network", NetworkSpec(**self.network))
+        super().__post_init__()
+
+    def identity(self) -> dict[str, Any]:
+        return asdict(self) | {"network": self.network.identity()}
+
+    def comparable(self) -> str:
+        """A digest of everything but subject and seed: results compare where this is equal."""
+        own = self.identity()
+        own.pop("seed")
+        for key in ("subject", "source", "active_blocks", "active_width"):
+            own["network"].pop(key, None)
+        return fingerprint_of(own)
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as plain values; `TrialSpec(**value)` gives the spec back."""
+        return asdict(self)
+
+    def with_(self, **changes: Any) -> TrialSpec:
+        """A copy with other values, checked again."""
+        return replace(self, **changes)

@@ -1,0 +1,214 @@
+"""Rows: records flattened into the columns people know, as CSV that is never corrupted."""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from blockzoo.core.errors import RequestError, StoreError
+from blockzoo.core.files import write_text
+from blockzoo.core.record import Record
+from blockzoo.core.spec import NetworkSpec, TrialSpec
+
+Row = dict[str, Any]
+
+COLUMNS: dict[str, str] = {
+    "timestamp": "end of the trial, UTC, ISO 8601",
+    "block": "the block under test (or the whole network), as a subject without its position",
+    "dataset": "the dataset that was really used",
+    "position": "stage of the scaffold that holds the block: early, mid or late; empty for a whole network",
+    "epochs": "passes over the training images; the schedule has this length",
+    "batch_size": "images per training step",
+    "lr": "peak step size",
+    "val_loss": "cross-entropy on the validation split after the last epoch",
+    "val_acc": "accuracy on the validation split after the last epoch, a fraction in 0..1",
+    "training_time": "seconds of training and validation, set-up not counted",
+    "params_total": "parameters of the network in its deployed form",
+    "params_trainable": "those of them that take gradients",
+    "flops": "FLOPs of one image through the deployed network: 2 x MACs of convolutions and matrix products",
+    "memory_mb": "params_total x 4 / 2^20: the fp32 weights in MiB, as earlier tables had it",
+    "latency_ms": "median time of one forward pass of one image through the deployed network, milliseconds",
+    "latency_std": "standard deviation of the samples behind latency_ms, milliseconds",
+    "throughput": "images per second at batch 256 (or the largest batch measured), from the median time",
+    "device": "cpu or cuda: where it trained",
+    "num_blocks": "blocks in each stage",
+    "base_channels": "width of the first stage",
+    "out_dim": "number of classes",
+    "experiment_name": "the user's name for the run",
+    "notes": "the user's remark",
+    "best_val_acc": "highest val_acc of any epoch; for curiosity: the reported model is that of the last epoch",
+    "test_acc": "accuracy on the test split, read once after the last epoch, a fraction in 0..1",
+    "test_loss": "cross-entropy on the test split, read once after the last epoch",
+    "train_loss": "mean training loss of the last epoch (with label smoothing where the protocol has it)",
+    "train_acc": "accuracy on the augmented training images during the last epoch, a fraction in 0..1",
+    "seed": "drives initialisation, order and augmentation; equal seeds pair trials of different blocks",
+    "protocol": "the training recipe, name and version",
+    "split": "the train / validation / test split, name and version",
+    "image_size": "side length of the images in pixels",
+    "limit_train": "training images used, where fewer than the split has",
+    "filler": "what the stages without the block under test hold",
+    "active_blocks": "depth of the stage under test",
+    "active_width": "width of the stage under test as a multiple of its usual width",
+    "status": "ok, diverged, failed or killed",
+    "reason": "why, where the status is not ok",
+    "params_trained": "parameters in the form that is trained (all branches)",
+    "macs": "multiply-adds of one image through the deployed network (one multiply-add is one MAC)",
+    "peak_activation_bytes": "largest sum of live activations of one image at inference, fp32, deployed, input not counted",
+    "saved_activation_bytes": "bytes kept for the backward pass of one image, fp32, trained form",
+    "stage_params_total": "params_total of the stage under test alone",
+    "stage_params_trained": "params_trained of the stage under test alone",
+    "stage_macs": "macs of the stage under test alone",
+    "stage_flops": "flops of the stage under test alone",
+    "stage_peak_activation_bytes": "peak_activation_bytes of the stage under test alone",
+    "stage_saved_activation_bytes": "saved_activation_bytes of the stage under test alone",
+    "stage_latency_ms": "latency_ms of the stage under test alone",
+    "latency_p90_ms": "90th percentile of the samples behind latency_ms, milliseconds",
+    "latency_device": "hardware and number format of the latency columns",
+    "dtype": "number format of training: float32, or bfloat16 for autocast",
+    "cpu": "processor",
+    "gpu": "accelerator",
+    "threads": "threads used for training",
+    "torch": "version of torch",
+    "blockzoo": "version of blockzoo",
+    "environment_id": "equal where training times may be compared",
+    "comparable": "equal where accuracies may be compared: same protocol, data and overrides",
+    "fingerprint": "identity of the trial: the same request has the same fingerprint everywhere",
+}
+"""Every column of the results table and what it means. docs/results.md is made from this."""
+
+
+def rows(trials: Iterable[Record], latencies: Iterable[Record] = ()) -> list[Row]:
+    """One row per trial, with the newest latency measured of its network."""
+    by_network = {record.fingerprint: record for record in latencies if record.status == "ok"}
+    return [_row(trial, by_network) for trial in trials]
+
+
+def _row(trial: Record, latencies: dict[str, Record]) -> Row:
+    spec = TrialSpec(**trial.spec)
+    network: NetworkSpec = spec.network
+    subject = network.parsed
+    values: Row = {
+        **trial.environment,
+        **{k: getattr(spec, k) for k in ("dataset", "epochs", "batch_size", "lr", "seed", "protocol")},
+        **{k: getattr(spec, k) for k in ("image_size", "limit_train")},
+        "block": subject.label,
+        "position": subject.position,
+        "out_dim": network.out_dim,
+        "comparable": spec.comparable(),
+        **trial.values,
+        **{k: getattr(trial, k) for k in ("timestamp", "status", "reason", "experiment_name", "notes")},
+        "fingerprint": trial.fingerprint,
+    }
+    if subject.is_block:
+        values |= {k: getattr(network, k) for k in ("num_blocks", "base_channels", "active_width")}
+        values |= {"filler": network.filler_name, "active_blocks": network.active_blocks or network.num_blocks}
+    if latency := latencies.get(network.fingerprint()):
+        values |= _latency_columns(latency)
+    return {name: values.get(name) for name in COLUMNS}
+
+
+def _latency_columns(record: Record) -> Row:
+    whole = sorted(record.samples.get("network_batch1_ms", []))
+    stage = record.samples.get("stage_batch1_ms", [])
+    batches = [int(k.removeprefix("network_batch").removesuffix("_ms")) for k in record.samples if "network_" in k]
+    columns: Row = {"latency_device": record.environment.get("timed_on")}
+    if whole:
+        columns["latency_ms"] = statistics.median(whole)
+        columns["latency_std"] = statistics.stdev(whole) if len(whole) > 1 else 0.0
+        columns["latency_p90_ms"] = whole[min(len(whole) - 1, int(0.9 * len(whole)))]
+    if stage:
+        columns["stage_latency_ms"] = statistics.median(stage)
+    if batches:
+        largest = max(batches)
+        columns["throughput"] = 1000 * largest / statistics.median(record.samples[f"network_batch{largest}_ms"])
+    return columns
+
+
+def read_csv(path: str | Path) -> list[Row]:
+    """Read a results CSV; numbers become numbers, empty cells None. Unknown columns are kept.
+
+    Raises:
+        RequestError: no such file, not a CSV, or without the columns `block` and `position`.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    reader = csv.DictReader(io.StringIO(text))
+    if not {"block", "position"} <= set(reader.fieldnames or ()):
+        raise RequestError(f"{path} is not a results table: it has no columns 'block' and 'position'")
+    found = []
+    for number, row in enumerate(reader, start=2):
+        if None in row or None in row.values():
+            raise RequestError(f"{path}, line {number}: {len(reader.fieldnames or ())} cells expected; is the file torn?")
+        found.append({k: _typed(k, v) for k, v in row.items()})
+    return found
+
+
+TEXTS = frozenset("timestamp block dataset position device experiment_name notes protocol split filler status reason "
+                  "latency_device dtype cpu gpu torch blockzoo environment_id comparable fingerprint".split())
+
+
+def _typed(name: str, cell: str) -> Any:
+    return cell or None if name in TEXTS else _number(cell)
+
+
+def _number(cell: str) -> Any:
+    if cell == "":
+        return None
+    for convert in (int, float):
+        try:
+            return convert(cell)
+        except ValueError:
+            continue
+    return cell
+
+
+def csv_text(table: Sequence[Row]) -> str:
+    """The table as CSV: known columns first, then any others in order of appearance."""
+    extra = dict.fromkeys(k for row in table for k in row if k not in COLUMNS)
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, [*COLUMNS, *extra], restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in table)
+    return buffer.getvalue()
+
+
+def export_csv(table: Sequence[Row], path: str | Path) -> Path:
+    """Write the table to `path`, whole or not at all. A file that is not ours is left alone.
+
+    Rows of an older export whose trials the store does not hold are kept. Where `path` holds other columns,
+    the table is written beside it (`results-1.csv`, ...).
+
+    Returns:
+        Where the table was written.
+    """
+    path = Path(path)
+    target, number = path, 0
+    while (kept := _rows_to_keep(target, table)) is None:
+        number += 1
+        target = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    write_text(target, csv_text([*kept, *table]))
+    return target
+
+
+def _rows_to_keep(path: Path, table: Sequence[Row]) -> list[Row] | None:
+    """Rows at `path` that `table` does not replace; None where the file is not one of ours."""
+    if not path.exists():
+        return []
+    if path.is_dir():
+        raise StoreError(f"cannot write the table to {path}: it is a folder")
+    try:
+        old = read_csv(path)
+        header = path.read_text(encoding="utf-8-sig").split("\n", 1)[0].strip().split(",")
+    except RequestError:
+        return None
+    if "fingerprint" not in header or not set(header) <= set(COLUMNS):
+        return None
+    present = {row["fingerprint"] for row in table}
+    return [row for row in old if row["fingerprint"] not in present]
