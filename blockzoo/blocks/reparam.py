@@ -1,0 +1,137 @@
+"""Blocks trained with several branches and deployed as one convolution each."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from timm.models import fastvit
+from torch import nn
+
+from blockzoo.core.contracts import BLOCKS
+
+
+def _conv_norm(in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels))
+
+
+@BLOCKS.register
+class MobileOneBlock(nn.Sequential):
+    """Depthwise 3x3, then pointwise 1x1, each with four over-parameterised branches (MobileOne).
+
+    Source: Vasu et al., MobileOne: An Improved One Millisecond Mobile Backbone, CVPR 2023, arXiv:2206.04040.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        branched = partial(fastvit.MobileOneBlock, num_conv_branches=4, act_layer=nn.ReLU)
+        super().__init__(
+            branched(in_channels, in_channels, kernel_size=3, stride=stride, group_size=1),
+            branched(in_channels, out_channels, kernel_size=1),
+        )
+
+
+@BLOCKS.register("MobileOneBlock@published")
+class PublishedMobileOneBlock(fastvit.MobileOneBlock):
+    """MobileOneBlock as earlier tables had it: one dense 3x3 with a scale branch, which is not MobileOne."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        super().__init__(in_channels, out_channels, kernel_size=3, stride=stride)
+
+
+class _LargeKernelResidual(nn.Module):
+    """x + (BN, 1x1, ReLU, large depthwise kernel, ReLU, 1x1)(x), at constant shape."""
+
+    def __init__(self, channels: int, kernel: int, small_kernel: int) -> None:
+        super().__init__()
+        self.pre_norm = nn.BatchNorm2d(channels)
+        self.pointwise_in = _conv_norm(channels, channels)
+        self.large_kernel = fastvit.ReparamLargeKernelConv(
+            channels, channels, kernel, stride=1, group_size=1, small_kernel=small_kernel
+        )
+        self.pointwise_out = _conv_norm(channels, channels)
+        self.relu = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.relu(self.pointwise_in(self.pre_norm(x)))
+        return x + self.pointwise_out(self.relu(self.large_kernel(y)))
+
+
+@BLOCKS.register
+class ReparamLargeKernelConv(nn.Sequential):
+    """Pointwise, large depthwise kernel (7x7 with a parallel 3x3), pointwise, and a shortcut (RepLKNet).
+
+    Where shapes differ, the paper's transition comes first: 1x1 to the new width, then 3x3 depthwise with the
+    stride. The kernel is the paper's 7-7-7-7 model's: its 31x31 exceeds the maps of small images.
+
+    Source: Ding et al., Scaling Up Your Kernels to 31x31, CVPR 2022, arXiv:2203.06717.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        layers: list[nn.Module] = []
+        if stride != 1 or in_channels != out_channels:
+            layers += [_conv_norm(in_channels, out_channels), nn.ReLU()]
+            layers += [_conv_norm(out_channels, out_channels, 3, stride, groups=out_channels), nn.ReLU()]
+        super().__init__(*layers, _LargeKernelResidual(out_channels, kernel=7, small_kernel=3))
+
+
+@BLOCKS.register("ReparamLargeKernelConv@published")
+class PublishedReparamLargeKernelConv(fastvit.ReparamLargeKernelConv):
+    """ReparamLargeKernelConv as earlier tables had it: the depthwise 7x7 alone, nothing mixes channels."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        super().__init__(
+            in_channels, out_channels, 7, stride=stride, group_size=1, small_kernel=3, act_layer=nn.GELU
+        )
+
+
+class _RepMixer(nn.Sequential):
+    """A FastViT block at constant shape; a patch embedding comes first where shapes differ."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, layer_scale: float) -> None:
+        layers: list[nn.Module] = []
+        if stride != 1 or in_channels != out_channels:
+            if out_channels % in_channels:  # its depthwise convolution needs a whole multiple
+                layers.append(fastvit.MobileOneBlock(in_channels, out_channels, kernel_size=1))
+                in_channels = out_channels
+            layers.append(fastvit.PatchEmbed(7, stride, in_channels, out_channels))
+        block = fastvit.RepMixerBlock(out_channels, mlp_ratio=4.0, layer_scale_init_value=layer_scale)
+        super().__init__(*layers, block)
+
+
+@BLOCKS.register
+class RepMixer(_RepMixer):
+    """Reparameterised 3x3 token mixing and a convolutional feed-forward layer of ratio 4 (FastViT).
+
+    Its layer scale starts at 1e-5, as in the paper: over a short schedule the block stays close to the
+    identity. `RepMixer@normalised` starts it at 1.
+
+    Source: Vasu et al., FastViT: A Fast Hybrid Vision Transformer, ICCV 2023, arXiv:2303.14189.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        super().__init__(in_channels, out_channels, stride, layer_scale=1e-5)
+
+
+@BLOCKS.register("RepMixer@normalised")
+class NormalisedRepMixer(_RepMixer):
+    """RepMixer with its layer scale starting at 1, so that a short schedule sees what the block does."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        super().__init__(in_channels, out_channels, stride, layer_scale=1.0)
+
+
+@BLOCKS.register("RepMixer@published")
+class PublishedRepMixer(fastvit.FastVitStage):
+    """RepMixer as earlier tables had it: a whole FastViT stage, so a 7x7 patch embedding in each repeat."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            depth=1,
+            token_mixer_type="repmixer",
+            mlp_ratio=4.0,
+            down_stride=stride,
+            drop_path_rate=[0.0],
+        )

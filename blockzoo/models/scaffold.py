@@ -1,0 +1,221 @@
+"""The fixed scaffold: stem, three stages, head. One stage holds the block under test, the others a filler.
+
+Positions differ in position alone: stem, fillers and head are the same network for every block, and start from
+the same weights for the same seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from blockzoo.blocks.lookup import block_class, registered_name
+from blockzoo.core.contracts import BLOCKS, POSITIONS
+from blockzoo.core.errors import RequestError
+from blockzoo.core.spec import IDENTITY, NetworkSpec
+from blockzoo.core.subject import Subject
+
+WIDENING = (1, 2, 4)
+"""Width of each stage, as multiples of the base width; each stage but the first halves the resolution."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One network block of the scaffold: where it stands and what builds it.
+
+    Parts with equal `key` are equal networks up to their weights.
+    """
+
+    name: str
+    key: tuple[Any, ...]
+    stride: int
+    active: bool
+    build: Callable[[], nn.Module]
+
+
+class FixedTransition(nn.Module):
+    """The cheapest change of shape: average pooling, and channels padded with zeros or cut. No parameters.
+
+    Source: option A of He et al., CVPR 2016, with pooling in place of subsampling.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.extra_channels, self.stride = out_channels - in_channels, stride
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.stride > 1:
+            x = F.avg_pool2d(x, self.stride, ceil_mode=True, count_include_pad=False)
+        return F.pad(x, (0, 0, 0, 0, 0, self.extra_channels))
+
+
+def identity_filler(in_channels: int, out_channels: int, stride: int, position: str) -> nn.Module:
+    """Nothing where shapes allow, else the cheapest fixed transition."""
+    if in_channels == out_channels and stride == 1:
+        return nn.Identity()
+    return FixedTransition(in_channels, out_channels, stride)
+
+
+def _stem(in_channels: int, width: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(in_channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU())
+
+
+def _head(width: int, out_dim: int) -> nn.Module:
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, out_dim))
+
+
+def scaffold_parts(spec: NetworkSpec, block: Callable[..., nn.Module] | None = None) -> list[Part]:
+    """The parts of the scaffold in order: stem, stage1.0, ..., head.
+
+    Args:
+        spec: what to build.
+        block: the class of the block, where it is at hand rather than named by `spec.subject`.
+    """
+    subject = spec.parsed
+    block = block or block_class(subject)
+    filler = identity_filler if spec.filler_name == IDENTITY else BLOCKS[spec.filler_name]
+    parts = [
+        Part("stem", ("stem", spec.in_channels, spec.base_channels), 1, False,
+             lambda: _stem(spec.in_channels, spec.base_channels))
+    ]  # fmt: skip
+    channels = spec.base_channels
+    for stage, position in enumerate(POSITIONS):
+        active = position == subject.position
+        usual = spec.base_channels * WIDENING[stage]
+        width = max(1, round(usual * spec.active_width)) if active else usual
+        depth = (spec.active_blocks or spec.num_blocks) if active else spec.num_blocks
+        maker = block if active else filler
+        for index in range(depth):
+            stride = 2 if stage > 0 and index == 0 else 1
+            arguments = (channels, width, stride, position)
+            parts.append(
+                Part(f"stage{stage + 1}.{index}", (maker, *arguments), stride, active, _builder(maker, arguments))
+            )
+            channels = width
+    parts.append(
+        Part("head", ("head", channels, spec.out_dim), 1, False, lambda: _head(channels, spec.out_dim))
+    )
+    return parts
+
+
+def _builder(maker: Callable[..., nn.Module], arguments: tuple[int, int, int, str]) -> Callable[[], nn.Module]:
+    def build() -> nn.Module:
+        try:
+            return maker(*arguments)
+        except Exception as error:
+            names = "in_channels, out_channels, stride, position"
+            raise RequestError(
+                f"{getattr(maker, '__name__', maker)}({names}) = {arguments} failed: {type(error).__name__}: {error}"
+            ) from error
+
+    return build
+
+
+class ScaffoldNet(nn.Module):
+    """A network that differs from another in one stage only.
+
+    Stem 3x3 (in_channels -> w) + BN + ReLU; stages of width w, 2w, 4w, the second and third starting with stride 2;
+    head: average pooling and a linear layer. Input (B, in_channels, H, W), output (B, out_dim).
+
+    Args:
+        block: name or class of the block under test.
+        position: which stage holds it: "early" (1), "mid" (2) or "late" (3).
+        num_blocks: blocks in each stage.
+        base_channels: w.
+        out_dim: number of classes.
+        in_channels: channels of the images.
+        filler: what the other stages hold: a block's name, or "identity" for nothing where shapes allow.
+        active_blocks: depth of the stage under test, if not `num_blocks`.
+        active_width: width of the stage under test, as a multiple of its usual width.
+        seed: start of all weights; the same seed gives stem, fillers and head the same weights whatever the block.
+            Without it the seed is drawn from torch's global generator.
+
+    Raises:
+        RequestError: a position, width, count or name that cannot be used, naming the choices.
+    """
+
+    def __init__(
+        self,
+        block: str | type[nn.Module] | Callable[..., nn.Module],
+        position: str = "mid",
+        num_blocks: int = 3,
+        base_channels: int = 64,
+        out_dim: int = 10,
+        *,
+        in_channels: int = 3,
+        filler: str | None = None,
+        active_blocks: int | None = None,
+        active_width: float = 1.0,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        named: str | None = block if isinstance(block, str) else registered_name(block)
+        self.spec = NetworkSpec(
+            subject=str(Subject.parse(named or "ResNetBasicBlock").at(position)),
+            num_blocks=num_blocks,
+            base_channels=base_channels,
+            out_dim=out_dim,
+            in_channels=in_channels,
+            filler=filler,
+            active_blocks=active_blocks,
+            active_width=active_width,
+        )
+        seed = int(torch.randint(2**31, (), device="cpu").item()) if seed is None else seed
+        stages: dict[str, list[nn.Module]] = {f"stage{i}": [] for i in (1, 2, 3)}
+        for part in scaffold_parts(self.spec, None if isinstance(block, str) else block):
+            with seeded(seed, part.name):
+                module = part.build()
+            if part.name in ("stem", "head"):
+                setattr(self, part.name, module)
+            else:
+                stages[part.name.partition(".")[0]].append(module)
+        for name, modules in stages.items():
+            setattr(self, name, nn.Sequential(*modules))
+        self.position = position
+        self.block_name = named or getattr(block, "__name__", str(block))
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The network blocks in order; applied one after the other they are the forward pass."""
+        return [self.stem, *self.stage1, *self.stage2, *self.stage3, self.head]
+
+    @property
+    def active_stage(self) -> nn.Module:
+        """The stage that holds the block under test."""
+        return getattr(self, f"stage{POSITIONS.index(self.position) + 1}")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+    def get_stage_info(self) -> list[dict[str, Any]]:
+        """For each stage: its name, position, what it holds, how many, and its parameters."""
+        return [
+            {
+                "stage": f"stage{i + 1}",
+                "position": position,
+                "active": position == self.position,
+                "holds": self.block_name if position == self.position else self.spec.filler_name,
+                "blocks": len(getattr(self, f"stage{i + 1}")),
+                "stride": 1 if i == 0 else 2,
+                "params": sum(p.numel() for p in getattr(self, f"stage{i + 1}").parameters()),
+            }
+            for i, position in enumerate(POSITIONS)
+        ]
+
+
+@contextmanager
+def seeded(seed: int, part: str) -> Iterator[None]:
+    """Torch's generators start from (seed, part) inside, and are as before outside."""
+    digest = hashlib.sha256(f"{seed}/{part}".encode()).digest()
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(int.from_bytes(digest[:7], "little"))
+        yield
