@@ -1,0 +1,129 @@
+"""The costs on paper of a chain of network blocks, each different one measured once, on the meta device.
+
+A network whose `.blocks` compose to its forward pass costs what they cost together: parameters and MACs add up;
+the peak of live memory is the largest of the blocks' own, each with its input held; what is kept for the backward
+pass adds up too, a tensor between two blocks counted once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import nn
+
+from blockzoo.measure.memory import Saved, peak_memory, saved_for_backward
+from blockzoo.measure.size import MacCounter, count_params
+from blockzoo.models.deploy import fold_batch_norm, merge_branches
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a network, or a part of it, costs on paper for one input of the given shape."""
+
+    params_total: int  # deployed form: branches merged
+    params_trainable: int
+    params_trained: int  # the form that is trained
+    macs: int  # deployed form; FLOPs = 2 MACs
+    flops: int
+    model_bytes: int  # fp32 weights of the deployed form
+    peak_activation_bytes: int | None = None  # inference, deployed and folded, input not counted
+    saved_activation_bytes: int | None = None  # kept for backward, trained form, input not counted
+
+
+class Measured:
+    """One network block on the meta device, measured as far as asked."""
+
+    def __init__(self, build: Callable[[], nn.Module], shape: torch.Size) -> None:
+        with torch.device("meta"):
+            self._trained = build()
+        self._input = torch.empty(shape, device="meta")
+        self._deployed = merge_branches(self._trained)
+        self.params = count_params(self._deployed)
+        self.params_trained = count_params(self._trained).total
+        with MacCounter() as counter, torch.no_grad():
+            self.shape: torch.Size = self._deployed(self._input).shape
+        self.macs = counter.macs
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of the fp32 input."""
+        return self._input.nbytes
+
+    @cached_property
+    def peak_bytes(self) -> int:
+        """Peak of live activations at inference, the input not counted."""
+        return peak_memory(fold_batch_norm(self._deployed, self._input), self._input)
+
+    @cached_property
+    def saved(self) -> Saved:
+        """What a training step keeps."""
+        return saved_for_backward(self._trained.train(), self._input)
+
+
+_measured: dict[tuple[Any, ...], Measured] = {}
+
+
+def measure_chain(
+    parts: Sequence[tuple[tuple[Any, ...] | None, Callable[[], nn.Module]]], input_shape: Sequence[int]
+) -> list[Measured]:
+    """Measure network blocks that follow one another, given as (key, build).
+
+    Blocks with equal keys at equal input shapes are measured once per process; a key of None is always new.
+    """
+    chain, shape = [], torch.Size(input_shape)
+    for key, build in parts:
+        full = (key, shape)
+        if key is None or full not in _measured:
+            block = Measured(build, shape)
+            if key is not None:
+                _measured[full] = block
+        else:
+            block = _measured[full]
+        chain.append(block)
+        shape = block.shape
+    return chain
+
+
+def total(chain: Sequence[Measured], *, memory: bool = True) -> Costs:
+    """The costs of a chain: of a whole network, or of consecutive blocks of it."""
+    params = sum(block.params.total for block in chain)
+    macs = sum(block.macs for block in chain)
+    return Costs(
+        params_total=params,
+        params_trainable=sum(block.params.trainable for block in chain),
+        params_trained=sum(block.params_trained for block in chain),
+        macs=macs,
+        flops=2 * macs,
+        model_bytes=4 * params,
+        peak_activation_bytes=_peak(chain) if memory else None,
+        saved_activation_bytes=_saved(chain) if memory else None,
+    )
+
+
+def _peak(chain: Sequence[Measured]) -> int:
+    held = [0] + [block.input_bytes for block in chain[1:]]
+    return max(block.peak_bytes + input_bytes for block, input_bytes in zip(chain, held, strict=True))
+
+
+def _saved(chain: Sequence[Measured]) -> int:
+    kept, boundary_kept, boundary_bytes = 0, True, 0  # the input of the whole chain is not counted
+    for block in chain:
+        saved = block.saved
+        kept += saved.inside
+        if saved.input and not boundary_kept:
+            kept += boundary_bytes
+            boundary_kept = True
+        if not saved.passes_through:
+            boundary_bytes = 4 * block.shape.numel()
+            boundary_kept = saved.output
+            kept += boundary_bytes if saved.output else 0
+    return kept
+
+
+def as_dict(costs: Costs, prefix: str = "") -> dict[str, Any]:
+    """The costs as columns, each name with the prefix."""
+    return {prefix + f.name: getattr(costs, f.name) for f in fields(costs)}

@@ -1,0 +1,93 @@
+"""Bytes of activations: the peak of live ones at inference, and those kept for the backward pass."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class LiveMemory(TorchDispatchMode):
+    """Tracks the storages made inside its context: `.live` bytes now, `.peak` bytes at most.
+
+    A storage counts from the operation that makes it until its last reference dies, once however many views
+    it has. Workspaces inside a kernel are not seen. Works on the meta device, where nothing is allocated.
+    """
+
+    def __init__(self, exclude: Iterable[torch.Tensor] = ()) -> None:
+        super().__init__()
+        self.live = self.peak = 0
+        self._known = {_identity(t) for t in exclude}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, torch.Tensor):
+                self._track(tensor)
+        self.peak = max(self.peak, self.live)
+        return out
+
+    def _track(self, tensor: torch.Tensor) -> None:
+        storage = tensor.untyped_storage()
+        identity, size = storage._cdata, storage.nbytes()
+        if identity not in self._known:
+            self._known.add(identity)
+            self.live += size
+            weakref.finalize(storage, self._free, identity, size)
+
+    def _free(self, identity: int, size: int) -> None:
+        self._known.discard(identity)
+        self.live -= size
+
+
+def _identity(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def peak_memory(fn: Callable[..., Any], *inputs: torch.Tensor) -> int:
+    """Peak bytes of live activations while `fn(*inputs)` runs without gradients.
+
+    Parameters, buffers and the inputs are not counted, the output is.
+    """
+    known = [*inputs, *_state(fn)]
+    with torch.no_grad(), LiveMemory(exclude=known) as memory:
+        out = fn(*inputs)
+        del out
+    return memory.peak
+
+
+class Saved(NamedTuple):
+    """What one training forward pass keeps for its backward pass, in bytes."""
+
+    inside: int  # tensors that are neither the input nor the output
+    input: bool  # is the input among the kept?
+    output: bool  # is the output?
+    passes_through: bool  # is the output the input's own storage?
+
+
+def saved_for_backward(fn: Callable[..., Any], x: torch.Tensor) -> Saved:
+    """What autograd keeps of `fn(x)` apart from parameters and buffers, each storage once."""
+    kept: dict[int, tuple[torch.UntypedStorage, int]] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = (storage, storage.nbytes())  # holding it keeps its address its own
+        return tensor
+
+    # an input that needs a gradient, as it does inside a network
+    x = x.detach().requires_grad_()
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        out = fn(x)
+    state = {_identity(t) for t in _state(fn)}
+    ends = {_identity(x), _identity(out)}
+    inside = sum(size for identity, (_, size) in kept.items() if identity not in state | ends)
+    return Saved(inside, _identity(x) in kept, _identity(out) in kept, _identity(x) == _identity(out))
+
+
+def _state(fn: Any) -> list[torch.Tensor]:
+    return [*fn.parameters(), *fn.buffers()] if isinstance(fn, nn.Module) else []

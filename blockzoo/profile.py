@@ -1,0 +1,144 @@
+"""profile: what a network costs on paper, and what the stage under test alone costs. Nothing is computed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from blockzoo.core.errors import RequestError
+from blockzoo.core.spec import NetworkSpec
+from blockzoo.core.subject import Subject
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from blockzoo.measure.costs import Costs
+
+DEFAULT_SHAPE = (1, 3, 32, 32)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Costs on paper for one input of `input_shape` (B, C, H, W); `stage` is None for a whole network."""
+
+    subject: str
+    input_shape: tuple[int, ...]
+    network: Costs
+    stage: Costs | None
+    output_shape: tuple[int, ...]
+
+    def columns(self) -> dict[str, Any]:
+        """One flat row; the costs of the stage under test have the prefix `stage_`."""
+        stage = {f"stage_{k}": v for k, v in asdict(self.stage).items()} if self.stage else {}
+        shapes = {"input_shape": list(self.input_shape), "output_shape": list(self.output_shape)}
+        return {"subject": self.subject, **shapes, **asdict(self.network), **stage}
+
+
+def profile_block(
+    subject: str | type[nn.Module] | nn.Module,
+    position: str | None = None,
+    *,
+    num_blocks: int = 3,
+    base_channels: int = 64,
+    out_dim: int = 10,
+    filler: str | None = None,
+    input_shape: Sequence[int] = DEFAULT_SHAPE,
+    memory: bool = True,
+    active_blocks: int | None = None,
+    active_width: float = 1.0,
+) -> Profile:
+    """Count parameters, MACs and bytes of a block in the scaffold, or of any network.
+
+    Args:
+        subject: a subject such as `InvertedResidual`, `InvertedResidual/late` or `timm:resnet18`; a block's class;
+            or a network itself.
+        position: stage that holds the block, where the subject does not say it (default mid).
+        num_blocks, base_channels, out_dim, filler, active_blocks, active_width: the scaffold, see `ScaffoldNet`.
+        input_shape: (B, C, H, W); all figures are for this input.
+        memory: also find the peak of live activations and what is kept for backward.
+
+    Raises:
+        RequestError: an unknown name or a shape that the network cannot take.
+    """
+    from torch import nn
+
+    shape = check_shape(input_shape)
+    if isinstance(subject, nn.Module):
+        return get_model_profile(subject, shape, memory=memory)
+    from blockzoo.blocks.lookup import registered_name
+    from blockzoo.measure.costs import measure_chain, total
+    from blockzoo.models.resolve import build_network
+    from blockzoo.models.scaffold import scaffold_parts
+
+    block = None if isinstance(subject, str | Subject) else subject
+    text = registered_name(subject) or "ResNetBasicBlock" if block else str(subject)
+    parsed = Subject.parse(text)
+    spec = NetworkSpec(
+        subject=str(parsed if parsed.position else parsed.at(position or "mid")),
+        num_blocks=num_blocks,
+        base_channels=base_channels,
+        out_dim=out_dim,
+        in_channels=shape[1],
+        filler=filler,
+        active_blocks=active_blocks,
+        active_width=active_width,
+    )
+    name = spec.subject if block is None or registered_name(subject) else f"{block.__name__}/{spec.parsed.position}"
+    if not spec.parsed.is_block:
+        return _whole(name, lambda: build_network(spec), shape, memory)
+    parts = scaffold_parts(spec, block)
+    with _shape_errors(name, shape):
+        chain = measure_chain([(part.key, part.build) for part in parts], shape)
+    stage = [block for block, part in zip(chain, parts, strict=True) if part.active]
+    costs = total(chain, memory=memory), total(stage, memory=memory)
+    return Profile(name, shape, *costs, output_shape=tuple(chain[-1].shape))
+
+
+def get_model_profile(
+    model: nn.Module, input_shape: Sequence[int] = DEFAULT_SHAPE, *, memory: bool = True
+) -> Profile:
+    """The costs of a network at hand, which is left as it is."""
+    import copy
+
+    return _whole(type(model).__name__, lambda: copy.deepcopy(model).to("meta"), check_shape(input_shape), memory)
+
+
+def quick_profile(block: str, position: str = "mid", **options: Any) -> dict[str, Any]:
+    """`profile_block` as a flat dictionary."""
+    return profile_block(block, position, **options).columns()
+
+
+def _whole(name: str, build: Any, shape: tuple[int, ...], memory: bool) -> Profile:
+    from blockzoo.measure.costs import measure_chain, total
+
+    with _shape_errors(name, shape):
+        chain = measure_chain([(None, build)], shape)
+        return Profile(name, shape, total(chain, memory=memory), None, tuple(chain[-1].shape))
+
+
+def check_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """(B, C, H, W) of positive whole numbers, or a RequestError."""
+    if len(shape) != 4 or any(not isinstance(n, int) or n < 1 for n in shape):
+        raise RequestError(f"input shape {tuple(shape)}: give four positive numbers B C H W, such as 1 3 32 32")
+    return tuple(shape)
+
+
+class _shape_errors:  # noqa: N801
+    """Turns torch's complaint about shapes into a RequestError that names the input."""
+
+    def __init__(self, name: str, shape: tuple[int, ...]) -> None:
+        self.name, self.shape = name, shape
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, (RuntimeError, ValueError)) and not isinstance(error, RequestError):
+            raise RequestError(f"{self.name} cannot take an input of shape {self.shape}: {error}") from error
+
+
+if __name__ == "__main__":
+    from blockzoo.cli import main
+
+    raise SystemExit(main(["profile", *sys.argv[1:]]))
