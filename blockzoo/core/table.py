@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -119,7 +120,7 @@ def _latency_columns(record: Record) -> Row:
     if whole:
         columns["latency_ms"] = statistics.median(whole)
         columns["latency_std"] = statistics.stdev(whole) if len(whole) > 1 else 0.0
-        columns["latency_p90_ms"] = whole[min(len(whole) - 1, int(0.9 * len(whole)))]
+        columns["latency_p90_ms"] = whole[math.ceil(0.9 * len(whole)) - 1]
     if stage:
         columns["stage_latency_ms"] = statistics.median(stage)
     if batches:

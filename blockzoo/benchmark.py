@@ -1,0 +1,313 @@
+"""benchmark: what networks cost on a clock, timed side by side in one process."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from blockzoo.core.contracts import RUNTIMES
+from blockzoo.core.devices import choose_device
+from blockzoo.core.environment import environment
+from blockzoo.core.errors import RequestError
+from blockzoo.core.record import Record
+from blockzoo.core.spec import NetworkSpec
+from blockzoo.core.subject import Subject
+from blockzoo.report.latency import median_interval, p90, paired_ratio, throughput
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from blockzoo.measure.latency import Schedule
+
+log = logging.getLogger(__name__)
+
+DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
+LAYOUTS = {"contiguous": "contiguous_format", "channels_last": "channels_last"}
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Times of one network (or of its stage under test) at one batch size, with all samples in milliseconds."""
+
+    subject: str
+    part: str  # "network" or "stage"
+    batch_size: int
+    samples_ms: list[float] = field(repr=False)
+    noise: tuple[float, tuple[float, float] | None]  # the A/A reference: median ratio and its 95 % interval
+
+    @property
+    def latency_ms(self) -> float:
+        """Median time of one call."""
+        return statistics.median(self.samples_ms)
+
+    def columns(self) -> dict[str, Any]:
+        """One flat row of derived figures."""
+        interval = median_interval(self.samples_ms) or (None, None)
+        return {
+            "subject": self.subject,
+            "part": self.part,
+            "batch_size": self.batch_size,
+            "latency_ms": self.latency_ms,
+            "latency_low_ms": interval[0],
+            "latency_high_ms": interval[1],
+            "latency_p90_ms": p90(self.samples_ms),
+            "latency_std": statistics.stdev(self.samples_ms) if len(self.samples_ms) > 1 else 0.0,
+            "throughput": throughput(self.samples_ms, self.batch_size),
+            "n": len(self.samples_ms),
+            "aa_ratio": self.noise[0],
+        }
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """All timings of one run, and the circumstances they share."""
+
+    timings: list[Timing]
+    environment: dict[str, Any]
+    specs: dict[str, NetworkSpec]
+
+    def records(self) -> list[Record]:
+        """One latency record per network, for the results store."""
+        records = {}
+        for timing in self.timings:
+            spec = self.specs[timing.subject]
+            record = records.setdefault(
+                timing.subject,
+                Record("latency", spec.fingerprint(), timing.subject, vars(spec) | {}, environment=self.environment),
+            )
+            record.samples[f"{timing.part}_batch{timing.batch_size}_ms"] = timing.samples_ms
+            record.values[f"{timing.part}_batch{timing.batch_size}_aa_ratio"] = timing.noise[0]
+        return list(records.values())
+
+
+def benchmark_block(
+    subjects: str | Sequence[str],
+    position: str | None = None,
+    *,
+    num_blocks: int = 3,
+    base_channels: int = 64,
+    out_dim: int = 10,
+    filler: str | None = None,
+    input_shape: Sequence[int] | None = None,
+    batch_sizes: Sequence[int] = (1, 256),
+    device: str = "auto",
+    dtype: str = "fp32",
+    memory_format: str = "contiguous",
+    threads: int | None = None,
+    runtime: str = "eager",
+    stage: bool = True,
+    warmup_runs: int | None = None,
+    benchmark_runs: int | None = None,
+    seconds: float = 10.0,
+    seed: int = 0,
+) -> Benchmark:
+    """Time blocks in the scaffold, or any networks, against each other.
+
+    All are deployed alike (branches merged, batch norms folded, checked for equality) and take turns in shuffled
+    rounds; a second instance of the first shows the noise.
+
+    Args:
+        subjects: one subject or several.
+        position: stage that holds the blocks, where a subject does not say it (default mid).
+        num_blocks, base_channels, out_dim, filler: the scaffold, see `ScaffoldNet`.
+        input_shape: (B, C, H, W); its B replaces `batch_sizes`.
+        batch_sizes: images per call.
+        device, dtype, memory_format, threads: where and how; bf16 converts the weights.
+        runtime: "eager" or "compile" (a door: `measure/runtimes/`).
+        stage: also time the stage under test alone.
+        warmup_runs: calls thrown away (default: until stable).
+        benchmark_runs: samples per network (default: as many as fit in `seconds` per batch size, 10 to 200).
+
+    Raises:
+        RequestError: an unknown name, or a value out of range.
+    """
+    from blockzoo.measure.latency import Clock, Schedule
+
+    import torch
+
+    subjects = [subjects] if isinstance(subjects, str) else list(subjects)
+    shape = _checked(subjects, input_shape, batch_sizes, dtype, memory_format, threads, warmup_runs, benchmark_runs)
+    place, note = choose_device(device, gpu=torch.cuda.is_available())
+    if note:
+        log.warning(note)
+    specs = {}
+    for text in subjects:
+        subject = Subject.parse(text)
+        subject = subject if subject.position or not subject.is_block else subject.at(position or "mid")
+        specs[str(subject)] = NetworkSpec(
+            str(subject), num_blocks, base_channels, out_dim, in_channels=shape[1], filler=filler
+        )
+    schedule = Schedule(warmup_runs, benchmark_runs, seconds)
+    previous = torch.get_num_threads()
+    torch.set_num_threads(threads or previous)
+    try:
+        facts = environment(
+            device=place, dtype=DTYPES[dtype], layout=memory_format, runtime=runtime, threads=torch.get_num_threads()
+        )
+        facts["timed_on"] = (
+            f"{facts['gpu'] if place == 'cuda' else facts['cpu']}, {dtype}, {memory_format}, "
+            f"{runtime}, {facts['threads']} threads"
+        )
+        networks = _contenders(specs, shape, stage, seed)
+        timings = []
+        for batch in [shape[0]] if input_shape else batch_sizes:
+            job = _Job(torch.device(place), getattr(torch, DTYPES[dtype]), memory_format, runtime, batch, seed)
+            timings += job.run(networks, Clock(torch.device(place)), schedule)
+    finally:
+        torch.set_num_threads(previous)
+    return Benchmark(timings, facts, specs)
+
+
+def quick_benchmark(block: str, position: str = "mid", **options: Any) -> dict[str, Any]:
+    """Times of one block at batch 1 as a flat dictionary; options as in `benchmark_block`."""
+    options = {"batch_sizes": (1,), "seconds": 2.0, "stage": False, **options}
+    return benchmark_block(block, position, **options).timings[0].columns()
+
+
+def benchmark_model(
+    model: nn.Module, input_shape: Sequence[int] = (1, 3, 32, 32), *, device: str = "auto", **options: Any
+) -> dict[str, Any]:
+    """Times of a network at hand as a flat dictionary. Options: warmup_runs, benchmark_runs, seconds, runtime, seed."""
+    import copy
+
+    from blockzoo.measure.latency import Clock, Schedule
+
+    import torch
+
+    place, note = choose_device(device, gpu=torch.cuda.is_available())
+    if note:
+        log.warning(note)
+    schedule = Schedule(
+        options.pop("warmup_runs", None), options.pop("benchmark_runs", None), options.pop("seconds", 2.0)
+    )
+    runtime, seed = options.pop("runtime", "eager"), options.pop("seed", 0)
+    if options:
+        raise RequestError(f"benchmark_model takes no {', '.join(options)}")
+    shape = _checked(["model"], input_shape, (1,), "fp32", "contiguous", None, schedule.warmup_rounds, schedule.rounds)
+    job = _Job(torch.device(place), torch.float32, "contiguous", runtime, shape[0], seed)
+    network = _Contender(type(model).__name__, "network", _deploy(copy.deepcopy(model).cpu(), shape), shape)
+    return job.run([network], Clock(torch.device(place)), schedule)[0].columns()
+
+
+@dataclass(frozen=True)
+class _Contender:
+    subject: str
+    part: str
+    module: nn.Module
+    shape: tuple[int, ...]  # of its input, the batch left open
+
+
+def _deploy(module: nn.Module, shape: Sequence[int]) -> nn.Module:
+    import torch
+
+    from blockzoo.models.deploy import deployed
+
+    return deployed(module, torch.randn(2, *shape[1:], generator=torch.Generator().manual_seed(0)))
+
+
+def _contenders(specs: dict[str, NetworkSpec], shape: tuple[int, ...], stage: bool, seed: int) -> list[_Contender]:
+    import torch
+
+    from blockzoo.models.resolve import build_network
+    from blockzoo.models.scaffold import ScaffoldNet
+
+    found = []
+    for name, spec in specs.items():
+        network = build_network(spec, seed=seed).eval()
+        found.append(_Contender(name, "network", _deploy(network, shape), shape))
+        if stage and isinstance(network, ScaffoldNet):
+            x = torch.zeros(shape)
+            for block in network.blocks:
+                if block is network.active_stage[0]:
+                    break
+                x = block(x)
+            found.append(_Contender(name, "stage", _deploy(network.active_stage, x.shape), tuple(x.shape)))
+    return found
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One batch size on one device."""
+
+    device: torch.device
+    dtype: torch.dtype
+    memory_format: str
+    runtime: str
+    batch_size: int
+    seed: int
+
+    def run(self, contenders: list[_Contender], clock: Any, schedule: Schedule) -> list[Timing]:
+        import torch
+
+        from blockzoo.measure.latency import REFERENCE, interleave
+
+        calls = {(c.subject, c.part): self._call(c) for c in contenders}
+        first = contenders[0]
+        with torch.inference_mode():
+            samples = interleave(
+                {f"{subject}\n{part}": call for (subject, part), call in calls.items()}
+                | {REFERENCE: self._call(first)},
+                clock,
+                schedule,
+                seed=self.seed,
+            )
+        noise = paired_ratio(samples[REFERENCE], samples[f"{first.subject}\n{first.part}"])
+        return [
+            Timing(subject, part, self.batch_size, samples[f"{subject}\n{part}"], noise) for subject, part in calls
+        ]
+
+    def _call(self, contender: _Contender) -> Any:
+        import copy
+
+        import torch
+
+        layout = getattr(torch, LAYOUTS[self.memory_format])
+        module = copy.deepcopy(contender.module).to(self.device, self.dtype, memory_format=layout)
+        generator = torch.Generator().manual_seed(self.seed)
+        x = torch.randn(self.batch_size, *contender.shape[1:], generator=generator)
+        x = x.to(self.device, self.dtype).contiguous(memory_format=layout)
+        function = RUNTIMES[self.runtime](module, x)
+        return lambda: function(x)
+
+
+def _checked(
+    subjects: Sequence[str],
+    input_shape: Sequence[int] | None,
+    batch_sizes: Sequence[int],
+    dtype: str,
+    memory_format: str,
+    threads: int | None,
+    warmup_runs: int | None,
+    benchmark_runs: int | None,
+) -> tuple[int, ...]:
+    from blockzoo.profile import check_shape
+
+    faults = []
+    if not subjects:
+        faults.append("no subject to time; name at least one block")
+    if not batch_sizes or any(b < 1 for b in batch_sizes):
+        faults.append(f"batch sizes {tuple(batch_sizes)}: give positive numbers")
+    if dtype not in DTYPES:
+        faults.append(f"dtype {dtype!r}: choose one of {', '.join(DTYPES)}")
+    if memory_format not in LAYOUTS:
+        faults.append(f"memory format {memory_format!r}: choose one of {', '.join(LAYOUTS)}")
+    if threads is not None and threads < 1:
+        faults.append(f"threads {threads}: give a positive number")
+    if warmup_runs is not None and warmup_runs < 0:
+        faults.append(f"warm-up runs {warmup_runs}: give 0 or more")
+    if benchmark_runs is not None and benchmark_runs < 1:
+        faults.append(f"benchmark runs {benchmark_runs}: give 1 or more")
+    if faults:
+        raise RequestError("\n".join(faults))
+    return check_shape(input_shape or (1, 3, 32, 32))
+
+
+if __name__ == "__main__":
+    from blockzoo.cli import main
+
+    raise SystemExit(main(["benchmark", *sys.argv[1:]]))

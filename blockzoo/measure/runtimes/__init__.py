@@ -1,0 +1,1 @@
+"""Ways to make a network ready to be timed, one per file."""

@@ -1,0 +1,20 @@
+"""PyTorch through its compiler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from blockzoo.core.contracts import RUNTIMES
+
+
+@RUNTIMES.register("compile")
+def compiled(model: nn.Module, example: Any) -> Callable[[Any], Any]:
+    """torch.compile with default settings, compiled before the clock starts (needs a C++ compiler on the CPU)."""
+    function = torch.compile(model)
+    with torch.no_grad():
+        function(example)
+    return function

@@ -1,0 +1,16 @@
+"""Plain PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from blockzoo.core.contracts import RUNTIMES
+
+
+@RUNTIMES.register("eager")
+def eager(model: nn.Module, example: Any) -> Callable[[Any], Any]:
+    """PyTorch as it is, one kernel after another."""
+    return model

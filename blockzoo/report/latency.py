@@ -1,0 +1,41 @@
+"""What a series of times says: median with its interval, p90, throughput, and the noise of the run."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+
+def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
+    """A distribution-free interval of the median, from order statistics.
+
+    The k-th smallest and k-th largest sample enclose the median with probability 1 - 2 P(Binomial(n, 1/2) < k);
+    the largest such k is taken. None below 6 samples, where even the extremes do not reach 95 %.
+
+    Source: Conover, Practical Nonparametric Statistics, 3.2.
+    """
+    ordered, n = sorted(samples), len(samples)
+    tail, k = 0.0, 0
+    while k < n // 2:
+        tail += math.comb(n, k) / 2**n
+        if 2 * tail > 1 - confidence:
+            break
+        k += 1
+    return (ordered[k - 1], ordered[n - k]) if k else None
+
+
+def p90(samples: Sequence[float]) -> float:
+    """The 90th percentile: the smallest sample that at least 90 % of all do not exceed."""
+    return sorted(samples)[max(0, math.ceil(0.9 * len(samples)) - 1)]
+
+
+def throughput(samples_ms: Sequence[float], batch_size: int) -> float:
+    """Images per second at the median time."""
+    return 1000 * batch_size / statistics.median(samples_ms)
+
+
+def paired_ratio(first: Sequence[float], second: Sequence[float]) -> tuple[float, tuple[float, float] | None]:
+    """Median of the round-by-round ratios first / second, with its interval."""
+    ratios = [a / b for a, b in zip(first, second, strict=True)]
+    return statistics.median(ratios), median_interval(ratios)
