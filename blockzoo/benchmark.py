@@ -6,7 +6,7 @@ import logging
 import statistics
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.contracts import RUNTIMES
@@ -16,6 +16,7 @@ from blockzoo.core.errors import RequestError
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.subject import Subject
+from blockzoo.profile import check_shape
 from blockzoo.report.latency import median_interval, p90, paired_ratio, throughput
 
 if TYPE_CHECKING:
@@ -70,15 +71,17 @@ class Benchmark:
     timings: list[Timing]
     environment: dict[str, Any]
     specs: dict[str, NetworkSpec]
+    input_shape: tuple[int, ...]
 
     def records(self) -> list[Record]:
         """One latency record per network, for the results store."""
         records = {}
         for timing in self.timings:
             spec = self.specs[timing.subject]
+            key = spec.timing_key(self.input_shape[2])
             record = records.setdefault(
                 timing.subject,
-                Record("latency", spec.fingerprint(), timing.subject, vars(spec) | {}, environment=self.environment),
+                Record("latency", key, timing.subject, asdict(spec), environment=self.environment),
             )
             record.samples[f"{timing.part}_batch{timing.batch_size}_ms"] = timing.samples_ms
             record.values[f"{timing.part}_batch{timing.batch_size}_aa_ratio"] = timing.noise[0]
@@ -126,23 +129,63 @@ def benchmark_block(
     Raises:
         RequestError: an unknown name, or a value out of range.
     """
+    subjects = [subjects] if isinstance(subjects, str) else list(subjects)
+    if not subjects:
+        raise RequestError("no subject to time; name at least one block")
+    shape = check_shape(input_shape or (1, 3, 32, 32))
+    networks = []
+    for text in subjects:
+        subject = Subject.parse(text)
+        subject = subject if subject.position or not subject.is_block else subject.at(position or "mid")
+        networks.append(
+            NetworkSpec(str(subject), num_blocks, base_channels, out_dim, in_channels=shape[1], filler=filler)
+        )
+    return benchmark_specs(
+        networks,
+        shape,
+        batch_sizes=(shape[0],) if input_shape else batch_sizes,
+        device=device,
+        dtype=dtype,
+        memory_format=memory_format,
+        threads=threads,
+        runtime=runtime,
+        stage=stage,
+        warmup_runs=warmup_runs,
+        benchmark_runs=benchmark_runs,
+        seconds=seconds,
+        seed=seed,
+    )
+
+
+def benchmark_specs(
+    networks: Sequence[NetworkSpec],
+    input_shape: Sequence[int],
+    *,
+    batch_sizes: Sequence[int] = (1, 256),
+    device: str = "auto",
+    dtype: str = "fp32",
+    memory_format: str = "contiguous",
+    threads: int | None = None,
+    runtime: str = "eager",
+    stage: bool = True,
+    warmup_runs: int | None = None,
+    benchmark_runs: int | None = None,
+    seconds: float = 10.0,
+    seed: int = 0,
+) -> Benchmark:
+    """`benchmark_block` for networks that are specified already; the batch of `input_shape` is ignored."""
     from blockzoo.measure.latency import Clock, Schedule
 
     import torch
 
-    subjects = [subjects] if isinstance(subjects, str) else list(subjects)
-    shape = _checked(subjects, input_shape, batch_sizes, dtype, memory_format, threads, warmup_runs, benchmark_runs)
+    _check(batch_sizes, dtype, memory_format, threads, warmup_runs, benchmark_runs)
+    shape = check_shape(input_shape)
     place, note = choose_device(device, gpu=torch.cuda.is_available())
     if note:
         log.warning(note)
-    specs = {}
-    for text in subjects:
-        subject = Subject.parse(text)
-        subject = subject if subject.position or not subject.is_block else subject.at(position or "mid")
-        specs[str(subject)] = NetworkSpec(
-            str(subject), num_blocks, base_channels, out_dim, in_channels=shape[1], filler=filler
-        )
+    specs = {spec.subject: spec for spec in networks}
     schedule = Schedule(warmup_runs, benchmark_runs, seconds)
+    clock = Clock(torch.device(place))
     previous = torch.get_num_threads()
     torch.set_num_threads(threads or previous)
     try:
@@ -153,14 +196,14 @@ def benchmark_block(
             f"{facts['gpu'] if place == 'cuda' else facts['cpu']}, {dtype}, {memory_format}, "
             f"{runtime}, {facts['threads']} threads"
         )
-        networks = _contenders(specs, shape, stage, seed)
+        contenders = _contenders(specs, shape, stage, seed)
         timings = []
-        for batch in [shape[0]] if input_shape else batch_sizes:
+        for batch in batch_sizes:
             job = _Job(torch.device(place), getattr(torch, DTYPES[dtype]), memory_format, runtime, batch, seed)
-            timings += job.run(networks, Clock(torch.device(place)), schedule)
+            timings += job.run(contenders, clock, schedule)
     finally:
         torch.set_num_threads(previous)
-    return Benchmark(timings, facts, specs)
+    return Benchmark(timings, facts, specs, shape)
 
 
 def quick_benchmark(block: str, position: str = "mid", **options: Any) -> dict[str, Any]:
@@ -188,7 +231,8 @@ def benchmark_model(
     runtime, seed = options.pop("runtime", "eager"), options.pop("seed", 0)
     if options:
         raise RequestError(f"benchmark_model takes no {', '.join(options)}")
-    shape = _checked(["model"], input_shape, (1,), "fp32", "contiguous", None, schedule.warmup_rounds, schedule.rounds)
+    _check((1,), "fp32", "contiguous", None, schedule.warmup_rounds, schedule.rounds)
+    shape = check_shape(input_shape)
     job = _Job(torch.device(place), torch.float32, "contiguous", runtime, shape[0], seed)
     network = _Contender(type(model).__name__, "network", _deploy(copy.deepcopy(model).cpu(), shape), shape)
     return job.run([network], Clock(torch.device(place)), schedule)[0].columns()
@@ -275,21 +319,15 @@ class _Job:
         return lambda: function(x)
 
 
-def _checked(
-    subjects: Sequence[str],
-    input_shape: Sequence[int] | None,
+def _check(
     batch_sizes: Sequence[int],
     dtype: str,
     memory_format: str,
     threads: int | None,
     warmup_runs: int | None,
     benchmark_runs: int | None,
-) -> tuple[int, ...]:
-    from blockzoo.profile import check_shape
-
+) -> None:
     faults = []
-    if not subjects:
-        faults.append("no subject to time; name at least one block")
     if not batch_sizes or any(b < 1 for b in batch_sizes):
         faults.append(f"batch sizes {tuple(batch_sizes)}: give positive numbers")
     if dtype not in DTYPES:
@@ -304,7 +342,6 @@ def _checked(
         faults.append(f"benchmark runs {benchmark_runs}: give 1 or more")
     if faults:
         raise RequestError("\n".join(faults))
-    return check_shape(input_shape or (1, 3, 32, 32))
 
 
 if __name__ == "__main__":

@@ -111,6 +111,10 @@ class NetworkSpec(Spec):
             own["source"] = digest
         return own
 
+    def timing_key(self, image_size: int | None) -> str:
+        """The fingerprint of this network at a side length of its images: times belong to both."""
+        return fingerprint_of({"network": self.identity(), "image_size": image_size})
+
 
 @dataclass(frozen=True)
 class TrialSpec(Spec):

@@ -107,7 +107,7 @@ def _row(trial: Record, latencies: dict[str, Record]) -> Row:
     if subject.is_block:
         values |= {k: getattr(network, k) for k in ("num_blocks", "base_channels", "active_width")}
         values |= {"filler": network.filler_name, "active_blocks": network.active_blocks or network.num_blocks}
-    if latency := latencies.get(network.fingerprint()):
+    if latency := latencies.get(network.timing_key(trial.values.get("image_size"))):
         values |= _latency_columns(latency)
     return {name: values.get(name) for name in COLUMNS}
 

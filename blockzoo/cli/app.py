@@ -1,0 +1,82 @@
+"""Builds the command line from the files of this folder and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import ast
+import logging
+import os
+import re
+import sys
+from pathlib import Path
+
+from cyclopts import App
+from cyclopts.exceptions import CycloptsError
+from rich.console import Console
+
+from blockzoo import __version__
+from blockzoo.core.discovery import first_sentence
+from blockzoo.core.errors import BlockzooError
+
+NOT_COMMANDS = ("__init__", "app", "options", "screen")
+
+
+def commands() -> dict[str, str]:
+    """Each command and its sentence: the files of this folder and their docstrings."""
+    found = {}
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        if path.stem not in NOT_COMMANDS:
+            sentence = first_sentence(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))))
+            found[path.stem] = sentence.partition(": ")[2] or sentence
+    return found
+
+
+def build() -> App:
+    """The whole command line; a command's module is imported when the command is used."""
+    app = App(
+        name="blockzoo",
+        help="The laboratory for convolutional blocks.",
+        version=__version__,
+        help_format="plaintext",
+        version_flags=["--version"],
+    )
+    for name, sentence in commands().items():
+        app.command(f"blockzoo.cli.{name}:{name}", name=name, help=sentence[0].upper() + sentence[1:])
+    return app
+
+
+def normalised(argv: list[str]) -> list[str]:
+    """Options with underscores are options with dashes: `--base_channels` is `--base-channels`."""
+    return [re.sub(r"^--[A-Za-z0-9_-]+", lambda m: m[0].replace("_", "-"), word) for word in argv]
+
+
+def run(argv: list[str]) -> int:
+    """Run one command: 0 done, 2 a bad request, 1 another failure, 130 interrupted."""
+    debug = "--debug" in argv
+    argv = normalised([word for word in argv if word != "--debug"])
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        result = build()(argv, exit_on_error=False, print_error=False, result_action="return_value", error_console=errors)
+        return result if isinstance(result, int) else 0
+    except CycloptsError as error:
+        if debug:
+            raise
+        errors.print(str(error), markup=False)
+        errors.print("See: blockzoo " + " ".join([*argv[:1], "--help"] if argv[:1] and argv[0] in commands() else ["--help"]))
+        return 2
+    except BlockzooError as error:
+        if debug:
+            raise
+        errors.print(f"blockzoo: {error}", markup=False)
+        return error.exit_code
+    except KeyboardInterrupt:
+        errors.print("interrupted; what was finished is stored, and the same command goes on from there")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        errors.print(f"blockzoo: {type(error).__name__}: {error}\n(--debug shows where)", markup=False)
+        return 1

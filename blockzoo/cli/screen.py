@@ -1,0 +1,80 @@
+"""What commands print: tables for people, JSON and CSV for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from blockzoo.core.errors import RequestError
+from blockzoo.core.files import write_text
+
+out = Console(highlight=False)
+
+
+def number(value: Any) -> str:
+    """A number short enough to read: 1,295 M, 2.33, 12.4 k."""
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) or float(value).is_integer():
+        for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+            if abs(value) >= 10 * size or (unit != "k" and abs(value) >= size):
+                return f"{value / size:.3g} {unit}" if abs(value) < 1000 * size else f"{value / size:,.0f} {unit}"
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def size(value: int | None) -> str:
+    """Bytes in binary units."""
+    if value is None:
+        return "-"
+    amount, unit = float(value), "B"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024 or unit == "GiB":
+            break
+        amount /= 1024
+    return f"{amount:.4g} {unit}"
+
+
+def table(title: str, columns: Sequence[str], lines: Sequence[Sequence[str]], caption: str = "") -> Table:
+    """A table with its first column to the left and all others to the right."""
+    made = Table(title=title, caption=caption or None, title_justify="left", caption_justify="left")
+    for index, column in enumerate(columns):
+        made.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
+    for line in lines:
+        made.add_row(*line)
+    return made
+
+
+def as_text(rows: Sequence[dict[str, Any]], form: str) -> str:
+    """The rows as JSON or CSV."""
+    if form == "json":
+        return json.dumps(list(rows), indent=2) + "\n"
+    buffer = io.StringIO()
+    names = dict.fromkeys(name for row in rows for name in row)
+    writer = csv.DictWriter(buffer, list(names), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def show(made: Table, rows: Sequence[dict[str, Any]], form: str, output: Path | None) -> None:
+    """Print the table, or the rows as JSON or CSV; write them to `output` too where it is given."""
+    if output is not None and output.suffix not in (".csv", ".json"):
+        raise RequestError(f"--output {output}: name a .csv or a .json file")
+    if form == "table":
+        out.print(made)
+    else:
+        out.file.write(as_text(rows, form))
+    if output is not None:
+        write_text(output, as_text(rows, output.suffix[1:]))
+        if form == "table":
+            out.print(f"written to {output}")

@@ -1,0 +1,197 @@
+"""Local processes: one per job, forked from a server that has torch loaded already.
+
+A job that is killed takes nothing with it: its supervisor writes a row that says so. A supervisor that is killed
+loses nothing either: each job leaves its records in the spool, durable, and the next sweep collects them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+import types
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any
+
+from blockzoo.core.contracts import EXECUTORS
+from blockzoo.core.errors import BlockzooError
+from blockzoo.core.files import write_text
+from blockzoo.core.record import Record, now
+from blockzoo.execution.jobs import Job, Listener, Silent
+
+PRELOADED = ("torch", "torchvision", "lightning", "timm", "matplotlib")
+
+
+@EXECUTORS.register("local")
+class LocalProcesses:
+    """Runs up to `workers` jobs at a time on this machine, each with `threads` threads.
+
+    Args:
+        spool: folder for the records of finished jobs until they are stored.
+        workers: jobs at a time.
+        threads: threads of each.
+        devices: accelerators to hand out in turn, one per worker (empty: the CPU).
+        listener: hears of starts and epochs.
+    """
+
+    def __init__(
+        self,
+        spool: Path,
+        *,
+        workers: int,
+        threads: int,
+        devices: Sequence[str] = (),
+        listener: Listener | None = None,
+    ) -> None:
+        self._spool, self._workers, self._threads = spool, workers, threads
+        self._devices, self._listener = list(devices), listener or Silent()
+        self._context = multiprocessing.get_context("forkserver")
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Record]:
+        """Yield the records of each job as it ends; a failing job yields a row with the reason.
+
+        A record's spool file is removed when the next one is asked for, so store each before going on.
+        """
+        self._spool.mkdir(parents=True, exist_ok=True)
+        self._context.set_forkserver_preload(list(PRELOADED))
+        waiting, running = list(reversed(jobs)), {}  # type: ignore[var-annotated]
+        free = list(range(self._workers))
+        try:
+            while waiting or running:
+                while waiting and free:
+                    job, slot = waiting.pop(), free.pop()
+                    worker = self._start(job, slot)
+                    running[worker.process.sentinel] = worker
+                    self._listener.started(job)
+                for worker in self._wait(running):
+                    free.append(worker.slot)
+                    yield from worker.records()
+                    worker.clean_up()
+        finally:
+            for worker in running.values():
+                worker.process.terminate()
+                worker.process.join()
+
+    def _start(self, job: Job, slot: int) -> _Worker:
+        receive, send = self._context.Pipe(duplex=False)
+        path = self._spool / f"{job.name}.json"
+        device = self._devices[slot % len(self._devices)] if self._devices else None
+        process = self._context.Process(target=_work, args=(job, str(path), self._threads, device, send), daemon=True)
+        with _without_main(), _environment(OMP_NUM_THREADS=str(self._threads)):
+            process.start()
+        send.close()
+        return _Worker(job, slot, process, receive, path)
+
+    def _wait(self, running: dict[int, _Worker]) -> list[_Worker]:
+        pipes = {worker.pipe: worker for worker in running.values() if not worker.pipe.closed}
+        ready = connection.wait([*running, *pipes])
+        for pipe in ready:
+            if worker := pipes.get(pipe):  # type: ignore[call-overload]
+                worker.read(self._listener)
+        return [running.pop(sentinel) for sentinel in ready if sentinel in running]  # type: ignore[arg-type]
+
+
+class _Worker:
+    """A running job as its supervisor sees it."""
+
+    def __init__(self, job: Job, slot: int, process: Any, pipe: connection.Connection, path: Path) -> None:
+        self.job, self.slot, self.process, self.pipe, self.path = job, slot, process, pipe, path
+
+    def read(self, listener: Listener) -> None:
+        try:
+            step, values = self.pipe.recv()
+        except (EOFError, OSError):
+            self.pipe.close()
+        else:
+            listener.progressed(self.job, step, values)
+
+    def records(self) -> list[Record]:
+        self.process.join()
+        if self.path.is_file():
+            return read_spool(self.path)
+        code = self.process.exitcode
+        how = f"signal {-code} ({signal.Signals(-code).name})" if code and code < 0 else f"exit code {code}"
+        hint = "; the system may have run out of memory: fewer --workers or a smaller --batch-size" if code == -9 else ""
+        return [replace(self.job.stub, status="killed", reason=f"its process ended by {how}{hint}", timestamp=now())]
+
+    def clean_up(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.pipe.close()
+        self.process.close()
+
+
+def read_spool(path: Path) -> list[Record]:
+    """The records of one finished job."""
+    return [Record.from_json(line) for line in json.loads(path.read_text(encoding="utf-8"))]
+
+
+def leftovers(spool: Path) -> Iterator[tuple[Path, list[Record]]]:
+    """What a killed supervisor left behind: finished jobs whose records were not stored yet."""
+    for path in sorted(spool.glob("[!.]*.json")) if spool.is_dir() else []:
+        yield path, read_spool(path)
+
+
+def _work(job: Job, path: str, threads: int, device: str | None, pipe: connection.Connection) -> None:
+    """The body of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to answer
+    threading.Thread(target=_die_with_supervisor, daemon=True).start()
+    if device is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = device
+
+    def report(step: int, values: dict[str, float]) -> None:
+        try:
+            pipe.send((step, values))
+        except OSError:
+            pass
+
+    try:
+        import torch
+
+        torch.set_num_threads(threads)
+        module, _, function = job.target.partition(":")
+        records = getattr(importlib.import_module(module), function)(**job.arguments, report=report)
+    except BlockzooError as error:
+        records = [replace(job.stub, status="failed", reason=str(error), timestamp=now())]
+    except BaseException as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
+        records = [replace(job.stub, status="failed", reason=reason, timestamp=now())]
+    write_text(Path(path), json.dumps([record.to_json() for record in records]))
+
+
+def _die_with_supervisor() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)  # the checkpoint of the last epoch stays; the next sweep goes on from it
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Start a process without importing the user's script again: no job lives in it."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+@contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})

@@ -1,0 +1,356 @@
+"""sweep: a grid of trials, each a process; every outcome a row; what is done is skipped; then the clocks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from blockzoo.core.contracts import BLOCKS, EXECUTORS, POSITIONS
+from blockzoo.core.devices import DEVICES
+from blockzoo.core.errors import RequestError, StoreError
+from blockzoo.core.outputs import Outputs, export, rows_of
+from blockzoo.core.plugins import load_plugins
+from blockzoo.core.record import FINAL, Record
+from blockzoo.core.spec import NetworkSpec, TrialSpec
+from blockzoo.core.store import Store
+from blockzoo.core.subject import Subject
+from blockzoo.core.table import Row
+from blockzoo.execution.jobs import Job
+from blockzoo.train import load_data, trial_spec
+
+if TYPE_CHECKING:
+    from blockzoo.data import ImageData
+
+log = logging.getLogger(__name__)
+
+
+class Progress(Protocol):
+    """Hears how a sweep goes on. `SilentProgress` is the one that does nothing."""
+
+    def planned(self, plan: Plan, eta_seconds: float | None) -> None: ...
+
+    def started(self, job: Job) -> None: ...
+
+    def progressed(self, job: Job, step: int, values: dict[str, float]) -> None: ...
+
+    def finished(self, record: Record) -> None: ...
+
+    def phase(self, name: str) -> None: ...
+
+
+class SilentProgress:
+    """Progress that nobody looks at."""
+
+    def planned(self, plan: Plan, eta_seconds: float | None) -> None: ...
+
+    def started(self, job: Job) -> None: ...
+
+    def progressed(self, job: Job, step: int, values: dict[str, float]) -> None: ...
+
+    def finished(self, record: Record) -> None: ...
+
+    def phase(self, name: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A grid of trials, those of them still to run, and how many run at a time."""
+
+    trials: list[TrialSpec]
+    pending: list[TrialSpec]
+    workers: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """The rows of the grid, in its order, and where the whole table was written."""
+
+    plan: Plan
+    rows: list[Row]
+    csv: Path
+    database: Path
+
+
+def run_sweep(
+    blocks: Sequence[str],
+    positions: str | Sequence[str] = "all",
+    seeds: int | Sequence[int] = 1,
+    *,
+    dataset: str | None = None,
+    data_dir: str | Path | None = None,
+    protocol: str = "fast-v1",
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    num_blocks: int = 3,
+    base_channels: int = 64,
+    filler: str | None = None,
+    active_blocks: int | None = None,
+    active_width: float = 1.0,
+    image_size: int | None = None,
+    limit_train: int | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    executor: str = "local",
+    output: str | Path = "results",
+    experiment_name: str = "",
+    notes: str = "",
+    plugins: Sequence[str] = (),
+    on_oom: str = "fail",
+    latency: bool = True,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> SweepResult:
+    """Train every block at every position with every seed, then time all networks side by side.
+
+    Trials whose outcome is in the store are skipped; those that failed or were killed run again. A killed sweep
+    goes on where it was, its running trials from their last epoch.
+
+    Args:
+        blocks: subjects; "all" stands for every block of the zoo.
+        positions: "all", or some of early, mid, late.
+        seeds: how many (0, 1, ...), or which.
+        workers: trials at a time; default: one per GPU, else one per core, each with its share of the cores.
+        plugins: files or modules with the user's own blocks; the workers load them too.
+        dry_run: plan and estimate only.
+        Others: as in `train_block`.
+
+    Raises:
+        RequestError: an unknown name, an empty grid, a value out of range: all before the first trial.
+        StoreError: the results folder cannot be written, or another sweep is writing to it.
+    """
+    progress = progress or SilentProgress()
+    plugins = load_plugins(plugins)
+    if device not in DEVICES:
+        raise RequestError(f"device {device!r}: choose one of {', '.join(DEVICES)}")
+    data = load_data(dataset, data_dir, image_size)
+    trials = grid(
+        blocks,
+        positions,
+        seeds,
+        data,
+        protocol=protocol,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        image_size=image_size,
+        limit_train=limit_train,
+        scaffold={
+            "num_blocks": num_blocks,
+            "base_channels": base_channels,
+            "filler": filler,
+            "active_blocks": active_blocks,
+            "active_width": active_width,
+        },
+    )
+    outputs = Outputs.at(output)
+    common = {"device": device, "plugins": list(plugins)}
+    story = {"experiment_name": experiment_name, "notes": notes}
+    with _only_writer(outputs):
+        store = outputs.store()
+        _collect(outputs, store)
+        plan = _plan(trials, store, workers, device)
+        make = EXECUTORS[executor]
+        options: dict[str, Any] = {"devices": _gpus(device)}
+        if plan.pending:
+            calibrate = make(outputs.spool, workers=1, threads=plan.threads, **options)
+            progress.planned(plan, _eta(plan, calibrate, {**common, "data_dir": _text(data_dir)}))
+        else:
+            progress.planned(plan, 0.0)
+        if not dry_run:
+            jobs = [
+                Job(
+                    "blockzoo.train:execute_trial",
+                    {
+                        "spec": trial.to_json(),
+                        "data_dir": _text(data_dir),
+                        "checkpoint": str(outputs.checkpoint(trial.fingerprint())),
+                        "on_oom": on_oom,
+                        **common,
+                        **story,
+                    },
+                    Record("trial", trial.fingerprint(), trial.network.subject, trial.to_json(), **story),
+                )
+                for trial in plan.pending
+            ]
+            run = make(outputs.spool, workers=plan.workers, threads=plan.threads, listener=progress, **options)
+            for record in run.run(jobs):
+                store.add(record)
+                if record.status in FINAL:
+                    outputs.checkpoint(record.fingerprint).unlink(missing_ok=True)
+                progress.finished(record)
+            if latency:
+                _latency_phase(plan, store, make, outputs, data.shape, common, progress, options)
+        csv = export(outputs, store)
+        return SweepResult(plan, rows_of(store, [t.fingerprint() for t in trials]), csv, outputs.database)
+
+
+def grid(
+    blocks: Sequence[str],
+    positions: str | Sequence[str],
+    seeds: int | Sequence[int],
+    data: ImageData,
+    **options: Any,
+) -> list[TrialSpec]:
+    """All trials of a sweep, seed by seed, so that a sweep cut short holds whole comparisons."""
+    names = BLOCKS.names() if list(blocks) == ["all"] else list(blocks)
+    where = list(POSITIONS) if positions in ("all", ["all"], ("all",)) else [positions] if isinstance(positions, str) else list(positions)
+    which = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    empty = [n for n, v in (("blocks", names), ("positions", where), ("seeds", which)) if not v]
+    if empty:
+        raise RequestError(f"the grid is empty: give at least one of {' and of '.join(empty)}")
+    subjects = [Subject.parse(name) for name in names]
+    for subject in subjects:
+        if subject.prefix == "block" and BLOCKS.origin(subject.name) == "__main__":
+            raise RequestError(
+                f"{subject} is defined in the running script, which the workers cannot see: "
+                "put it in a file of its own and name that with plugins=[...] or --plugin"
+            )
+    placed = [s.at(p) if s.is_block and not s.position else s for s in subjects for p in where]
+    return list(
+        dict.fromkeys(
+            trial_spec(str(subject), None, data, seed=seed, **options) for seed in which for subject in placed
+        )
+    )
+
+
+def _plan(trials: list[TrialSpec], store: Store, workers: int | None, device: str) -> Plan:
+    done = {fingerprint for fingerprint, status in store.statuses().items() if status in FINAL}
+    pending = [t for t in trials if t.fingerprint() not in done]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers is not None and workers < 1:
+        raise RequestError(f"workers {workers}: give 1 or more")
+    workers = workers or len(_gpus(device)) or cores
+    workers = max(1, min(workers, len(pending) or 1))
+    return Plan(trials, pending, workers, max(1, cores // workers))
+
+
+def _gpus(device: str) -> list[str]:
+    """Accelerators by their number, found without loading CUDA: the fork server must never touch it."""
+    if device == "cpu" or not Path("/proc/driver/nvidia/gpus").is_dir():
+        return []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [d for d in visible.split(",") if d]
+    return [str(i) for i, _ in enumerate(Path("/proc/driver/nvidia/gpus").iterdir())]
+
+
+def _text(path: str | Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+@contextmanager
+def _only_writer(outputs: Outputs) -> Any:
+    from filelock import FileLock, Timeout
+
+    try:
+        outputs.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(outputs.lock)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StoreError(f"another sweep is writing to {outputs.folder}; wait for it or choose another --output") from None
+    except OSError as error:
+        raise StoreError(f"cannot write to {outputs.folder}: {error.strerror}; choose another --output") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _collect(outputs: Outputs, store: Store) -> None:
+    """Store what a killed sweep had finished."""
+    from blockzoo.execution.local import leftovers
+
+    for path, records in leftovers(outputs.spool):
+        for record in records:
+            if record.kind in ("trial", "latency"):
+                store.add(record)
+        path.unlink()
+
+
+def _eta(plan: Plan, executor: Any, common: dict[str, Any]) -> float | None:
+    """Seconds that the pending trials will take: steps of the first one are timed, the others scaled by MACs."""
+    stub = Record("calibration", plan.pending[0].fingerprint(), plan.pending[0].network.subject, {})
+    arguments = {"specs": [t.to_json() for t in plan.pending], **common}
+    records = list(executor.run([Job("blockzoo.sweep:execute_calibration", arguments, stub)]))
+    seconds = records[0].values.get("seconds") if records[0].status == "ok" else None
+    return None if seconds is None else float(seconds) / plan.workers
+
+
+def execute_calibration(
+    specs: list[dict[str, Any]], *, data_dir: str | None, device: str, plugins: list[str], report: Any
+) -> list[Record]:
+    """The body of a worker: estimates the seconds of all trials, one after the other."""
+    from blockzoo.data import load_dataset
+    from blockzoo.profile import profile_block
+    from blockzoo.train import available_device
+    from blockzoo.training.trial import training_step_seconds
+
+    load_plugins(plugins)
+    trials = [TrialSpec(**spec) for spec in specs]
+    first = trials[0]
+    data = load_dataset(first.dataset, data_dir, image_size=first.image_size)
+
+    def work(trial: TrialSpec) -> float:
+        network = trial.network
+        profile = profile_block(
+            network.subject,
+            num_blocks=network.num_blocks,
+            base_channels=network.base_channels,
+            out_dim=network.out_dim,
+            filler=network.filler,
+            input_shape=(1, *data.shape),
+            memory=False,
+        )
+        images = min(trial.limit_train or len(data.train.labels), len(data.train.labels))
+        return profile.network.macs * trial.epochs * (images + len(data.val.labels) / 3)
+
+    # one image costs a training step about three forward passes; validation costs one
+    rate = training_step_seconds(first, data, available_device(device)) / first.batch_size
+    first_macs = work(first) / (first.epochs * (min(first.limit_train or 10**9, len(data.train.labels)) + len(data.val.labels) / 3))
+    seconds = rate * sum(work(t) for t in trials) / first_macs
+    return [Record("calibration", first.fingerprint(), first.network.subject, {}, values={"seconds": seconds})]
+
+
+def _latency_phase(
+    plan: Plan,
+    store: Store,
+    make: Any,
+    outputs: Outputs,
+    shape: tuple[int, int, int],
+    common: dict[str, Any],
+    progress: Progress,
+    options: dict[str, Any],
+) -> None:
+    """Time every trained network that has no times yet, all in one process, alone on the machine."""
+    networks = _untimed(plan.trials, store, shape)
+    if not networks:
+        return
+    progress.phase(f"timing {len(networks)} networks side by side")
+    stub = Record("latency", networks[0].timing_key(shape[1]), networks[0].subject, asdict(networks[0]))
+    arguments = {"networks": [asdict(n) for n in networks], "shape": shape, "seconds": 3.0 * len(networks), **common}
+    alone = make(outputs.spool, workers=1, threads=plan.threads * plan.workers, **options)
+    for record in alone.run([Job("blockzoo.train:execute_timing", arguments, stub)]):
+        store.add(record)
+        if record.status != "ok":
+            log.warning("the networks could not be timed: %s", record.reason)
+
+
+def _untimed(trials: Iterable[TrialSpec], store: Store, shape: tuple[int, int, int]) -> list[NetworkSpec]:
+    timed = {key for key, status in store.statuses("latency").items() if status == "ok"}
+    trained = {key for key, status in store.statuses().items() if status == "ok"}
+    networks = {t.network.timing_key(shape[1]): t.network for t in trials if t.fingerprint() in trained}
+    return [network for key, network in networks.items() if key not in timed]
+
+
+if __name__ == "__main__":
+    from blockzoo.cli import main
+
+    raise SystemExit(main(["sweep", *sys.argv[1:]]))

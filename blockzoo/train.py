@@ -1,0 +1,264 @@
+"""train: what a block learns, at a position of the scaffold, on real images."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from blockzoo.core.devices import choose_device
+from blockzoo.core.errors import OutOfMemory, RequestError
+from blockzoo.core.outputs import Outputs, export, rows_of
+from blockzoo.core.record import Record
+from blockzoo.core.spec import NetworkSpec, TrialSpec
+from blockzoo.core.subject import Subject
+from blockzoo.core.table import Row
+
+if TYPE_CHECKING:
+    from blockzoo.data import ImageData
+
+log = logging.getLogger(__name__)
+
+EpochReport = Callable[[int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One finished trial: its row of the table, and where it was written."""
+
+    record: Record
+    row: Row
+    csv: Path
+
+
+def train_block(
+    subject: str,
+    position: str | None = None,
+    *,
+    dataset: str | None = None,
+    data_dir: str | Path | None = None,
+    protocol: str = "fast-v1",
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    seed: int = 0,
+    num_blocks: int = 3,
+    base_channels: int = 64,
+    filler: str | None = None,
+    active_blocks: int | None = None,
+    active_width: float = 1.0,
+    image_size: int | None = None,
+    limit_train: int | None = None,
+    device: str = "auto",
+    output: str | Path = "results",
+    experiment_name: str = "",
+    notes: str = "",
+    resume: bool = False,
+    on_oom: str = "fail",
+    latency: bool = True,
+    on_epoch: EpochReport = lambda epoch, values: None,
+) -> Trained:
+    """Train one network, write its row to the results store and export the table as CSV.
+
+    Args:
+        subject: a block, a block at a position, or a network (`timm:resnet18`).
+        position: stage that holds the block, where the subject does not say it (default mid).
+        dataset: name of a dataset; default cifar10, or digits where it cannot be had.
+        protocol, epochs, batch_size, lr: the recipe, and what to override in it.
+        seed: drives initialisation, order and augmentation.
+        output: results folder, or the path of the CSV.
+        resume: go on from the checkpoint of the same trial, if there is one.
+        on_oom: "fail" says which batch size fits; "halve" goes on with half of it.
+        latency: time the network afterwards.
+        on_epoch: told the epoch (from 1) and its values.
+
+    Raises:
+        RequestError, DataError, OutOfMemory, StoreError: each says what to do.
+    """
+    if on_oom not in ("fail", "halve"):
+        raise RequestError(f"on_oom {on_oom!r}: choose fail or halve")
+    data = load_data(dataset, data_dir, image_size)
+    spec = trial_spec(
+        subject,
+        position,
+        data,
+        protocol=protocol,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        seed=seed,
+        image_size=image_size,
+        limit_train=limit_train,
+        scaffold={
+            "num_blocks": num_blocks,
+            "base_channels": base_channels,
+            "filler": filler,
+            "active_blocks": active_blocks,
+            "active_width": active_width,
+        },
+    )
+    outputs = Outputs.at(output)
+    store = outputs.store()  # before the work: a folder that cannot be written is known now
+    checkpoint = outputs.checkpoint(spec.fingerprint())
+    if not resume:
+        checkpoint.unlink(missing_ok=True)
+    place = available_device(device)
+    record = _train(spec, data, place, checkpoint, on_oom, on_epoch)
+    record.experiment_name, record.notes = experiment_name, notes
+    store.add(record)
+    checkpoint.unlink(missing_ok=True)
+    if latency and record.status == "ok":
+        for timed in time_networks([spec.network], data.shape, place, seconds=2.0):
+            store.add(timed)
+    csv = export(outputs, store)
+    return Trained(record, rows_of(store, [record.fingerprint])[0], csv)
+
+
+def load_data(dataset: str | None, data_dir: str | Path | None, image_size: int | None) -> ImageData:
+    """The dataset of that name; with None the default one, or digits with a word to the user."""
+    from blockzoo.data import load_or_fallback
+
+    data, note = load_or_fallback(dataset, data_dir, image_size=image_size)
+    if note:
+        log.warning(note)
+    return data
+
+
+def trial_spec(
+    subject: str,
+    position: str | None,
+    data: ImageData,
+    *,
+    protocol: str,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    seed: int = 0,
+    image_size: int | None = None,
+    limit_train: int | None = None,
+    scaffold: dict[str, Any],
+) -> TrialSpec:
+    """The spec of a trial, with what is not given taken from the protocol and the data."""
+    from blockzoo.training.protocols import get_protocol
+
+    recipe = get_protocol(protocol)
+    parsed = Subject.parse(subject)
+    parsed = parsed if parsed.position or not parsed.is_block else parsed.at(position or "mid")
+    network = NetworkSpec(str(parsed), out_dim=data.num_classes, in_channels=data.shape[0], **scaffold)
+    return TrialSpec(
+        network=network,
+        dataset=data.name,
+        protocol=recipe.name,
+        epochs=recipe.epochs if epochs is None else epochs,
+        batch_size=recipe.batch_size if batch_size is None else batch_size,
+        lr=recipe.lr if lr is None else lr,
+        seed=seed,
+        image_size=image_size,
+        limit_train=limit_train,
+    )
+
+
+def available_device(wanted: str) -> str:
+    """The device to train on; says so where it is not the one wanted."""
+    import torch
+
+    place, note = choose_device(wanted, gpu=torch.cuda.is_available())
+    if note:
+        log.warning(note)
+    return place
+
+
+def _train(
+    spec: TrialSpec, data: ImageData, device: str, checkpoint: Path, on_oom: str, on_epoch: EpochReport
+) -> Record:
+    import torch
+
+    from blockzoo.training.trial import fitting_batch_size, run_trial
+
+    record: Record
+    try:
+        record = run_trial(spec, data, device=device, checkpoint=checkpoint, on_epoch=on_epoch)
+    except OutOfMemory:
+        fits = fitting_batch_size(spec, data, torch.device(device)) if on_oom == "halve" else None
+        if fits is None:
+            raise
+        log.warning("batch size %d does not fit in memory; going on with %d", spec.batch_size, fits)
+        return _train(spec.with_(batch_size=fits), data, device, checkpoint, on_oom, on_epoch)
+    record.values |= costs(spec.network, data.shape)
+    return record
+
+
+def costs(network: NetworkSpec, shape: tuple[int, int, int]) -> dict[str, Any]:
+    """The costs on paper that a row holds, for one image of `shape` (C, H, W)."""
+    from blockzoo.profile import profile_block
+
+    profile = profile_block(
+        network.subject,
+        num_blocks=network.num_blocks,
+        base_channels=network.base_channels,
+        out_dim=network.out_dim,
+        filler=network.filler,
+        active_blocks=network.active_blocks,
+        active_width=network.active_width,
+        input_shape=(1, *shape),
+    )
+    columns = profile.columns()
+    columns["memory_mb"] = columns["params_total"] * 4 / 2**20
+    return {k: v for k, v in columns.items() if isinstance(v, int | float) or v is None}
+
+
+def time_networks(
+    networks: list[NetworkSpec], shape: tuple[int, int, int], device: str, *, seconds: float
+) -> list[Record]:
+    """Time networks of one scaffold against each other, alone on the machine; one record each."""
+    from blockzoo.benchmark import benchmark_specs
+
+    return benchmark_specs(networks, (1, *shape), device=device, seconds=seconds).records()
+
+
+def execute_trial(
+    spec: dict[str, Any],
+    *,
+    data_dir: str | None,
+    device: str,
+    plugins: list[str],
+    checkpoint: str,
+    on_oom: str,
+    report: EpochReport,
+    **story: str,
+) -> list[Record]:
+    """The body of a worker: one trial of a sweep."""
+    from blockzoo.core.plugins import load_plugins
+    from blockzoo.data import load_dataset
+
+    load_plugins(plugins)
+    trial = TrialSpec(**spec)
+    data = load_dataset(trial.dataset, data_dir, image_size=trial.image_size)
+    record = _train(trial, data, available_device(device), Path(checkpoint), on_oom, report)
+    record.experiment_name, record.notes = story.get("experiment_name", ""), story.get("notes", "")
+    return [record]
+
+
+def execute_timing(
+    networks: list[dict[str, Any]],
+    *,
+    shape: tuple[int, int, int],
+    device: str,
+    plugins: list[str],
+    seconds: float,
+    report: EpochReport,
+) -> list[Record]:
+    """The body of a worker: the latency phase of a sweep."""
+    from blockzoo.core.plugins import load_plugins
+
+    load_plugins(plugins)
+    return time_networks([NetworkSpec(**n) for n in networks], shape, available_device(device), seconds=seconds)
+
+
+if __name__ == "__main__":
+    from blockzoo.cli import main
+
+    raise SystemExit(main(["train", *sys.argv[1:]]))

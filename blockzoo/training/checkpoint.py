@@ -1,0 +1,42 @@
+"""Checkpoints that survive a kill at any moment, and run no code when they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.plugins.io import CheckpointIO
+
+from blockzoo.core.errors import RequestError
+from blockzoo.core.files import write_atomically
+
+
+class DurableCheckpoints(CheckpointIO):
+    """Lightning's own save ends in a move without fsync, so a kill can leave a torn file; this one cannot."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        write_atomically(Path(path), lambda temporary: torch.save(checkpoint, temporary))
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
+        try:
+            return torch.load(path, map_location=map_location or "cpu", weights_only=True)
+        except Exception as error:
+            raise RequestError(f"checkpoint {path} cannot be read ({error}); delete it to start anew") from error
+
+    def remove_checkpoint(self, path: Any) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+class AfterEachEpoch(L.Callback):
+    """Saves a checkpoint and reports the epoch, after its validation."""
+
+    def __init__(self, path: Path | None, report: Callable[[int, dict[str, float]], None]) -> None:
+        self._path, self._report = path, report
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: Any) -> None:
+        if self._path is not None:
+            trainer.save_checkpoint(self._path)
+        self._report(trainer.current_epoch + 1, module.history.latest())

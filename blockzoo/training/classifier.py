@@ -1,0 +1,148 @@
+"""The Lightning module: one network, one protocol, sums kept on the device and read once an epoch."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from typing import Any
+
+import lightning as L
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from blockzoo.core.errors import Diverged
+from blockzoo.training.protocols import Protocol
+
+CHECK_EVERY = 50  # steps between looks at the loss on a GPU, where looking waits for the device
+
+
+class History:
+    """One value per epoch and quantity."""
+
+    def __init__(self) -> None:
+        self.curves: dict[str, list[float]] = defaultdict(list)
+
+    def add(self, **values: float) -> None:
+        """Append one epoch's values."""
+        for name, value in values.items():
+            self.curves[name].append(value)
+
+    def latest(self) -> dict[str, float]:
+        """The last epoch's values."""
+        return {name: values[-1] for name, values in self.curves.items()}
+
+
+class _Sums:
+    """Loss, hits and count of an epoch, on the device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._sums = torch.zeros(3, device=device)
+
+    def add(self, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
+        hits = (logits.argmax(1) == labels).sum()
+        n = torch.full_like(loss, len(labels))
+        self._sums += torch.stack([loss.detach().float() * n, hits.float(), n]).to(self._sums)
+
+    def means(self) -> tuple[float, float]:
+        """Mean loss and accuracy; this waits for the device."""
+        loss, hits, n = self._sums.tolist()
+        return loss / max(n, 1), hits / max(n, 1)
+
+
+class Classifier(L.LightningModule):
+    """Trains `network` by `protocol`, with the peak step size `lr`."""
+
+    def __init__(self, network: nn.Module, protocol: Protocol, lr: float, seed: int) -> None:
+        super().__init__()
+        self.network, self.protocol, self.lr, self.seed = network, protocol, lr, seed
+        self.history = History()
+        self.test_loss = self.test_acc = float("nan")
+        self._sums = _Sums(torch.device("cpu"))
+        self._began = 0.0
+
+    def configure_optimizers(self) -> Any:
+        p = self.protocol
+        if p.optimizer == "adam":
+            optimizer: torch.optim.Optimizer = torch.optim.Adam(self.network.parameters(), lr=self.lr)
+        else:
+            optimizer = torch.optim.SGD(self._groups(), lr=self.lr, momentum=p.momentum, nesterov=True)
+        if p.schedule == "plateau":
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimizer, factor=p.plateau_factor, patience=p.plateau_patience
+            )
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val_loss"}}
+        cycle = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=self.lr,
+            total_steps=max(2, int(self.trainer.estimated_stepping_batches)),
+            pct_start=p.warmup_share,
+            anneal_strategy="linear",
+            cycle_momentum=False,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+
+    def _groups(self) -> list[dict[str, Any]]:
+        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        return [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.protocol.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+
+    def on_train_epoch_start(self) -> None:
+        # dropout and the like start from (seed, epoch), so a resumed run is the uninterrupted one
+        torch.manual_seed(self.seed * 100_003 + self.current_epoch)
+        self._sums = _Sums(self.device)
+        self._began = time.perf_counter()
+
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> torch.Tensor:
+        images, labels = batch
+        logits = self.network(images)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.protocol.label_smoothing)
+        self._sums.add(loss, logits, labels)
+        if (self.device.type == "cpu" or index % CHECK_EVERY == 0) and not torch.isfinite(loss):
+            self._diverge(f"the training loss became {float(loss):g} in epoch {self.current_epoch + 1}, step {index + 1}")
+        return loss
+
+    def _diverge(self, what: str) -> None:
+        raise Diverged(f"{what}, at step size {self.lr:g}; try a smaller --lr")
+
+    def on_validation_epoch_start(self) -> None:
+        self._training_means = self._sums.means()
+        self._sums = _Sums(self.device)
+
+    def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> None:
+        self._evaluate(*batch)
+
+    def on_validation_epoch_end(self) -> None:
+        train_loss, train_acc = self._training_means
+        val_loss, val_acc = self._sums.means()
+        self.log("val_loss", val_loss)
+        self.history.add(
+            train_loss=train_loss,
+            train_acc=train_acc,
+            val_loss=val_loss,
+            val_acc=val_acc,
+            seconds=time.perf_counter() - self._began,
+        )
+        if not (abs(train_loss) < float("inf") and abs(val_loss) < float("inf")):
+            self._diverge(f"the loss became {train_loss:g} (validation {val_loss:g}) in epoch {self.current_epoch + 1}")
+
+    def on_test_epoch_start(self) -> None:
+        self._sums = _Sums(self.device)
+
+    def test_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> None:
+        self._evaluate(*batch)
+
+    def on_test_epoch_end(self) -> None:
+        self.test_loss, self.test_acc = self._sums.means()
+
+    def _evaluate(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+        logits = self.network(images).float()
+        self._sums.add(F.cross_entropy(logits, labels), logits, labels)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["curves"] = dict(self.history.curves)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.history.curves.update(checkpoint["curves"])
