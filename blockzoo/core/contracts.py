@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from blockzoo.core.registry import Registry
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import nn
 
     from blockzoo.core.record import Record
-    from blockzoo.core.spec import NetworkSpec, TrialSpec
+    from blockzoo.core.spec import NetworkSpec
     from blockzoo.core.subject import Subject
+    from blockzoo.data import ImageData
+    from blockzoo.execution.jobs import Job
 
 POSITIONS = ("early", "mid", "late")
 """Where in the scaffold the block under test stands: stage 1, 2 or 3."""
@@ -31,17 +32,10 @@ class Block(Protocol):
 
 
 class Dataset(Protocol):
-    """Labelled images that carry their own story; `load` returns them as uint8 arrays."""
+    """Labelled images that carry their own shape, classes, mean, std and split; made without arguments."""
 
-    shape: ClassVar[tuple[int, int, int]]  # channels, height, width
-    num_classes: ClassVar[int]
-    mean: ClassVar[tuple[float, ...]]  # per channel, of pixels scaled to 0..1
-    std: ClassVar[tuple[float, ...]]
-    flip: ClassVar[bool]  # does a mirrored image keep its class?
-    split: ClassVar[str]  # name and version of the train / validation / test split
-
-    def load(self, roots: Sequence[Path], *, download: bool) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """`{"train" | "val" | "test": (images (N, C, H, W) uint8, labels (N,) int64)}`; DataError if absent."""
+    def load(self, roots: Sequence[Path], *, image_size: int | None, download: bool) -> ImageData:
+        """Find the images in one of the folders `roots`; DataError says what was expected where."""
         ...
 
 
@@ -58,9 +52,9 @@ class Runtime(Protocol):
 
 
 class Executor(Protocol):
-    """Where trials run. Yields one record per trial, in order of completion; never raises for a trial."""
+    """Where jobs run. Yields the records of each in order of completion; never raises for a failing job."""
 
-    def run(self, trials: Sequence[TrialSpec]) -> Iterator[Record]: ...
+    def run(self, jobs: Sequence[Job]) -> Iterator[Record]: ...
 
 
 HOW_TO_ADD_A_BLOCK = """Your own block can be named in four ways:
