@@ -17,7 +17,7 @@ from blockzoo import __version__
 from blockzoo.core.discovery import first_sentence
 from blockzoo.core.errors import BlockzooError
 
-NOT_COMMANDS = ("__init__", "app", "options", "screen")
+NOT_COMMANDS = ("__init__", "app", "options", "progress", "screen")
 
 
 def commands() -> dict[str, str]:

@@ -77,6 +77,27 @@ def remembered() -> list[str]:
     return []
 
 
+def read_options(path: Path) -> dict[str, Any]:
+    """The options in a YAML or TOML file, as a dictionary.
+
+    Raises:
+        RequestError: no such file, not YAML or TOML, or not a mapping of options.
+    """
+    if not path.is_file():
+        raise RequestError(f"there is no file {path}")
+    if path.suffix == ".toml":
+        return _read_toml(path)
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(found, dict):
+        raise RequestError(f"{path} must hold options, one `name: value` a line")
+    return found
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
     if sys.version_info >= (3, 11):
         import tomllib

@@ -81,9 +81,8 @@ class Registry(MutableMapping[str, Any]):
             UnknownNameError: with the nearest names and the ways to add one.
         """
         self._discover()
-        base, _, variant = name.partition("@")
-        base = self._aliases.get(base, base)
-        full = f"{base}@{variant}" if variant else base
+        base, at, variant = name.partition("@")
+        full = self._aliases.get(base, base) + at + variant
         if full in self._entries:
             return full
         raise UnknownNameError(self._unknown(name))

@@ -99,7 +99,8 @@ class NetworkSpec(Spec):
     def filler_name(self) -> str:
         """What the other stages hold; by default the variant of the filler that the block itself has."""
         _, _, variant = self.parsed.label.partition("@")
-        return self.filler or DEFAULT_FILLER + (f"@{variant}" if f"{DEFAULT_FILLER}@{variant}" in BLOCKS else "")
+        alike = f"{DEFAULT_FILLER}@{variant}"
+        return self.filler or (alike if variant and alike in BLOCKS else DEFAULT_FILLER)
 
     def identity(self) -> dict[str, Any]:
         own: dict[str, Any] = {"subject": self.subject, "out_dim": self.out_dim, "in_channels": self.in_channels}

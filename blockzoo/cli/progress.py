@@ -1,0 +1,91 @@
+"""The live progress bar of a sweep."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Task as RichTask
+from rich.text import Text
+
+from blockzoo.core.record import Record
+from blockzoo.execution.jobs import Job
+
+
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds, as short as they can be."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+class _Remaining(TextColumn):
+    """Time left, from the epochs done since the start."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def render(self, task: RichTask) -> Text:
+        left = task.fields.get("left")
+        return Text(f"{duration(left)} left" if left is not None else "", style="cyan")
+
+
+class LiveProgress:
+    """One bar over all trials, moved by every epoch, with the time that is left."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("trials"),
+            TimeElapsedColumn(),
+            _Remaining(),
+            console=console,
+            transient=not console.is_terminal,
+        )
+        self._task: Any = None
+        self._epochs: dict[str, int] = {}
+        self._total_epochs = 1
+        self._began = time.monotonic()
+
+    def __enter__(self) -> LiveProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def planned(self, plan: Any, eta_seconds: float | None) -> None:
+        """Say what is to do and how long it will take."""
+        done = len(plan.trials) - len(plan.pending)
+        estimate = "" if eta_seconds is None else f", about {duration(eta_seconds)}"
+        self._console.print(
+            f"{len(plan.trials)} trials, {done} done already; {len(plan.pending)} to run, "
+            f"{plan.workers} at a time with {plan.threads} thread(s) each{estimate}"
+        )
+        self._total_epochs = max(1, sum(trial.epochs for trial in plan.pending))
+        self._task = self._bar.add_task("training", total=len(plan.pending), left=eta_seconds)
+        self._began = time.monotonic()
+
+    def started(self, job: Job) -> None:
+        """A trial has been given to a worker."""
+
+    def progressed(self, job: Job, step: int, values: dict[str, float]) -> None:
+        """An epoch is done."""
+        self._epochs[job.stub.fingerprint] = step
+        share = sum(self._epochs.values()) / self._total_epochs
+        left = (time.monotonic() - self._began) * (1 / share - 1)
+        self._bar.update(self._task, completed=min(share, 1) * self._bar.tasks[0].total, left=left)
+
+    def finished(self, record: Record) -> None:
+        """A trial has a row; only what went wrong is worth a line."""
+        if record.status != "ok":
+            self._console.print(f"{record.status}: {record.subject}: {record.reason}", markup=False)
+
+    def phase(self, name: str) -> None:
+        """What happens after the training."""
+        self._bar.update(self._task, description=name, completed=self._bar.tasks[0].total, left=None)

@@ -1,0 +1,1 @@
+"""What the results say: statistics, tables and figures. Computing apart from drawing; no torch."""

@@ -1,0 +1,165 @@
+"""Accuracy against cost: what to draw, and drawing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from blockzoo.core.contracts import POSITIONS
+from blockzoo.core.files import write_atomically
+from blockzoo.report.statistics import Estimate, Row, Summary, average_positions, describe_group, pareto_front, summarise
+
+AXES = {
+    "flops": "FLOPs per image (2 x MACs)",
+    "latency_ms": "latency of one image, ms",
+    "peak_activation_bytes": "peak activations of one image, bytes",
+    "memory_mb": "fp32 weights, MiB",
+}
+"""The costs that can stand on the horizontal axis, and how it is labelled."""
+
+ACCURACIES = {"test_acc": "test accuracy, %", "val_acc": "validation accuracy, %"}
+
+# Okabe and Ito's colours, which the colour-blind can tell apart; then Tol's muted ones
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A4FA3", "#8C564B", "#5F6B6D", "#B3A100",
+           "#332288", "#882255", "#44AA99", "#AA4499", "#117733")  # fmt: skip
+MARKERS = "osD^vPX"
+SIZES = {"early": 26.0, "mid": 60.0, "late": 110.0, "": 70.0}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One mark of a picture."""
+
+    block: str
+    position: str
+    cost: float
+    accuracy: Estimate
+
+
+@dataclass(frozen=True)
+class Chart:
+    """All marks of one comparable group against one cost."""
+
+    cost: str
+    accuracy: str
+    title: str
+    points: list[Point]
+
+
+def charts(rows: Iterable[Row], *, average: bool = False) -> list[list[Chart]]:
+    """For each comparable group one chart per cost that its rows hold."""
+    summaries = average_positions(rows) if average else summarise(rows)
+    groups = dict.fromkeys(s.group for s in summaries)
+    found = [_charts(group, [s for s in summaries if s.group == group]) for group in groups]
+    return [made for made in found if made]
+
+
+def _charts(group: Any, summaries: list[Summary]) -> list[Chart]:
+    shown = [s for s in summaries if s.accuracies]
+    accuracy = "test_acc" if shown and all("test_acc" in s.accuracies for s in shown) else "val_acc"
+    shown = [s for s in shown if accuracy in s.accuracies]
+    memory = "peak_activation_bytes" if any("peak_activation_bytes" in s.costs for s in shown) else "memory_mb"
+    seeds = sorted({s.accuracies[accuracy].n for s in shown})
+    n = f"n = {seeds[0]}" if len(seeds) == 1 else f"n = {seeds[0]} to {seeds[-1]}" if seeds else ""
+    title = f"{describe_group(group)}, {n} seed{'s' if seeds != [1] else ''}"
+    made = []
+    for cost in ("flops", "latency_ms", memory):
+        points = [Point(s.block, s.position, s.costs[cost], s.accuracies[accuracy]) for s in shown if cost in s.costs]
+        if points:
+            made.append(Chart(cost, accuracy, title, points))
+    return made
+
+
+def look(blocks: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each block: colours first, then the next marker with the same colours."""
+    return {
+        block: (COLOURS[i % len(COLOURS)], MARKERS[i // len(COLOURS) % len(MARKERS)])
+        for i, block in enumerate(sorted(blocks))
+    }
+
+
+def draw(made: Sequence[Chart], note: str = "") -> Any:
+    """A matplotlib figure with the charts side by side and one legend below."""
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    blocks = sorted({point.block for chart in made for point in chart.points})
+    looks = look(blocks)
+    averaged = all(point.position not in POSITIONS for chart in made for point in chart.points)
+    width = 4.3 * len(made) if len(made) > 1 else 7.0
+    columns = max(1, int(width / 2.35))
+    entries = len(blocks) + 1 + (0 if averaged else len(POSITIONS))
+    legend_inches = 0.22 * -(-entries // columns) + 0.15
+    height = 3.9 + legend_inches
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(rect=(0, legend_inches / height, 1, 1 - legend_inches / height))
+    all_axes = figure.subplots(1, len(made), squeeze=False, sharey=True)[0]
+    for axes, chart in zip(all_axes, made, strict=True):
+        _draw_chart(axes, chart, looks)
+    all_axes[0].set_ylabel(ACCURACIES[made[0].accuracy])
+    figure.suptitle(made[0].title, x=0.01, ha="left", fontsize=10, color="#333333")
+    handles = [
+        Line2D([], [], ls="", marker=marker, color=colour, ms=6.5, label=block)
+        for block, (colour, marker) in looks.items()
+    ]
+    handles.append(Line2D([], [], color="#999999", lw=1, ls="--", label="Pareto front"))
+    if not averaged:
+        handles += [
+            Line2D([], [], ls="", marker="o", mfc="white", mec="#555555", ms=SIZES[p] ** 0.5, label=p) for p in POSITIONS
+        ]
+    figure.legend(handles=handles, loc="lower left", ncols=columns, fontsize=8, frameon=False, handletextpad=0.3)
+    if note:
+        figure.text(0.995, 0.004, note, ha="right", va="bottom", fontsize=6, color="#888888")
+    return figure
+
+
+def _draw_chart(axes: Any, chart: Chart, looks: dict[str, tuple[str, str]]) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    front = pareto_front([(p.cost, p.accuracy.mean) for p in chart.points])
+    corners = [(chart.points[i].cost, 100 * chart.points[i].accuracy.mean) for i in front]
+    axes.step(*zip(*corners, strict=True), where="post", color="#999999", lw=1, ls="--", zorder=1, gid="front")
+    for block, (colour, marker) in looks.items():
+        points = [p for p in chart.points if p.block == block]
+        xs, ys = [p.cost for p in points], [100 * p.accuracy.mean for p in points]
+        if len(points) > 1:
+            axes.plot(xs, ys, color=colour, lw=0.8, alpha=0.45, zorder=2)
+        for point, x, y in zip(points, xs, ys, strict=True):
+            if point.accuracy.half_width is not None:
+                axes.errorbar(x, y, 100 * point.accuracy.half_width, color=colour, lw=1, alpha=0.6, zorder=3)
+        sizes = [SIZES.get(p.position, SIZES[""]) for p in points]
+        axes.scatter(xs, ys, s=sizes, color=colour, marker=marker, ec="white", lw=0.6, zorder=4, label=block)
+    costs = [p.cost for p in chart.points]
+    axes.set_xscale("log")
+    axes.set_xlim(min(costs) / 1.15, max(costs) * 1.15)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(costs) / min(costs) < 30 else (1,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: engineering(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    if max(costs) / min(costs) < 1.6:  # too narrow for a logarithmic axis to have ticks
+        axes.set_xscale("linear")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: engineering(value)))
+        axes.locator_params(axis="x", nbins=5)
+    axes.set_xlabel(AXES[chart.cost])
+    axes.grid(color="#ECECEC", lw=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8, colors="#444444")
+
+
+def engineering(value: float) -> str:
+    """50000000 as "50 M"."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:g} {unit}"
+    return f"{value:g}"
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write a figure; the format is the suffix's. The same figure gives the same SVG."""
+    import matplotlib
+
+    metadata = {"Date": None} if path.suffix == ".svg" else None
+    with matplotlib.rc_context({"svg.hashsalt": "blockzoo", "svg.fonttype": "none"}):
+        write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=150, metadata=metadata))

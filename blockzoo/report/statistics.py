@@ -1,0 +1,155 @@
+"""From rows to means with intervals, grouped so that only what is comparable is compared."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from blockzoo.core.contracts import POSITIONS
+
+Row = dict[str, Any]
+
+COSTS = ("flops", "macs", "params_total", "memory_mb", "latency_ms", "throughput", "peak_activation_bytes",
+         "stage_flops", "stage_latency_ms", "training_time")  # fmt: skip
+SHARED = ("dataset", "protocol", "epochs", "batch_size", "lr", "num_blocks", "base_channels", "limit_train")
+"""What rows of one group have in common; also the key of rows that carry no `comparable`."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds, with the half width of its 95 % interval (None for a single seed)."""
+
+    mean: float
+    half_width: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One block at one position (or over all of them, position "") within one comparable group."""
+
+    group: tuple[tuple[str, Any], ...]
+    block: str
+    position: str
+    accuracies: dict[str, Estimate]  # val_acc, test_acc
+    costs: dict[str, float]
+    not_ok: dict[str, int] = field(default_factory=dict)  # status -> rows
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean and 95 % interval of independent values, by Student's t with n - 1 degrees of freedom."""
+    n = len(values)
+    if n < 2:
+        return Estimate(values[0], None, n)
+    return Estimate(statistics.fmean(values), student_t(n - 1) * statistics.stdev(values) / math.sqrt(n), n)
+
+
+def student_t(degrees: int) -> float:
+    """The 97.5 % quantile of Student's t."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, 0.975))
+
+
+def usable(rows: Iterable[Row]) -> list[Row]:
+    """Rows whose trial went well (a table without statuses has only those)."""
+    return [row for row in rows if row.get("status") in (None, "", "ok")]
+
+
+def summarise(rows: Iterable[Row]) -> list[Summary]:
+    """One summary per group, block and position, over distinct seeds."""
+    cells: dict[tuple[Any, str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        cells[group_of(row), row["block"], row.get("position") or ""].append(row)
+    order = {position: index for index, position in enumerate(POSITIONS)}
+    found = [_summary(group, block, position, cell) for (group, block, position), cell in cells.items()]
+    return sorted(found, key=lambda s: (repr(s.group), order.get(s.position, -1), s.block))
+
+
+def average_positions(rows: Iterable[Row]) -> list[Summary]:
+    """One summary per group and block: the mean over positions and seeds.
+
+    The interval is that of the per-seed means over the positions, so positions of one seed stay together. Only
+    seeds present at every position of the block count.
+    """
+    cells: dict[tuple[Any, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        cells[group_of(row), row["block"]].append(row)
+    return [_summary(group, block, "", cell) for (group, block), cell in cells.items()]
+
+
+def _summary(group: Any, block: str, position: str, rows: list[Row]) -> Summary:
+    good = usable(rows)
+    accuracies = {}
+    for name in ("val_acc", "test_acc"):
+        if per_seed := _per_seed(good, name):
+            accuracies[name] = estimate(per_seed)
+    costs = {name: mean for name in COSTS if (mean := _mean_over_positions(good, name)) is not None}
+    not_ok: dict[str, int] = defaultdict(int)
+    for row in rows:
+        if row not in good:
+            not_ok[row["status"]] += 1
+    return Summary(group, block, position, accuracies, costs, dict(not_ok))
+
+
+def _per_seed(rows: list[Row], name: str) -> list[float]:
+    """For each seed the mean over positions; the newest row of a (seed, position) counts."""
+    values: dict[Any, dict[str, float]] = defaultdict(dict)
+    for index, row in enumerate(rows):
+        if _is_number(row.get(name)):
+            seed = row.get("seed")
+            values[index if seed is None else seed][row.get("position") or ""] = row[name]
+    everywhere = max((len(v) for v in values.values()), default=0)
+    return [statistics.fmean(v.values()) for v in values.values() if len(v) == everywhere]
+
+
+def _mean_over_positions(rows: list[Row], name: str) -> float | None:
+    cells: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if _is_number(row.get(name)):
+            cells[row.get("position") or ""].append(row[name])
+    return statistics.fmean(statistics.fmean(v) for v in cells.values()) if cells else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def group_of(row: Row) -> tuple[tuple[str, Any], ...]:
+    """What a row shares with those it may be compared with."""
+    shared = [(name, row.get(name)) for name in SHARED if row.get(name) is not None]
+    return (*shared, ("comparable", row.get("comparable")))
+
+
+def describe_group(group: tuple[tuple[str, Any], ...]) -> str:
+    """What a group has in common, as a caption."""
+    facts = dict(group)
+    parts = [str(facts["dataset"])] if "dataset" in facts else []
+    parts += [f"{facts['protocol']}"] if "protocol" in facts else []
+    parts += [f"{facts['epochs']} epochs"] if "epochs" in facts else []
+    parts += [f"batch {facts['batch_size']}"] if "batch_size" in facts else []
+    parts += [f"lr {facts['lr']:g}"] if "lr" in facts else []
+    if "num_blocks" in facts:
+        parts.append(f"{facts['num_blocks']} blocks a stage, width {facts.get('base_channels')}")
+    if "limit_train" in facts:
+        parts.append(f"{facts['limit_train']:,} training images")
+    return ", ".join(parts)
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Indices of the points (cost, accuracy) that no other beats, by falling neither in cost nor in accuracy.
+
+    A point is beaten if another costs no more, is no less accurate, and is better in one of the two. Equal points
+    are all kept. In order of cost.
+    """
+    order = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1]))
+    front: list[int] = []
+    for i in order:
+        cost, accuracy = points[i]
+        if not front or accuracy > points[front[-1]][1] or (cost, accuracy) == points[front[-1]]:
+            front.append(i)
+    return front

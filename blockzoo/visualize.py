@@ -1,0 +1,83 @@
+"""visualize: pictures of a results table, accuracy against what it costs."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from blockzoo.core.errors import RequestError
+from blockzoo.core.outputs import Outputs, all_rows
+from blockzoo.core.table import Row, read_csv
+
+SHORT = {"flops": "flops", "latency_ms": "latency", "peak_activation_bytes": "memory", "memory_mb": "memory"}
+
+
+def plot_results(
+    source: str | Path | Sequence[Row] | Any, output: str | Path | None = None, *, average_positions: bool = False
+) -> list[Path]:
+    """Draw accuracy against FLOPs, latency and memory, each alone and all side by side, as PNG and SVG.
+
+    Args:
+        source: a results CSV, a results store, rows, or a pandas DataFrame.
+        output: folder of the pictures (default: `figures/` beside the source).
+        average_positions: one point per block, the mean over positions and seeds.
+
+    Returns:
+        The files, the overviews first. Rows that are not comparable are never in one picture: a second group gets
+        files of its own, numbered.
+
+    Raises:
+        RequestError: the source cannot be read, or holds nothing to draw.
+        StoreError: the folder cannot be written.
+    """
+    from blockzoo.report.figures import charts, draw, save
+
+    rows = _rows(source)
+    groups = charts(rows, average=average_positions)
+    if not groups:
+        statuses = Counter(str(row.get("status") or "without accuracy or cost") for row in rows)
+        raise RequestError(f"nothing to draw: {len(rows)} rows, of these {dict(statuses)}")
+    folder = Path(output) if output is not None else _beside(source)
+    devices = {row.get("latency_device") for row in rows if row.get("latency_device")}
+    note = f"latency: {', '.join(sorted(devices))}" if devices else ""
+    overviews, single = [], []
+    for number, group in enumerate(groups, start=1):
+        tail = ("_averaged" if average_positions else "") + (f"_{number}" if len(groups) > 1 else "")
+        overviews += [(draw(group, note), folder / f"accuracy{tail}")]
+        single += [
+            (draw([chart], note if chart.cost == "latency_ms" else ""), folder / f"accuracy_{SHORT[chart.cost]}{tail}")
+            for chart in group
+        ]
+    written = []
+    for figure, stem in overviews + single:
+        for suffix in (".png", ".svg"):
+            save(figure, stem.with_name(stem.name + suffix))
+            written.append(stem.with_name(stem.name + suffix))
+    return written
+
+
+def _rows(source: Any) -> list[Row]:
+    if hasattr(source, "to_dict"):  # a DataFrame
+        return [{k: None if v != v else v for k, v in row.items()} for row in source.to_dict("records")]
+    if not isinstance(source, str | Path):
+        return list(source)
+    path = Path(source)
+    if path.suffix == ".sqlite" or path.is_dir():
+        return all_rows(Outputs.at(path).store(create=False))
+    return read_csv(path)
+
+
+def _beside(source: Any) -> Path:
+    if not isinstance(source, str | Path):
+        return Path("figures")
+    path = Path(source)
+    return (path if path.is_dir() else path.parent) / "figures"
+
+
+if __name__ == "__main__":
+    from blockzoo.cli import main
+
+    raise SystemExit(main(["visualize", *sys.argv[1:]]))
