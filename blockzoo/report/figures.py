@@ -141,6 +141,10 @@ def _draw_chart(axes: Any, chart: Chart, looks: dict[str, tuple[str, str]]) -> N
         axes.set_xscale("linear")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: engineering(value)))
         axes.locator_params(axis="x", nbins=5)
+    # an interval of two seeds can be wider than the picture: the marks decide the frame, bars may leave it
+    accuracies = [100 * p.accuracy.mean for p in chart.points]
+    margin = max(1.0, 0.35 * (max(accuracies) - min(accuracies)))
+    axes.set_ylim(max(0.0, min(accuracies) - margin), min(100.0, max(accuracies) + margin))
     axes.set_xlabel(AXES[chart.cost])
     axes.grid(color="#ECECEC", lw=0.8)
     axes.set_axisbelow(True)

@@ -11,7 +11,7 @@ from blockzoo.report.statistics import Estimate, Row, Summary, describe_group, s
 if TYPE_CHECKING:
     from rich.table import Table
 
-HEADER = ("block", "position", "test accuracy, %", "validation, %", "n", "MACs, M", "params, k", "latency, ms", "stage, ms")
+HEADER = ("block", "position", "test, %", "validation, %", "n", "MACs, M", "params, k", "ms", "stage, ms")
 
 
 def results_table(rows: Iterable[Row]) -> list[Table]:
@@ -22,7 +22,7 @@ def results_table(rows: Iterable[Row]) -> list[Table]:
     for title, lines in tables(rows):
         table = Table(title=title, title_justify="left", caption=CAPTION, caption_justify="left")
         for index, name in enumerate(HEADER):
-            table.add_column(name, justify="left" if index < 2 else "right", no_wrap=index == 0)
+            table.add_column(name, justify="left" if index < 2 else "right", no_wrap=True)
         previous = None
         for line in lines:
             if previous not in (None, line[1]):
@@ -33,7 +33,7 @@ def results_table(rows: Iterable[Row]) -> list[Table]:
     return made
 
 
-CAPTION = "mean ± half of the 95 % interval over n seeds; latency of one image, median"
+CAPTION = "accuracies: mean ± half of the 95 % interval over n seeds; ms: median latency of one image"
 
 
 def markdown_table(rows: Iterable[Row]) -> str:

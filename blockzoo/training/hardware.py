@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+from collections.abc import Callable
 
 import torch
+from torch import nn
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
 
@@ -20,6 +22,26 @@ def fastest_dtype(device: torch.device) -> torch.dtype:
     else:
         native = any(_cpu_has(feature) for feature in ("amx_tile", "avx512_bf16"))
     return torch.bfloat16 if native else torch.float32
+
+
+def keep_grouped_convolutions_in_float32(network: nn.Module) -> nn.Module:
+    """Make grouped convolutions leave CPU autocast: their bfloat16 kernels are the slow ones.
+
+    Measured on a CPU with AVX512-BF16, one training step of narrow scaffolds at batch 256: a MobileNetV2 stage
+    .33 s in float32, .55 s in bfloat16, .25 s with only the dense layers in bfloat16; dense blocks gain as before.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d) and layer.groups > 1:
+            layer.forward = _outside_autocast(layer.forward)  # type: ignore[method-assign]
+    return network
+
+
+def _outside_autocast(forward: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+    def in_float32(x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return forward(x.float())
+
+    return in_float32
 
 
 def _cpu_has(feature: str) -> bool:

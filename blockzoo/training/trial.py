@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from torch import nn
 
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import Diverged, OutOfMemory, RequestError
@@ -21,8 +22,8 @@ from blockzoo.measure.size import count_params
 from blockzoo.models.resolve import build_network
 from blockzoo.training.checkpoint import AfterEachEpoch, DurableCheckpoints
 from blockzoo.training.classifier import Classifier
-from blockzoo.training.hardware import fastest_dtype, keep_freed_memory
-from blockzoo.training.protocols import get_protocol
+from blockzoo.training.hardware import fastest_dtype, keep_freed_memory, keep_grouped_convolutions_in_float32
+from blockzoo.training.protocols import Protocol, get_protocol
 
 EpochReport = Callable[[int, dict[str, float]], None]
 EVALUATION_BATCH = 512
@@ -57,10 +58,8 @@ def run_trial(
     keep_freed_memory()
     protocol = get_protocol(spec.protocol)
     place = torch.device(device)
-    dtype = fastest_dtype(place) if protocol.precision == "fastest" else torch.float32
-    network = build_network(spec.network, seed=spec.seed)
-    if protocol.channels_last:
-        network = network.to(memory_format=torch.channels_last)
+    dtype = _dtype(protocol, place)
+    network = _ready(build_network(spec.network, seed=spec.seed), protocol, place, dtype)
     classifier = Classifier(network, protocol, spec.lr, spec.seed)
     train, validation, test = _loaders(spec, data, place)
     trainer = _trainer(spec, place, dtype, checkpoint, on_epoch)
@@ -116,6 +115,19 @@ def _check(spec: TrialSpec, data: ImageData) -> None:
     faults = [f"{spec.dataset} has {have[k]} {k}, the network {want[k]}" for k in have if have[k] != want[k]]
     if faults:
         raise RequestError("; ".join(faults))
+
+
+def _dtype(protocol: Protocol, device: torch.device) -> torch.dtype:
+    return fastest_dtype(device) if protocol.precision == "fastest" else torch.float32
+
+
+def _ready(network: nn.Module, protocol: Protocol, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """The network in the protocol's memory format, its layers in the number format that is fastest for them."""
+    if protocol.channels_last:
+        network = network.to(memory_format=torch.channels_last)
+    if device.type == "cpu" and dtype != torch.float32:
+        network = keep_grouped_convolutions_in_float32(network)
+    return network
 
 
 def _loaders(
@@ -175,9 +187,9 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 def _bare_step(spec: TrialSpec, data: ImageData, device: torch.device) -> Callable[[], None]:
     protocol = get_protocol(spec.protocol)
-    network = build_network(spec.network, seed=spec.seed).to(device).train()
+    dtype = _dtype(protocol, device)
+    network = _ready(build_network(spec.network, seed=spec.seed), protocol, device, dtype).to(device).train()
     batches = _loaders(spec, data, device)[0]
-    dtype = fastest_dtype(device) if protocol.precision == "fastest" else torch.float32
     images, labels = next(iter(batches))
 
     def step() -> None:

@@ -1,0 +1,46 @@
+# `make` prints the targets.
+VENV    := .venv
+PYTHON  := $(VENV)/bin/python
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint format benchmarks clean
+
+help: ## print this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.installed ## make .venv with the tested versions
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet -c constraints.txt -e '.[test]'
+	touch $@
+
+demo: setup ## 4 blocks x 3 positions x 2 seeds on digits: table, CSV and pictures in minutes
+	$(PYTHON) -m blockzoo.sweep --blocks ResNetBasicBlock InvertedResidual EdgeResidual MobileOneBlock \
+		--positions all --seeds 2 --dataset digits --epochs 12 --batch-size 64 --lr 0.2 \
+		--num-blocks 1 --base-channels 8 --output results/demo
+
+test: setup ## lint, types and the quick tests (2 processes)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(PYTHON) -m pytest -n 2
+
+test-slow: setup ## the tests that take minutes
+	$(PYTHON) -m pytest -m slow
+
+lint: setup ## lint and types alone
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+format: setup ## put the code into its format
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+benchmarks: setup ## the side-by-side timings behind the figures in the README
+	$(PYTHON) benchmarks/profile.py
+	$(PYTHON) benchmarks/train_throughput.py
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) results build *.egg-info .pytest_cache .mypy_cache .ruff_cache
