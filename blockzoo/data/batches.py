@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
+from blockzoo.core.errors import RequestError
+
+PAD_MODES = ("zeros", "reflect")
+
 
 class ResidentBatches:
     """Batches of normalised images from bytes that stay in the memory of the device.
 
-    Order and augmentation of an epoch depend on (seed, epoch) alone, so an epoch is the same whether the run
-    was resumed or not. With several ranks each sees its own part of one permutation.
+    Order and augmentation of an epoch depend on (seed, epoch) alone: not on the device, nor on whether the
+    run was resumed. With several ranks each sees its own part of one permutation, and an image is augmented
+    as it would be with one.
+
+    Each iteration is an epoch, and the next one counts on; a resumed run calls `set_epoch` first.
 
     Args:
         images: (N, C, H, W) uint8, memory-mapped or not.
         labels: (N,) int64.
-        batch_size: images per batch; in training a last short batch is left out, unless it is the only one.
-        training: shuffle and augment; else in order and as they are.
+        batch_size: images per batch and rank. In training a last short batch is left out, unless it is the
+            only one, and all ranks have as many batches.
+        training: shuffle and augment; else in order, all of them, as they are.
         mean, std: per channel, of pixels scaled to 0..1.
         seed: drives order and augmentation.
-        flip: mirror every other image, by chance.
+        flip: mirror half of the images, by chance.
         padding: pixels by which a random crop may be shifted (default an eighth of the side).
-        pad_mode: what stands outside the image: "zeros" or "reflect".
-        device, channels_last: where, and in which memory format.
+        pad_mode: what stands outside the image: "zeros" (black) or "reflect".
+        device, dtype, channels_last: where, and as what, the batches are.
+        rank, world_size: which part of how many.
+
+    Raises:
+        RequestError: an option is out of its range, or there is not one image for each rank.
     """
 
     def __init__(
@@ -43,21 +56,26 @@ class ResidentBatches:
         padding: int | None = None,
         pad_mode: str = "zeros",
         device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
         channels_last: bool = False,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self._images = _resident(images).to(device)
-        self._labels = torch.from_numpy(np.ascontiguousarray(labels)).to(device)
-        scale = 255 * torch.tensor(std).view(1, -1, 1, 1)
-        self._shift = (255 * torch.tensor(mean).view(1, -1, 1, 1) / scale).to(device)
-        self._scale = (1 / scale).to(device)
+        self._padding = min(images.shape[-2:]) // 8 if padding is None else padding
+        _check(len(labels), min(images.shape[-2:]), batch_size, self._padding, pad_mode, rank, world_size)
+        self._images = torch.from_numpy(np.require(images, requirements=["C", "W"])).to(device)
+        self._labels = torch.from_numpy(np.require(labels, requirements=["C", "W"])).to(device)
+        # (pixel / 255 - mean) / std as one product and one sum
+        deviation = torch.tensor(std, device=device).view(-1, 1, 1)
+        self._scale = 1 / (255 * deviation)
+        self._shift = torch.tensor(mean, device=device).view(-1, 1, 1) / deviation
         self._training, self._flip, self._pad_mode = training, flip, pad_mode
-        self._padding = images.shape[-1] // 8 if padding is None else padding
+        self._dtype = dtype
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
         self._seed, self._rank, self._world_size = seed, rank, world_size
-        self._share = len(labels) // world_size if training else len(range(rank, len(labels), world_size))
-        self.batch_size = max(1, min(batch_size, self._share))
+        count = len(labels)
+        self._share = count // world_size if training else len(range(rank, count, world_size))
+        self.batch_size = min(batch_size, self._share)
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -66,32 +84,41 @@ class ResidentBatches:
 
     def __len__(self) -> int:
         whole, rest = divmod(self._share, self.batch_size)
-        return whole + (0 if self._training else bool(rest))
+        return whole if self._training else whole + bool(rest)
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self.epoch)
-        count = len(self._labels)
-        order = torch.randperm(count, generator=generator) if self._training else torch.arange(count)
-        own = order[self._rank :: self._world_size][: self._share]
-        for batch in own[: len(self) * self.batch_size].split(self.batch_size):
-            yield self._batch(batch.to(self._images.device), generator)
+        epoch, self.epoch = self.epoch, self.epoch + 1  # here: after the last `yield` nothing may run
+        draws = self._draws(epoch)
+        own = draws.order[self._rank :: self._world_size][: len(self) * self.batch_size]
+        for indices in own.split(self.batch_size):
+            images = self._images[indices]
+            if self._training and self._padding:
+                images = shifted_crop(images, draws.shifts[:, indices], self._padding, self._pad_mode)
+            if self._training and self._flip:
+                images = torch.where(draws.mirrored[indices].view(-1, 1, 1, 1), images.flip(-1), images)
+            yield self._normalised(images), self._labels[indices]
 
-    def _batch(self, indices: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        images = self._images[indices]
-        if self._training:
-            images = self._augmented(images, generator)
-        pixels = images.to(torch.float32) * self._scale - self._shift
-        return pixels.contiguous(memory_format=self._layout), self._labels[indices]
+    def _draws(self, epoch: int) -> _Draws:
+        """All chances of an epoch, drawn at once so that no image's depend on the batches it is in."""
+        device, count = self._images.device, len(self._labels)
+        if not self._training:
+            return _Draws(torch.arange(count, device=device), torch.empty(0), torch.empty(0))
+        # the processor's generator, so that every device has the same epoch
+        generator = torch.Generator().manual_seed(_mixed(self._seed, epoch))
+        order = torch.randperm(count, generator=generator)
+        shifts = torch.randint(2 * self._padding + 1, (2, count), generator=generator)
+        mirrored = torch.rand(count, generator=generator) < 0.5
+        return _Draws(order.to(device), shifts.to(device), mirrored.to(device))
 
-    def _augmented(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        count = len(images)
-        if self._padding:
-            shifts = torch.randint(2 * self._padding + 1, (2, count), generator=generator)
-            images = shifted_crop(images, shifts.to(images.device), self._padding, self._pad_mode)
-        if self._flip:
-            mirrored = torch.rand(count, generator=generator).to(images.device) < 0.5
-            images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
-        return images
+    def _normalised(self, images: torch.Tensor) -> torch.Tensor:
+        pixels = images.to(torch.float32, memory_format=self._layout)
+        return pixels.mul_(self._scale).sub_(self._shift).to(self._dtype)
+
+
+class _Draws(NamedTuple):
+    order: torch.Tensor  # (N,)
+    shifts: torch.Tensor  # (2, N): rows and columns
+    mirrored: torch.Tensor  # (N,) bool
 
 
 def shifted_crop(images: torch.Tensor, shifts: torch.Tensor, padding: int, mode: str) -> torch.Tensor:
@@ -104,29 +131,39 @@ def shifted_crop(images: torch.Tensor, shifts: torch.Tensor, padding: int, mode:
         mode: "zeros" or "reflect".
     """
     height, width = images.shape[-2:]
-    if mode == "reflect":
-        rows, columns = (_reflected(size, padding, images.device) for size in (height, width))
-        padded = images[:, :, rows[:, None], columns]
-    else:
-        padded = F.pad(images, (padding,) * 4)
+    padded = _padded(images, padding, mode)
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # (B, C, shifts, shifts, H, W), a view
     which = torch.arange(len(images), device=images.device)
-    return windows[which, :, shifts[0], shifts[1]]
+    down, right = shifts
+    return windows[which, :, down, right]
 
 
-def _reflected(size: int, padding: int, device: Any) -> torch.Tensor:
-    """Indices of a side of `size` pixels, mirrored at both ends without repeating the edge."""
-    period = max(1, 2 * (size - 1))
-    places = torch.arange(-padding, size + padding, device=device).remainder(period)
-    return torch.minimum(places, period - places)
+def _padded(images: torch.Tensor, padding: int, mode: str) -> torch.Tensor:
+    sides = (padding,) * 4
+    if mode == "zeros":
+        return F.pad(images, sides)
+    # PyTorch reflects no bytes; every byte is a float, so there and back is exact
+    return F.pad(images.to(torch.float32), sides, mode="reflect").to(images.dtype)
 
 
-def _resident(images: np.ndarray) -> torch.Tensor:
-    """The bytes as a tensor; a memory map stays one, and its pages are shared between processes."""
-    if images.flags.writeable:
-        return torch.from_numpy(np.ascontiguousarray(images))
-    import warnings
+def _mixed(seed: int, epoch: int) -> int:
+    """One seed from two, so that neighbours share nothing."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{epoch}".encode(), digest_size=4).digest(), "big")
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # read-only: nothing here writes into it
-        return torch.from_numpy(np.ascontiguousarray(images))
+
+def _check(
+    count: int, side: int, batch_size: int, padding: int, pad_mode: str, rank: int, world_size: int
+) -> None:
+    faults = []
+    if batch_size < 1:
+        faults.append(f"batch size {batch_size}: give a positive number")
+    if pad_mode not in PAD_MODES:
+        faults.append(f"pad mode {pad_mode!r}: choose {' or '.join(PAD_MODES)}")
+    if not 0 <= padding < side:
+        faults.append(f"padding {padding}: give 0 to {side - 1} for images of {side} pixels")
+    if not 0 <= rank < world_size:
+        faults.append(f"rank {rank} of {world_size}: ranks go from 0 to {world_size - 1}")
+    if count < world_size:
+        faults.append(f"{count} images for {world_size} ranks: there must be one for each")
+    if faults:
+        raise RequestError("; ".join(faults))

@@ -1,48 +1,88 @@
-"""Decoded images on disk, so that each file is decoded once."""
+"""Decoded arrays on disk, so that each file is decoded once and its pages are shared between processes."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from blockzoo.core.errors import StoreError
+from blockzoo.core.errors import DataError, StoreError
 from blockzoo.core.files import write_atomically
-from blockzoo.data.images import Images
-from blockzoo.data.load import cache_folder
+from blockzoo.data.places import cache_folder
 
 log = logging.getLogger(__name__)
 
 
-def cached(sources: Sequence[Path], what: str, decode: Callable[[], Images]) -> Images:
-    """The images of `sources`, from the cache if they are there unharmed, else decoded and put there.
+def cached_array(
+    what: str, story: object, shape: tuple[int, ...], dtype: Any, fill: Callable[[np.ndarray], object]
+) -> np.ndarray:
+    """The array that `fill` makes, memory-mapped from the cache; made and put there where absent or damaged.
 
-    The key holds path, size and time of change of each source, so a changed file is decoded anew. A cache that
-    cannot be written costs time, nothing else. Images come memory-mapped.
+    A cache that cannot be written costs time and memory, nothing else. Writing into the array that is
+    returned does not change the cache.
+
+    Args:
+        what: name of the content, with its version; becomes part of the file name.
+        story: all that the content depends on, in a form whose `repr` is stable.
+        shape, dtype: of the array.
+        fill: writes every element of the empty array it is given.
     """
-    story = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in sources]
-    key = hashlib.sha256(repr((what, story)).encode()).hexdigest()[:16]
-    base = cache_folder() / "images" / f"{what}-{key}"
-    paths = base.with_name(base.name + "-images.npy"), base.with_name(base.name + "-labels.npy")
-    if (found := _read(paths)) is not None:
+    key = hashlib.sha256(repr((what, story, shape)).encode()).hexdigest()[:16]
+    path = cache_folder() / "arrays" / f"{what}-{key}.npy"
+    found = _open(path, shape, dtype)
+    if found is not None:
         return found
-    images = decode()
+    needed = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+
+    def write(temporary: Path) -> None:
+        # a memory map on a full disk ends the process with SIGBUS, so look first
+        if shutil.disk_usage(temporary.parent).free < needed:
+            raise OSError(errno.ENOSPC, f"{needed / 2**30:.1f} GiB do not fit on the disk")
+        array = np.lib.format.open_memmap(temporary, "w+", dtype, shape)
+        fill(array)
+        array.flush()
+
     try:
-        write_atomically(paths[0], lambda t: np.save(t, images.images))
-        write_atomically(paths[1], lambda t: np.save(t, images.labels))
+        write_atomically(path, write)
     except StoreError as error:
         log.info("decoded images are not cached: %s", error)
-    return images
+    else:
+        found = _open(path, shape, dtype)
+    return _in_memory(what, shape, dtype, needed, fill) if found is None else found
 
 
-def _read(paths: tuple[Path, Path]) -> Images | None:
+def stamps(files: Sequence[Path]) -> list[tuple[str, int, int]]:
+    """Path, size and time of change of each file: differs when one of them was replaced."""
+    facts = [(path, path.stat()) for path in files]
+    return [(str(path.resolve()), stat.st_size, stat.st_mtime_ns) for path, stat in facts]
+
+
+def _open(path: Path, shape: tuple[int, ...], dtype: Any) -> np.ndarray | None:
     try:
-        images: Any = np.load(paths[0], mmap_mode="r", allow_pickle=False)
-        labels: Any = np.load(paths[1], allow_pickle=False)
+        array: Any = np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    return Images(images, labels) if len(images) == len(labels) and images.ndim == 4 else None
+    return array if array.shape == shape and array.dtype == dtype else None
+
+
+def _in_memory(
+    what: str, shape: tuple[int, ...], dtype: Any, needed: int, fill: Callable[[np.ndarray], object]
+) -> np.ndarray:
+    import psutil
+
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise DataError(
+            f"{what} needs {needed / 2**30:.1f} GiB: the cache {cache_folder()} cannot hold it, and "
+            f"{free / 2**30:.1f} GiB of memory are free; set BLOCKZOO_CACHE to a folder with room, "
+            "or take a smaller --image-size"
+        )
+    array = np.empty(shape, dtype)
+    fill(array)
+    return array

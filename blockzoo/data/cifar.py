@@ -1,13 +1,11 @@
-"""CIFAR-10 and CIFAR-100, from a Parquet folder, torchvision's folder, or by download."""
+"""CIFAR-10 and CIFAR-100, from torchvision's folder, from Parquet files, or by download."""
 
 from __future__ import annotations
 
 import hashlib
-import io
+import os
 import pickle
-import socket
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,117 +13,138 @@ import numpy as np
 
 from blockzoo.core.contracts import DATASETS
 from blockzoo.core.errors import DataError
-from blockzoo.data.cache import cached
-from blockzoo.data.images import ImageData, Images, holdout
-from blockzoo.data.load import not_found
+from blockzoo.data.download import download_archive
+from blockzoo.data.images import ImageData, Images, holdout, take
+from blockzoo.data.parquet import read_parquet
+from blockzoo.data.places import DatasetNotFound
 
 SIDE = 32
-IMAGE_COLUMNS, LABEL_COLUMNS = ("img", "image"), ("label", "fine_label")
+CIFAR10_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck"
+CIFAR100_CLASSES = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel
+can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur
+dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion
+lizard lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree
+pear pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea
+seal shark shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank
+telephone television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+"""
 
 
-class _Cifar:
-    """What CIFAR-10 and CIFAR-100 share: 50,000 + 10,000 colour images of 32x32."""
+class Cifar:
+    """What CIFAR-10 and CIFAR-100 share: 50,000 + 10,000 colour images of 32x32.
+
+    Exports differ in the order of the images, and with it in which image a seed puts into which split. So the
+    name of the split ends in a digest of the labels' order: splits of one name hold the same images.
+    """
 
     name: ClassVar[str]
-    num_classes: ClassVar[int]
+    class_names: ClassVar[tuple[str, ...]]
     mean: ClassVar[tuple[float, ...]]
     std: ClassVar[tuple[float, ...]]
     folder: ClassVar[str]  # of torchvision's layout
-    batches: ClassVar[dict[str, dict[str, str]]]  # split -> file -> MD5, of torchvision's layout
-    label_key: ClassVar[bytes]
+    archive: ClassVar[tuple[str, str]]  # address and MD5
+    batches: ClassVar[Mapping[str, Mapping[str, str]]]  # split -> file of torchvision's layout -> MD5
+    label_key: ClassVar[bytes]  # in torchvision's batches
+    label_columns: ClassVar[tuple[str, ...]]  # in Parquet files
 
     split = "45k-5k-v1"
-    train_count, test_count, validation_count = 50_000, 10_000, 5_000
+    counts: ClassVar[Mapping[str, int]] = {"train": 50_000, "test": 10_000}
 
-    def load(self, roots: Sequence[Path], *, image_size: int | None = None, download: bool = True) -> ImageData:
-        """Look into each root for Parquet files, then for torchvision's batches; then try to download."""
+    def load(
+        self, roots: Sequence[Path], *, image_size: int | None = None, download: bool = True
+    ) -> ImageData:
+        """Look into each root for torchvision's batches, then for Parquet files; then try to download."""
         for root in roots:
-            for read in (self._from_parquet, self._from_batches):
-                if found := read(root):
-                    return self._data(*found)
-        reason = self._download(roots[-1]) if download else "downloading was not allowed"
-        if reason is None and (found := self._from_batches(roots[-1])):
-            return self._data(*found)
-        expected = f"{self.name}/train*.parquet and {self.name}/test*.parquet, or torchvision's {self.folder}/,"
-        raise not_found(self.name, roots, expected, reason or "the download was not complete")
+            for folder in self._batch_folders(root):
+                if folder.is_dir():
+                    return self._data(
+                        folder, {split: self._from_batches(folder, split) for split in self.counts}
+                    )
+            for folder in self._parquet_folders(root):
+                if files := self._parquet_files(folder, named=folder != root):
+                    splits = {split: self._from_parquet(split, paths) for split, paths in files.items()}
+                    return self._data(folder, splits)
+        if not download:
+            raise self._not_found(roots, "downloading it was not allowed")
+        target = next((root for root in roots if _writable(root)), roots[0])
+        if reason := download_archive(*self.archive, target):
+            raise self._not_found(roots, f"could not be downloaded ({reason})")
+        return self.load([target], image_size=image_size, download=False)
 
-    def _data(self, train: Images, test: Images) -> ImageData:
-        counts = len(train.labels), len(test.labels)
-        if counts != (self.train_count, self.test_count):
-            raise DataError(
-                f"{self.name} has {self.train_count} training and {self.test_count} test images, "
-                f"but {counts[0]} and {counts[1]} were found: the files are truncated or of another dataset"
-            )
-        rest, held_out = holdout(train, self.validation_count)
+    def _data(self, folder: Path, splits: dict[str, Images]) -> ImageData:
+        train, test = splits["train"], splits["test"]
+        rest, held_out = holdout(train.labels)
+        order = hashlib.sha256(np.ascontiguousarray(train.labels)).hexdigest()[:6]
         return ImageData(
             name=self.name,
-            split=self.split,
-            train=rest,
-            val=held_out,
+            split=f"{self.split}-{order}",
+            train=take(train, rest),
+            val=take(train, held_out),
             test=test,
-            num_classes=self.num_classes,
+            num_classes=len(self.class_names),
             mean=self.mean,
             std=self.std,
             flip=True,
+            class_names=self.class_names,
+            source=str(folder),
         )
 
-    # --- Hugging Face's layout -----------------------------------------------------------------------
-
-    def _from_parquet(self, root: Path) -> tuple[Images, Images] | None:
-        for folder in (root / self.name, root / self.name / "data", root / self.name / "plain_text", root):
-            files = {split: sorted(folder.glob(f"{split}*.parquet")) for split in ("train", "test")}
-            if folder == root and root.name != self.name:
-                continue
-            if files["train"] and files["test"]:
-                return self._parquet_split(files["train"]), self._parquet_split(files["test"])
-        return None
-
-    def _parquet_split(self, files: list[Path]) -> Images:
-        return cached(files, f"{self.name}-v1", lambda: _decode_parquet(files, self.name))
+    def _not_found(self, roots: Sequence[Path], reason: str) -> DatasetNotFound:
+        looked_at = [
+            *(folder for root in roots for folder in self._batch_folders(root)),
+            *(folder / "{train,test}*.parquet" for root in roots for folder in self._parquet_folders(root)),
+        ]
+        expected = f"torchvision's folder {self.folder}/, or Parquet files train*.parquet and test*.parquet"
+        return DatasetNotFound(self.name, looked_at, expected, reason)
 
     # --- torchvision's layout ------------------------------------------------------------------------
 
-    def _from_batches(self, root: Path) -> tuple[Images, Images] | None:
-        for folder in (root / self.folder, root / self.name / self.folder):
-            if folder.is_dir():
-                train, test = (self._batches(folder, files) for files in self.batches.values())
-                return train, test
+    def _batch_folders(self, root: Path) -> list[Path]:
+        return [root / self.folder, root / self.name / self.folder]
+
+    def _from_batches(self, folder: Path, split: str) -> Images:
+        contents = _verified(folder, self.batches[split])
+        batches: list[dict[bytes, Any]] = [pickle.loads(content, encoding="bytes") for content in contents]
+        pixels = np.concatenate([batch[b"data"] for batch in batches])
+        labels = np.concatenate([np.asarray(batch[self.label_key], np.int64) for batch in batches])
+        return Images(pixels.reshape(-1, 3, SIDE, SIDE), labels)
+
+    # --- Hugging Face's layout -----------------------------------------------------------------------
+
+    def _parquet_folders(self, root: Path) -> list[Path]:
+        own = root / self.name
+        return [own, own / "data", own / "plain_text", own / self.name, root]
+
+    def _parquet_files(self, folder: Path, *, named: bool) -> dict[str, list[Path]] | None:
+        """Files of both splits. One without the other is an error in a folder with the dataset's name."""
+        files = {split: sorted(folder.glob(f"{split}*.parquet")) for split in self.counts}
+        missing = [split for split, paths in files.items() if not paths]
+        if not missing:
+            return files
+        if named and len(missing) < len(files):
+            raise DataError(
+                f"dataset {self.name}: {folder} holds no {missing[0]}*.parquet; place it beside the others"
+            )
         return None
 
-    def _batches(self, folder: Path, files: dict[str, str]) -> Images:
-        images, labels = [], []
-        for name, digest in files.items():
-            batch = _open_verified(folder / name, digest)
-            images.append(np.asarray(batch[b"data"], np.uint8).reshape(-1, 3, SIDE, SIDE))
-            labels.append(np.asarray(batch[self.label_key], np.int64))
-        return Images(np.concatenate(images), np.concatenate(labels))
-
-    def _download(self, root: Path) -> str | None:
-        """Download into `root`; None if that worked, else the reason it did not."""
-        from torchvision import datasets
-
-        before = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(10)
-        try:
-            getattr(datasets, self.name.upper())(root, download=True)
-        except Exception as error:
-            return f"cannot be downloaded ({error})"
-        finally:
-            socket.setdefaulttimeout(before)
-        return None
+    def _from_parquet(self, split: str, files: list[Path]) -> Images:
+        return read_parquet(self.name, files, self.counts[split], SIDE, self.label_columns)
 
 
 @DATASETS.register("cifar10")
-class Cifar10(_Cifar):
+class Cifar10(Cifar):
     """60,000 colour images of 32x32 in 10 classes; 45,000 train, 5,000 validation, 10,000 test.
 
     Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
     """
 
-    name, num_classes, label_key = "cifar10", 10, b"labels"
+    name = "cifar10"
+    class_names = tuple(CIFAR10_CLASSES.split())
     mean, std = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
-    folder = "cifar-10-batches-py"
-    batches: ClassVar[dict[str, dict[str, str]]] = {
+    folder, label_key, label_columns = "cifar-10-batches-py", b"labels", ("label",)
+    archive = ("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a")
+    batches: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "train": {
             "data_batch_1": "c99cafc152244af753f735de768cd75f",
             "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
@@ -138,67 +157,44 @@ class Cifar10(_Cifar):
 
 
 @DATASETS.register("cifar100")
-class Cifar100(_Cifar):
+class Cifar100(Cifar):
     """60,000 colour images of 32x32 in 100 classes; 45,000 train, 5,000 validation, 10,000 test.
 
     Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
     """
 
-    name, num_classes, label_key = "cifar100", 100, b"fine_labels"
+    name = "cifar100"
+    class_names = tuple(CIFAR100_CLASSES.split())
     mean, std = (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)
-    folder = "cifar-100-python"
-    batches: ClassVar[dict[str, dict[str, str]]] = {
+    folder, label_key, label_columns = "cifar-100-python", b"fine_labels", ("fine_label", "label")
+    archive = ("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85")
+    batches: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "train": {"train": "16019d7e3df5f24257cddd939b257f8d"},
         "test": {"test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
     }
 
 
-def _open_verified(path: Path, digest: str) -> dict[bytes, Any]:
-    """Read a batch file. It is a pickle, which can run code: only the published bytes are opened."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}; the folder is not complete, download it anew") from error
-    if hashlib.md5(content, usedforsecurity=False).hexdigest() != digest:
-        raise DataError(f"{path} is truncated or altered (its MD5 is not {digest}), so it was not opened; download it anew")
-    batch: dict[bytes, Any] = pickle.loads(content, encoding="bytes")
-    return batch
+def _verified(folder: Path, digests: Mapping[str, str]) -> list[bytes]:
+    """The content of batch files, all checked before any is used.
 
-
-def _decode_parquet(files: list[Path], name: str) -> Images:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise DataError(f"{files[0]}: reading Parquet needs pyarrow; pip install 'blockzoo[parquet]'") from None
-    images, labels = [], []
-    for path in files:
+    The files are pickles, and a pickle can run code when it is opened: only the published bytes may be. What
+    was checked is what is returned, so a file that changes in between does no harm.
+    """
+    contents, faults = [], []
+    for name, digest in digests.items():
         try:
-            table = pq.read_table(path)
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(f"{path} is not a readable Parquet file ({error}); it may be truncated: fetch it anew") from error
-        image = next((c for c in IMAGE_COLUMNS if c in table.column_names), None)
-        label = next((c for c in LABEL_COLUMNS if c in table.column_names), None)
-        if image is None or label is None:
-            raise DataError(
-                f"{path}: {name} needs a column {' or '.join(IMAGE_COLUMNS)} and one {' or '.join(LABEL_COLUMNS)}, "
-                f"but it has {', '.join(table.column_names)}"
-            )
-        encoded = table.column(image).to_pylist()
-        with ThreadPoolExecutor() as pool:
-            images += pool.map(lambda item: _decode(item, path), encoded, chunksize=1000)
-        labels.append(table.column(label).to_numpy().astype(np.int64))
-    return Images(np.stack(images), np.concatenate(labels))
+            content = (folder / name).read_bytes()
+        except OSError as error:
+            faults.append(f"{name} cannot be read ({error.strerror})")
+            continue
+        if hashlib.md5(content, usedforsecurity=False).hexdigest() != digest:
+            faults.append(f"{name} is truncated or altered (its MD5 is not {digest}), so it was not opened")
+        contents.append(content)
+    if faults:
+        raise DataError(f"{folder}: {'; '.join(faults)}. Remove the folder and fetch it anew")
+    return contents
 
 
-def _decode(item: Any, path: Path) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
-
-    content = item.get("bytes") if isinstance(item, dict) else item
-    try:
-        pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
-    except (UnidentifiedImageError, OSError, TypeError) as error:
-        raise DataError(f"{path} holds something that is no image: {error}") from error
-    if pixels.shape != (SIDE, SIDE, 3):
-        raise DataError(f"{path} holds an image of {pixels.shape[:2]}, not {(SIDE, SIDE)}")
-    return pixels.transpose(2, 0, 1)
+def _writable(folder: Path) -> bool:
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return there.is_dir() and os.access(there, os.W_OK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,18 +27,26 @@ class Digits:
 
     split = "stratified-fifths-v1"
 
-    def load(self, roots: Sequence[Path], *, image_size: int | None = None, download: bool = True) -> ImageData:
+    def load(
+        self, roots: Sequence[Path], *, image_size: int | None = None, download: bool = True
+    ) -> ImageData:
         """Read the file beside scikit-learn's code, without importing scikit-learn (0.7 s)."""
         spec = importlib.util.find_spec("sklearn")
         path = Path(str(spec.origin)).parent / "datasets/data/digits.csv.gz" if spec else None
         if path is None or not path.is_file():
             raise DataError(f"digits: {path or 'scikit-learn'} is not installed; pip install scikit-learn")
-        table = np.loadtxt(path, delimiter=",")
+        try:
+            table = np.loadtxt(path, delimiter=",")
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise DataError(f"digits: {path} cannot be read ({error}); reinstall scikit-learn") from error
         if table.shape != (COUNT, SIDE * SIDE + 1):
-            raise DataError(f"digits: {path} holds {table.shape}, not {(COUNT, SIDE * SIDE + 1)}; reinstall scikit-learn")
+            raise DataError(
+                f"digits: {path} holds {table.shape}, not {(COUNT, SIDE * SIDE + 1)}; reinstall scikit-learn"
+            )
         labels = table[:, -1].astype(np.int64)
         planes = np.round(table[:, :-1] * (255 / DEPTH)).astype(np.uint8).reshape(-1, 1, SIDE, SIDE)
-        grey = resize(planes, image_size or 32)
+        size = image_size or 32
+        grey = resize(planes, np.empty((COUNT, 1, size, size), np.uint8))
         everything = Images(np.repeat(grey, 3, axis=1), labels)
         fifths = stratified(labels, 5)
         train = take(everything, np.sort(np.concatenate(fifths[:3])))
@@ -53,4 +62,5 @@ class Digits:
             std=std,
             flip=False,
             class_names=tuple("0123456789"),
+            source=str(path),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,60 +11,66 @@ import numpy as np
 
 from blockzoo.core.contracts import DATASETS
 from blockzoo.core.errors import DataError
-from blockzoo.data.cache import cached
-from blockzoo.data.images import ImageData, Images, holdout, moments, stratified, take
-from blockzoo.data.load import not_found
+from blockzoo.data.cache import cached_array, stamps
+from blockzoo.data.images import ImageData, Images, holdout, moments, stratified
+from blockzoo.data.places import DatasetNotFound
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm"})
+SHOWN = 5  # faults named in an error
+
+File = tuple[Path, int]  # an image and its label
 
 
 @DATASETS.register("folder")
 class ClassFolders:
     """Any tree of images with one folder per class: ROOT/train/CLASS/, ROOT/val/CLASS/, or just ROOT/CLASS/.
 
-    ROOT is --data-dir. A folder `test` is the test split, else `val` is, and a tenth of the training images,
-    chosen by a fixed seed, is the validation split. A bare ROOT/CLASS/ tree is split into stratified fifths.
-    Images are cropped to their central square, resized, decoded once and kept memory-mapped in the cache.
+    ROOT is --data-dir. A folder `test` is the test split, else `val` is; without both of them, a stratified
+    tenth of the training images, chosen by a fixed seed, is the validation split. A bare ROOT/CLASS/ tree is
+    split into stratified fifths: three train, one validation, one test. The split is made on the list of
+    files; then each image is decoded once, cropped to its central square, resized, and kept in the cache.
     """
 
     name, default_size = "folder", 32
-    mean: tuple[float, ...] | None = None
+    expected_classes: int | None = None
+    mean: tuple[float, ...] | None = None  # None: those of the training images
     std: tuple[float, ...] | None = None
 
-    def load(self, roots: Sequence[Path], *, image_size: int | None = None, download: bool = True) -> ImageData:
+    def load(
+        self, roots: Sequence[Path], *, image_size: int | None = None, download: bool = True
+    ) -> ImageData:
         """The first root (or ROOT/NAME) that holds such a tree."""
-        size = image_size or self.default_size
-        for root in [place for root in roots for place in (root / self.name, root)]:
+        places = [place for root in roots for place in (root / self.name, root)]
+        for root in places:
             if _classes(root / "train"):
-                return self._from_splits(root, size)
-            if self.name == "folder" and _classes(root):
-                return self._from_fifths(root, size)
-        raise not_found(self.name, roots, "a tree train/CLASS/image.jpg (and val/CLASS/, or test/CLASS/)")
+                return self._data(root, _classes(root / "train"), *_given_splits(root), image_size)
+            if self.expected_classes is None and _classes(root):
+                return self._data(root, _classes(root), *_fifths(root), image_size)
+        expected = "a tree train/CLASS/image.jpg with val/CLASS/ or test/CLASS/ beside it"
+        raise DatasetNotFound(self.name, places, expected, "cannot be downloaded")
 
-    def _from_splits(self, root: Path, size: int) -> ImageData:
-        names = _classes(root / "train")
-        train = _read(root / "train", names, size)
-        held = [name for name in ("test", "val") if _classes(root / name)]
-        if not held:
-            raise DataError(f"{root} has train/ but neither val/ nor test/; expected {root}/val/CLASS/image.jpg")
-        test = _read(root / held[0], names, size)
-        if len(held) == 2:
-            return self._data(names, "as-given-v1", train, _read(root / "val", names, size), test)
-        rest, validation = holdout(train, max(1, len(train.labels) // 10))
-        return self._data(names, "tenth-v1", rest, validation, test)
-
-    def _from_fifths(self, root: Path, size: int) -> ImageData:
-        names = _classes(root)
-        everything = _read(root, names, size)
-        fifths = stratified(everything.labels, 5)
-        train = take(everything, np.sort(np.concatenate(fifths[:3])))
-        return self._data(
-            names, "stratified-fifths-v1", train, take(everything, fifths[3]), take(everything, fifths[4])
+    def _data(
+        self, root: Path, names: list[str], split: str, files: dict[str, list[File]], image_size: int | None
+    ) -> ImageData:
+        if self.expected_classes not in (None, len(names)):
+            raise DataError(
+                f"dataset {self.name}: {root / 'train'} holds {len(names)} class folders, not "
+                f"{self.expected_classes}; for a part of it use --dataset folder --data-dir {root}"
+            )
+        size = image_size or self.default_size
+        splits = {part: _decoded(f"{self.name}-{part}-{size}-v1", files[part], size) for part in files}
+        mean, std = (self.mean, self.std) if self.mean and self.std else moments(splits["train"].images)
+        return ImageData(
+            name=self.name,
+            split=split,
+            **splits,
+            num_classes=len(names),
+            mean=mean,
+            std=std,
+            flip=True,
+            class_names=tuple(names),
+            source=str(root),
         )
-
-    def _data(self, names: list[str], split: str, train: Images, val: Images, test: Images) -> ImageData:
-        mean, std = (self.mean, self.std) if self.mean and self.std else moments(train.images)
-        return ImageData(self.name, split, train, val, test, len(names), mean, std, True, tuple(names))
 
 
 @DATASETS.register("imagenet")
@@ -73,7 +80,7 @@ class ImageNet(ClassFolders):
     Source: Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, 2015, arXiv:1409.0575.
     """
 
-    name, default_size = "imagenet", 224
+    name, default_size, expected_classes = "imagenet", 224, 1000
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -81,39 +88,93 @@ def _classes(folder: Path) -> list[str]:
     """Names of the class folders directly in `folder`, sorted: a class's label is its place."""
     if not folder.is_dir():
         return []
-    return sorted(d.name for d in folder.iterdir() if d.is_dir() and any(f.suffix.lower() in SUFFIXES for f in d.iterdir()))
+    return sorted(
+        d.name
+        for d in folder.iterdir()
+        if d.is_dir() and any(f.suffix.lower() in SUFFIXES for f in d.iterdir())
+    )
 
 
-def _read(folder: Path, names: list[str], size: int) -> Images:
-    if unknown := set(_classes(folder)) - set(names):
-        raise DataError(f"{folder} has classes that train/ has not: {', '.join(sorted(unknown)[:5])}")
-    files = [
+def _files(folder: Path, names: list[str]) -> list[File]:
+    if unknown := sorted(set(_classes(folder)) - set(names)):
+        raise DataError(f"{folder} has classes that train/ has not: {', '.join(unknown[:SHOWN])}")
+    return [
         (path, label)
         for label, name in enumerate(names)
         if (folder / name).is_dir()
         for path in sorted((folder / name).iterdir())
         if path.suffix.lower() in SUFFIXES
     ]
-    return cached([path for path, _ in files], f"folder-{size}-v1", lambda: _decode_all(files, size))
 
 
-def _decode_all(files: list[tuple[Path, int]], size: int) -> Images:
-    images = np.empty((len(files), 3, size, size), np.uint8)
+def _given_splits(root: Path) -> tuple[str, dict[str, list[File]]]:
+    """Name of the split and the files of its parts, where the tree has a folder train."""
+    names = _classes(root / "train")
+    held = [name for name in ("test", "val") if _classes(root / name)]
+    if not held:
+        raise DataError(
+            f"{root} has train/ but no class folders in val/ or test/; expected {root}/val/CLASS/image.jpg"
+        )
+    files = {name: _files(root / name, names) for name in ("train", *held)}
+    if len(held) == 2:
+        return "as-given-v1", files
+    rest, validation = holdout(_labels(files["train"]))
+    parts = {
+        "train": _pick(files["train"], rest),
+        "val": _pick(files["train"], validation),
+        "test": files[held[0]],
+    }
+    return f"{held[0]}-is-test-v1", parts
 
-    def decode(index: int) -> None:
-        images[index] = _decode(files[index][0], size)
 
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(decode, range(len(files))))
-    return Images(images, np.array([label for _, label in files], np.int64))
+def _fifths(root: Path) -> tuple[str, dict[str, list[File]]]:
+    """Name of the split and the files of its parts, for a bare ROOT/CLASS/ tree."""
+    files = _files(root, _classes(root))
+    *train, validation, test = stratified(_labels(files), 5)
+    parts = {"train": np.sort(np.concatenate(train)), "val": validation, "test": test}
+    return "stratified-fifths-v1", {part: _pick(files, indices) for part, indices in parts.items()}
 
 
-def _decode(path: Path, size: int) -> np.ndarray:
-    from PIL import Image, ImageOps, UnidentifiedImageError
+def _labels(files: Sequence[File]) -> np.ndarray:
+    return np.array([label for _, label in files], np.int64)
+
+
+def _pick(files: Sequence[File], indices: np.ndarray) -> list[File]:
+    return [files[index] for index in indices]
+
+
+def _decoded(what: str, files: Sequence[File], size: int) -> Images:
+    paths = [path for path, _ in files]
+    shape = (len(paths), 3, size, size)
+    return Images(
+        cached_array(what, stamps(paths), shape, np.uint8, lambda out: _decode_all(paths, out)),
+        _labels(files),
+    )
+
+
+def _decode_all(paths: Sequence[Path], out: np.ndarray) -> None:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        faults = [fault for fault in pool.map(_decode, paths, out) if fault]
+    if faults:
+        more = f" and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        raise DataError(
+            f"cannot be read as images: {'; '.join(faults[:SHOWN])}{more}. Remove or replace them"
+        )
+
+
+def _decode(path: Path, out: np.ndarray) -> str | None:
+    """Decode into `out` (3, size, size); what went wrong, in words."""
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as image:
-            square = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BICUBIC)
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataError(f"{path} cannot be read as an image: {error}") from error
-    return np.asarray(square).transpose(2, 0, 1)
+            square = ImageOps.fit(image.convert("RGB"), out.shape[:0:-1], Image.Resampling.BICUBIC)
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+    ) as error:  # Pillow raises all of these
+        return f"{path} ({error})"
+    out[:] = np.asarray(square).transpose(2, 0, 1)
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from blockzoo.core.errors import DataError
+from blockzoo.data.cache import cached_array
 
 
 class Images(NamedTuple):
@@ -23,7 +25,8 @@ class ImageData:
     """A dataset: three splits and what one must know to use them.
 
     `mean` and `std` are per channel, of pixels scaled to 0..1. `flip` says whether a mirrored image keeps its
-    class. `split` names the way the splits were made, with its version.
+    class. `split` names the way the splits were made, with its version: results compare only within one.
+    `source` says where the images came from.
     """
 
     name: str
@@ -36,46 +39,70 @@ class ImageData:
     std: tuple[float, ...]
     flip: bool
     class_names: tuple[str, ...] = ()
+    source: str = ""
 
     def __post_init__(self) -> None:
-        if faults := [fault for name in ("train", "val", "test") for fault in self._faults(name)]:
-            raise DataError(f"{self.name} is not as it should be: " + "; ".join(faults))
+        faults = [fault for name in ("train", "val", "test") for fault in self._faults(name)]
+        if not faults and len({split.images.shape[1:] for split in self._splits().values()}) > 1:
+            faults.append("the splits hold images of different shapes")
+        if not faults and not len(self.mean) == len(self.std) == self.shape[0]:
+            faults.append(
+                f"mean and std have {len(self.mean)} and {len(self.std)} values for {self.shape[0]} channels"
+            )
+        if not all(value > 0 for value in self.std):
+            faults.append(f"std {self.std} is not positive")
+        if self.class_names and len(self.class_names) != self.num_classes:
+            faults.append(f"{len(self.class_names)} class names for {self.num_classes} classes")
+        if faults:
+            place = f" ({self.source})" if self.source else ""
+            raise DataError(f"dataset {self.name}{place} is not as it should be: " + "; ".join(faults))
 
     def _faults(self, name: str) -> list[str]:
         images, labels = getattr(self, name)
         faults = []
         if images.dtype != np.uint8 or images.ndim != 4:
             faults.append(f"{name} images are {images.dtype} {images.shape}, not uint8 (N, C, H, W)")
-        if len(images) != len(labels) or not len(labels):
+        if labels.dtype != np.int64 or labels.ndim != 1:
+            faults.append(f"{name} labels are {labels.dtype} {labels.shape}, not int64 (N,)")
+        elif len(images) != len(labels) or not len(labels):
             faults.append(f"{name} has {len(images)} images and {len(labels)} labels")
         elif labels.min() < 0 or labels.max() >= self.num_classes:
-            faults.append(f"{name} labels go from {labels.min()} to {labels.max()}, not within 0..{self.num_classes - 1}")
+            found = f"{labels.min()} to {labels.max()}"
+            faults.append(f"{name} labels go from {found}, not within 0..{self.num_classes - 1}")
         return faults
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of every image."""
-        return tuple(self.train.images.shape[1:])
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width
 
     def resized(self, size: int) -> ImageData:
-        """The images at another side length, by Pillow's bicubic filter."""
+        """The images at another side length, by Pillow's bicubic filter; kept in the cache."""
         if size == self.shape[1] == self.shape[2]:
             return self
-        splits = {n: Images(resize(s.images, size), s.labels) for n, s in self._splits().items()}
+        splits = {n: Images(self._resized(s.images, size), s.labels) for n, s in self._splits().items()}
         return replace(self, **splits)
+
+    def _resized(self, images: np.ndarray, size: int) -> np.ndarray:
+        content = hashlib.blake2b(np.ascontiguousarray(images)).hexdigest()
+        shape = (*images.shape[:2], size, size)
+        return cached_array(
+            f"{self.name}-{size}-v1", content, shape, np.uint8, lambda out: resize(images, out)
+        )
 
     def _splits(self) -> dict[str, Images]:
         return {"train": self.train, "val": self.val, "test": self.test}
 
 
-def resize(images: np.ndarray, size: int) -> np.ndarray:
-    """(N, C, H, W) uint8 to (N, C, size, size), by Pillow's bicubic filter."""
+def resize(images: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """(N, C, H, W) uint8 into `out` (N, C, size, size) uint8, by Pillow's bicubic filter; returns `out`."""
     from PIL import Image
 
-    out = np.empty((*images.shape[:2], size, size), np.uint8)
-    for n, image in enumerate(images):
-        for c, plane in enumerate(image):
-            out[n, c] = Image.fromarray(plane).resize((size, size), Image.Resampling.BICUBIC)
+    size = out.shape[-2:][::-1]  # Pillow has the width first
+    for image, target in zip(images, out, strict=True):
+        for plane, target_plane in zip(image, target, strict=True):
+            target_plane[:] = Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC)
     return out
 
 
@@ -98,11 +125,10 @@ def stratified(labels: np.ndarray, parts: int, seed: int = 0) -> list[np.ndarray
     return [np.sort(by_class[part::parts]) for part in range(parts)]
 
 
-def holdout(images: Images, size: int, seed: int = 0) -> tuple[Images, Images]:
-    """Split off `size` images chosen by the seed: (the rest, the held out), each in the original order."""
-    order = seeded_order(len(images.labels), seed)
-    rest, held = np.sort(order[size:]), np.sort(order[:size])
-    return take(images, rest), take(images, held)
+def holdout(labels: np.ndarray, parts: int = 10, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Indices (the rest, the held-out part): one of `parts` stratified parts, each in the original order."""
+    held, *rest = stratified(labels, parts, seed)
+    return np.sort(np.concatenate(rest)), held
 
 
 def take(images: Images, indices: Sequence[int] | np.ndarray) -> Images:

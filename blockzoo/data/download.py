@@ -1,0 +1,53 @@
+"""Fetch a dataset's archive where there is a network, and find out within seconds where there is none."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+import urllib.request
+from pathlib import Path
+
+PATIENCE_S = 4.0
+STALL_S = 30.0
+
+
+def download_archive(url: str, md5: str, folder: Path) -> str | None:
+    """Download, check and unpack into `folder`; None if that worked, else why it did not."""
+    if reason := unreachable(url):
+        return reason
+    from filelock import FileLock
+    from torchvision.datasets.utils import download_and_extract_archive
+
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(STALL_S)  # torchvision's downloader has no timeout of its own
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".download.lock"):  # the workers of a sweep would write one file all at once
+            download_and_extract_archive(url, str(folder), md5=md5)
+    except (OSError, RuntimeError, EOFError, http.client.HTTPException) as error:
+        return f"{url}: {error}"
+    finally:
+        socket.setdefaulttimeout(before)
+    return None
+
+
+def unreachable(url: str) -> str | None:
+    """Why there is no answer from `url` within a few seconds; None if there is one.
+
+    A name server that does not answer holds the resolver for longer than any socket timeout, so the question
+    is asked in a thread that may be left behind.
+    """
+    answer = [f"{url}: no answer within {PATIENCE_S:g} s"]
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=PATIENCE_S).close()
+            answer.append("")
+        except (OSError, http.client.HTTPException) as error:
+            answer.append(f"{url}: {getattr(error, 'reason', error)}")
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(PATIENCE_S)
+    return answer[-1] or None

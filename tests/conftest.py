@@ -1,0 +1,38 @@
+"""What all tests share: nothing is left behind, and tests on real data say why they are skipped."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_cache(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test has a cache of its own, those on real data one together, and no data folders but that one."""
+    if request.node.get_closest_marker("realdata"):
+        monkeypatch.setenv("BLOCKZOO_CACHE", str(request.getfixturevalue("shared_cache")))
+        return
+    monkeypatch.setenv("BLOCKZOO_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if reason := _no_real_data():
+        for item in items:
+            if item.get_closest_marker("realdata"):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _no_real_data() -> str:
+    roots = [Path(p) for p in os.environ.get("BLOCKZOO_DATA", "").split(os.pathsep) if p]
+    if not roots:
+        return "BLOCKZOO_DATA is not set: name the folder that holds cifar10/"
+    if not any((root / name).is_dir() for root in roots for name in ("cifar10", "cifar-10-batches-py")):
+        return f"BLOCKZOO_DATA={os.environ['BLOCKZOO_DATA']} holds no cifar10/"
+    return ""

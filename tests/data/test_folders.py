@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from blockzoo.core.contracts import DATASETS
+from blockzoo.core.errors import DataError
+from blockzoo.data import DatasetNotFound, load_dataset
+from blockzoo.data.folders import ImageNet
+
+
+def plant(root: Path, counts: dict[str, int], size: tuple[int, int] = (40, 30)) -> None:
+    """`counts[class]` plain images in each class folder, each of a grey of its own."""
+    for label, (name, count) in enumerate(counts.items()):
+        (root / name).mkdir(parents=True)
+        for n in range(count):
+            Image.new("RGB", size, (label * 60 + n,) * 3).save(root / name / f"{n:03}.png")
+
+
+def greys(images: np.ndarray) -> set[int]:
+    return set(images[:, 0, 0, 0].tolist())
+
+
+def test_a_bare_tree_is_split_into_fifths(tmp_path: Path) -> None:
+    plant(tmp_path, {"cat": 20, "dog": 10})
+    data = load_dataset("folder", tmp_path)
+    assert data.class_names == ("cat", "dog") and data.shape == (3, 32, 32) and data.flip
+    parts = (data.train, data.val, data.test)
+    assert [np.bincount(part.labels).tolist() for part in parts] == [[12, 6], [4, 2], [4, 2]]
+    assert set.union(*(greys(p.images) for p in parts)) == {*range(20), *range(60, 70)}
+    again = load_dataset("folder", tmp_path)
+    assert np.array_equal(again.train.images, data.train.images) and isinstance(again.train.images, np.memmap)
+
+
+def test_val_is_the_test_split_where_there_is_no_test(tmp_path: Path) -> None:
+    plant(tmp_path / "train", {"cat": 20, "dog": 20})
+    plant(tmp_path / "val", {"cat": 3, "dog": 2})
+    data = load_dataset("folder", tmp_path, image_size=16)
+    assert [len(p.labels) for p in (data.train, data.val, data.test)] == [36, 4, 5]
+    assert data.shape == (3, 16, 16) and data.split == "val-is-test-v1"
+    assert not greys(data.train.images) & greys(data.val.images)
+
+
+def test_given_splits_are_kept(tmp_path: Path) -> None:
+    for part, count in (("train", 6), ("val", 2), ("test", 3)):
+        plant(tmp_path / part, {"cat": count, "dog": count})
+    data = load_dataset("folder", tmp_path)
+    assert [len(p.labels) for p in (data.train, data.val, data.test)] == [12, 4, 6]
+
+
+def test_images_are_cropped_to_their_central_square(tmp_path: Path) -> None:
+    plant(tmp_path, {"cat": 10})
+    for path in (tmp_path / "cat").iterdir():
+        picture = np.zeros((20, 60, 3), np.uint8)
+        picture[:, 20:40] = 200
+        Image.fromarray(picture).save(path)
+    assert (load_dataset("folder", tmp_path, image_size=20).train.images == 200).all()
+
+
+def test_a_changed_image_is_decoded_anew(tmp_path: Path) -> None:
+    plant(tmp_path, {"cat": 10})
+    load_dataset("folder", tmp_path)
+    for path in (tmp_path / "cat").iterdir():
+        Image.new("RGB", (9, 9), (99, 99, 99)).save(path)
+    assert greys(load_dataset("folder", tmp_path).train.images) == {99}
+
+
+def test_unreadable_images_are_named_together(tmp_path: Path) -> None:
+    plant(tmp_path, {"cat": 20})
+    for path in (tmp_path / "cat").iterdir():
+        path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(DataError, match=r"(?s)cat.*cat.*and 7 more"):
+        load_dataset("folder", tmp_path)
+
+
+def test_a_class_that_training_has_not_is_refused(tmp_path: Path) -> None:
+    plant(tmp_path / "train", {"cat": 5})
+    plant(tmp_path / "val", {"cat": 1, "gnu": 1})
+    with pytest.raises(DataError, match="gnu"):
+        load_dataset("folder", tmp_path)
+
+
+def test_train_alone_is_not_enough(tmp_path: Path) -> None:
+    plant(tmp_path / "train", {"cat": 5})
+    with pytest.raises(DataError, match="val/CLASS"):
+        load_dataset("folder", tmp_path)
+
+
+def test_an_absent_tree_says_where_it_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(DatasetNotFound, match="imagenet") as error:
+        load_dataset("imagenet", tmp_path)
+    assert str(tmp_path) in str(error.value) and "--data-dir" in str(error.value)
+
+
+@pytest.fixture
+def tiny_imagenet() -> Iterator[str]:
+    class TinyImageNet(ImageNet):
+        expected_classes = 2
+
+    DATASETS["tiny-imagenet"] = TinyImageNet
+    yield "tiny-imagenet"
+    del DATASETS["tiny-imagenet"]
+
+
+def test_imagenet_has_its_own_size_statistics_and_class_count(tmp_path: Path, tiny_imagenet: str) -> None:
+    for part in ("train", "val"):
+        plant(tmp_path / "imagenet" / part, {"n01": 10, "n02": 10})
+    data = load_dataset(tiny_imagenet, tmp_path)
+    assert data.shape == (3, 224, 224) and data.mean == (0.485, 0.456, 0.406)
+    with pytest.raises(DataError, match="2 class folders, not 1000"):
+        load_dataset("imagenet", tmp_path)
