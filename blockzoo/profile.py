@@ -62,9 +62,11 @@ def profile_block(
     Raises:
         RequestError: an unknown name or a shape that the network cannot take.
     """
+    shape = check_shape(input_shape)
+    if isinstance(subject, str):
+        Subject.parse(subject)  # before torch is loaded: a wrong name is answered at once
     from torch import nn
 
-    shape = check_shape(input_shape)
     if isinstance(subject, nn.Module):
         return get_model_profile(subject, shape, memory=memory)
     from blockzoo.blocks.lookup import registered_name

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.contracts import BLOCKS, EXECUTORS, POSITIONS
 from blockzoo.core.devices import DEVICES
@@ -22,40 +22,13 @@ from blockzoo.core.store import Store
 from blockzoo.core.subject import Subject
 from blockzoo.core.table import Row
 from blockzoo.execution.jobs import Job
+from blockzoo.execution.progress import Progress, SilentProgress
 from blockzoo.train import load_data, trial_spec
 
 if TYPE_CHECKING:
     from blockzoo.data import ImageData
 
 log = logging.getLogger(__name__)
-
-
-class Progress(Protocol):
-    """Hears how a sweep goes on. `SilentProgress` is the one that does nothing."""
-
-    def planned(self, plan: Plan, eta_seconds: float | None) -> None: ...
-
-    def started(self, job: Job) -> None: ...
-
-    def progressed(self, job: Job, step: int, values: dict[str, float]) -> None: ...
-
-    def finished(self, record: Record) -> None: ...
-
-    def phase(self, name: str) -> None: ...
-
-
-class SilentProgress:
-    """Progress that nobody looks at."""
-
-    def planned(self, plan: Plan, eta_seconds: float | None) -> None: ...
-
-    def started(self, job: Job) -> None: ...
-
-    def progressed(self, job: Job, step: int, values: dict[str, float]) -> None: ...
-
-    def finished(self, record: Record) -> None: ...
-
-    def phase(self, name: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -298,24 +271,16 @@ def execute_calibration(
     first = trials[0]
     data = load_dataset(first.dataset, data_dir, image_size=first.image_size)
 
-    def work(trial: TrialSpec) -> float:
-        network = trial.network
-        profile = profile_block(
-            network.subject,
-            num_blocks=network.num_blocks,
-            base_channels=network.base_channels,
-            out_dim=network.out_dim,
-            filler=network.filler,
-            input_shape=(1, *data.shape),
-            memory=False,
-        )
-        images = min(trial.limit_train or len(data.train.labels), len(data.train.labels))
-        return profile.network.macs * trial.epochs * (images + len(data.val.labels) / 3)
+    images = min(first.limit_train or len(data.train.labels), len(data.train.labels))
+    per_epoch = images + len(data.val.labels) / 3  # a training image costs about three forward passes
 
-    # one image costs a training step about three forward passes; validation costs one
-    rate = training_step_seconds(first, data, available_device(device)) / first.batch_size
-    first_macs = work(first) / (first.epochs * (min(first.limit_train or 10**9, len(data.train.labels)) + len(data.val.labels) / 3))
-    seconds = rate * sum(work(t) for t in trials) / first_macs
+    def macs(trial: TrialSpec) -> int:
+        scaffold = {n: getattr(trial.network, n) for n in ("num_blocks", "base_channels", "filler", "out_dim")}
+        shape = (1, *data.shape)
+        return profile_block(trial.network.subject, input_shape=shape, memory=False, **scaffold).network.macs
+
+    per_image = training_step_seconds(first, data, available_device(device)) / first.batch_size
+    seconds = sum(per_image * per_epoch * t.epochs * macs(t) / macs(first) for t in trials)
     return [Record("calibration", first.fingerprint(), first.network.subject, {}, values={"seconds": seconds})]
 
 

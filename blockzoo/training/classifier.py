@@ -90,6 +90,7 @@ class Classifier(L.LightningModule):
         ]
 
     def on_train_epoch_start(self) -> None:
+        self.trainer.train_dataloader.set_epoch(self.current_epoch)
         # dropout and the like start from (seed, epoch), so a resumed run is the uninterrupted one
         torch.manual_seed(self.seed * 100_003 + self.current_epoch)
         self._sums = _Sums(self.device)
@@ -101,7 +102,7 @@ class Classifier(L.LightningModule):
         loss = F.cross_entropy(logits, labels, label_smoothing=self.protocol.label_smoothing)
         self._sums.add(loss, logits, labels)
         if (self.device.type == "cpu" or index % CHECK_EVERY == 0) and not torch.isfinite(loss):
-            self._diverge(f"the training loss became {float(loss):g} in epoch {self.current_epoch + 1}, step {index + 1}")
+            self._diverge(f"the training loss became {loss.item():g} in epoch {self.current_epoch + 1}, step {index + 1}")
         return loss
 
     def _diverge(self, what: str) -> None:

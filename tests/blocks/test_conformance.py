@@ -1,0 +1,79 @@
+"""What every registered block must keep, new ones included."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from blockzoo.core.contracts import BLOCKS, POSITIONS
+from blockzoo.models.deploy import deployed, merge_branches, relative_difference
+
+SHAPES = [(16, 16, 1), (16, 32, 2), (16, 32, 1), (24, 24, 2), (32, 16, 1)]
+"""in_channels, out_channels, stride. Variants that reproduce earlier tables keep their limit: whole multiples."""
+
+
+def cases() -> list:
+    return [
+        pytest.param(name, shape, id=f"{name}-{shape}")
+        for name in BLOCKS.names(variants=True)
+        for shape in SHAPES
+        if not ("@published" in name and shape[1] % shape[0])
+    ]
+
+
+def trained(name: str, shape: tuple[int, int, int]) -> nn.Module:
+    """A block whose batch norms have seen data, so that folding them is not trivial."""
+    torch.manual_seed(0)
+    module = BLOCKS[name](*shape, "mid")
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.normal_(0, 0.2)
+            layer.running_var.uniform_(0.5, 1.5)
+            nn.init.uniform_(layer.weight, 0.5, 1.5)
+            nn.init.normal_(layer.bias, 0, 0.2)
+    return module
+
+
+@pytest.mark.parametrize(("name", "shape"), cases())
+def test_block(name: str, shape: tuple[int, int, int]) -> None:
+    in_channels, out_channels, stride = shape
+    module = trained(name, shape)
+    x = torch.randn(2, in_channels, 16, 16)
+
+    out = module.train()(x)
+    assert out.shape == (2, out_channels, 16 // stride, 16 // stride)
+    out.square().mean().backward()
+    without = [n for n, p in module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert not without, f"no gradient reaches {without}"
+
+    module.eval()
+    with torch.no_grad():
+        assert torch.equal(module(x), module(x))
+    assert relative_difference(module, merge_branches(module), x) < 1e-4
+    assert relative_difference(module, deployed(module, x), x) < 1e-4
+
+
+@pytest.mark.parametrize("name", BLOCKS.names())
+def test_default_configuration_is_the_same_at_every_position(name: str) -> None:
+    built = []
+    for position in POSITIONS:
+        torch.manual_seed(0)
+        built.append(BLOCKS[name](16, 32, 2, position))
+    first = built[0].state_dict()
+    for module in built[1:]:
+        assert repr(module) == repr(built[0])
+        assert all(torch.equal(v, first[k]) for k, v in module.state_dict().items())
+
+
+@pytest.mark.parametrize("name", BLOCKS.names())
+def test_default_cites_its_paper(name: str) -> None:
+    assert "Source:" in (BLOCKS[name].__doc__ or "") and "arXiv:" in BLOCKS[name].__doc__
+
+
+def test_signal_passes_the_transition() -> None:
+    """A layer scale of 1e-5 without a shortcut leaves nothing: no default block does that."""
+    for name in BLOCKS:
+        torch.manual_seed(0)
+        x = torch.randn(8, 16, 16, 16)
+        assert BLOCKS[name](16, 32, 2, "mid").train()(x).std() > 1e-2, name

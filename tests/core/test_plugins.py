@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from blockzoo.core.contracts import BLOCKS
+from blockzoo.core.errors import RequestError
+from blockzoo.core.plugins import load_plugins, read_options, remembered
+
+SOURCE = """
+from blockzoo import register_block
+
+@register_block
+class {name}:
+    '''A block of one's own.'''
+"""
+
+
+def test_from_option_variable_and_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ByOption", "ByVariable", "ByProject"):
+        (tmp_path / f"{name}.py").write_text(SOURCE.format(name=name))
+    (tmp_path / "pyproject.toml").write_text('[tool.blockzoo]\nplugins = ["ByProject.py"]\n')
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    monkeypatch.setenv("BLOCKZOO_PLUGINS", str(tmp_path / "ByVariable.py"))
+    loaded = load_plugins(["../ByOption.py"])
+    assert loaded == [str(tmp_path / f"{name}.py") for name in ("ByProject", "ByVariable", "ByOption")]
+    for name in ("ByOption", "ByVariable", "ByProject"):
+        assert BLOCKS.summary(name) == "A block of one's own."
+        del BLOCKS[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [("none.py", None, "no such file"), ("bad.py", "1/0", "ZeroDivisionError"), ("no.such.module", None, "ModuleNotFoundError")],
+)
+def test_a_plugin_that_cannot_be_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str | None, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if content:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(RequestError, match=says):
+        load_plugins([name])
+
+
+def test_bad_project_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text("[tool.blockzoo]\nplugins = 3\n")
+    with pytest.raises(RequestError, match="list of texts"):
+        remembered()
+
+
+def test_options_from_files(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("blocks: [A, B]\nseeds: 2\n")
+    (tmp_path / "a.toml").write_text('blocks = ["A", "B"]\nseeds = 2\n')
+    assert read_options(tmp_path / "a.yaml") == read_options(tmp_path / "a.toml") == {"blocks": ["A", "B"], "seeds": 2}
+    (tmp_path / "bad.yaml").write_text("a: [")
+    (tmp_path / "list.yaml").write_text("- 1")
+    for name, says in (("bad.yaml", "not valid YAML"), ("list.yaml", "must hold options"), ("none.yaml", "no file")):
+        with pytest.raises(RequestError, match=says):
+            read_options(tmp_path / name)

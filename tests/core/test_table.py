@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from blockzoo.core.errors import RequestError, StoreError
+from blockzoo.core.record import Record
+from blockzoo.core.spec import NetworkSpec, TrialSpec
+from blockzoo.core.table import COLUMNS, csv_text, export_csv, read_csv, rows
+
+KNOWN = (
+    "timestamp block dataset position epochs batch_size lr val_loss val_acc training_time params_total "
+    "params_trainable flops memory_mb latency_ms latency_std throughput device num_blocks base_channels out_dim "
+    "experiment_name notes"
+).split()
+
+
+def trial(subject: str = "ResNetBasicBlock/mid", seed: int = 0, **values: float) -> Record:
+    spec = TrialSpec(network=NetworkSpec(subject), seed=seed)
+    return Record("trial", spec.fingerprint(), spec.network.subject, spec.to_json(), values={"image_size": 32, **values})
+
+
+def latency(subject: str = "ResNetBasicBlock/mid") -> Record:
+    samples = {"network_batch1_ms": [2.0, 1.0, 3.0], "network_batch256_ms": [100.0], "stage_batch1_ms": [0.5]}
+    return Record("latency", NetworkSpec(subject).timing_key(32), subject, {}, samples=samples)
+
+
+def test_known_columns_come_first() -> None:
+    assert list(COLUMNS)[: len(KNOWN)] == KNOWN
+
+
+def test_row_of_a_trial_with_its_latency() -> None:
+    row = rows([trial(val_acc=0.5)], [latency(), latency("EdgeResidual/mid")])[0]
+    assert (row["block"], row["position"], row["val_acc"]) == ("ResNetBasicBlock", "mid", 0.5)
+    assert (row["latency_ms"], row["latency_std"], row["stage_latency_ms"]) == (2.0, 1.0, 0.5)
+    assert row["throughput"] == pytest.approx(2560)
+    assert rows([trial()])[0]["latency_ms"] is None
+
+
+def test_what_people_do_with_it(tmp_path: Path) -> None:
+    table = rows([trial("ResNetBasicBlock/mid", s, val_acc=0.5 + s / 10, params_total=7) for s in (0, 1)], [latency()])
+    df = pd.read_csv(export_csv(table, tmp_path / "results.csv"))
+    means = df.groupby("position")[["val_acc", "params_total", "latency_ms"]].mean()
+    assert means.loc["mid"].tolist() == [0.55, 7, 2]
+    agg = df.groupby(["block", "position"]).agg({"val_acc": "mean", "params_total": "mean", "latency_ms": "mean"})
+    assert agg.loc[("ResNetBasicBlock", "mid"), "val_acc"] == 0.55
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    table = rows([trial(val_acc=0.25)])
+    table[0]["notes"] = 'with, comma "quotes"\nand a line'
+    path = export_csv(table, tmp_path / "results.csv")
+    back = read_csv(path)
+    assert {k: v for k, v in back[0].items() if v is not None} == {
+        k: v for k, v in table[0].items() if v not in (None, "")
+    }
+
+
+def test_rows_the_store_does_not_hold_are_kept(tmp_path: Path) -> None:
+    path = export_csv(rows([trial(seed=0)]), tmp_path / "results.csv")
+    assert export_csv(rows([trial(seed=1, val_acc=0.5)]), path) == path
+    assert [row["seed"] for row in read_csv(path)] == [0, 1]
+    export_csv(rows([trial(seed=1, val_acc=0.75)]), path)
+    assert [row["val_acc"] for row in read_csv(path)] == [None, 0.75]
+
+
+@pytest.mark.parametrize("content", ["block,position,mine\na,mid,1\n", "whatever\n", "\x00\xff", ""])
+def test_a_csv_with_other_columns_is_never_touched(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text(content)
+    written = export_csv(rows([trial()]), path)
+    assert written == tmp_path / "results-1.csv"
+    assert path.read_text() == content
+    assert len(read_csv(written)) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [("a,b\n1,2\n", "no columns 'block'"), ("block,position\nA\n", "line 2"), ("block,position\nA,mid,3\n", "line 2")],
+)
+def test_unreadable_csv(tmp_path: Path, content: str, says: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(content)
+    with pytest.raises(RequestError, match=says):
+        read_csv(path)
+
+
+def test_missing_csv_and_a_folder_in_its_place(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="cannot read"):
+        read_csv(tmp_path / "none.csv")
+    (tmp_path / "results.csv").mkdir()
+    with pytest.raises(StoreError, match="folder"):
+        export_csv([], tmp_path / "results.csv")
+
+
+def test_disk_full_leaves_the_old_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = export_csv(rows([trial(seed=0)]), tmp_path / "results.csv")
+    before = path.read_text()
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StoreError, match="No space left on device"):
+        export_csv(rows([trial(seed=1)]), path)
+    assert path.read_text() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["results.csv"]
+
+
+def test_unknown_columns_come_last() -> None:
+    assert csv_text([{"block": "A", "mine": 1}]).splitlines()[0].split(",") == [*COLUMNS, "mine"]

@@ -1,0 +1,65 @@
+"""Measuring the parts of a network and adding up, against measuring the whole network."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from blockzoo import ScaffoldNet
+from blockzoo.core.contracts import BLOCKS, POSITIONS
+from blockzoo.core.errors import RequestError
+from blockzoo.measure.memory import peak_memory
+from blockzoo.models.deploy import fold_batch_norm, merge_branches
+from blockzoo.profile import get_model_profile, profile_block, quick_profile
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("name", BLOCKS.names(variants=True))
+def test_parts_add_up_to_the_whole(name: str, position: str) -> None:
+    for filler in (None, "identity"):
+        parts = profile_block(name, position, base_channels=8, num_blocks=2, filler=filler)
+        net = ScaffoldNet(name, position, 2, 8, filler=filler)
+        assert parts.network == get_model_profile(net).network
+
+
+@pytest.mark.parametrize("name", ["GhostBottleneckV3", "MobileOneBlock", "RepMixer@published"])
+def test_meta_device_sees_what_the_cpu_does(name: str) -> None:
+    net, x = ScaffoldNet(name, "mid", 2, 8).eval(), torch.randn(1, 3, 32, 32)
+    real = peak_memory(fold_batch_norm(merge_branches(net), x), x)
+    assert profile_block(name, "mid", base_channels=8, num_blocks=2).network.peak_activation_bytes == real
+
+
+def test_the_stage_is_part_of_the_network() -> None:
+    found = profile_block("EdgeResidual/late", num_blocks=1, base_channels=8)
+    assert found.stage is not None
+    assert 0 < found.stage.params_total < found.network.params_total
+    assert 0 < found.stage.macs < found.network.macs
+    alone = profile_block("EdgeResidual/late", num_blocks=1, base_channels=8, filler="identity")
+    assert alone.stage is not None and alone.stage.params_total == found.stage.params_total
+
+
+def test_batch_and_size_have_their_effect() -> None:
+    one = profile_block("ResNetBasicBlock/mid", base_channels=8).network
+    four = profile_block("ResNetBasicBlock/mid", base_channels=8, input_shape=(4, 3, 32, 32)).network
+    assert (four.macs, four.peak_activation_bytes) == (4 * one.macs, 4 * (one.peak_activation_bytes or 0))
+    large = profile_block("ResNetBasicBlock/mid", base_channels=8, input_shape=(1, 3, 64, 64)).network
+    assert large.params_total == one.params_total and large.macs > 3.9 * one.macs
+
+
+def test_any_network() -> None:
+    found = profile_block("timm:resnet18", input_shape=(1, 3, 224, 224), out_dim=1000)
+    assert found.stage is None
+    assert found.network.params_total == 11_689_512
+    assert found.network.macs == 1_814_073_344
+    assert quick_profile("ResNetBasicBlock", "late", base_channels=8)["subject"] == "ResNetBasicBlock/late"
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 32), (0, 3, 32, 32), (1, 3, -1, 32), (1, 3, 32.0, 32)])
+def test_wrong_shapes(shape: tuple) -> None:
+    with pytest.raises(RequestError, match="B C H W"):
+        profile_block("ResNetBasicBlock", input_shape=shape)
+
+
+def test_a_shape_the_network_cannot_take() -> None:
+    with pytest.raises(RequestError, match="cannot take an input of shape"):
+        profile_block("GhostBottleneckV3", "late", input_shape=(1, 3, 4, 4), base_channels=8)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from blockzoo.measure.size import MacCounter, count_macs, count_params
+
+
+def test_by_hand() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, groups=8, stride=2, padding=1), nn.Flatten())
+    assert count_macs(net, torch.zeros(2, 3, 8, 8)) == 2 * (64 * 8 * 27 + 16 * 8 * 9)
+    assert count_macs(nn.Linear(10, 4), torch.zeros(5, 10)) == 200
+    assert count_macs(nn.ConvTranspose2d(4, 6, 2, stride=2), torch.zeros(1, 4, 5, 5)) == 25 * 4 * 6 * 4
+
+
+def test_functional_convolutions_count() -> None:
+    class Functional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(8, 3, 3, 3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return F.conv2d(x, self.weight)
+
+    assert count_macs(Functional(), torch.zeros(1, 3, 10, 10)) == 64 * 8 * 27
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_attention_counts_on_every_device(device: str) -> None:
+    """Two products of (heads x) tokens x tokens x depth; torch's own counter says 0 on the CPU."""
+    batch, heads, tokens, depth = 2, 4, 16, 8
+    q = torch.zeros(batch, heads, tokens, depth, device=device)
+    with MacCounter() as counter, torch.no_grad():
+        F.scaled_dot_product_attention(q, q, q)
+    assert counter.macs == 2 * batch * heads * tokens * tokens * depth
+
+
+@pytest.mark.parametrize(("groups", "inputs"), [(1, 1), (1, 2), (16, 1), (16, 2), (4, 2)])
+def test_backward_of_a_convolution_is_one_pass_per_gradient(groups: int, inputs: int) -> None:
+    conv = nn.Conv2d(16, 16, 3, padding=1, groups=groups, bias=False)
+    x = torch.zeros(2, 16, 8, 8, requires_grad=inputs == 2)
+    with MacCounter() as counter:
+        out = conv(x).sum()
+        forward = counter.macs
+        out.backward()
+    assert forward == 2 * 64 * 16 * 9 * 16 // groups
+    assert counter.macs - forward == inputs * forward
+
+
+def test_shared_parameters_count_once() -> None:
+    layer = nn.Linear(4, 4)
+    layer.bias.requires_grad_(False)
+    assert count_params(nn.Sequential(layer, layer)) == (20, 16)

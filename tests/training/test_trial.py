@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from blockzoo.core.errors import Diverged, OutOfMemory, RequestError
+from blockzoo.core.record import Record
+from blockzoo.core.spec import NetworkSpec, TrialSpec
+from blockzoo.data import ImageData, load_dataset
+from blockzoo.data.batches import ResidentBatches
+from blockzoo.train import train_block
+from blockzoo.training import trial as trial_module
+from blockzoo.training.checkpoint import DurableCheckpoints
+from blockzoo.training.protocols import get_protocol
+from blockzoo.training.trial import run_trial
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageData:
+    return load_dataset("digits")
+
+
+def spec(**changes: object) -> TrialSpec:
+    network = NetworkSpec("ResNetBasicBlock/mid", num_blocks=1, base_channels=4)
+    return TrialSpec(network=network, dataset="digits", epochs=3, batch_size=128, lr=0.2, limit_train=512).with_(**changes)
+
+
+def curves(record: Record) -> dict[str, list[float]]:
+    return {k: v for k, v in record.samples.items() if k != "seconds"}
+
+
+@pytest.mark.parametrize("protocol", ["fast-v1", "published-v1"])
+def test_learns_and_repeats_itself(digits: ImageData, protocol: str) -> None:
+    lr = get_protocol(protocol).lr
+    asked = spec(protocol=protocol, lr=lr, batch_size=32, epochs=6, limit_train=None)
+    first, second = run_trial(asked, digits), run_trial(asked, digits)
+    assert curves(first) == curves(second)
+    assert first.values["test_acc"] == second.values["test_acc"]
+    chance = 0.1
+    assert 4 * chance < first.values["test_acc"] <= 1, first.samples  # type: ignore[operator]
+    assert first.values["val_acc"] == first.samples["val_acc"][-1]
+    assert first.values["best_val_acc"] == max(first.samples["val_acc"])
+    other = run_trial(asked.with_(seed=1), digits)
+    assert curves(other) != curves(first)
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(digits: ImageData, tmp_path: Path) -> None:
+    whole = run_trial(spec(), digits)
+
+    class Stop(Exception): ...
+
+    def stop_after_two(epoch: int, values: dict[str, float]) -> None:
+        if epoch == 2:
+            raise Stop
+
+    checkpoint = tmp_path / "c.ckpt"
+    with pytest.raises(Stop):
+        run_trial(spec(), digits, checkpoint=checkpoint, on_epoch=stop_after_two)
+    epochs: list[int] = []
+    resumed = run_trial(spec(), digits, checkpoint=checkpoint, on_epoch=lambda epoch, values: epochs.append(epoch))
+    assert epochs == [3]
+    assert curves(resumed) == curves(whole)
+    assert resumed.values["test_acc"] == whole.values["test_acc"]
+
+
+def _train_forever(path: str) -> None:
+    torch.set_num_threads(1)
+    run_trial(spec(epochs=400), load_dataset("digits"), checkpoint=Path(path))
+
+
+def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "c.ckpt"
+    context = multiprocessing.get_context("spawn")
+    for _ in range(2):
+        process = context.Process(target=_train_forever, args=(str(path),))
+        process.start()
+        before = path.stat().st_mtime_ns if path.exists() else 0
+        while process.is_alive() and (not path.exists() or path.stat().st_mtime_ns == before):
+            process.join(0.01)
+        os.kill(process.pid or 0, signal.SIGKILL)
+        process.join()
+        assert DurableCheckpoints().load_checkpoint(path)["epoch"] >= 0
+
+
+def test_a_torn_checkpoint_is_named(digits: ImageData, tmp_path: Path) -> None:
+    path = tmp_path / "c.ckpt"
+    path.write_bytes(b"torn")
+    with pytest.raises(RequestError, match=r"c\.ckpt.*delete it"):
+        run_trial(spec(), digits, checkpoint=path)
+
+
+def test_divergence_is_a_result_with_its_reason(digits: ImageData) -> None:
+    record = run_trial(spec(lr=1e6), digits)
+    assert record.status == "diverged"
+    assert "epoch 1" in record.reason and "smaller --lr" in record.reason
+    assert "test_acc" not in record.values
+    assert issubclass(Diverged, Exception)
+
+
+class _Scarce:
+    """A network that needs more memory than there is for batches over a limit."""
+
+    limit = 50
+
+    def __init__(self, real):  # type: ignore[no-untyped-def]
+        self.real = real
+
+    def __call__(self, spec: NetworkSpec, *, seed: int) -> torch.nn.Module:
+        net = self.real(spec, seed=seed)
+
+        def refuse(module: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
+            if len(inputs[0]) > self.limit and module.training:
+                raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ...")
+
+        net.register_forward_pre_hook(refuse)
+        return net
+
+
+def test_out_of_memory_says_what_fits_or_halves(
+    digits: ImageData, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(trial_module, "build_network", _Scarce(trial_module.build_network))
+    with pytest.raises(OutOfMemory, match="--batch-size 32 fits"):
+        run_trial(spec(), digits)
+    options = {"base_channels": 4, "num_blocks": 1, "epochs": 1, "dataset": "digits", "batch_size": 128}
+    done = train_block("ResNetBasicBlock", on_oom="halve", output=tmp_path, latency=False, **options)  # type: ignore[arg-type]
+    assert done.row["batch_size"] == 32
+    assert "going on with 32" in caplog.text
+
+
+def test_order_and_augmentation_are_those_of_the_seed_and_epoch(digits: ImageData) -> None:
+    seen: dict[str, list[torch.Tensor]] = {}
+    for block in ("ResNetBasicBlock", "MobileOneBlock"):
+        asked = spec(network=NetworkSpec(f"{block}/mid", num_blocks=1, base_channels=4), epochs=2)
+        real = ResidentBatches.__iter__
+
+        def record(self, block=block, real=real):  # type: ignore[no-untyped-def]
+            for images, labels in real(self):
+                if torch.is_grad_enabled():
+                    seen.setdefault(block, []).append(images.float().sum((1, 2, 3)))
+                yield images, labels
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ResidentBatches, "__iter__", record)
+            run_trial(asked, digits)
+    first, second = seen.values()
+    assert len(first) == len(second) == 8
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True)), "blocks with one seed are paired"
+    assert not torch.equal(torch.cat(first[:4]), torch.cat(first[4:])), "epochs differ"
+
+
+def test_the_test_split_is_read_once_and_last(digits: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[int] = []
+    real = ResidentBatches.__iter__
+
+    def record(self):  # type: ignore[no-untyped-def]
+        for index, batch in enumerate(real(self)):
+            if index == 0:  # an iterator that nobody asks reads nothing
+                reads.append(len(self._labels))
+            yield batch
+
+    monkeypatch.setattr(ResidentBatches, "__iter__", record)
+    marked = ImageData(**{**vars(digits), "test": digits.test.__class__(digits.test.images[:200], digits.test.labels[:200])})
+    run_trial(spec(), marked)
+    assert reads.count(200) == 1 and reads[-1] == 200
+
+
+def test_wrong_shapes_are_named(digits: ImageData) -> None:
+    with pytest.raises(RequestError, match="digits has 10 classes, the network 7"):
+        run_trial(spec(network=NetworkSpec(out_dim=7)), digits)
+
+
+def test_zero_epochs_and_unknown_protocol(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="epochs=0"):
+        train_block("ResNetBasicBlock", dataset="digits", epochs=0, output=tmp_path)
+    with pytest.raises(RequestError, match="Did you mean fast-v1"):
+        train_block("ResNetBasicBlock", dataset="digits", protocol="fast-v2", output=tmp_path)
+
+
+def test_row_of_a_training_run(tmp_path: Path) -> None:
+    done = train_block(
+        "MobileOneBlock",
+        "late",
+        dataset="digits",
+        epochs=1,
+        batch_size=128,
+        num_blocks=1,
+        base_channels=4,
+        output=tmp_path,
+        experiment_name="name",
+        notes="note",
+    )
+    row = done.row
+    assert done.csv == tmp_path / "results.csv" and done.csv.is_file()
+    assert (row["block"], row["position"], row["dataset"], row["status"]) == ("MobileOneBlock", "late", "digits", "ok")
+    assert (row["experiment_name"], row["notes"], row["lr"]) == ("name", "note", get_protocol("fast-v1").lr)
+    assert row["flops"] == 2 * row["macs"] and row["memory_mb"] == row["params_total"] * 4 / 2**20
+    assert row["params_trained"] > row["params_total"] > row["stage_params_total"] > 0
+    for name in ("latency_ms", "latency_std", "throughput", "stage_latency_ms", "training_time"):
+        assert row[name] > 0, name
+    assert 0 <= row["test_acc"] <= 1 and math.isfinite(row["val_loss"])
+    assert not list((tmp_path / "checkpoints").glob("*.ckpt"))
+
+
+def test_published_protocol_is_what_it_was() -> None:
+    recipe = get_protocol("published-v1")
+    assert (recipe.optimizer, recipe.lr, recipe.batch_size, recipe.precision) == ("adam", 1e-3, 256, "fp32")
+    assert (recipe.schedule, recipe.plateau_factor, recipe.plateau_patience) == ("plateau", 0.5, 3)
+
+
+def test_last_batch_statistics_do_not_depend_on_the_evaluation_batch(digits: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run_trial(spec(), digits)
+    monkeypatch.setattr(trial_module, "EVALUATION_BATCH", 37)
+    second = run_trial(spec(), digits)
+    np.testing.assert_allclose(first.values["val_loss"], second.values["val_loss"], rtol=1e-2)  # type: ignore[arg-type]
