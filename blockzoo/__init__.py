@@ -23,7 +23,7 @@ _PUBLIC = {
     "get_block_class": "blockzoo.wrappers",
     "register_block": "blockzoo.wrappers",
 }
-__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
+__all__ = ["__version__", *_PUBLIC]
 
 
 def __getattr__(name: str) -> Any:

@@ -174,9 +174,9 @@ def benchmark_specs(
     seed: int = 0,
 ) -> Benchmark:
     """`benchmark_block` for networks that are specified already; the batch of `input_shape` is ignored."""
-    from blockzoo.measure.latency import Clock, Schedule
-
     import torch
+
+    from blockzoo.measure.latency import Clock, Schedule
 
     _check(batch_sizes, dtype, memory_format, threads, warmup_runs, benchmark_runs)
     shape = check_shape(input_shape)
@@ -190,7 +190,11 @@ def benchmark_specs(
     torch.set_num_threads(threads or previous)
     try:
         facts = environment(
-            device=place, dtype=DTYPES[dtype], layout=memory_format, runtime=runtime, threads=torch.get_num_threads()
+            device=place,
+            dtype=DTYPES[dtype],
+            layout=memory_format,
+            runtime=runtime,
+            threads=torch.get_num_threads(),
         )
         facts["timed_on"] = (
             f"{facts['gpu'] if place == 'cuda' else facts['cpu']}, {dtype}, {memory_format}, "
@@ -199,7 +203,9 @@ def benchmark_specs(
         contenders = _contenders(specs, shape, stage, seed)
         timings = []
         for batch in batch_sizes:
-            job = _Job(torch.device(place), getattr(torch, DTYPES[dtype]), memory_format, runtime, batch, seed)
+            job = _Job(
+                torch.device(place), getattr(torch, DTYPES[dtype]), memory_format, runtime, batch, seed
+            )
             timings += job.run(contenders, clock, schedule)
     finally:
         torch.set_num_threads(previous)
@@ -218,9 +224,9 @@ def benchmark_model(
     """Times of a network at hand as a flat dictionary. Options: warmup_runs, benchmark_runs, seconds, runtime, seed."""
     import copy
 
-    from blockzoo.measure.latency import Clock, Schedule
-
     import torch
+
+    from blockzoo.measure.latency import Clock, Schedule
 
     place, note = choose_device(device, gpu=torch.cuda.is_available())
     if note:
@@ -254,7 +260,9 @@ def _deploy(module: nn.Module, shape: Sequence[int]) -> nn.Module:
     return deployed(module, torch.randn(2, *shape[1:], generator=torch.Generator().manual_seed(0)))
 
 
-def _contenders(specs: dict[str, NetworkSpec], shape: tuple[int, ...], stage: bool, seed: int) -> list[_Contender]:
+def _contenders(
+    specs: dict[str, NetworkSpec], shape: tuple[int, ...], stage: bool, seed: int
+) -> list[_Contender]:
     import torch
 
     from blockzoo.models.resolve import build_network
@@ -302,7 +310,8 @@ class _Job:
             )
         noise = paired_ratio(samples[REFERENCE], samples[f"{first.subject}\n{first.part}"])
         return [
-            Timing(subject, part, self.batch_size, samples[f"{subject}\n{part}"], noise) for subject, part in calls
+            Timing(subject, part, self.batch_size, samples[f"{subject}\n{part}"], noise)
+            for subject, part in calls
         ]
 
     def _call(self, contender: _Contender) -> Any:

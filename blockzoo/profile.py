@@ -87,7 +87,11 @@ def profile_block(
         active_blocks=active_blocks,
         active_width=active_width,
     )
-    name = spec.subject if block is None or registered_name(subject) else f"{block.__name__}/{spec.parsed.position}"
+    name = (
+        spec.subject
+        if block is None or registered_name(subject)
+        else f"{block.__name__}/{spec.parsed.position}"
+    )
     if not spec.parsed.is_block:
         return _whole(name, lambda: build_network(spec), shape, memory)
     parts = scaffold_parts(spec, block)
@@ -104,7 +108,9 @@ def get_model_profile(
     """The costs of a network at hand, which is left as it is."""
     import copy
 
-    return _whole(type(model).__name__, lambda: copy.deepcopy(model).to("meta"), check_shape(input_shape), memory)
+    return _whole(
+        type(model).__name__, lambda: copy.deepcopy(model).to("meta"), check_shape(input_shape), memory
+    )
 
 
 def quick_profile(block: str, position: str = "mid", **options: Any) -> dict[str, Any]:
@@ -123,11 +129,13 @@ def _whole(name: str, build: Any, shape: tuple[int, ...], memory: bool) -> Profi
 def check_shape(shape: Sequence[int]) -> tuple[int, ...]:
     """(B, C, H, W) of positive whole numbers, or a RequestError."""
     if len(shape) != 4 or any(not isinstance(n, int) or n < 1 for n in shape):
-        raise RequestError(f"input shape {tuple(shape)}: give four positive numbers B C H W, such as 1 3 32 32")
+        raise RequestError(
+            f"input shape {tuple(shape)}: give four positive numbers B C H W, such as 1 3 32 32"
+        )
     return tuple(shape)
 
 
-class _shape_errors:  # noqa: N801
+class _shape_errors:
     """Turns torch's complaint about shapes into a RequestError that names the input."""
 
     def __init__(self, name: str, shape: tuple[int, ...]) -> None:

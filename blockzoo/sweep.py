@@ -153,7 +153,9 @@ def run_sweep(
                 )
                 for trial in plan.pending
             ]
-            run = make(outputs.spool, workers=plan.workers, threads=plan.threads, listener=progress, **options)
+            run = make(
+                outputs.spool, workers=plan.workers, threads=plan.threads, listener=progress, **options
+            )
             for record in run.run(jobs):
                 store.add(record)
                 if record.status in FINAL:
@@ -174,7 +176,13 @@ def grid(
 ) -> list[TrialSpec]:
     """All trials of a sweep, seed by seed, so that a sweep cut short holds whole comparisons."""
     names = BLOCKS.names() if list(blocks) == ["all"] else list(blocks)
-    where = list(POSITIONS) if positions in ("all", ["all"], ("all",)) else [positions] if isinstance(positions, str) else list(positions)
+    where = (
+        list(POSITIONS)
+        if positions in ("all", ["all"], ("all",))
+        else [positions]
+        if isinstance(positions, str)
+        else list(positions)
+    )
     which = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     empty = [n for n, v in (("blocks", names), ("positions", where), ("seeds", which)) if not v]
     if empty:
@@ -228,9 +236,13 @@ def _only_writer(outputs: Outputs) -> Any:
         lock = FileLock(outputs.lock)
         lock.acquire(timeout=0)
     except Timeout:
-        raise StoreError(f"another sweep is writing to {outputs.folder}; wait for it or choose another --output") from None
+        raise StoreError(
+            f"another sweep is writing to {outputs.folder}; wait for it or choose another --output"
+        ) from None
     except OSError as error:
-        raise StoreError(f"cannot write to {outputs.folder}: {error.strerror}; choose another --output") from error
+        raise StoreError(
+            f"cannot write to {outputs.folder}: {error.strerror}; choose another --output"
+        ) from error
     try:
         yield
     finally:
@@ -275,13 +287,17 @@ def execute_calibration(
     per_epoch = images + len(data.val.labels) / 3  # a training image costs about three forward passes
 
     def macs(trial: TrialSpec) -> int:
-        scaffold = {n: getattr(trial.network, n) for n in ("num_blocks", "base_channels", "filler", "out_dim")}
+        scaffold = {
+            n: getattr(trial.network, n) for n in ("num_blocks", "base_channels", "filler", "out_dim")
+        }
         shape = (1, *data.shape)
         return profile_block(trial.network.subject, input_shape=shape, memory=False, **scaffold).network.macs
 
     per_image = training_step_seconds(first, data, available_device(device)) / first.batch_size
     seconds = sum(per_image * per_epoch * t.epochs * macs(t) / macs(first) for t in trials)
-    return [Record("calibration", first.fingerprint(), first.network.subject, {}, values={"seconds": seconds})]
+    return [
+        Record("calibration", first.fingerprint(), first.network.subject, {}, values={"seconds": seconds})
+    ]
 
 
 def _latency_phase(
@@ -300,7 +316,12 @@ def _latency_phase(
         return
     progress.phase(f"timing {len(networks)} networks side by side")
     stub = Record("latency", networks[0].timing_key(shape[1]), networks[0].subject, asdict(networks[0]))
-    arguments = {"networks": [asdict(n) for n in networks], "shape": shape, "seconds": 3.0 * len(networks), **common}
+    arguments = {
+        "networks": [asdict(n) for n in networks],
+        "shape": shape,
+        "seconds": 3.0 * len(networks),
+        **common,
+    }
     alone = make(outputs.spool, workers=1, threads=plan.threads * plan.workers, **options)
     for record in alone.run([Job("blockzoo.train:execute_timing", arguments, stub)]):
         store.add(record)

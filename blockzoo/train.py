@@ -255,7 +255,9 @@ def execute_timing(
     from blockzoo.core.plugins import load_plugins
 
     load_plugins(plugins)
-    return time_networks([NetworkSpec(**n) for n in networks], shape, available_device(device), seconds=seconds)
+    return time_networks(
+        [NetworkSpec(**n) for n in networks], shape, available_device(device), seconds=seconds
+    )
 
 
 if __name__ == "__main__":

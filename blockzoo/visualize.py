@@ -16,7 +16,10 @@ SHORT = {"flops": "flops", "latency_ms": "latency", "peak_activation_bytes": "me
 
 
 def plot_results(
-    source: str | Path | Sequence[Row] | Any, output: str | Path | None = None, *, average_positions: bool = False
+    source: str | Path | Sequence[Row] | Any,
+    output: str | Path | None = None,
+    *,
+    average_positions: bool = False,
 ) -> list[Path]:
     """Draw accuracy against FLOPs, latency and memory, each alone and all side by side, as PNG and SVG.
 
@@ -48,7 +51,10 @@ def plot_results(
         tail = ("_averaged" if average_positions else "") + (f"_{number}" if len(groups) > 1 else "")
         overviews += [(draw(group, note), folder / f"accuracy{tail}")]
         single += [
-            (draw([chart], note if chart.cost == "latency_ms" else ""), folder / f"accuracy_{SHORT[chart.cost]}{tail}")
+            (
+                draw([chart], note if chart.cost == "latency_ms" else ""),
+                folder / f"accuracy_{SHORT[chart.cost]}{tail}",
+            )
             for chart in group
         ]
     written = []

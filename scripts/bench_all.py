@@ -6,8 +6,15 @@ CIFAR-100, 50 epochs, 5 seeds, unless options say otherwise; all options of `blo
 """
 
 import sys
+from itertools import pairwise
 
-PUBLISHED = {"--blocks": "all", "--positions": "all", "--seeds": "5", "--dataset": "cifar100", "--epochs": "50"}
+PUBLISHED = {
+    "--blocks": "all",
+    "--positions": "all",
+    "--seeds": "5",
+    "--dataset": "cifar100",
+    "--epochs": "50",
+}
 QUICK = {"--blocks": "all", "--positions": "all", "--seeds": "1", "--dataset": "digits", "--epochs": "4"}
 QUICK |= {"--batch-size": "64", "--base-channels": "8", "--num-blocks": "1"}
 
@@ -29,7 +36,7 @@ def _have(dataset: str, given: list[str]) -> bool:
 
     if "--help" in given:
         return True
-    data_dir = next((b for a, b in zip(given, given[1:], strict=False) if a.replace("_", "-") == "--data-dir"), None)
+    data_dir = next((b for a, b in pairwise(given) if a.replace("_", "-") == "--data-dir"), None)
     try:
         load_dataset(dataset, data_dir)
     except DataError as error:

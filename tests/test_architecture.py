@@ -42,7 +42,10 @@ def imports(path: Path, *, inside_functions: bool) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.module:
                 found.add(node.module)
                 found.update(f"{node.module}.{alias.name}" for alias in node.names)
-            elif isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "__name__ == '__main__'"):
+            elif isinstance(node, ast.If) and ast.unparse(node.test) in (
+                "TYPE_CHECKING",
+                "__name__ == '__main__'",
+            ):
                 visit(node.orelse)
             elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not inside_functions:
                 continue
@@ -104,7 +107,16 @@ def test_no_torch_in(place: str) -> None:
         "from blockzoo.cli import main; main(['--help'])",
         *[
             f"from blockzoo.cli import main; main(['{command}', '--help'])"
-            for command in ("profile", "benchmark", "train", "sweep", "visualize", "blocks", "datasets", "results")
+            for command in (
+                "profile",
+                "benchmark",
+                "train",
+                "sweep",
+                "visualize",
+                "blocks",
+                "datasets",
+                "results",
+            )
         ],
         "from blockzoo.cli import main; main(['blocks', '--variants'])",
         "from blockzoo.cli import main; main(['datasets'])",

@@ -11,7 +11,9 @@ from torch import nn
 from blockzoo.core.contracts import BLOCKS
 
 
-def _conv_norm(in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Sequential:
+def _conv_norm(
+    in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
     convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(out_channels))
 

@@ -56,13 +56,18 @@ def run(argv: list[str]) -> int:
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
-        result = build()(argv, exit_on_error=False, print_error=False, result_action="return_value", error_console=errors)
+        result = build()(
+            argv, exit_on_error=False, print_error=False, result_action="return_value", error_console=errors
+        )
         return result if isinstance(result, int) else 0
     except CycloptsError as error:
         if debug:
             raise
         errors.print(str(error), markup=False)
-        errors.print("See: blockzoo " + " ".join([*argv[:1], "--help"] if argv[:1] and argv[0] in commands() else ["--help"]))
+        errors.print(
+            "See: blockzoo "
+            + " ".join([*argv[:1], "--help"] if argv[:1] and argv[0] in commands() else ["--help"])
+        )
         return 2
     except BlockzooError as error:
         if debug:

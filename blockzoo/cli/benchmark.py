@@ -18,16 +18,22 @@ def benchmark(
     out_dim: o.OutDim = 10,
     filler: o.Filler = None,
     input_shape: o.InputShape = None,
-    batch_sizes: Annotated[list[int] | None, Parameter(help="images per call (default 1 256)", consume_multiple=True)] = None,
+    batch_sizes: Annotated[
+        list[int] | None, Parameter(help="images per call (default 1 256)", consume_multiple=True)
+    ] = None,
     device: o.Device = "auto",
     dtype: Annotated[str, Parameter(help="fp32 or bf16")] = "fp32",
     memory_format: Annotated[str, Parameter(help="contiguous or channels_last")] = "contiguous",
     threads: Annotated[int | None, Parameter(help="CPU threads (default: torch's)")] = None,
     runtime: Annotated[str, Parameter(help="eager or compile")] = "eager",
     compile: Annotated[bool, Parameter(help="the same as --runtime compile", negative=())] = False,
-    stage: Annotated[bool, Parameter(negative="--no-stage", help="time the stage under test alone, too")] = True,
+    stage: Annotated[
+        bool, Parameter(negative="--no-stage", help="time the stage under test alone, too")
+    ] = True,
     warmup_runs: Annotated[int | None, Parameter(help="calls thrown away (default: until stable)")] = None,
-    benchmark_runs: Annotated[int | None, Parameter(help="samples per network (default: what fits in --seconds)")] = None,
+    benchmark_runs: Annotated[
+        int | None, Parameter(help="samples per network (default: what fits in --seconds)")
+    ] = None,
     seconds: Annotated[float, Parameter(help="time budget of each batch size")] = 10.0,
     seed: o.Seed = 0,
     plugin: o.Plugin = None,

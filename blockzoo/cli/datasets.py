@@ -7,7 +7,11 @@ from blockzoo.cli import screen
 
 
 def datasets(
-    *, data_dir: o.DataDir = None, plugin: o.Plugin = None, format: o.Format = "table", output: o.OutputFile = None
+    *,
+    data_dir: o.DataDir = None,
+    plugin: o.Plugin = None,
+    format: o.Format = "table",
+    output: o.OutputFile = None,
 ) -> None:
     """List the datasets and the folders they are looked for in."""
     from blockzoo.core.contracts import DATASETS

@@ -12,30 +12,73 @@ def _option(*names: str, help: str, many: bool = False) -> Parameter:
     return Parameter(name=names, help=help, consume_multiple=many, negative=())
 
 
-Subject = Annotated[str, Parameter(help="a block (ResNetBasicBlock), NAME@variant, my_file.py:MyBlock, or a network (timm:resnet18)")]
-Position = Annotated[str | None, _option("--position", help="stage that holds the block: early, mid or late (default mid)")]
+Subject = Annotated[
+    str,
+    Parameter(
+        help="a block (ResNetBasicBlock), NAME@variant, my_file.py:MyBlock, or a network (timm:resnet18)"
+    ),
+]
+Position = Annotated[
+    str | None, _option("--position", help="stage that holds the block: early, mid or late (default mid)")
+]
 NumBlocks = Annotated[int, _option("--num-blocks", help="blocks in each of the three stages")]
-BaseChannels = Annotated[int, _option("--base-channels", help="width of the first stage; it doubles with each stage")]
-Filler = Annotated[str | None, _option("--filler", help="what the other stages hold: a block, or 'identity' (default ResNetBasicBlock)")]
-ActiveBlocks = Annotated[int | None, _option("--active-blocks", help="depth of the stage under test (default --num-blocks)")]
-ActiveWidth = Annotated[float, _option("--active-width", help="width of the stage under test, times its usual width")]
+BaseChannels = Annotated[
+    int, _option("--base-channels", help="width of the first stage; it doubles with each stage")
+]
+Filler = Annotated[
+    str | None,
+    _option("--filler", help="what the other stages hold: a block, or 'identity' (default ResNetBasicBlock)"),
+]
+ActiveBlocks = Annotated[
+    int | None, _option("--active-blocks", help="depth of the stage under test (default --num-blocks)")
+]
+ActiveWidth = Annotated[
+    float, _option("--active-width", help="width of the stage under test, times its usual width")
+]
 OutDim = Annotated[int, _option("--out-dim", help="number of classes")]
 InputShape = Annotated[tuple[int, int, int, int] | None, _option("--input-shape", help="B C H W")]
 Device = Annotated[str, _option("--device", help="cpu, cuda or auto")]
 Seed = Annotated[int, _option("--seed", help="drives initialisation, order and augmentation")]
-Dataset = Annotated[str | None, _option("--dataset", help="a dataset of `blockzoo datasets` (default cifar10, or digits where it cannot be had)")]
-DataDir = Annotated[Path | None, _option("--data-dir", help="folder with the datasets (default: BLOCKZOO_DATA, then ./data)")]
+Dataset = Annotated[
+    str | None,
+    _option(
+        "--dataset",
+        help="a dataset of `blockzoo datasets` (default cifar10, or digits where it cannot be had)",
+    ),
+]
+DataDir = Annotated[
+    Path | None, _option("--data-dir", help="folder with the datasets (default: BLOCKZOO_DATA, then ./data)")
+]
 Protocol = Annotated[str, _option("--protocol", help="the training recipe: fast-v1 or published-v1")]
-Epochs = Annotated[int | None, _option("--epochs", help="passes over the training images (default: the protocol's)")]
-BatchSize = Annotated[int | None, _option("--batch-size", help="images per training step (default: the protocol's)")]
-LearningRate = Annotated[float | None, _option("--lr", "--learning-rate", "--step-size", help="peak step size (default: the protocol's)")]
-ImageSize = Annotated[int | None, _option("--image-size", help="side length the images are resized to (default: their own)")]
+Epochs = Annotated[
+    int | None, _option("--epochs", help="passes over the training images (default: the protocol's)")
+]
+BatchSize = Annotated[
+    int | None, _option("--batch-size", help="images per training step (default: the protocol's)")
+]
+LearningRate = Annotated[
+    float | None,
+    _option("--lr", "--learning-rate", "--step-size", help="peak step size (default: the protocol's)"),
+]
+ImageSize = Annotated[
+    int | None, _option("--image-size", help="side length the images are resized to (default: their own)")
+]
 LimitTrain = Annotated[int | None, _option("--limit-train", help="use only the first N training images")]
 Output = Annotated[Path, _option("--output", "--out-dir", help="results folder, or the path of the CSV")]
-OutputFile = Annotated[Path | None, _option("--output", "--out-dir", help="also write to this file; .csv or .json by its name")]
+OutputFile = Annotated[
+    Path | None, _option("--output", "--out-dir", help="also write to this file; .csv or .json by its name")
+]
 Name = Annotated[str, _option("--experiment-name", "--name", help="a name for the rows")]
 Notes = Annotated[str, _option("--notes", help="a remark for the rows")]
-Plugin = Annotated[list[str] | None, _option("--plugin", help="a .py file or module with blocks of your own (may be repeated)")]
-OnOom = Annotated[Literal["fail", "halve"], _option("--on-oom", help="when a batch does not fit: say which does, or halve it")]
-Latency = Annotated[bool, Parameter(name="--latency", negative="--no-latency", help="time the networks afterwards")]
+Plugin = Annotated[
+    list[str] | None,
+    _option("--plugin", help="a .py file or module with blocks of your own (may be repeated)"),
+]
+OnOom = Annotated[
+    Literal["fail", "halve"],
+    _option("--on-oom", help="when a batch does not fit: say which does, or halve it"),
+]
+Latency = Annotated[
+    bool, Parameter(name="--latency", negative="--no-latency", help="time the networks afterwards")
+]
 Format = Annotated[Literal["table", "json", "csv"], _option("--format", help="what to print")]

@@ -18,7 +18,9 @@ def duration(seconds: float) -> str:
     """Hours, minutes and seconds, as short as they can be."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+    return (
+        f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+    )
 
 
 class _Remaining(TextColumn):

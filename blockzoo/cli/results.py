@@ -12,9 +12,13 @@ from blockzoo.cli import screen
 
 
 def results(
-    source: Annotated[Path, Parameter(help="a results folder, a .sqlite store or a .csv table")] = Path("results"),
+    source: Annotated[Path, Parameter(help="a results folder, a .sqlite store or a .csv table")] = Path(
+        "results"
+    ),
     *,
-    history: Annotated[bool, Parameter(help="print every record, the superseded ones too", negative=())] = False,
+    history: Annotated[
+        bool, Parameter(help="print every record, the superseded ones too", negative=())
+    ] = False,
     markdown: Annotated[bool, Parameter(help="print Markdown", negative=())] = False,
     format: o.Format = "table",
     output: o.OutputFile = None,

@@ -28,7 +28,11 @@ def number(value: Any) -> str:
     if isinstance(value, int) or float(value).is_integer():
         for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
             if abs(value) >= 10 * size or (unit != "k" and abs(value) >= size):
-                return f"{value / size:.3g} {unit}" if abs(value) < 1000 * size else f"{value / size:,.0f} {unit}"
+                return (
+                    f"{value / size:.3g} {unit}"
+                    if abs(value) < 1000 * size
+                    else f"{value / size:,.0f} {unit}"
+                )
         return f"{value:,.0f}"
     return f"{value:.4g}"
 

@@ -15,7 +15,10 @@ from blockzoo.core.errors import RequestError
 def sweep(
     *,
     blocks: Annotated[list[str] | None, Parameter(help="subjects, or all", consume_multiple=True)] = None,
-    positions: Annotated[list[str] | None, Parameter(help="all, or some of early, mid, late (default all)", consume_multiple=True)] = None,
+    positions: Annotated[
+        list[str] | None,
+        Parameter(help="all, or some of early, mid, late (default all)", consume_multiple=True),
+    ] = None,
     seeds: Annotated[int, Parameter(help="how many seeds: 0, 1, ...")] = 1,
     dataset: o.Dataset = None,
     data_dir: o.DataDir = None,
@@ -31,7 +34,9 @@ def sweep(
     image_size: o.ImageSize = None,
     limit_train: o.LimitTrain = None,
     device: o.Device = "auto",
-    workers: Annotated[int | None, Parameter(help="trials at a time (default: one per GPU, else per core)")] = None,
+    workers: Annotated[
+        int | None, Parameter(help="trials at a time (default: one per GPU, else per core)")
+    ] = None,
     executor: Annotated[str, Parameter(help="where the trials run")] = "local",
     output: o.Output = Path("results"),
     experiment_name: o.Name = "",
@@ -39,9 +44,13 @@ def sweep(
     plugin: o.Plugin = None,
     on_oom: o.OnOom = "fail",
     latency: o.Latency = True,
-    dry_run: Annotated[bool, Parameter(help="print the plan and the estimate, train nothing", negative=())] = False,
+    dry_run: Annotated[
+        bool, Parameter(help="print the plan and the estimate, train nothing", negative=())
+    ] = False,
     plots: Annotated[bool, Parameter(negative="--no-plots", help="draw the pictures afterwards")] = True,
-    config: Annotated[Path | None, Parameter(help="a YAML or TOML file with these options; the command line wins")] = None,
+    config: Annotated[
+        Path | None, Parameter(help="a YAML or TOML file with these options; the command line wins")
+    ] = None,
 ) -> int:
     """Run every block at every position with every seed; skip what is done; then time all side by side.
 
@@ -50,7 +59,9 @@ def sweep(
     given: dict[str, Any] = {k: v for k, v in locals().items() if k != "config"}
     options = {**given, **_changed(_from_file(config), given)} if config else given
     if not options["blocks"]:
-        raise RequestError("the grid is empty: name at least one block, as in --blocks ResNetBasicBlock, or --blocks all")
+        raise RequestError(
+            "the grid is empty: name at least one block, as in --blocks ResNetBasicBlock, or --blocks all"
+        )
     options["positions"] = options["positions"] or "all"
     options["plugins"] = options.pop("plugin") or ()
     draw = options.pop("plots")
@@ -73,7 +84,10 @@ def run(*, draw: bool = True, **options: Any) -> int:
         screen.out.print(made)
     failed = [row for row in done.rows if row["status"] != "ok"]
     for row in failed[:10]:
-        screen.out.print(f"{row['status']}: {row['block']}/{row['position']} seed {row['seed']}: {row['reason']}", markup=False)
+        screen.out.print(
+            f"{row['status']}: {row['block']}/{row['position']} seed {row['seed']}: {row['reason']}",
+            markup=False,
+        )
     screen.out.print(f"table     {done.csv}\nstore     {done.database}", soft_wrap=True)
     if draw:
         try:
@@ -95,10 +109,18 @@ def _changed(from_file: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]
     import inspect
 
     defaults = {name: p.default for name, p in inspect.signature(sweep).parameters.items()}
-    names = {"lr": "lr", "learning_rate": "lr", "step_size": "lr", "name": "experiment_name", "plugins": "plugin"}
+    names = {
+        "lr": "lr",
+        "learning_rate": "lr",
+        "step_size": "lr",
+        "name": "experiment_name",
+        "plugins": "plugin",
+    }
     read = {names.get(k, k): v for k, v in ((k.replace("-", "_"), v) for k, v in from_file.items())}
     if unknown := set(read) - set(defaults):
-        raise RequestError(f"unknown options in the sweep file: {', '.join(sorted(unknown))}; known: {', '.join(defaults)}")
+        raise RequestError(
+            f"unknown options in the sweep file: {', '.join(sorted(unknown))}; known: {', '.join(defaults)}"
+        )
     if isinstance(read.get("blocks"), str):
         read["blocks"] = [read["blocks"]]
     for name in ("output", "data_dir"):

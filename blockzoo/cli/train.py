@@ -35,7 +35,9 @@ def train(
     output: o.Output = Path("results"),
     experiment_name: o.Name = "",
     notes: o.Notes = "",
-    resume: Annotated[bool, Parameter(help="go on from the last epoch of the same trial", negative=())] = False,
+    resume: Annotated[
+        bool, Parameter(help="go on from the last epoch of the same trial", negative=())
+    ] = False,
     on_oom: o.OnOom = "fail",
     latency: o.Latency = True,
     plugin: o.Plugin = None,
@@ -51,7 +53,9 @@ def train(
     if input_shape is not None:
         batch, _, height, width = input_shape
         if height != width:
-            raise RequestError(f"--input-shape {input_shape}: the images of the datasets are square, give H = W")
+            raise RequestError(
+                f"--input-shape {input_shape}: the images of the datasets are square, give H = W"
+            )
         batch_size, image_size = batch_size or batch, image_size or height
     scaffold = {
         "num_blocks": num_blocks,

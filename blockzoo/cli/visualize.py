@@ -13,8 +13,16 @@ from blockzoo.cli import screen
 def visualize(
     source: Annotated[Path, Parameter(help="a .csv table or a .sqlite store")] = Path("results/results.csv"),
     *,
-    output: Annotated[Path | None, Parameter(name=("--output", "--out-dir"), help="folder of the pictures (default: figures/ beside the source)")] = None,
-    average_positions: Annotated[bool, Parameter(help="one point per block: the mean over positions and seeds", negative=())] = False,
+    output: Annotated[
+        Path | None,
+        Parameter(
+            name=("--output", "--out-dir"),
+            help="folder of the pictures (default: figures/ beside the source)",
+        ),
+    ] = None,
+    average_positions: Annotated[
+        bool, Parameter(help="one point per block: the mean over positions and seeds", negative=())
+    ] = False,
 ) -> None:
     """Draw accuracy against cost, as PNG and SVG."""
     from blockzoo.visualize import plot_results

@@ -38,9 +38,7 @@ def declarations(folder: Path, package: str, registry: str) -> Iterator[Declarat
                 yield from _of_definition(node, module, registry)
 
 
-def _of_definition(
-    node: ast.ClassDef | ast.FunctionDef, module: str, registry: str
-) -> Iterator[Declaration]:
+def _of_definition(node: ast.ClassDef | ast.FunctionDef, module: str, registry: str) -> Iterator[Declaration]:
     for decorator in node.decorator_list:
         call = decorator.func if isinstance(decorator, ast.Call) else decorator
         if not (isinstance(call, ast.Attribute) and call.attr == "register"):

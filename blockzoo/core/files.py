@@ -24,12 +24,14 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         os.close(handle)
         temporary = Path(name)
         write(temporary)
-        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
+        temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
         _sync(temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
         _sync(path.parent)
     except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}; what was there is intact") from error
+        raise StoreError(
+            f"cannot write {path}: {error.strerror or error}; what was there is intact"
+        ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

@@ -63,6 +63,6 @@ def export(outputs: Outputs, store: Store) -> Path:
 
 
 def rows_of(store: Store, fingerprints: Sequence[str]) -> list[Row]:
-    """The rows of some trials."""
-    wanted = set(fingerprints)
-    return [row for row in all_rows(store) if row["fingerprint"] in wanted]
+    """The rows of some trials, in their order; a trial without a record has none."""
+    found = {row["fingerprint"]: row for row in all_rows(store)}
+    return [found[f] for f in fingerprints if f in found]

@@ -72,7 +72,9 @@ def remembered() -> list[str]:
         if project.is_file():
             plugins = _read_toml(project).get("tool", {}).get("blockzoo", {}).get("plugins", [])
             if not isinstance(plugins, list) or not all(isinstance(p, str) for p in plugins):
-                raise RequestError(f"{project}: [tool.blockzoo] plugins must be a list of texts, not {plugins!r}")
+                raise RequestError(
+                    f"{project}: [tool.blockzoo] plugins must be a list of texts, not {plugins!r}"
+                )
             return [str(folder / p) if p.endswith(".py") else p for p in plugins]
     return []
 

@@ -44,9 +44,7 @@ class Registry(MutableMapping[str, Any]):
     @overload
     def register(self, target: T) -> T: ...
     @overload
-    def register(
-        self, target: str | None = None, *, aliases: tuple[str, ...] = ()
-    ) -> Callable[[T], T]: ...
+    def register(self, target: str | None = None, *, aliases: tuple[str, ...] = ()) -> Callable[[T], T]: ...
     def register(self, target: Any = None, *, aliases: tuple[str, ...] = ()) -> Any:
         """Decorate a class or function: `@R.register`, `@R.register("name", aliases=("old",))`."""
         if target is None or isinstance(target, str):

@@ -32,7 +32,8 @@ def _model(cls: type) -> Any:
 
     hints = get_type_hints(cls, include_extras=True)
     config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    return create_model(cls.__name__, __config__=config, **{f.name: (hints[f.name], ...) for f in fields(cls)})
+    definitions: Any = {f.name: (hints[f.name], ...) for f in fields(cls)}
+    return create_model(cls.__name__, __config__=config, **definitions)
 
 
 class Spec:
@@ -43,7 +44,7 @@ class Spec:
 
         values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
         try:
-            checked = _model(type(self))(**values)
+            checked = _model(type(self))(**values)  # type: ignore[arg-type]
         except ValidationError as error:
             faults = [f"  {'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg']}" for e in error.errors()]
             raise RequestError("these values cannot be used:\n" + "\n".join(faults)) from None
@@ -52,7 +53,7 @@ class Spec:
 
     def identity(self) -> dict[str, Any]:
         """The fields that make two specs the same request, canonical and ready for JSON."""
-        return asdict(self)  # type: ignore[call-overload]
+        return dict(asdict(self))  # type: ignore[call-overload]
 
     def fingerprint(self) -> str:
         """16 hex digits, equal for equal requests, on every machine and in every version."""
@@ -89,6 +90,8 @@ class NetworkSpec(Spec):
                 f"write {self.subject}/mid, or choose one of {', '.join(POSITIONS)}"
             )
         object.__setattr__(self, "subject", str(subject))
+        if self.filler not in (None, IDENTITY):
+            object.__setattr__(self, "filler", BLOCKS.canonical(str(self.filler)))
 
     @property
     def parsed(self) -> Subject:
@@ -103,10 +106,18 @@ class NetworkSpec(Spec):
         return self.filler or (alike if variant and alike in BLOCKS else DEFAULT_FILLER)
 
     def identity(self) -> dict[str, Any]:
-        own: dict[str, Any] = {"subject": self.subject, "out_dim": self.out_dim, "in_channels": self.in_channels}
+        own: dict[str, Any] = {
+            "subject": self.subject,
+            "out_dim": self.out_dim,
+            "in_channels": self.in_channels,
+        }
         subject = self.parsed
         if subject.is_block:
-            own |= {"num_blocks": self.num_blocks, "base_channels": self.base_channels, "filler": self.filler_name}
+            own |= {
+                "num_blocks": self.num_blocks,
+                "base_channels": self.base_channels,
+                "filler": self.filler_name,
+            }
             own |= {"active_blocks": self.active_blocks or self.num_blocks, "active_width": self.active_width}
         if digest := subject.source_digest():
             own["source"] = digest

@@ -37,11 +37,15 @@ class Store:
     def __init__(self, path: str | Path, *, create: bool = True) -> None:
         self.path = Path(path)
         if not create and not self.path.is_file():
-            raise StoreError(f"there is no results store {self.path}; run `blockzoo train` or `blockzoo sweep` first")
+            raise StoreError(
+                f"there is no results store {self.path}; run `blockzoo train` or `blockzoo sweep` first"
+            )
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(f"cannot make the folder {self.path.parent}: {error.strerror}; choose another --output") from error
+            raise StoreError(
+                f"cannot make the folder {self.path.parent}: {error.strerror}; choose another --output"
+            ) from error
         with self._open() as db:
             self._migrate(db)
 
@@ -53,7 +57,9 @@ class Store:
                 db.execute("PRAGMA synchronous=FULL")
                 yield db
         except sqlite3.OperationalError as error:
-            raise StoreError(f"results store {self.path}: {error}; choose another --output or free the disk") from error
+            raise StoreError(
+                f"results store {self.path}: {error}; choose another --output or free the disk"
+            ) from error
         except sqlite3.DatabaseError as error:
             raise StoreError(
                 f"{self.path} is not a readable results store ({error}); it is left untouched: "
@@ -65,7 +71,9 @@ class Store:
         db.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied TEXT NOT NULL)")
         applied = {name for (name,) in db.execute("SELECT name FROM migrations")}
         if unknown := applied - {name for name, _ in MIGRATIONS}:
-            raise StoreError(f"{self.path} was written by a newer blockzoo ({sorted(unknown)}); update blockzoo")
+            raise StoreError(
+                f"{self.path} was written by a newer blockzoo ({sorted(unknown)}); update blockzoo"
+            )
         for name, step in MIGRATIONS:
             if name not in applied:
                 step(db)
@@ -100,9 +108,7 @@ class Store:
 
     def records(self, kind: str = "trial", *, history: bool = False) -> list[Record]:
         """All records of a kind, oldest first: the newest of each fingerprint, or all with `history`."""
-        query = (
-            "SELECT r.body, e.facts FROM records r JOIN environments e ON e.id = r.environment_id WHERE r.kind = ?"
-        )
+        query = "SELECT r.body, e.facts FROM records r JOIN environments e ON e.id = r.environment_id WHERE r.kind = ?"
         if not history:
             query += " AND r.id IN (SELECT max(id) FROM records GROUP BY kind, fingerprint)"
         with self._open() as db:

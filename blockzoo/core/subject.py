@@ -1,8 +1,8 @@
 """The grammar of what is looked at: a string names a block, a block in the scaffold, or a network.
 
-    ResNetBasicBlock            a block                 ResNetBasicBlock@published   a variant of it
-    ResNetBasicBlock/mid        in the scaffold         timm:resnet18                a network of a library
-    my_file.py:MyBlock[/mid]    the user's own code     package.module:MyBlock[/mid]
+ResNetBasicBlock            a block                 ResNetBasicBlock@published   a variant of it
+ResNetBasicBlock/mid        in the scaffold         timm:resnet18                a network of a library
+my_file.py:MyBlock[/mid]    the user's own code     package.module:MyBlock[/mid]
 """
 
 from __future__ import annotations

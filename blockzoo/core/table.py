@@ -106,16 +106,26 @@ def _row(trial: Record, latencies: dict[str, Record]) -> Row:
     }
     if subject.is_block:
         values |= {k: getattr(network, k) for k in ("num_blocks", "base_channels", "active_width")}
-        values |= {"filler": network.filler_name, "active_blocks": network.active_blocks or network.num_blocks}
-    if latency := latencies.get(network.timing_key(trial.values.get("image_size"))):
+        values |= {
+            "filler": network.filler_name,
+            "active_blocks": network.active_blocks or network.num_blocks,
+        }
+    if latency := latencies.get(_timing_key(trial, network)):
         values |= _latency_columns(latency)
     return {name: values.get(name) for name in COLUMNS}
+
+
+def _timing_key(trial: Record, network: NetworkSpec) -> str:
+    size = trial.values.get("image_size")
+    return network.timing_key(size if isinstance(size, int) else None)
 
 
 def _latency_columns(record: Record) -> Row:
     whole = sorted(record.samples.get("network_batch1_ms", []))
     stage = record.samples.get("stage_batch1_ms", [])
-    batches = [int(k.removeprefix("network_batch").removesuffix("_ms")) for k in record.samples if "network_" in k]
+    batches = [
+        int(k.removeprefix("network_batch").removesuffix("_ms")) for k in record.samples if "network_" in k
+    ]
     columns: Row = {"latency_device": record.environment.get("timed_on")}
     if whole:
         columns["latency_ms"] = statistics.median(whole)
@@ -125,7 +135,9 @@ def _latency_columns(record: Record) -> Row:
         columns["stage_latency_ms"] = statistics.median(stage)
     if batches:
         largest = max(batches)
-        columns["throughput"] = 1000 * largest / statistics.median(record.samples[f"network_batch{largest}_ms"])
+        columns["throughput"] = (
+            1000 * largest / statistics.median(record.samples[f"network_batch{largest}_ms"])
+        )
     return columns
 
 
@@ -146,13 +158,20 @@ def read_csv(path: str | Path) -> list[Row]:
     found = []
     for number, row in enumerate(reader, start=2):
         if None in row or None in row.values():
-            raise RequestError(f"{path}, line {number}: {len(reader.fieldnames or ())} cells expected; is the file torn?")
+            raise RequestError(
+                f"{path}, line {number}: {len(reader.fieldnames or ())} cells expected; is the file torn?"
+            )
         found.append({k: _typed(k, v) for k, v in row.items()})
     return found
 
 
-TEXTS = frozenset("timestamp block dataset position device experiment_name notes protocol split filler status reason "
-                  "latency_device dtype cpu gpu torch blockzoo environment_id comparable fingerprint".split())
+TEXTS = frozenset(
+    (
+        "timestamp block dataset position device experiment_name notes protocol split filler status reason "
+        "latency_device dtype cpu gpu torch blockzoo environment_id comparable fingerprint"
+    ).split()
+)
+"""Columns that are never read as numbers."""
 
 
 def _typed(name: str, cell: str) -> Any:

@@ -85,7 +85,9 @@ class LocalProcesses:
         receive, send = self._context.Pipe(duplex=False)
         path = self._spool / f"{job.name}.json"
         device = self._devices[slot % len(self._devices)] if self._devices else None
-        process = self._context.Process(target=_work, args=(job, str(path), self._threads, device, send), daemon=True)
+        process = self._context.Process(
+            target=_work, args=(job, str(path), self._threads, device, send), daemon=True
+        )
         with _without_main(), _environment(OMP_NUM_THREADS=str(self._threads)):
             process.start()
         send.close()
@@ -120,8 +122,16 @@ class _Worker:
             return read_spool(self.path)
         code = self.process.exitcode
         how = f"signal {-code} ({signal.Signals(-code).name})" if code and code < 0 else f"exit code {code}"
-        hint = "; the system may have run out of memory: fewer --workers or a smaller --batch-size" if code == -9 else ""
-        return [replace(self.job.stub, status="killed", reason=f"its process ended by {how}{hint}", timestamp=now())]
+        hint = (
+            "; the system may have run out of memory: fewer --workers or a smaller --batch-size"
+            if code == -9
+            else ""
+        )
+        return [
+            replace(
+                self.job.stub, status="killed", reason=f"its process ended by {how}{hint}", timestamp=now()
+            )
+        ]
 
     def clean_up(self) -> None:
         self.path.unlink(missing_ok=True)

@@ -94,5 +94,11 @@ def _observed_pairs(module: nn.Module, example: torch.Tensor) -> list[tuple[nn.C
 @torch.no_grad()
 def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     convolution.weight, convolution.bias = fuse_conv_bn_weights(
-        convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+        convolution.weight,
+        convolution.bias,
+        norm.running_mean,
+        norm.running_var,
+        norm.eps,
+        norm.weight,
+        norm.bias,
     )

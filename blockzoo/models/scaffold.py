@@ -96,7 +96,13 @@ def scaffold_parts(spec: NetworkSpec, block: Callable[..., nn.Module] | None = N
             stride = 2 if stage > 0 and index == 0 else 1
             arguments = (channels, width, stride, position)
             parts.append(
-                Part(f"stage{stage + 1}.{index}", (maker, *arguments), stride, active, _builder(maker, arguments))
+                Part(
+                    f"stage{stage + 1}.{index}",
+                    (maker, *arguments),
+                    stride,
+                    active,
+                    _builder(maker, arguments),
+                )
             )
             channels = width
     parts.append(
@@ -105,7 +111,9 @@ def scaffold_parts(spec: NetworkSpec, block: Callable[..., nn.Module] | None = N
     return parts
 
 
-def _builder(maker: Callable[..., nn.Module], arguments: tuple[int, int, int, str]) -> Callable[[], nn.Module]:
+def _builder(
+    maker: Callable[..., nn.Module], arguments: tuple[int, int, int, str]
+) -> Callable[[], nn.Module]:
     def build() -> nn.Module:
         try:
             return maker(*arguments)

@@ -9,7 +9,15 @@ from typing import Any
 
 from blockzoo.core.contracts import POSITIONS
 from blockzoo.core.files import write_atomically
-from blockzoo.report.statistics import Estimate, Row, Summary, average_positions, describe_group, pareto_front, summarise
+from blockzoo.report.statistics import (
+    Estimate,
+    Row,
+    Summary,
+    average_positions,
+    describe_group,
+    pareto_front,
+    summarise,
+)
 
 AXES = {
     "flops": "FLOPs per image (2 x MACs)",
@@ -60,13 +68,19 @@ def _charts(group: Any, summaries: list[Summary]) -> list[Chart]:
     shown = [s for s in summaries if s.accuracies]
     accuracy = "test_acc" if shown and all("test_acc" in s.accuracies for s in shown) else "val_acc"
     shown = [s for s in shown if accuracy in s.accuracies]
-    memory = "peak_activation_bytes" if any("peak_activation_bytes" in s.costs for s in shown) else "memory_mb"
+    memory = (
+        "peak_activation_bytes" if any("peak_activation_bytes" in s.costs for s in shown) else "memory_mb"
+    )
     seeds = sorted({s.accuracies[accuracy].n for s in shown})
     n = f"n = {seeds[0]}" if len(seeds) == 1 else f"n = {seeds[0]} to {seeds[-1]}" if seeds else ""
     title = f"{describe_group(group)}, {n} seed{'s' if seeds != [1] else ''}"
     made = []
     for cost in ("flops", "latency_ms", memory):
-        points = [Point(s.block, s.position, s.costs[cost], s.accuracies[accuracy]) for s in shown if cost in s.costs]
+        points = [
+            Point(s.block, s.position, s.costs[cost], s.accuracies[accuracy])
+            for s in shown
+            if cost in s.costs
+        ]
         if points:
             made.append(Chart(cost, accuracy, title, points))
     return made
@@ -76,7 +90,7 @@ def look(blocks: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Colour and marker of each block: colours first, then the next marker with the same colours."""
     return {
         block: (COLOURS[i % len(COLOURS)], MARKERS[i // len(COLOURS) % len(MARKERS)])
-        for i, block in enumerate(sorted(blocks))
+        for i, block in enumerate(sorted(set(blocks)))
     }
 
 
@@ -107,9 +121,12 @@ def draw(made: Sequence[Chart], note: str = "") -> Any:
     handles.append(Line2D([], [], color="#999999", lw=1, ls="--", label="Pareto front"))
     if not averaged:
         handles += [
-            Line2D([], [], ls="", marker="o", mfc="white", mec="#555555", ms=SIZES[p] ** 0.5, label=p) for p in POSITIONS
+            Line2D([], [], ls="", marker="o", mfc="white", mec="#555555", ms=SIZES[p] ** 0.5, label=p)
+            for p in POSITIONS
         ]
-    figure.legend(handles=handles, loc="lower left", ncols=columns, fontsize=8, frameon=False, handletextpad=0.3)
+    figure.legend(
+        handles=handles, loc="lower left", ncols=columns, fontsize=8, frameon=False, handletextpad=0.3
+    )
     if note:
         figure.text(0.995, 0.004, note, ha="right", va="bottom", fontsize=6, color="#888888")
     return figure
@@ -120,7 +137,9 @@ def _draw_chart(axes: Any, chart: Chart, looks: dict[str, tuple[str, str]]) -> N
 
     front = pareto_front([(p.cost, p.accuracy.mean) for p in chart.points])
     corners = [(chart.points[i].cost, 100 * chart.points[i].accuracy.mean) for i in front]
-    axes.step(*zip(*corners, strict=True), where="post", color="#999999", lw=1, ls="--", zorder=1, gid="front")
+    axes.step(
+        *zip(*corners, strict=True), where="post", color="#999999", lw=1, ls="--", zorder=1, gid="front"
+    )
     for block, (colour, marker) in looks.items():
         points = [p for p in chart.points if p.block == block]
         xs, ys = [p.cost for p in points], [100 * p.accuracy.mean for p in points]

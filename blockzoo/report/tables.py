@@ -80,7 +80,9 @@ def _line(summary: Summary) -> tuple[str, ...]:
 def _percent(found: Estimate | None) -> str:
     if found is None:
         return "-"
-    return f"{100 * found.mean:.2f}" + (f" ± {100 * found.half_width:.2f}" if found.half_width is not None else "")
+    return f"{100 * found.mean:.2f}" + (
+        f" ± {100 * found.half_width:.2f}" if found.half_width is not None else ""
+    )
 
 
 def _half(flops: float | None) -> float | None:

@@ -20,11 +20,15 @@ class DurableCheckpoints(CheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         write_atomically(Path(path), lambda temporary: torch.save(checkpoint, temporary))
 
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = True
+    ) -> dict[str, Any]:
         try:
             return torch.load(path, map_location=map_location or "cpu", weights_only=True)
         except Exception as error:
-            raise RequestError(f"checkpoint {path} cannot be read ({error}); delete it to start anew") from error
+            raise RequestError(
+                f"checkpoint {path} cannot be read ({error}); delete it to start anew"
+            ) from error
 
     def remove_checkpoint(self, path: Any) -> None:
         Path(path).unlink(missing_ok=True)

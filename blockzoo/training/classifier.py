@@ -102,7 +102,9 @@ class Classifier(L.LightningModule):
         loss = F.cross_entropy(logits, labels, label_smoothing=self.protocol.label_smoothing)
         self._sums.add(loss, logits, labels)
         if (self.device.type == "cpu" or index % CHECK_EVERY == 0) and not torch.isfinite(loss):
-            self._diverge(f"the training loss became {loss.item():g} in epoch {self.current_epoch + 1}, step {index + 1}")
+            self._diverge(
+                f"the training loss became {loss.item():g} in epoch {self.current_epoch + 1}, step {index + 1}"
+            )
         return loss
 
     def _diverge(self, what: str) -> None:
@@ -127,7 +129,9 @@ class Classifier(L.LightningModule):
             seconds=time.perf_counter() - self._began,
         )
         if not (abs(train_loss) < float("inf") and abs(val_loss) < float("inf")):
-            self._diverge(f"the loss became {train_loss:g} (validation {val_loss:g}) in epoch {self.current_epoch + 1}")
+            self._diverge(
+                f"the loss became {train_loss:g} (validation {val_loss:g}) in epoch {self.current_epoch + 1}"
+            )
 
     def on_test_epoch_start(self) -> None:
         self._sums = _Sums(self.device)

@@ -36,7 +36,9 @@ def keep_grouped_convolutions_in_float32(network: nn.Module) -> nn.Module:
     return network
 
 
-def _outside_autocast(forward: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+def _outside_autocast(
+    forward: Callable[[torch.Tensor], torch.Tensor],
+) -> Callable[[torch.Tensor], torch.Tensor]:
     def in_float32(x: torch.Tensor) -> torch.Tensor:
         with torch.autocast(x.device.type, enabled=False):
             return forward(x.float())

@@ -182,7 +182,11 @@ def _trainer(
 
 def _is_out_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text or "out of memory" in text
+    return (
+        isinstance(error, torch.OutOfMemoryError)
+        or "can't allocate memory" in text
+        or "out of memory" in text
+    )
 
 
 def _bare_step(spec: TrialSpec, data: ImageData, device: torch.device) -> Callable[[], None]:

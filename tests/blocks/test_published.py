@@ -39,7 +39,9 @@ def test_scaffold_of_the_earlier_table_by_hand() -> None:
 
     stem, head = 27 * 64 + 64 + 128, 256 * 10 + 10
     stages = [3 * block(64, 64), block(64, 128) + 2 * block(128, 128), block(128, 256) + 2 * block(256, 256)]
-    net = ScaffoldNet("ResNetBasicBlock@published", position="mid", num_blocks=3, base_channels=64, out_dim=10)
+    net = ScaffoldNet(
+        "ResNetBasicBlock@published", position="mid", num_blocks=3, base_channels=64, out_dim=10
+    )
     assert sum(p.numel() for p in net.parameters()) == stem + sum(stages) + head == 4_505_866
 
 

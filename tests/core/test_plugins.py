@@ -33,7 +33,11 @@ def test_from_option_variable_and_project(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(
     ("name", "content", "says"),
-    [("none.py", None, "no such file"), ("bad.py", "1/0", "ZeroDivisionError"), ("no.such.module", None, "ModuleNotFoundError")],
+    [
+        ("none.py", None, "no such file"),
+        ("bad.py", "1/0", "ZeroDivisionError"),
+        ("no.such.module", None, "ModuleNotFoundError"),
+    ],
 )
 def test_a_plugin_that_cannot_be_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str | None, says: str
@@ -55,9 +59,17 @@ def test_bad_project_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_options_from_files(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("blocks: [A, B]\nseeds: 2\n")
     (tmp_path / "a.toml").write_text('blocks = ["A", "B"]\nseeds = 2\n')
-    assert read_options(tmp_path / "a.yaml") == read_options(tmp_path / "a.toml") == {"blocks": ["A", "B"], "seeds": 2}
+    assert (
+        read_options(tmp_path / "a.yaml")
+        == read_options(tmp_path / "a.toml")
+        == {"blocks": ["A", "B"], "seeds": 2}
+    )
     (tmp_path / "bad.yaml").write_text("a: [")
     (tmp_path / "list.yaml").write_text("- 1")
-    for name, says in (("bad.yaml", "not valid YAML"), ("list.yaml", "must hold options"), ("none.yaml", "no file")):
+    for name, says in (
+        ("bad.yaml", "not valid YAML"),
+        ("list.yaml", "must hold options"),
+        ("none.yaml", "no file"),
+    ):
         with pytest.raises(RequestError, match=says):
             read_options(tmp_path / name)

@@ -14,7 +14,8 @@ def test_all_faults_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"epochs": 0}, {"batch_size": 1}, {"lr": 0}, {"lr": float("nan")}, {"seed": -1}, {"limit_train": 0}]
+    "values",
+    [{"epochs": 0}, {"batch_size": 1}, {"lr": 0}, {"lr": float("nan")}, {"seed": -1}, {"limit_train": 0}],
 )
 def test_bad_values_are_named(values: dict) -> None:
     with pytest.raises(RequestError, match=next(iter(values))):
@@ -32,7 +33,9 @@ def test_fingerprints_are_those_of_the_request() -> None:
     assert base.fingerprint() == TrialSpec(**base.to_json()).fingerprint()
     explicit = NetworkSpec("ResNetBasicBlock/mid", filler="ResNetBasicBlock", active_blocks=3)
     assert base.fingerprint() == TrialSpec(network=explicit).fingerprint()
-    others = [base.with_(**change) for change in ({"lr": 0.02}, {"epochs": 3}, {"batch_size": 128}, {"seed": 1})]
+    others = [
+        base.with_(**change) for change in ({"lr": 0.02}, {"epochs": 3}, {"batch_size": 128}, {"seed": 1})
+    ]
     assert len({spec.fingerprint() for spec in [base, *others]}) == 5
 
 

@@ -19,7 +19,9 @@ KNOWN = (
 
 def trial(subject: str = "ResNetBasicBlock/mid", seed: int = 0, **values: float) -> Record:
     spec = TrialSpec(network=NetworkSpec(subject), seed=seed)
-    return Record("trial", spec.fingerprint(), spec.network.subject, spec.to_json(), values={"image_size": 32, **values})
+    return Record(
+        "trial", spec.fingerprint(), spec.network.subject, spec.to_json(), values={"image_size": 32, **values}
+    )
 
 
 def latency(subject: str = "ResNetBasicBlock/mid") -> Record:
@@ -40,11 +42,15 @@ def test_row_of_a_trial_with_its_latency() -> None:
 
 
 def test_what_people_do_with_it(tmp_path: Path) -> None:
-    table = rows([trial("ResNetBasicBlock/mid", s, val_acc=0.5 + s / 10, params_total=7) for s in (0, 1)], [latency()])
+    table = rows(
+        [trial("ResNetBasicBlock/mid", s, val_acc=0.5 + s / 10, params_total=7) for s in (0, 1)], [latency()]
+    )
     df = pd.read_csv(export_csv(table, tmp_path / "results.csv"))
     means = df.groupby("position")[["val_acc", "params_total", "latency_ms"]].mean()
     assert means.loc["mid"].tolist() == [0.55, 7, 2]
-    agg = df.groupby(["block", "position"]).agg({"val_acc": "mean", "params_total": "mean", "latency_ms": "mean"})
+    agg = df.groupby(["block", "position"]).agg(
+        {"val_acc": "mean", "params_total": "mean", "latency_ms": "mean"}
+    )
     assert agg.loc[("ResNetBasicBlock", "mid"), "val_acc"] == 0.55
 
 
@@ -78,7 +84,11 @@ def test_a_csv_with_other_columns_is_never_touched(tmp_path: Path, content: str)
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [("a,b\n1,2\n", "no columns 'block'"), ("block,position\nA\n", "line 2"), ("block,position\nA,mid,3\n", "line 2")],
+    [
+        ("a,b\n1,2\n", "no columns 'block'"),
+        ("block,position\nA\n", "line 2"),
+        ("block,position\nA,mid,3\n", "line 2"),
+    ],
 )
 def test_unreadable_csv(tmp_path: Path, content: str, says: str) -> None:
     path = tmp_path / "x.csv"

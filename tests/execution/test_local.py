@@ -87,7 +87,7 @@ def test_threads_are_set(tmp_path: Path) -> None:
 def test_spool_is_kept_until_the_record_is_stored(tmp_path: Path) -> None:
     running = LocalProcesses(tmp_path, workers=1, threads=1).run([job(succeed, "a"), job(succeed, "b")])
     first = next(running)
-    assert [records for _, records in leftovers(tmp_path)][0] == [first]
+    assert next(records for _, records in leftovers(tmp_path)) == [first]
     running.close()  # type: ignore[attr-defined]
 
 

@@ -31,7 +31,9 @@ def test_rounds_are_interleaved_and_shuffled() -> None:
     assert len(rounds) == 32 and all(sorted(r) == names for r in rounds)
     assert len(Counter(map(tuple, rounds))) == 6, "every order occurs"
     assert all(len(s) == 30 for s in samples.values())
-    assert sorted(t for s in samples.values() for t in s) == list(range(7, 97)), "warm-up samples are thrown away"
+    assert sorted(t for s in samples.values() for t in s) == list(range(7, 97)), (
+        "warm-up samples are thrown away"
+    )
 
 
 def test_stops_when_the_time_is_spent() -> None:
@@ -70,10 +72,22 @@ def test_options_have_their_effect() -> None:
     assert (facts["dtype"], facts["layout"], facts["threads"]) == ("bfloat16", "channels_last", 1)
     assert torch.get_num_threads() >= 1
     row = found.timings[0].columns()
-    assert row["latency_low_ms"] <= row["latency_ms"] <= row["latency_high_ms"] <= max(found.timings[0].samples_ms)
+    assert (
+        row["latency_low_ms"]
+        <= row["latency_ms"]
+        <= row["latency_high_ms"]
+        <= max(found.timings[0].samples_ms)
+    )
     assert math.isclose(row["throughput"], 1000 / row["latency_ms"])
-    assert set(found.records()[0].samples) == {"network_batch1_ms", "stage_batch1_ms", "network_batch3_ms", "stage_batch3_ms"}
-    shaped = benchmark_block("ResNetBasicBlock", base_channels=8, num_blocks=1, input_shape=(2, 3, 16, 16), benchmark_runs=1)
+    assert set(found.records()[0].samples) == {
+        "network_batch1_ms",
+        "stage_batch1_ms",
+        "network_batch3_ms",
+        "stage_batch3_ms",
+    }
+    shaped = benchmark_block(
+        "ResNetBasicBlock", base_channels=8, num_blocks=1, input_shape=(2, 3, 16, 16), benchmark_runs=1
+    )
     assert {t.batch_size for t in shaped.timings} == {2}
 
 
@@ -86,7 +100,9 @@ def test_earlier_names() -> None:
 def test_no_gpu_says_so_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    found = benchmark_block("ResNetBasicBlock", base_channels=8, benchmark_runs=1, batch_sizes=(1,), device="cuda")
+    found = benchmark_block(
+        "ResNetBasicBlock", base_channels=8, benchmark_runs=1, batch_sizes=(1,), device="cuda"
+    )
     assert found.environment["device"] == "cpu" and "goes on with the CPU" in caplog.text
 
 
@@ -106,4 +122,7 @@ def test_no_gpu_says_so_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
 )
 def test_bad_options(options: dict, says: str) -> None:
     with pytest.raises(RequestError, match=says):
-        benchmark_block(options.pop("subjects", "ResNetBasicBlock"), **{"batch_sizes": (1,), "base_channels": 8, **options})
+        benchmark_block(
+            options.pop("subjects", "ResNetBasicBlock"),
+            **{"batch_sizes": (1,), "base_channels": 8, **options},
+        )

@@ -44,5 +44,10 @@ def test_saved_by_hand() -> None:
     assert saved_for_backward(conv, x) == (0, True, False, False)  # its input, and its weight (not counted)
     assert saved_for_backward(nn.ReLU(), x) == (0, False, True, False)
     # conv -> relu -> conv: the first keeps x, the ReLU its result, which the second needs too: once
-    assert saved_for_backward(nn.Sequential(conv, nn.ReLU(), nn.Conv2d(8, 2, 1)), x) == (8 * KIB, True, False, False)
+    assert saved_for_backward(nn.Sequential(conv, nn.ReLU(), nn.Conv2d(8, 2, 1)), x) == (
+        8 * KIB,
+        True,
+        False,
+        False,
+    )
     assert saved_for_backward(nn.Identity(), x) == (0, False, False, True)

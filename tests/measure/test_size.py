@@ -9,7 +9,9 @@ from blockzoo.measure.size import MacCounter, count_macs, count_params
 
 
 def test_by_hand() -> None:
-    net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, groups=8, stride=2, padding=1), nn.Flatten())
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, groups=8, stride=2, padding=1), nn.Flatten()
+    )
     assert count_macs(net, torch.zeros(2, 3, 8, 8)) == 2 * (64 * 8 * 27 + 16 * 8 * 9)
     assert count_macs(nn.Linear(10, 4), torch.zeros(5, 10)) == 200
     assert count_macs(nn.ConvTranspose2d(4, 6, 2, stride=2), torch.zeros(1, 4, 5, 5)) == 25 * 4 * 6 * 4

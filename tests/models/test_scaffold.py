@@ -36,7 +36,10 @@ def test_blocks_partition_the_network_and_compose_to_it() -> None:
 
 
 def test_one_seed_gives_one_network() -> None:
-    first, second = ScaffoldNet("EdgeResidual", seed=3, base_channels=8), ScaffoldNet("EdgeResidual", seed=3, base_channels=8)
+    first, second = (
+        ScaffoldNet("EdgeResidual", seed=3, base_channels=8),
+        ScaffoldNet("EdgeResidual", seed=3, base_channels=8),
+    )
     other = ScaffoldNet("EdgeResidual", seed=4, base_channels=8)
     pairs = list(zip(first.state_dict().values(), second.state_dict().values(), strict=True))
     assert all(torch.equal(a, b) for a, b in pairs)
@@ -49,7 +52,10 @@ def test_one_seed_gives_one_network() -> None:
 
 @pytest.mark.parametrize("position", POSITIONS)
 def test_stem_fillers_and_head_start_alike_whatever_the_block(position: str) -> None:
-    nets = [ScaffoldNet(block, position, 2, 8, seed=1) for block in ("ResNetBottleneck", "RepMixer", "EdgeResidual")]
+    nets = [
+        ScaffoldNet(block, position, 2, 8, seed=1)
+        for block in ("ResNetBottleneck", "RepMixer", "EdgeResidual")
+    ]
     active = f"stage{POSITIONS.index(position) + 1}"
     shared = [{k: v for k, v in net.state_dict().items() if not k.startswith(active)} for net in nets]
     for other in shared[1:]:
@@ -84,7 +90,10 @@ def test_a_class_instead_of_a_name() -> None:
     net = ScaffoldNet(Mine, "early", 1, 8)
     assert net.get_stage_info()[0]["holds"] == "Mine"
     published = ScaffoldNet(BLOCKS["EdgeResidual@published"], "mid", 1, 8)
-    assert {s["holds"] for s in published.get_stage_info()} == {"EdgeResidual@published", "ResNetBasicBlock@published"}
+    assert {s["holds"] for s in published.get_stage_info()} == {
+        "EdgeResidual@published",
+        "ResNetBasicBlock@published",
+    }
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,9 @@ def digits() -> ImageData:
 
 def spec(**changes: object) -> TrialSpec:
     network = NetworkSpec("ResNetBasicBlock/mid", num_blocks=1, base_channels=4)
-    return TrialSpec(network=network, dataset="digits", epochs=3, batch_size=128, lr=0.2, limit_train=512).with_(**changes)
+    return TrialSpec(
+        network=network, dataset="digits", epochs=3, batch_size=128, lr=0.2, limit_train=512
+    ).with_(**changes)
 
 
 def curves(record: Record) -> dict[str, list[float]]:
@@ -64,7 +66,9 @@ def test_interrupted_and_resumed_equals_uninterrupted(digits: ImageData, tmp_pat
     with pytest.raises(Stop):
         run_trial(spec(), digits, checkpoint=checkpoint, on_epoch=stop_after_two)
     epochs: list[int] = []
-    resumed = run_trial(spec(), digits, checkpoint=checkpoint, on_epoch=lambda epoch, values: epochs.append(epoch))
+    resumed = run_trial(
+        spec(), digits, checkpoint=checkpoint, on_epoch=lambda epoch, values: epochs.append(epoch)
+    )
     assert epochs == [3]
     assert curves(resumed) == curves(whole)
     assert resumed.values["test_acc"] == whole.values["test_acc"]
@@ -152,7 +156,9 @@ def test_order_and_augmentation_are_those_of_the_seed_and_epoch(digits: ImageDat
             run_trial(asked, digits)
     first, second = seen.values()
     assert len(first) == len(second) == 8
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True)), "blocks with one seed are paired"
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True)), (
+        "blocks with one seed are paired"
+    )
     assert not torch.equal(torch.cat(first[:4]), torch.cat(first[4:])), "epochs differ"
 
 
@@ -167,7 +173,9 @@ def test_the_test_split_is_read_once_and_last(digits: ImageData, monkeypatch: py
             yield batch
 
     monkeypatch.setattr(ResidentBatches, "__iter__", record)
-    marked = ImageData(**{**vars(digits), "test": digits.test.__class__(digits.test.images[:200], digits.test.labels[:200])})
+    marked = ImageData(
+        **{**vars(digits), "test": digits.test.__class__(digits.test.images[:200], digits.test.labels[:200])}
+    )
     run_trial(spec(), marked)
     assert reads.count(200) == 1 and reads[-1] == 200
 
@@ -199,7 +207,12 @@ def test_row_of_a_training_run(tmp_path: Path) -> None:
     )
     row = done.row
     assert done.csv == tmp_path / "results.csv" and done.csv.is_file()
-    assert (row["block"], row["position"], row["dataset"], row["status"]) == ("MobileOneBlock", "late", "digits", "ok")
+    assert (row["block"], row["position"], row["dataset"], row["status"]) == (
+        "MobileOneBlock",
+        "late",
+        "digits",
+        "ok",
+    )
     assert (row["experiment_name"], row["notes"], row["lr"]) == ("name", "note", get_protocol("fast-v1").lr)
     assert row["flops"] == 2 * row["macs"] and row["memory_mb"] == row["params_total"] * 4 / 2**20
     assert row["params_trained"] > row["params_total"] > row["stage_params_total"] > 0
@@ -215,7 +228,9 @@ def test_published_protocol_is_what_it_was() -> None:
     assert (recipe.schedule, recipe.plateau_factor, recipe.plateau_patience) == ("plateau", 0.5, 3)
 
 
-def test_last_batch_statistics_do_not_depend_on_the_evaluation_batch(digits: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_last_batch_statistics_do_not_depend_on_the_evaluation_batch(
+    digits: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = run_trial(spec(), digits)
     monkeypatch.setattr(trial_module, "EVALUATION_BATCH", 37)
     second = run_trial(spec(), digits)

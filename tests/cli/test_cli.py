@@ -1,0 +1,190 @@
+"""The command line as people type it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from blockzoo.cli import main
+from blockzoo.cli.app import commands, normalised
+from blockzoo.core.table import COLUMNS, read_csv
+
+SMALL = ["--base-channels", "4", "--num-blocks", "1"]
+TRAIN = [*SMALL, *["--dataset", "digits", "--epochs", "1", "--batch-size", "128", "--limit-train", "256"]]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_every_command_has_its_sentence() -> None:
+    assert set(commands()) >= {
+        "profile",
+        "benchmark",
+        "train",
+        "sweep",
+        "visualize",
+        "blocks",
+        "datasets",
+        "results",
+    }
+    assert all(len(sentence) > 10 for sentence in commands().values())
+
+
+def test_profile_as_table_json_and_csv(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["profile", "ResNetBasicBlock", "--position", "mid"]) == 0
+    assert "4,327,818" in capsys.readouterr().out
+    assert main(["profile", "ResNetBasicBlock", "--format", "json", *SMALL]) == 0
+    row = json.loads(capsys.readouterr().out)[0]
+    assert row["subject"] == "ResNetBasicBlock/mid" and row["flops"] == 2 * row["macs"]
+    assert (
+        main(
+            [
+                "profile",
+                "ResNetBasicBlock",
+                "--output",
+                "out.csv",
+                "--input_shape",
+                "2",
+                "3",
+                "16",
+                "16",
+                *SMALL,
+            ]
+        )
+        == 0
+    )
+    assert "[2, 3, 16, 16]" in Path("out.csv").read_text()
+
+
+def test_options_have_one_spelling_and_its_aliases(capsys: pytest.CaptureFixture[str]) -> None:
+    assert normalised(["--base_channels=8", "my_file.py", "--lr"]) == [
+        "--base-channels=8",
+        "my_file.py",
+        "--lr",
+    ]
+    for words in (
+        ["--lr", "0.05", "--name", "n"],
+        ["--learning_rate", "0.05"],
+        ["--step-size", "0.05", "--experiment_name", "n"],
+    ):
+        assert main(["train", "ResNetBasicBlock", "--dry-run", *TRAIN, *words]) == 0
+        assert "lr 0.05" in capsys.readouterr().out
+
+
+def test_train_then_results_then_pictures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(["train", "ResNetBasicBlock", "--position", "late", "--seed", "3", "--notes", "hello", *TRAIN])
+        == 0
+    )
+    row = read_csv("results/results.csv")[0]
+    assert list(row) == list(COLUMNS)
+    assert (row["position"], row["seed"], row["notes"], row["limit_train"]) == ("late", 3, "hello", 256)
+    assert main(["results"]) == 0 and "ResNetBasicBlock" in capsys.readouterr().out
+    assert main(["results", "results/results.csv", "--markdown"]) == 0
+    assert "| ResNetBasicBlock | late |" in capsys.readouterr().out
+    assert main(["visualize", "results/results.csv"]) == 0
+    assert Path("results/figures/accuracy.svg").is_file()
+    assert main(["visualize", "results/results.csv", "--average-positions", "--output", "pictures"]) == 0
+    assert Path("pictures/accuracy_averaged.png").is_file()
+
+
+def test_input_shape_of_train(capsys: pytest.CaptureFixture[str]) -> None:
+    shape = ["--input-shape", "64", "3", "16", "16"]
+    small = [*SMALL, "--dataset", "digits", "--epochs", "1", "--limit-train", "128", "--no-latency"]
+    assert main(["train", "ResNetBasicBlock", *small, *shape]) == 0
+    row = read_csv("results/results.csv")[0]
+    assert (row["batch_size"], row["image_size"]) == (64, 16)
+    assert main(["train", "ResNetBasicBlock", *small, "--input-shape", "64", "1", "16", "16"]) == 2
+    assert "channels" in capsys.readouterr().err
+
+
+def test_sweep_from_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("grid.yaml").write_text(
+        "blocks: [ResNetBasicBlock]\npositions: [mid]\nseeds: 1\ndataset: digits\nepochs: 1\nlearning-rate: 0.1\n"
+        "base_channels: 4\nnum_blocks: 1\nlimit_train: 256\nbatch_size: 128\n"
+    )
+    assert main(["sweep", "--config", "grid.yaml", "--seeds", "2", "--no-latency", "--no-plots"]) == 0
+    rows = read_csv("results/results.csv")
+    assert sorted((row["seed"], row["lr"]) for row in rows) == [(0, 0.1), (1, 0.1)]
+    assert main(["sweep", "--config", "grid.yaml", "--no-latency"]) == 0
+    assert "1 done already; 0 to run" in capsys.readouterr().out
+    Path("bad.yaml").write_text("blokcs: [A]\n")
+    assert main(["sweep", "--config", "bad.yaml"]) == 2
+    assert "blokcs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["profile", "ResNetBasicBlok"], 2, "Did you mean ResNetBasicBlock"),
+        (["profile", "ResNetBasicBlock", "--position", "top"], 2, "early, mid, late"),
+        (["profile", "ResNetBasicBlock", "--output", "x.txt"], 2, ".csv or a .json"),
+        (["profil"], 2, "profile"),
+        (["profile", "ResNetBasicBlock", "--num-block", "3"], 2, "--num-blocks"),
+        (["profile", "ResNetBasicBlock", "--input-shape", "1", "3", "0", "32"], 2, "B C H W"),
+        (["sweep"], 2, "grid is empty"),
+        (["visualize", "none.csv"], 2, "cannot read none.csv"),
+        (["results", "nowhere"], 1, "no results store"),
+        (["train", "ResNetBasicBlock", "--dataset", "digitz"], 2, "Did you mean digits"),
+        (["blocks", "--plugin", "none.py"], 2, "no such file"),
+    ],
+)
+def test_bad_requests(words: list[str], code: int, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == code
+    error = capsys.readouterr().err
+    assert says in error and "Traceback" not in error
+
+
+def test_debug_shows_where() -> None:
+    with pytest.raises(KeyError):
+        main(["profile", "ResNetBasicBlok", "--debug"])
+
+
+@pytest.mark.parametrize("module", ["profile", "benchmark", "train", "sweep", "visualize"])
+def test_python_dash_m(module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"blockzoo.{module}", "--help"], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "--output" in done.stdout, done.stderr
+    assert (
+        subprocess.run([sys.executable, "-m", "blockzoo", module, "--help"], capture_output=True).returncode
+        == 0
+    )
+
+
+def test_bench_all_is_the_sweep_over_all_blocks() -> None:
+    script = Path(__file__).parents[2] / "scripts" / "bench_all.py"
+    done = subprocess.run([sys.executable, script, "--quick", "--dry-run"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "30 trials" in done.stdout and "about" in done.stdout
+    given = [
+        sys.executable,
+        str(script),
+        "--seeds",
+        "2",
+        "--positions",
+        "mid",
+        "--epochs",
+        "1",
+        "--dataset",
+        "digits",
+        "--dry-run",
+        *SMALL,
+    ]
+    assert "20 trials" in subprocess.run(given, capture_output=True, text=True).stdout
+
+
+def test_default_dataset_falls_back_and_says_so(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BLOCKZOO_DATA", raising=False)
+    words = ["train", "ResNetBasicBlock", *SMALL, "--epochs", "1", "--limit-train", "128", "--no-latency"]
+    assert main(words) == 0
+    assert "digits" in caplog.text
+    assert read_csv("results/results.csv")[0]["dataset"] == "digits"

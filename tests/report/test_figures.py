@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from blockzoo.core.errors import RequestError
+from blockzoo.core.table import csv_text
+from blockzoo.report.figures import charts, draw, engineering, look
+from blockzoo.visualize import plot_results
+
+
+def rows(blocks: int = 3, seeds: int = 3) -> list[dict]:
+    return [
+        {
+            "block": f"Block{b:02}", "position": position, "seed": seed, "dataset": "digits", "protocol": "fast-v1",
+            "epochs": 3, "comparable": "x", "status": "ok", "test_acc": 0.5 + 0.01 * b + 0.02 * p + 0.003 * seed,
+            "flops": 1e7 * (1 + b + p), "latency_ms": 0.5 + 0.1 * b, "peak_activation_bytes": 1e5 * (1 + b * p),
+        }
+        for b in range(blocks) for p, position in enumerate(("early", "mid", "late")) for seed in range(seeds)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("blocks", [1, 12, 50])
+def test_every_point_is_drawn_once(blocks: int) -> None:
+    (made,) = charts(rows(blocks))
+    assert [chart.cost for chart in made] == ["flops", "latency_ms", "peak_activation_bytes"]
+    figure = draw(made)
+    for axes, chart in zip(figure.axes, made, strict=True):
+        drawn = [len(c.get_offsets()) for c in axes.collections if c.get_label().startswith("Block")]
+        assert sum(drawn) == len(chart.points) == 3 * blocks
+    assert len(set(look([p.block for p in made[0].points]).values())) == blocks, "every block looks different"
+    figure.draw_without_rendering()
+    legend = figure.legends[0].get_window_extent()
+    assert all(not legend.overlaps(axes.get_tightbbox()) for axes in figure.axes)
+    assert legend.y0 >= 0 and legend.x1 <= figure.bbox.x1
+
+
+def test_files_and_what_they_are_made_from(tmp_path: Path) -> None:
+    (tmp_path / "results.csv").write_text(csv_text(rows()))
+    written = plot_results(tmp_path / "results.csv")
+    assert {p.name for p in written} == {
+        f"accuracy{cost}.{kind}" for cost in ("", "_flops", "_latency", "_memory") for kind in ("png", "svg")
+    }
+    assert {p.parent for p in written} == {tmp_path / "figures"}
+    again = plot_results(pd.DataFrame(rows()), tmp_path / "again")
+    for first, second in zip(written, again, strict=True):
+        if first.suffix == ".svg":
+            assert first.read_bytes() == second.read_bytes()
+    averaged = plot_results(rows(), tmp_path / "mean", average_positions=True)
+    assert averaged[0].name == "accuracy_averaged.png"
+    assert len(charts(rows(), average=True)[0][0].points) == 3
+
+
+def test_groups_get_pictures_of_their_own(tmp_path: Path) -> None:
+    mixed = rows(2) + [{**row, "comparable": "y", "epochs": 9} for row in rows(2)]
+    names = {p.name for p in plot_results(mixed, tmp_path)}
+    assert {"accuracy_1.png", "accuracy_2.png"} <= names and "accuracy.png" not in names
+
+
+def test_holes_are_left_out_and_nothing_is_an_error(tmp_path: Path) -> None:
+    some = rows(2, 1)
+    some[0]["test_acc"], some[1]["latency_ms"] = None, float("nan")
+    assert plot_results(some, tmp_path)
+    with pytest.raises(RequestError, match="'failed': 6"):
+        plot_results([{**row, "status": "failed", "test_acc": None} for row in rows(2, 1)], tmp_path)
+
+
+def test_ticks() -> None:
+    assert [engineering(v) for v in (0.5, 50, 5e4, 5e7, 2e9)] == ["0.5", "50", "50 k", "50 M", "2 G"]
