@@ -48,11 +48,15 @@ def seconds(work: Callable[[], None]) -> float:
 
 
 def main() -> None:
-    print(describe(environment(device="cpu")), f"; torchinfo {torchinfo.__version__}; {ROUNDS} rounds", sep="")
+    print(
+        describe(environment(device="cpu")), f"; torchinfo {torchinfo.__version__}; {ROUNDS} rounds", sep=""
+    )
     for work in (baseline, counts, everything):
         work()  # imports and caches of torch
     times = [(seconds(baseline), seconds(counts), seconds(everything)) for _ in range(ROUNDS)]
-    print(f"torchinfo.summary of {len(CONFIGURATIONS)} models: {statistics.median(t[0] for t in times):.2f} s")
+    print(
+        f"torchinfo.summary of {len(CONFIGURATIONS)} models: {statistics.median(t[0] for t in times):.2f} s"
+    )
     for column, name, target in ((1, "parameters and MACs", 1 / 4), (2, "everything", 2 / 3)):
         ratios = sorted(t[column] / t[0] for t in times)
         print(

@@ -83,7 +83,14 @@ def child(way: str, options: argparse.Namespace) -> None:
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
     ).fit(Module(), batches)  # fmt: skip
     counted = ends[2:]
-    print(json.dumps({"images_per_s": options.batch_size * (len(counted) - 1) / (counted[-1] - counted[0]), "precision": precision}))
+    print(
+        json.dumps(
+            {
+                "images_per_s": options.batch_size * (len(counted) - 1) / (counted[-1] - counted[0]),
+                "precision": precision,
+            }
+        )
+    )
 
 
 def _usual_loader(pixels: np.ndarray, labels: np.ndarray, batch_size: int, workers: int):  # type: ignore[no-untyped-def]
@@ -92,7 +99,12 @@ def _usual_loader(pixels: np.ndarray, labels: np.ndarray, batch_size: int, worke
     from torchvision import transforms as T
 
     transform = T.Compose(
-        [T.RandomCrop(32, padding=4), T.RandomHorizontalFlip(), T.ToTensor(), T.Normalize((0.5,) * 3, (0.25,) * 3)]
+        [
+            T.RandomCrop(32, padding=4),
+            T.RandomHorizontalFlip(),
+            T.ToTensor(),
+            T.Normalize((0.5,) * 3, (0.25,) * 3),
+        ]
     )
 
     class Pictures(Dataset):  # type: ignore[type-arg]
