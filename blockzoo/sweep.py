@@ -39,6 +39,7 @@ class Plan:
     pending: list[TrialSpec]
     workers: int
     threads: int
+    cores: int
 
 
 @dataclass(frozen=True)
@@ -124,47 +125,84 @@ def run_sweep(
         },
     )
     outputs = Outputs.at(output)
-    common = {"device": device, "plugins": list(plugins)}
-    story = {"experiment_name": experiment_name, "notes": notes}
     with _only_writer(outputs):
         store = outputs.store()
         _collect(outputs, store)
         plan = _plan(trials, store, workers, device)
-        make = EXECUTORS[executor]
-        options: dict[str, Any] = {"devices": _gpus(device)}
-        if plan.pending:
-            calibrate = make(outputs.spool, workers=1, threads=plan.threads, **options)
-            progress.planned(plan, _eta(plan, calibrate, {**common, "data_dir": _text(data_dir)}))
-        else:
-            progress.planned(plan, 0.0)
+        stage = _Stage(
+            plan, store, outputs, EXECUTORS[executor], device, list(plugins), _text(data_dir), progress
+        )
+        progress.planned(plan, stage.estimate())
         if not dry_run:
-            jobs = [
-                Job(
-                    "blockzoo.train:execute_trial",
-                    {
-                        "spec": trial.to_json(),
-                        "data_dir": _text(data_dir),
-                        "checkpoint": str(outputs.checkpoint(trial.fingerprint())),
-                        "on_oom": on_oom,
-                        **common,
-                        **story,
-                    },
-                    Record("trial", trial.fingerprint(), trial.network.subject, trial.to_json(), **story),
-                )
-                for trial in plan.pending
-            ]
-            run = make(
-                outputs.spool, workers=plan.workers, threads=plan.threads, listener=progress, **options
-            )
-            for record in run.run(jobs):
-                store.add(record)
-                if record.status in FINAL:
-                    outputs.checkpoint(record.fingerprint).unlink(missing_ok=True)
-                progress.finished(record)
+            stage.train(on_oom, {"experiment_name": experiment_name, "notes": notes})
             if latency:
-                _latency_phase(plan, store, make, outputs, data.shape, common, progress, options)
+                stage.time(data.shape)
         csv = export(outputs, store)
         return SweepResult(plan, rows_of(store, [t.fingerprint() for t in trials]), csv, outputs.database)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Everything the three phases of a sweep share: estimating, training, timing."""
+
+    plan: Plan
+    store: Store
+    outputs: Outputs
+    make_executor: Any
+    device: str
+    plugins: list[str]
+    data_dir: str | None
+    progress: Progress
+
+    def estimate(self) -> float | None:
+        """Seconds that the pending trials will take: a step of the first is timed, the others scaled by MACs."""
+        if not self.plan.pending:
+            return 0.0
+        specs = [trial.to_json() for trial in self.plan.pending]
+        stub = Record(
+            "calibration", self.plan.pending[0].fingerprint(), self.plan.pending[0].network.subject, {}
+        )
+        job = self._job("blockzoo.sweep:execute_calibration", stub, specs=specs, data_dir=self.data_dir)
+        record = next(iter(self._executor(1, self.plan.threads).run([job])))
+        seconds = record.values.get("seconds") if record.status == "ok" else None
+        return None if seconds is None else float(seconds) / self.plan.workers
+
+    def train(self, on_oom: str, story: dict[str, str]) -> None:
+        """Run the pending trials; each outcome is stored before the next is asked for."""
+        jobs = []
+        for trial in self.plan.pending:
+            stub = Record("trial", trial.fingerprint(), trial.network.subject, trial.to_json(), **story)  # type: ignore[arg-type]
+            checkpoint = str(self.outputs.checkpoint(trial.fingerprint()))
+            options = {"data_dir": self.data_dir, "checkpoint": checkpoint, "on_oom": on_oom, **story}
+            jobs.append(self._job("blockzoo.train:execute_trial", stub, spec=trial.to_json(), **options))
+        for record in self._executor(self.plan.workers, self.plan.threads, self.progress).run(jobs):
+            self.store.add(record)
+            if record.status in FINAL:
+                self.outputs.checkpoint(record.fingerprint).unlink(missing_ok=True)
+            self.progress.finished(record)
+
+    def time(self, shape: tuple[int, int, int]) -> None:
+        """Time every trained network that has no times yet, all in one process, alone on the machine."""
+        networks = _untimed(self.plan.trials, self.store, shape)
+        if not networks:
+            return
+        self.progress.phase(f"timing {len(networks)} networks side by side")
+        stub = Record("latency", networks[0].timing_key(shape[1]), networks[0].subject, asdict(networks[0]))
+        options = {"networks": [asdict(n) for n in networks], "shape": shape, "seconds": 3.0 * len(networks)}
+        job = self._job("blockzoo.train:execute_timing", stub, **options)
+        for record in self._executor(1, self.plan.cores).run([job]):
+            self.store.add(record)
+            if record.status != "ok":
+                log.warning("the networks could not be timed: %s", record.reason)
+
+    def _job(self, target: str, stub: Record, **arguments: Any) -> Job:
+        return Job(target, {"device": self.device, "plugins": self.plugins, **arguments}, stub)
+
+    def _executor(self, workers: int, threads: int, listener: Progress | None = None) -> Any:
+        devices = _gpus(self.device)
+        return self.make_executor(
+            self.outputs.spool, workers=workers, threads=threads, devices=devices, listener=listener
+        )
 
 
 def grid(
@@ -176,13 +214,8 @@ def grid(
 ) -> list[TrialSpec]:
     """All trials of a sweep, seed by seed, so that a sweep cut short holds whole comparisons."""
     names = BLOCKS.names() if list(blocks) == ["all"] else list(blocks)
-    where = (
-        list(POSITIONS)
-        if positions in ("all", ["all"], ("all",))
-        else [positions]
-        if isinstance(positions, str)
-        else list(positions)
-    )
+    where = [positions] if isinstance(positions, str) else list(positions)
+    where = list(POSITIONS) if where == ["all"] else where
     which = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     empty = [n for n, v in (("blocks", names), ("positions", where), ("seeds", which)) if not v]
     if empty:
@@ -210,7 +243,7 @@ def _plan(trials: list[TrialSpec], store: Store, workers: int | None, device: st
         raise RequestError(f"workers {workers}: give 1 or more")
     workers = workers or len(_gpus(device)) or cores
     workers = max(1, min(workers, len(pending) or 1))
-    return Plan(trials, pending, workers, max(1, cores // workers))
+    return Plan(trials, pending, workers, max(1, cores // workers), cores)
 
 
 def _gpus(device: str) -> list[str]:
@@ -260,15 +293,6 @@ def _collect(outputs: Outputs, store: Store) -> None:
         path.unlink()
 
 
-def _eta(plan: Plan, executor: Any, common: dict[str, Any]) -> float | None:
-    """Seconds that the pending trials will take: steps of the first one are timed, the others scaled by MACs."""
-    stub = Record("calibration", plan.pending[0].fingerprint(), plan.pending[0].network.subject, {})
-    arguments = {"specs": [t.to_json() for t in plan.pending], **common}
-    records = list(executor.run([Job("blockzoo.sweep:execute_calibration", arguments, stub)]))
-    seconds = records[0].values.get("seconds") if records[0].status == "ok" else None
-    return None if seconds is None else float(seconds) / plan.workers
-
-
 def execute_calibration(
     specs: list[dict[str, Any]], *, data_dir: str | None, device: str, plugins: list[str], report: Any
 ) -> list[Record]:
@@ -298,35 +322,6 @@ def execute_calibration(
     return [
         Record("calibration", first.fingerprint(), first.network.subject, {}, values={"seconds": seconds})
     ]
-
-
-def _latency_phase(
-    plan: Plan,
-    store: Store,
-    make: Any,
-    outputs: Outputs,
-    shape: tuple[int, int, int],
-    common: dict[str, Any],
-    progress: Progress,
-    options: dict[str, Any],
-) -> None:
-    """Time every trained network that has no times yet, all in one process, alone on the machine."""
-    networks = _untimed(plan.trials, store, shape)
-    if not networks:
-        return
-    progress.phase(f"timing {len(networks)} networks side by side")
-    stub = Record("latency", networks[0].timing_key(shape[1]), networks[0].subject, asdict(networks[0]))
-    arguments = {
-        "networks": [asdict(n) for n in networks],
-        "shape": shape,
-        "seconds": 3.0 * len(networks),
-        **common,
-    }
-    alone = make(outputs.spool, workers=1, threads=plan.threads * plan.workers, **options)
-    for record in alone.run([Job("blockzoo.train:execute_timing", arguments, stub)]):
-        store.add(record)
-        if record.status != "ok":
-            log.warning("the networks could not be timed: %s", record.reason)
 
 
 def _untimed(trials: Iterable[TrialSpec], store: Store, shape: tuple[int, int, int]) -> list[NetworkSpec]:
