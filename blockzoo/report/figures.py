@@ -147,7 +147,7 @@ def _draw_chart(axes: Any, chart: Chart, looks: dict[str, tuple[str, str]]) -> N
             axes.plot(xs, ys, color=colour, lw=0.8, alpha=0.45, zorder=2)
         for point, x, y in zip(points, xs, ys, strict=True):
             if point.accuracy.half_width is not None:
-                axes.errorbar(x, y, 100 * point.accuracy.half_width, color=colour, lw=1, alpha=0.6, zorder=3)
+                axes.errorbar(x, y, 100 * point.accuracy.half_width, color=colour, lw=1, alpha=0.4, zorder=3)
         sizes = [SIZES.get(p.position, SIZES[""]) for p in points]
         axes.scatter(xs, ys, s=sizes, color=colour, marker=marker, ec="white", lw=0.6, zorder=4, label=block)
     costs = [p.cost for p in chart.points]

@@ -134,7 +134,8 @@ def describe_group(group: tuple[tuple[str, Any], ...]) -> str:
     parts += [f"batch {facts['batch_size']}"] if "batch_size" in facts else []
     parts += [f"lr {facts['lr']:g}"] if "lr" in facts else []
     if "num_blocks" in facts:
-        parts.append(f"{facts['num_blocks']} blocks a stage, width {facts.get('base_channels')}")
+        plural = "" if facts["num_blocks"] == 1 else "s"
+        parts.append(f"{facts['num_blocks']} block{plural} a stage, width {facts.get('base_channels')}")
     if "limit_train" in facts:
         parts.append(f"{facts['limit_train']:,} training images")
     return ", ".join(parts)
