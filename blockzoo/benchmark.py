@@ -178,11 +178,9 @@ def benchmark_specs(
 
     from blockzoo.measure.latency import Clock, Schedule
 
-    _check(batch_sizes, dtype, memory_format, threads, warmup_runs, benchmark_runs)
+    _check(batch_sizes, dtype, memory_format, threads)
     shape = check_shape(input_shape)
-    place, note = choose_device(device, gpu=torch.cuda.is_available())
-    if note:
-        log.warning(note)
+    place = _device(device)
     specs = {spec.subject: spec for spec in networks}
     schedule = Schedule(warmup_runs, benchmark_runs, seconds)
     clock = Clock(torch.device(place))
@@ -196,10 +194,8 @@ def benchmark_specs(
             runtime=runtime,
             threads=torch.get_num_threads(),
         )
-        facts["timed_on"] = (
-            f"{facts['gpu'] if place == 'cuda' else facts['cpu']}, {dtype}, {memory_format}, "
-            f"{runtime}, {facts['threads']} threads"
-        )
+        hardware = facts["gpu"] if place == "cuda" else facts["cpu"]
+        facts["timed_on"] = f"{hardware}, {dtype}, {memory_format}, {runtime}, {facts['threads']} threads"
         contenders = _contenders(specs, shape, stage, seed)
         timings = []
         for batch in batch_sizes:
@@ -228,20 +224,26 @@ def benchmark_model(
 
     from blockzoo.measure.latency import Clock, Schedule
 
-    place, note = choose_device(device, gpu=torch.cuda.is_available())
-    if note:
-        log.warning(note)
+    place = _device(device)
     schedule = Schedule(
         options.pop("warmup_runs", None), options.pop("benchmark_runs", None), options.pop("seconds", 2.0)
     )
     runtime, seed = options.pop("runtime", "eager"), options.pop("seed", 0)
     if options:
         raise RequestError(f"benchmark_model takes no {', '.join(options)}")
-    _check((1,), "fp32", "contiguous", None, schedule.warmup_rounds, schedule.rounds)
     shape = check_shape(input_shape)
     job = _Job(torch.device(place), torch.float32, "contiguous", runtime, shape[0], seed)
     network = _Contender(type(model).__name__, "network", _deploy(copy.deepcopy(model).cpu(), shape), shape)
     return job.run([network], Clock(torch.device(place)), schedule)[0].columns()
+
+
+def _device(wanted: str) -> str:
+    import torch
+
+    place, note = choose_device(wanted, gpu=torch.cuda.is_available())
+    if note:
+        log.warning(note)
+    return place
 
 
 @dataclass(frozen=True)
@@ -333,8 +335,6 @@ def _check(
     dtype: str,
     memory_format: str,
     threads: int | None,
-    warmup_runs: int | None,
-    benchmark_runs: int | None,
 ) -> None:
     faults = []
     if not batch_sizes or any(b < 1 for b in batch_sizes):
@@ -345,10 +345,6 @@ def _check(
         faults.append(f"memory format {memory_format!r}: choose one of {', '.join(LAYOUTS)}")
     if threads is not None and threads < 1:
         faults.append(f"threads {threads}: give a positive number")
-    if warmup_runs is not None and warmup_runs < 0:
-        faults.append(f"warm-up runs {warmup_runs}: give 0 or more")
-    if benchmark_runs is not None and benchmark_runs < 1:
-        faults.append(f"benchmark runs {benchmark_runs}: give 1 or more")
     if faults:
         raise RequestError("\n".join(faults))
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
+from blockzoo.core.errors import RequestError
+
 REFERENCE = "reference (A/A)"
 """Name of the second instance of the first contender: equal work, so its distance from 1 is the noise."""
 
@@ -24,6 +26,12 @@ class Schedule:
     least_rounds: int = 10
     most_rounds: int = 200
     most_warmup_rounds: int = 30
+
+    def __post_init__(self) -> None:
+        if self.warmup_rounds is not None and self.warmup_rounds < 0:
+            raise RequestError(f"warm-up runs {self.warmup_rounds}: give 0 or more")
+        if self.rounds is not None and self.rounds < 1:
+            raise RequestError(f"benchmark runs {self.rounds}: give 1 or more")
 
 
 class Clock:

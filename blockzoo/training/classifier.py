@@ -72,11 +72,12 @@ class Classifier(L.LightningModule):
                 optimizer, factor=p.plateau_factor, patience=p.plateau_patience
             )
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val_loss"}}
+        steps = max(3, int(self.trainer.estimated_stepping_batches))
         cycle = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=self.lr,
-            total_steps=max(2, int(self.trainer.estimated_stepping_batches)),
-            pct_start=p.warmup_share,
+            total_steps=steps,
+            pct_start=max(p.warmup_share, 2 / steps),  # a warm-up of one step has no slope
             anneal_strategy="linear",
             cycle_momentum=False,
         )

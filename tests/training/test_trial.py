@@ -235,3 +235,9 @@ def test_last_batch_statistics_do_not_depend_on_the_evaluation_batch(
     monkeypatch.setattr(trial_module, "EVALUATION_BATCH", 37)
     second = run_trial(spec(), digits)
     np.testing.assert_allclose(first.values["val_loss"], second.values["val_loss"], rtol=1e-2)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 9])
+def test_a_run_of_a_few_steps_is_a_run(digits: ImageData, steps: int) -> None:
+    record = run_trial(spec(epochs=1, batch_size=32, limit_train=32 * steps), digits)
+    assert record.status == "ok" and len(record.samples["val_acc"]) == 1
