@@ -16,6 +16,7 @@ from blockzoo.core.errors import RequestError
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.subject import Subject
+from blockzoo.measure.timing_options import DTYPES, LAYOUTS, check_options
 from blockzoo.profile import check_shape
 from blockzoo.report.latency import median_interval, p90, paired_ratio, throughput
 
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from blockzoo.measure.latency import Schedule
 
 log = logging.getLogger(__name__)
-
-DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
-LAYOUTS = {"contiguous": "contiguous_format", "channels_last": "channels_last"}
 
 
 @dataclass(frozen=True)
@@ -178,7 +176,7 @@ def benchmark_specs(
 
     from blockzoo.measure.latency import Clock, Schedule
 
-    _check(batch_sizes, dtype, memory_format, threads)
+    check_options(batch_sizes, dtype, memory_format, threads)
     shape = check_shape(input_shape)
     place = _device(device)
     specs = {spec.subject: spec for spec in networks}
@@ -328,25 +326,6 @@ class _Job:
         x = x.to(self.device, self.dtype).contiguous(memory_format=layout)
         function = RUNTIMES[self.runtime](module, x)
         return lambda: function(x)
-
-
-def _check(
-    batch_sizes: Sequence[int],
-    dtype: str,
-    memory_format: str,
-    threads: int | None,
-) -> None:
-    faults = []
-    if not batch_sizes or any(b < 1 for b in batch_sizes):
-        faults.append(f"batch sizes {tuple(batch_sizes)}: give positive numbers")
-    if dtype not in DTYPES:
-        faults.append(f"dtype {dtype!r}: choose one of {', '.join(DTYPES)}")
-    if memory_format not in LAYOUTS:
-        faults.append(f"memory format {memory_format!r}: choose one of {', '.join(LAYOUTS)}")
-    if threads is not None and threads < 1:
-        faults.append(f"threads {threads}: give a positive number")
-    if faults:
-        raise RequestError("\n".join(faults))
 
 
 if __name__ == "__main__":
