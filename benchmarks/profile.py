@@ -8,6 +8,10 @@ ways in turns. Prints ratios of times: ours / torchinfo's.
 
 from __future__ import annotations
 
+import sys
+
+sys.path.pop(0)  # this folder holds a profile.py, which would hide the standard library's
+
 import statistics
 import time
 from collections.abc import Callable

@@ -8,11 +8,14 @@ Each way runs in a child process of its own with an untouched environment, in tu
 
 from __future__ import annotations
 
+import sys
+
+sys.path.pop(0)  # this folder holds a profile.py, which would hide the standard library's
+
 import argparse
 import json
 import statistics
 import subprocess
-import sys
 import time
 
 import numpy as np

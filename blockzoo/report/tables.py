@@ -16,11 +16,19 @@ HEADER = ("block", "position", "test, %", "validation, %", "n", "MACs, M", "para
 
 def results_table(rows: Iterable[Row]) -> list[Table]:
     """One table per comparable group, the best first within each position."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     made = []
     for title, lines in tables(rows):
-        table = Table(title=title, title_justify="left", caption=CAPTION, caption_justify="left")
+        table = Table(
+            title=title,
+            title_justify="left",
+            caption=CAPTION,
+            caption_justify="left",
+            box=SIMPLE_HEAD,
+            pad_edge=False,
+        )
         for index, name in enumerate(HEADER):
             table.add_column(name, justify="left" if index < 2 else "right", no_wrap=True)
         previous = None
