@@ -17,7 +17,7 @@ from torch import nn
 
 from blockzoo.measure.memory import Saved, peak_memory, saved_for_backward
 from blockzoo.measure.size import MacCounter, count_params
-from blockzoo.models.deploy import fold_batch_norm, merge_branches
+from blockzoo.models.deploy import fold_batch_norm, has_branches, merge_branches
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,10 @@ class Measured:
         with torch.device("meta"):
             self._trained = build()
         self._input = torch.empty(shape, device="meta")
-        self._deployed = merge_branches(self._trained)
+        # copying is most of the time this takes, so what has no branches is not copied
+        self._deployed = (
+            merge_branches(self._trained) if has_branches(self._trained) else self._trained.eval()
+        )
         self.params = count_params(self._deployed)
         self.params_trained = count_params(self._trained).total
         with MacCounter() as counter, torch.no_grad():

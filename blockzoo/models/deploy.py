@@ -21,6 +21,13 @@ def merge_branches(module: nn.Module) -> nn.Module:
         return reparameterize_model(wrapped, inplace=True)[0].eval()
 
 
+def has_branches(module: nn.Module) -> bool:
+    """Is there anything to merge?"""
+    return any(
+        hasattr(m, name) for m in module.modules() for name in ("fuse", "reparameterize", "switch_to_deploy")
+    )
+
+
 def fold_batch_norm(module: nn.Module, example: torch.Tensor) -> nn.Module:
     """A copy of `module` with every batch norm that directly follows a convolution folded into it.
 
