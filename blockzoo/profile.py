@@ -96,9 +96,9 @@ def profile_block(
         return _whole(name, lambda: build_network(spec), shape, memory)
     parts = scaffold_parts(spec, block)
     with _shape_errors(name, shape):
-        chain = measure_chain([(part.key, part.build) for part in parts], shape)
+        chain = measure_chain([(part.key, part.build) for part in parts], shape, memory=memory)
     stage = [block for block, part in zip(chain, parts, strict=True) if part.active]
-    costs = total(chain, memory=memory), total(stage, memory=memory)
+    costs = total(chain), total(stage)
     return Profile(name, shape, *costs, output_shape=tuple(chain[-1].shape))
 
 
@@ -122,8 +122,8 @@ def _whole(name: str, build: Any, shape: tuple[int, ...], memory: bool) -> Profi
     from blockzoo.measure.costs import measure_chain, total
 
     with _shape_errors(name, shape):
-        chain = measure_chain([(None, build)], shape)
-        return Profile(name, shape, total(chain, memory=memory), None, tuple(chain[-1].shape))
+        chain = measure_chain([(None, build)], shape, memory=memory)
+        return Profile(name, shape, total(chain), None, tuple(chain[-1].shape))
 
 
 def check_shape(shape: Sequence[int]) -> tuple[int, ...]:

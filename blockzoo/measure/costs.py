@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import nn
 
 from blockzoo.measure.memory import Saved, peak_memory, saved_for_backward
-from blockzoo.measure.size import MacCounter, count_params
+from blockzoo.measure.shapes import ShapesOnly
+from blockzoo.measure.size import MacCounter, Params, count_params
 from blockzoo.models.deploy import fold_batch_norm, has_branches, merge_branches
 
 
@@ -34,44 +34,50 @@ class Costs:
     saved_activation_bytes: int | None = None  # kept for backward, trained form, input not counted
 
 
+@dataclass(frozen=True)
 class Measured:
-    """One network block on the meta device, measured as far as asked."""
+    """One network block, measured on the meta device."""
 
-    def __init__(self, build: Callable[[], nn.Module], shape: torch.Size) -> None:
+    params: Params  # deployed form
+    params_trained: int
+    macs: int
+    shape: torch.Size  # of the output
+    input_bytes: int  # of the fp32 input
+    peak_bytes: int | None = None  # of live activations at inference, the input not counted
+    saved: Saved | None = None  # what a training step keeps
+
+
+def measure(build: Callable[[], nn.Module], shape: torch.Size, *, memory: bool = True) -> Measured:
+    """Measure what `build` makes for an input of `shape`; without `memory` only sizes and MACs.
+
+    Building again is cheaper than copying, so each form is made where it is needed.
+    """
+    with torch.device("meta"):
+        module = build()
+        x = torch.empty(shape)
+    trained = count_params(module).total
+    deployed = merge_branches(module, inplace=True) if has_branches(module) else module.eval()
+    params = count_params(deployed)
+    with ShapesOnly(), MacCounter() as counter, torch.no_grad():
+        output: torch.Size = deployed(x).shape
+    peak, saved = None, None
+    if memory:
         with torch.device("meta"):
-            self._trained = build()
-        self._input = torch.empty(shape, device="meta")
-        # copying is most of the time this takes, so what has no branches is not copied
-        self._deployed = (
-            merge_branches(self._trained) if has_branches(self._trained) else self._trained.eval()
-        )
-        self.params = count_params(self._deployed)
-        self.params_trained = count_params(self._trained).total
-        with MacCounter() as counter, torch.no_grad():
-            self.shape: torch.Size = self._deployed(self._input).shape
-        self.macs = counter.macs
-
-    @property
-    def input_bytes(self) -> int:
-        """Bytes of the fp32 input."""
-        return self._input.nbytes
-
-    @cached_property
-    def peak_bytes(self) -> int:
-        """Peak of live activations at inference, the input not counted."""
-        return peak_memory(fold_batch_norm(self._deployed, self._input), self._input)
-
-    @cached_property
-    def saved(self) -> Saved:
-        """What a training step keeps."""
-        return saved_for_backward(self._trained.train(), self._input)
+            module = build()
+        with ShapesOnly():
+            saved = saved_for_backward(module.train(), x)
+            peak = peak_memory(fold_batch_norm(deployed, x, inplace=True), x)
+    return Measured(params, trained, counter.macs, output, x.nbytes, peak, saved)
 
 
 _measured: dict[tuple[Any, ...], Measured] = {}
 
 
 def measure_chain(
-    parts: Sequence[tuple[tuple[Any, ...] | None, Callable[[], nn.Module]]], input_shape: Sequence[int]
+    parts: Sequence[tuple[tuple[Any, ...] | None, Callable[[], nn.Module]]],
+    input_shape: Sequence[int],
+    *,
+    memory: bool = True,
 ) -> list[Measured]:
     """Measure network blocks that follow one another, given as (key, build).
 
@@ -80,19 +86,19 @@ def measure_chain(
     chain, shape = [], torch.Size(input_shape)
     for key, build in parts:
         full = (key, shape)
-        if key is None or full not in _measured:
-            block = Measured(build, shape)
+        block = _measured.get(full) if key is not None else None
+        if block is None or (memory and block.saved is None):
+            block = measure(build, shape, memory=memory)
             if key is not None:
                 _measured[full] = block
-        else:
-            block = _measured[full]
         chain.append(block)
         shape = block.shape
     return chain
 
 
-def total(chain: Sequence[Measured], *, memory: bool = True) -> Costs:
+def total(chain: Sequence[Measured]) -> Costs:
     """The costs of a chain: of a whole network, or of consecutive blocks of it."""
+    memory = all(block.saved is not None for block in chain)
     params = sum(block.params.total for block in chain)
     macs = sum(block.macs for block in chain)
     return Costs(

@@ -10,13 +10,13 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
-def merge_branches(module: nn.Module) -> nn.Module:
-    """A copy of `module` whose reparameterisable blocks are one convolution each, in eval mode.
+def merge_branches(module: nn.Module, *, inplace: bool = False) -> nn.Module:
+    """`module`, or a copy of it, with reparameterisable blocks as one convolution each, in eval mode.
 
     timm's walk never visits the root, so the root is wrapped. A module on the meta device stays there.
     """
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    wrapped = nn.Sequential(copy.deepcopy(module))
+    wrapped = nn.Sequential(module if inplace else copy.deepcopy(module))
     with torch.device(device):
         return reparameterize_model(wrapped, inplace=True)[0].eval()
 
@@ -28,14 +28,14 @@ def has_branches(module: nn.Module) -> bool:
     )
 
 
-def fold_batch_norm(module: nn.Module, example: torch.Tensor) -> nn.Module:
-    """A copy of `module` with every batch norm that directly follows a convolution folded into it.
+def fold_batch_norm(module: nn.Module, example: torch.Tensor, *, inplace: bool = False) -> nn.Module:
+    """`module`, or a copy of it, with every batch norm that directly follows a convolution folded into it.
 
     The pairs are observed, not guessed: one forward pass shows whose output each batch norm reads, which works
     where symbolic tracing does not. A pair is folded if both run once and nothing else reads the
     convolution's output as a module input.
     """
-    module = copy.deepcopy(module).eval()
+    module = (module if inplace else copy.deepcopy(module)).eval()
     names = {layer: name for name, layer in module.named_modules()}
     for convolution, norm in _observed_pairs(module, example):
         _fold(convolution, norm)
