@@ -87,7 +87,7 @@ class Benchmark:
 
 
 def benchmark_block(
-    subjects: str | Sequence[str],
+    subjects: str | type | Sequence[str | type],
     position: str | None = None,
     *,
     num_blocks: int = 3,
@@ -113,7 +113,7 @@ def benchmark_block(
     rounds; a second instance of the first shows the noise.
 
     Args:
-        subjects: one subject or several.
+        subjects: one subject or several, each a text or a class.
         position: stage that holds the blocks, where a subject does not say it (default mid).
         num_blocks, base_channels, out_dim, filler: the scaffold, see `ScaffoldNet`.
         input_shape: (B, C, H, W); its B replaces `batch_sizes`.
@@ -127,7 +127,7 @@ def benchmark_block(
     Raises:
         RequestError: an unknown name, or a value out of range.
     """
-    subjects = [subjects] if isinstance(subjects, str) else list(subjects)
+    subjects = [subjects] if isinstance(subjects, str | type) else list(subjects)
     if not subjects:
         raise RequestError("no subject to time; name at least one block")
     shape = check_shape(input_shape or (1, 3, 32, 32))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from blockzoo.core.contracts import BLOCKS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.subject import Subject
@@ -69,13 +70,12 @@ def profile_block(
 
     if isinstance(subject, nn.Module):
         return get_model_profile(subject, shape, memory=memory)
-    from blockzoo.blocks.lookup import registered_name
     from blockzoo.measure.costs import measure_chain, total
     from blockzoo.models.resolve import build_network
     from blockzoo.models.scaffold import scaffold_parts
 
     block = None if isinstance(subject, str | Subject) else subject
-    text = registered_name(subject) or "ResNetBasicBlock" if block else str(subject)
+    text = BLOCKS.name_of(subject) or "ResNetBasicBlock" if block else str(subject)
     parsed = Subject.parse(text)
     spec = NetworkSpec(
         subject=str(parsed if parsed.position else parsed.at(position or "mid")),
@@ -89,7 +89,7 @@ def profile_block(
     )
     name = (
         spec.subject
-        if block is None or registered_name(subject)
+        if block is None or BLOCKS.name_of(subject)
         else f"{block.__name__}/{spec.parsed.position}"
     )
     if not spec.parsed.is_block:

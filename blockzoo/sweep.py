@@ -53,7 +53,7 @@ class SweepResult:
 
 
 def run_sweep(
-    blocks: Sequence[str],
+    blocks: Sequence[str | type],
     positions: str | Sequence[str] = "all",
     seeds: int | Sequence[int] = 1,
     *,
@@ -206,7 +206,7 @@ class _Stage:
 
 
 def grid(
-    blocks: Sequence[str],
+    blocks: Sequence[str | type],
     positions: str | Sequence[str],
     seeds: int | Sequence[int],
     data: ImageData,

@@ -35,7 +35,7 @@ class Trained:
 
 
 def train_block(
-    subject: str,
+    subject: str | type,
     position: str | None = None,
     *,
     dataset: str | None = None,
@@ -64,7 +64,7 @@ def train_block(
     """Train one network, write its row to the results store and export the table as CSV.
 
     Args:
-        subject: a block, a block at a position, or a network (`timm:resnet18`).
+        subject: a block, a block at a position, or a network (`timm:resnet18`); or a class.
         position: stage that holds the block, where the subject does not say it (default mid).
         dataset: name of a dataset; default cifar10, or digits where it cannot be had.
         protocol, epochs, batch_size, lr: the recipe, and what to override in it.
@@ -128,7 +128,7 @@ def load_data(dataset: str | None, data_dir: str | Path | None, image_size: int 
 
 
 def trial_spec(
-    subject: str,
+    subject: str | type,
     position: str | None,
     data: ImageData,
     *,

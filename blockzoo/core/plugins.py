@@ -14,6 +14,7 @@ from typing import Any
 from blockzoo.core.errors import RequestError
 
 ENVIRONMENT_VARIABLE = "BLOCKZOO_PLUGINS"
+_PREFIX = "blockzoo_plugin_"  # of the module that a loaded file becomes
 
 
 def load_plugins(named: Sequence[str] = ()) -> list[str]:
@@ -46,7 +47,7 @@ def load_module(plugin: str) -> Any:
         path = Path(plugin).expanduser().resolve()
         if not path.is_file():
             raise RequestError(f"plugin {plugin!r}: there is no such file")
-        name = f"blockzoo_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+        name = f"{_PREFIX}{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
         if name in sys.modules:
             return sys.modules[name]
         spec = importlib.util.spec_from_file_location(name, path)
@@ -63,6 +64,32 @@ def load_module(plugin: str) -> Any:
         raise
     except Exception as error:
         raise RequestError(f"plugin {plugin!r} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def origin_of(obj: Any) -> str:
+    """Where `load_object` finds a class again: its module, or the `.py` file of a script or a loaded plugin.
+
+    Raises:
+        RequestError: it was typed into a running session.
+    """
+    if obj.__module__ != "__main__" and not obj.__module__.startswith(_PREFIX):
+        return str(obj.__module__)
+    file = getattr(sys.modules[obj.__module__], "__file__", None)
+    if file is None:
+        raise RequestError(f"{obj.__name__} was typed into a running session; put it into a file of its own")
+    return str(Path(file).resolve())
+
+
+def load_object(origin: str, name: str) -> Any:
+    """The class or function `name` of a `.py` file or a module.
+
+    Raises:
+        RequestError: as `load_module`, or there is no such class in it.
+    """
+    found = getattr(load_module(origin), name, None)
+    if not callable(found):
+        raise RequestError(f"{origin} has no class {name!r}")
+    return found
 
 
 def remembered() -> list[str]:

@@ -106,6 +106,11 @@ class Registry(MutableMapping[str, Any]):
         """The module that registered the entry."""
         return self._entries[self.canonical(name)].origin
 
+    def name_of(self, obj: object) -> str | None:
+        """The name an object is registered under, if it is."""
+        module = getattr(obj, "__module__", None)
+        return next((n for n, e in self._entries.items() if e.origin == module and e.load() is obj), None)
+
     def aliases(self) -> dict[str, str]:
         """Other spellings and the names they stand for."""
         self._discover()

@@ -3,17 +3,23 @@
 ResNetBasicBlock            a block                 ResNetBasicBlock@published   a variant of it
 ResNetBasicBlock/mid        in the scaffold         timm:resnet18                a network of a library
 my_file.py:MyBlock[/mid]    the user's own code     package.module:MyBlock[/mid]
+
+Code with a `stride` (or any arguments) in its constructor is a block, any other a whole network. In Python a class
+may stand for its text.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
+import inspect
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from blockzoo.core.contracts import BLOCKS, POSITIONS, SUBJECTS
 from blockzoo.core.errors import RequestError
+from blockzoo.core.plugins import load_object, origin_of
 
 
 @dataclass(frozen=True)
@@ -25,15 +31,17 @@ class Subject:
     position: str | None = None
 
     @classmethod
-    def parse(cls, text: str | Subject) -> Subject:
-        """Parse a subject.
+    def parse(cls, text: str | type | Subject) -> Subject:
+        """Parse a subject; a class stands for the text that names it.
 
         Raises:
             RequestError: an empty text, an unknown block, prefix or position, or a file that is not there.
         """
         if isinstance(text, Subject):
             return text
-        if not isinstance(text, str) or not text.strip():
+        if not isinstance(text, str):
+            text = _text_of(text)
+        if not text.strip():
             raise RequestError(f"{text!r} names no subject; try a block such as ResNetBasicBlock")
         text = text.strip()
         head, colon, tail = text.rpartition(":")
@@ -50,6 +58,8 @@ class Subject:
     @property
     def is_block(self) -> bool:
         """True for a block, which the scaffold can hold; False for a whole network."""
+        if self.prefix == "code" and not self.position:
+            return _takes_stride(*self.name.rpartition(":")[::2])
         return self.prefix in ("block", "code")
 
     def at(self, position: str) -> Subject:
@@ -61,7 +71,7 @@ class Subject:
     @property
     def label(self) -> str:
         """The subject without its position, as the `block` column shows it."""
-        return self.name if self.is_block else f"{self.prefix}:{self.name}"
+        return self.name if self.prefix in ("block", "code") else f"{self.prefix}:{self.name}"
 
     def __str__(self) -> str:
         return f"{self.label}/{self.position}" if self.position else self.label
@@ -78,6 +88,27 @@ class Subject:
                 return None
         path = _source_path(origin) if origin else None
         return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path else None
+
+
+def _text_of(obj: object) -> str:
+    """The text that names a class, so that another process can find it."""
+    if not isinstance(obj, type) and not inspect.isfunction(obj):
+        raise RequestError(
+            f"{type(obj).__name__} object: a subject is a text or a class, since its weights are drawn from a seed; "
+            "for a network at hand there are get_model_profile and benchmark_model"
+        )
+    registered = BLOCKS.name_of(obj)
+    if registered:
+        return registered
+    if "<locals>" in obj.__qualname__ or "." in obj.__qualname__:
+        raise RequestError(f"{obj.__qualname__} is defined inside something; move it to the top of its file")
+    return f"{origin_of(obj)}:{obj.__name__}"
+
+
+@cache
+def _takes_stride(origin: str, name: str) -> bool:
+    parameters = inspect.signature(load_object(origin, name)).parameters.values()
+    return any(p.name == "stride" or p.kind is p.VAR_POSITIONAL for p in parameters)
 
 
 def _source_path(origin: str) -> Path | None:

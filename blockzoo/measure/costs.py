@@ -65,9 +65,24 @@ def measure(build: Callable[[], nn.Module], shape: torch.Size, *, memory: bool =
         with torch.device("meta"):
             module = build()
         with ShapesOnly():
-            saved = saved_for_backward(module.train(), x)
+            saved = _saved_by_training(module.train(), x)
             peak = peak_memory(fold_batch_norm(deployed, x, inplace=True), x)
     return Measured(params, trained, counter.macs, output, x.nbytes, peak, saved)
+
+
+def _saved_by_training(module: nn.Module, x: torch.Tensor) -> Saved:
+    """What a training step on `x` keeps.
+
+    Batch norm refuses to train on one value per channel, as one image whose map is 1x1. Bytes grow by the same
+    amount with each image, so they are then extrapolated from one and two images more.
+    """
+    try:
+        return saved_for_backward(module, x)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+    more, most = (saved_for_backward(module, x.new_empty(len(x) + n, *x.shape[1:])) for n in (1, 2))
+    return more._replace(inside=2 * more.inside - most.inside)
 
 
 _measured: dict[tuple[Any, ...], Measured] = {}

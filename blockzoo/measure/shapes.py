@@ -33,7 +33,7 @@ class ShapesOnly(TorchDispatchMode):
     """
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if kwargs and func is not aten.gelu.default or not _float_on_meta(args[0] if args else None):
+        if (kwargs and func is not aten.gelu.default) or not _float_on_meta(args[0] if args else None):
             return func(*args, **(kwargs or {}))
         x = args[0]
         if func is aten.native_batch_norm.default:
@@ -43,7 +43,7 @@ class ShapesOnly(TorchDispatchMode):
             return x
         if func in POINTWISE:
             other = args[1] if len(args) > 1 else x
-            if not isinstance(other, torch.Tensor) or other.shape == x.shape and _float_on_meta(other):
+            if not isinstance(other, torch.Tensor) or (other.shape == x.shape and _float_on_meta(other)):
                 return torch.empty_like(x)
             if _float_on_meta(other) and other.dtype == x.dtype:
                 return x.new_empty(torch.broadcast_shapes(x.shape, other.shape))

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from blockzoo.blocks.lookup import block_class, registered_name
+from blockzoo.blocks.lookup import block_class
 from blockzoo.core.contracts import BLOCKS, POSITIONS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.spec import IDENTITY, NetworkSpec
@@ -164,7 +164,7 @@ class ScaffoldNet(nn.Module):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        named: str | None = block if isinstance(block, str) else registered_name(block)
+        named: str | None = block if isinstance(block, str) else BLOCKS.name_of(block)
         self.spec = NetworkSpec(
             subject=str(Subject.parse(named or "ResNetBasicBlock").at(position)),
             num_blocks=num_blocks,

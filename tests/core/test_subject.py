@@ -52,6 +52,44 @@ def test_unknown_block_shows_the_ways_to_add_one() -> None:
         assert way in str(error.value)
 
 
+OWN = """
+class Block:
+    def __init__(self, in_channels, out_channels, stride=1, position="mid"): ...
+
+class Network:
+    def __init__(self, num_classes=10, width=1, depth=1, dropout=0.0): ...
+"""
+
+
+def test_own_code_is_a_block_if_it_takes_a_stride(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(OWN)
+    assert Subject.parse(f"{file}:Block").is_block
+    assert not Subject.parse(f"{file}:Network").is_block
+    assert str(Subject.parse(f"{file}:Network").at("mid")) == f"{file}:Network"
+
+
+def test_a_class_stands_for_the_text_that_names_it(tmp_path: Path) -> None:
+    from blockzoo.core.contracts import BLOCKS
+    from blockzoo.core.plugins import load_object
+
+    for name in ("InvertedResidual", "InvertedResidual@published"):
+        assert str(Subject.parse(BLOCKS[name])) == name
+    assert str(Subject.parse(Path)) == "pathlib:Path"
+    file = tmp_path / "own.py"
+    file.write_text(OWN)
+    assert str(Subject.parse(load_object(str(file), "Block"))) == f"{file}:Block"
+
+
+def test_a_class_that_no_other_process_can_find_is_refused() -> None:
+    class Local: ...
+
+    with pytest.raises(RequestError, match="top of its file"):
+        Subject.parse(Local)
+    with pytest.raises(RequestError, match="benchmark_model"):
+        Subject.parse(object())
+
+
 def test_own_source_enters_the_identity(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text("class Mine: ...\n")

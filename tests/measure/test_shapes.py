@@ -24,7 +24,11 @@ def call(operation, *arguments):
 def test_pointwise(operation, dtype):
     count = sum(a.name in ("self", "other") for a in operation._schema.arguments)
     x = torch.empty(2, 4, 6, 6, dtype=dtype, device="meta")
-    for other in (x, torch.empty(2, 4, 1, 1, device="meta"), torch.empty(6, dtype=torch.float64, device="meta")):
+    for other in (
+        x,
+        torch.empty(2, 4, 1, 1, device="meta"),
+        torch.empty(6, dtype=torch.float64, device="meta"),
+    ):
         arguments = (x, other)[:count]
         try:
             expected = call(operation, *arguments)
