@@ -16,6 +16,7 @@ LAYERS = [
     {"models", "data", "blocks"},
     {"report", "execution", "training", "measure"},
     {"profile", "benchmark", "train", "sweep", "visualize", "wrappers"},
+    {"nas"},
     {"cli"},
     {"__main__"},
 ]

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError
@@ -17,31 +18,48 @@ from blockzoo import __version__
 from blockzoo.core.discovery import first_sentence
 from blockzoo.core.errors import BlockzooError
 
-NOT_COMMANDS = ("__init__", "app", "options", "progress", "screen")
+NOT_COMMANDS = ("__init__", "_options", "app", "options", "progress", "screen")
 
 
-def commands() -> dict[str, str]:
-    """Each command and its sentence: the files of this folder and their docstrings."""
+def commands(folder: Path = Path(__file__).parent) -> dict[str, str]:
+    """Each command and its sentence: the files of a folder and their docstrings; a folder within is a group of commands."""
     found = {}
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        if path.stem not in NOT_COMMANDS:
+    for path in sorted([*folder.glob("*.py"), *folder.glob("*/__init__.py")]):
+        name = path.parent.name if path.name == "__init__.py" and path.parent != folder else path.stem
+        if name not in NOT_COMMANDS:
             sentence = first_sentence(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))))
-            found[path.stem] = sentence.partition(": ")[2] or sentence
+            found[name] = sentence.partition(": ")[2] or sentence
     return found
 
 
 def build() -> App:
     """The whole command line; a command's module is imported when the command is used."""
-    app = App(
-        name="blockzoo",
-        help="The laboratory for convolutional blocks.",
+    app = _app(
+        "blockzoo",
+        "The laboratory for convolutional blocks.",
         version=__version__,
-        help_format="plaintext",
         version_flags=["--version"],
     )
+    here = Path(__file__).parent
     for name, sentence in commands().items():
-        app.command(f"blockzoo.cli.{name}:{name}", name=name, help=sentence[0].upper() + sentence[1:])
+        if (here / name).is_dir():
+            group = _app(name, sentence)
+            for own, what in commands(here / name).items():
+                group.command(
+                    f"blockzoo.cli.{name}.{own}:{own}", name=own.replace("_", "-"), help=_capital(what)
+                )
+            app.command(group, name=name)
+        else:
+            app.command(f"blockzoo.cli.{name}:{name}", name=name, help=_capital(sentence))
     return app
+
+
+def _app(name: str, sentence: str, **options: Any) -> App:
+    return App(name=name, help=_capital(sentence), help_format="plaintext", **options)
+
+
+def _capital(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
 
 
 def normalised(argv: list[str]) -> list[str]:

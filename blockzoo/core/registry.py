@@ -26,15 +26,15 @@ class _Entry:
 class Registry(MutableMapping[str, Any]):
     """Names of one kind and what they stand for.
 
-    Three sources feed it, each looked at only when needed: the files of `package` (names are read from
-    the source, so listing imports nothing), installed entry points of the group `package`, and
+    Three sources feed it, each looked at only when needed: the files of `packages` (names are read from
+    the source, so listing imports nothing), installed entry points of the groups `packages`, and
     `register` / item assignment in the running process, which win over the others.
 
     A name `NAME@variant` is a variant of `NAME`: found when asked for, left out of iteration.
     """
 
-    def __init__(self, constant: str, kind: str, package: str, *, how_to_add: str = "") -> None:
-        self.constant, self.kind, self.package, self.how_to_add = constant, kind, package, how_to_add
+    def __init__(self, constant: str, kind: str, *packages: str, how_to_add: str = "") -> None:
+        self.constant, self.kind, self.packages, self.how_to_add = constant, kind, packages, how_to_add
         self._own: dict[str, _Entry] = {}
         self._aliases: dict[str, str] = {}
         self._found: dict[str, _Entry] | None = None
@@ -135,12 +135,14 @@ class Registry(MutableMapping[str, Any]):
         if self._found is None:
             found = {
                 point.name: _Entry(f"entry point {point.value}", point.load, point.value)
-                for point in entry_points(group=self.package)
+                for package in self.packages
+                for point in entry_points(group=package)
             }
-            folder = Path(__file__).parents[2].joinpath(*self.package.split("."))
-            for d in declarations(folder, self.package, self.constant):
-                found[d.name] = _Entry(d.summary, _importer(d.module, d.attribute), d.module)
-                self._aliases.update(dict.fromkeys(d.aliases, d.name))
+            for package in self.packages:
+                folder = Path(__file__).parents[2].joinpath(*package.split("."))
+                for d in declarations(folder, package, self.constant):
+                    found[d.name] = _Entry(d.summary, _importer(d.module, d.attribute), d.module)
+                    self._aliases.update(dict.fromkeys(d.aliases, d.name))
             self._found = found
         return self._found
 

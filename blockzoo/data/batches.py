@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from blockzoo.core.errors import RequestError
 
 PAD_MODES = ("zeros", "reflect")
+Augmentation = Callable[[torch.Tensor, Sequence[int]], torch.Tensor]
 
 
 class ResidentBatches:
@@ -35,6 +36,7 @@ class ResidentBatches:
         flip: mirror half of the images, by chance.
         padding: pixels by which a random crop may be shifted (default an eighth of the side).
         pad_mode: what stands outside the image: "zeros" (black) or "reflect".
+        augment: what else happens to training images (B, C, H, W) uint8; told a seed for each of them.
         device, dtype, channels_last: where, and as what, the batches are.
         rank, world_size: which part of how many.
 
@@ -55,6 +57,7 @@ class ResidentBatches:
         flip: bool = False,
         padding: int | None = None,
         pad_mode: str = "zeros",
+        augment: Augmentation | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         channels_last: bool = False,
@@ -70,6 +73,7 @@ class ResidentBatches:
         self._scale = 1 / (255 * deviation)
         self._shift = torch.tensor(mean, device=device).view(-1, 1, 1) / deviation
         self._training, self._flip, self._pad_mode = training, flip, pad_mode
+        self._augment = augment
         self._dtype = dtype
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
         self._seed, self._rank, self._world_size = seed, rank, world_size
@@ -96,6 +100,10 @@ class ResidentBatches:
                 images = shifted_crop(images, draws.shifts[:, indices], self._padding, self._pad_mode)
             if self._training and self._flip:
                 images = torch.where(draws.mirrored[indices].view(-1, 1, 1, 1), images.flip(-1), images)
+            if self._training and self._augment:
+                images = self._augment(
+                    images, [_mixed(self._seed, epoch, index) for index in indices.tolist()]
+                )
             yield self._normalised(images), self._labels[indices]
 
     def _draws(self, epoch: int) -> _Draws:
@@ -146,9 +154,10 @@ def _padded(images: torch.Tensor, padding: int, mode: str) -> torch.Tensor:
     return F.pad(images.to(torch.float32), sides, mode="reflect").to(images.dtype)
 
 
-def _mixed(seed: int, epoch: int) -> int:
-    """One seed from two, so that neighbours share nothing."""
-    return int.from_bytes(hashlib.blake2b(f"{seed}/{epoch}".encode(), digest_size=4).digest(), "big")
+def _mixed(*seeds: int) -> int:
+    """One seed from several, so that neighbours share nothing."""
+    text = "/".join(map(str, seeds))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big")
 
 
 def _check(

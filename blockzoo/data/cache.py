@@ -14,7 +14,7 @@ import numpy as np
 
 from blockzoo.core.errors import DataError, StoreError
 from blockzoo.core.files import write_atomically
-from blockzoo.data.places import cache_folder
+from blockzoo.core.places import cache_folder
 
 log = logging.getLogger(__name__)
 

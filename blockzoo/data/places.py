@@ -1,4 +1,4 @@
-"""Where datasets are looked for, where decoded ones are kept, and the error when one is nowhere."""
+"""Where datasets are looked for, and the error when one is nowhere."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from blockzoo.core.errors import DataError
+from blockzoo.core.places import cache_folder
 
 
 def search_roots(data_dir: str | Path | None = None) -> list[Path]:
@@ -15,13 +16,6 @@ def search_roots(data_dir: str | Path | None = None) -> list[Path]:
         return [Path(data_dir).expanduser()]
     named = [Path(p).expanduser() for p in os.environ.get("BLOCKZOO_DATA", "").split(os.pathsep) if p]
     return [*named, Path("data"), cache_folder() / "data"]
-
-
-def cache_folder() -> Path:
-    """Where decoded images are kept: BLOCKZOO_CACHE, or blockzoo/ in the user's cache folder."""
-    if own := os.environ.get("BLOCKZOO_CACHE"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "blockzoo"
 
 
 class DatasetNotFound(DataError):

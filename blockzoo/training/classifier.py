@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 import torch
@@ -33,21 +34,30 @@ class History:
         return {name: values[-1] for name, values in self.curves.items()}
 
 
+class Means(NamedTuple):
+    """Means over the images of an epoch."""
+
+    loss: float
+    acc: float
+    top5: float
+
+
 class _Sums:
-    """Loss, hits and count of an epoch, on the device."""
+    """Loss, hits among the first and the first five, and count of an epoch, on the device."""
 
     def __init__(self, device: torch.device) -> None:
-        self._sums = torch.zeros(3, device=device)
+        self._sums = torch.zeros(4, device=device)
 
     def add(self, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
-        hits = (logits.argmax(1) == labels).sum()
+        hits = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
         n = torch.full_like(loss, len(labels))
-        self._sums += torch.stack([loss.detach().float() * n, hits.float(), n]).to(self._sums)
+        sums = [loss.detach().float() * n, hits[:, 0].sum().float(), hits.sum().float(), n]
+        self._sums += torch.stack(sums).to(self._sums)
 
-    def means(self) -> tuple[float, float]:
-        """Mean loss and accuracy; this waits for the device."""
-        loss, hits, n = self._sums.tolist()
-        return loss / max(n, 1), hits / max(n, 1)
+    def means(self) -> Means:
+        """This waits for the device."""
+        *sums, n = self._sums.tolist()
+        return Means(*(value / max(n, 1) for value in sums))
 
 
 class Classifier(L.LightningModule):
@@ -57,7 +67,8 @@ class Classifier(L.LightningModule):
         super().__init__()
         self.network, self.protocol, self.lr, self.seed = network, protocol, lr, seed
         self.history = History()
-        self.test_loss = self.test_acc = float("nan")
+        self.tested = Means(*3 * [float("nan")])
+        self._best: dict[str, torch.Tensor] = {}
         self._sums = _Sums(torch.device("cpu"))
         self._began = 0.0
 
@@ -66,13 +77,16 @@ class Classifier(L.LightningModule):
         if p.optimizer == "adam":
             optimizer: torch.optim.Optimizer = torch.optim.Adam(self.network.parameters(), lr=self.lr)
         else:
-            optimizer = torch.optim.SGD(self._groups(), lr=self.lr, momentum=p.momentum, nesterov=True)
+            optimizer = torch.optim.SGD(self._groups(), lr=self.lr, momentum=p.momentum, nesterov=p.nesterov)
         if p.schedule == "plateau":
             plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
                 optimizer, factor=p.plateau_factor, patience=p.plateau_patience
             )
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val_loss"}}
         steps = max(3, int(self.trainer.estimated_stepping_batches))
+        if p.schedule == "cosine":
+            cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
         cycle = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=self.lr,
@@ -85,6 +99,8 @@ class Classifier(L.LightningModule):
 
     def _groups(self) -> list[dict[str, Any]]:
         parameters = [p for p in self.network.parameters() if p.requires_grad]
+        if self.protocol.decay_all:
+            return [{"params": parameters, "weight_decay": self.protocol.weight_decay}]
         return [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.protocol.weight_decay},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
@@ -119,29 +135,34 @@ class Classifier(L.LightningModule):
         self._evaluate(*batch)
 
     def on_validation_epoch_end(self) -> None:
-        train_loss, train_acc = self._training_means
-        val_loss, val_acc = self._sums.means()
-        self.log("val_loss", val_loss)
+        train, val = self._training_means, self._sums.means()
+        self.log("val_loss", val.loss)
+        if self.protocol.tested == "best" and val.acc > max(self.history.curves["val_acc"], default=-1.0):
+            self._best = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.history.add(
-            train_loss=train_loss,
-            train_acc=train_acc,
-            val_loss=val_loss,
-            val_acc=val_acc,
+            train_loss=train.loss,
+            train_acc=train.acc,
+            train_top5=train.top5,
+            val_loss=val.loss,
+            val_acc=val.acc,
+            val_top5=val.top5,
             seconds=time.perf_counter() - self._began,
         )
-        if not (abs(train_loss) < float("inf") and abs(val_loss) < float("inf")):
+        if not (math.isfinite(train.loss) and math.isfinite(val.loss)):
             self._diverge(
-                f"the loss became {train_loss:g} (validation {val_loss:g}) in epoch {self.current_epoch + 1}"
+                f"the loss became {train.loss:g} (validation {val.loss:g}) in epoch {self.current_epoch + 1}"
             )
 
     def on_test_epoch_start(self) -> None:
+        if self._best:
+            self.network.load_state_dict(self._best)
         self._sums = _Sums(self.device)
 
     def test_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> None:
         self._evaluate(*batch)
 
     def on_test_epoch_end(self) -> None:
-        self.test_loss, self.test_acc = self._sums.means()
+        self.tested = self._sums.means()
 
     def _evaluate(self, images: torch.Tensor, labels: torch.Tensor) -> None:
         logits = self.network(images).float()
@@ -149,6 +170,8 @@ class Classifier(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["curves"] = dict(self.history.curves)
+        checkpoint["best"] = self._best
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history.curves.update(checkpoint["curves"])
+        self._best = checkpoint["best"]

@@ -17,14 +17,21 @@ class Protocol:
     batch_size: int
     lr: float
     optimizer: Literal["sgd", "adam"]
-    schedule: Literal["one-cycle", "plateau"]
+    schedule: Literal["one-cycle", "plateau", "cosine"]
     momentum: float = 0.9
+    nesterov: bool = True
     weight_decay: float = 0.0
+    decay_all: bool = False  # decay norms and biases too
     label_smoothing: float = 0.0
     warmup_share: float = 0.25  # of all steps, one-cycle only
     plateau_factor: float = 0.5
     plateau_patience: int = 3
     crop_padding: Literal["zeros", "reflect"] = "zeros"
+    rand_augment: tuple[int, int] | None = None  # operations per image, and their magnitude
+    cutout: int = 0  # side of a square of every training image that is set to the mean
+    tested: Literal["last", "best"] = (
+        "last"  # the test split is read with these weights, best by validation accuracy
+    )
     precision: Literal["fp32", "fastest"] = "fp32"  # fastest: bfloat16 autocast where the hardware has it
     channels_last: bool = False
 
@@ -56,6 +63,28 @@ def fast_v1() -> Protocol:
         crop_padding="reflect",
         precision="fastest",
         channels_last=True,
+    )
+
+
+@PROTOCOLS.register("blox-v1")
+def blox_v1() -> Protocol:
+    """SGD .01 with momentum, cosine to 0 over 200 epochs, crop, flip, RandAugment 2x14, cutout 16, tested by best validation.
+
+    The recipe of the published macro benchmark (Chau et al., Blox, NeurIPS 2022).
+    """
+    return Protocol(
+        "blox-v1",
+        epochs=200,
+        batch_size=256,
+        lr=0.01,
+        optimizer="sgd",
+        schedule="cosine",
+        nesterov=False,
+        weight_decay=5e-4,
+        decay_all=True,
+        rand_augment=(2, 14),
+        cutout=16,
+        tested="best",
     )
 
 

@@ -20,6 +20,7 @@ from blockzoo.data import ImageData
 from blockzoo.data.batches import ResidentBatches
 from blockzoo.measure.size import count_params
 from blockzoo.models.resolve import build_network
+from blockzoo.training.augmentation import augmentation
 from blockzoo.training.checkpoint import AfterEachEpoch, DurableCheckpoints
 from blockzoo.training.classifier import Classifier
 from blockzoo.training.hardware import fastest_dtype, keep_freed_memory, keep_grouped_convolutions_in_float32
@@ -89,8 +90,9 @@ def run_trial(
     if record.status == "ok":
         record.values |= {
             "best_val_acc": max(curves["val_acc"]),
-            "test_acc": classifier.test_acc,
-            "test_loss": classifier.test_loss,
+            "test_acc": classifier.tested.acc,
+            "test_top5": classifier.tested.top5,
+            "test_loss": classifier.tested.loss,
         }
     return record
 
@@ -149,6 +151,7 @@ def _loaders(
         seed=spec.seed,
         flip=data.flip,
         pad_mode=protocol.crop_padding,
+        augment=augmentation(protocol, data.mean),
         **common,
     )
     evaluation = max(EVALUATION_BATCH, spec.batch_size)

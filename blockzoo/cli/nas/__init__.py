@@ -1,0 +1,1 @@
+"""nas: the macro search space as a benchmark: files, queries, training, search"""

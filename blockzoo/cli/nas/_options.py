@@ -1,0 +1,17 @@
+"""Options that the nas commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+AllowPickle = Annotated[
+    bool,
+    Parameter(
+        name="--allow-pickle",
+        negative=(),
+        help="open pickles too, with a reader that builds plain values only",
+    ),
+]
+Overwrite = Annotated[bool, Parameter(name="--overwrite", negative=(), help="replace files that are there")]

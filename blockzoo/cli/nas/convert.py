@@ -1,0 +1,28 @@
+"""convert: a dataset file, or a folder of them, into another format"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from blockzoo.cli import screen
+from blockzoo.cli.nas import _options as o
+
+
+def convert(
+    source: Annotated[Path, Parameter(help="a dataset file or a folder of them")],
+    target: Annotated[Path, Parameter(help="a file, whose suffix says the format, or a folder")],
+    *,
+    to: Annotated[
+        str | None, Parameter(help="format of a folder's files: native, blox, csv or pickle")
+    ] = None,
+    overwrite: o.Overwrite = False,
+    allow_pickle: o.AllowPickle = False,
+) -> None:
+    """Convert dataset files without loss; what a format cannot hold is refused with the column named."""
+    from blockzoo.nas.maintenance import convert as run
+
+    for path in run(source, target, suffix=to, overwrite=overwrite, allow_pickle=allow_pickle):
+        screen.out.print(f"written   {path}", soft_wrap=True)

@@ -1,0 +1,26 @@
+"""diff: in what two dataset files differ, whatever their formats"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from blockzoo.cli import screen
+from blockzoo.cli.nas import _options as o
+
+
+def diff(
+    first: Annotated[Path, Parameter(help="a dataset file")],
+    second: Annotated[Path, Parameter(help="another")],
+    *,
+    allow_pickle: o.AllowPickle = False,
+) -> int:
+    """Say whether two files hold the same; exit code 1 where they do not."""
+    from blockzoo.nas.io import read_dataset_file
+    from blockzoo.nas.maintenance import differences
+
+    found = differences(*(read_dataset_file(path, allow_pickle=allow_pickle) for path in (first, second)))
+    screen.out.print("\n".join(found) if found else "equal", markup=False)
+    return 1 if found else 0

@@ -1,0 +1,26 @@
+"""merge: one dataset file from several that hold networks of their own"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from blockzoo.cli import screen
+from blockzoo.cli.nas import _options as o
+
+
+def merge(
+    *sources: Annotated[Path, Parameter(help="dataset files with equal columns")],
+    output: Annotated[
+        Path, Parameter(name=["--output", "-o"], help="the file to write; its suffix says the format")
+    ],
+    overwrite: o.Overwrite = False,
+    allow_pickle: o.AllowPickle = False,
+) -> None:
+    """Merge dataset files; a network that two of them hold must be the same in both."""
+    from blockzoo.nas.maintenance import merge as run
+
+    path = run(sources, output, allow_pickle=allow_pickle, overwrite=overwrite)
+    screen.out.print(f"written   {path}", soft_wrap=True)

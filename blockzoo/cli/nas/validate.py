@@ -1,0 +1,39 @@
+"""validate: load every dataset file of a folder and compare its formats"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from blockzoo.cli import screen
+from blockzoo.cli.nas import _options as o
+
+
+def validate(
+    folder: Annotated[Path, Parameter(help="a folder of dataset files")],
+    *,
+    allow_pickle: o.AllowPickle = False,
+) -> int:
+    """Print the seconds that each file took and whether the formats of each part hold the same."""
+    from blockzoo.nas.maintenance import validate as run
+
+    checked = run(folder, allow_pickle=allow_pickle)
+    lines = [
+        (c.path.name, f"{c.rows:,}", f"{c.seconds:.3f}", "; ".join(c.faults) or "ok")
+        if c.opened
+        else (c.path.name, "-", "-", "not opened: a pickle (--allow-pickle)")
+        for c in checked
+    ]
+    made = screen.table("", ["file", "rows", "seconds", "contents"], lines)
+    made.columns[3].justify = "left"
+    screen.out.print(made)
+    wrong = sum(bool(c.faults) for c in checked)
+    opened = sum(c.opened for c in checked)
+    screen.out.print(
+        f"{wrong} of {opened} files with faults"
+        if wrong
+        else f"all {opened} files read are sound, and equal in every format"
+    )
+    return 1 if wrong else 0

@@ -1,0 +1,212 @@
+"""The training curves of one seed, and what a number of epochs comes to on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blockzoo.core.errors import RequestError
+from blockzoo.nas.formats.columns import ACCURACY, MILLIONTHS, percent_table
+from blockzoo.nas.formats.header import Header
+from blockzoo.nas.formats.table import Table
+from blockzoo.nas.lookup import Lookup
+from blockzoo.nas.space import Architecture, MacroSpace
+
+Values = npt.NDArray[np.float64]
+MEAN = "mean"
+"""As `seed`: the mean over all loaded seeds that have the network."""
+
+
+class Training:
+    """The curves of one seed: the base table, and the extended one where it was loaded."""
+
+    def __init__(
+        self, space: MacroSpace, base: tuple[Header, Table], ext: tuple[Header, Table] | None
+    ) -> None:
+        self.header = base[0]
+        self.base = Lookup(base[1], space)
+        self.ext = Lookup(ext[1], space) if ext else None
+        self._cache: dict[tuple[Any, ...], Values] = {}
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of all columns, the hash first."""
+        return [*self.base.table, *(n for n in (self.ext.table if self.ext else ()) if n != "model_hash")]
+
+    def holding(self, column: str) -> Lookup | None:
+        """The table that has a column."""
+        return next((part for part in (self.base, self.ext) if part and column in part.table), None)
+
+    def per_row(self, column: str, epoch: int | None, best: bool) -> Values:
+        """(rows + 1,): the value of each row, NaN behind the last for a missing one."""
+        key = (column, epoch, best)
+        if key not in self._cache:
+            part = self.holding(column)
+            assert part is not None
+            self._cache[key] = np.append(_reduced(part.table, column, epoch, best), np.nan)
+        return self._cache[key]
+
+
+def _reduced(table: Table, name: str, epoch: int | None, best: bool) -> Values:
+    column = table.stored[name]
+    if column.ragged:
+        curves = [part[:epoch] if best else part[(epoch or len(part)) - 1 :][:1] for part in column.values]
+        pick = np.min if "loss" in name else np.max
+        return np.array([pick(curve) if len(curve) else np.nan for curve in curves])
+    data = column.data
+    if data.ndim == 2:
+        if best:
+            data = data[:, :epoch].min(1) if "loss" in name else data[:, :epoch].max(1)
+        else:
+            data = data[:, (epoch or data.shape[1]) - 1]
+    if column.kind == ACCURACY:
+        return percent_table(column.total)[data]
+    return np.round(data * 1e-6, 6) if column.kind == MILLIONTHS else data.astype(np.float64)
+
+
+def mean_of_known(found: list[Any]) -> Any:
+    """The mean over seeds that know a network; None (NaN in arrays) where none does."""
+    if isinstance(found[0], np.ndarray):
+        stacked = np.stack(found)
+        known = ~np.isnan(stacked)
+        with np.errstate(invalid="ignore"):
+            return np.where(known, stacked, 0).sum(0) / known.sum(0)
+    numbers = [value for value in found if value is not None]
+    return sum(numbers) / len(numbers) if numbers else None
+
+
+class TrainingQueries:
+    """What training came to, for one architecture or an array of many; the part of `Dataset` that is about curves."""
+
+    _trainings: dict[int, Training]
+
+    @property
+    def _first(self) -> Training:
+        return next(iter(self._trainings.values()))
+
+    @property
+    def epochs(self) -> int | None:
+        """Epochs of the full schedule."""
+        return self._first.header.get("epochs")
+
+    @property
+    def seeds(self) -> list[int]:
+        """Loaded seeds; without `seed` a query is about the first."""
+        return list(self._trainings)
+
+    def val_acc(
+        self, arch: Any, epoch: int | None = None, best: bool = True, seed: int | str | None = None
+    ) -> Any:
+        """Top-1 validation accuracy: the best of the first `epoch` epochs, or with `best=False` that of epoch `epoch`.
+
+        Args:
+            arch: an index, hash or vector; or an array of many.
+            epoch: 1 for the first; None for the last.
+            seed: by default the first loaded; "mean" for the mean over seeds.
+        """
+        return self._curve("val_top1", arch, epoch, best, seed)
+
+    def train_acc(
+        self, arch: Any, epoch: int | None = None, best: bool = True, seed: int | str | None = None
+    ) -> Any:
+        """Top-1 accuracy on training images, see `val_acc`."""
+        return self._curve("train_top1", arch, epoch, best, seed)
+
+    train_top1 = train_acc
+    val_top1 = val_acc
+
+    def val_top5(
+        self, arch: Any, epoch: int | None = None, best: bool = True, seed: int | str | None = None
+    ) -> Any:
+        """Top-5 validation accuracy, see `val_acc`."""
+        return self._curve("val_top5", arch, epoch, best, seed)
+
+    def train_top5(
+        self, arch: Any, epoch: int | None = None, best: bool = True, seed: int | str | None = None
+    ) -> Any:
+        """Top-5 accuracy on training images, see `val_acc`."""
+        return self._curve("train_top5", arch, epoch, best, seed)
+
+    def val_loss(
+        self, arch: Any, epoch: int | None = None, best: bool = False, seed: int | str | None = None
+    ) -> Any:
+        """Validation loss of epoch `epoch`, or with `best=True` the least of the first `epoch` epochs."""
+        return self._curve("val_loss", arch, epoch, best, seed)
+
+    def train_loss(
+        self, arch: Any, epoch: int | None = None, best: bool = False, seed: int | str | None = None
+    ) -> Any:
+        """Training loss, see `val_loss`."""
+        return self._curve("train_loss", arch, epoch, best, seed)
+
+    def test_acc(self, arch: Any, seed: int | str | None = None) -> Any:
+        """Top-1 test accuracy of the weights that were best on validation images."""
+        return self._value("test_top1", arch, None, False, seed)
+
+    test_top1 = test_acc
+
+    def test_loss(self, arch: Any, seed: int | str | None = None) -> Any:
+        """Test loss of these weights."""
+        return self._value("test_loss", arch, None, False, seed)
+
+    def test_top5(self, arch: Any, seed: int | str | None = None) -> Any:
+        """Top-5 test accuracy of these weights."""
+        return self._value("test_top5", arch, None, False, seed)
+
+    def train_time(self, arch: Any, epoch: int | None = None, seed: int | str | None = None) -> Any:
+        """Seconds that training took for the first `epoch` epochs, linear in epochs; all of them by default."""
+        total = self._value("train_time_s", arch, None, False, seed)
+        if epoch is None or total is None:
+            return total
+        self._check_epoch(epoch)
+        return total * (epoch / (self.epochs or epoch))
+
+    def curve(self, column: str, arch: Architecture, seed: int | None = None) -> Values | None:
+        """(epochs,): one whole curve, None for an unknown architecture."""
+        training = self._training(seed)
+        part = self._part(training, column)
+        row = part.row(arch)
+        return None if row is None else part.table.stored[column].take(np.array([row])).values[0]
+
+    def _curve(self, column: str, arch: Any, epoch: int | None, best: bool, seed: int | str | None) -> Any:
+        if epoch is not None:
+            self._check_epoch(epoch)
+        return self._value(column, arch, epoch, best, seed)
+
+    def _check_epoch(self, epoch: int) -> None:
+        if (
+            isinstance(epoch, bool)
+            or not isinstance(epoch, int | np.integer)
+            or not 1 <= epoch <= (self.epochs or epoch)
+        ):
+            raise RequestError(f"epoch {epoch!r}: this benchmark has epochs 1 to {self.epochs}")
+
+    def _value(self, column: str, arch: Any, epoch: int | None, best: bool, seed: int | str | None) -> Any:
+        if seed == MEAN:
+            found = [self._value(column, arch, epoch, best, one) for one in self._trainings]
+            return mean_of_known(found)
+        training = self._training(seed)
+        part = self._part(training, column)
+        values = training.per_row(column, epoch, best)
+        if isinstance(arch, np.ndarray) and arch.ndim:
+            return values[part.rows(arch)]
+        row = part.row(arch)
+        return None if row is None else values.item(row)
+
+    def _training(self, seed: int | str | None) -> Training:
+        if seed is None:
+            return self._first
+        try:
+            return self._trainings[seed]  # type: ignore[index]
+        except (KeyError, TypeError):
+            raise RequestError(f"seed {seed!r}: loaded are {self.seeds}, or 'mean'") from None
+
+    def _part(self, training: Training, column: str) -> Lookup:
+        part = training.holding(column)
+        if part is None:
+            raise RequestError(
+                f"{column} is in the extended part, which was not loaded: from_folder(..., extended=True)"
+            )
+        return part

@@ -1,0 +1,126 @@
+"""Dataset files: read one, write one, whatever the format; the suffix says which when writing, the header when reading.
+
+| suffix | payload | |
+|---|---|---|
+| `.native` | columns mapped from disk, with checksums | this project's own |
+| `.blox` | packed bits, zlib | published |
+| `.csv` | text | published |
+| `.pickle` | a pickled list of rows, opened only with `allow_pickle=True` and then by a reader of plain values | published |
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.files import write_atomically
+from blockzoo.nas.formats import custom, native, pickled, text
+from blockzoo.nas.formats.errors import DamagedFile, describe
+from blockzoo.nas.formats.header import LIMIT, Header, dump, parse
+from blockzoo.nas.formats.table import Table
+
+FORMATS: dict[str, Any] = {"native": native, "custom": custom, "csv": text, "pickle": pickled}
+"""By the name that headers use, best first; each module has `read` and `write`."""
+FORMAT_OF_SUFFIX = {".native": "native", ".blox": "custom", ".csv": "csv", ".pickle": "pickle"}
+SUFFIXES = tuple(suffix.removeprefix(".") for suffix in FORMAT_OF_SUFFIX)
+
+
+def read_header(path: str | os.PathLike[str]) -> Header:
+    """The header of a dataset file, without its payload.
+
+    Raises:
+        DataError: no such file, or no header.
+    """
+    with _named(path), Path(path).open("rb") as file:
+        return parse(file.read(LIMIT))[0]
+
+
+def read_dataset_file(path: str | os.PathLike[str], *, allow_pickle: bool = False) -> tuple[Header, Table]:
+    """The header and the columns of a dataset file.
+
+    Args:
+        path: a file in any of the formats; its header says in which.
+        allow_pickle: open a pickle, with a reader that builds plain values and refuses everything else.
+
+    Returns:
+        header: what the file says of itself, by field.
+        table: columns by name; `table["val_top1"]` is an array (rows, epochs) of percent.
+
+    Raises:
+        DataError: no such file, damaged, or a pickle that was not allowed. Memory stays within what the file's size allows.
+    """
+    with _named(path):
+        raw = _mapped(Path(path))
+        header, start = parse(raw[:LIMIT].tobytes())
+        kind = header["format"]
+        if kind not in FORMATS:
+            raise DamagedFile(f"format {describe(kind)}: one of {', '.join(FORMATS)} is known")
+        if kind == "pickle" and not allow_pickle:
+            raise DamagedFile(
+                "a pickle can run code: it is opened only with allow_pickle=True (--allow-pickle)"
+            )
+        if kind == "native":
+            return header, Table(native.read(header, raw[start:], offset=start))
+        return header, Table(FORMATS[kind].read(header, raw[start:]))
+
+
+def write_dataset_file(
+    path: str | os.PathLike[str], header: Mapping[str, Any], table: Mapping[str, Any]
+) -> Path:
+    """Write a dataset file, in the format of its suffix; the file appears whole or not at all.
+
+    Args:
+        path: ends in .native, .blox, .csv or .pickle.
+        header: as read, or your own with version, search_space, dataset_type and columns (by default those of the table).
+        table: columns by name, as read or as lists, arrays, a data frame.
+
+    Raises:
+        RequestError: another suffix, or columns other than the header says.
+        DataError: values that the format cannot hold, with their column; the disk is full or closed.
+    """
+    path = Path(path)
+    kind = FORMAT_OF_SUFFIX.get(path.suffix)
+    if kind is None:
+        raise RequestError(f"{path}: end the name in {', '.join(FORMAT_OF_SUFFIX)}, which says the format")
+    names = [str(name) for name in table]
+    header = {"version": 1, "columns": names, **header}
+    if list(header["columns"]) != names:
+        raise RequestError(f"{path}: the header has the columns {header['columns']}, the table {names}")
+    with _named(path):
+        columns = table if isinstance(table, Table) else Table(table)
+        written, pieces = FORMATS[kind].write(header, columns.stored)
+        start = dump(written)
+
+        def fill(temporary: Path) -> None:
+            with temporary.open("wb") as file:
+                file.write(start)
+                file.writelines(pieces)
+
+        write_atomically(path, fill)
+    return path
+
+
+def _mapped(path: Path) -> memoryview:
+    """The bytes of a file, mapped; taken from the disk as they are used."""
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            raise DamagedFile("it is empty")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+@contextmanager
+def _named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Put the path in front of what is wrong with it."""
+    try:
+        yield
+    except DamagedFile as error:
+        raise type(error)(f"{os.fspath(path)}: {error}") from None
+    except OSError as error:
+        raise DataError(f"{os.fspath(path)}: {error.strerror or error}") from None
+    except MemoryError:
+        raise DataError(f"{os.fspath(path)}: this machine has not the memory to hold it") from None

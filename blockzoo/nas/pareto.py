@@ -1,0 +1,70 @@
+"""Pareto fronts and hypervolumes, exact; all objectives are minimised."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Points = npt.NDArray[np.float64]
+
+
+def pareto_front(points: Points) -> npt.NDArray[np.int64]:
+    """Places of the points that no other point beats: none is as small in every objective and smaller in one.
+
+    Args:
+        points: (N, objectives). Equal points are all kept.
+
+    Returns:
+        Ascending places. Two objectives take one sort; more compare with the front found so far.
+    """
+    if not len(points):
+        return np.zeros(0, np.int64)
+    order = np.lexsort(points.T[::-1])
+    ranked = points[order]
+    if points.shape[1] == 2:
+        best = np.minimum.accumulate(ranked[:, 1])
+        before = np.append(np.inf, best[:-1])
+        new = ranked[:, 1] < before
+        # a point equal to the newest point of the front is on it too
+        newest = np.maximum.accumulate(np.where(new, np.arange(len(ranked)), 0))
+        kept = (ranked == ranked[newest]).all(1)
+        return np.sort(order[kept])
+    kept_points = np.empty_like(ranked)
+    places, size = [], 0
+    for place, point in zip(order.tolist(), ranked, strict=True):
+        front = kept_points[:size]
+        beaten = (front <= point).all(1) & (front < point).any(1)
+        if not beaten.any():
+            kept_points[size] = point
+            places.append(place)
+            size += 1
+    return np.sort(np.array(places, np.int64))
+
+
+def hypervolume(points: Points, reference: npt.ArrayLike) -> float:
+    """The volume that points dominate within the box up to `reference`.
+
+    Sliced along the last objective: between two of its values the dominated region has one cross-section, which is a
+    hypervolume of one objective less.
+    """
+    corner = np.asarray(reference, np.float64)
+    inside = points[(points < corner).all(1)]
+    return _volume(inside[pareto_front(inside)], corner) if len(inside) else 0.0
+
+
+def _volume(points: Points, corner: Points) -> float:
+    if points.shape[1] == 1:
+        return float(corner[0] - points.min())
+    if points.shape[1] == 2:
+        ranked = points[np.argsort(points[:, 0], kind="stable")]
+        ceiling = np.minimum.accumulate(np.append(corner[1], ranked[:-1, 1]))
+        gained = np.maximum(ceiling - ranked[:, 1], 0)
+        return float(((corner[0] - ranked[:, 0]) * gained).sum())
+    ranked = points[np.argsort(points[:, -1], kind="stable")]
+    depths = np.diff(np.append(ranked[:, -1], corner[-1]))
+    total = 0.0
+    for n, depth in enumerate(depths.tolist(), 1):
+        if depth > 0:
+            slab = ranked[:n, :-1]
+            total += depth * _volume(slab[pareto_front(slab)], corner[:-1])
+    return total
