@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -235,6 +235,40 @@ def benchmark_model(
     return job.run([network], Clock(torch.device(place)), schedule)[0].columns()
 
 
+def time_modules(
+    modules: Mapping[str, tuple[nn.Module, Sequence[int]]],
+    *,
+    device: str = "auto",
+    seconds: float = 10.0,
+    benchmark_runs: int | None = None,
+    seed: int = 0,
+) -> tuple[dict[str, list[float]], dict[str, Any]]:
+    """Time modules at hand against each other, deployed alike and checked, in shuffled rounds.
+
+    Args:
+        modules: by name, each with the shape of its input.
+        seconds: for all of them; `benchmark_runs` rounds instead where given.
+
+    Returns:
+        Milliseconds of every call by name, and the environment.
+    """
+    import torch
+
+    from blockzoo.measure.latency import Clock, Schedule, interleave
+
+    place = torch.device(_device(device))
+    job = _Job(place, torch.float32, "contiguous", "eager", 1, seed)
+    calls = {
+        name: job.call(_Contender(name, "network", _deploy(module, shape), tuple(shape)))
+        for name, (module, shape) in modules.items()
+    }
+    with torch.inference_mode():
+        samples = interleave(calls, Clock(place), Schedule(None, benchmark_runs, seconds), seed=seed)
+    return samples, environment(
+        device=place.type, dtype="float32", runtime="eager", threads=torch.get_num_threads()
+    )
+
+
 def _device(wanted: str) -> str:
     import torch
 
@@ -298,12 +332,12 @@ class _Job:
 
         from blockzoo.measure.latency import REFERENCE, interleave
 
-        calls = {(c.subject, c.part): self._call(c) for c in contenders}
+        calls = {(c.subject, c.part): self.call(c) for c in contenders}
         first = contenders[0]
         with torch.inference_mode():
             samples = interleave(
                 {f"{subject}\n{part}": call for (subject, part), call in calls.items()}
-                | {REFERENCE: self._call(first)},
+                | {REFERENCE: self.call(first)},
                 clock,
                 schedule,
                 seed=self.seed,
@@ -314,7 +348,8 @@ class _Job:
             for subject, part in calls
         ]
 
-    def _call(self, contender: _Contender) -> Any:
+    def call(self, contender: _Contender) -> Any:
+        """What is timed: the module on the device, with an input of its own."""
         import copy
 
         import torch

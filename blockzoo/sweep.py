@@ -238,12 +238,20 @@ def grid(
 def _plan(trials: list[TrialSpec], store: Store, workers: int | None, device: str) -> Plan:
     done = {fingerprint for fingerprint, status in store.statuses().items() if status in FINAL}
     pending = [t for t in trials if t.fingerprint() not in done]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = _cores()
     if workers is not None and workers < 1:
         raise RequestError(f"workers {workers}: give 1 or more")
-    workers = workers or len(_gpus(device)) or cores
-    workers = max(1, min(workers, len(pending) or 1))
+    workers = max(1, min(workers or worker_count(device), len(pending) or 1))
     return Plan(trials, pending, workers, max(1, cores // workers), cores)
+
+
+def worker_count(device: str = "auto") -> int:
+    """Trials that run at a time unless said otherwise: one per GPU, else one per core."""
+    return len(_gpus(device)) or _cores()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gpus(device: str) -> list[str]:

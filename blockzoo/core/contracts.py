@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from blockzoo.core.subject import Subject
     from blockzoo.data import ImageData
     from blockzoo.execution.jobs import Job
+    from blockzoo.nas.search.task import Query
 
 POSITIONS = ("early", "mid", "late")
 """Where in the scaffold the block under test stands: stage 1, 2 or 3."""
@@ -57,6 +58,18 @@ class Executor(Protocol):
     def run(self, jobs: Sequence[Job]) -> Iterator[Record]: ...
 
 
+class Search(Protocol):
+    """A search algorithm, made from (task, seed): proposes networks and hears what their training came to."""
+
+    def ask(self) -> Query:
+        """The next network to train, and for how many epochs."""
+        ...
+
+    def tell(self, query: Query, value: float) -> None:
+        """Its accuracy, or whatever the task maximises."""
+        ...
+
+
 HOW_TO_ADD_A_BLOCK = """Your own block can be named in four ways:
   --plugin path/to/file.py          (a file with @register_block classes; or BLOCKZOO_PLUGINS=path/to/file.py)
   path/to/file.py:ClassName         (as the block's name)
@@ -70,4 +83,5 @@ NETWORKS = Registry("NETWORKS", "network", "blockzoo.models")
 SUBJECTS = Registry("SUBJECTS", "subject prefix", "blockzoo.models", "blockzoo.nas")
 PROTOCOLS = Registry("PROTOCOLS", "protocol", "blockzoo.training")
 RUNTIMES = Registry("RUNTIMES", "runtime", "blockzoo.measure.runtimes")
+SEARCHES = Registry("SEARCHES", "search algorithm", "blockzoo.nas.search")
 EXECUTORS = Registry("EXECUTORS", "executor", "blockzoo.execution")

@@ -122,7 +122,7 @@ def cell_table(num_ops: int, nodes: int) -> CellTable:
 def canonical_graph(vector: Sequence[int], nodes: int) -> CellGraph | None:
     """The graph of a flat cell vector, the same for all vectors of one cell; None where nothing reaches the output."""
     ops, edges = _raw_graph(vector, nodes)
-    live = _closure(edges, 0, forward=True) & _closure(edges, nodes + 1, forward=False)
+    live = live_nodes(vector, nodes)
     inner = sorted(live - {0, nodes + 1})
     if not inner:
         return None
@@ -133,6 +133,17 @@ def canonical_graph(vector: Sequence[int], nodes: int) -> CellGraph | None:
         return CellGraph(tuple(ops[n] for n in order), tuple(sorted((name[a], name[b]) for a, b in kept)))
 
     return min(renamed(order) for order in permutations(inner))
+
+
+def live_nodes(vector: Sequence[int], nodes: int) -> set[int]:
+    """The vertices on a path from the input (0) to the output (nodes + 1), these two among them."""
+    edges = raw_edges(vector, nodes)
+    return _closure(edges, 0, forward=True) & _closure(edges, nodes + 1, forward=False)
+
+
+def raw_edges(vector: Sequence[int], nodes: int) -> list[tuple[int, int]]:
+    """All edges that a flat cell vector states, those that lead nowhere too."""
+    return _raw_graph(vector, nodes)[1]
 
 
 def _raw_graph(vector: Sequence[int], nodes: int) -> tuple[dict[int, int], list[tuple[int, int]]]:

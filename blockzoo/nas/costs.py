@@ -90,8 +90,12 @@ def operation_cost(name: str, channels: int, size: int) -> Cost:
 
 
 def static_info(space: MacroSpace | None = None, skeleton: Skeleton | None = None) -> tuple[Counts, Counts]:
-    """(networks,) parameters and (networks,) MACs of all networks of a space, by index. Exact."""
-    space, skeleton = space or published_space(), skeleton or Skeleton()
+    """(networks,) parameters and (networks,) MACs of all networks of a space, by index. Exact; not to be written to."""
+    return _static_info(space or published_space(), skeleton or Skeleton())
+
+
+@cache
+def _static_info(space: MacroSpace, skeleton: Skeleton) -> tuple[Counts, Counts]:
     width, size = skeleton.width, skeleton.image_size
     fixed = conv_bn(skeleton.in_channels, width, 3, size)
     total = np.zeros((2, 1), np.int64)
@@ -105,6 +109,7 @@ def static_info(space: MacroSpace | None = None, skeleton: Skeleton | None = Non
     head = width * skeleton.num_classes
     fixed = fixed.plus(Cost(head + skeleton.num_classes, head))
     params, macs = total + np.array(fixed)[:, None]
+    params.flags.writeable = macs.flags.writeable = False
     return params, macs
 
 

@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from blockzoo.core.errors import RequestError
-from blockzoo.nas.costs import static_info
+from blockzoo.nas.costs import Skeleton, static_info
 from blockzoo.nas.curves import Training, TrainingQueries
 from blockzoo.nas.formats.table import Table, nested_vectors
 from blockzoo.nas.graphs import hash_of_graph
 from blockzoo.nas.lookup import Lookup
-from blockzoo.nas.pareto import pareto_front
 from blockzoo.nas.space import Architecture, ArchVector, MacroSpace
+from blockzoo.report.pareto import pareto_front
 
 
 class Dataset(TrainingQueries):
@@ -90,6 +90,22 @@ class Dataset(TrainingQueries):
         return self._first.header.get("dataset")
 
     @property
+    def setting(self) -> dict[str, Any]:
+        """How its networks were trained, where this project did it: protocol, width, image_size and so on."""
+        return dict(self._first.header.get("setting") or {})
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """What surrounds the cells of the networks that were trained."""
+        given = {"width": "width", "num_classes": "classes", "image_size": "image_size"}
+        return Skeleton(**{name: int(self.setting[key]) for name, key in given.items() if self.setting.get(key)})
+
+    @property
+    def width(self) -> int:
+        """Channels of the first stage of the networks that were trained."""
+        return int(self.setting.get("width", 32))
+
+    @property
     def is_extended(self) -> bool:
         """Are training accuracies, losses and top-5 there?"""
         return all(training.ext is not None for training in self._trainings.values())
@@ -152,7 +168,7 @@ class Dataset(TrainingQueries):
         return _looked_up(self._static, column, arch)
 
     def _of_formula(self, which: int, arch: Any) -> Any:
-        values = static_info(self.space)[which]
+        values = static_info(self.space, self.skeleton)[which]
         if isinstance(arch, np.ndarray) and arch.ndim:
             return np.append(values.astype(np.float64), np.nan)[self.space.index(arch)]
         index = self.space.index(arch)

@@ -20,6 +20,7 @@ from blockzoo.nas.space import MacroSpace
 
 BUNDLED = Path(__file__).parent / "bundled"
 """Benchmarks that come with the package, a folder each."""
+SURROGATE = "-surrogate"
 
 
 def from_folder(
@@ -89,14 +90,27 @@ def load(name: str = "mini", **options: Any) -> Dataset:
             `mini-surrogate`: the whole space as a model fitted to `mini` predicts it. Never a measurement.
         options: as in `from_folder`.
     """
-    known = sorted(path.name for path in BUNDLED.iterdir() if path.is_dir()) if BUNDLED.is_dir() else []
+    known = bundled()
     if name not in known:
-        raise RequestError(
-            f"benchmark {name!r}: bundled are {', '.join(known) or 'none'}; from_folder reads a folder"
-        )
+        raise RequestError(f"benchmark {name!r}: bundled are {', '.join(known)}; from_folder reads a folder")
+    if name.endswith(SURROGATE):
+        from blockzoo.nas.surrogate import surrogate_of
+
+        return surrogate_of(load(name.removesuffix(SURROGATE)), **options)
     dataset = from_folder(BUNDLED / name, **{"extended": True, **options})
     dataset.title = name
     return dataset
+
+
+def bundled() -> list[str]:
+    """Names that `load` takes."""
+    names = sorted(path.name for path in BUNDLED.iterdir() if path.is_dir()) if BUNDLED.is_dir() else []
+    return [name + suffix for name in names for suffix in ("", SURROGATE)]
+
+
+def open_benchmark(name: str) -> Dataset:
+    """A bundled benchmark by its name, or the one in a folder."""
+    return from_folder(name) if Path(name).is_dir() else load(name)
 
 
 def space_of(header: Header) -> MacroSpace:

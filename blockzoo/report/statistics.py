@@ -9,7 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from blockzoo.core.contracts import POSITIONS
+from blockzoo.report.pareto import pareto_front as minima
 
 Row = dict[str, Any]
 
@@ -147,10 +150,5 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     A point is beaten if another costs no more, is no less accurate, and is better in one of the two. Equal points
     are all kept. In order of cost.
     """
-    order = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1]))
-    front: list[int] = []
-    for i in order:
-        cost, accuracy = points[i]
-        if not front or accuracy > points[front[-1]][1] or (cost, accuracy) == points[front[-1]]:
-            front.append(i)
-    return front
+    values = np.array([(cost, -accuracy) for cost, accuracy in points], float).reshape(-1, 2)
+    return sorted(minima(values).tolist(), key=lambda i: points[i])

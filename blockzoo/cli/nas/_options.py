@@ -15,3 +15,6 @@ AllowPickle = Annotated[
     ),
 ]
 Overwrite = Annotated[bool, Parameter(name="--overwrite", negative=(), help="replace files that are there")]
+Benchmark = Annotated[
+    str, Parameter(name="--benchmark", help="mini, mini-surrogate, or a folder of dataset files")
+]

@@ -1,0 +1,18 @@
+"""Tables that several nas commands print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from blockzoo.cli import screen
+
+if TYPE_CHECKING:
+    from blockzoo.nas.studies import Correlation
+
+
+def correlations(title: str, found: Sequence[Correlation], form: str) -> None:
+    """Rank correlations, in their order."""
+    lines = [(c.proxy, f"{c.spearman:.3f}", f"{c.kendall_tau:.3f}", str(c.n)) for c in found]
+    made = screen.table(title, ["proxy", "Spearman", "Kendall tau", "n"], lines)
+    screen.show(made, [c._asdict() for c in found], form, None)

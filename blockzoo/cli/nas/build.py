@@ -1,0 +1,50 @@
+"""build: the files of a benchmark from trained networks"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from blockzoo.cli import screen
+from blockzoo.cli.nas import _options as o
+
+
+def build(
+    source: Annotated[Path, Parameter(help="a results folder of `nas train`, or published training pickles")],
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="folder for the files")],
+    formats: Annotated[
+        tuple[str, ...], Parameter(consume_multiple=True, help="native, blox, csv, pickle")
+    ] = (
+        "native",
+        "blox",
+        "csv",
+    ),
+    experiment_name: Annotated[str | None, Parameter(help="only trials of this name")] = None,
+    overwrite: o.Overwrite = False,
+    allow_pickle: o.AllowPickle = False,
+) -> None:
+    """Write blox-base, blox-ext, blox-env of each seed and blox-info; list what is missing."""
+    from blockzoo.nas.release import build_release
+
+    made = build_release(
+        source,
+        output,
+        formats,
+        experiment_name=experiment_name,
+        overwrite=overwrite,
+        allow_pickle=allow_pickle,
+    )
+    for path in made.files:
+        screen.out.print(f"written   {path}", soft_wrap=True)
+    screen.out.print(f"{made.networks:,} networks, seeds {', '.join(map(str, made.seeds))}")
+    missing = sum(b - a + 1 for a, b in made.holes)
+    if missing:
+        shown = ", ".join(f"{a}-{b}" if b > a else f"{a}" for a, b in made.holes[:8])
+        screen.out.print(
+            f"missing between the first and the last: {missing:,} networks ({shown}{', ...' if len(made.holes) > 8 else ''})"
+        )
+    for line in made.unfinished[:20]:
+        screen.out.print(f"left out  {line}", markup=False, soft_wrap=True)

@@ -1,0 +1,40 @@
+"""download: where the published files are, their licence, and whether those at hand are sound"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from blockzoo.cli import screen
+
+
+def download(
+    folder: Annotated[Path | None, Parameter(help="check the files of this folder")] = None,
+    *,
+    mirror: Annotated[
+        Path | None, Parameter(help="a local copy of the release: copy from there first")
+    ] = None,
+) -> int:
+    """Explain where the published benchmark is; copy it from a mirror; check sizes and checksums."""
+    from blockzoo.core.errors import RequestError
+    from blockzoo.nas.download import EXPLANATION, check, fetch
+
+    if folder is None:
+        if mirror is not None:
+            raise RequestError("--mirror: name the folder to copy into as well")
+        screen.out.print(EXPLANATION, markup=False, soft_wrap=True)
+        return 0
+    if mirror is not None:
+        for path in fetch(folder, mirror):
+            screen.out.print(f"copied    {path}", soft_wrap=True)
+    if not folder.is_dir():
+        screen.out.print(EXPLANATION, markup=False, soft_wrap=True)
+        raise RequestError(f"{folder} is no folder")
+    found = check(folder)
+    lines = [(f.path.name, screen.size(f.size), f.sha256[:16], "; ".join(f.faults) or "ok") for f in found]
+    made = screen.table("", ["file", "size", "SHA-256", ""], lines)
+    made.columns[3].justify = "left"
+    screen.out.print(made)
+    return 1 if any(f.faults for f in found) else 0

@@ -1,0 +1,37 @@
+"""draw: accuracy against cost of a benchmark, or the graph of a network"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from blockzoo.cli import screen
+from blockzoo.cli.nas import _options as own
+
+
+def draw(
+    architecture: Annotated[
+        str | None, Parameter(help="an index or a hash: draw this network instead")
+    ] = None,
+    *,
+    benchmark: own.Benchmark = "mini",
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="the picture: .png or .svg")] = Path(
+        "benchmark.png"
+    ),
+) -> None:
+    """Draw a benchmark as accuracy against MACs and parameters, or one network as its graph."""
+    from blockzoo.nas.figures import accuracy_against_cost, draw_architecture
+    from blockzoo.nas.loading import open_benchmark
+    from blockzoo.nas.published import published_space
+    from blockzoo.report.figures import save
+
+    if architecture is not None:
+        arch: int | str = (
+            int(architecture) if architecture.isdecimal() and len(architecture) < 32 else architecture
+        )
+        save(draw_architecture(arch, published_space()), output)
+    else:
+        save(accuracy_against_cost(open_benchmark(benchmark)), output)
+    screen.out.print(f"picture   {output}", soft_wrap=True)

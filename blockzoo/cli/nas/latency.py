@@ -1,0 +1,48 @@
+"""latency: time every cell on this device and predict every network by addition"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from blockzoo.cli import options as o
+from blockzoo.cli import screen
+
+
+def latency(
+    *,
+    width: Annotated[int, Parameter(help="channels of the first stage")] = 32,
+    image_size: Annotated[int, Parameter(help="side length of the images")] = 32,
+    num_classes: Annotated[int, Parameter(help="of the networks")] = 100,
+    check: Annotated[int, Parameter(help="whole networks timed to state the error")] = 30,
+    seconds: Annotated[float, Parameter(help="for all timings")] = 60.0,
+    device: o.Device = "auto",
+    seed: o.Seed = 0,
+    name: Annotated[str, Parameter(help="name of the device in the file")] = "here",
+    output: Annotated[
+        Path, Parameter(name=["--output", "-o"], help="folder for the file and the picture")
+    ] = Path("results/nas-latency"),
+) -> None:
+    """Time 45 cells at 3 stages, stem, reductions and head, all in turns; write blox-bench-NAME and the agreement."""
+    from blockzoo.nas.figures import latency_agreement
+    from blockzoo.nas.latency import measure_latency
+    from blockzoo.report.figures import save
+
+    table, error = measure_latency(
+        width=width,
+        num_classes=num_classes,
+        image_size=image_size,
+        check=check,
+        device=device,
+        seconds=seconds,
+        seed=seed,
+    )
+    path = table.write(output, name)
+    where = table.environment.get("gpu") or table.environment.get("cpu")
+    picture = output / f"latency-{name}.png"
+    save(
+        latency_agreement(error, f"{where}, fp32, one image, {table.environment['threads']} threads"), picture
+    )
+    screen.out.print(f"{error}\nwritten   {path}\npicture   {picture}", soft_wrap=True)

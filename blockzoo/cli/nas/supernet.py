@@ -1,0 +1,50 @@
+"""supernet: train one network that holds the space, rank by shared weights, or search by gradient"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from blockzoo.cli import options as o
+from blockzoo.cli import screen
+from blockzoo.cli.nas import _options as own
+from blockzoo.cli.nas._tables import correlations
+
+
+def supernet(
+    *,
+    search: Annotated[
+        bool, Parameter(help="search by gradient (DARTS) instead of ranking", negative=())
+    ] = False,
+    epochs: Annotated[int, Parameter(help="passes over the training images")] = 10,
+    batch_size: Annotated[int, Parameter(help="images per step")] = 64,
+    networks: Annotated[int, Parameter(help="networks of the benchmark that are ranked")] = 100,
+    benchmark: own.Benchmark = "mini",
+    width: Annotated[
+        int | None, Parameter(help="channels of the first stage (default: the benchmark's)")
+    ] = None,
+    dataset: o.Dataset = None,
+    data_dir: o.DataDir = None,
+    limit_train: o.LimitTrain = None,
+    seed: o.Seed = 0,
+) -> None:
+    """Train shared weights by single paths and print how they rank the benchmark's networks."""
+    from blockzoo.nas.lessons import Images, rank_by_supernet, search_by_supernet
+    from blockzoo.nas.loading import open_benchmark
+
+    opened = open_benchmark(benchmark)
+    images = Images.of(opened, dataset, data_dir, batch_size, limit_train, seed)
+
+    def report(epoch: int, loss: float) -> None:
+        screen.out.print(f"epoch {epoch}: loss {loss:.3f}")
+
+    if not search:
+        found = rank_by_supernet(opened, images, networks=networks, epochs=epochs, width=width, report=report)
+        correlations(f"rank correlation with test accuracy, {opened.title}", [found], "table")
+        return
+    index = search_by_supernet(opened, images, epochs=epochs, width=width, report=report)
+    if index is None:
+        screen.out.print("the logits prefer a vector without a path from input to output")
+    else:
+        screen.out.print(f"found     macro:{index}  {opened.space.arch_vec(index)}")

@@ -1,0 +1,81 @@
+"""train: networks of the space, as a resumable sweep"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from blockzoo.cli import options as o
+
+
+def train(
+    *,
+    range: Annotated[tuple[int, int] | None, Parameter(help="indices, the first and the last + 1")] = None,
+    indices: Annotated[list[int] | None, Parameter(consume_multiple=True, help="indices themselves")] = None,
+    sample: Annotated[int | None, Parameter(help="so many networks, drawn uniformly")] = None,
+    sample_seed: Annotated[int, Parameter(help="seed of that draw")] = 0,
+    start: Annotated[int | None, Parameter(help="first index; with --per-worker, for all workers")] = None,
+    per_worker: Annotated[
+        int | None, Parameter(help="networks for each worker, from --start on (default 50)")
+    ] = None,
+    seeds: Annotated[int, Parameter(help="how many seeds: 0, 1, ...")] = 1,
+    seed: Annotated[int | None, Parameter(help="this one seed instead")] = None,
+    width: Annotated[int, Parameter(help="channels of the first stage")] = 32,
+    dataset: Annotated[str, Parameter(help="a dataset of `blockzoo datasets`")] = "cifar100",
+    data_dir: o.DataDir = None,
+    protocol: Annotated[str, Parameter(help="the recipe: blox-v1 as published, or fast-v1")] = "blox-v1",
+    epochs: o.Epochs = None,
+    batch_size: o.BatchSize = None,
+    lr: o.LearningRate = None,
+    image_size: o.ImageSize = None,
+    limit_train: o.LimitTrain = None,
+    device: o.Device = "auto",
+    workers: Annotated[
+        int | None, Parameter(help="trials at a time (default: one per GPU, else per core)")
+    ] = None,
+    executor: Annotated[str, Parameter(help="where the trials run")] = "local",
+    output: Annotated[Path, Parameter(name=["--output", "--out-dir"], help="results folder")] = Path("exp"),
+    experiment_name: o.Name = "",
+    dry_run: Annotated[bool, Parameter(help="print the plan, train nothing", negative=())] = False,
+) -> int:
+    """Train networks of the macro space; the same command goes on where it was interrupted.
+
+    `blockzoo nas build OUTPUT -o release` makes a benchmark of the results.
+    """
+    from blockzoo.cli import screen
+    from blockzoo.cli.progress import LiveProgress
+    from blockzoo.nas.training import chosen, train_networks
+    from blockzoo.sweep import worker_count
+
+    networks = chosen(range, indices, sample, sample_seed, start, per_worker, workers or worker_count(device))
+    with LiveProgress(screen.out) as progress:
+        done = train_networks(
+            networks,
+            seeds=[seed] if seed is not None else seeds,
+            width=width,
+            dataset=dataset,
+            data_dir=data_dir,
+            protocol=protocol,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            image_size=image_size,
+            limit_train=limit_train,
+            device=device,
+            workers=workers,
+            executor=executor,
+            output=str(output),
+            experiment_name=experiment_name,
+            dry_run=dry_run,
+            progress=progress,
+        )
+    if dry_run:
+        return 0
+    wrong = [row for row in done.rows if row["status"] != "ok"]
+    screen.out.print(f"{len(done.rows) - len(wrong)} trainings done, {len(wrong)} not")
+    for row in wrong[:10]:
+        screen.out.print(f"{row['status']}: {row['block']} seed {row['seed']}: {row['reason']}", markup=False)
+    screen.out.print(f"store     {done.database}", soft_wrap=True)
+    return 1 if wrong and len(wrong) == len(done.rows) else 0

@@ -1,0 +1,32 @@
+"""zero-cost: how scores of untrained networks rank them by their test accuracy"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from blockzoo.cli import options as o
+from blockzoo.cli.nas import _options as own
+from blockzoo.cli.nas._tables import correlations
+
+
+def zero_cost(
+    *,
+    benchmark: own.Benchmark = "mini",
+    networks: Annotated[int | None, Parameter(help="only so many of its networks")] = None,
+    batch_size: Annotated[int, Parameter(help="images that the scores look at")] = 32,
+    dataset: o.Dataset = None,
+    data_dir: o.DataDir = None,
+    seed: o.Seed = 0,
+    format: o.Format = "table",
+) -> None:
+    """Print rank correlations of grad_norm, snip, synflow, jacov, naswot and zen, beside parameters and MACs."""
+    from blockzoo.nas.lessons import Images
+    from blockzoo.nas.loading import open_benchmark
+    from blockzoo.nas.studies import zero_cost as run
+
+    opened = open_benchmark(benchmark)
+    images, labels = next(iter(Images.of(opened, dataset, data_dir, batch_size, None, seed).train()))
+    found = run(opened, images, labels, networks=opened.indices[:networks].tolist(), seed=seed)
+    correlations(f"rank correlation with test accuracy, {opened.title}", found, format)

@@ -1,0 +1,179 @@
+"""Training scenarios with a teacher: block by block from its features, as a whole from its logits, and fine-tuning.
+
+The student's blocks and the teacher's must be equally many and pass on equal shapes, as networks of one space and width do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from blockzoo.core.errors import RequestError
+
+Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]
+Report = Callable[[int, float], None]
+SCENARIOS = ("scratch", "blocks", "logits", "finetune")
+
+
+def noise_to_signal(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Mean over channels of the squared error of a channel divided by the teacher's variance in it.
+
+    Source: Moons et al., DONNA, ICCV 2021. Features (B, C, H, W), or logits (B, classes).
+    """
+    dims = [0, *range(2, teacher.ndim)]
+    error = (student - teacher).square().mean(dims)
+    return (error / teacher.var(dims, unbiased=False).clamp_min(1e-6)).mean()
+
+
+def distil_blocks(
+    student: nn.Module,
+    teacher: nn.Module,
+    batches: Batches,
+    epochs: int,
+    *,
+    lr: float = 0.01,
+    report: Report | None = None,
+) -> list[float]:
+    """Train every block of the student to turn the teacher's input of that block into the teacher's output of it.
+
+    Blocks learn side by side and independently: no gradient crosses a border.
+
+    Returns:
+        The noise-to-signal ratio of each block in the last epoch.
+
+    Raises:
+        RequestError: blocks of the two do not correspond.
+    """
+    _check_pair(student, teacher, next(iter(batches))[0][:2])
+    teacher.eval().requires_grad_(False)
+    blocks = list(student.blocks)  # type: ignore[arg-type]
+    optimizer = torch.optim.SGD(student.parameters(), lr, momentum=0.9, weight_decay=5e-4, nesterov=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(batches))  # type: ignore[arg-type]
+    losses = [0.0] * len(blocks)
+    for epoch in range(epochs):
+        losses, n = [0.0] * len(blocks), 0
+        student.train()
+        for x, _ in batches:
+            with torch.no_grad():
+                _, features = teacher(x, return_features=True)
+            each = [noise_to_signal(b(i), o) for b, (i, o) in zip(blocks, features, strict=True)]
+            optimizer.zero_grad()
+            torch.stack(each).sum().backward()
+            optimizer.step()
+            schedule.step()
+            losses = [total + float(loss.detach()) for total, loss in zip(losses, each, strict=True)]
+            n += 1
+        losses = [total / n for total in losses]
+        if report is not None:
+            report(epoch + 1, sum(losses) / len(losses))
+    return losses
+
+
+def train_network(
+    network: nn.Module,
+    batches: Batches,
+    epochs: int,
+    *,
+    teacher: nn.Module | None = None,
+    lr: float = 0.05,
+    temperature: float = 4.0,
+    share: float = 0.9,
+    report: Report | None = None,
+) -> None:
+    """Train on labels; with a teacher also on its softened logits. A small `lr` makes it fine-tuning.
+
+    Args:
+        temperature: both logits are divided by it.
+        share: weight of the teacher's part of the loss. Source: Hinton et al., 2015.
+    """
+    if teacher is not None:
+        teacher.eval().requires_grad_(False)
+    optimizer = torch.optim.SGD(network.parameters(), lr, momentum=0.9, weight_decay=5e-4, nesterov=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(batches))  # type: ignore[arg-type]
+    for epoch in range(epochs):
+        network.train()
+        total, n = 0.0, 0
+        for x, y in batches:
+            logits = network(x)
+            loss = F.cross_entropy(logits, y)
+            if teacher is not None:
+                with torch.no_grad():
+                    soft = (teacher(x) / temperature).softmax(1)
+                divergence = F.kl_div((logits / temperature).log_softmax(1), soft, reduction="batchmean")
+                loss = (1 - share) * loss + share * temperature**2 * divergence
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            total, n = total + float(loss.detach()), n + 1
+        if report is not None:
+            report(epoch + 1, total / max(1, n))
+
+
+@torch.no_grad()
+def accuracy(network: nn.Module, batches: Batches) -> float:
+    """Top-1 accuracy, 0..1."""
+    network.eval()
+    return float(torch.cat([(network(x).argmax(1) == y).float() for x, y in batches]).mean())
+
+
+def run_scenario(
+    scenario: Literal["scratch", "blocks", "logits", "finetune"],
+    student: nn.Module,
+    teacher: nn.Module | None,
+    train: Batches,
+    validation: Batches,
+    epochs: int,
+    *,
+    lr: float = 0.05,
+    finetune_epochs: int = 1,
+    report: Report | None = None,
+) -> float:
+    """Train `student` in one of four ways; returns its validation accuracy, 0..1.
+
+    Args:
+        scenario: `scratch` on labels; `logits` on labels and the teacher's logits; `blocks` block by block from the teacher's
+            features, then `finetune_epochs` on labels; `finetune` on labels at a tenth of `lr`, from the weights it has.
+
+    Raises:
+        RequestError: another name, or a teacher is needed.
+    """
+    if scenario not in SCENARIOS:
+        raise RequestError(f"scenario {scenario!r}: choose {', '.join(SCENARIOS)}")
+    if teacher is None and scenario in ("blocks", "logits"):
+        raise RequestError(f"scenario {scenario} needs a teacher")
+    if scenario == "blocks":
+        assert teacher is not None
+        distil_blocks(student, teacher, train, epochs, lr=lr, report=report)
+        if finetune_epochs:
+            train_network(student, train, finetune_epochs, lr=lr / 10, report=report)
+    else:
+        helper = teacher if scenario == "logits" else None
+        train_network(
+            student,
+            train,
+            epochs,
+            teacher=helper,
+            lr=lr / 10 if scenario == "finetune" else lr,
+            report=report,
+        )
+    return accuracy(student, validation)
+
+
+def _check_pair(student: nn.Module, teacher: nn.Module, x: torch.Tensor) -> None:
+    for name, network in (("student", student), ("teacher", teacher)):
+        if not hasattr(network, "blocks"):
+            raise RequestError(f"the {name} has no .blocks: networks of the space and scaffolds have")
+    with torch.no_grad():
+        shapes = [
+            [tuple(out.shape) for _, out in network.eval()(x, return_features=True)[1]]
+            for network in (student, teacher)
+        ]
+    if shapes[0] != shapes[1]:
+        raise RequestError(
+            f"student and teacher do not correspond block by block: they pass on {shapes[0]} and {shapes[1]}"
+        )

@@ -1,0 +1,110 @@
+"""The published release: where it is, under which licence, and whether files at hand are it."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from blockzoo.core.errors import DataError
+from blockzoo.core.files import write_text
+from blockzoo.nas.folder import part_of
+from blockzoo.nas.formats.errors import DamagedFile
+from blockzoo.nas.io import read_dataset_file
+
+RELEASES = "https://github.com/SamsungLabs/blox/releases"
+LICENCE = (
+    "CC BY-NC 4.0 (https://creativecommons.org/licenses/by-nc/4.0/): name the authors, no commercial use"
+)
+PAPER = "Chau et al., BLOX: Macro Neural Architecture Search Benchmark and Algorithms, NeurIPS 2022 Datasets and Benchmarks"
+SUMS = "SHA256SUMS"
+NETWORKS = 91_125
+EXPLANATION = f"""The published benchmark: 91,125 networks trained on CIFAR-100 for 200 epochs.
+  where     {RELEASES}
+  licence   {LICENCE}
+  paper     {PAPER}
+  files     blox-base-0, blox-ext-0, blox-env-0, blox-info, blox-bench-DEVICE; .blox is the smallest and the fastest to read
+  versions  the first release fed x + x to the first operation of each cell (build(..., doubled_input=True)); the present one x
+Put the files into one folder (or name a mirror: blockzoo nas download RELEASE --mirror FOLDER), then from_folder(RELEASE)."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file of a release folder: its size, its checksum, and what is wrong with it."""
+
+    path: Path
+    size: int
+    sha256: str
+    faults: list[str]
+
+
+def fetch(target: Path, mirror: Path) -> list[Path]:
+    """Copy the dataset files of a local mirror that `target` does not have; each appears whole or not at all.
+
+    Raises:
+        DataError: the mirror has none, or the disk is full.
+    """
+    sources = [path for path in sorted(mirror.iterdir()) if part_of(path)] if mirror.is_dir() else []
+    if not sources:
+        raise DataError(f"{mirror}: no dataset file blox-*.* in it")
+    target.mkdir(parents=True, exist_ok=True)
+    copied = []
+    for source in [*sources, *([mirror / SUMS] if (mirror / SUMS).is_file() else [])]:
+        path = target / source.name
+        if not path.exists() or path.stat().st_size != source.stat().st_size:
+            temporary = path.with_name(f".{path.name}.part")
+            try:
+                shutil.copyfile(source, temporary)
+                temporary.replace(path)
+            except OSError as error:
+                raise DataError(f"{path}: {error.strerror}") from error
+            finally:
+                temporary.unlink(missing_ok=True)
+            copied.append(path)
+    return copied
+
+
+def check(folder: Path) -> list[Found]:
+    """Size, checksum and soundness of every dataset file of a folder.
+
+    Checksums are compared with `SHA256SUMS` in the folder; where there is none it is written, so that later changes show.
+    Pickles are summed, never opened.
+    """
+    sums = folder / SUMS
+    known = (
+        dict(line.split()[::-1] for line in sums.read_text().splitlines() if line.strip())
+        if sums.is_file()
+        else {}
+    )
+    found = []
+    for path in sorted(folder.iterdir()):
+        if not part_of(path):
+            continue
+        digest = _sha256(path)
+        faults = []
+        if path.name in known and known[path.name] != digest:
+            faults.append(f"its checksum is not that of {SUMS}: it was altered or is incomplete")
+        if path.suffix != ".pickle":
+            try:
+                header, table = read_dataset_file(path)
+                if (
+                    header.get("dataset") == "cifar100"
+                    and header.get("epochs") == 200
+                    and table.num_rows != NETWORKS
+                ):
+                    faults.append(f"{table.num_rows:,} networks, where the release has {NETWORKS:,}")
+            except (DataError, DamagedFile) as error:
+                faults.append(str(error).removeprefix(f"{path}: "))
+        found.append(Found(path, path.stat().st_size, digest, faults))
+    if found and not known:
+        write_text(sums, "".join(f"{f.sha256}  {f.path.name}\n" for f in found))
+    return found
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,266 @@
+"""From trained networks to the files of a benchmark: base, ext, env per seed, info, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from blockzoo.core.errors import RequestError
+from blockzoo.core.outputs import Outputs
+from blockzoo.core.record import Record
+from blockzoo.core.spec import TrialSpec
+from blockzoo.core.subject import Subject
+from blockzoo.nas.costs import Skeleton, static_info
+from blockzoo.nas.folder import Part
+from blockzoo.nas.formats.header import Header
+from blockzoo.nas.io import SUFFIXES, write_dataset_file
+from blockzoo.nas.published import published_space
+from blockzoo.nas.results_pickles import published_results
+from blockzoo.nas.space import MacroSpace
+
+Row = dict[str, Any]
+ENVIRONMENT = ("cpu", "gpu", "python", "torch", "torchvision", "revision")
+"""What env files say of each training."""
+
+
+@dataclass
+class Trained:
+    """Rows of one benchmark by seed and hash, as they come from records or from published pickles."""
+
+    rows: dict[int, dict[str, Row]] = field(default_factory=dict)
+    env: dict[int, dict[str, Row]] = field(default_factory=dict)
+    header: Header = field(default_factory=dict)
+    static: dict[str, Row] = field(default_factory=dict)
+    unfinished: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return any(self.rows.values())
+
+
+@dataclass(frozen=True)
+class Release:
+    """What was written, and what is not in it."""
+
+    files: list[Path]
+    networks: int
+    seeds: list[int]
+    holes: list[tuple[int, int]]
+    unfinished: list[str]
+
+
+def build_release(
+    source: Path,
+    output: Path,
+    formats: Sequence[str] = ("native", "blox", "csv"),
+    *,
+    experiment_name: str | None = None,
+    overwrite: bool = False,
+    allow_pickle: bool = False,
+) -> Release:
+    """Write the dataset files of all networks of the macro space that a folder holds trainings of.
+
+    Args:
+        source: a results folder of `blockzoo nas train` or `sweep`, or a folder (or file) of published training pickles.
+        output: folder for blox-base-SEED, blox-ext-SEED, blox-env-SEED, blox-info.
+        formats: suffixes; a format that cannot hold a column exactly is refused with the column named.
+        experiment_name: only trials of this name.
+        overwrite: replace files that are there.
+        allow_pickle: needed for published pickles.
+
+    Raises:
+        RequestError: nothing to write, trials of several settings, an unknown format, or a file is there.
+    """
+    if unknown := [name for name in formats if name not in SUFFIXES]:
+        raise RequestError(f"format {unknown}: choose of {', '.join(SUFFIXES)}")
+    pickles = [source] if source.suffix == ".pickle" else sorted(source.glob("*.pickle"))
+    if pickles:
+        if not allow_pickle:
+            raise RequestError(
+                f"{source} holds pickles, which can run code: --allow-pickle reads them as plain values"
+            )
+        trained = _from_pickles(pickles)
+    else:
+        trained = _from_store(source, experiment_name)
+    if not trained:
+        raise RequestError(f"{source}: no finished training of a network of the macro space in it")
+    parts = _parts(trained)
+    targets = {part: [output / f"{part.stem}.{suffix}" for suffix in formats] for part in parts}
+    there = [str(path) for paths in targets.values() for path in paths if path.exists()]
+    if there and not overwrite:
+        raise RequestError(
+            f"{there[0]}{' and others' * (len(there) > 1)}: already there; --overwrite replaces"
+        )
+    written = []
+    for part, (header, columns) in parts.items():
+        written += [write_dataset_file(path, header, columns) for path in targets[part]]
+    space = published_space()
+    known = {space.index_of_hash(text) for rows in trained.rows.values() for text in rows}
+    return Release(written, len(known), sorted(trained.rows), holes(known), trained.unfinished)
+
+
+def holes(indices: set[int]) -> list[tuple[int, int]]:
+    """Ranges (first, last) of missing networks between the first and the last that are there."""
+    ranks = sorted(indices)
+    return [(a + 1, b - 1) for a, b in pairwise(ranks) if b > a + 1]
+
+
+# --- records ----------------------------------------------------------------------------------------
+
+
+def _from_store(source: Path, experiment_name: str | None) -> Trained:
+    records = [
+        r
+        for r in Outputs.at(source).store(create=False).records("trial")
+        if r.subject.startswith("macro:") and experiment_name in (None, r.experiment_name)
+    ]
+    finished = [r for r in records if r.status == "ok"]
+    settings = {_setting(TrialSpec(**r.spec)) for r in finished}
+    if len(settings) > 1:
+        several = "; ".join(sorted(str(dict(s)) for s in settings))
+        raise RequestError(
+            f"{source} holds trials of several settings ({several}): name one by --experiment-name"
+        )
+    trained = Trained(
+        unfinished=[
+            f"{r.subject} seed {r.spec['seed']}: {r.status}, {r.reason}" for r in records if r.status != "ok"
+        ]
+    )
+    if not finished:
+        return trained
+    setting = dict(next(iter(settings)))
+    trained.header = {"epochs": setting["epochs"], "dataset": setting["dataset"], "setting": setting}
+    space = published_space()
+    for record in finished:
+        text = space.hash(_architecture(record.subject))
+        seed = record.spec["seed"]
+        trained.rows.setdefault(seed, {})[text] = _row(record)
+        trained.env.setdefault(seed, {})[text] = {
+            k: str(record.environment.get(k) or "-") for k in ENVIRONMENT
+        }
+    size = int(finished[0].values["image_size"] or 32)
+    params, macs = static_info(space, Skeleton(setting["width"], 1, setting["classes"], size))
+    for rows in trained.rows.values():
+        for text in rows:
+            index = space.index_of_hash(text)
+            trained.static[text] = {
+                "params": int(params[index]),
+                "flops": int(macs[index]),
+                "arch_vec": space.arch_vec(index),
+            }
+    return trained
+
+
+def _setting(spec: TrialSpec) -> tuple[tuple[str, Any], ...]:
+    """Everything that trials of one benchmark share."""
+    _, _, width = Subject.parse(spec.network.subject).name.partition("@")
+    return (
+        ("dataset", spec.dataset),
+        ("protocol", spec.protocol),
+        ("epochs", spec.epochs),
+        ("batch", spec.batch_size),
+        ("lr", spec.lr),
+        ("image_size", spec.image_size),
+        ("limit_train", spec.limit_train),
+        ("width", int(width or 32)),
+        ("classes", spec.network.out_dim),
+    )
+
+
+def _architecture(subject: str) -> int | str:
+    name = Subject.parse(subject).name.partition("@")[0]
+    return int(name) if name.isdecimal() and len(name) < 32 else name
+
+
+def _row(record: Record) -> Row:
+    def percent(name: str) -> list[float]:
+        return [round(value * 100, 3) for value in record.samples[name]]
+
+    def losses(name: str) -> list[float]:
+        return [round(value, 6) for value in record.samples[name]]
+
+    values = record.values
+    return {
+        "val_top1": percent("val_acc"),
+        "test_top1": round(float(values["test_acc"] or 0) * 100, 3),
+        "train_time_s": round(sum(record.samples["seconds"])),
+        "train_top1": percent("train_acc"),
+        "train_loss": losses("train_loss"),
+        "train_top5": percent("train_top5"),
+        "val_loss": losses("val_loss"),
+        "val_top5": percent("val_top5"),
+        "test_loss": round(float(values["test_loss"] or 0), 6),
+        "test_top5": round(float(values["test_top5"] or 0) * 100, 3),
+    }
+
+
+# --- published pickles ------------------------------------------------------------------------------
+
+
+def _from_pickles(paths: Sequence[Path]) -> Trained:
+    combined = next((path for path in paths if path.name == "combined.pickle"), None)
+    trained = Trained(header={"dataset": "cifar100"})
+    for path in [combined] if combined else paths:
+        for text, entry in published_results(path).items():
+            if entry is None:
+                trained.unfinished.append(f"{text}: no result in {path.name}")
+                continue
+            trained.rows.setdefault(0, {})[text] = entry.row
+            trained.env.setdefault(0, {})[text] = entry.env
+            trained.static[text] = {**entry.static, "arch_vec": published_space().arch_vec(text)}
+    trained.unfinished = [u for u in trained.unfinished if u.partition(":")[0] not in trained.rows.get(0, {})]
+    lengths = {len(row["val_top1"]) for rows in trained.rows.values() for row in rows.values()}
+    trained.header["epochs"] = max(lengths, default=0)
+    return trained
+
+
+# --- files ------------------------------------------------------------------------------------------
+
+BASE = ("val_top1", "test_top1", "train_time_s")
+EXT = ("train_top1", "train_loss", "train_top5", "val_loss", "val_top5", "test_loss", "test_top5")
+
+
+def _parts(trained: Trained) -> dict[Part, tuple[Header, dict[str, Any]]]:
+    space = published_space()
+    parts: dict[Part, tuple[Header, dict[str, Any]]] = {}
+    rank = {text: space.index_of_hash(text) for rows in trained.rows.values() for text in rows}
+    story = {k: v for k, v in trained.header.items() if k == "setting"}
+    common = {k: trained.header[k] for k in ("epochs", "dataset")}
+    for seed, rows in sorted(trained.rows.items()):
+        hashes = sorted(rows, key=rank.__getitem__)
+        for kind, names in (("base", BASE), ("ext", EXT)):
+            columns = _columns(hashes, rows, names)
+            parts[Part(kind, seed)] = (
+                _header(
+                    space,
+                    "training",
+                    columns,
+                    seed=seed,
+                    part=kind,
+                    **common,
+                    **(story if kind == "base" else {}),
+                ),
+                columns,
+            )
+        env = _columns(hashes, trained.env[seed], tuple(next(iter(trained.env[seed].values()))))
+        parts[Part("env", seed)] = (_header(space, "env", env, seed=seed), env)
+    hashes = sorted(trained.static, key=rank.__getitem__)
+    static = _columns(hashes, trained.static, ("params", "flops", "arch_vec"))
+    parts[Part("info")] = (_header(space, "static", static), static)
+    return parts
+
+
+def _columns(hashes: list[str], rows: Mapping[str, Row], names: Sequence[str]) -> dict[str, Any]:
+    return {"model_hash": hashes, **{name: [rows[text][name] for text in hashes] for name in names}}
+
+
+def _header(space: MacroSpace, dataset_type: str, columns: Mapping[str, Any], **fields: Any) -> Header:
+    return {**header_of(space, dataset_type), "columns": list(columns), **fields}
+
+
+def header_of(space: MacroSpace, dataset_type: str) -> Header:
+    """The fields that every header of a space has."""
+    shape = {"shape": space.shape, "nodes": space.nodes, "stages": space.stages, "ops": list(space.ops)}
+    return {"version": 1, "search_space": shape, "dataset_type": dataset_type}

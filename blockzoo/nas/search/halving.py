@@ -1,0 +1,84 @@
+"""Successive halving and Hyperband: many networks for few epochs, the best of them for more.
+
+Sources: Jamieson and Talwalkar, AISTATS 2016; Li et al., Hyperband, JMLR 2018.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from blockzoo.core.contracts import SEARCHES
+from blockzoo.nas.search.task import Query, Task
+
+
+class _Brackets:
+    """Runs brackets one after the other, for ever; each draws networks of its own."""
+
+    def __init__(self, task: Task, seed: int, eta: int) -> None:
+        self._rng, self._known = np.random.default_rng(seed), task.known
+        self._epochs, self._eta = task.epochs, eta
+        self._answers: list[tuple[float, int]] = []
+        self._queries = self._run()
+
+    def _starts(self) -> Iterator[tuple[int, int]]:
+        raise NotImplementedError
+
+    def _run(self) -> Iterator[Query]:
+        while True:
+            for networks, epochs in self._starts():
+                alive = self._rng.choice(self._known, min(networks, len(self._known)), replace=False).tolist()
+                yield from self._bracket(alive, epochs)
+
+    def _bracket(self, alive: list[int], epochs: int) -> Iterator[Query]:
+        while True:
+            self._answers = []
+            for index in alive:
+                yield Query(index, None if epochs >= self._epochs else epochs)
+            if epochs >= self._epochs:
+                return
+            ranked = sorted(self._answers, reverse=True)
+            alive = [index for _, index in ranked[: max(1, len(ranked) // self._eta)]]
+            epochs = min(self._epochs, epochs * self._eta)
+
+    def ask(self) -> Query:
+        return next(self._queries)
+
+    def tell(self, query: Query, value: float) -> None:
+        self._answers.append((value, query.index))
+
+
+@SEARCHES.register("successive-halving")
+class SuccessiveHalving(_Brackets):
+    """Brackets that all start at one epoch.
+
+    Args:
+        eta: of this many networks one goes on, for this many times the epochs.
+    """
+
+    def __init__(self, task: Task, seed: int, eta: int = 3) -> None:
+        super().__init__(task, seed, eta)
+
+    def _starts(self) -> Iterator[tuple[int, int]]:
+        rungs = math.floor(math.log(self._epochs, self._eta) + 1e-9) if self._epochs > 1 else 0
+        yield self._eta**rungs, max(1, math.ceil(self._epochs / self._eta**rungs))
+
+
+@SEARCHES.register("hyperband")
+class Hyperband(_Brackets):
+    """Brackets that start at one epoch, at `eta` epochs, and so on up to all of them.
+
+    Args:
+        eta: of this many networks one goes on, for this many times the epochs.
+    """
+
+    def __init__(self, task: Task, seed: int, eta: int = 3) -> None:
+        super().__init__(task, seed, eta)
+
+    def _starts(self) -> Iterator[tuple[int, int]]:
+        most = math.floor(math.log(self._epochs, self._eta) + 1e-9) if self._epochs > 1 else 0
+        for bracket in range(most, -1, -1):
+            networks = math.ceil((most + 1) / (bracket + 1) * self._eta**bracket)
+            yield networks, max(1, math.ceil(self._epochs / self._eta**bracket))

@@ -1,0 +1,155 @@
+"""Run algorithms on a task, many seeds each, and compare what they found for what they spent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blockzoo.core.contracts import SEARCHES
+from blockzoo.core.errors import RequestError
+from blockzoo.nas.search.task import BudgetSpent, Ledger, Task
+
+Values = npt.NDArray[np.float64]
+PATIENCE = 10_000
+"""Answers in a row that cost nothing before a search counts as over: it walks in a circle."""
+
+
+def search(task: Task, algorithm: str, seed: int = 0, **options: Any) -> Ledger:
+    """Run one algorithm until the budget is spent; the ledger holds all it asked.
+
+    Raises:
+        UnknownNameError: no such algorithm.
+    """
+    proposer = SEARCHES[algorithm](task, seed, **options)
+    ledger = Ledger(task)
+    ask, tell, query = proposer.ask, proposer.tell, ledger.query
+    stale, spent = 0, 0.0
+    try:
+        while stale < PATIENCE:
+            asked = ask()
+            tell(asked, query(asked))
+            stale = stale + 1 if ledger.spent == spent else 0
+            spent = ledger.spent
+    except BudgetSpent:
+        pass
+    return ledger
+
+
+def regret(ledger: Ledger, at: Values) -> Values:
+    """(len(at),): best test accuracy of the benchmark minus that of the incumbent, once so much was spent.
+
+    The incumbent is the network with the best validation accuracy among those trained for all epochs, or among all where
+    none was yet. Before the first answer the regret is that of the worst network.
+    """
+    task = ledger.task
+    spent, index, value, full = (np.array(column) for column in zip(*ledger.history, strict=True))
+    value = np.where(full, value, value - 1000)
+    best = np.maximum.accumulate(value)
+    incumbent = index[np.maximum.accumulate(np.where(value == best, np.arange(len(value)), 0))]
+    place = np.searchsorted(spent, at, side="right") - 1
+    curve = task.best_test - task.test[incumbent]
+    worst = task.best_test - float(np.nanmin(task.test))
+    return np.where(place < 0, worst, curve[np.maximum(place, 0)])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Regret curves of several algorithms over the same seeds and budgets."""
+
+    at: Values
+    curves: dict[str, Values]
+    """By algorithm: (seeds, budgets)."""
+    unit: str
+    label: str
+
+    def interval(self, algorithm: str, draws: int = 1000, seed: int = 0) -> tuple[Values, Values, Values]:
+        """Mean regret at each budget, and its 95 % bootstrap interval over seeds."""
+        curves = self.curves[algorithm]
+        rng = np.random.default_rng(seed)
+        means = np.stack([curves[rng.integers(0, len(curves), len(curves))].mean(0) for _ in range(draws)])
+        low, high = np.quantile(means, [0.025, 0.975], axis=0)
+        return curves.mean(0), low, high
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per algorithm: regret at a tenth, at half and at all of the budget, the last with its interval."""
+        rows = []
+        for name in self.curves:
+            mean, low, high = self.interval(name)
+            tenth, half = (int(np.searchsorted(self.at, self.at[-1] * share)) for share in (0.1, 0.5))
+            rows.append(
+                {
+                    "algorithm": name,
+                    "regret_at_10_percent": mean[tenth],
+                    "regret_at_50_percent": mean[half],
+                    "regret": mean[-1],
+                    "regret_low": low[-1],
+                    "regret_high": high[-1],
+                    "n": len(self.curves[name]),
+                }
+            )
+        return sorted(rows, key=lambda row: row["regret"])
+
+
+def compare(
+    task: Task,
+    algorithms: Sequence[str] = ("all",),
+    seeds: int = 20,
+    workers: int | None = None,
+    points: int = 100,
+) -> Comparison:
+    """Run every algorithm with every seed.
+
+    Args:
+        algorithms: names, or "all".
+        seeds: how many of each.
+        workers: processes; by default one per core where forking is possible.
+        points: budgets at which regret is read.
+    """
+    names = (
+        [n for n in SEARCHES.names() if getattr(SEARCHES[n], "in_all", True)]
+        if list(algorithms) == ["all"]
+        else [SEARCHES.canonical(name) for name in algorithms]
+    )
+    if not names or seeds < 1:
+        raise RequestError("nothing to compare: give at least one algorithm and one seed")
+    at = np.geomspace(max(task.budget / 1000, min(1.0, task.budget)), task.budget, points)
+    jobs = [(name, seed) for name in names for seed in range(seeds)]
+    _ = task.prices, task.test, task.best_test, task.accuracies(), task.known, task.is_complete
+    found = _parallel([(task, name, seed, at) for name, seed in jobs], workers)
+    curves = {
+        name: np.stack([c for (n, _), c in zip(jobs, found, strict=True) if n == name]) for name in names
+    }
+    return Comparison(at, curves, task.unit, task.dataset.title)
+
+
+def _one(job: tuple[Task, str, int, Values]) -> Values:
+    task, name, seed, at = job
+    return regret(search(task, name, seed), at)
+
+
+_JOBS: list[Any] = []
+
+
+def _by_place(place: int) -> Values:
+    return _one(_JOBS[place])
+
+
+def _parallel(jobs: list[Any], workers: int | None) -> list[Values]:
+    """Results in order, on several processes that share the task's tables by forking."""
+    import multiprocessing
+    import os
+    import sys
+
+    workers = workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+    if workers < 2 or len(jobs) < 2 * workers or "torch" in sys.modules:
+        return [_one(job) for job in jobs]
+    _JOBS[:] = jobs
+    try:
+        with multiprocessing.get_context("fork").Pool(workers) as pool:
+            return pool.map(_by_place, range(len(jobs)), chunksize=max(1, len(jobs) // (8 * workers)))
+    finally:
+        _JOBS.clear()

@@ -1,0 +1,144 @@
+"""What is searched: a space, what is maximised, and one ledger of what it costs.
+
+Simulated: a network's accuracy and training time are looked up, and the ledger adds up what training would have taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from blockzoo.core.errors import RequestError
+from blockzoo.nas.dataset import Dataset
+from blockzoo.nas.space import Indices, MacroSpace
+
+UNITS = ("trainings", "seconds")
+DUPLICATES = ("free", "charged")
+
+
+class Query(NamedTuple):
+    """Train network `index` for `epochs` epochs (None: all)."""
+
+    index: int
+    epochs: int | None = None
+
+
+class BudgetSpent(Exception):
+    """The ledger has nothing left: the search is over."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What an algorithm may know, and the numbers it is told.
+
+    Args:
+        dataset: where accuracies and times come from.
+        seed: of the trainings; None for the first loaded.
+        unit: what the budget counts: full `trainings` (an epoch counts its share), or simulated `seconds` of training.
+        budget: how much of it.
+        duplicates: whether training the same network (an isomorphic vector is the same) again is `free` or `charged`.
+    """
+
+    dataset: Dataset
+    budget: float
+    unit: str = "trainings"
+    duplicates: str = "free"
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        faults = []
+        if self.unit not in UNITS:
+            faults.append(f"unit {self.unit!r}: choose {' or '.join(UNITS)}")
+        if self.duplicates not in DUPLICATES:
+            faults.append(f"duplicates {self.duplicates!r}: choose {' or '.join(DUPLICATES)}")
+        if not self.budget > 0:
+            faults.append(f"budget {self.budget}: give a positive number")
+        if faults:
+            raise RequestError("; ".join(faults))
+
+    @property
+    def space(self) -> MacroSpace:
+        """The space that is searched."""
+        return self.dataset.space
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of a full training."""
+        return self.dataset.epochs or 1
+
+    @cached_property
+    def known(self) -> Indices:
+        """The networks whose accuracy the dataset has; algorithms draw from these."""
+        return self.dataset.indices
+
+    @cached_property
+    def is_complete(self) -> bool:
+        """Has the dataset every network of the space?"""
+        return len(self.known) == len(self.space)
+
+    @cached_property
+    def _accuracy_at(self) -> dict[int | None, list[float]]:
+        return {}
+
+    def accuracies(self, epochs: int | None = None) -> list[float]:
+        """By index: validation accuracy after so many epochs, NaN where unknown."""
+        if epochs not in self._accuracy_at:
+            everything = np.arange(len(self.space))
+            values = self.dataset.val_acc(everything, epochs, best=epochs is None, seed=self.seed)
+            self._accuracy_at[epochs] = values.tolist()
+        return self._accuracy_at[epochs]
+
+    @cached_property
+    def prices(self) -> list[float]:
+        """By index: what a full training takes from the budget."""
+        if self.unit == "trainings":
+            return [1.0] * len(self.space)
+        values: npt.NDArray[np.float64] = self.dataset.train_time(np.arange(len(self.space)), seed=self.seed)
+        return values.tolist()
+
+    @cached_property
+    def test(self) -> npt.NDArray[np.float64]:
+        """(networks,): test accuracy, for the judge alone."""
+        return np.asarray(self.dataset.test_acc(np.arange(len(self.space)), seed=self.seed))
+
+    @cached_property
+    def best_test(self) -> float:
+        """The best test accuracy of any network of the dataset."""
+        return float(np.nanmax(self.test))
+
+
+@dataclass
+class Ledger:
+    """What one search has asked for and what it has cost. `query` answers until the budget is spent.
+
+    Training a network on to more epochs costs the difference.
+    """
+
+    task: Task
+    spent: float = 0.0
+    trained: dict[int, int] = field(default_factory=dict)
+    history: list[tuple[float, int, float, bool]] = field(default_factory=list)
+    """(spent so far, index, accuracy, trained for all epochs) of every answer."""
+
+    def query(self, query: Query) -> float:
+        """The accuracy of a query.
+
+        Raises:
+            BudgetSpent: it would cost more than is left.
+        """
+        task, (index, epochs) = self.task, query
+        asked = task.epochs if epochs is None else epochs
+        before = 0 if task.duplicates == "charged" else self.trained.get(index, 0)
+        if asked > before:
+            spent = self.spent + task.prices[index] * (asked - before) / task.epochs
+            if spent > task.budget * (1 + 1e-12):
+                raise BudgetSpent
+            self.spent = spent
+            self.trained[index] = asked
+        value = task.accuracies(epochs)[index]
+        self.history.append((self.spent, index, value, asked == task.epochs))
+        return value
