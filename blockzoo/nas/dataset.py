@@ -98,7 +98,9 @@ class Dataset(TrainingQueries):
     def skeleton(self) -> Skeleton:
         """What surrounds the cells of the networks that were trained."""
         given = {"width": "width", "num_classes": "classes", "image_size": "image_size"}
-        return Skeleton(**{name: int(self.setting[key]) for name, key in given.items() if self.setting.get(key)})
+        return Skeleton(
+            **{name: int(self.setting[key]) for name, key in given.items() if self.setting.get(key)}
+        )
 
     @property
     def width(self) -> int:

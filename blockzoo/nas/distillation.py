@@ -22,11 +22,14 @@ SCENARIOS = ("scratch", "blocks", "logits", "finetune")
 def noise_to_signal(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
     """Mean over channels of the squared error of a channel divided by the teacher's variance in it.
 
+    A channel that hardly varies counts as if it had a twentieth of the mean variance, or it would drown all others.
+
     Source: Moons et al., DONNA, ICCV 2021. Features (B, C, H, W), or logits (B, classes).
     """
     dims = [0, *range(2, teacher.ndim)]
     error = (student - teacher).square().mean(dims)
-    return (error / teacher.var(dims, unbiased=False).clamp_min(1e-6)).mean()
+    variance = teacher.var(dims, unbiased=False)
+    return (error / variance.clamp_min(float(variance.mean()) / 20 + 1e-12)).mean()
 
 
 def distil_blocks(
@@ -51,7 +54,9 @@ def distil_blocks(
     _check_pair(student, teacher, next(iter(batches))[0][:2])
     teacher.eval().requires_grad_(False)
     blocks = list(student.blocks)  # type: ignore[arg-type]
-    optimizer = torch.optim.SGD(student.parameters(), lr, momentum=0.9, weight_decay=5e-4, nesterov=True)
+    optimizer = torch.optim.AdamW(
+        student.parameters(), lr
+    )  # blocks differ by orders of magnitude in their gradients
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(batches))  # type: ignore[arg-type]
     losses = [0.0] * len(blocks)
     for epoch in range(epochs):
@@ -148,7 +153,7 @@ def run_scenario(
         raise RequestError(f"scenario {scenario} needs a teacher")
     if scenario == "blocks":
         assert teacher is not None
-        distil_blocks(student, teacher, train, epochs, lr=lr, report=report)
+        distil_blocks(student, teacher, train, epochs, lr=lr / 10, report=report)
         if finetune_epochs:
             train_network(student, train, finetune_epochs, lr=lr / 10, report=report)
     else:

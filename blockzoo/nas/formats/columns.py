@@ -117,6 +117,15 @@ def from_values(name: str, values: Any) -> Column:
     """
     if isinstance(values, Column):
         return values
+    try:
+        return _from_values(name, values)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        if isinstance(error, DamagedFile):
+            raise
+        raise DamagedFile(f"column {name!r} holds no text, numbers or lists of numbers") from None
+
+
+def _from_values(name: str, values: Any) -> Column:
     if name == "arch_vec":
         return Column(VECTOR, _vectors(values))
     if name == "model_hash":
@@ -128,8 +137,10 @@ def from_values(name: str, values: Any) -> Column:
         else:
             return _from_ragged(name, array)
     if array.dtype.kind in "US":
+        if array.ndim != 1:
+            raise DamagedFile(f"column {name!r} holds lists of text")
         return Column(TEXT, array.astype(str))
-    if array.dtype.kind not in "iuf" or array.ndim > 2:
+    if array.dtype.kind not in "iuf" or array.ndim not in (1, 2):
         raise DamagedFile(
             f"column {name!r} holds {array.dtype} of {array.ndim} dimensions; text or numbers are needed"
         )
@@ -204,7 +215,8 @@ def _exact(
     flat, whole = floats.reshape(-1), np.empty(floats.size, dtype)
     for start in range(0, flat.size, block):
         part = flat[start : start + block]
-        scaled = np.rint(part * scale)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = np.rint(part * scale)
         if not (scaled.min() >= 0 and scaled.max() <= largest):  # also False for NaN
             return None
         whole[start : start + block] = scaled

@@ -130,10 +130,10 @@ def _refusal(name: str, column: Column) -> str:
     largest = LARGEST_MILLIONTHS / 1e6
     if np.isnan(values).any():
         reason = "NaN"
+    elif "top" in name:
+        reason = f"accuracies that are no count of {accuracy_total(name):,} images"
     elif values.size and (values.max() > largest or values.min() < 0):
         reason = f"{values.max() if values.max() > largest else values.min():g}, outside 0 to {largest}"
     else:
-        reason = "numbers with more than six decimals" + (
-            f", or accuracies that are no count of {accuracy_total(name):,} images" if "top" in name else ""
-        )
+        reason = "numbers with more than six decimals"
     return f"column {name!r} holds {reason}, which .blox cannot: write .native or .csv, or round it"

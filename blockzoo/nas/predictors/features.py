@@ -49,9 +49,14 @@ def standardised_cell_features(space: MacroSpace) -> Features:
     return (raw - raw.mean(0)) / np.where(scale > 0, scale, 1)
 
 
-def one_hot_pairs(space: MacroSpace, indices: Indices) -> Features:
-    """(N, features): the features of each stage's cell, standardised over cells, and all products of two of them."""
-    cells = standardised_cell_features(space)[space.digits(indices)]  # (N, stages, features)
-    single = cells.reshape(len(indices), -1)
+def one_hot_pairs(space: MacroSpace, indices: Indices, weight: float) -> Features:
+    """(N, features): which cell is in each stage (one-hot), its standardised features, and all products of two of these.
+
+    Args:
+        weight: of the one-hot part: how much a cell's own effect counts beside that of its features.
+    """
+    digits = space.digits(indices)
+    single = standardised_cell_features(space)[digits].reshape(len(indices), -1)
     left, right = np.triu_indices(single.shape[1])
-    return np.concatenate([single, single[:, left] * single[:, right]], axis=1)
+    which = weight * np.eye(len(space.cells))[digits].reshape(len(indices), -1)
+    return np.concatenate([which, single, single[:, left] * single[:, right]], axis=1)
