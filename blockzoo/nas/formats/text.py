@@ -19,6 +19,7 @@ from blockzoo.nas.formats.columns import (
     ACCURACY,
     FLOATS,
     MILLIONTHS,
+    VECTOR,
     Array,
     Column,
     accuracy_total,
@@ -30,7 +31,6 @@ from blockzoo.nas.formats.errors import DamagedFile, describe
 from blockzoo.nas.formats.header import Header
 from blockzoo.nas.formats.table import Table, python_rows
 
-NESTED = ("arch_vec",)
 LONGEST_ROW = 1 << 20
 LARGE = 1 << 19
 """Bytes from which importing pyarrow pays."""
@@ -62,11 +62,7 @@ def read(header: Header, payload: memoryview) -> dict[str, Column]:
         DamagedFile: a row of another length, or a value that is neither text, number nor list.
     """
     names = header["columns"]
-    if (
-        len(payload) >= LARGE
-        and not any(name in NESTED for name in names)
-        and header["dataset_type"] != "env"
-    ):
+    if len(payload) >= LARGE and header["dataset_type"] != "env":
         try:
             found = _read_with_arrow(names, payload)
         except ImportError:
@@ -158,7 +154,10 @@ def _read_with_arrow(names: list[str], payload: memoryview) -> dict[str, Column]
     with ThreadPoolExecutor(2) as pool:
         for name, n, text in zip(names, counts, example, strict=True):
             parts = found.columns[at : at + max(1, n)]
-            columns[name] = _matrix(name, parts, pool) if n else _scalars(name, parts[0], text)
+            if name == "arch_vec":
+                columns[name] = _vectors(parts)
+            else:
+                columns[name] = _matrix(name, parts, pool) if n else _scalars(name, parts[0], text)
             at += n or 1
     return columns
 
@@ -214,3 +213,11 @@ def _matrix(name: str, parts: list[Any], pool: ThreadPoolExecutor) -> Column:
     if all(pool.map(shrink, range(len(parts)))):
         return Column(ACCURACY, small, total) if accuracy else Column(MILLIONTHS, small)
     return Column(FLOATS, np.stack([part.to_numpy() for part in parts], axis=1))
+
+
+def _vectors(parts: list[Any]) -> Column:
+    """(rows, coordinates): flat vectors; how their brackets nest is the space's to know."""
+    matrix = np.stack([part.to_numpy() for part in parts], axis=1)
+    if not ((matrix >= 0) & (matrix <= 255) & (matrix == np.rint(matrix))).all():
+        raise DamagedFile("arch_vec holds something else than whole numbers")
+    return Column(VECTOR, matrix.astype(np.uint8))
