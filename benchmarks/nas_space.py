@@ -40,7 +40,9 @@ def rate(call: Callable[[], object], items: int, rounds: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
     facts = environment()
@@ -50,7 +52,9 @@ def main() -> None:
         begin = time.perf_counter()
         space = nas.MacroSpace()
         space.hashes()
-        print(f"enumeration and all {len(space):,} hashes, cold   {time.perf_counter() - begin:8.1f} s     target 15")
+        print(
+            f"enumeration and all {len(space):,} hashes, cold   {time.perf_counter() - begin:8.1f} s     target 15"
+        )
         vectors = space.vectors(np.random.default_rng(0).integers(0, len(space), 2_000_000)).astype(np.uint8)
         indices = space.index(vectors)
         some = [space.arch_vec(int(i)) for i in indices[:20_000]]

@@ -8,6 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from blockzoo.core.errors import RequestError
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
@@ -15,6 +17,7 @@ from blockzoo.core.spec import TrialSpec
 from blockzoo.core.subject import Subject
 from blockzoo.nas.costs import Skeleton, static_info
 from blockzoo.nas.folder import Part
+from blockzoo.nas.formats.columns import accuracy_total, percent_table
 from blockzoo.nas.formats.header import Header
 from blockzoo.nas.io import SUFFIXES, write_dataset_file
 from blockzoo.nas.published import published_space
@@ -54,9 +57,10 @@ class Release:
 def build_release(
     source: Path,
     output: Path,
-    formats: Sequence[str] = ("native", "blox", "csv"),
+    formats: Sequence[str] = ("native", "csv"),
     *,
     experiment_name: str | None = None,
+    round_counts: bool = False,
     overwrite: bool = False,
     allow_pickle: bool = False,
 ) -> Release:
@@ -67,6 +71,7 @@ def build_release(
         output: folder for blox-base-SEED, blox-ext-SEED, blox-env-SEED, blox-info.
         formats: suffixes; a format that cannot hold a column exactly is refused with the column named.
         experiment_name: only trials of this name.
+        round_counts: in .blox, write accuracies that are no count of 45,000, 5,000 or 10,000 images as the nearest one.
         overwrite: replace files that are there.
         allow_pickle: needed for published pickles.
 
@@ -95,7 +100,9 @@ def build_release(
         )
     written = []
     for part, (header, columns) in parts.items():
-        written += [write_dataset_file(path, header, columns) for path in targets[part]]
+        for path in targets[part]:
+            rounded = round_counts and path.suffix == ".blox"
+            written.append(write_dataset_file(path, header, _nearest_counts(columns) if rounded else columns))
     space = published_space()
     known = {space.index_of_hash(text) for rows in trained.rows.values() for text in rows}
     return Release(written, len(known), sorted(trained.rows), holes(known), trained.unfinished)
@@ -254,6 +261,16 @@ def _parts(trained: Trained) -> dict[Part, tuple[Header, dict[str, Any]]]:
 
 def _columns(hashes: list[str], rows: Mapping[str, Row], names: Sequence[str]) -> dict[str, Any]:
     return {"model_hash": hashes, **{name: [rows[text][name] for text in hashes] for name in names}}
+
+
+def _nearest_counts(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Accuracies as the nearest that a count of the published number of images gives."""
+
+    def nearest(name: str, values: Any) -> Any:
+        total = accuracy_total(name)
+        return percent_table(total)[np.rint(np.asarray(values) * total / 100).astype(int)]
+
+    return {name: nearest(name, values) if "top" in name else values for name, values in columns.items()}
 
 
 def _header(space: MacroSpace, dataset_type: str, columns: Mapping[str, Any], **fields: Any) -> Header:

@@ -79,6 +79,11 @@ def test_trainings_become_a_benchmark(
     assert main(["nas", "validate", str(tmp_path / "release")]) == 0
     with pytest.raises(RequestError, match="--overwrite"):
         build_release(trained, tmp_path / "release", ["native"])
+    with pytest.raises(DataError, match="--round"):
+        build_release(trained, tmp_path / "blox", ["blox"])
+    build_release(trained, tmp_path / "blox", ["blox"], round_counts=True, overwrite=True)
+    near = nas.from_folder(tmp_path / "blox", extended=True)
+    assert near.train_acc(11) == pytest.approx(found.train_acc(11), abs=100 / 45_000)
 
 
 def test_blox_v1_crops_flips_and_tests_the_best(trained: Path, tmp_path: Path) -> None:

@@ -18,3 +18,4 @@ Overwrite = Annotated[bool, Parameter(name="--overwrite", negative=(), help="rep
 Benchmark = Annotated[
     str, Parameter(name="--benchmark", help="mini, mini-surrogate, or a folder of dataset files")
 ]
+DryRun = Annotated[bool, Parameter(name="--dry-run", negative=(), help="say what would be done, and stop")]

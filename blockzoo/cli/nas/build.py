@@ -19,10 +19,15 @@ def build(
         tuple[str, ...], Parameter(consume_multiple=True, help="native, blox, csv, pickle")
     ] = (
         "native",
-        "blox",
         "csv",
     ),
     experiment_name: Annotated[str | None, Parameter(help="only trials of this name")] = None,
+    round_counts: Annotated[
+        bool,
+        Parameter(
+            name="--round", negative=(), help="in .blox, round accuracies to the nearest count it can hold"
+        ),
+    ] = False,
     overwrite: o.Overwrite = False,
     allow_pickle: o.AllowPickle = False,
 ) -> None:
@@ -34,6 +39,7 @@ def build(
         output,
         formats,
         experiment_name=experiment_name,
+        round_counts=round_counts,
         overwrite=overwrite,
         allow_pickle=allow_pickle,
     )

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.nas import _options as own
 
 
 def latency(
@@ -20,6 +21,7 @@ def latency(
     seconds: Annotated[float, Parameter(help="for all timings")] = 60.0,
     device: o.Device = "auto",
     seed: o.Seed = 0,
+    dry_run: own.DryRun = False,
     name: Annotated[str, Parameter(help="name of the device in the file")] = "here",
     output: Annotated[
         Path, Parameter(name=["--output", "-o"], help="folder for the file and the picture")
@@ -30,6 +32,9 @@ def latency(
     from blockzoo.nas.latency import measure_latency
     from blockzoo.report.figures import save
 
+    if dry_run:
+        screen.out.print(f"every cell of the space and {check} whole networks, about {seconds:g} s")
+        return
     table, error = measure_latency(
         width=width,
         num_classes=num_classes,

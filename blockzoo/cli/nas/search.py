@@ -28,16 +28,23 @@ def search(
         "results/nas-search"
     ),
     format: o.Format = "table",
+    dry_run: own.DryRun = False,
 ) -> None:
     """Compare search algorithms: mean regret with 95 % bootstrap intervals over seeds."""
     from blockzoo.core.files import write_text
     from blockzoo.nas.figures import regret_curves
     from blockzoo.nas.loading import open_benchmark
-    from blockzoo.nas.search.simulate import compare
+    from blockzoo.nas.search.simulate import compare, selected
     from blockzoo.nas.search.task import Task
     from blockzoo.report.figures import save
 
     task = Task(open_benchmark(benchmark), budget, unit, duplicates, seed)
+    if dry_run:
+        names = selected(algorithm or ["all"])
+        screen.out.print(
+            f"{len(names)} algorithms x {seeds} seeds on {task.dataset.title}: {', '.join(names)}"
+        )
+        return
     made = compare(task, algorithm or ["all"], seeds, workers)
     rows = made.rows()
     lines = [

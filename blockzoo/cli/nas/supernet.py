@@ -28,12 +28,16 @@ def supernet(
     data_dir: o.DataDir = None,
     limit_train: o.LimitTrain = None,
     seed: o.Seed = 0,
+    dry_run: own.DryRun = False,
 ) -> None:
     """Train shared weights by single paths and print how they rank the benchmark's networks."""
     from blockzoo.nas.lessons import Images, rank_by_supernet, search_by_supernet
     from blockzoo.nas.loading import open_benchmark
 
     opened = open_benchmark(benchmark)
+    if dry_run:
+        screen.out.print(repr(opened), soft_wrap=True)
+        return
     images = Images.of(opened, dataset, data_dir, batch_size, limit_train, seed)
 
     def report(epoch: int, loss: float) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from blockzoo.cli import options as o
+from blockzoo.cli import screen
 from blockzoo.cli.nas import _options as own
 from blockzoo.cli.nas._tables import correlations
 
@@ -20,6 +21,7 @@ def zero_cost(
     data_dir: o.DataDir = None,
     seed: o.Seed = 0,
     format: o.Format = "table",
+    dry_run: own.DryRun = False,
 ) -> None:
     """Print rank correlations of grad_norm, snip, synflow, jacov, naswot and zen, beside parameters and MACs."""
     from blockzoo.nas.lessons import Images
@@ -27,6 +29,9 @@ def zero_cost(
     from blockzoo.nas.studies import zero_cost as run
 
     opened = open_benchmark(benchmark)
+    if dry_run:
+        screen.out.print(repr(opened), soft_wrap=True)
+        return
     images, labels = next(iter(Images.of(opened, dataset, data_dir, batch_size, None, seed).train()))
     found = run(opened, images, labels, networks=opened.indices[:networks].tolist(), seed=seed)
     correlations(f"rank correlation with test accuracy, {opened.title}", found, format)

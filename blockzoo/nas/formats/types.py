@@ -136,4 +136,4 @@ def _refusal(name: str, column: Column) -> str:
         reason = f"{values.max() if values.max() > largest else values.min():g}, outside 0 to {largest}"
     else:
         reason = "numbers with more than six decimals"
-    return f"column {name!r} holds {reason}, which .blox cannot: write .native or .csv, or round it"
+    return f"column {name!r} holds {reason}, which .blox cannot: write .native or .csv, or round it (nas build --round)"

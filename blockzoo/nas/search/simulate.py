@@ -109,11 +109,7 @@ def compare(
         workers: processes; by default one per core where forking is possible.
         points: budgets at which regret is read.
     """
-    names = (
-        [n for n in SEARCHES.names() if getattr(SEARCHES[n], "in_all", True)]
-        if list(algorithms) == ["all"]
-        else [SEARCHES.canonical(name) for name in algorithms]
-    )
+    names = selected(algorithms)
     if not names or seeds < 1:
         raise RequestError("nothing to compare: give at least one algorithm and one seed")
     at = np.geomspace(max(task.budget / 1000, min(1.0, task.budget)), task.budget, points)
@@ -124,6 +120,17 @@ def compare(
         name: np.stack([c for (n, _), c in zip(jobs, found, strict=True) if n == name]) for name in names
     }
     return Comparison(at, curves, task.unit, task.dataset.title)
+
+
+def selected(algorithms: Sequence[str]) -> list[str]:
+    """The names of algorithms; "all" stands for all but adapters to other libraries.
+
+    Raises:
+        UnknownNameError: no such algorithm.
+    """
+    if list(algorithms) == ["all"]:
+        return [name for name in SEARCHES.names() if getattr(SEARCHES[name], "in_all", True)]
+    return [SEARCHES.canonical(name) for name in algorithms]
 
 
 def _one(job: tuple[Task, str, int, Values]) -> Values:
