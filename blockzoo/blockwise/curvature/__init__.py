@@ -1,0 +1,1 @@
+"""Curvature of the loss: of every network block, and between every two of them."""

@@ -1,0 +1,154 @@
+"""Which parameters form which network block: any cover of a network's parameters, checked to be complete and disjoint."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from blockzoo.core.errors import RequestError
+
+WAYS = ("blocks", "module", "tensor", "stage")
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Labels, and for each the names of its parameters.
+
+    Args:
+        labels: in order.
+        names: for each label, parameter names as `named_parameters` gives them.
+    """
+
+    labels: tuple[str, ...]
+    names: tuple[tuple[str, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __iter__(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        return iter(zip(self.labels, self.names, strict=True))
+
+    def parameters(self, model: nn.Module) -> list[list[nn.Parameter]]:
+        """The parameters of `model` by block."""
+        own = dict(model.named_parameters())
+        return [[own[name] for name in names] for names in self.names]
+
+    def sizes(self, model: nn.Module) -> list[int]:
+        """Number of scalars in each block."""
+        return [sum(p.numel() for p in block) for block in self.parameters(model)]
+
+
+def make_partition(
+    model: nn.Module, how: str | Mapping[str, str] | Sequence[Sequence[str]] | Partition = "blocks"
+) -> Partition:
+    """A partition of all parameters of a network.
+
+    Args:
+        model: the network.
+        how: "blocks" (the network's own blocks), "module" (every module that holds parameters itself), "tensor" (every
+            parameter), "stage" (its direct children), a dict from label to a regular expression that whole names match, or
+            lists of parameter names.
+
+    Raises:
+        RequestError: a hole, an overlap or an empty block, with the parameters named.
+    """
+    if isinstance(how, Partition):
+        found = how
+    elif isinstance(how, Mapping):
+        found = _by_expression(model, how)
+    elif isinstance(how, str):
+        ways = {"blocks": _by_blocks, "module": _by_module, "tensor": _by_tensor, "stage": _by_child}
+        if how not in ways:
+            raise RequestError(
+                f"partition {how!r}: choose {', '.join(WAYS)}, a dict of expressions, or lists of names"
+            )
+        found = ways[how](model)
+    else:
+        found = Partition(tuple(f"block {i}" for i in range(len(how))), tuple(tuple(names) for names in how))
+    check(model, found)
+    return found
+
+
+def check(model: nn.Module, partition: Partition) -> None:
+    """Every parameter in exactly one block, and no block empty.
+
+    Raises:
+        RequestError: all faults at once.
+    """
+    own = [name for name, _ in model.named_parameters()]
+    listed = [name for _, names in partition for name in names]
+    faults = [f"block {label!r} is empty" for label, names in partition if not names]
+    if missing := [name for name in own if name not in set(listed)]:
+        faults.append(f"in no block: {_shown(missing)}")
+    if twice := sorted({name for name in listed if listed.count(name) > 1}):
+        faults.append(f"in several blocks: {_shown(twice)}")
+    if unknown := [name for name in listed if name not in set(own)]:
+        faults.append(f"no parameter of this network: {_shown(unknown)}")
+    if faults:
+        raise RequestError("the partition is not one: " + "; ".join(faults))
+
+
+def _shown(names: Sequence[str], most: int = 6) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _by_blocks(model: nn.Module) -> Partition:
+    """The network's own blocks; those without parameters are left out."""
+    from blockzoo.models.partition import network_blocks
+
+    blocks = getattr(model, "blocks", None)
+    modules = (
+        list(blocks) if isinstance(blocks, nn.ModuleList | nn.Sequential | list) else network_blocks(model)
+    )
+    place = {id(p): name for name, p in model.named_parameters()}
+    labels, names = [], []
+    for number, block in enumerate(modules):
+        if inside := tuple(place[id(p)] for p in block.parameters()):
+            labels.append(f"{number} {_title(block)}")
+            names.append(inside)
+    return Partition(tuple(labels), tuple(names))
+
+
+def _title(module: nn.Module) -> str:
+    """The class of a block; of a mere container that of the first layer in it."""
+    weighted = [m for m in module.modules() if any(True for _ in m.parameters(recurse=False))]
+    container = type(module).__name__ in ("Sequential", "GraphModule") and weighted
+    return type(weighted[0] if container else module).__name__
+
+
+def _by_module(model: nn.Module) -> Partition:
+    found = {
+        module or type(model).__name__: tuple(
+            f"{module}.{n}".lstrip(".") for n, _ in m.named_parameters(recurse=False)
+        )
+        for module, m in model.named_modules()
+    }
+    return _of_groups({label: names for label, names in found.items() if names})
+
+
+def _by_tensor(model: nn.Module) -> Partition:
+    return _of_groups({name: (name,) for name, _ in model.named_parameters()})
+
+
+def _by_child(model: nn.Module) -> Partition:
+    found: dict[str, list[str]] = {}
+    for name, _ in model.named_parameters():
+        found.setdefault(name.partition(".")[0], []).append(name)
+    return _of_groups({label: tuple(names) for label, names in found.items()})
+
+
+def _by_expression(model: nn.Module, how: Mapping[str, str]) -> Partition:
+    own = [name for name, _ in model.named_parameters()]
+    try:
+        return _of_groups(
+            {label: tuple(n for n in own if re.fullmatch(text, n)) for label, text in how.items()}
+        )
+    except re.error as error:
+        raise RequestError(f"partition: {error.pattern!r} is no regular expression: {error}") from None
+
+
+def _of_groups(groups: Mapping[str, tuple[str, ...]]) -> Partition:
+    return Partition(tuple(groups), tuple(groups.values()))
