@@ -5,26 +5,25 @@ from __future__ import annotations
 import logging
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from blockzoo.core.contracts import RUNTIMES
 from blockzoo.core.devices import choose_device
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import RequestError
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.subject import Subject
-from blockzoo.measure.timing_options import DTYPES, LAYOUTS, check_options
+from blockzoo.measure.timing_options import DTYPES, check_options
 from blockzoo.profile import check_shape
 from blockzoo.report.latency import median_interval, p90, paired_ratio, throughput
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
-    from blockzoo.measure.latency import Schedule
+    from blockzoo.measure.contenders import Contender, Setting
+    from blockzoo.measure.latency import Clock, Schedule
 
 log = logging.getLogger(__name__)
 
@@ -174,6 +173,7 @@ def benchmark_specs(
     """`benchmark_block` for networks that are specified already; the batch of `input_shape` is ignored."""
     import torch
 
+    from blockzoo.measure.contenders import Setting
     from blockzoo.measure.latency import Clock, Schedule
 
     check_options(batch_sizes, dtype, memory_format, threads)
@@ -197,10 +197,10 @@ def benchmark_specs(
         contenders = _contenders(specs, shape, stage, seed)
         timings = []
         for batch in batch_sizes:
-            job = _Job(
+            setting = Setting(
                 torch.device(place), getattr(torch, DTYPES[dtype]), memory_format, runtime, batch, seed
             )
-            timings += job.run(contenders, clock, schedule)
+            timings += _timings(setting, contenders, clock, schedule)
     finally:
         torch.set_num_threads(previous)
     return Benchmark(timings, facts, specs, shape)
@@ -220,6 +220,7 @@ def benchmark_model(
 
     import torch
 
+    from blockzoo.measure.contenders import Contender, Setting, deploy
     from blockzoo.measure.latency import Clock, Schedule
 
     place = _device(device)
@@ -230,43 +231,9 @@ def benchmark_model(
     if options:
         raise RequestError(f"benchmark_model takes no {', '.join(options)}")
     shape = check_shape(input_shape)
-    job = _Job(torch.device(place), torch.float32, "contiguous", runtime, shape[0], seed)
-    network = _Contender(type(model).__name__, "network", _deploy(copy.deepcopy(model).cpu(), shape), shape)
-    return job.run([network], Clock(torch.device(place)), schedule)[0].columns()
-
-
-def time_modules(
-    modules: Mapping[str, tuple[nn.Module, Sequence[int]]],
-    *,
-    device: str = "auto",
-    seconds: float = 10.0,
-    benchmark_runs: int | None = None,
-    seed: int = 0,
-) -> tuple[dict[str, list[float]], dict[str, Any]]:
-    """Time modules at hand against each other, deployed alike and checked, in shuffled rounds.
-
-    Args:
-        modules: by name, each with the shape of its input.
-        seconds: for all of them; `benchmark_runs` rounds instead where given.
-
-    Returns:
-        Milliseconds of every call by name, and the environment.
-    """
-    import torch
-
-    from blockzoo.measure.latency import Clock, Schedule, interleave
-
-    place = torch.device(_device(device))
-    job = _Job(place, torch.float32, "contiguous", "eager", 1, seed)
-    calls = {
-        name: job.call(_Contender(name, "network", _deploy(module, shape), tuple(shape)))
-        for name, (module, shape) in modules.items()
-    }
-    with torch.inference_mode():
-        samples = interleave(calls, Clock(place), Schedule(None, benchmark_runs, seconds), seed=seed)
-    return samples, environment(
-        device=place.type, dtype="float32", runtime="eager", threads=torch.get_num_threads()
-    )
+    setting = Setting(torch.device(place), runtime=runtime, batch_size=shape[0], seed=seed)
+    network = Contender(type(model).__name__, "network", deploy(copy.deepcopy(model).cpu(), shape), shape)
+    return _timings(setting, [network], Clock(torch.device(place)), schedule)[0].columns()
 
 
 def _device(wanted: str) -> str:
@@ -278,89 +245,44 @@ def _device(wanted: str) -> str:
     return place
 
 
-@dataclass(frozen=True)
-class _Contender:
-    subject: str
-    part: str
-    module: nn.Module
-    shape: tuple[int, ...]  # of its input, the batch left open
-
-
-def _deploy(module: nn.Module, shape: Sequence[int]) -> nn.Module:
-    import torch
-
-    from blockzoo.models.deploy import deployed
-
-    return deployed(module, torch.randn(2, *shape[1:], generator=torch.Generator().manual_seed(0)))
-
-
 def _contenders(
     specs: dict[str, NetworkSpec], shape: tuple[int, ...], stage: bool, seed: int
-) -> list[_Contender]:
+) -> list[Contender]:
     import torch
 
+    from blockzoo.measure.contenders import Contender, deploy
     from blockzoo.models.resolve import build_network
     from blockzoo.models.scaffold import ScaffoldNet
 
     found = []
     for name, spec in specs.items():
         network = build_network(spec, seed=seed).eval()
-        found.append(_Contender(name, "network", _deploy(network, shape), shape))
+        found.append(Contender(name, "network", deploy(network, shape), shape))
         if stage and isinstance(network, ScaffoldNet):
             x = torch.zeros(shape)
             for block in network.blocks:
                 if block is network.active_stage[0]:
                     break
                 x = block(x)
-            found.append(_Contender(name, "stage", _deploy(network.active_stage, x.shape), tuple(x.shape)))
+            found.append(Contender(name, "stage", deploy(network.active_stage, x.shape), tuple(x.shape)))
     return found
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One batch size on one device."""
+def _timings(setting: Setting, contenders: list[Contender], clock: Clock, schedule: Schedule) -> list[Timing]:
+    """All contenders in one setting, and a second instance of the first as the noise."""
+    import torch
 
-    device: torch.device
-    dtype: torch.dtype
-    memory_format: str
-    runtime: str
-    batch_size: int
-    seed: int
+    from blockzoo.measure.latency import REFERENCE, interleave
 
-    def run(self, contenders: list[_Contender], clock: Any, schedule: Schedule) -> list[Timing]:
-        import torch
-
-        from blockzoo.measure.latency import REFERENCE, interleave
-
-        calls = {(c.subject, c.part): self.call(c) for c in contenders}
-        first = contenders[0]
-        with torch.inference_mode():
-            samples = interleave(
-                {f"{subject}\n{part}": call for (subject, part), call in calls.items()}
-                | {REFERENCE: self.call(first)},
-                clock,
-                schedule,
-                seed=self.seed,
-            )
-        noise = paired_ratio(samples[REFERENCE], samples[f"{first.subject}\n{first.part}"])
-        return [
-            Timing(subject, part, self.batch_size, samples[f"{subject}\n{part}"], noise)
-            for subject, part in calls
-        ]
-
-    def call(self, contender: _Contender) -> Any:
-        """What is timed: the module on the device, with an input of its own."""
-        import copy
-
-        import torch
-
-        layout = getattr(torch, LAYOUTS[self.memory_format])
-        module = copy.deepcopy(contender.module).to(self.device, self.dtype, memory_format=layout)
-        generator = torch.Generator().manual_seed(self.seed)
-        x = torch.randn(self.batch_size, *contender.shape[1:], generator=generator)
-        x = x.to(self.device, self.dtype).contiguous(memory_format=layout)
-        function = RUNTIMES[self.runtime](module, x)
-        return lambda: function(x)
+    first = contenders[0]
+    calls = {f"{c.subject}\n{c.part}": setting.call(c) for c in contenders} | {REFERENCE: setting.call(first)}
+    with torch.inference_mode():
+        samples = interleave(calls, clock, schedule, seed=setting.seed)
+    noise = paired_ratio(samples[REFERENCE], samples[f"{first.subject}\n{first.part}"])
+    return [
+        Timing(c.subject, c.part, setting.batch_size, samples[f"{c.subject}\n{c.part}"], noise)
+        for c in contenders
+    ]
 
 
 if __name__ == "__main__":

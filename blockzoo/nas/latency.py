@@ -100,7 +100,7 @@ def measure_latency(
     """
     import torch
 
-    from blockzoo.benchmark import time_modules
+    from blockzoo.measure.contenders import time_modules
     from blockzoo.nas.networks import build
 
     space = space or published_space()

@@ -1,0 +1,84 @@
+"""What is timed: modules, deployed alike, each with an input of its own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from blockzoo.core.contracts import RUNTIMES
+from blockzoo.core.devices import choose_device
+from blockzoo.core.environment import environment
+from blockzoo.measure.latency import Clock, Schedule, interleave
+from blockzoo.measure.timing_options import LAYOUTS
+from blockzoo.models.deploy import deployed
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A module to time: of which subject, which part of it, and the shape of its input, the batch left open."""
+
+    subject: str
+    part: str
+    module: nn.Module
+    shape: tuple[int, ...]
+
+
+def deploy(module: nn.Module, shape: Sequence[int]) -> nn.Module:
+    """The form in which a module is timed, checked against the module itself on inputs of this shape."""
+    return deployed(module, torch.randn(2, *shape[1:], generator=torch.Generator().manual_seed(0)))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How contenders are timed: where, in which numbers and layout, how made ready, with how many inputs at a time."""
+
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+    memory_format: str = "contiguous"
+    runtime: str = "eager"
+    batch_size: int = 1
+    seed: int = 0
+
+    def call(self, contender: Contender) -> Callable[[], Any]:
+        """What is timed: a copy of the module on the device, with an input drawn from the seed."""
+        layout = getattr(torch, LAYOUTS[self.memory_format])
+        module = copy.deepcopy(contender.module).to(self.device, self.dtype, memory_format=layout)
+        generator = torch.Generator().manual_seed(self.seed)
+        x = torch.randn(self.batch_size, *contender.shape[1:], generator=generator)
+        x = x.to(self.device, self.dtype).contiguous(memory_format=layout)
+        function = RUNTIMES[self.runtime](module, x)
+        return lambda: function(x)
+
+
+def time_modules(
+    modules: Mapping[str, tuple[nn.Module, Sequence[int]]],
+    *,
+    device: str = "auto",
+    seconds: float = 10.0,
+    benchmark_runs: int | None = None,
+    seed: int = 0,
+) -> tuple[dict[str, list[float]], dict[str, Any]]:
+    """Time modules at hand against each other, one input at a time, deployed alike and checked, in shuffled rounds.
+
+    Args:
+        modules: by name, each with the shape of its input.
+        seconds: for all of them; `benchmark_runs` rounds instead where given.
+
+    Returns:
+        Milliseconds of every call by name, and the environment.
+    """
+    place = torch.device(choose_device(device, gpu=torch.cuda.is_available())[0])
+    setting = Setting(place, seed=seed)
+    calls = {
+        name: setting.call(Contender(name, "network", deploy(module, shape), tuple(shape)))
+        for name, (module, shape) in modules.items()
+    }
+    with torch.inference_mode():
+        samples = interleave(calls, Clock(place), Schedule(None, benchmark_runs, seconds), seed=seed)
+    facts = environment(device=place.type, dtype="float32", runtime="eager", threads=torch.get_num_threads())
+    return samples, facts
