@@ -7,7 +7,6 @@ from torch import fx, nn
 from torch.fx.passes.split_module import split_module
 
 from blockzoo.core.errors import RequestError
-from blockzoo.models.scaffold import ScaffoldNet
 
 
 def network_blocks(network: nn.Module) -> list[nn.Module]:
@@ -22,8 +21,8 @@ def network_blocks(network: nn.Module) -> list[nn.Module]:
     Raises:
         RequestError: the network cannot be traced or cut; says why.
     """
-    if isinstance(network, ScaffoldNet):
-        return network.blocks
+    if type(network).__module__.startswith("blockzoo.models."):
+        return list(network.blocks)  # type: ignore[arg-type]
     name = type(network).__name__
     try:
         traced = fx.symbolic_trace(network)

@@ -1,0 +1,157 @@
+"""Fully connected networks and small convolutional ones, each layer a block; and ensembles of either.
+
+`feedforward`: linear layers with ReLU between them. `cnn`: 3x3 convolutions (each halves the map until 4 pixels are left),
+global pooling, a linear layer. An ensemble averages its members' outputs, or lets one drawn by chance speak for each example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import nn
+
+from blockzoo.core.contracts import NETWORKS
+from blockzoo.core.errors import RequestError
+from blockzoo.core.spec import NetworkSpec
+
+DEFAULT_WIDTHS = (64, 64)
+SMALLEST_MAP = 4
+
+
+class FeedForward(nn.Module):
+    """Linear layers with ReLU between them, each its own block. Input (B, ...) of any shape, output (B, outputs).
+
+    Args:
+        inputs: numbers of one example.
+        widths: of the hidden layers.
+        outputs: of the last layer.
+    """
+
+    def __init__(self, inputs: int, widths: Sequence[int], outputs: int) -> None:
+        super().__init__()
+        sizes = [inputs, *_checked(widths), outputs]
+        layers: list[nn.Module] = [nn.Sequential(nn.Linear(a, b), nn.ReLU()) for a, b in pairwise(sizes[:-1])]
+        layers.append(nn.Linear(*sizes[-2:]))
+        layers[0] = nn.Sequential(
+            nn.Flatten(), *(layers[0] if isinstance(layers[0], nn.Sequential) else [layers[0]])
+        )
+        self.blocks = nn.ModuleList(layers)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class ConvNet(nn.Module):
+    """3x3 convolutions with batch norm and ReLU, each its own block, then pooling and a linear layer as the last.
+
+    Args:
+        in_channels: of the images.
+        widths: channels of the convolutions; each has stride 2 as long as the map stays at least 4 x 4.
+        outputs: of the last layer.
+        image_size: side length of the images.
+        normalise: with batch norms; False makes every block a plain convolution.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        widths: Sequence[int],
+        outputs: int,
+        image_size: int = 32,
+        normalise: bool = True,
+    ) -> None:
+        super().__init__()
+        channels, size, layers = in_channels, image_size, []
+        for width in _checked(widths):
+            stride = 2 if size // 2 >= SMALLEST_MAP else 1
+            parts: list[nn.Module] = [nn.Conv2d(channels, width, 3, stride, 1, bias=not normalise)]
+            parts += [nn.BatchNorm2d(width)] if normalise else []
+            layers.append(nn.Sequential(*parts, nn.ReLU()))
+            channels, size = width, -(-size // stride)
+        layers.append(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, outputs)))
+        self.blocks = nn.ModuleList(layers)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class Ensemble(nn.Module):
+    """Networks side by side whose outputs become one. `.blocks` are those of all members, one after the other.
+
+    (They are a partition of the layers, but not a chain: members do not feed each other.)
+
+    Args:
+        members: networks with `.blocks`.
+        combine: "average" of the outputs, or "vote": for each example one member, drawn anew in training from a generator
+            seeded by `seed`; in evaluation the average.
+        seed: of the draws.
+    """
+
+    def __init__(
+        self, members: Sequence[nn.Module], combine: Literal["average", "vote"] = "average", seed: int = 0
+    ) -> None:
+        super().__init__()
+        if not members:
+            raise RequestError("an ensemble needs at least one network")
+        if combine not in ("average", "vote"):
+            raise RequestError(f"combine {combine!r}: choose average or vote")
+        self.members = nn.ModuleList(members)
+        self.combine = combine
+        self._generator = torch.Generator().manual_seed(seed)
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The blocks of all members."""
+        return [block for member in self.members for block in member.blocks]  # type: ignore[union-attr]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        outputs = torch.stack([member(x) for member in self.members])
+        if self.combine == "average" or not self.training:
+            return outputs.mean(0)
+        chosen = torch.randint(len(self.members), (len(x),), generator=self._generator).to(x.device)
+        return outputs[chosen, torch.arange(len(x), device=x.device)]
+
+
+def _checked(widths: Sequence[int]) -> list[int]:
+    wrong = [w for w in widths if isinstance(w, bool) or not isinstance(w, int) or w < 1]
+    if wrong:
+        raise RequestError(f"widths {list(widths)}: whole numbers of 1 or more are needed")
+    return list(widths)
+
+
+def feedforward_network(
+    spec: NetworkSpec, widths: Sequence[int] = DEFAULT_WIDTHS, image_size: int = 32
+) -> FeedForward:
+    """A fully connected network for images of a spec."""
+    return FeedForward(spec.in_channels * image_size**2, widths, spec.out_dim)
+
+
+@NETWORKS.register
+def feedforward(spec: NetworkSpec) -> nn.Module:
+    """A fully connected network of two hidden layers, each layer a block."""
+    return feedforward_network(spec)
+
+
+@NETWORKS.register
+def cnn(spec: NetworkSpec) -> nn.Module:
+    """Two 3x3 convolutions and a linear layer, each a block."""
+    return ConvNet(spec.in_channels, DEFAULT_WIDTHS, spec.out_dim)
+
+
+@NETWORKS.register
+def nn_ensemble(spec: NetworkSpec) -> nn.Module:
+    """Three fully connected networks, averaged."""
+    return Ensemble([feedforward_network(spec) for _ in range(3)])
+
+
+@NETWORKS.register
+def cnn_ensemble(spec: NetworkSpec) -> nn.Module:
+    """Three small convolutional networks, averaged."""
+    return Ensemble([ConvNet(spec.in_channels, DEFAULT_WIDTHS, spec.out_dim) for _ in range(3)])
