@@ -15,6 +15,7 @@ from blockzoo.core.registry import Registry
 if TYPE_CHECKING:
     from torch import nn
 
+    from blockzoo.blockwise.frame import Frame, RoundRecord
     from blockzoo.core.record import Record
     from blockzoo.core.spec import NetworkSpec
     from blockzoo.core.subject import Subject
@@ -58,6 +59,14 @@ class Executor(Protocol):
     def run(self, jobs: Sequence[Job]) -> Iterator[Record]: ...
 
 
+class Engine(Protocol):
+    """How a block-wise run makes a communication round; made without arguments, may keep state between rounds."""
+
+    def run(self, frame: Frame) -> RoundRecord:
+        """One round on the frame's centre network."""
+        ...
+
+
 class Search(Protocol):
     """A search algorithm, made from (task, seed): proposes networks and hears what their training came to."""
 
@@ -84,4 +93,5 @@ SUBJECTS = Registry("SUBJECTS", "subject prefix", "blockzoo.models", "blockzoo.n
 PROTOCOLS = Registry("PROTOCOLS", "protocol", "blockzoo.training")
 RUNTIMES = Registry("RUNTIMES", "runtime", "blockzoo.measure.runtimes")
 SEARCHES = Registry("SEARCHES", "search algorithm", "blockzoo.nas.search")
+ENGINES = Registry("ENGINES", "update engine", "blockzoo.blockwise.engines")
 EXECUTORS = Registry("EXECUTORS", "executor", "blockzoo.execution")

@@ -1,0 +1,86 @@
+"""Copy and swap blocks between networks of one architecture, buffers by an explicit policy."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import nn
+
+from blockzoo.blockwise.partition import Partition
+from blockzoo.core.errors import RequestError
+
+BufferPolicy = Literal["own", "copy", "average"]
+POLICIES = ("own", "copy", "average")
+
+
+def copy_model(model: nn.Module) -> nn.Module:
+    """A network of its own with the same parameters and buffers."""
+    return copy.deepcopy(model)
+
+
+@torch.no_grad()
+def copy_block(
+    source: nn.Module, target: nn.Module, partition: Partition, block: int, buffers: BufferPolicy = "own"
+) -> None:
+    """Give `target` the parameters that `source` has in one block.
+
+    Args:
+        buffers: what becomes of the buffers (running statistics) of the block's modules: `target` keeps its "own", takes a
+            "copy", or both are "average"d into `target`.
+
+    Raises:
+        RequestError: a policy or a block that is none, or networks of different shapes.
+    """
+    check_policy(buffers)
+    _check_block(partition, block)
+    ours, theirs = dict(target.named_parameters()), dict(source.named_parameters())
+    for name in partition.names[block]:
+        if name not in theirs or name not in ours or ours[name].shape != theirs[name].shape:
+            raise RequestError(f"{name}: the two networks do not correspond")
+        ours[name].copy_(theirs[name])
+    move_buffers(source, target, buffer_names(target, partition, block), buffers)
+
+
+@torch.no_grad()
+def swap_block(
+    one: nn.Module, other: nn.Module, partition: Partition, block: int, buffers: BufferPolicy = "copy"
+) -> None:
+    """Exchange one block of two networks; with `buffers="own"` each keeps its running statistics, otherwise they go along."""
+    if buffers == "average":
+        raise RequestError("buffers average: a swap leaves nothing to average; choose own or copy")
+    kept = copy.deepcopy(one)
+    copy_block(other, one, partition, block, buffers)
+    copy_block(kept, other, partition, block, buffers)
+
+
+def buffer_names(model: nn.Module, partition: Partition, block: int) -> list[str]:
+    """Buffers of the modules that hold parameters of a block."""
+    modules = {name.rpartition(".")[0] for name in partition.names[block]}
+    return [name for name, _ in model.named_buffers() if name.rpartition(".")[0] in modules]
+
+
+@torch.no_grad()
+def move_buffers(source: nn.Module, target: nn.Module, names: Sequence[str], policy: BufferPolicy) -> None:
+    """Buffers of `target` by policy; whole numbers (counters) are copied where others are averaged."""
+    if policy == "own":
+        return
+    ours, theirs = dict(target.named_buffers()), dict(source.named_buffers())
+    for name in names:
+        if policy == "average" and ours[name].is_floating_point():
+            ours[name].lerp_(theirs[name].to(ours[name]), 0.5)
+        else:
+            ours[name].copy_(theirs[name])
+
+
+def check_policy(policy: str) -> None:
+    """RequestError for another policy."""
+    if policy not in POLICIES:
+        raise RequestError(f"buffers {policy!r}: choose {', '.join(POLICIES)}")
+
+
+def _check_block(partition: Partition, block: int) -> None:
+    if not 0 <= block < len(partition):
+        raise RequestError(f"block {block}: this partition has blocks 0 to {len(partition) - 1}")

@@ -1,0 +1,52 @@
+"""Entire: the baseline. K steps on all parameters at once are one round."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from blockzoo.blockwise.data import mixed
+from blockzoo.blockwise.frame import Frame, RoundRecord
+from blockzoo.blockwise.local import local_steps
+from blockzoo.core.contracts import ENGINES
+
+
+@ENGINES.register("entire")
+class Entire:
+    """Ordinary training of the whole network; nothing is communicated."""
+
+    def run(self, frame: Frame) -> RoundRecord:
+        """K steps."""
+        state, begin = frame.whole, time.perf_counter()
+        before = [[p.detach().clone() for p in block.parameters] for block in frame.blocks]
+        frame.model.train()
+        torch.manual_seed(mixed(frame.options.seed, frame.round, 0))
+        batches = [next(state.stream) for _ in range(state.steps)]
+        result = local_steps(
+            state.parameters,
+            frame.model,
+            frame.criterion,
+            batches,
+            state.optimizer,
+            state.proximal,
+            state.label,
+        )
+        moved = [
+            float(
+                torch.stack([(p.detach() - q).square().sum() for p, q in zip(b.parameters, old, strict=True)])
+                .sum()
+                .sqrt()
+            )
+            for b, old in zip(frame.blocks, before, strict=True)
+        ]
+        return RoundRecord(
+            number=frame.round,
+            train_loss=sum(result.losses) / len(result.losses),
+            movement=list(moved),
+            staleness=[0] * len(frame.blocks),
+            gradient_norm=[result.gradient_norm] * len(frame.blocks),
+            gradient_evaluations=float(result.steps),
+            bytes_communicated=0,
+            seconds={"local": time.perf_counter() - begin, "communication": 0.0},
+        )

@@ -1,0 +1,124 @@
+"""What all engines share: running one block's local problem and putting everything else back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from blockzoo.blockwise.data import mixed
+from blockzoo.blockwise.frame import BlockState, Frame, RoundRecord
+from blockzoo.blockwise.local import LocalResult, local_steps, only_trainable
+
+Tensors = list[torch.Tensor]
+
+
+@dataclass
+class Outcome:
+    """What a worker hands in: its block's new values, its buffers, and how its local problem went."""
+
+    block: int
+    values: Tensors
+    buffers: dict[str, torch.Tensor]
+    result: LocalResult
+    movement: float
+    seconds: float
+    staleness: int = 0
+
+
+def active_blocks(frame: Frame) -> list[int]:
+    """The blocks that work this round: all, or a share drawn from (seed, round)."""
+    count = len(frame.blocks)
+    wanted = max(1, round(frame.options.share_of_active_workers * count))
+    if wanted >= count:
+        return list(range(count))
+    generator = torch.Generator().manual_seed(mixed(frame.options.seed, frame.round, 1))
+    return sorted(torch.randperm(count, generator=generator)[:wanted].tolist())
+
+
+def work(frame: Frame, block: int) -> Outcome:
+    """One worker's local problem from the present centre; afterwards the centre is as before.
+
+    The worker trains on the centre network itself, so that no copy of it is needed: the block's values and all buffers are
+    kept aside and put back.
+    """
+    state = frame.blocks[block]
+    begin = time.perf_counter()
+    before = [p.detach().clone() for p in state.parameters]
+    kept = {name: b.detach().clone() for name, b in frame.model.named_buffers()}
+    frame.model.train()
+    torch.manual_seed(mixed(frame.options.seed, frame.round, block))
+    with only_trainable(frame.model, state.parameters):
+        batches = [next(state.stream) for _ in range(state.steps)]
+        result = local_steps(
+            state.parameters,
+            frame.model,
+            frame.criterion,
+            batches,
+            state.optimizer,
+            state.proximal,
+            state.label,
+        )
+    with torch.no_grad():
+        values = [p.detach().clone() for p in state.parameters]
+        moved = (
+            torch.stack([(a - b).square().sum() for a, b in zip(values, before, strict=True)]).sum().sqrt()
+        )
+        own = kept if frame.options.buffers == "average" else state.buffers
+        now = dict(frame.model.named_buffers())
+        buffers = {name: now[name].detach().clone() for name in own}
+        put(state.parameters, before)
+        for name, value in kept.items():
+            now[name].copy_(value)
+    return Outcome(block, values, buffers, result, float(moved), time.perf_counter() - begin)
+
+
+@torch.no_grad()
+def put(parameters: Sequence[nn.Parameter], values: Sequence[torch.Tensor]) -> None:
+    """Set parameters."""
+    for p, value in zip(parameters, values, strict=True):
+        p.copy_(value)
+
+
+@torch.no_grad()
+def commit(frame: Frame, outcomes: Sequence[Outcome]) -> None:
+    """centre_i <- (1 - gamma) centre_i + gamma worker_i, and the buffers by the run's policy."""
+    gamma = frame.options.gamma
+    for outcome in outcomes:
+        for p, value in zip(frame.blocks[outcome.block].parameters, outcome.values, strict=True):
+            p.copy_(value) if gamma == 1 else p.mul_(1 - gamma).add_(value, alpha=gamma)
+    now = dict(frame.model.named_buffers())
+    for name in dict.fromkeys(name for outcome in outcomes for name in outcome.buffers):
+        found = [outcome.buffers[name] for outcome in outcomes if name in outcome.buffers]
+        if now[name].is_floating_point() and len(found) > 1:
+            now[name].copy_(torch.stack(found).mean(0))
+        else:
+            now[name].copy_(found[0])
+
+
+def recorded(
+    frame: Frame, outcomes: Sequence[Outcome], bytes_: int, seconds: dict[str, float]
+) -> RoundRecord:
+    """The record of a round; deviation, staleness and gradients are those before communication."""
+    count = len(frame.blocks)
+    by_block = {outcome.block: outcome for outcome in outcomes}
+    losses = [loss for outcome in outcomes for loss in outcome.result.losses]
+    shares = frame.shares
+    return RoundRecord(
+        number=frame.round,
+        train_loss=sum(losses) / len(losses),
+        movement=[by_block[i].movement if i in by_block else None for i in range(count)],
+        staleness=[by_block[i].staleness if i in by_block else None for i in range(count)],
+        gradient_norm=[by_block[i].result.gradient_norm if i in by_block else None for i in range(count)],
+        gradient_evaluations=sum(o.result.steps * shares[o.block] for o in outcomes),
+        bytes_communicated=bytes_,
+        seconds=seconds,
+    )
+
+
+def block_bytes(state: BlockState) -> int:
+    """Bytes of a block's parameters."""
+    return sum(p.numel() * p.element_size() for p in state.parameters)
