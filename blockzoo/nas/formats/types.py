@@ -128,12 +128,14 @@ def _refusal(name: str, column: Column) -> str:
         np.concatenate([np.ravel(part) for part in column.data]) if column.ragged else column.data.ravel()
     )
     largest = LARGEST_MILLIONTHS / 1e6
+    remedy = "write .native or .csv"
     if np.isnan(values).any():
         reason = "NaN"
     elif "top" in name:
         reason = f"accuracies that are no count of {accuracy_total(name):,} images"
+        remedy += ", or round them (nas build --round)"
     elif values.size and (values.max() > largest or values.min() < 0):
         reason = f"{values.max() if values.max() > largest else values.min():g}, outside 0 to {largest}"
     else:
         reason = "numbers with more than six decimals"
-    return f"column {name!r} holds {reason}, which .blox cannot: write .native or .csv, or round it (nas build --round)"
+    return f"column {name!r} holds {reason}, which .blox cannot: {remedy}"
