@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from blockzoo.core.errors import RequestError
@@ -52,7 +52,6 @@ class Options:
     batch_size: int = 256
     buffers: str = "own"
     seed: int = 0
-    extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "training_mode", MODE_ALIASES.get(self.training_mode, self.training_mode))

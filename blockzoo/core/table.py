@@ -41,7 +41,7 @@ COLUMNS: dict[str, str] = {
     "out_dim": "number of classes",
     "experiment_name": "the user's name for the run",
     "notes": "the user's remark",
-    "best_val_acc": "highest val_acc of any epoch; for curiosity: the reported model is that of the last epoch",
+    "best_val_acc": "highest val_acc of any epoch; test_acc is of the last epoch, in blox-v1 of the best",
     "test_acc": "accuracy on the test split, read once after the last epoch, a fraction in 0..1",
     "test_loss": "cross-entropy on the test split, read once after the last epoch",
     "train_loss": "mean training loss of the last epoch (with label smoothing where the protocol has it)",

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blockzoo.core.errors import RequestError
-from blockzoo.nas.formats.columns import ACCURACY, MILLIONTHS, percent_table
+from blockzoo.nas.formats.columns import ACCURACY, MILLIONTHS, percent_of
 from blockzoo.nas.formats.header import Header
 from blockzoo.nas.formats.table import Table
 from blockzoo.nas.lookup import Lookup
@@ -62,7 +62,7 @@ def _reduced(table: Table, name: str, epoch: int | None, best: bool) -> Values:
         else:
             data = data[:, (epoch or data.shape[1]) - 1]
     if column.kind == ACCURACY:
-        return percent_table(column.total)[data]
+        return percent_of(data, column.total)
     return np.round(data * 1e-6, 6) if column.kind == MILLIONTHS else data.astype(np.float64)
 
 

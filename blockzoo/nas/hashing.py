@@ -7,6 +7,7 @@ predecessors, '|', its sorted successors, '|', itself. The hash of the network i
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,9 +17,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from blockzoo.core.errors import StoreError
 from blockzoo.core.files import write_atomically
 from blockzoo.core.places import cache_folder
 from blockzoo.nas.cells import CellGraph, cell_table
+
+log = logging.getLogger(__name__)
 
 INPUT, OUTPUT = -1, -2
 SHARED_ROUNDS = 3
@@ -89,27 +93,42 @@ def network_graph(
 def all_hashes(num_ops: int, nodes: int, stages: int) -> npt.NDArray[np.uint8]:
     """(networks, 16): the hashes of a whole space by index, memory-mapped.
 
-    Computed once, in two processes, and kept in the cache folder.
+    Computed once, in two processes, and kept in the cache folder with a checksum as the last row. A file that does not match
+    its checksum is made again; a folder that cannot be written to costs the time anew in each process, and is said.
     """
     path, count = _place(num_ops, nodes, stages)
-    if not hashes_are_cached(num_ops, nodes, stages):
-        hashes = _compute(num_ops, nodes, stages, count)
-        write_atomically(path, lambda temporary: np.save(temporary, hashes))
-    return np.load(path, mmap_mode="r")
+    cached = _cached(path, count)
+    if cached is not None:
+        return cached
+    hashes = _compute(num_ops, nodes, stages, count)
+    try:
+        write_atomically(path, lambda temporary: np.save(temporary, np.vstack([hashes, _checksum(hashes)])))
+    except StoreError as error:
+        log.warning("%s; the hashes of the space are computed anew each time", error)
+    return hashes
 
 
 def hashes_are_cached(num_ops: int, nodes: int, stages: int) -> bool:
-    """Is the table of this space in the cache folder?"""
-    path, count = _place(num_ops, nodes, stages)
+    """Is the table of this space in the cache folder, whole?"""
+    return _cached(*_place(num_ops, nodes, stages)) is not None
+
+
+def _cached(path: Path, count: int) -> npt.NDArray[np.uint8] | None:
     try:
-        return bool(np.load(path, mmap_mode="r").shape == (count, 16))
+        table = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError):
-        return False
+        return None
+    whole = table.shape == (count + 1, 16) and table.dtype == np.uint8
+    return table[:-1] if whole and (_checksum(table[:-1]) == table[-1]).all() else None
+
+
+def _checksum(hashes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(md5(hashes.tobytes(), usedforsecurity=False).digest(), np.uint8)
 
 
 def _place(num_ops: int, nodes: int, stages: int) -> tuple[Path, int]:
     count = len(cell_table(num_ops, nodes)) ** stages
-    return cache_folder() / "nas" / f"hashes-v1-{num_ops}-{nodes}-{stages}.npy", count
+    return cache_folder() / "nas" / f"hashes-v2-{num_ops}-{nodes}-{stages}.npy", count
 
 
 def _compute(num_ops: int, nodes: int, stages: int, count: int) -> npt.NDArray[np.uint8]:

@@ -51,7 +51,7 @@ def chosen(
             raise RequestError(f"range {first} {end}: first and end + 1, within 0 to {len(space)}")
         return list(range(first, end))
     assert indices is not None
-    return [int(space._valid(index)) for index in indices]
+    return [int(space.index(int(index))) for index in indices]
 
 
 def train_networks(

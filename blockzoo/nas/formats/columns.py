@@ -65,7 +65,7 @@ class Column:
             raw = np.ascontiguousarray(self.data).tobytes().hex().encode()
             return np.frombuffer(raw, "S32").astype("U32")
         if self.kind == ACCURACY:
-            return percent_table(self.total)[self.data]
+            return percent_of(self.data, self.total)
         if self.kind == MILLIONTHS:
             return np.round(self.data * 1e-6, 6)
         if self.kind == WHOLE:
@@ -102,6 +102,18 @@ def percent_table(total: int) -> Array:
     table = np.array([round(count / total * 100, 3) for count in range(total + 1)])
     table.flags.writeable = False
     return table
+
+
+def percent_of(counts: Array, total: int) -> Array:
+    """Percent of counts.
+
+    Raises:
+        DamagedFile: a count above the total, which only a file made so can hold.
+    """
+    try:
+        return percent_table(total)[counts]
+    except IndexError:
+        raise DamagedFile(f"an accuracy counts more than its {total:,} images") from None
 
 
 def accuracy_total(name: str) -> int:

@@ -69,10 +69,11 @@ def read(header: Header, payload: memoryview) -> dict[str, Column]:
             found = None
         if found is not None:
             return found
-    return _read_with_python(names, payload)
+    return _read_with_python(names, payload, all_text=header["dataset_type"] == "env")
 
 
-def _read_with_python(names: list[str], payload: memoryview) -> dict[str, Column]:
+def _read_with_python(names: list[str], payload: memoryview, *, all_text: bool = False) -> dict[str, Column]:
+    """The columns, row by row; with `all_text` (environments) 3.12 is a version and no number."""
     try:
         text = bytes(payload).decode()
     except UnicodeDecodeError as error:
@@ -86,6 +87,11 @@ def _read_with_python(names: list[str], payload: memoryview) -> dict[str, Column
     except csv.Error as error:
         raise DamagedFile(f"row {len(rows) + 1:,}: {error}") from None
     columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    if all_text:
+        return {
+            name: from_values(name, np.array(texts, dtype=str))
+            for name, texts in zip(names, columns, strict=True)
+        }
     return {name: _parsed(name, texts) for name, texts in zip(names, columns, strict=True)}
 
 
@@ -95,7 +101,7 @@ def _parsed(name: str, texts: tuple[str, ...]) -> Column:
     if texts[0].startswith("["):
         return from_values(name, [_parsed_list(name, text) for text in texts])
     numbers = [_number(text) for text in texts]
-    if None in numbers or name.endswith(("_version", "driver")):
+    if None in numbers:
         return from_values(name, np.array(texts))
     return from_values(name, np.array(numbers))
 

@@ -6,7 +6,7 @@ Sources: Jamieson and Talwalkar, AISTATS 2016; Li et al., Hyperband, JMLR 2018.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -15,20 +15,22 @@ from blockzoo.nas.search.task import Query, Task
 
 
 class _Brackets:
-    """Runs brackets one after the other, for ever; each draws networks of its own."""
+    """Runs brackets one after the other, for ever; each draws networks of its own.
 
-    def __init__(self, task: Task, seed: int, eta: int) -> None:
+    Args:
+        starts: how many networks each bracket begins with, and for how many epochs.
+        eta: of this many networks one goes on, for this many times the epochs.
+    """
+
+    def __init__(self, task: Task, seed: int, starts: Sequence[tuple[int, int]], eta: int) -> None:
         self._rng, self._known = np.random.default_rng(seed), task.known
         self._epochs, self._eta = task.epochs, eta
         self._answers: list[tuple[float, int]] = []
-        self._queries = self._run()
+        self._queries = self._run(starts)
 
-    def _starts(self) -> Iterator[tuple[int, int]]:
-        raise NotImplementedError
-
-    def _run(self) -> Iterator[Query]:
+    def _run(self, starts: Sequence[tuple[int, int]]) -> Iterator[Query]:
         while True:
-            for networks, epochs in self._starts():
+            for networks, epochs in starts:
                 alive = self._rng.choice(self._known, min(networks, len(self._known)), replace=False).tolist()
                 yield from self._bracket(alive, epochs)
 
@@ -50,6 +52,11 @@ class _Brackets:
         self._answers.append((value, query.index))
 
 
+def _rungs(epochs: int, eta: int) -> int:
+    """How often epochs can be multiplied by eta, from one on."""
+    return math.floor(math.log(epochs, eta) + 1e-9)
+
+
 @SEARCHES.register("successive-halving")
 class SuccessiveHalving(_Brackets):
     """Brackets that all start at one epoch.
@@ -59,11 +66,8 @@ class SuccessiveHalving(_Brackets):
     """
 
     def __init__(self, task: Task, seed: int, eta: int = 3) -> None:
-        super().__init__(task, seed, eta)
-
-    def _starts(self) -> Iterator[tuple[int, int]]:
-        rungs = math.floor(math.log(self._epochs, self._eta) + 1e-9) if self._epochs > 1 else 0
-        yield self._eta**rungs, max(1, math.ceil(self._epochs / self._eta**rungs))
+        networks = eta ** _rungs(task.epochs, eta)
+        super().__init__(task, seed, [(networks, math.ceil(task.epochs / networks))], eta)
 
 
 @SEARCHES.register("hyperband")
@@ -75,10 +79,9 @@ class Hyperband(_Brackets):
     """
 
     def __init__(self, task: Task, seed: int, eta: int = 3) -> None:
-        super().__init__(task, seed, eta)
-
-    def _starts(self) -> Iterator[tuple[int, int]]:
-        most = math.floor(math.log(self._epochs, self._eta) + 1e-9) if self._epochs > 1 else 0
-        for bracket in range(most, -1, -1):
-            networks = math.ceil((most + 1) / (bracket + 1) * self._eta**bracket)
-            yield networks, max(1, math.ceil(self._epochs / self._eta**bracket))
+        most = _rungs(task.epochs, eta)
+        starts = [
+            (math.ceil((most + 1) / (rungs + 1) * eta**rungs), math.ceil(task.epochs / eta**rungs))
+            for rungs in range(most, -1, -1)
+        ]
+        super().__init__(task, seed, starts, eta)
