@@ -163,9 +163,8 @@ class _Stage:
             "calibration", self.plan.pending[0].fingerprint(), self.plan.pending[0].network.subject, {}
         )
         job = self._job("blockzoo.sweep:execute_calibration", stub, specs=specs, data_dir=self.data_dir)
-        *_, record = self._executor(1, self.plan.threads).run(
-            [job]
-        )  # run to the end, it takes its spool file along
+        executor = self._executor(1, self.plan.threads)
+        *_, record = executor.run([job])  # run to the end, it takes its spool file along
         seconds = record.values.get("seconds") if record.status == "ok" else None
         return None if seconds is None else float(seconds) / self.plan.workers
 
