@@ -174,4 +174,4 @@ class Classifier(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history.curves.update(checkpoint["curves"])
-        self._best = checkpoint["best"]
+        self._best = checkpoint.get("best", {})

@@ -15,6 +15,7 @@ from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.data import ImageData, load_dataset
 from blockzoo.data.batches import ResidentBatches
+from blockzoo.models.resolve import build_network
 from blockzoo.train import train_block
 from blockzoo.training import trial as trial_module
 from blockzoo.training.checkpoint import DurableCheckpoints
@@ -53,25 +54,55 @@ def test_learns_and_repeats_itself(digits: ImageData, protocol: str) -> None:
     assert curves(other) != curves(first)
 
 
-def test_interrupted_and_resumed_equals_uninterrupted(digits: ImageData, tmp_path: Path) -> None:
-    whole = run_trial(spec(), digits)
+class Stop(Exception):
+    """The run is interrupted here."""
 
-    class Stop(Exception): ...
 
-    def stop_after_two(epoch: int, values: dict[str, float]) -> None:
-        if epoch == 2:
+def _interrupted(asked: TrialSpec, digits: ImageData, after: int, checkpoint: Path) -> None:
+    def stop(epoch: int, values: dict[str, float]) -> None:
+        if epoch == after:
             raise Stop
 
-    checkpoint = tmp_path / "c.ckpt"
     with pytest.raises(Stop):
-        run_trial(spec(), digits, checkpoint=checkpoint, on_epoch=stop_after_two)
+        run_trial(asked, digits, checkpoint=checkpoint, on_epoch=stop)
+
+
+@pytest.mark.parametrize("protocol", ["fast-v1", "blox-v1"])
+def test_interrupted_and_resumed_equals_uninterrupted(
+    digits: ImageData, tmp_path: Path, protocol: str
+) -> None:
+    asked = spec(protocol=protocol)
+    whole = run_trial(asked, digits)
+    checkpoint = tmp_path / "c.ckpt"
+    _interrupted(asked, digits, 2, checkpoint)
     epochs: list[int] = []
     resumed = run_trial(
-        spec(), digits, checkpoint=checkpoint, on_epoch=lambda epoch, values: epochs.append(epoch)
+        asked, digits, checkpoint=checkpoint, on_epoch=lambda epoch, values: epochs.append(epoch)
     )
     assert epochs == [3]
     assert curves(resumed) == curves(whole)
     assert resumed.values["test_acc"] == whole.values["test_acc"]
+
+
+def test_blox_v1_tests_the_weights_of_the_best_epoch(digits: ImageData, tmp_path: Path) -> None:
+    """At a step size with which validation falls again: weights of its highest epoch are kept, and it is they that are tested."""
+    asked = spec(protocol="blox-v1", epochs=6, lr=0.8, seed=3)
+    checkpoint = tmp_path / "c.ckpt"
+    record = run_trial(asked, digits, checkpoint=checkpoint)
+    accuracy = record.samples["val_acc"]
+    best = accuracy.index(max(accuracy))
+    assert best < 5, "choose a step size at which the last epoch is not the best"
+    _interrupted(asked, digits, best + 1, tmp_path / "best.ckpt")
+    there = torch.load(tmp_path / "best.ckpt", weights_only=True)["state_dict"]
+    kept = torch.load(checkpoint, weights_only=True)["best"]
+    assert kept and all(torch.equal(kept[name], there[f"network.{name}"]) for name in kept)
+    network = build_network(asked.network, seed=3)
+    network.load_state_dict(kept)
+    test = ResidentBatches(digits.test.images, digits.test.labels, 512, mean=digits.mean, std=digits.std)
+    network.eval()
+    with torch.no_grad():
+        hits = sum(int((network(x).argmax(1) == y).sum()) for x, y in test)
+    assert record.values["test_acc"] == pytest.approx(hits / len(digits.test.labels), abs=2e-3)
 
 
 def _train_forever(path: str) -> None:
