@@ -91,6 +91,15 @@ def test_a_killed_sweep_goes_on(tmp_path: Path) -> None:
     assert stored.items() <= after.items()
 
 
+def test_a_dry_run_estimates_and_leaves_nothing(tmp_path: Path) -> None:
+    plan = run_sweep(["ResNetBasicBlock"], "mid", 2, output=tmp_path, dry_run=True, **SMALL)  # type: ignore[arg-type]
+    assert len(plan.plan.pending) == 2 and plan.rows == []
+    files = {p.name for p in tmp_path.rglob("*") if p.is_file()}
+    assert files <= {"results.csv", "results.sqlite", "results.sqlite-journal", ".results.lock"}, (
+        "no spool of the estimate"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

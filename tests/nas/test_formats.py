@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import blockzoo.nas as nas
 from blockzoo.core.errors import DataError, RequestError
 from blockzoo.nas.formats import bits, custom, header, native, pickled, text
-from blockzoo.nas.formats.columns import percent_table
+from blockzoo.nas.formats.columns import ACCURACY, Column, percent_table
 from blockzoo.nas.formats.errors import DamagedFile
 from blockzoo.nas.formats.table import Table
 from blockzoo.nas.release import header_of
@@ -206,6 +206,37 @@ def test_large_csv_goes_through_arrow_to_the_same(tmp_path: Path, monkeypatch: p
     assert not read and fast.differences(slow) == []
 
 
+def test_large_csv_of_static_facts_goes_through_arrow_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    which = SPACE.sample(200, seed=3)
+    table = {
+        "model_hash": SPACE.hashes()[which].tolist(),
+        "params": np.arange(200) ** 4,
+        "arch_vec": [SPACE.arch_vec(int(i)) for i in which],
+    }
+    path = nas.write_dataset_file(tmp_path / "x.csv", head("static"), table)
+    slow = nas.read_dataset_file(path)[1]
+    monkeypatch.setattr(text, "LARGE", 0)
+    monkeypatch.setattr(text, "_read_with_python", lambda *a, **k: pytest.fail("not through Arrow"))
+    fast = nas.read_dataset_file(path)[1]
+    assert fast.differences(slow) == []
+    assert SPACE.index(fast["arch_vec"]).tolist() == which.tolist()
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_versions_that_look_like_numbers_stay_text(suffix: str, tmp_path: Path) -> None:
+    table = {
+        "model_hash": hashes(2),
+        "python": ["3.10", "3.12"],
+        "driver": ["550", "1e3"],
+        "gpu": ["[1]", ""],
+    }
+    path = nas.write_dataset_file(tmp_path / f"x.{suffix}", head("env"), table)
+    found = nas.read_dataset_file(path, allow_pickle=True)[1]
+    assert {name: found[name].tolist() for name in table} == table
+
+
 def test_columns_are_small_in_memory() -> None:
     table = Table(example(n=200, epochs=200))
     lists = sum(24 + 8 for _ in range(200 * 200 * 2))  # a float object and a pointer to it each
@@ -261,6 +292,36 @@ def test_twenty_thousand_mutations(tmp_path: Path) -> None:
             outcomes["refused"] += 1
     assert outcomes["refused"] > 5000 and sum(outcomes.values()) == 20_400
     assert not victim.exists()
+
+
+@pytest.mark.parametrize("name", ["plain", "info"])
+def test_mutations_of_large_csv(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way through Arrow: each mutation reads, or is one DamagedFile."""
+    monkeypatch.setattr(text, "LARGE", 0)
+    sound = next(p for p in files(tmp_path) if p.name == f"{name}.csv").read_bytes()
+    start, rng, refused = header.parse(sound)[1], random.Random(1), 0
+    for _ in range(600):
+        raw = bytearray(sound)
+        for _ in range(rng.choice((1, 1, 3))):
+            place = rng.randrange(start, len(raw))
+            raw[place : place + rng.randrange(2)] = rng.choice(
+                (b"", b"\xff", b'"', b"[", b"\n", b",", b"9", bytes(1))
+            )
+        try:
+            for column in (table := _read(bytes(raw))[1]):
+                table[column]
+        except DamagedFile:
+            refused += 1
+    assert refused > 50
+
+
+def test_a_count_above_its_total_is_damage(tmp_path: Path) -> None:
+    """Checksums do not help against a file that was made wrong."""
+    made = tmp_path / "x.native"
+    wrong = Column(ACCURACY, np.array([[10, 5001]], np.uint16), 5000)
+    nas.write_dataset_file(made, head(), Table({"model_hash": hashes(1), "val_top1": wrong}))
+    with pytest.raises(DamagedFile, match="more than its 5,000"):
+        nas.read_dataset_file(made)[1]["val_top1"]
 
 
 def _read(raw: bytes) -> tuple[dict[str, Any], Table]:

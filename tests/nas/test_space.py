@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import blockzoo.nas as nas
 from blockzoo.core.errors import RequestError
+from blockzoo.nas.hashing import all_hashes, hashes_are_cached
 from tests.reference import macro_graphs as slow
 
 SPACE = nas.MacroSpace()
@@ -91,6 +92,26 @@ def test_all_hashes_differ_and_are_found_again() -> None:
     sample = SPACE.sample(500, seed=1)
     assert [SPACE.index_of_hash(h) for h in hashes[sample]] == sample.tolist()
     assert [SPACE.hash_alone(int(i)) for i in sample[:50]] == hashes[sample[:50]].tolist()
+
+
+def test_cached_hashes_are_checked_and_a_cache_is_a_convenience(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Damage is noticed and mended; where nothing can be kept, the hashes come all the same, and that is said."""
+    expected = all_hashes(2, 2, 1).copy()
+    monkeypatch.setenv("BLOCKZOO_CACHE", str(tmp_path))
+    assert (all_hashes(2, 2, 1) == expected).all() and hashes_are_cached(2, 2, 1)
+    (kept,) = tmp_path.rglob("hashes-*.npy")
+    sound = kept.read_bytes()
+    for damaged in (sound[:-3], sound[:-40] + bytes([sound[-40] ^ 1]) + sound[-39:], b"", sound[:90]):
+        kept.write_bytes(damaged)
+        assert not hashes_are_cached(2, 2, 1)
+        assert (all_hashes(2, 2, 1) == expected).all() and kept.read_bytes() == sound
+    blocked = tmp_path / "a-file"
+    blocked.write_text("")
+    monkeypatch.setenv("BLOCKZOO_CACHE", str(blocked))
+    assert (all_hashes(2, 2, 1) == expected).all()
+    assert "computed anew" in caplog.text
 
 
 def test_ways_of_naming_a_network_agree() -> None:

@@ -131,9 +131,11 @@ def _read_with_arrow(names: list[str], payload: memoryview) -> dict[str, Column]
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    example = next(
-        csv.reader([payload[:LONGEST_ROW].tobytes().partition(b"\n")[0].decode("ascii", "replace")]), []
-    )
+    first = payload[:LONGEST_ROW].tobytes().partition(b"\n")[0].decode("ascii", "replace")
+    try:
+        example = next(csv.reader([first]), [])
+    except csv.Error:
+        return None
     if len(example) != len(names):
         return None
     counts = [len(text.split(",")) if text.startswith("[") else 0 for text in example]
