@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from blockzoo.blockwise.curvature.hessian import Hessian
-from blockzoo.blockwise.curvature.lanczos import GolubKahan, Lanczos, Product, random_unit
+from blockzoo.blockwise.curvature.lanczos import GolubKahan, Lanczos, Product, random_unit, relative_residual
 from blockzoo.core.errors import RequestError
 
 Values = npt.NDArray[np.float64]
@@ -137,7 +137,7 @@ def row_norm(hessian: Hessian, block: int, tol: float = 1e-3, most: int = 60, se
         return 0.0
     process = GolubKahan(forward, backward, first / length, (sizes[block], total - sizes[block]))
     before = hessian.products
-    while hessian.products - before + 2 <= most and process.relative_residual > tol:
+    while hessian.products - before + 2 <= most and relative_residual(process) > tol:
         process.step()
     return process.value
 

@@ -43,11 +43,6 @@ class GolubKahan:
         """Steps so far."""
         return len(self._alphas)
 
-    @property
-    def relative_residual(self) -> float:
-        """Residual over value; 0 where the space is exhausted, infinite before the first step."""
-        return 0.0 if self.exhausted else self.residual / self.value if self.value > 0 else float("inf")
-
     def step(self) -> None:
         """Two products; afterwards `value` and `residual` are those of the larger space."""
         if self.exhausted:
@@ -121,11 +116,6 @@ class Lanczos:
         """That of the extreme that `value` is."""
         return self.residual_largest if abs(self.largest) >= abs(self.smallest) else self.residual_smallest
 
-    @property
-    def relative_residual(self) -> float:
-        """Residual over value; 0 where the space is exhausted, infinite before the first step."""
-        return 0.0 if self.exhausted else self.residual / self.value if self.value > 0 else float("inf")
-
     def step(self) -> None:
         """One product."""
         if self.exhausted:
@@ -161,6 +151,13 @@ class Lanczos:
         self.gap = float(magnitudes[0] - magnitudes[1]) if len(values) > 1 else 0.0
         self.residual_smallest = beta * abs(float(vectors[-1, 0]))
         self.residual_largest = beta * abs(float(vectors[-1, -1]))
+
+
+def relative_residual(process: GolubKahan | Lanczos) -> float:
+    """Residual over value; 0 where the space is exhausted, infinite before the first step."""
+    if process.exhausted:
+        return 0.0
+    return process.residual / process.value if process.value > 0 else float("inf")
 
 
 def _orthogonalised(w: torch.Tensor, basis: list[torch.Tensor]) -> float:

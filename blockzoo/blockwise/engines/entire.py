@@ -7,8 +7,8 @@ import time
 import torch
 
 from blockzoo.blockwise.data import mixed
+from blockzoo.blockwise.engines.rounds import distance, solve
 from blockzoo.blockwise.frame import Frame, RoundRecord
-from blockzoo.blockwise.local import local_steps
 from blockzoo.core.contracts import ENGINES
 
 
@@ -23,23 +23,8 @@ class Entire:
         frame.model.train()
         torch.manual_seed(mixed(frame.options.seed, frame.round, 0))
         batches = [next(state.stream) for _ in range(state.steps)]
-        result = local_steps(
-            state.parameters,
-            frame.model,
-            frame.criterion,
-            batches,
-            state.optimizer,
-            state.proximal,
-            state.label,
-        )
-        moved = [
-            float(
-                torch.stack([(p.detach() - q).square().sum() for p, q in zip(b.parameters, old, strict=True)])
-                .sum()
-                .sqrt()
-            )
-            for b, old in zip(frame.blocks, before, strict=True)
-        ]
+        result = solve(frame, state, batches)
+        moved = [distance(b.parameters, old) for b, old in zip(frame.blocks, before, strict=True)]
         return RoundRecord(
             number=frame.round,
             train_loss=sum(result.losses) / len(result.losses),

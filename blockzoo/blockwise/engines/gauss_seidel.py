@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from blockzoo.blockwise.data import Batch, mixed
-from blockzoo.blockwise.engines.rounds import Outcome, active_blocks, recorded
+from blockzoo.blockwise.engines.rounds import Outcome, active_blocks, distance, recorded, solve
 from blockzoo.blockwise.frame import Frame, RoundRecord
-from blockzoo.blockwise.local import local_steps, only_trainable
+from blockzoo.blockwise.local import only_trainable
 from blockzoo.core.contracts import ENGINES
 
 
@@ -56,32 +56,19 @@ class GaussSeidel:
         used = batches[: state.steps]
         with only_trainable(frame.model, state.parameters):
             if prefix is None:
-                result = local_steps(
-                    state.parameters,
-                    frame.model,
-                    frame.criterion,
-                    used,
-                    state.optimizer,
-                    state.proximal,
-                    state.label,
-                )
+                result = solve(frame, state, used)
             else:
                 inputs = prefix.before(block)[: state.steps]
                 fed = [(x, y) for x, (_, y) in zip(inputs, used, strict=True)]
-                tail = nn.Sequential(*prefix.chain[block:])
-                result = local_steps(
-                    state.parameters, tail, frame.criterion, fed, state.optimizer, state.proximal, state.label
-                )
+                result = solve(frame, state, fed, nn.Sequential(*prefix.chain[block:]))
                 prefix.changed(block)
         gamma = frame.options.gamma
+        moved = distance(state.parameters, before)
         with torch.no_grad():
-            moved = torch.stack(
-                [(p.detach() - old).square().sum() for p, old in zip(state.parameters, before, strict=True)]
-            ).sum()
             if gamma < 1:
                 for p, old in zip(state.parameters, before, strict=True):
                     p.mul_(gamma).add_(old, alpha=1 - gamma)
-        return Outcome(block, [], {}, result, float(moved.sqrt()), time.perf_counter() - begin)
+        return Outcome(block, [], {}, result, moved, time.perf_counter() - begin)
 
 
 class _Prefix:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from blockzoo.blockwise.data import mixed
+from blockzoo.blockwise.data import Batch, mixed
 from blockzoo.blockwise.frame import BlockState, Frame, RoundRecord
-from blockzoo.blockwise.local import LocalResult, local_steps, only_trainable
+from blockzoo.blockwise.local import Forward, LocalResult, local_steps, only_trainable
 
 Tensors = list[torch.Tensor]
 
@@ -52,28 +52,34 @@ def work(frame: Frame, block: int) -> Outcome:
     frame.model.train()
     torch.manual_seed(mixed(frame.options.seed, frame.round, block))
     with only_trainable(frame.model, state.parameters):
-        batches = [next(state.stream) for _ in range(state.steps)]
-        result = local_steps(
-            state.parameters,
-            frame.model,
-            frame.criterion,
-            batches,
-            state.optimizer,
-            state.proximal,
-            state.label,
-        )
+        result = solve(frame, state, [next(state.stream) for _ in range(state.steps)])
     with torch.no_grad():
         values = [p.detach().clone() for p in state.parameters]
-        moved = (
-            torch.stack([(a - b).square().sum() for a, b in zip(values, before, strict=True)]).sum().sqrt()
-        )
+        moved = distance(values, before)
         own = kept if frame.options.buffers == "average" else state.buffers
         now = dict(frame.model.named_buffers())
         buffers = {name: now[name].detach().clone() for name in own}
         put(state.parameters, before)
         for name, value in kept.items():
             now[name].copy_(value)
-    return Outcome(block, values, buffers, result, float(moved), time.perf_counter() - begin)
+    return Outcome(block, values, buffers, result, moved, time.perf_counter() - begin)
+
+
+def solve(
+    frame: Frame, state: BlockState, batches: Sequence[Batch], forward: Forward | None = None
+) -> LocalResult:
+    """The local steps of a block on batches, through the whole network or another way forward."""
+    forward = frame.model if forward is None else forward
+    return local_steps(
+        state.parameters, forward, frame.criterion, batches, state.optimizer, state.proximal, state.label
+    )
+
+
+@torch.no_grad()
+def distance(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> float:
+    """Euclidean, over all tensors together."""
+    squares = [(a.detach() - b).square().sum() for a, b in zip(one, other, strict=True)]
+    return float(torch.stack(squares).sum().sqrt())
 
 
 @torch.no_grad()
