@@ -16,6 +16,7 @@ class Network:
 
     Args:
         delay_s: of every message.
+        step_s: of computing that one local step takes.
         bandwidth_bytes_per_s: of every link; infinite by default.
         straggler_share: of workers that are slow in a round, drawn anew each round.
         straggler_factor: by how much their computing takes longer.
@@ -23,6 +24,7 @@ class Network:
     """
 
     delay_s: float = 0.0
+    step_s: float = 0.0
     bandwidth_bytes_per_s: float = float("inf")
     straggler_share: float = 0.0
     straggler_factor: float = 1.0
@@ -32,6 +34,8 @@ class Network:
         faults = []
         if not self.delay_s >= 0:
             faults.append(f"communication delay {self.delay_s}: give 0 or more seconds")
+        if not self.step_s >= 0:
+            faults.append(f"seconds of a step {self.step_s}: give 0 or more")
         if not self.bandwidth_bytes_per_s > 0:
             faults.append(
                 f"bandwidth {self.bandwidth_bytes_per_s}: give a positive number of bytes per second"
@@ -57,22 +61,20 @@ class SimulatedClock:
     history: list[float] = field(default_factory=list)
 
     def round(
-        self, number: int, work_s: list[float], bytes_: int, *, one_after_the_other: bool = False
+        self, number: int, steps: list[int], bytes_: int, *, one_after_the_other: bool = False
     ) -> float:
         """Advance by one round.
 
         Args:
             number: of the round, which draws the stragglers.
-            work_s: seconds of computing of each active worker.
+            steps: local steps of each active worker.
             bytes_: that travel in all.
         """
-        slowed = [
-            seconds * factor
-            for seconds, factor in zip(work_s, self._factors(number, len(work_s)), strict=True)
-        ]
-        messages = len(work_s) if one_after_the_other else 1
+        factors = self._factors(number, len(steps))
+        slowed = [count * self.network.step_s * factor for count, factor in zip(steps, factors, strict=True)]
+        messages = len(steps) if one_after_the_other else 1
         computing = sum(slowed) if one_after_the_other else max(slowed, default=0.0)
-        links = 1 if one_after_the_other else max(1, len(work_s))
+        links = 1 if one_after_the_other else max(1, len(steps))
         transfer = bytes_ / links / self.network.bandwidth_bytes_per_s
         took = computing + messages * self.network.delay_s + transfer
         self.now_s += took

@@ -49,21 +49,55 @@ class Stream:
     """
 
     def __init__(self, examples: Examples, size: int, seed: int, worker: int) -> None:
-        self._examples, self._size = examples, min(size, len(examples))
-        self._key = (seed, worker)
+        self._examples, self._wanted = examples, size
+        self._key: tuple[int, ...] = (seed, worker)
+        self._weights: torch.Tensor | None = None
         self.position = 0
         """Batches drawn so far: all that a checkpoint needs."""
         self._pass, self._order = -1, torch.zeros(0, dtype=torch.long)
 
+    @property
+    def _pool(self) -> int:
+        """Examples that can be drawn."""
+        return len(self._examples) if self._weights is None else int((self._weights > 0).sum())
+
+    def weigh(self, weights: torch.Tensor | None, round: int) -> None:
+        """Draw by these weights (N,) from now on, without repetition within a pass; passes are counted within the round.
+
+        Raises:
+            RequestError: weights of another number, a negative one, or none that is positive.
+        """
+        if weights is None and self._weights is None:
+            return
+        if weights is not None:
+            if len(weights) != len(self._examples) or not bool((weights >= 0).all()) or not weights.sum() > 0:
+                raise RequestError(
+                    f"a curriculum gives one weight of 0 or more to each of {len(self._examples)} examples, "
+                    "and a positive one to some"
+                )
+            weights = weights.double().cpu()
+        self._weights = weights
+        self._key = (*self._key[:2], round)
+        self.position, self._pass = 0, -1
+
     def __next__(self) -> Batch:
-        per_pass = len(self._examples) // self._size
-        number, place = divmod(self.position, per_pass)
+        size = min(self._wanted, self._pool)
+        number, place = divmod(self.position, self._pool // size)
         if number != self._pass:
-            generator = torch.Generator().manual_seed(mixed(*self._key, number))
-            self._order, self._pass = torch.randperm(len(self._examples), generator=generator), number
-        chosen = self._order[place * self._size : (place + 1) * self._size].to(self._examples.x.device)
+            self._order, self._pass = self._drawn(number), number
+        chosen = self._order[place * size : (place + 1) * size].to(self._examples.x.device)
         self.position += 1
         return self._examples.x[chosen], self._examples.y[chosen]
+
+    def _drawn(self, number: int) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(mixed(*self._key, number))
+        if self._weights is None:
+            return torch.randperm(len(self._examples), generator=generator)
+        # the largest of u^(1/w) first is a draw by weight without replacement (Efraimidis and Spirakis, 2006)
+        u = torch.rand(len(self._weights), generator=generator, dtype=torch.float64)
+        keys = u.log() / self._weights.clamp_min(1e-300)
+        keys[self._weights <= 0] = -float("inf")
+        return keys.argsort(descending=True)[: self._pool]
 
     def __iter__(self) -> Stream:
         return self

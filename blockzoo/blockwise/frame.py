@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from blockzoo.blockwise.copying import buffer_names
-from blockzoo.blockwise.data import Examples, Stream
-from blockzoo.blockwise.local import OPTIMIZERS, Criterion, Proximal
+from blockzoo.blockwise.data import Batch, Examples, Stream
+from blockzoo.blockwise.local import Criterion, Proximal, make_optimizer
 from blockzoo.blockwise.options import Options
 from blockzoo.blockwise.partition import Partition, make_partition
 from blockzoo.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from blockzoo.blockwise.config import RunConfig
 
 ALL_BLOCKS = -1
 """The stream and the optimiser of an engine that trains everything at once."""
@@ -32,13 +35,17 @@ class BlockState:
     steps: int
     label: str
 
+    def __post_init__(self) -> None:
+        self.base_steps, self.base_step_size = self.steps, float(self.optimizer.param_groups[0]["lr"])
+
 
 @dataclass
 class RoundRecord:
     """One communication round, block by block where there are lists.
 
     `movement` is how far each worker's block went from where it started, `staleness` the age of what it started from, both
-    before communication; blocks that rested have None.
+    before communication; blocks that rested have None. `steps` has one number per worker. `gradient_evaluations` counts gradients
+    with respect to all parameters; one with respect to a block counts as the block's share of the parameters.
     """
 
     number: int
@@ -46,6 +53,7 @@ class RoundRecord:
     movement: list[float | None]
     staleness: list[int | None]
     gradient_norm: list[float | None]
+    steps: list[int | None]
     gradient_evaluations: float
     bytes_communicated: int
     seconds: dict[str, float] = field(default_factory=dict)
@@ -77,13 +85,22 @@ class Frame:
         self.model, self.train, self.validation = model, train, validation
         self.criterion, self.options = criterion, options
         self.partition = make_partition(model, partition)
+        self.share = options.share_of_active_workers
+        """Of workers that are active in the next round."""
         self.blocks = self._states()
         self.whole = self._whole()
         self.round = 0
+        """Rounds done."""
+        self.last: RoundRecord | None = None
+        self.previous: list[list[torch.Tensor]] | None = None
+        """Block by block, the centre before the last round, where a unit asked for it."""
 
     def _states(self) -> list[BlockState]:
         count = len(self.partition)
-        each = {name: self.options.per_block(name, count) for name in ("k", "step_size", "prox_lambda")}
+        each = {
+            name: self.options.per_block(name, count)
+            for name in ("k", "step_size", "prox_lambda", "optimizer")
+        }
         states = []
         for i, (label, parameters) in enumerate(
             zip(self.partition.labels, self.partition.parameters(self.model), strict=True)
@@ -92,7 +109,7 @@ class Frame:
                 BlockState(
                     parameters=parameters,
                     buffers=buffer_names(self.model, self.partition, i),
-                    optimizer=OPTIMIZERS[self.options.optimizer](parameters, each["step_size"][i]),
+                    optimizer=make_optimizer(each["optimizer"][i], parameters, each["step_size"][i]),
                     stream=Stream(self.train, self.options.batch_size, self.options.seed, i),
                     proximal=Proximal(each["prox_lambda"][i], self.options.delta_factor),
                     steps=each["k"][i],
@@ -102,18 +119,34 @@ class Frame:
         return states
 
     def _whole(self) -> BlockState:
-        if isinstance(self.options.step_size, tuple) and self.options.training_mode == "entire":
-            raise RequestError("training mode entire has one step size: give one")
+        several = [n for n in ("step_size", "optimizer") if isinstance(getattr(self.options, n), tuple)]
+        if several and self.options.training_mode == "entire":
+            raise RequestError(f"training mode entire has one {' and one '.join(several)}: give one")
         parameters = list(self.model.parameters())
-        step = self.options.step_size
+        step, name = (self.options.per_block(n, len(self.partition))[0] for n in ("step_size", "optimizer"))
         return BlockState(
             parameters,
             [name for name, _ in self.model.named_buffers()],
-            OPTIMIZERS[self.options.optimizer](parameters, step[0] if isinstance(step, tuple) else step),
+            make_optimizer(name, parameters, step),
             Stream(self.train, self.options.batch_size, self.options.seed, ALL_BLOCKS),
             Proximal(),
             max(self.options.per_block("k", len(self.partition))),
             "all",
+        )
+
+    @classmethod
+    def from_config(cls, config: RunConfig) -> Frame:
+        """The frame of a configuration: its network, its examples, and the criterion that suits them.
+
+        Raises:
+            RequestError, DataError: what cannot be built or found.
+        """
+        from blockzoo.blockwise.sources import build_model, load_problem
+
+        problem = load_problem(config)
+        model = build_model(config, problem)
+        return cls(
+            model, problem.train, problem.validation, problem.criterion, config.options, config.partition
         )
 
     @property
@@ -121,6 +154,15 @@ class Frame:
         """Of all parameters, the share of each block."""
         sizes = self.partition.sizes(self.model)
         return [size / sum(sizes) for size in sizes]
+
+    def probe(self, batches: int = 1, batch_size: int = 256) -> list[Batch]:
+        """Fixed batches of the training examples, the same in every round: what curvature is measured on."""
+        found = []
+        for batch in self.train.batches(batch_size):
+            if len(found) == batches:
+                break
+            found.append(batch)
+        return found
 
     @torch.no_grad()
     def evaluate(self, examples: Examples | None = None, batch_size: int = 512) -> dict[str, float]:

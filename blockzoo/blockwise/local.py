@@ -10,18 +10,30 @@ import torch
 from torch import nn
 
 from blockzoo.blockwise.data import Batch
-from blockzoo.core.errors import Diverged
+from blockzoo.core.errors import Diverged, RequestError
 
 Criterion = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Forward = Callable[[torch.Tensor], torch.Tensor]
 
-OPTIMIZERS: dict[str, Callable[[list[nn.Parameter], float], torch.optim.Optimizer]] = {
-    "sgd": lambda parameters, lr: torch.optim.SGD(parameters, lr),
-    "momentum": lambda parameters, lr: torch.optim.SGD(parameters, lr, momentum=0.9),
-    "adam": lambda parameters, lr: torch.optim.Adam(parameters, lr),
-    "adamw": lambda parameters, lr: torch.optim.AdamW(parameters, lr),
-    "rmsprop": lambda parameters, lr: torch.optim.RMSprop(parameters, lr),
-}
+
+def make_optimizer(name: str, parameters: list[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+    """An optimiser of torch.optim by its name, in any case ("adamw"); "momentum" is SGD with momentum 0.9.
+
+    Raises:
+        RequestError: there is none of that name, or it cannot make one step after the other from a gradient.
+    """
+    if name.lower() == "momentum":
+        return torch.optim.SGD(parameters, lr, momentum=0.9)
+    known = {
+        n.lower(): found
+        for n, found in vars(torch.optim).items()
+        if isinstance(found, type)
+        and issubclass(found, torch.optim.Optimizer)
+        and n not in ("Optimizer", "LBFGS", "SparseAdam", "Muon")
+    }
+    if name.lower() not in known:
+        raise RequestError(f"optimizer {name!r}: choose momentum, {', '.join(sorted(known))}")
+    return known[name.lower()](parameters, lr=lr)
 
 
 @dataclass

@@ -5,16 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import RequestError
 
-MODES = ("entire", "gauss-seidel", "jacobi", "async", "distributed")
-MODE_ALIASES = {
-    "blockwise_sequential": "jacobi",
-    "blockwise-sequential": "jacobi",
-    "blockwise": "distributed",
-}
 ORDERS = ("ascending", "descending", "random", "importance")
-OPTIMIZERS = ("sgd", "momentum", "adam", "adamw", "rmsprop")
 
 
 @dataclass(frozen=True)
@@ -26,7 +20,7 @@ class Options:
         rounds: communication rounds (for `entire`: times K steps).
         k: local steps of a block in a round; one number or one per block.
         step_size: of the local optimiser; one number or one per block.
-        optimizer: of every block.
+        optimizer: of torch.optim, by name in any case, or "momentum"; one, or one per block.
         gamma: how far the centre moves towards a worker's block, in (0, 1].
         prox_lambda: weight of lambda/2 ||x - x_ref||^2 in the local problem; one number or one per block.
         delta_factor: the local steps end early once ||grad|| <= delta_factor lambda ||x - x_ref||.
@@ -42,7 +36,7 @@ class Options:
     rounds: int = 100
     k: int | tuple[int, ...] = 10
     step_size: float | tuple[float, ...] = 1e-3
-    optimizer: str = "sgd"
+    optimizer: str | tuple[str, ...] = "sgd"
     gamma: float = 1.0
     prox_lambda: float | tuple[float, ...] = 0.0
     delta_factor: float = 0.1
@@ -54,14 +48,10 @@ class Options:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "training_mode", MODE_ALIASES.get(self.training_mode, self.training_mode))
+        object.__setattr__(self, "training_mode", ENGINES.canonical(self.training_mode))
         faults = []
-        if self.training_mode not in MODES:
-            faults.append(f"training mode {self.training_mode!r}: choose {', '.join(MODES)}")
         if self.order not in ORDERS:
             faults.append(f"order {self.order!r}: choose {', '.join(ORDERS)}")
-        if self.optimizer not in OPTIMIZERS:
-            faults.append(f"optimizer {self.optimizer!r}: choose {', '.join(OPTIMIZERS)}")
         if self.rounds < 1:
             faults.append(f"rounds {self.rounds}: give 1 or more")
         if any(k < 1 for k in _each(self.k)):

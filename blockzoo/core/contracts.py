@@ -67,6 +67,38 @@ class Engine(Protocol):
         ...
 
 
+class MeasurementUnit(Protocol):
+    """A quantity of a block-wise run; made with the options of its line, `name option=value`."""
+
+    def measure(self, frame: Frame) -> dict[str, Any]:
+        """Values by name, the unit at the end of the name; numbers, lists of one per block, or arrays."""
+        ...
+
+
+class Stopper(Protocol):
+    """When a run ends before its last round; made from the text behind its name (`accuracy:0.9`)."""
+
+    def reason_to_stop(self, values: dict[str, float]) -> str | None:
+        """Told the validation values of each report in turn; why the run should end, if it should."""
+        ...
+
+
+class Curriculum(Protocol):
+    """Which training examples a round draws from, and how often; made from the text behind its name."""
+
+    def weights(self, round: int, frame: Frame) -> Any:
+        """(N,) tensor of weights of 0 or more, one per example; None for all alike."""
+        ...
+
+
+class Schedule(Protocol):
+    """A factor over the rounds of a run, for step sizes, K or the share of workers; made from the text behind its name."""
+
+    def factor(self, round: int, rounds: int) -> float:
+        """The factor in round 0, 1, ... of `rounds`."""
+        ...
+
+
 class Search(Protocol):
     """A search algorithm, made from (task, seed): proposes networks and hears what their training came to."""
 
@@ -94,4 +126,8 @@ PROTOCOLS = Registry("PROTOCOLS", "protocol", "blockzoo.training")
 RUNTIMES = Registry("RUNTIMES", "runtime", "blockzoo.measure.runtimes")
 SEARCHES = Registry("SEARCHES", "search algorithm", "blockzoo.nas.search")
 ENGINES = Registry("ENGINES", "update engine", "blockzoo.blockwise.engines")
+UNITS = Registry("UNITS", "measurement unit", "blockzoo.blockwise.units")
+CURRICULA = Registry("CURRICULA", "curriculum", "blockzoo.blockwise")
+SCHEDULES = Registry("SCHEDULES", "schedule", "blockzoo.blockwise")
+STOPPERS = Registry("STOPPERS", "stopper", "blockzoo.training")
 EXECUTORS = Registry("EXECUTORS", "executor", "blockzoo.execution")

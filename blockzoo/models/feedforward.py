@@ -6,9 +6,10 @@ global pooling, a linear layer. An ensemble averages its members' outputs, or le
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -89,8 +90,8 @@ class Ensemble(nn.Module):
 
     Args:
         members: networks with `.blocks`.
-        combine: "average" of the outputs, or "vote": for each example one member, drawn anew in training from a generator
-            seeded by `seed`; in evaluation the average.
+        combine: "average" of the outputs, or "vote": for each example one member speaks, drawn anew in each training step from
+            torch's generator and `seed`; in evaluation the average.
         seed: of the draws.
     """
 
@@ -104,7 +105,7 @@ class Ensemble(nn.Module):
             raise RequestError(f"combine {combine!r}: choose average or vote")
         self.members = nn.ModuleList(members)
         self.combine = combine
-        self._generator = torch.Generator().manual_seed(seed)
+        self.seed = seed
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -115,7 +116,11 @@ class Ensemble(nn.Module):
         outputs = torch.stack([member(x) for member in self.members])
         if self.combine == "average" or not self.training:
             return outputs.mean(0)
-        chosen = torch.randint(len(self.members), (len(x),), generator=self._generator).to(x.device)
+        drawn = int(
+            torch.randint(2**31, ())
+        )  # who seeds torch (for a round, a block) has the same votes again
+        generator = torch.Generator().manual_seed(drawn ^ self.seed)
+        chosen = torch.randint(len(self.members), (len(x),), generator=generator).to(x.device)
         return outputs[chosen, torch.arange(len(x), device=x.device)]
 
 
@@ -124,6 +129,46 @@ def _checked(widths: Sequence[int]) -> list[int]:
     if wrong:
         raise RequestError(f"widths {list(widths)}: whole numbers of 1 or more are needed")
     return list(widths)
+
+
+SIZED = ("feedforward", "cnn", "nn_ensemble", "cnn_ensemble")
+"""Networks whose widths can be chosen."""
+
+
+def sized_network(
+    kind: str,
+    shape: Sequence[int],
+    outputs: int,
+    widths: Sequence[Any] = (),
+    combine: Literal["average", "vote"] = "average",
+    seed: int = 0,
+) -> nn.Module:
+    """A network of one of the kinds `SIZED`.
+
+    Args:
+        shape: of one example, (C, H, W) or (features,).
+        outputs: classes, or numbers to predict.
+        widths: of the hidden layers; for ensembles one list per member. Empty: the kind's own.
+        combine, seed: of ensembles.
+
+    Raises:
+        RequestError: widths of the wrong kind, or a convolution of what is no image.
+    """
+    nested = [isinstance(w, (list, tuple)) for w in widths]
+    if any(is_list != kind.endswith("ensemble") for is_list in nested):
+        form = "one list per member, [[16,16],[32,32]]" if kind.endswith("ensemble") else "one list, [64,64]"
+        raise RequestError(f"config {list(widths)}: {kind} takes {form}")
+    if kind.startswith("cnn") and len(shape) != 3:
+        raise RequestError(f"{kind} needs images, not examples of shape {tuple(shape)}; choose feedforward")
+
+    def member(hidden: Sequence[int]) -> nn.Module:
+        if kind.startswith("cnn"):
+            return ConvNet(shape[0], hidden, outputs, shape[1])
+        return FeedForward(math.prod(shape), hidden, outputs)
+
+    if not kind.endswith("ensemble"):
+        return member(widths or DEFAULT_WIDTHS)
+    return Ensemble([member(w) for w in widths or [DEFAULT_WIDTHS] * 3], combine, seed)
 
 
 def feedforward_network(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -15,15 +16,12 @@ import torch.distributed as dist
 from blockzoo.blockwise.engines.rounds import Outcome, active_blocks, commit, recorded, work
 from blockzoo.blockwise.frame import Frame, RoundRecord
 from blockzoo.blockwise.local import LocalResult
+from blockzoo.blockwise.ranks import Ranks, lost_ranks_are_named
 from blockzoo.core.contracts import ENGINES
-from blockzoo.core.errors import BlockzooError, RequestError
+from blockzoo.core.errors import RequestError
 
 FIGURES = 5
 """Numbers that travel with a block: its mean loss, steps, gradient norm, movement and seconds."""
-
-
-class RankLost(BlockzooError):
-    """Another rank ended or does not answer; the message says how to go on."""
 
 
 @ENGINES.register("distributed", aliases=("blockwise",))
@@ -31,16 +29,13 @@ class Distributed:
     """One rank of a block-wise run under torchrun.
 
     Raises:
-        RequestError: no process group, or more ranks than blocks.
+        RequestError: not under torchrun, or more ranks than blocks.
+        RankLost: another rank ended.
     """
 
     def __init__(self) -> None:
-        if not dist.is_initialized():
-            raise RequestError(
-                "training mode distributed runs under torchrun: torchrun --nproc-per-node 4 -m blockzoo.blockwise ...; "
-                "jacobi makes the same updates in one process"
-            )
-        self.rank, self.ranks = dist.get_rank(), dist.get_world_size()
+        joined = Ranks.join()
+        self.rank, self.ranks = joined.rank, joined.count
 
     def run(self, frame: Frame) -> RoundRecord:
         """One round."""
@@ -59,6 +54,17 @@ class Distributed:
         local = sum(outcome.seconds for outcome in own)
         return recorded(frame, outcomes, bytes_, {"local": local, "communication": waited})
 
+    def gathered(self, state: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
+        """A frame's state with each block's optimiser and stream from the rank that owns it."""
+        found = ranks.gather(state)
+        whole = dict(state)
+        for name in ("optimizers", "streams"):
+            whole[name] = [
+                found[self.owner(block) if block < len(state[name]) - 1 else 0][name][block]
+                for block in range(len(state[name]))
+            ]
+        return whole
+
     def owner(self, block: int) -> int:
         """The rank that trains a block."""
         return block % self.ranks
@@ -72,13 +78,8 @@ class Distributed:
             mine = torch.cat([self._packed(outcome).to(like) for outcome in own])
             packed[: len(mine)] = mine
         gathered = [torch.empty_like(packed) for _ in range(self.ranks)]
-        try:
+        with lost_ranks_are_named(self.rank):
             dist.all_gather(gathered, packed)
-        except RuntimeError as error:
-            raise RankLost(
-                f"rank {self.rank}: another rank is lost in round {frame.round} ({str(error).splitlines()[0][:200]}); "
-                "the last checkpoint is whole: start the same command with --resume"
-            ) from error
         places = [0] * self.ranks
         found = []
         for block in chosen:

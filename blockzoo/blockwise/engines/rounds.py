@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from blockzoo.blockwise.data import Batch, mixed
 from blockzoo.blockwise.frame import BlockState, Frame, RoundRecord
@@ -32,7 +31,7 @@ class Outcome:
 def active_blocks(frame: Frame) -> list[int]:
     """The blocks that work this round: all, or a share drawn from (seed, round)."""
     count = len(frame.blocks)
-    wanted = max(1, round(frame.options.share_of_active_workers * count))
+    wanted = max(1, round(frame.share * count))
     if wanted >= count:
         return list(range(count))
     generator = torch.Generator().manual_seed(mixed(frame.options.seed, frame.round, 1))
@@ -83,7 +82,7 @@ def distance(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> floa
 
 
 @torch.no_grad()
-def put(parameters: Sequence[nn.Parameter], values: Sequence[torch.Tensor]) -> None:
+def put(parameters: Sequence[torch.Tensor], values: Sequence[torch.Tensor]) -> None:
     """Set parameters."""
     for p, value in zip(parameters, values, strict=True):
         p.copy_(value)
@@ -119,6 +118,7 @@ def recorded(
         movement=[by_block[i].movement if i in by_block else None for i in range(count)],
         staleness=[by_block[i].staleness if i in by_block else None for i in range(count)],
         gradient_norm=[by_block[i].result.gradient_norm if i in by_block else None for i in range(count)],
+        steps=[by_block[i].result.steps if i in by_block else None for i in range(count)],
         gradient_evaluations=sum(o.result.steps * shares[o.block] for o in outcomes),
         bytes_communicated=bytes_,
         seconds=seconds,

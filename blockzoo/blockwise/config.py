@@ -1,0 +1,88 @@
+"""A whole block-wise run as plain values: network, data, options, and what is reported."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from blockzoo.blockwise.communication import Network
+from blockzoo.blockwise.options import Options
+from blockzoo.core.errors import RequestError
+from blockzoo.core.spec import fingerprint_of
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What a run is; equal configurations have equal fingerprints, and so one folder.
+
+    Args:
+        model: feedforward, cnn, nn_ensemble, cnn_ensemble, or any subject (`model:resnet18`, `macro:1234`, `timm:...`).
+        config: widths of the hidden layers; for ensembles one list per member.
+        combine: of ensembles, "average" or "vote".
+        dataset: of `blockzoo datasets`, or ones, california_housing.
+        data_dir: folder with the datasets.
+        image_size: side length the images are resized to.
+        limit_train: use the first so many training examples only.
+        partition: see `make_partition`.
+        options: of the engine.
+        stopper: see `training.stoppers`.
+        units: lines that name measurement units.
+        curriculum, step_schedule, k_schedule, share_schedule: see there.
+        report_sampling_rate: rounds between two evaluations on the validation examples.
+        measurement_sampling_rate: rounds between two measurements.
+        network: the simulated one.
+        device: of all tensors.
+    """
+
+    model: str = "feedforward"
+    config: tuple[Any, ...] = ()
+    combine: str = "average"
+    dataset: str | None = None
+    data_dir: str | None = None
+    image_size: int | None = 32
+    limit_train: int | None = None
+    partition: str = "blocks"
+    options: Options = field(default_factory=Options)
+    stopper: str = "never"
+    units: tuple[str, ...] = ()
+    curriculum: str = "all"
+    step_schedule: str = "constant"
+    k_schedule: str = "constant"
+    share_schedule: str = "constant"
+    report_sampling_rate: int = 1
+    measurement_sampling_rate: int = 100
+    network: Network = field(default_factory=Network)
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name.replace('_', ' ')} {value}: give 1 or more"
+            for name in ("report_sampling_rate", "measurement_sampling_rate", "limit_train", "image_size")
+            if (value := getattr(self, name)) is not None and value < 1
+        ]
+        if faults:
+            raise RequestError("; ".join(faults))
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as plain values."""
+        return asdict(self)
+
+    def fingerprint(self) -> str:
+        """16 hex digits; where the data lie and on which device is no part of the request."""
+        identity = {k: v for k, v in self.to_json().items() if k not in ("data_dir", "device")}
+        identity["network"] = {k: v if v != float("inf") else None for k, v in identity["network"].items()}
+        return fingerprint_of(identity)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> RunConfig:
+        """Read what `to_json` wrote, lists where tuples were included."""
+        known = dict(values)
+        known["options"] = Options(**{k: _tuples(v) for k, v in known.get("options", {}).items()})
+        known["network"] = Network(
+            **{k: v if v is not None else float("inf") for k, v in known.get("network", {}).items()}
+        )
+        return cls(**{k: _tuples(v) if k in ("config", "units") else v for k, v in known.items()})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,100 @@
+"""Curricula (a door): which training examples a round draws from.
+
+In text: `all`, `growing:0.2` (from a fifth of the examples to all by half of the rounds), `classes:3,5`, `hard` (by loss).
+"""
+
+from __future__ import annotations
+
+import torch
+
+from blockzoo.blockwise.frame import Frame
+from blockzoo.core.contracts import CURRICULA, Curriculum
+from blockzoo.core.errors import RequestError
+
+
+def make_curriculum(text: str) -> Curriculum:
+    """The curriculum a text describes.
+
+    Raises:
+        RequestError: no such curriculum, or an argument it cannot use.
+    """
+    name, _, argument = text.strip().partition(":")
+    try:
+        curriculum: Curriculum = CURRICULA[name](argument)
+    except ValueError:
+        raise RequestError(f"curriculum {text!r}: {CURRICULA.summary(name)}") from None
+    return curriculum
+
+
+@CURRICULA.register("all")
+class Everything:
+    """`all`: every example, in every round."""
+
+    def __init__(self, argument: str = "") -> None: ...
+
+    def weights(self, round: int, frame: Frame) -> torch.Tensor | None:
+        """None."""
+        return None
+
+
+@CURRICULA.register("growing")
+class Growing:
+    """`growing:0.2`: the first fifth of the examples at first, all of them from half of the rounds on."""
+
+    def __init__(self, argument: str = "0.2") -> None:
+        self.start = float(argument or 0.2)
+        if not 0 < self.start <= 1:
+            raise ValueError
+
+    def weights(self, round: int, frame: Frame) -> torch.Tensor | None:
+        """One for those in, zero for those not yet."""
+        share = min(1.0, self.start + (1 - self.start) * 2 * round / frame.options.rounds)
+        count = max(1, int(share * len(frame.train)))
+        return (torch.arange(len(frame.train)) < count).double()
+
+
+@CURRICULA.register("classes")
+class Classes:
+    """`classes:3,5`: only examples of these classes."""
+
+    def __init__(self, argument: str) -> None:
+        self.classes = [int(part) for part in argument.split(",")]
+
+    def weights(self, round: int, frame: Frame) -> torch.Tensor | None:
+        """One for these classes."""
+        found = torch.isin(frame.train.y.cpu(), torch.tensor(self.classes))
+        if not found.any():
+            raise RequestError(f"curriculum classes: no training example is of the classes {self.classes}")
+        return found.double()
+
+
+@CURRICULA.register("hard")
+class Hard:
+    """`hard` or `hard:10`: examples in proportion to their loss, looked at anew every 10 rounds."""
+
+    def __init__(self, argument: str = "10") -> None:
+        self.every = int(argument or 10)
+        if self.every < 1:
+            raise ValueError
+        self._weights: torch.Tensor | None = None
+
+    def weights(self, round: int, frame: Frame) -> torch.Tensor | None:
+        """Cross-entropies of the centre network; for other targets, squared errors."""
+        if self._weights is None or round % self.every == 0:
+            self._weights = _losses(frame)
+        return self._weights
+
+
+@torch.no_grad()
+def _losses(frame: Frame) -> torch.Tensor:
+    was = frame.model.training
+    frame.model.eval()
+    found = []
+    for x, y in frame.train.batches(512):
+        output = frame.model(x)
+        if y.is_floating_point():
+            found.append((output - y).square().flatten(1).mean(1))
+        else:
+            found.append(torch.nn.functional.cross_entropy(output, y, reduction="none"))
+    frame.model.train(was)
+    return torch.cat(found).double().cpu() + 1e-6

@@ -1,0 +1,97 @@
+"""Local SGD: as many workers as blocks, each with the whole network; after K steps their parameters are averaged.
+
+The baseline that communicates as rarely as block-wise training, but whole networks. Source: Stich, Local SGD, ICLR 2019.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+
+from blockzoo.blockwise.data import mixed
+from blockzoo.blockwise.engines.rounds import Tensors, distance, put
+from blockzoo.blockwise.frame import Frame, RoundRecord
+from blockzoo.blockwise.local import local_steps, make_optimizer
+from blockzoo.core.contracts import ENGINES
+
+
+@ENGINES.register("local-sgd", aliases=("local_sgd",))
+class LocalSGD:
+    """Worker i draws the batches that block i would; running statistics are averaged like parameters.
+
+    Bytes are those of a ring all-reduce: 2 (W - 1) / W networks per worker.
+    """
+
+    def __init__(self) -> None:
+        self._optimizers: list[torch.optim.Optimizer] = []
+        self._saved: list[Any] = []
+
+    def run(self, frame: Frame) -> RoundRecord:
+        """One round."""
+        parameters, buffers = list(frame.model.parameters()), list(frame.model.buffers())
+        self._prepare(frame, parameters)
+        begin = time.perf_counter()
+        start = [p.detach().clone() for p in parameters]
+        statistics = [b.detach().clone() for b in buffers]
+        ended: list[Tensors] = []
+        results = []
+        for worker, state in enumerate(frame.blocks):
+            put(parameters, start)
+            put(buffers, statistics)
+            frame.model.train()
+            torch.manual_seed(mixed(frame.options.seed, frame.round, worker))
+            batches = [next(state.stream) for _ in range(state.steps)]
+            results.append(
+                local_steps(
+                    parameters,
+                    frame.model,
+                    frame.criterion,
+                    batches,
+                    self._optimizers[worker],
+                    label=state.label,
+                )
+            )
+            ended.append([t.detach().clone() for t in [*parameters, *buffers]])
+        local = time.perf_counter() - begin
+        put([*parameters, *buffers], [_mean(values) for values in zip(*ended, strict=True)])
+        size = sum(p.numel() * p.element_size() for p in parameters)
+        losses = [loss for result in results for loss in result.losses]
+        return RoundRecord(
+            number=frame.round,
+            train_loss=sum(losses) / len(losses),
+            movement=[distance(worker[: len(start)], start) for worker in ended],
+            staleness=[0] * len(ended),
+            gradient_norm=[result.gradient_norm for result in results],
+            steps=[result.steps for result in results],
+            gradient_evaluations=float(sum(result.steps for result in results)),
+            bytes_communicated=2 * size * (len(ended) - 1),
+            seconds={"local": local, "communication": time.perf_counter() - begin - local},
+        )
+
+    def _prepare(self, frame: Frame, parameters: list[torch.nn.Parameter]) -> None:
+        """One optimiser per worker, all over the same parameters, which are put back between workers."""
+        if not self._optimizers:
+            for state, name in zip(
+                frame.blocks, frame.options.per_block("optimizer", len(frame.blocks)), strict=True
+            ):
+                self._optimizers.append(
+                    make_optimizer(name, parameters, state.optimizer.param_groups[0]["lr"])
+                )
+            for optimizer, saved in zip(self._optimizers, self._saved, strict=False):
+                optimizer.load_state_dict(saved)
+        for optimizer, state in zip(self._optimizers, frame.blocks, strict=True):
+            optimizer.param_groups[0]["lr"] = state.optimizer.param_groups[0]["lr"]
+
+    def state_dict(self) -> list[Any]:
+        """Of the workers' optimisers."""
+        return [optimizer.state_dict() for optimizer in self._optimizers]
+
+    def load_state_dict(self, saved: list[Any]) -> None:
+        """Taken over in the next round, when the optimisers are made."""
+        self._optimizers, self._saved = [], saved
+
+
+def _mean(values: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    return torch.stack(values).mean(0) if values[0].is_floating_point() else values[0]

@@ -1,0 +1,192 @@
+"""What a block-wise run writes: one folder, whole at every moment.
+
+parameters.json     what was asked for, and the environment
+progress.jsonl      one line per report: round, losses, costs so far
+measurements.jsonl  one line per measurement; large arrays lie beside it in arrays/
+status.json         running, finished, diverged, failed, interrupted; with the reason
+checkpoint.pt       to go on from
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from blockzoo.core.errors import RequestError, StoreError
+from blockzoo.core.files import write_atomically, write_text
+from blockzoo.core.record import now
+
+LARGEST_INLINE = 4096
+"""Numbers of an array that still go into the line itself."""
+
+
+class Reporter(Protocol):
+    """Hears of a run as it goes."""
+
+    def progress(self, values: dict[str, Any]) -> None:
+        """One report."""
+
+    def measured(self, round: int, unit: str, values: dict[str, Any]) -> None:
+        """One measurement."""
+
+    def status(self, status: str, reason: str = "", **values: Any) -> None:
+        """The state of the run has changed."""
+
+
+class Nothing:
+    """The reporter that writes nothing."""
+
+    def progress(self, values: dict[str, Any]) -> None: ...
+
+    def measured(self, round: int, unit: str, values: dict[str, Any]) -> None: ...
+
+    def status(self, status: str, reason: str = "", **values: Any) -> None: ...
+
+
+class ReportFolder:
+    """Writes the files above. One process at a time holds a folder.
+
+    Args:
+        folder: made if need be.
+        tensorboard: also write event files for TensorBoard, in tensorboard/.
+
+    Raises:
+        StoreError: it cannot be written, or another run is writing to it.
+    """
+
+    def __init__(self, folder: Path, tensorboard: bool = False) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (folder / ".lock").open("w")  # held as long as the run
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(
+                f"another run is writing to {folder}; wait for it, or change the request"
+            ) from None
+        except OSError as error:
+            raise StoreError(f"cannot write to {folder}: {error.strerror or error}") from error
+        self._board = _board(folder) if tensorboard else None
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the run goes on from."""
+        return self.folder / "checkpoint.pt"
+
+    def parameters(self, values: dict[str, Any]) -> None:
+        """What was asked for."""
+        write_text(self.folder / "parameters.json", json.dumps(_plain(values), indent=2) + "\n")
+
+    def progress(self, values: dict[str, Any]) -> None:
+        """One line."""
+        self._append("progress.jsonl", values)
+        self._to_board("", values, values["round"])
+
+    def measured(self, round: int, unit: str, values: dict[str, Any]) -> None:
+        """One line; large arrays go to files of their own, whose names the line holds."""
+        kept = {name: self._aside(round, unit, name, value) for name, value in values.items()}
+        self._append("measurements.jsonl", {"round": round, "unit": unit, "values": kept})
+        self._to_board(f"{unit}/", kept, round)
+
+    def status(self, status: str, reason: str = "", **values: Any) -> None:
+        """Replaces the one before."""
+        found = {"status": status, "reason": reason, "time": now(), "process": os.getpid(), **values}
+        write_text(self.folder / "status.json", json.dumps(_plain(found), indent=2) + "\n")
+
+    def go_back_to(self, round: int) -> None:
+        """Forget what was reported after a round: a resumed run reports it again."""
+        for name in ("progress.jsonl", "measurements.jsonl"):
+            path = self.folder / name
+            if path.exists():
+                kept = [line for line in read_lines(path) if line["round"] <= round]
+                write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def clear(self) -> None:
+        """Forget everything: the run starts anew."""
+        for name in ("progress.jsonl", "measurements.jsonl", "status.json", "checkpoint.pt"):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def _append(self, name: str, values: dict[str, Any]) -> None:
+        try:
+            with (self.folder / name).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(_plain(values)) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StoreError(f"cannot write to {self.folder / name}: {error.strerror or error}") from error
+
+    def _aside(self, round: int, unit: str, name: str, value: Any) -> Any:
+        if not isinstance(value, np.ndarray) or value.size <= LARGEST_INLINE:
+            return value
+        path = self.folder / "arrays" / f"{unit.replace('/', '-')}-{name}-{round}.npy"
+        path.parent.mkdir(exist_ok=True)
+
+        def save(temporary: Path) -> None:
+            with temporary.open("wb") as file:
+                np.save(file, value)
+
+        write_atomically(path, save)
+        return {"file": f"arrays/{path.name}", "shape": list(value.shape)}
+
+    def _to_board(self, prefix: str, values: dict[str, Any], round: int) -> None:
+        if self._board is not None:
+            for name, value in values.items():
+                if isinstance(value, (int, float)) and name != "round":
+                    self._board.add_scalar(prefix + name, value, round)
+            self._board.flush()
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a JSON lines file; a last one that a kill has torn is left out."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return found
+
+
+def run_status(folder: Path) -> dict[str, Any] | None:
+    """The state of a run; one that says it is running while nobody holds its folder was killed. None: there is no run."""
+    try:
+        found: dict[str, Any] = json.loads((folder / "status.json").read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise RequestError(f"{folder / 'status.json'} cannot be read: {error}") from None
+    if found["status"] == "running":
+        with (folder / ".lock").open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return found
+        found |= {"status": "killed", "reason": f"process {found['process']} ended without a word"}
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return None
+    return value
+
+
+def _board(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise RequestError("--tensorboard needs the package tensorboard: pip install tensorboard") from None
+    return SummaryWriter(str(folder / "tensorboard"))

@@ -1,0 +1,300 @@
+"""A block-wise run: rounds of an engine until the last one, or until the stopper has a reason.
+
+Reports, measurements and checkpoints are made between rounds. A killed run goes on from its last checkpoint and ends as the
+uninterrupted one would have, bit for bit on a CPU.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from blockzoo.blockwise.communication import SimulatedClock
+from blockzoo.blockwise.config import RunConfig
+from blockzoo.blockwise.curricula import make_curriculum
+from blockzoo.blockwise.frame import Frame, RoundRecord
+from blockzoo.blockwise.ranks import Ranks
+from blockzoo.blockwise.reports import Nothing, Reporter, ReportFolder, run_status
+from blockzoo.blockwise.schedules import make_schedule
+from blockzoo.blockwise.units import make_units
+from blockzoo.core.contracts import ENGINES
+from blockzoo.core.environment import environment
+from blockzoo.core.errors import Diverged, RequestError
+from blockzoo.core.files import write_atomically
+from blockzoo.training.stoppers import make_stopper
+
+log = logging.getLogger(__name__)
+Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended, and its reports in order."""
+
+    status: str
+    reason: str
+    reports: list[dict[str, Any]]
+    folder: Path | None
+    frame: Frame | None
+
+
+def run_blockwise(
+    config: RunConfig,
+    output: str | Path | None = "results",
+    *,
+    resume: bool = False,
+    restart: bool = False,
+    tensorboard: bool = False,
+    on_report: Progress = lambda values: None,
+) -> RunResult:
+    """Run a configuration, in a folder of its own, `output/blockwise/MODEL-DATASET-MODE-FINGERPRINT`.
+
+    Args:
+        config: the run.
+        output: results folder; None writes nothing.
+        resume: go on from the checkpoint of a run that was killed or interrupted.
+        restart: forget an earlier run of the same configuration.
+        tensorboard: also write event files.
+        on_report: told each report.
+
+    Raises:
+        RequestError: the configuration is wrong; or this run exists already and neither `resume` nor `restart` is asked for.
+    """
+    ranks = Ranks.join() if config.options.training_mode == "distributed" else Ranks()
+    if output is None or not ranks.first:
+        training = Training(config, Nothing(), ranks)
+        saved = ranks.share(None)
+        if saved is not None:
+            training.load_state_dict(saved)
+        return training.run(on_report)
+    folder = Path(output) / "blockwise" / folder_name(config)
+    before = run_status(folder)
+    if before is not None and not (resume or restart):
+        raise RequestError(
+            f"this run exists: {folder} ({before['status']}{': ' + before['reason'] if before['reason'] else ''}); "
+            "--resume goes on with it, --restart forgets it"
+        )
+    reports = ReportFolder(folder, tensorboard)
+    if restart:
+        reports.clear()
+    training = Training(config, reports, ranks)
+    saved = _read_checkpoint(reports.checkpoint) if resume and reports.checkpoint.exists() else None
+    if saved is not None:
+        training.load_state_dict(saved)
+    ranks.share(saved)
+    reports.go_back_to(training.frame.round)
+    story = environment(device=config.device, threads=torch.get_num_threads())
+    reports.parameters({**config.to_json(), "fingerprint": config.fingerprint(), "environment": story})
+    return training.run(on_report)
+
+
+def folder_name(config: RunConfig) -> str:
+    """What a run's folder is called."""
+    parts = [config.model, config.dataset or "default", config.options.training_mode, config.fingerprint()]
+    return "-".join(re.sub(r"[^A-Za-z0-9_.]+", "-", part) for part in parts)
+
+
+class Training:
+    """The loop, and all that it keeps from round to round.
+
+    Args:
+        config: the run.
+        reporter: hears of it.
+        ranks: the processes that run it together.
+    """
+
+    def __init__(self, config: RunConfig, reporter: Reporter, ranks: Ranks) -> None:
+        self.config, self.reporter, self.ranks = config, reporter, ranks
+        self.frame = Frame.from_config(config)
+        self.engine = ENGINES[config.options.training_mode]()
+        self.units = make_units(config.units)
+        self.stopper = make_stopper(config.stopper)
+        self.curriculum = make_curriculum(config.curriculum)
+        self.schedules = {
+            "step_size": make_schedule(config.step_schedule),
+            "k": make_schedule(config.k_schedule),
+            "share": make_schedule(config.share_schedule),
+        }
+        self.clock = SimulatedClock(config.network)
+        self.totals = {"gradient_evaluations": 0.0, "communicated_bytes": 0, "seconds": 0.0}
+        self.reports: list[dict[str, Any]] = []
+        self._keep_previous = any(getattr(unit, "needs_previous", False) for unit in self.units.values())
+
+    def run(self, on_report: Progress = lambda values: None) -> RunResult:
+        """All rounds that are left."""
+        self.reporter.status("running", round=self.frame.round)
+        try:
+            with _terminated_is_an_exception():
+                status, reason = "finished", self._rounds(on_report)
+        except Diverged as error:
+            status, reason = "diverged", str(error)
+        except (KeyboardInterrupt, _Terminated) as error:
+            self.reporter.status("interrupted", str(error) or "interrupted", round=self.frame.round)
+            raise KeyboardInterrupt from None
+        except BaseException as error:
+            self.reporter.status("failed", f"{type(error).__name__}: {error}", round=self.frame.round)
+            raise
+        self.reporter.status(status, reason, round=self.frame.round)
+        folder = self.reporter.folder if isinstance(self.reporter, ReportFolder) else None
+        return RunResult(status, reason, self.reports, folder, self.frame)
+
+    def _rounds(self, on_report: Progress) -> str:
+        rounds, config = self.frame.options.rounds, self.config
+        if self.frame.round == 0:
+            self._measure(0)
+        for report in self.reports:  # of the run before the kill: the stopper hears them again
+            reason = self.stopper.reason_to_stop(report["validation"])
+            if reason:
+                return reason
+        while self.frame.round < rounds:
+            record = self._round()
+            if self.frame.round % config.measurement_sampling_rate == 0:
+                self._measure(self.frame.round)
+            if self.frame.round % config.report_sampling_rate == 0 or self.frame.round == rounds:
+                reason = self._report(record, on_report)
+                self._save()
+                if reason:
+                    return reason
+        return "all rounds were run"
+
+    def _round(self) -> RoundRecord:
+        frame, number = self.frame, self.frame.round
+        self._schedule(number)
+        weights = self.curriculum.weights(number, frame)
+        for state in [*frame.blocks, frame.whole]:
+            state.stream.weigh(weights, number)
+        if self._keep_previous:
+            frame.previous = [[p.detach().clone() for p in state.parameters] for state in frame.blocks]
+        record: RoundRecord = self.engine.run(frame)
+        frame.last, frame.round = record, number + 1
+        self.totals["gradient_evaluations"] += record.gradient_evaluations
+        self.totals["communicated_bytes"] += record.bytes_communicated
+        self.totals["seconds"] += sum(record.seconds.values())
+        self.clock.round(
+            number,
+            [steps for steps in record.steps if steps is not None],
+            record.bytes_communicated,
+            one_after_the_other=frame.options.training_mode == "gauss-seidel",
+        )
+        return record
+
+    def _schedule(self, number: int) -> None:
+        """Step sizes, K and the share of workers of this round."""
+        frame, rounds = self.frame, self.frame.options.rounds
+        step, k, share = (s.factor(number, rounds) for s in self.schedules.values())
+        frame.share = min(1.0, frame.options.share_of_active_workers * share)
+        for state in [*frame.blocks, frame.whole]:
+            state.steps = max(1, round(state.base_steps * k))
+            for group in state.optimizer.param_groups:
+                group["lr"] = state.base_step_size * step
+
+    def _measure(self, number: int) -> None:
+        """All units; one that fails is logged, and does not end training."""
+        if not self.ranks.first:
+            return
+        for name, unit in self.units.items():
+            kept = torch.random.get_rng_state()
+            try:
+                self.reporter.measured(number, name, unit.measure(self.frame))
+            except Exception as error:
+                log.warning("unit %s failed in round %d: %s: %s", name, number, type(error).__name__, error)
+                self.reporter.measured(number, name, {"error": f"{type(error).__name__}: {error}"})
+            finally:
+                torch.random.set_rng_state(kept)
+
+    def _report(self, record: RoundRecord, on_report: Progress) -> str | None:
+        """One line, told to the stopper; the first rank decides for all."""
+        reason = None
+        if self.ranks.first:
+            validation = self.frame.evaluate()
+            report = {
+                "round": self.frame.round,
+                "train_loss": record.train_loss,
+                **{f"validation_{name}": value for name, value in validation.items()},
+                "deviation": record.movement,
+                "staleness_rounds": record.staleness,
+                "gradient_norm": record.gradient_norm,
+                **{f"{name}_total": value for name, value in self.totals.items()},
+                "simulated_seconds_total": self.clock.now_s,
+            }
+            self.reporter.progress(report)
+            self.reports.append({**report, "validation": validation})
+            on_report(report)
+            reason = self.stopper.reason_to_stop(validation)
+        shared: str | None = self.ranks.share(reason)
+        return shared
+
+    # --- going on after a kill ---------------------------------------------------------------------
+
+    def _save(self) -> None:
+        if not (self.ranks.many or isinstance(self.reporter, ReportFolder)):
+            return
+        state = self.state_dict()  # all ranks: each has the optimisers of its own blocks
+        if isinstance(self.reporter, ReportFolder):
+            write_atomically(self.reporter.checkpoint, lambda temporary: torch.save(state, temporary))
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rest of the run depends on."""
+        own = self.frame.state_dict()
+        if self.ranks.many:
+            own = self.engine.gathered(own, self.ranks)
+        return {
+            "frame": own,
+            "engine": _state_of(self.engine),
+            "curriculum": _state_of(self.curriculum),
+            "totals": dict(self.totals),
+            "clock": [self.clock.now_s, list(self.clock.history)],
+            "reports": self.reports,
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go on from a `state_dict`, of this configuration on any number of ranks."""
+        self.frame.load_state_dict(saved["frame"])
+        for part, name in ((self.engine, "engine"), (self.curriculum, "curriculum")):
+            if saved[name] is not None:
+                part.load_state_dict(saved[name])
+        self.totals |= saved["totals"]
+        self.clock.now_s, self.clock.history = saved["clock"][0], list(saved["clock"][1])
+        self.reports = list(saved["reports"])
+
+
+class _Terminated(Exception):
+    """SIGTERM came."""
+
+
+@contextmanager
+def _terminated_is_an_exception() -> Iterator[None]:
+    """Within, SIGTERM ends the run as an interruption would: with a status that says so."""
+
+    def end(number: int, frame: Any) -> None:
+        raise _Terminated("ended by SIGTERM")
+
+    try:
+        before = signal.signal(signal.SIGTERM, end)
+    except ValueError:  # not the main thread: signals are somebody else's
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _state_of(part: Any) -> Any:
+    return part.state_dict() if hasattr(part, "state_dict") else None
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise RequestError(f"checkpoint {path} cannot be read ({error}); --restart starts anew") from error
+    return found

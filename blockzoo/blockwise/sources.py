@@ -1,0 +1,126 @@
+"""From a configuration to examples and to a network."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from blockzoo.blockwise.config import RunConfig
+from blockzoo.blockwise.data import Examples
+from blockzoo.blockwise.local import Criterion
+from blockzoo.core.contracts import NETWORKS
+from blockzoo.core.errors import DataError
+from blockzoo.core.spec import NetworkSpec
+from blockzoo.models.feedforward import SIZED, sized_network
+from blockzoo.models.resolve import build_network
+from blockzoo.models.scaffold import seeded
+
+if TYPE_CHECKING:
+    from blockzoo.data import ImageData
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Examples to train on and held-out ones, and how many outputs a network for them has."""
+
+    name: str
+    train: Examples
+    validation: Examples
+    outputs: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example."""
+        return tuple(self.train.x.shape[1:])
+
+    @property
+    def criterion(self) -> Criterion:
+        """Cross-entropy for classes, the mean squared error for numbers."""
+        if self.train.y.is_floating_point():
+            return nn.functional.mse_loss
+        return nn.functional.cross_entropy
+
+
+def load_problem(config: RunConfig) -> Problem:
+    """The examples a configuration names, on its device.
+
+    Raises:
+        DataError: they are not there, or not what they should be.
+    """
+    if config.dataset in REGRESSIONS:
+        x, y = REGRESSIONS[config.dataset](config.data_dir)
+        held = np.random.default_rng(0).permutation(len(x)) < len(x) // 5
+        train, validation = (x[~held], y[~held]), (x[held], y[held])
+        outputs, name = 1, config.dataset
+    else:
+        from blockzoo.data import load_or_fallback
+
+        data, note = load_or_fallback(config.dataset, config.data_dir, image_size=config.image_size)
+        if note:
+            log.warning(note)
+        train, validation = _normalised(data, "train", config.limit_train), _normalised(data, "val", None)
+        outputs, name = data.num_classes, data.name
+    limit = slice(config.limit_train)
+    return Problem(
+        name,
+        Examples(torch.from_numpy(train[0][limit]), torch.from_numpy(train[1][limit])).to(config.device),
+        Examples(torch.from_numpy(validation[0]), torch.from_numpy(validation[1])).to(config.device),
+        outputs,
+    )
+
+
+def build_model(config: RunConfig, problem: Problem) -> nn.Module:
+    """The network a configuration names, its weights drawn from the run's seed."""
+    seed = config.options.seed
+    name = config.model.removeprefix("model:")
+    if name in SIZED:
+        with seeded(seed, "network"):
+            model = sized_network(
+                name, problem.shape, problem.outputs, config.config, cast(Any, config.combine), seed
+            )
+        return model.to(config.device)
+    subject = f"model:{name}" if name in NETWORKS else config.model
+    spec = NetworkSpec(subject, out_dim=problem.outputs, in_channels=problem.shape[0])
+    return build_network(spec, seed=seed).to(config.device)
+
+
+def _normalised(data: ImageData, split: str, limit: int | None) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = getattr(data, split)
+    images = images[:limit].astype(np.float32)
+    shape = (1, -1, 1, 1)
+    mean, std = (np.array(v, np.float32).reshape(shape) * 255 for v in (data.mean, data.std))
+    images -= mean
+    images /= std
+    return images, np.ascontiguousarray(labels[:limit])
+
+
+def _ones(data_dir: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """1,000 random inputs of 8 numbers, whose targets are all 1: what every network can learn."""
+    x = np.random.default_rng(0).standard_normal((1000, 8)).astype(np.float32)
+    return x, np.ones((1000, 1), np.float32)
+
+
+def _california_housing(data_dir: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Median house values of 20,640 districts (Pace and Barry, 1997), standardised; from scikit-learn's data folder."""
+    from sklearn.datasets import fetch_california_housing
+
+    try:
+        found = fetch_california_housing(data_home=data_dir and str(Path(data_dir)))
+    except OSError as error:
+        raise DataError(
+            f"california_housing is not in scikit-learn's data folder and could not be downloaded ({error}); "
+            "name the folder that holds it with --data-dir"
+        ) from None
+    x, y = found.data.astype(np.float32), found.target.astype(np.float32)[:, None]
+    return (x - x.mean(0)) / x.std(0), (y - y.mean()) / y.std()
+
+
+REGRESSIONS = {"ones": _ones, "california_housing": _california_housing}

@@ -1,0 +1,61 @@
+"""Measurement units (a door: one file each). What a line of Units.txt or --units names is made here.
+
+A line is a name and its options: `coupling rank=4 batches=2`. `path/to/file.py:Class` and `package.module:Class` work as well.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from blockzoo.core.contracts import UNITS, MeasurementUnit
+from blockzoo.core.errors import RequestError
+from blockzoo.core.plugins import load_object
+
+
+def read_units(path: Path) -> list[str]:
+    """The lines of a Units.txt; what follows a # is a remark, commas at the end are nothing.
+
+    Raises:
+        RequestError: it cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"units file {path} cannot be read: {error}") from None
+    lines = [line.partition("#")[0].strip().rstrip(",;").strip() for line in text.splitlines()]
+    return [line for line in lines if line]
+
+
+def make_units(lines: Sequence[str]) -> dict[str, MeasurementUnit]:
+    """The units that lines name, by those names.
+
+    Raises:
+        RequestError: an unknown unit, or an option that it does not have.
+    """
+    units = {}
+    for line in lines:
+        name, *words = shlex.split(line)
+        try:
+            options = {
+                key.replace("-", "_"): _plain(value) for key, value in (w.split("=", 1) for w in words)
+            }
+        except ValueError:
+            raise RequestError(f"unit {line!r}: options are written name=value") from None
+        maker = load_object(*name.rpartition(":")[::2]) if ":" in name else UNITS[name]
+        try:
+            units[name] = maker(**options)
+        except TypeError as error:
+            raise RequestError(f"unit {line!r}: {error}") from None
+    return units
+
+
+def _plain(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

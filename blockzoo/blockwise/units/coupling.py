@@ -1,0 +1,54 @@
+"""The coupling map of the centre network, measured along training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from blockzoo.blockwise.frame import Frame
+from blockzoo.core.contracts import UNITS
+
+
+@UNITS.register("coupling", aliases=("HessianBlockInteractionMeasurement", "hessian_block_interaction"))
+class Coupling:
+    """Spectral norms of all blocks of the Hessian, with bounds.
+
+    Args:
+        batches, batch_size: on how much of the training data.
+        rank, tol, seed, matrix: see `coupling_map`.
+        max_products: budget; 0 for the default.
+    """
+
+    def __init__(
+        self,
+        batches: int = 1,
+        batch_size: int = 256,
+        rank: int = 8,
+        tol: float = 1e-3,
+        seed: int = 0,
+        matrix: str = "hessian",
+        max_products: int = 0,
+    ) -> None:
+        self.batches, self.batch_size = batches, batch_size
+        self._how: dict[str, Any] = {"rank": rank, "tol": tol, "seed": seed, "matrix": matrix}
+        self._most = max_products or None
+
+    def measure(self, frame: Frame) -> dict[str, Any]:
+        """Second derivatives of the loss, (B, B)."""
+        from blockzoo.blockwise.curvature.coupling import coupling_map
+
+        found = coupling_map(
+            frame.model,
+            frame.criterion,
+            frame.probe(self.batches, self.batch_size),
+            frame.partition,
+            max_products=self._most,
+            **self._how,
+        )
+        return {
+            "sigma": found.sigma,
+            "lower_bound": found.lower_bound,
+            "frobenius": found.frobenius,
+            "residual": found.residual,
+            "products": found.products,
+            "labels": list(found.labels),
+        }

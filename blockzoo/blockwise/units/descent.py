@@ -1,0 +1,74 @@
+"""Predicted against actual descent of the last round: what coupling between blocks costs.
+
+Each block's own step changes the loss by what its worker saw; all steps together change it by that sum and an interplay, which
+to second order is sum_(i<j) d_i' H_ij d_j, so at most sum_(i<j) sigma_ij |d_i| |d_j|.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from blockzoo.blockwise.engines.rounds import distance, put
+from blockzoo.blockwise.frame import Frame
+from blockzoo.core.contracts import UNITS
+
+
+@UNITS.register("descent")
+class Descent:
+    """Change of the loss in the last round: block by block, together, and the bound on the difference.
+
+    Args:
+        batches, batch_size: on how much of the training data.
+        rank, tol: of the coupling map at the round's start.
+    """
+
+    needs_previous = True
+
+    def __init__(self, batches: int = 1, batch_size: int = 256, rank: int = 4, tol: float = 1e-2) -> None:
+        self.batches, self.batch_size, self.rank, self.tol = batches, batch_size, rank, tol
+
+    def measure(self, frame: Frame) -> dict[str, Any]:
+        """Changes of the loss; negative is descent. Nothing before the first round."""
+        from blockzoo.blockwise.curvature.coupling import coupling_map
+
+        if frame.previous is None:
+            return {}
+        batches = frame.probe(self.batches, self.batch_size)
+        now = [[p.detach().clone() for p in state.parameters] for state in frame.blocks]
+        moved = [distance(a, b) for a, b in zip(now, frame.previous, strict=True)]
+        after = _loss(frame, batches)
+        try:
+            for state, old in zip(frame.blocks, frame.previous, strict=True):
+                put(state.parameters, old)
+            before = _loss(frame, batches)
+            found = coupling_map(
+                frame.model, frame.criterion, batches, frame.partition, rank=self.rank, tol=self.tol
+            )
+            alone = []
+            for state, old, new in zip(frame.blocks, frame.previous, now, strict=True):
+                put(state.parameters, new)
+                alone.append(_loss(frame, batches) - before)
+                put(state.parameters, old)
+        finally:
+            for state, new in zip(frame.blocks, now, strict=True):
+                put(state.parameters, new)
+        pairs = [(i, j) for i in range(len(moved)) for j in range(i)]
+        bound = sum(float(found.sigma[i, j]) * moved[i] * moved[j] for i, j in pairs)
+        return {
+            "predicted_change_loss": sum(alone),
+            "actual_change_loss": after - before,
+            "interplay_loss": after - before - sum(alone),
+            "interplay_bound_loss": bound,
+            "block_change_loss": alone,
+        }
+
+
+@torch.no_grad()
+def _loss(frame: Frame, batches: list[Any]) -> float:
+    was = frame.model.training
+    frame.model.eval()
+    losses = [float(frame.criterion(frame.model(x), y)) * len(x) for x, y in batches]
+    frame.model.train(was)
+    return sum(losses) / sum(len(x) for x, _ in batches)

@@ -1,0 +1,49 @@
+"""The exact Hessian of the loss, for networks small enough to hold it."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from blockzoo.blockwise.frame import Frame
+from blockzoo.core.contracts import UNITS
+from blockzoo.core.errors import RequestError
+
+
+@UNITS.register("hessian", aliases=("Hessian_measurement", "hessian_measurement"))
+class ExactHessian:
+    """The Hessian itself, its spectrum, and the spectral norms of its blocks.
+
+    Args:
+        batches, batch_size: on how much of the training data.
+        most: parameters above which it refuses: the matrix has their square.
+    """
+
+    def __init__(self, batches: int = 1, batch_size: int = 256, most: int = 4000) -> None:
+        self.batches, self.batch_size, self.most = batches, batch_size, most
+
+    def measure(self, frame: Frame) -> dict[str, Any]:
+        """Without a unit: second derivatives of the loss."""
+        from blockzoo.blockwise.curvature.hessian import exact_hessian
+
+        sizes = frame.partition.sizes(frame.model)
+        if sum(sizes) > self.most:
+            raise RequestError(
+                f"unit hessian: {sum(sizes):,} parameters, at most {self.most:,}; the unit coupling needs no matrix"
+            )
+        batches = frame.probe(self.batches, self.batch_size)
+        matrix = exact_hessian(frame.model, frame.criterion, batches, frame.partition).double().cpu().numpy()
+        edges = np.cumsum([0, *sizes])
+        blocks = [slice(a, b) for a, b in itertools.pairwise(edges)]
+        spectrum = np.linalg.eigvalsh(matrix)
+        return {
+            "hessian": matrix,
+            "eigenvalues": spectrum,
+            "trace": float(spectrum.sum()),
+            "frobenius_norm": float(np.linalg.norm(matrix)),
+            "block_spectral_norms": np.array(
+                [[np.linalg.norm(matrix[a, b], 2) for b in blocks] for a in blocks]
+            ),
+        }
