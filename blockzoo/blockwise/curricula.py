@@ -84,6 +84,14 @@ class Hard:
             self._weights = _losses(frame)
         return self._weights
 
+    def state_dict(self) -> torch.Tensor | None:
+        """The weights between two looks."""
+        return self._weights
+
+    def load_state_dict(self, saved: torch.Tensor) -> None:
+        """Go on with these."""
+        self._weights = saved
+
 
 @torch.no_grad()
 def _losses(frame: Frame) -> torch.Tensor:

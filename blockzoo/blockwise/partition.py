@@ -49,8 +49,8 @@ def make_partition(
     Args:
         model: the network.
         how: "blocks" (the network's own blocks), "module" (every module that holds parameters itself), "tensor" (every
-            parameter), "stage" (its direct children), a dict from label to a regular expression that whole names match, or
-            lists of parameter names.
+            parameter), "stage" (its direct children), a dict from label to a regular expression that whole names match (as text:
+            "first=blocks.0.*;rest=blocks.[12].*"), or lists of parameter names.
 
     Raises:
         RequestError: a hole, an overlap or an empty block, with the parameters named.
@@ -60,10 +60,13 @@ def make_partition(
     elif isinstance(how, Mapping):
         found = _by_expression(model, how)
     elif isinstance(how, str):
+        if "=" in how:
+            pairs = [part.partition("=") for part in how.split(";") if part.strip()]
+            return make_partition(model, {label.strip(): expression for label, _, expression in pairs})
         ways = {"blocks": _by_blocks, "module": _by_module, "tensor": _by_tensor, "stage": _by_child}
         if how not in ways:
             raise RequestError(
-                f"partition {how!r}: choose {', '.join(WAYS)}, a dict of expressions, or lists of names"
+                f"partition {how!r}: choose {', '.join(WAYS)}, or expressions, 'first=blocks.0.*;rest=blocks.[12].*'"
             )
         found = ways[how](model)
     else:

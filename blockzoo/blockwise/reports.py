@@ -156,7 +156,7 @@ def run_status(folder: Path) -> dict[str, Any] | None:
     """The state of a run; one that says it is running while nobody holds its folder was killed. None: there is no run."""
     try:
         found: dict[str, Any] = json.loads((folder / "status.json").read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
         raise RequestError(f"{folder / 'status.json'} cannot be read: {error}") from None

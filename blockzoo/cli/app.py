@@ -63,7 +63,13 @@ def _capital(sentence: str) -> str:
 
 
 def normalised(argv: list[str]) -> list[str]:
-    """Options with underscores are options with dashes: `--base_channels` is `--base-channels`."""
+    """Options with underscores are options with dashes, and a group of commands alone means its command `run`.
+
+    `--base_channels` is `--base-channels`; `blockwise --rounds 10` is `blockwise run --rounds 10`.
+    """
+    here = Path(__file__).parent
+    if len(argv) > 1 and argv[1].startswith("-") and argv[1] not in ("--help", "-h"):
+        argv = [argv[0], "run", *argv[1:]] if (here / argv[0] / "run.py").is_file() else argv
     return [re.sub(r"^--[A-Za-z0-9_-]+", lambda m: m[0].replace("_", "-"), word) for word in argv]
 
 

@@ -240,7 +240,6 @@ def test_copy_and_swap_blocks_with_their_buffers() -> None:
         ({"prox_lambda": -1.0}, "lambda"),
         ({"share_of_active_workers": 0.0}, "share"),
         ({"order": "sideways"}, "ascending"),
-        ({"optimizer": "magic"}, "sgd"),
         ({"training_mode": "telepathy"}, "jacobi"),
     ],
 )

@@ -1,0 +1,1 @@
+"""blockwise: train networks block by block, and measure how strongly their blocks are coupled"""
