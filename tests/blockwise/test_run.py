@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ import torch
 from blockzoo.blockwise.communication import Network, SimulatedClock
 from blockzoo.blockwise.config import RunConfig
 from blockzoo.blockwise.curricula import make_curriculum
+from blockzoo.blockwise.curvature.hessian import exact_hessian
 from blockzoo.blockwise.data import Examples, Stream
 from blockzoo.blockwise.frame import Frame
 from blockzoo.blockwise.options import Options
@@ -539,6 +541,71 @@ def test_the_command_of_the_sandbox(tmp_path: Path, capsys: pytest.CaptureFixtur
     for more, says in wrong:
         assert main(["blockwise", "--dataset", "digits", "--output", str(tmp_path), *more]) == 2, more
         assert says in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_the_command_curvature_measures_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = run_blockwise(config(config=(4,), image_size=4), tmp_path)
+    assert found.folder is not None and found.frame is not None
+    command = ["blockwise", "curvature", "--run", str(found.folder), "--batches", "1", "--batch-size", "32"]
+    assert main([*command, "--max-products", "400", "--tol", "1e-5", "--output", str(tmp_path / "out")]) == 0
+    folder = tmp_path / "out" / "curvature"
+    rows = {
+        (r["first"], r["second"]): float(r["sigma"]) for r in csv.DictReader((folder / "coupling.csv").open())
+    }
+    exact = exact_hessian(
+        found.frame.model, found.frame.criterion, found.frame.probe(1, 32), found.frame.partition
+    ).double()
+    split = found.frame.partition.sizes(found.frame.model)[0]
+    labels = found.frame.partition.labels
+    for pair, block in (
+        ((labels[0], labels[0]), exact[:split, :split]),
+        ((labels[0], labels[1]), exact[:split, split:]),
+        ((labels[1], labels[1]), exact[split:, split:]),
+    ):
+        assert rows[pair] == pytest.approx(float(torch.linalg.matrix_norm(block, 2)), rel=1e-4)
+    blocks = {r["block"]: r for r in csv.DictReader((folder / "blocks.csv").open())}
+    assert float(blocks[labels[1]]["trace"]) == pytest.approx(float(exact[split:, split:].trace()), rel=1e-3)
+    assert (folder / "coupling.html").exists() and (folder / "coupling.pdf").exists()
+    assert main(["blockwise", "curvature", "--run", str(tmp_path), "--output", str(tmp_path)]) == 2
+    assert "no folder of a block-wise run" in capsys.readouterr().err.replace("\n", " ")
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "blockwise"
+
+
+@pytest.mark.parametrize(
+    ("file", "options"),
+    [
+        ("own_unit.py", ["--units", "dead-neurons"]),
+        ("own_stopper.py", ["--stopper", "plateau:0.5"]),
+        ("own_engine.py", ["--training-mode", "pairs"]),
+    ],
+)
+def test_examples_are_short_and_run(file: str, options: list[str], tmp_path: Path) -> None:
+    path = EXAMPLES / file
+    assert len(path.read_text().splitlines()) <= 40
+    command = ["blockwise", "--plugin", str(path), *options, "--dataset", "digits", "--image-size", "8"]
+    more = [
+        "--rounds",
+        "6",
+        "--K",
+        "2",
+        "--step-size",
+        "0.1",
+        "--report-sampling-rate",
+        "1",
+        "--output",
+        str(tmp_path),
+    ]
+    assert main([*command, *more]) == 0
+    (folder,) = (tmp_path / "blockwise").iterdir()
+    reports = read_lines(folder / "progress.jsonl")
+    if "stopper" in file:
+        assert len(reports) < 6
+    if "unit" in file:
+        measured = read_lines(folder / "measurements.jsonl")[0]["values"]
+        assert 0 <= measured["dead_share"][0] <= 1
+    assert reports[-1]["train_loss"] < 2.6
 
 
 def _result(found: RunResult) -> float:

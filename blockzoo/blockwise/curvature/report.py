@@ -1,0 +1,113 @@
+"""A network's curvature as a table, files and pictures: the coupling map and the spectra of its blocks."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from blockzoo.blockwise.config import RunConfig
+from blockzoo.blockwise.curvature.coupling import MATRICES, CouplingMap, coupling_map
+from blockzoo.blockwise.curvature.diagonal import extreme_eigenvalues, trace
+from blockzoo.blockwise.frame import Frame
+from blockzoo.core.errors import RequestError
+from blockzoo.core.files import write_text
+from blockzoo.report.heatmap import HeatMap, draw_map, write_page
+
+NAMES = {"hessian": "Hessian", "ggn": "Gauss-Newton matrix"}
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """The map, and one row per block."""
+
+    coupling: CouplingMap
+    blocks: list[dict[str, Any]]
+
+
+def frame_of(config: RunConfig, run: Path | None = None) -> Frame:
+    """The frame of a configuration; or of a run's folder, with the network as it was at its last checkpoint.
+
+    Raises:
+        RequestError: the folder holds no run that can be read.
+    """
+    if run is None:
+        return Frame.from_config(config)
+    try:
+        found = json.loads((run / "parameters.json").read_text())
+        saved = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise RequestError(f"{run} is no folder of a block-wise run that can be read: {error}") from None
+    values = {k: v for k, v in found.items() if k not in ("fingerprint", "environment")}
+    values |= {"data_dir": config.data_dir, "device": config.device}
+    frame = Frame.from_config(RunConfig.from_json(values))
+    frame.model.load_state_dict(saved["frame"]["model"])
+    return frame
+
+
+def measure(
+    frame: Frame, batches: int, batch_size: int, *, spectra: bool = True, matrix: str = "hessian", **how: Any
+) -> Curvature:
+    """The map, and for each block its extreme eigenvalues and trace.
+
+    Args:
+        batches, batch_size: on how much of the training data.
+        how: see `coupling_map`.
+    """
+    data = frame.probe(batches, batch_size)
+    found = coupling_map(frame.model, frame.criterion, data, frame.partition, matrix=matrix, **how)
+    blocks = []
+    hessian = MATRICES[matrix](frame.model, frame.criterion, data, frame.partition) if spectra else None
+    for i, (label, size) in enumerate(zip(found.labels, found.sizes, strict=True)):
+        row: dict[str, Any] = {
+            "block": label,
+            "parameters": size,
+            "smallest": None,
+            "largest": None,
+            "trace": None,
+        }
+        if hessian is not None:
+            ends = extreme_eigenvalues(hessian, i)
+            row |= {"smallest": ends.smallest, "largest": ends.largest, "trace": trace(hessian, i)}
+        blocks.append({**row, "row_norm": float(found.row_bounds()[1][i])})
+    return Curvature(found, blocks)
+
+
+def write(measured: Curvature, title: str, folder: Path) -> list[Path]:
+    """coupling.csv (one row per pair), blocks.csv, coupling.png, .pdf and .html."""
+    found = measured.coupling
+    chart = chart_of(found, title)
+    paths = [folder / f"coupling{suffix}" for suffix in (".png", ".pdf", ".html", ".csv")] + [
+        folder / "blocks.csv"
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    draw_map(chart, paths[0])
+    draw_map(chart, paths[1])
+    write_page(chart, paths[2])
+    write_text(paths[3], _csv(found.rows()))
+    write_text(paths[4], _csv(measured.blocks))
+    return paths
+
+
+def chart_of(found: CouplingMap, title: str) -> HeatMap:
+    """What is drawn of a map."""
+    return HeatMap(
+        found.sigma,
+        found.labels,
+        title,
+        "spectral norm of the block of the matrix",
+        {"at most (Frobenius norm)": found.frobenius, "residual": found.residual},
+    )
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,103 @@
+"""curvature: the coupling map of a network, spectra of its blocks, and pictures"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from blockzoo.cli import options as o
+from blockzoo.cli import screen
+from blockzoo.cli.blockwise import _options as own
+
+
+def curvature(
+    *,
+    model: own.Model = "feedforward",
+    config: own.Config = "",
+    combine: own.Combine = "average",
+    partition: own.Partition = "blocks",
+    run: Annotated[
+        Path | None, Parameter(help="folder of a block-wise run whose network and data are looked at")
+    ] = None,
+    dataset: o.Dataset = None,
+    data_dir: o.DataDir = None,
+    image_size: o.ImageSize = 32,
+    batches: Annotated[int, Parameter(help="fixed batches of training examples")] = 4,
+    batch_size: Annotated[int, Parameter(help="examples per batch")] = 64,
+    matrix: Annotated[str, Parameter(help="hessian, or ggn for the Gauss-Newton matrix")] = "hessian",
+    rank: Annotated[int, Parameter(help="random directions per block of the shared pass")] = 8,
+    tol: Annotated[float, Parameter(help="relative error to reach")] = 1e-3,
+    max_products: Annotated[int | None, Parameter(help="stop after so many products")] = None,
+    max_seconds: Annotated[float | None, Parameter(help="stop after so long")] = None,
+    spectra: Annotated[bool, Parameter(help="extreme eigenvalues and trace of each block")] = True,
+    seed: o.Seed = 0,
+    device: o.Device = "auto",
+    output: own.Output = Path("results"),
+    dry_run: own.DryRun = False,
+) -> None:
+    """Measure sigma_max(H_ij) for all pairs of network blocks; write coupling.csv, .png, .pdf and .html."""
+    from blockzoo.blockwise.config import RunConfig
+    from blockzoo.blockwise.curvature import report
+    from blockzoo.blockwise.options import Options
+    from blockzoo.train import available_device
+
+    asked = RunConfig(
+        model=model,
+        config=own.widths(config),
+        combine=combine,
+        dataset=dataset,
+        data_dir=str(data_dir) if data_dir else None,
+        image_size=image_size,
+        limit_train=batches * batch_size,
+        partition=partition,
+        options=Options(seed=seed),
+        device=available_device(device),
+    )
+    frame = report.frame_of(asked, run)
+    if dry_run:
+        screen.out.print(
+            f"would measure {len(frame.partition)} blocks of {asked.model} on {len(frame.train)} examples"
+        )
+        return
+    measured = report.measure(
+        frame,
+        batches,
+        batch_size,
+        spectra=spectra,
+        matrix=matrix,
+        rank=rank,
+        tol=tol,
+        seed=seed,
+        max_products=max_products,
+        max_seconds=max_seconds,
+    )
+    found = measured.coupling
+    _print(measured.blocks, found.rows())
+    screen.out.print(
+        f"{found.products} products, {found.seconds:.1f} s; {int(found.converged.sum())} of {found.converged.size} entries "
+        f"within the tolerance"
+    )
+    for path in report.write(
+        measured, f"{report.NAMES[matrix]} of {run.name if run else model}", output / "curvature"
+    ):
+        screen.out.print(f"written   {path}", soft_wrap=True)
+
+
+def _print(blocks: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> None:
+    names = ["smallest", "largest", "trace", "row_norm"]
+    lines = [[r["block"], f"{r['parameters']:,}", *(_short(r[n]) for n in names)] for r in blocks]
+    columns = ["block", "parameters", "smallest", "largest", "trace", "coupling to all others"]
+    screen.out.print(screen.table("curvature of each block", columns, lines))
+    between = [r for r in pairs if r["first"] != r["second"]][:12]
+    lines = [
+        [r["first"], r["second"], *(_short(r[n]) for n in ("sigma", "residual", "frobenius"))]
+        for r in between
+    ]
+    columns = ["block", "block", "sigma", "residual", "at most"]
+    screen.out.print(screen.table("strongest couplings between two blocks", columns, lines))
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

@@ -1,0 +1,36 @@
+"""An engine of one's own: neighbouring blocks in pairs, one pair a round, trained together on the centre network.
+
+blockzoo blockwise --plugin examples/blockwise/own_engine.py --training-mode pairs --dataset digits --step-size 0.1
+"""
+
+from __future__ import annotations
+
+import time
+
+from blockzoo.blockwise.engines.rounds import Outcome, distance, recorded, solve
+from blockzoo.blockwise.frame import Frame, RoundRecord
+from blockzoo.blockwise.local import only_trainable
+from blockzoo.core.contracts import ENGINES
+
+
+@ENGINES.register("pairs")
+class Pairs:
+    """Round r trains blocks r and r + 1 (counted around), one step of each in turn."""
+
+    def run(self, frame: Frame) -> RoundRecord:
+        """K steps of either block, alternating."""
+        begin, count = time.perf_counter(), len(frame.blocks)
+        chosen = sorted({frame.round % count, (frame.round + 1) % count})
+        before = {i: [p.detach().clone() for p in frame.blocks[i].parameters] for i in chosen}
+        frame.model.train()
+        results = {}
+        for _ in range(frame.blocks[chosen[0]].steps):
+            for i in chosen:
+                state = frame.blocks[i]
+                with only_trainable(frame.model, state.parameters):
+                    results[i] = solve(frame, state, [next(state.stream)])
+        outcomes = [
+            Outcome(i, [], {}, results[i], distance(frame.blocks[i].parameters, before[i]), 0.0)
+            for i in chosen
+        ]
+        return recorded(frame, outcomes, 0, {"local": time.perf_counter() - begin, "communication": 0.0})
