@@ -6,14 +6,12 @@ loses nothing either: each job leaves its records in the spool, durable, and the
 
 from __future__ import annotations
 
-import importlib
 import json
 import multiprocessing
 import os
 import signal
 import sys
 import threading
-import traceback
 import types
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,10 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from blockzoo.core.contracts import EXECUTORS
-from blockzoo.core.errors import BlockzooError
 from blockzoo.core.files import write_text
 from blockzoo.core.record import Record, now
-from blockzoo.execution.jobs import Job, Listener, Silent
+from blockzoo.execution.jobs import Job, Listener, Silent, outcome
 
 PRELOADED = ("torch", "torchvision", "lightning", "timm", "matplotlib")
 
@@ -163,18 +160,7 @@ def _work(job: Job, path: str, threads: int, device: str | None, pipe: connectio
         except OSError:
             pass
 
-    try:
-        import torch
-
-        torch.set_num_threads(threads)
-        module, _, function = job.target.partition(":")
-        records = getattr(importlib.import_module(module), function)(**job.arguments, report=report)
-    except BlockzooError as error:
-        records = [replace(job.stub, status="failed", reason=str(error), timestamp=now())]
-    except BaseException as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        reason = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
-        records = [replace(job.stub, status="failed", reason=reason, timestamp=now())]
+    records = outcome(job, threads, report)
     write_text(Path(path), json.dumps([record.to_json() for record in records]))
 
 

@@ -22,6 +22,7 @@ def chosen(
     start: int | None = None,
     per_worker: int | None = None,
     workers: int = 1,
+    first: int | None = None,
 ) -> list[int]:
     """Indices of networks, chosen in one of four ways.
 
@@ -29,6 +30,7 @@ def chosen(
         range_: first and last + 1.
         indices: themselves.
         sample, sample_seed: so many, drawn uniformly.
+        first: only so many of them.
         start, per_worker, workers: `per_worker` for each of `workers` from `start` on, as the published launcher splits.
 
     Raises:
@@ -41,6 +43,10 @@ def chosen(
         raise RequestError(
             f"say which networks in one way: {' or '.join(name for name, _ in ways)}; given: {given or 'none'}"
         )
+    if first is not None:
+        if first < 1:
+            raise RequestError(f"first {first}: give 1 or more")
+        return chosen(range_, indices, sample, sample_seed, start, per_worker, workers)[:first]
     if sample is not None:
         return [int(i) for i in space.sample(sample, sample_seed)]
     if start is not None:

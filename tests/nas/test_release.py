@@ -174,6 +174,7 @@ def test_ways_to_choose() -> None:
     assert chosen(range_=(5, 8)) == [5, 6, 7]
     assert chosen(indices=[3, 1]) == [3, 1]
     assert chosen(sample=4, sample_seed=1) == SPACE.sample(4, 1).tolist()
+    assert chosen(sample=9, sample_seed=1, first=2) == SPACE.sample(9, 1)[:2].tolist()
     assert chosen(start=100, per_worker=3, workers=2) == list(range(100, 106))
     for wrong in (
         {},
@@ -181,8 +182,9 @@ def test_ways_to_choose() -> None:
         {"range_": (0, 91_126)},
         {"sample": 3, "start": 0},
         {"indices": [91_125]},
+        {"sample": 3, "first": 0},
     ):
-        with pytest.raises(RequestError, match=r"one way|range|index"):
+        with pytest.raises(RequestError, match=r"one way|range|index|first"):
             chosen(**wrong)
 
 

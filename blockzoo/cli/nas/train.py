@@ -16,6 +16,7 @@ def train(
     indices: Annotated[list[int] | None, Parameter(consume_multiple=True, help="indices themselves")] = None,
     sample: Annotated[int | None, Parameter(help="so many networks, drawn uniformly")] = None,
     sample_seed: Annotated[int, Parameter(help="seed of that draw")] = 0,
+    first: Annotated[int | None, Parameter(help="only the first so many of the chosen networks")] = None,
     start: Annotated[int | None, Parameter(help="first index; with --per-worker, for all workers")] = None,
     per_worker: Annotated[
         int | None, Parameter(help="networks for each worker, from --start on (default 50)")
@@ -49,7 +50,8 @@ def train(
     from blockzoo.nas.training import chosen, train_networks
     from blockzoo.sweep import worker_count
 
-    networks = chosen(range, indices, sample, sample_seed, start, per_worker, workers or worker_count(device))
+    count = workers or worker_count(device)
+    networks = chosen(range, indices, sample, sample_seed, start, per_worker, count, first)
     with LiveProgress(screen.out) as progress:
         done = train_networks(
             networks,

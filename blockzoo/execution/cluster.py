@@ -1,0 +1,87 @@
+"""Ray: jobs on the machines of a cluster, or on this one where there is none."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from blockzoo.core.contracts import EXECUTORS
+from blockzoo.core.errors import RequestError
+from blockzoo.core.record import Record, now
+from blockzoo.execution.jobs import Job, Listener, Silent, outcome
+
+
+@EXECUTORS.register("ray")
+class RayCluster:
+    """Runs up to `workers` jobs at a time on the Ray cluster that RAY_ADDRESS names, or on one started here.
+
+    The machines need blockzoo, the plugins and the data at the same places as this one, and a shared folder for checkpoints.
+    Epochs are not reported as they happen; a job whose machine is lost is a row that says so.
+
+    Args:
+        spool: not needed: results come back through Ray.
+        workers, threads: jobs at a time, and cores of each.
+        devices: where there are accelerators, each job asks Ray for one.
+        listener: hears of starts.
+
+    Raises:
+        RequestError: Ray is not installed.
+    """
+
+    def __init__(
+        self,
+        spool: Path,
+        *,
+        workers: int,
+        threads: int,
+        devices: Sequence[str] = (),
+        listener: Listener | None = None,
+    ) -> None:
+        if importlib.util.find_spec("ray") is None:
+            raise RequestError("executor ray needs the package ray: pip install 'blockzoo[ray]'")
+        self._workers, self._threads, self._listener = workers, threads, listener or Silent()
+        self._devices = list(devices)
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Record]:
+        """Yield the records of each job as it ends."""
+        import ray
+
+        own = None if ray.is_initialized() else self._join()
+        task = ray.remote(_work).options(
+            num_cpus=self._threads, num_gpus=1 if self._devices else 0, max_retries=0
+        )
+        waiting, running = list(reversed(jobs)), {}  # type: ignore[var-annotated]
+        try:
+            while waiting or running:
+                while waiting and len(running) < self._workers:
+                    job = waiting.pop()
+                    running[task.remote(job, self._threads)] = job
+                    self._listener.started(job)
+                (done, *_), _ = ray.wait(list(running), num_returns=1)
+                job = running.pop(done)
+                try:
+                    yield from (Record.from_json(line) for line in ray.get(done))
+                except ray.exceptions.RayError as error:
+                    reason = f"Ray lost it: {str(error).strip().splitlines()[0][:200]}"
+                    yield replace(job.stub, status="killed", reason=reason, timestamp=now())
+        finally:
+            for reference in running:
+                ray.cancel(reference, force=True)
+            if own is not None:
+                ray.shutdown()
+
+    def _join(self) -> Any:
+        import ray
+
+        address = os.environ.get("RAY_ADDRESS")
+        here = {} if address else {"num_cpus": self._workers * self._threads, "include_dashboard": False}
+        return ray.init(address=address, log_to_driver=False, logging_level="ERROR", **here)
+
+
+def _work(job: Job, threads: int) -> list[str]:
+    """The body of a task."""
+    return [record.to_json() for record in outcome(job, threads, lambda step, values: None)]
