@@ -5,11 +5,14 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from blockzoo.blockwise.closed_loop import as_text, choose, clustered
 from blockzoo.blockwise.copying import copy_block, copy_model, swap_block
+from blockzoo.blockwise.curvature.coupling import CouplingMap, coupling_map
 from blockzoo.blockwise.data import Examples, Stream
 from blockzoo.blockwise.frame import Frame
 from blockzoo.blockwise.options import Options
@@ -264,3 +267,84 @@ def test_a_worker_that_diverges_names_its_block() -> None:
         for number in range(5):
             run.round = number
             ENGINES["jacobi"]().run(run)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("prox", [0.0, 2.0])
+def test_all_workers_at_once_are_one_after_the_other(optimizer: str, prox: float) -> None:
+    """To rounding; with different K, a share that rests, and local problems that end early."""
+    options: dict[str, Any] = {
+        "k": (2, 4, 3),
+        "optimizer": optimizer,
+        "prox_lambda": prox,
+        "delta_factor": 30.0,
+        "share_of_active_workers": 0.67,
+        "gamma": 0.8,
+        "step_size": 0.02,
+    }
+    one, other = frame("jacobi", **options), frame("jacobi", vectorised=True, **options)
+    engine = ENGINES["jacobi"]()
+    for turn in range(5):
+        one.round = other.round = turn
+        a, b = engine.run(one), engine.run(other)
+        assert a.steps == b.steps
+        assert a.train_loss == pytest.approx(b.train_loss, rel=1e-5)
+        torch.testing.assert_close(values(one.model), values(other.model), rtol=1e-4, atol=1e-6)
+    with_norms = frame("jacobi", ConvNet(3, [4], 4, image_size=8), vectorised=True)
+    with pytest.raises(RequestError, match="without buffers"):
+        engine.run(with_norms)
+    with pytest.raises(Diverged, match="block"):
+        wild = frame("jacobi", vectorised=True, step_size=1e30)
+        for _ in range(3):
+            engine.run(wild)
+
+
+def test_local_sgd_by_hand() -> None:
+    run = frame("local-sgd")
+    want = copy.deepcopy(run.model)
+    names = [name for name, _ in want.named_parameters()]
+    ended = [
+        slow.trained_copy(want, names, [next(s) for _ in range(3)], cross_entropy, 0.05)
+        for s in (Stream(run.train, 8, 0, worker) for worker in range(3))
+    ]
+    record = ENGINES["local-sgd"]().run(run)
+    torch.testing.assert_close(values(run.model), torch.stack([values(m) for m in ended]).mean(0))
+    size = sum(p.numel() for p in want.parameters()) * 4
+    assert record.bytes_communicated == 2 * size * 2 and record.gradient_evaluations == 9
+
+
+def test_choices_from_a_coupling_map_by_hand() -> None:
+    run = frame("jacobi")
+    found = coupling_map(run.model, run.criterion, run.probe(1, 16), run.partition)
+    choice = choose(found)
+    off = found.sigma - np.diag(np.diag(found.sigma))
+    strongest = np.sqrt((off**2).sum(1)).max()
+    assert choice.prox_lambda == pytest.approx((np.sqrt(3) * strongest,) * 3)
+    for own, step, k in zip(np.diag(found.sigma), choice.step_size, choice.k, strict=True):
+        smooth = own + choice.prox_lambda[0]
+        assert step == pytest.approx(1 / smooth)
+        rate = 1 - choice.prox_lambda[0] / smooth
+        assert rate**k <= 0.1 < rate ** (k - 1) or k == 1
+    chosen = frame("jacobi", prox_lambda=choice.prox_lambda, step_size=choice.step_size, k=choice.k)
+    before = chosen.evaluate(chosen.train)["loss"]
+    for turn in range(10):
+        chosen.round = turn
+        ENGINES["jacobi"]().run(chosen)
+    assert chosen.evaluate(chosen.train)["loss"] < before
+
+
+def test_strongly_coupled_blocks_are_merged() -> None:
+    model = FeedForward(12, [5, 5, 5], 4)
+    partition = make_partition(model, "blocks")
+    sigma = np.array([[1, 0.1, 0.8, 0.1], [0.1, 4, 0.2, 3.0], [0.8, 0.2, 1, 0.1], [0.1, 3.0, 0.1, 4]])
+    found = CouplingMap(sigma, sigma, 0 * sigma, sigma, 0, partition.labels, (1,) * 4, sigma > 0, 0.0, [])
+    merged = clustered(partition, found, 2)
+    assert merged.names == (
+        partition.names[0] + partition.names[2],
+        partition.names[1] + partition.names[3],
+    )
+    again = make_partition(model, as_text(merged))
+    assert [set(n) for n in again.names] == [set(n) for n in merged.names]
+    assert len(clustered(partition, found, 4)) == 4 and len(clustered(partition, found, 1)) == 1
+    with pytest.raises(RequestError, match="1 to 4"):
+        clustered(partition, found, 5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from blockzoo.blockwise.engines.rounds import active_blocks, block_bytes, commit, recorded, work
+from blockzoo.blockwise.engines.stacked import work_stacked
 from blockzoo.blockwise.frame import Frame, RoundRecord
 from blockzoo.core.contracts import ENGINES
 
@@ -19,7 +20,10 @@ class Jacobi:
     def run(self, frame: Frame) -> RoundRecord:
         """One round."""
         chosen = active_blocks(frame)
-        outcomes = [work(frame, block) for block in chosen]
+        if frame.options.vectorised:
+            outcomes = work_stacked(frame, chosen)
+        else:
+            outcomes = [work(frame, block) for block in chosen]
         begin = time.perf_counter()
         commit(frame, outcomes)
         sent = sum(block_bytes(frame.blocks[block]) for block in chosen) * max(1, len(frame.blocks) - 1)

@@ -59,6 +59,16 @@ def run(
     buffers: Annotated[
         str, Parameter(help="running statistics: of the own block's worker, or the average of all")
     ] = "own",
+    vectorised: Annotated[
+        bool, Parameter(help="jacobi: all workers of a small network step at once", negative=())
+    ] = False,
+    tuned: Annotated[
+        bool,
+        Parameter(help="proximal weights, step sizes and K from a coupling map measured first", negative=()),
+    ] = False,
+    groups: Annotated[
+        int | None, Parameter(help="merge blocks into so many, by a coupling map measured first")
+    ] = None,
     communication_delay: Annotated[float, Parameter(help="simulated seconds of a message")] = 0.0,
     bandwidth: Annotated[float, Parameter(help="simulated bytes per second of a link")] = float("inf"),
     step_seconds: Annotated[float, Parameter(help="simulated seconds of a local step")] = 0.0,
@@ -131,6 +141,7 @@ def run(
             max_staleness=max_staleness,
             batch_size=batch_size or 1,
             buffers=buffers,
+            vectorised=vectorised,
             seed=seed,
         ),
         stopper=stopper,
@@ -148,6 +159,8 @@ def run(
     )
     if batch_size == 0:
         asked = _probed(asked)
+    if tuned or groups is not None:
+        asked = _closed_loop(asked, tuned, groups)
     if dry_run:
         return _dry_run(asked)
     from blockzoo.blockwise.run import run_blockwise
@@ -170,6 +183,35 @@ def _probed(asked: Any) -> Any:
     size = largest_batch_size(Frame.from_config(asked))
     screen.out.print(f"the largest batch whose step fits in memory: {size}")
     return replace(asked, options=replace(asked.options, batch_size=size))
+
+
+def _closed_loop(asked: Any, tuned: bool, groups: int | None) -> Any:
+    """The configuration with what a coupling map of its first network suggests."""
+    from dataclasses import replace
+
+    from blockzoo.blockwise.closed_loop import as_text, choose, clustered
+    from blockzoo.blockwise.curvature.coupling import coupling_map
+    from blockzoo.blockwise.frame import Frame
+
+    frame = Frame.from_config(asked)
+
+    def measured() -> Any:
+        return coupling_map(frame.model, frame.criterion, frame.probe(2), frame.partition)
+
+    if groups is not None:
+        merged = clustered(frame.partition, measured(), groups)
+        asked = replace(asked, partition=as_text(merged))
+        screen.out.print(f"groups: {'; '.join(merged.labels)}", soft_wrap=True)
+        frame = Frame.from_config(asked)
+    if tuned:
+        choice = choose(measured())
+        asked = replace(asked, options=choice.applied(asked.options))
+        steps = ", ".join(f"{step:.3g}" for step in choice.step_size)
+        screen.out.print(
+            f"lambda {choice.prox_lambda[0]:.3g}; step sizes {steps}; K {', '.join(map(str, choice.k))}",
+            soft_wrap=True,
+        )
+    return asked
 
 
 def _dry_run(asked: Any) -> int:
