@@ -10,6 +10,9 @@ from blockzoo.blockwise.options import Options
 from blockzoo.core.errors import RequestError
 from blockzoo.core.spec import fingerprint_of
 
+COSTS = ("gradient_evaluations", "critical_steps", "communicated_bytes", "seconds")
+"""What a run is counted in: passes of all workers, passes one after the other, bytes, wall time of this process."""
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -25,7 +28,10 @@ class RunConfig:
         limit_train: use the first so many training examples only.
         partition: see `make_partition`.
         options: of the engine.
+        tuned: above 0, proximal weights, step sizes and K come from a coupling map of the first network, with this share of the
+            proximal weight that the bound asks for (see `closed_loop.choose`); the products for it are not counted as costs.
         stopper: see `training.stoppers`.
+        budget: "gradient_evaluations:5000", or critical_steps, communicated_bytes, seconds: the run ends once it is spent.
         units: lines that name measurement units.
         curriculum, step_schedule, k_schedule, share_schedule: see there.
         report_sampling_rate: rounds between two evaluations on the validation examples.
@@ -43,7 +49,9 @@ class RunConfig:
     limit_train: int | None = None
     partition: str = "blocks"
     options: Options = field(default_factory=Options)
+    tuned: float = 0.0
     stopper: str = "never"
+    budget: str = ""
     units: tuple[str, ...] = ()
     curriculum: str = "all"
     step_schedule: str = "constant"
@@ -60,6 +68,15 @@ class RunConfig:
             for name in ("report_sampling_rate", "measurement_sampling_rate", "limit_train", "image_size")
             if (value := getattr(self, name)) is not None and value < 1
         ]
+        if not self.tuned >= 0:
+            faults.append(f"tuned {self.tuned}: give 0 for off, or a positive share of the proximal weight")
+        name, _, most = self.budget.partition(":")
+        if self.budget and (
+            name not in COSTS or not most.replace(".", "", 1).isdigit() or not float(most) > 0
+        ):
+            faults.append(
+                f"budget {self.budget!r}: give one of {', '.join(COSTS)} with a number, {COSTS[0]}:5000"
+            )
         if faults:
             raise RequestError("; ".join(faults))
 

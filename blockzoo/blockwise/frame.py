@@ -44,8 +44,8 @@ class RoundRecord:
     """One communication round, block by block where there are lists.
 
     `movement` is how far each worker's block went from where it started, `staleness` the age of what it started from, both
-    before communication; blocks that rested have None. `steps` has one number per worker. `gradient_evaluations` counts gradients
-    with respect to all parameters; one with respect to a block counts as the block's share of the parameters.
+    before communication; blocks that rested have None. `steps` has one number per worker. `sequential` says that workers
+    waited for each other.
     """
 
     number: int
@@ -54,9 +54,20 @@ class RoundRecord:
     staleness: list[int | None]
     gradient_norm: list[float | None]
     steps: list[int | None]
-    gradient_evaluations: float
     bytes_communicated: int
     seconds: dict[str, float] = field(default_factory=dict)
+    sequential: bool = False
+
+    @property
+    def gradient_evaluations(self) -> int:
+        """Local steps of all workers: forward and backward passes, whatever the block."""
+        return sum(steps for steps in self.steps if steps is not None)
+
+    @property
+    def critical_steps(self) -> int:
+        """Local steps one after the other, were every worker a machine of its own."""
+        taken = [steps for steps in self.steps if steps is not None]
+        return sum(taken) if self.sequential else max(taken, default=0)
 
 
 class Frame:
@@ -141,19 +152,19 @@ class Frame:
         Raises:
             RequestError, DataError: what cannot be built or found.
         """
+        from blockzoo.blockwise.closed_loop import choose
+        from blockzoo.blockwise.curvature.coupling import coupling_map
         from blockzoo.blockwise.sources import build_model, load_problem
 
         problem = load_problem(config)
         model = build_model(config, problem)
-        return cls(
-            model, problem.train, problem.validation, problem.criterion, config.options, config.partition
-        )
-
-    @property
-    def shares(self) -> list[float]:
-        """Of all parameters, the share of each block."""
-        sizes = self.partition.sizes(self.model)
-        return [size / sum(sizes) for size in sizes]
+        data = problem.train, problem.validation, problem.criterion
+        frame = cls(model, *data, config.options, config.partition)
+        if not config.tuned:
+            return frame
+        found = coupling_map(model, frame.criterion, frame.probe(2), frame.partition)
+        options = choose(found, share=config.tuned).applied(config.options)
+        return cls(model, *data, options, frame.partition)
 
     def probe(self, batches: int = 1, batch_size: int = 256) -> list[Batch]:
         """Fixed batches of the training examples, the same in every round: what curvature is measured on."""

@@ -124,7 +124,12 @@ class Training:
             "share": make_schedule(config.share_schedule),
         }
         self.clock = SimulatedClock(config.network)
-        self.totals = {"gradient_evaluations": 0.0, "communicated_bytes": 0, "seconds": 0.0}
+        self.totals = {
+            "gradient_evaluations": 0,
+            "critical_steps": 0,
+            "communicated_bytes": 0,
+            "seconds": 0.0,
+        }
         self.reports: list[dict[str, Any]] = []
         self._keep_previous = any(getattr(unit, "needs_previous", False) for unit in self.units.values())
 
@@ -150,6 +155,8 @@ class Training:
         rounds, config = self.frame.options.rounds, self.config
         if self.frame.round == 0:
             self._measure(0)
+        if spent := self._spent():
+            return spent
         for report in self.reports:  # of the run before the kill: the stopper hears them again
             reason = self.stopper.reason_to_stop(report["validation"])
             if reason:
@@ -158,12 +165,20 @@ class Training:
             record = self._round()
             if self.frame.round % config.measurement_sampling_rate == 0:
                 self._measure(self.frame.round)
-            if self.frame.round % config.report_sampling_rate == 0 or self.frame.round == rounds:
-                reason = self._report(record, on_report)
+            spent = self._spent()
+            if spent or self.frame.round % config.report_sampling_rate == 0 or self.frame.round == rounds:
+                reason = self._report(record, on_report) or spent
                 self._save()
                 if reason:
                     return reason
         return "all rounds were run"
+
+    def _spent(self) -> str | None:
+        """Why the run ends, once its budget is spent."""
+        name, _, most = self.config.budget.partition(":")
+        if name and self.totals[name] >= float(most):
+            return f"the budget of {float(most):g} {name.replace('_', ' ')} is spent"
+        return None
 
     def _round(self) -> RoundRecord:
         frame, number = self.frame, self.frame.round
@@ -176,13 +191,14 @@ class Training:
         record: RoundRecord = self.engine.run(frame)
         frame.last, frame.round = record, number + 1
         self.totals["gradient_evaluations"] += record.gradient_evaluations
+        self.totals["critical_steps"] += record.critical_steps
         self.totals["communicated_bytes"] += record.bytes_communicated
         self.totals["seconds"] += sum(record.seconds.values())
         self.clock.round(
             number,
             [steps for steps in record.steps if steps is not None],
             record.bytes_communicated,
-            one_after_the_other=frame.options.training_mode == "gauss-seidel",
+            one_after_the_other=record.sequential,
         )
         return record
 

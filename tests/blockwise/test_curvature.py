@@ -328,3 +328,23 @@ def test_losses_that_have_no_curvature_to_measure() -> None:
         blockwise.exact_hessian(
             nn.Linear(300, 300), cross_entropy, [(torch.randn(2, 300), torch.zeros(2).long())]
         )
+
+
+def test_curvlinops_agrees() -> None:
+    """Products with the Hessian and the Gauss-Newton matrix, and the trace, as an independent library has them."""
+    curvlinops = pytest.importorskip("curvlinops")
+    network, batches = small(nn.Tanh)
+    network = network.float()
+    batches = [(x.float(), y) for x, y in batches]
+    parameters = list(network.parameters())
+    for ours, theirs in (
+        (blockwise.Hessian, curvlinops.HessianLinearOperator),
+        (blockwise.GaussNewton, curvlinops.GGNLinearOperator),
+    ):
+        operator = theirs(network, nn.CrossEntropyLoss(), parameters, batches)
+        own = ours(network, cross_entropy, batches, "tensor")
+        for seed in range(3):
+            v = random_unit(sum(own.sizes), own.like, torch.Generator().manual_seed(seed))
+            torch.testing.assert_close(own.full(v), operator @ v, rtol=1e-4, atol=1e-6)
+        exact = float(torch.trace(operator @ torch.eye(sum(own.sizes))))
+        assert blockwise.trace(own, None, products=sum(own.sizes)) == pytest.approx(exact, rel=1e-3)

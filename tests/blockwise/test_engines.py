@@ -152,7 +152,8 @@ def test_engines_learn(mode: str) -> None:
         record = engine.run(run)
     assert run.evaluate(run.train)["loss"] < 0.5 * before
     assert all(m is not None and m > 0 for m in record.movement)
-    assert record.gradient_evaluations == pytest.approx(5)
+    one_round = {"jacobi": (15, 5), "async": (15, 5), "gauss-seidel": (15, 15), "entire": (5, 5)}
+    assert (record.gradient_evaluations, record.critical_steps) == one_round[mode]
 
 
 def test_a_share_of_the_workers_rests() -> None:
@@ -185,7 +186,7 @@ def test_a_strong_pull_to_the_start_ends_the_local_problem_early() -> None:
         frame("jacobi", k=30, prox_lambda=10.0, step_size=0.05, delta_factor=0.5),
     )
     loose, tight = ENGINES["jacobi"]().run(free), ENGINES["jacobi"]().run(held)
-    assert tight.gradient_evaluations < loose.gradient_evaluations == pytest.approx(30)
+    assert tight.gradient_evaluations < loose.gradient_evaluations == 90
     assert sum(filter(None, tight.movement)) < sum(filter(None, loose.movement))
 
 

@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 import torch
 
+from blockzoo.blockwise.closed_loop import choose
 from blockzoo.blockwise.communication import Network, SimulatedClock
 from blockzoo.blockwise.config import RunConfig
 from blockzoo.blockwise.curricula import make_curriculum
+from blockzoo.blockwise.curvature.coupling import coupling_map
 from blockzoo.blockwise.curvature.hessian import exact_hessian
 from blockzoo.blockwise.data import Examples, Stream
 from blockzoo.blockwise.frame import Frame
@@ -28,6 +30,7 @@ from blockzoo.blockwise.probe import largest, largest_batch_size
 from blockzoo.blockwise.reports import read_lines, run_status
 from blockzoo.blockwise.run import RunResult, folder_name, run_blockwise
 from blockzoo.blockwise.schedules import make_schedule
+from blockzoo.blockwise.study import at_cost, compare, read_study, run_study
 from blockzoo.blockwise.units import make_units, read_units
 from blockzoo.cli import main
 from blockzoo.core.contracts import CURRICULA, ENGINES, SCHEDULES, STOPPERS, UNITS
@@ -606,6 +609,71 @@ def test_examples_are_short_and_run(file: str, options: list[str], tmp_path: Pat
         measured = read_lines(folder / "measurements.jsonl")[0]["values"]
         assert 0 <= measured["dead_share"][0] <= 1
     assert reports[-1]["train_loss"] < 2.6
+
+
+STUDY = """
+base: {model: feedforward, config: [8], dataset: digits, image_size: 8, limit_train: 128, rounds: 100, k: 2, batch_size: 32,
+       budget: "gradient_evaluations:16"}
+vary: {training_mode: [jacobi, entire], step_size: [0.01, 0.3, 1.0e+30]}
+tune: [step_size]
+seeds: 2
+"""
+
+
+def test_a_study_compares_at_equal_cost_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "small.yaml"
+    file.write_text(STUDY)
+    command = ["blockwise", "sweep", str(file), "--output", str(tmp_path)]
+    assert main([*command, "--dry-run"]) == 0 and "6 settings with 2 seeds" in capsys.readouterr().out
+    assert main(command) == 0
+    rows = list(csv.DictReader((tmp_path / "small.csv").open()))
+    assert {r["training_mode"] for r in rows} == {"jacobi", "entire"}
+    assert all(
+        float(r["gradient_evaluations"]) == 16 and r["n"] == "2" and r["step_size"] == "0.3" for r in rows
+    )
+    critical = {r["training_mode"]: float(r["critical_steps"]) for r in rows}
+    assert critical == {"jacobi": 8, "entire": 16}
+    tracker = json.loads((tmp_path / "progress_tracker.json").read_text())
+    assert tracker["done"] == 12 and {r["status"] for r in tracker["runs"].values()} == {"ok", "diverged"}
+    before = (tmp_path / "small.csv").read_text()
+    assert main(command) == 0 and (tmp_path / "small.csv").read_text() == before
+    assert json.loads((tmp_path / "progress_tracker.json").read_text())["runs"] == {}, "nothing ran twice"
+    asked = read_study(file)
+    runs = run_study(asked, tmp_path)
+    by_hand = [
+        r.curves["validation_loss"][-1]
+        for r in runs
+        if dict(r.setting) == {"training_mode": "entire", "step_size": 0.3}
+    ]
+    line = next(line for line in compare(asked, runs) if dict(line.setting) == {"training_mode": "entire"})
+    assert line.validation_loss.mean == pytest.approx(np.mean(by_hand)) and len(line.runs) == 2
+    half = at_cost(line.runs[0], "gradient_evaluations", np.array([3.0]), "validation_loss")
+    losses = line.runs[0].curves["validation_loss"]
+    assert half[0] == pytest.approx((losses[0] + losses[1]) / 2)
+    for wrong, says in (
+        ("bases: {}", "bases"),
+        ("tune: [k]", "tune names"),
+        ("seeds: 0", "seeds"),
+        ("base: {kk: 1}", "kk"),
+    ):
+        file.write_text(wrong)
+        with pytest.raises(RequestError, match=says):
+            read_study(file)
+
+
+def test_a_tuned_run_takes_its_values_from_its_own_coupling() -> None:
+    frame = Frame.from_config(config(tuned=1.0, image_size=4))
+    plain = Frame.from_config(config(image_size=4))
+    want = choose(coupling_map(plain.model, plain.criterion, plain.probe(2), plain.partition))
+    assert frame.options.prox_lambda == want.prox_lambda and [s.steps for s in frame.blocks] == list(want.k)
+    weaker = Frame.from_config(config(tuned=0.1, image_size=4))
+    assert weaker.options.prox_lambda[0] == pytest.approx(0.1 * want.prox_lambda[0])  # type: ignore[index]
+    with pytest.raises(RequestError, match="tuned"):
+        config(tuned=-1)
+    with pytest.raises(RequestError, match="budget"):
+        config(budget="wishes:3")
 
 
 def _result(found: RunResult) -> float:

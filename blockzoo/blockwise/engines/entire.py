@@ -32,7 +32,6 @@ class Entire:
             staleness=[0] * len(frame.blocks),
             gradient_norm=[result.gradient_norm] * len(frame.blocks),
             steps=[result.steps],
-            gradient_evaluations=float(result.steps),
             bytes_communicated=0,
             seconds={"local": time.perf_counter() - begin, "communication": 0.0},
         )

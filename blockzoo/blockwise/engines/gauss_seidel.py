@@ -35,7 +35,8 @@ class GaussSeidel:
         chain = chain_of(frame)
         prefix = _Prefix(chain, batches) if chain is not None else None
         outcomes = [self._visit(frame, block, batches, prefix) for block in self._order(frame, batches)]
-        return recorded(frame, outcomes, 0, {"local": time.perf_counter() - begin, "communication": 0.0})
+        seconds = {"local": time.perf_counter() - begin, "communication": 0.0}
+        return recorded(frame, outcomes, 0, seconds, sequential=True)
 
     def _order(self, frame: Frame, batches: list[Batch]) -> list[int]:
         chosen, order = active_blocks(frame), frame.options.order

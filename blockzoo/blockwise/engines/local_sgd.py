@@ -65,7 +65,6 @@ class LocalSGD:
             staleness=[0] * len(ended),
             gradient_norm=[result.gradient_norm for result in results],
             steps=[result.steps for result in results],
-            gradient_evaluations=float(sum(result.steps for result in results)),
             bytes_communicated=2 * size * (len(ended) - 1),
             seconds={"local": local, "communication": time.perf_counter() - begin - local},
         )

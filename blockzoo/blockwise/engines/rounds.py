@@ -105,13 +105,16 @@ def commit(frame: Frame, outcomes: Sequence[Outcome]) -> None:
 
 
 def recorded(
-    frame: Frame, outcomes: Sequence[Outcome], bytes_: int, seconds: dict[str, float]
+    frame: Frame,
+    outcomes: Sequence[Outcome],
+    bytes_: int,
+    seconds: dict[str, float],
+    sequential: bool = False,
 ) -> RoundRecord:
     """The record of a round; deviation, staleness and gradients are those before communication."""
     count = len(frame.blocks)
     by_block = {outcome.block: outcome for outcome in outcomes}
     losses = [loss for outcome in outcomes for loss in outcome.result.losses]
-    shares = frame.shares
     return RoundRecord(
         number=frame.round,
         train_loss=sum(losses) / len(losses),
@@ -119,7 +122,7 @@ def recorded(
         staleness=[by_block[i].staleness if i in by_block else None for i in range(count)],
         gradient_norm=[by_block[i].result.gradient_norm if i in by_block else None for i in range(count)],
         steps=[by_block[i].result.steps if i in by_block else None for i in range(count)],
-        gradient_evaluations=sum(o.result.steps * shares[o.block] for o in outcomes),
+        sequential=sequential,
         bytes_communicated=bytes_,
         seconds=seconds,
     )

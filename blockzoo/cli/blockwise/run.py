@@ -63,9 +63,11 @@ def run(
         bool, Parameter(help="jacobi: all workers of a small network step at once", negative=())
     ] = False,
     tuned: Annotated[
-        bool,
-        Parameter(help="proximal weights, step sizes and K from a coupling map measured first", negative=()),
-    ] = False,
+        float,
+        Parameter(
+            help="1: proximal weights, step sizes and K from a coupling map measured first; or a share of the weight"
+        ),
+    ] = 0.0,
     groups: Annotated[
         int | None, Parameter(help="merge blocks into so many, by a coupling map measured first")
     ] = None,
@@ -75,6 +77,9 @@ def run(
     straggler_share: Annotated[float, Parameter(help="of workers, slow in a round")] = 0.0,
     straggler_factor: Annotated[float, Parameter(help="by how much they are slower")] = 1.0,
     stopper: Annotated[str, Parameter(help="never, accuracy:0.9, loss:0.1, patience:20, A|B, A&B")] = "never",
+    budget: Annotated[
+        str, Parameter(help="gradient_evaluations:5000, critical_steps:N, communicated_bytes:N, seconds:N")
+    ] = "",
     curriculum: Annotated[str, Parameter(help="all, growing:0.2, classes:3,5, hard")] = "all",
     step_schedule: Annotated[
         str, Parameter(help="constant, cosine, linear:0.1, step:0.5@30,60, warmup:10")
@@ -144,7 +149,9 @@ def run(
             vectorised=vectorised,
             seed=seed,
         ),
+        tuned=tuned,
         stopper=stopper,
+        budget=budget,
         units=tuple(lines),
         curriculum=curriculum,
         step_schedule=step_schedule,
@@ -159,8 +166,8 @@ def run(
     )
     if batch_size == 0:
         asked = _probed(asked)
-    if tuned or groups is not None:
-        asked = _closed_loop(asked, tuned, groups)
+    if groups is not None:
+        asked = _merged(asked, groups)
     if dry_run:
         return _dry_run(asked)
     from blockzoo.blockwise.run import run_blockwise
@@ -185,33 +192,19 @@ def _probed(asked: Any) -> Any:
     return replace(asked, options=replace(asked.options, batch_size=size))
 
 
-def _closed_loop(asked: Any, tuned: bool, groups: int | None) -> Any:
-    """The configuration with what a coupling map of its first network suggests."""
+def _merged(asked: Any, groups: int) -> Any:
+    """The configuration with the blocks merged that a coupling map of its first network finds strongly coupled."""
     from dataclasses import replace
 
-    from blockzoo.blockwise.closed_loop import as_text, choose, clustered
+    from blockzoo.blockwise.closed_loop import as_text, clustered
     from blockzoo.blockwise.curvature.coupling import coupling_map
     from blockzoo.blockwise.frame import Frame
 
     frame = Frame.from_config(asked)
-
-    def measured() -> Any:
-        return coupling_map(frame.model, frame.criterion, frame.probe(2), frame.partition)
-
-    if groups is not None:
-        merged = clustered(frame.partition, measured(), groups)
-        asked = replace(asked, partition=as_text(merged))
-        screen.out.print(f"groups: {'; '.join(merged.labels)}", soft_wrap=True)
-        frame = Frame.from_config(asked)
-    if tuned:
-        choice = choose(measured())
-        asked = replace(asked, options=choice.applied(asked.options))
-        steps = ", ".join(f"{step:.3g}" for step in choice.step_size)
-        screen.out.print(
-            f"lambda {choice.prox_lambda[0]:.3g}; step sizes {steps}; K {', '.join(map(str, choice.k))}",
-            soft_wrap=True,
-        )
-    return asked
+    found = coupling_map(frame.model, frame.criterion, frame.probe(2), frame.partition)
+    merged = clustered(frame.partition, found, groups)
+    screen.out.print(f"groups: {'; '.join(merged.labels)}", soft_wrap=True)
+    return replace(asked, partition=as_text(merged))
 
 
 def _dry_run(asked: Any) -> int:
@@ -227,7 +220,8 @@ def _dry_run(asked: Any) -> int:
     sizes = frame.partition.sizes(frame.model)
     screen.out.print(
         f"would run {asked.options.rounds} rounds of {asked.options.training_mode} on {len(sizes)} blocks of "
-        f"{', '.join(f'{size:,}' for size in sizes)} parameters, {len(frame.train):,} examples: {folder_name(asked)}",
+        f"{', '.join(f'{size:,}' for size in sizes)} parameters, {len(frame.train):,} examples: {folder_name(asked)}; "
+        f"step size {frame.options.step_size}, K {frame.options.k}, lambda {frame.options.prox_lambda}",
         soft_wrap=True,
     )
     return 0

@@ -1,0 +1,54 @@
+"""The picture of a study: validation loss over each cost, means and intervals over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from blockzoo.blockwise.study import Line, at_cost
+from blockzoo.report.figures import COLOURS
+from blockzoo.report.statistics import student_t
+
+LABELS = {
+    "gradient_evaluations": "gradient evaluations of all workers",
+    "critical_steps": "steps one after the other",
+    "communicated_bytes": "bytes communicated",
+    "seconds": "seconds in one process",
+}
+
+
+def over_costs(lines: Sequence[Line], costs: Sequence[str], quantity: str = "validation_loss") -> Any:
+    """One panel per cost; settings that spend none of it are left out there."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.3 * len(costs), 3.9), layout="constrained")
+    for axes, cost in zip(figure.subplots(1, len(costs), sharey=True, squeeze=False)[0], costs, strict=True):
+        for number, line in enumerate(lines):
+            most = min(run.curves[f"{cost}_total"][-1] for run in line.runs)
+            least = max(run.curves[f"{cost}_total"][0] for run in line.runs)
+            if most <= least:
+                continue
+            amounts = np.linspace(least, most, 120)
+            values = np.stack([at_cost(run, cost, amounts, quantity) for run in line.runs])
+            mean = values.mean(0)
+            label = ", ".join(str(v) for _, v in line.setting)
+            label += "".join(f", {name.replace('_', ' ')} {value}" for name, value in line.tuned)
+            axes.plot(amounts, mean, color=COLOURS[number % len(COLOURS)], label=label, linewidth=1.6)
+            if len(values) > 1:
+                half = student_t(len(values) - 1) * values.std(0, ddof=1) / np.sqrt(len(values))
+                axes.fill_between(
+                    amounts,
+                    mean - half,
+                    mean + half,
+                    color=COLOURS[number % len(COLOURS)],
+                    alpha=0.18,
+                    linewidth=0,
+                )
+        axes.set_xlabel(LABELS[cost])
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel(quantity.replace("_", " "))
+    figure.axes[0].legend(frameon=False, fontsize=8, title="best first", title_fontsize=8)
+    return figure

@@ -1,0 +1,282 @@
+"""Several block-wise runs compared at equal cost: every combination of some options, several seeds, resumable.
+
+A study file (YAML or TOML) says what all runs share, what varies, and which option each kind of run may choose for itself:
+
+    base: {model: cnn, config: [16, 16, 32], dataset: cifar10, rounds: 1000, k: 10, budget: "gradient_evaluations:3000"}
+    vary: {training_mode: [jacobi, gauss-seidel, entire], step_size: [0.03, 0.1, 0.3]}
+    tune: [step_size]
+    seeds: 3
+
+The tuned option is the one with the best mean validation loss at the end, for each combination of the others.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blockzoo.blockwise.config import COSTS, RunConfig
+from blockzoo.blockwise.reports import read_lines, run_status
+from blockzoo.core.contracts import EXECUTORS
+from blockzoo.core.errors import RequestError
+from blockzoo.core.files import write_text
+from blockzoo.core.plugins import read_options
+from blockzoo.core.record import FINAL, Record
+from blockzoo.execution.jobs import Job
+from blockzoo.report.statistics import Estimate, estimate
+
+log = logging.getLogger(__name__)
+Setting = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is compared.
+
+    Args:
+        base: fields of `RunConfig` and `Options` that all runs share.
+        vary: for some fields, the values to combine.
+        tune: of these, the ones that each combination of the others chooses for itself.
+        seeds: how many.
+    """
+
+    base: dict[str, Any]
+    vary: dict[str, list[Any]]
+    tune: list[str]
+    seeds: int
+
+    def settings(self) -> list[Setting]:
+        """Every combination of what varies."""
+        return [
+            tuple(zip(self.vary, values, strict=True)) for values in itertools.product(*self.vary.values())
+        ]
+
+    def config(self, setting: Setting, seed: int) -> RunConfig:
+        """One run.
+
+        Raises:
+            RequestError: a field that there is not, or a value that cannot be used.
+        """
+        values = {**self.base, **dict(setting), "seed": seed}
+        known = {f.name for f in fields(RunConfig)}
+        own = {k: v for k, v in values.items() if k in known}
+        return RunConfig.from_json({**own, "options": {k: v for k, v in values.items() if k not in known}})
+
+
+def read_study(path: Path) -> Study:
+    """A study from its file.
+
+    Raises:
+        RequestError: it cannot be read, or says something that a study has not.
+    """
+    found = read_options(path)
+    if unknown := set(found) - {f.name for f in fields(Study)}:
+        raise RequestError(
+            f"{path}: a study has base, vary, tune and seeds, not {', '.join(sorted(unknown))}"
+        )
+    study = Study(
+        found.get("base") or {}, found.get("vary") or {}, found.get("tune") or [], found.get("seeds", 1)
+    )
+    wrong = [name for name in study.tune if name not in study.vary]
+    empty = [name for name, values in study.vary.items() if not isinstance(values, list) or not values]
+    if wrong or empty or not isinstance(study.seeds, int) or study.seeds < 1:
+        raise RequestError(
+            f"{path}: vary gives a list of values to each option, tune names some of these, seeds is 1 or more"
+        )
+    try:
+        for setting in study.settings():
+            study.config(setting, 0)
+    except TypeError as error:
+        raise RequestError(f"{path}: {error}") from None
+    return study
+
+
+def run_study(
+    study: Study,
+    output: Path,
+    *,
+    data_dir: str | None = None,
+    device: str = "cpu",
+    workers: int = 1,
+    threads: int = 1,
+    devices: Sequence[str] = (),
+    executor: str = "local",
+    plugins: Sequence[str] = (),
+    on_end: Callable[[int, int], None] = lambda done, all_: None,
+) -> list[Outcome]:
+    """Run what is not finished yet, each run in its own folder and process, and read all of it.
+
+    `progress_tracker.json` in the output folder says what is done, running or failed, at every moment.
+    """
+    from blockzoo.blockwise.run import folder_name
+
+    wanted = [
+        (setting, seed, study.config(setting, seed))
+        for seed in range(study.seeds)
+        for setting in study.settings()
+    ]
+    jobs = []
+    for _, _, config in wanted:
+        folder = output / "blockwise" / folder_name(config)
+        state = run_status(folder)
+        if state is None or state["status"] not in ("finished", "diverged"):
+            values = {**config.to_json(), "data_dir": data_dir, "device": device}
+            stub = Record("blockwise", config.fingerprint(), config.model, config.to_json())
+            arguments = {"config": values, "output": str(output), "plugins": list(plugins)}
+            jobs.append(Job("blockzoo.blockwise.study:execute_run", arguments, stub))
+    tracker = _Tracker(output, len(wanted) - len(jobs), jobs)
+    ended = EXECUTORS[executor](
+        output / ".blockwise-spool", workers=workers, threads=threads, devices=devices, listener=tracker
+    )
+    for record in ended.run(jobs):
+        tracker.ended(record)
+        if record.status not in FINAL:
+            log.warning("%s: %s", record.status, record.reason)
+        on_end(tracker.done, len(wanted))
+    return [
+        _read(setting, seed, output / "blockwise" / folder_name(config)) for setting, seed, config in wanted
+    ]
+
+
+def execute_run(
+    config: dict[str, Any], output: str, plugins: list[str], report: Callable[[int, dict[str, float]], None]
+) -> list[Record]:
+    """The body of a job: one run, gone on with where it was killed."""
+    from blockzoo.blockwise.run import run_blockwise
+    from blockzoo.core.plugins import load_plugins
+
+    load_plugins(plugins)
+    asked = RunConfig.from_json(config)
+
+    def progressed(values: dict[str, Any]) -> None:
+        report(values["round"], {"validation_loss": values["validation_loss"]})
+
+    found = run_blockwise(asked, output, resume=True, on_report=progressed)
+    last = {
+        k: v for k, v in (found.reports[-1] if found.reports else {}).items() if isinstance(v, (int, float))
+    }
+    status: Any = "ok" if found.status == "finished" else found.status
+    return [
+        Record(
+            "blockwise", asked.fingerprint(), asked.model, asked.to_json(), status, found.reason, values=last
+        )
+    ]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run of a study: its setting, and its reports as columns."""
+
+    setting: Setting
+    seed: int
+    status: str
+    curves: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One setting over its seeds: what it reached, with intervals, at the end of the budget."""
+
+    setting: Setting
+    tuned: Setting
+    validation_loss: Estimate
+    validation_accuracy: Estimate | None
+    costs: dict[str, float]
+    not_finished: int
+    runs: list[Outcome]
+
+
+def compare(study: Study, outcomes: Sequence[Outcome]) -> list[Line]:
+    """One line per setting that is not tuned, the best first; runs that diverged count as the worst possible."""
+    free = [name for name in study.vary if name not in study.tune]
+    by_setting: dict[Setting, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_setting.setdefault(outcome.setting, []).append(outcome)
+    best: dict[Setting, Line] = {}
+    for setting, runs in by_setting.items():
+        good = [run for run in runs if run.status == "finished" and run.curves.get("validation_loss")]
+        if not good:
+            continue
+        kept = tuple((n, v) for n, v in setting if n in free)
+        tuned = tuple((n, v) for n, v in setting if n in study.tune)
+        losses = [run.curves["validation_loss"][-1] for run in good]
+        accuracies = [
+            run.curves["validation_accuracy"][-1] for run in good if "validation_accuracy" in run.curves
+        ]
+        line = Line(
+            kept,
+            tuned,
+            estimate(losses),
+            estimate(accuracies) if accuracies else None,
+            {cost: float(np.mean([run.curves[f"{cost}_total"][-1] for run in good])) for cost in COSTS},
+            len(runs) - len(good),
+            good,
+        )
+        if kept not in best or (line.not_finished, line.validation_loss.mean) < (
+            best[kept].not_finished,
+            best[kept].validation_loss.mean,
+        ):
+            best[kept] = line
+    return sorted(best.values(), key=lambda line: line.validation_loss.mean)
+
+
+def at_cost(run: Outcome, cost: str, amounts: np.ndarray, quantity: str) -> np.ndarray:
+    """A quantity of a run where its cost has come to these amounts, linear between reports; NaN outside."""
+    spent = np.asarray(run.curves[f"{cost}_total"], float)
+    return np.interp(amounts, spent, run.curves[quantity], left=np.nan, right=np.nan)
+
+
+class _Tracker:
+    """Keeps progress_tracker.json."""
+
+    def __init__(self, output: Path, done: int, jobs: Sequence[Job]) -> None:
+        output.mkdir(parents=True, exist_ok=True)
+        self._path, self.done = output / "progress_tracker.json", done
+        self._states = {job.stub.fingerprint: {"status": "waiting"} for job in jobs}
+        self._write()
+
+    def started(self, job: Job) -> None:
+        self._states[job.stub.fingerprint] = {"status": "running"}
+        self._write()
+
+    def progressed(self, job: Job, step: int, values: dict[str, float]) -> None:
+        self._states[job.stub.fingerprint] = {"status": "running", "round": step, **values}  # type: ignore[dict-item]
+        self._write()
+
+    def ended(self, record: Record) -> None:
+        """One run is over."""
+        self.done += record.status in FINAL
+        self._states[record.fingerprint] = {"status": record.status, "reason": record.reason}
+        self._write()
+
+    def _write(self) -> None:
+        write_text(self._path, json.dumps({"done": self.done, "runs": self._states}, indent=1) + "\n")
+
+
+def _read(setting: Setting, seed: int, folder: Path) -> Outcome:
+    state = run_status(folder)
+    if state is None or not (folder / "progress.jsonl").exists():
+        return Outcome(setting, seed, state["status"] if state else "missing", {})
+    lines = read_lines(folder / "progress.jsonl")
+    numbers = [k for k, v in lines[0].items() if isinstance(v, (int, float))] if lines else []
+    return Outcome(setting, seed, state["status"], {k: [line[k] for line in lines] for k in numbers})
+
+
+def rows(lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """The comparison as plain rows."""
+    found = []
+    for line in lines:
+        row: dict[str, Any] = {**dict(line.setting), **dict(line.tuned)}
+        for name in ("validation_loss", "validation_accuracy"):
+            value = getattr(line, name)
+            if value is not None:
+                row |= {f"{name}_{k}": v for k, v in asdict(value).items() if k != "n"}
+        found.append({**row, "n": line.validation_loss.n, "not_finished": line.not_finished, **line.costs})
+    return found

@@ -1,0 +1,100 @@
+"""sweep: several runs compared at equal cost, from a study file; resumable"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from blockzoo.cli import options as o
+from blockzoo.cli import screen
+from blockzoo.cli.blockwise import _options as own
+
+
+def sweep(
+    study: Annotated[Path, Parameter(help="YAML or TOML with base, vary, tune, seeds")],
+    *,
+    data_dir: o.DataDir = None,
+    device: o.Device = "auto",
+    workers: Annotated[
+        int | None, Parameter(help="runs at a time (default: one per GPU, else per core)")
+    ] = None,
+    executor: Annotated[str, Parameter(help="where the runs run: local or ray")] = "local",
+    output: own.Output = Path("results"),
+    plugin: o.Plugin = None,
+    dry_run: own.DryRun = False,
+) -> None:
+    """Run every combination and seed, skip what is finished; print and draw the comparison."""
+    from blockzoo.blockwise import study as studies
+    from blockzoo.blockwise.figures import over_costs
+    from blockzoo.core.files import write_atomically, write_text
+    from blockzoo.core.plugins import load_plugins
+    from blockzoo.sweep import _cores, _gpus, worker_count
+    from blockzoo.train import available_device
+
+    plugins = load_plugins(plugin or ())
+    asked = studies.read_study(study)
+    if dry_run:
+        screen.out.print(f"would run {len(asked.settings())} settings with {asked.seeds} seeds each")
+        return
+    place = available_device(device)
+    workers = workers or worker_count(device)
+    outcomes = studies.run_study(
+        asked,
+        output,
+        data_dir=str(data_dir) if data_dir else None,
+        device=place,
+        workers=workers,
+        threads=max(1, _cores() // workers),
+        devices=_gpus(device),
+        executor=executor,
+        plugins=plugins,
+        on_end=lambda done, all_: screen.out.print(f"{done} of {all_} runs are done"),
+    )
+    lines = studies.compare(asked, outcomes)
+    rows = studies.rows(lines)
+    screen.out.print(_table(study.stem, lines))
+    text = screen.as_text(rows, "csv")
+    write_text(output / f"{study.stem}.csv", text)
+    figure = over_costs(lines, ["gradient_evaluations", "critical_steps", "seconds"])
+    path = output / f"{study.stem}.png"
+    write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=150))
+    for written in (output / f"{study.stem}.csv", path):
+        screen.out.print(f"written   {written}", soft_wrap=True)
+
+
+def _table(title: str, lines: list[Any]) -> Any:
+    options = list(dict([*lines[0].setting, *lines[0].tuned])) if lines else []
+    columns = [
+        *options,
+        "validation loss",
+        "accuracy",
+        "n",
+        "gradients",
+        "critical",
+        "bytes",
+        "seconds",
+        "failed",
+    ]
+    found = []
+    for line in lines:
+        chosen = dict([*line.setting, *line.tuned])
+        accuracy = _interval(line.validation_accuracy) if line.validation_accuracy else ""
+        found.append(
+            [
+                *(str(chosen[name]) for name in options),
+                _interval(line.validation_loss),
+                accuracy,
+                str(line.validation_loss.n),
+                *(screen.number(round(line.costs[c])) for c in ("gradient_evaluations", "critical_steps")),
+                screen.number(round(line.costs["communicated_bytes"])),
+                f"{line.costs['seconds']:.1f}",
+                str(line.not_finished),
+            ]
+        )
+    return screen.table(f"{title}, best first", columns, found)
+
+
+def _interval(value: Any) -> str:
+    return f"{value.mean:.4f}" + (f" ± {value.half_width:.4f}" if value.half_width is not None else "")
