@@ -29,6 +29,8 @@ from blockzoo.core.contracts import ENGINES
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import Diverged, RequestError
 from blockzoo.core.files import write_atomically
+from blockzoo.core.outputs import Outputs
+from blockzoo.core.record import Record
 from blockzoo.training.stoppers import make_stopper
 
 log = logging.getLogger(__name__)
@@ -43,7 +45,24 @@ class RunResult:
     reason: str
     reports: list[dict[str, Any]]
     folder: Path | None
-    frame: Frame | None
+    frame: Frame
+
+    def record(self, config: RunConfig) -> Record:
+        """The run as a record of the results store: final values, and one sample per report."""
+        numbers = (
+            [k for k, v in self.reports[0].items() if isinstance(v, (int, float))] if self.reports else []
+        )
+        return Record(
+            "blockwise",
+            config.fingerprint(),
+            config.model,
+            config.to_json(),
+            "ok" if self.status == "finished" else "diverged",
+            self.reason,
+            values={name: self.reports[-1][name] for name in numbers},
+            samples={name: [report[name] for report in self.reports] for name in numbers},
+            environment=environment(device=config.device, threads=torch.get_num_threads()),
+        )
 
 
 def run_blockwise(
@@ -53,6 +72,7 @@ def run_blockwise(
     resume: bool = False,
     restart: bool = False,
     tensorboard: bool = False,
+    store: bool = True,
     on_report: Progress = lambda values: None,
 ) -> RunResult:
     """Run a configuration, in a folder of its own, `output/blockwise/MODEL-DATASET-MODE-FINGERPRINT`.
@@ -63,6 +83,7 @@ def run_blockwise(
         resume: go on from the checkpoint of a run that was killed or interrupted.
         restart: forget an earlier run of the same configuration.
         tensorboard: also write event files.
+        store: also write the run as a record to the results store in `output`.
         on_report: told each report.
 
     Raises:
@@ -93,7 +114,10 @@ def run_blockwise(
     reports.go_back_to(training.frame.round)
     story = environment(device=config.device, threads=torch.get_num_threads())
     reports.parameters({**config.to_json(), "fingerprint": config.fingerprint(), "environment": story})
-    return training.run(on_report)
+    found = training.run(on_report)
+    if store:
+        Outputs.at(output).store().add(found.record(config))
+    return found
 
 
 def folder_name(config: RunConfig) -> str:

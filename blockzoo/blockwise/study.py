@@ -27,6 +27,7 @@ from blockzoo.blockwise.reports import read_lines, run_status
 from blockzoo.core.contracts import EXECUTORS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_text
+from blockzoo.core.outputs import Outputs
 from blockzoo.core.plugins import read_options
 from blockzoo.core.record import FINAL, Record
 from blockzoo.execution.jobs import Job
@@ -131,11 +132,14 @@ def run_study(
             stub = Record("blockwise", config.fingerprint(), config.model, config.to_json())
             arguments = {"config": values, "output": str(output), "plugins": list(plugins)}
             jobs.append(Job("blockzoo.blockwise.study:execute_run", arguments, stub))
+    store = Outputs.at(output).store()
     tracker = _Tracker(output, len(wanted) - len(jobs), jobs)
     ended = EXECUTORS[executor](
         output / ".blockwise-spool", workers=workers, threads=threads, devices=devices, listener=tracker
     )
     for record in ended.run(jobs):
+        if record.status in FINAL:
+            store.add(record)
         tracker.ended(record)
         if record.status not in FINAL:
             log.warning("%s: %s", record.status, record.reason)
@@ -158,16 +162,8 @@ def execute_run(
     def progressed(values: dict[str, Any]) -> None:
         report(values["round"], {"validation_loss": values["validation_loss"]})
 
-    found = run_blockwise(asked, output, resume=True, on_report=progressed)
-    last = {
-        k: v for k, v in (found.reports[-1] if found.reports else {}).items() if isinstance(v, (int, float))
-    }
-    status: Any = "ok" if found.status == "finished" else found.status
-    return [
-        Record(
-            "blockwise", asked.fingerprint(), asked.model, asked.to_json(), status, found.reason, values=last
-        )
-    ]
+    found = run_blockwise(asked, output, resume=True, store=False, on_report=progressed)
+    return [found.record(asked)]
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ from blockzoo.blockwise.units import make_units, read_units
 from blockzoo.cli import main
 from blockzoo.core.contracts import CURRICULA, ENGINES, SCHEDULES, STOPPERS, UNITS
 from blockzoo.core.errors import Diverged, OutOfMemory, RequestError, StoreError
+from blockzoo.core.outputs import Outputs
 from blockzoo.training.stoppers import make_stopper
 
 
@@ -79,6 +80,9 @@ def test_a_run_leaves_one_folder_with_all_of_it(tmp_path: Path) -> None:
     moved = [line["values"]["deviation"] for line in measured if line["unit"] == "deviation"][1:]
     assert all(value > 0 for row in moved for value in row), "measured before communication: never zero"
     assert run_status(found.folder)["status"] == "finished"  # type: ignore[index]
+    (stored,) = Outputs.at(tmp_path).store().records("blockwise")
+    assert stored.fingerprint == asked.fingerprint() and stored.values["round"] == 4
+    assert stored.samples["validation_loss"] == [r["validation_loss"] for r in found.reports]
     with pytest.raises(RequestError, match=r"--resume goes on.*--restart"):
         run_blockwise(asked, tmp_path)
     again = run_blockwise(asked, tmp_path, restart=True)
@@ -637,6 +641,7 @@ def test_a_study_compares_at_equal_cost_and_goes_on(
     assert critical == {"jacobi": 8, "entire": 16}
     tracker = json.loads((tmp_path / "progress_tracker.json").read_text())
     assert tracker["done"] == 12 and {r["status"] for r in tracker["runs"].values()} == {"ok", "diverged"}
+    assert len(Outputs.at(tmp_path).store().records("blockwise")) == 12
     before = (tmp_path / "small.csv").read_text()
     assert main(command) == 0 and (tmp_path / "small.csv").read_text() == before
     assert json.loads((tmp_path / "progress_tracker.json").read_text())["runs"] == {}, "nothing ran twice"
