@@ -272,7 +272,7 @@ def test_a_rank_that_dies_ends_the_run_with_a_checkpoint(tmp_path: Path) -> None
     assert "another rank is lost" in errors and "--resume" in errors
     found = run_status(folder)
     assert found is not None and found["status"] == "failed" and "RankLost" in found["reason"]
-    assert torch.load(folder / "checkpoint.pt", weights_only=True)["frame"]["round"] >= 10
+    assert torch.load(folder / "checkpoint.pt", weights_only=True)["frame"]["round"] >= 5
 
 
 def _free_port() -> int:

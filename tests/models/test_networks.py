@@ -55,11 +55,15 @@ def test_ensembles() -> None:
     outputs = torch.stack([member(x) for member in members])
     assert torch.allclose(Ensemble(members)(x), outputs.mean(0))
     voting = Ensemble(members, "vote", seed=1).train()
+    torch.manual_seed(7)
     voted = voting(x)
     owners = (voted[None] == outputs).all(2)
     assert owners.any(0).all() and (owners.any(1)).all()
-    again = Ensemble(members, "vote", seed=1).train()
+    again, other = (Ensemble(members, "vote", seed=seed).train() for seed in (1, 2))
+    torch.manual_seed(7)
     assert torch.equal(again(x), voted) and not torch.equal(again(x), voted)
+    torch.manual_seed(7)
+    assert not torch.equal(other(x), voted)
     assert torch.allclose(voting.eval()(x), outputs.mean(0))
     with pytest.raises(RequestError, match="average or vote"):
         Ensemble(members, "max")  # type: ignore[arg-type]
