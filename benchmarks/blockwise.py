@@ -23,7 +23,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path[0] = str(Path(__file__).parents[1])  # not this folder: torch would take its profile.py for Python's
 
 from blockzoo.blockwise.data import Examples, Stream
 from blockzoo.blockwise.frame import Frame

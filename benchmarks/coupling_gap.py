@@ -11,9 +11,14 @@ from __future__ import annotations
 
 import argparse
 import copy
+import sys
 from itertools import product
+from pathlib import Path
 
 import numpy as np
+
+sys.path[0] = str(Path(__file__).parents[1])  # not this folder: torch would take its profile.py for Python's
+
 from scipy.stats import spearmanr
 
 from blockzoo.blockwise import coupling_map

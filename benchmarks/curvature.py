@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path[0] = str(Path(__file__).parents[1])  # not this folder: torch would take its profile.py for Python's
 
 from blockzoo.blockwise.curvature.coupling import coupling_map
 from blockzoo.blockwise.partition import make_partition
