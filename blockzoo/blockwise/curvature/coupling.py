@@ -4,7 +4,8 @@
    once. That is a rigorous lower bound of every entry, an estimate of every Frobenius norm, and a start for what follows.
 2. Per pair a Golub-Kahan-Lanczos process from that start, per diagonal block a Lanczos process; the next step always goes to the
    entry whose estimated error is largest, until all are below the tolerance or the budget is spent.
-3. An entry that converged below what the shared pass has seen was false: it starts anew from a random direction.
+3. When all are converged, a second shared pass along the directions that the entries found in each block: couplings share
+   directions, so an entry that had converged to a smaller singular value is seen to be too small, and starts anew from there.
 """
 
 from __future__ import annotations
@@ -98,7 +99,8 @@ def coupling_map(
 
     Args:
         model, loss_fn, batches, partition: see `Hessian`.
-        rank: directions of the shared pass per block; fewer where they would take more than a quarter of the products.
+        rank: directions per block of the two shared passes together; fewer where they would take more than a quarter of the
+            products.
         tol: relative error to reach.
         seed: of the directions.
         matrix: "hessian", or "ggn" for the generalised Gauss-Newton matrix.
@@ -126,13 +128,20 @@ def coupling_map(
     budget = max_products or max(8 * count * (count - 1), 16)
     deadline = begin + max_seconds if max_seconds is not None else float("inf")
     entries = _Entries(hessian, max(1, min(rank, budget // (4 * count))), tol, seed, begin)
-    while (entry := entries.worst()) is not None:
+    while (entry := entries.worst()) is not None or entries.checked(budget):
+        if entry is None:
+            continue
         if hessian.products + entry.price > budget or time.perf_counter() > deadline:
             break
         entry.step()
         entries.stepped(entry)
         report(hessian.products, budget)
     return entries.map()
+
+
+SEEN = 1e-3
+"""By how much, relatively, a shared pass must have seen more than an entry's value for the entry to be false."""
+MOST_RESTARTS, MOST_CHECKS = 3, 3
 
 
 class _Entry:
@@ -142,19 +151,15 @@ class _Entry:
         self,
         place: tuple[int, int],
         process: GolubKahan | Lanczos,
+        start: int,
         bound: float,
         frobenius: float,
         exact: bool,
     ) -> None:
-        self.place, self.process, self.bound, self.frobenius, self.exact = (
-            place,
-            process,
-            bound,
-            frobenius,
-            exact,
-        )
+        self.place, self.process, self.start = place, process, start
+        self.bound, self.frobenius, self.exact = bound, frobenius, exact
         self.price = 1 if isinstance(process, Lanczos) else 2
-        self.restarted = False
+        self.restarts = 0
 
     @property
     def value(self) -> float:
@@ -189,7 +194,8 @@ class _Entries:
     def __init__(self, hessian: Hessian, rank: int, tol: float, seed: int, begin: float) -> None:
         self._hessian, self._tol, self._begin = hessian, tol, begin
         self._generator = torch.Generator().manual_seed(seed)
-        self._entries = self._shared_pass(rank)
+        self._rank, self._checks = rank, 0
+        self._entries = self._shared_pass(max(1, rank // 2))
         self._queue = [(-e.error, n) for n, e in enumerate(self._entries) if e.error > tol]
         heapq.heapify(self._queue)
         self._history = [(hessian.products, self._sigma())]
@@ -227,8 +233,8 @@ class _Entries:
         a, b = sides[best]
         start = found[best][0][
             :, 0
-        ].contiguous()  # a direction in block a, one product away from random ones in block b
-        return _Entry((i, j), self._process(a, b, start), values[best], frobenius, exact)
+        ].contiguous()  # in block a, one product away from random directions in block b
+        return _Entry((i, j), self._process(a, b, start), a, values[best], frobenius, exact)
 
     def _process(self, a: int, b: int, start: torch.Tensor) -> GolubKahan | Lanczos:
         """A process for H_ba that starts in block a."""
@@ -245,20 +251,65 @@ class _Entries:
     def stepped(self, entry: _Entry) -> None:
         """Put an entry that made a step where it now belongs."""
         _, number = heapq.heappop(self._queue)
-        if (
-            entry.error <= self._tol
-            and not entry.restarted
-            and entry.process.value < entry.bound * (1 - 1e-3)
-        ):
-            entry.restarted = True
-            i, j = entry.place
-            start = random_unit(self._hessian.sizes[i], self._hessian.like, self._generator)
-            entry.process = self._process(i, j, start)
         if entry.error > self._tol:
             heapq.heappush(self._queue, (-entry.error, number))
+        elif entry.process.value < entry.bound * (1 - SEEN):
+            self._restart(number, random_unit(self._hessian.sizes[entry.place[0]], *self._drawing()))
         if self._hessian.products >= self._next_note:
             self._history.append((self._hessian.products, self._sigma()))
             self._next_note = self._hessian.products * 1.1
+
+    def checked(self, budget: int) -> bool:
+        """The second shared pass: whether an entry had converged to less than there is, and goes on."""
+        hessian = self._hessian
+        found = self._directions_found()
+        rank = self._rank - max(1, self._rank // 2)
+        if self._checks == MOST_CHECKS or rank * len(found) + hessian.products > budget:
+            return False
+        self._checks += 1
+        for j, vectors in found.items():
+            left = torch.linalg.svd(torch.stack(vectors, dim=1), full_matrices=False)[0]
+            columns = [hessian.column(j, left[:, k].contiguous()) for k in range(min(rank, left.shape[1]))]
+            for number, entry in enumerate(self._entries):
+                if j not in entry.place or entry.exact:
+                    continue
+                i = entry.place[0] if entry.place[1] == j else entry.place[1]
+                u, s, _ = torch.linalg.svd(torch.stack([c[i] for c in columns], dim=1), full_matrices=False)
+                if float(s[0]) > entry.value * (1 + SEEN):
+                    entry.bound = float(s[0])
+                    self._restart(number, u[:, 0].contiguous(), i, j)
+        return bool(self._queue)
+
+    def _directions_found(self) -> dict[int, list[torch.Tensor]]:
+        """For each block, the singular vectors that its entries have there."""
+        found: dict[int, list[torch.Tensor]] = {}
+        for entry in self._entries:
+            process = entry.process
+            if not process.steps:
+                continue
+            if isinstance(process, Lanczos):
+                found.setdefault(entry.start, []).append(process.vector())
+                continue
+            left, right = process.vectors()
+            other = entry.place[0] if entry.place[1] == entry.start else entry.place[1]
+            found.setdefault(entry.start, []).append(right)
+            found.setdefault(other, []).append(left)
+        return found
+
+    def _restart(self, number: int, start: torch.Tensor, i: int | None = None, j: int | None = None) -> None:
+        """A new process for an entry, from a direction in block i; once more at most."""
+        entry = self._entries[number]
+        if entry.restarts == MOST_RESTARTS:
+            return
+        if i is None or j is None:
+            i, j = entry.place
+        entry.restarts += 1
+        entry.process, entry.start = self._process(i, j, start), i
+        if all(n != number for _, n in self._queue):
+            heapq.heappush(self._queue, (-entry.error, number))
+
+    def _drawing(self) -> tuple[torch.Tensor, torch.Generator]:
+        return self._hessian.like, self._generator
 
     def _filled(self, of: Callable[[_Entry], float]) -> Matrix:
         count = len(self._hessian.sizes)

@@ -69,6 +69,13 @@ class GolubKahan:
         self._right.append(v / beta)
         self._ritz(beta)
 
+    def vectors(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The singular vectors of `value`, on the side of u and on that of v."""
+        return tuple(
+            sum((float(c) * b for c, b in zip(coefficients, basis, strict=False)), torch.zeros_like(basis[0]))
+            for coefficients, basis in zip(self._top, (self._left, self._right), strict=True)
+        )  # type: ignore[return-value]
+
     def _finish(self, beta: float) -> None:
         self._ritz(beta, whole=True)
         self.residual, self.exhausted = 0.0, True
@@ -79,7 +86,8 @@ class GolubKahan:
         bidiagonal.diagonal().copy_(torch.tensor(self._alphas, dtype=torch.float64))
         above = [*self._betas[: k - 1], beta if whole else 0.0]
         bidiagonal.diagonal(1).copy_(torch.tensor(above, dtype=torch.float64))
-        left, values, _ = torch.linalg.svd(bidiagonal, full_matrices=False)
+        left, values, right = torch.linalg.svd(bidiagonal, full_matrices=False)
+        self._top = left[:, 0], right[0]
         self.value = float(values[0])
         self.residual = beta * abs(float(left[-1, 0]))
         self.gap = float(values[0] - values[1]) if k > 1 else 0.0
@@ -134,6 +142,11 @@ class Lanczos:
         self.off_diagonal.append(beta)
         self.vectors.append(w / beta)
 
+    def vector(self) -> torch.Tensor:
+        """The eigenvector of `value`."""
+        pairs = zip(self._top, self.vectors, strict=False)
+        return sum((float(c) * b for c, b in pairs), torch.zeros_like(self.vectors[0]))
+
     def tridiagonal(self) -> torch.Tensor:
         """The matrix restricted to the space so far, float64."""
         k = len(self.diagonal)
@@ -147,6 +160,7 @@ class Lanczos:
     def _ritz(self, beta: float) -> None:
         values, vectors = torch.linalg.eigh(self.tridiagonal())
         self.smallest, self.largest = float(values[0]), float(values[-1])
+        self._top = vectors[:, int(values.abs().argmax())]
         magnitudes = values.abs().sort(descending=True).values
         self.gap = float(magnitudes[0] - magnitudes[1]) if len(values) > 1 else 0.0
         self.residual_smallest = beta * abs(float(vectors[-1, 0]))
