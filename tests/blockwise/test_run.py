@@ -573,6 +573,16 @@ def test_the_command_curvature_measures_a_run(tmp_path: Path, capsys: pytest.Cap
     blocks = {r["block"]: r for r in csv.DictReader((folder / "blocks.csv").open())}
     assert float(blocks[labels[1]]["trace"]) == pytest.approx(float(exact[split:, split:].trace()), rel=1e-3)
     assert (folder / "coupling.html").exists() and (folder / "coupling.pdf").exists()
+    measured = run_blockwise(
+        config(config=(4,), image_size=4, units=("coupling rank=2",), measurement_sampling_rate=1),
+        tmp_path,
+        tensorboard=True,
+    )
+    assert measured.folder is not None and list((measured.folder / "tensorboard").iterdir())
+    draw = ["blockwise", "curvature", "--along", "--output", str(tmp_path / "out"), "--run"]
+    assert main([*draw, str(measured.folder)]) == 0
+    assert (folder / "along.png").exists() and (folder / "along.gif").read_bytes().startswith(b"GIF")
+    assert main([*draw, str(found.folder)]) == 2 and "measured the unit coupling" in capsys.readouterr().err
     assert main(["blockwise", "curvature", "--run", str(tmp_path), "--output", str(tmp_path)]) == 2
     assert "no folder of a block-wise run" in capsys.readouterr().err.replace("\n", " ")
 

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from blockzoo.blockwise.config import RunConfig
 from blockzoo.blockwise.curvature.coupling import MATRICES, CouplingMap, coupling_map
 from blockzoo.blockwise.curvature.diagonal import extreme_eigenvalues, trace
 from blockzoo.blockwise.frame import Frame
+from blockzoo.blockwise.reports import read_lines
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_text
-from blockzoo.report.heatmap import HeatMap, draw_map, write_page
+from blockzoo.report.heatmap import HeatMap, Matrix, animate, draw_map, draw_strip, write_page
 
 NAMES = {"hessian": "Hessian", "ggn": "Gauss-Newton matrix"}
 
@@ -92,6 +94,38 @@ def write(measured: Curvature, title: str, folder: Path) -> list[Path]:
     write_text(paths[3], _csv(found.rows()))
     write_text(paths[4], _csv(measured.blocks))
     return paths
+
+
+def draw_along(run: Path | None, folder: Path, most: int = 6) -> list[Path]:
+    """The maps that a run's unit `coupling` measured: along.png, at most so many side by side, and along.gif, all of them.
+
+    Raises:
+        RequestError: no run, or one that measured no map.
+    """
+    lines = read_lines(run / "measurements.jsonl") if run and (run / "measurements.jsonl").exists() else []
+    found = [line for line in lines if "sigma" in line["values"] and "labels" in line["values"]]
+    if not found:
+        raise RequestError(f"{run}: name with --run the folder of a run that measured the unit coupling")
+    charts = [
+        HeatMap(
+            _array(run, line["values"]["sigma"]),
+            tuple(line["values"]["labels"]),
+            f"round {line['round']}",
+            "spectral norm",
+            {},
+        )
+        for line in found
+    ]
+    places = np.unique(np.linspace(0, len(charts) - 1, most).round().astype(int))
+    return [
+        draw_strip([charts[place] for place in places], folder / "along.png"),
+        animate(charts, folder / "along.gif"),
+    ]
+
+
+def _array(run: Path | None, value: Any) -> Matrix:
+    """An array of a measurement's line, or of the file that it names."""
+    return np.load(Path(run or "") / value["file"]) if isinstance(value, dict) else np.array(value)
 
 
 def chart_of(found: CouplingMap, title: str) -> HeatMap:

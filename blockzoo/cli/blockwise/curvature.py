@@ -21,6 +21,13 @@ def curvature(
     run: Annotated[
         Path | None, Parameter(help="folder of a block-wise run whose network and data are looked at")
     ] = None,
+    along: Annotated[
+        bool,
+        Parameter(
+            help="draw the maps that the run's unit `coupling` measured, as a strip and an animation",
+            negative=(),
+        ),
+    ] = False,
     dataset: o.Dataset = None,
     data_dir: o.DataDir = None,
     image_size: o.ImageSize = 32,
@@ -43,6 +50,10 @@ def curvature(
     from blockzoo.blockwise.options import Options
     from blockzoo.train import available_device
 
+    if along:
+        for path in report.draw_along(run, output / "curvature"):
+            screen.out.print(f"written   {path}", soft_wrap=True)
+        return
     asked = RunConfig(
         model=model,
         config=own.widths(config),

@@ -1,0 +1,101 @@
+"""MNIST and FashionMNIST from torchvision's folder layout."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from blockzoo.core.contracts import DATASETS
+from blockzoo.core.errors import DataError
+from blockzoo.data.images import ImageData, Images, holdout, moments, take
+from blockzoo.data.places import DatasetNotFound
+
+SIDE = 28
+FILES = {"train": "train", "test": "t10k"}
+
+
+@DATASETS.register("mnist")
+class MNIST:
+    """70,000 handwritten digits of 28x28, as three equal channels; 54,000 train, 6,000 validation, 10,000 test.
+
+    Source: LeCun et al., Gradient-based learning applied to document recognition, 1998.
+    """
+
+    name, folder, split = "mnist", "MNIST/raw", "54k-6k-v1"
+    class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
+    flip = False
+    counts: ClassVar[dict[str, int]] = {"train": 60_000, "test": 10_000}
+
+    def load(
+        self, roots: Sequence[Path], *, image_size: int | None = None, download: bool = True
+    ) -> ImageData:
+        """Look into each root for the four idx files, compressed or not."""
+        places = [place for root in roots for place in (root / self.folder, root / self.name / self.folder)]
+        folder = next((place for place in places if place.is_dir()), None)
+        if folder is None:
+            expected = f"torchvision's folder {self.folder}/ with {FILES['train']}-images-idx3-ubyte and the other three files"
+            raise DatasetNotFound(self.name, places, expected, "is not downloaded by blockzoo")
+        splits = {split: self._split(folder, split) for split in FILES}
+        rest, held_out = holdout(splits["train"].labels)
+        mean, std = moments(splits["train"].images)
+        return ImageData(
+            name=self.name,
+            split=self.split,
+            train=take(splits["train"], rest),
+            val=take(splits["train"], held_out),
+            test=splits["test"],
+            num_classes=len(self.class_names),
+            mean=mean,
+            std=std,
+            flip=self.flip,
+            class_names=self.class_names,
+            source=str(folder),
+        )
+
+    def _split(self, folder: Path, split: str) -> Images:
+        count = self.counts[split]
+        pixels = read_idx(folder / f"{FILES[split]}-images-idx3-ubyte", (count, SIDE, SIDE))
+        labels = read_idx(folder / f"{FILES[split]}-labels-idx1-ubyte", (count,))
+        return Images(np.repeat(pixels[:, None], 3, axis=1), labels.astype(np.int64))
+
+
+@DATASETS.register("fashion-mnist")
+class FashionMNIST(MNIST):
+    """70,000 pictures of clothes of 28x28, as three equal channels; 54,000 train, 6,000 validation, 10,000 test.
+
+    Source: Xiao et al., Fashion-MNIST, 2017.
+    """
+
+    name, folder = "fashion-mnist", "FashionMNIST/raw"
+    class_names = ("top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
+    flip = True
+
+
+def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """An idx file of bytes, or its .gz, of a known shape.
+
+    Raises:
+        DataError: it is missing, truncated, or holds something else.
+    """
+    packed = path.with_name(path.name + ".gz")
+    size = 4 + 4 * len(shape) + math.prod(shape)
+    try:
+        if path.is_file():
+            raw = path.read_bytes()
+        else:
+            with gzip.open(packed) as file:
+                raw = file.read(size + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read ({error}); place torchvision's file there again") from None
+    head = bytes([0, 0, 8, len(shape)]) + b"".join(n.to_bytes(4, "big") for n in shape)
+    if len(raw) != size or raw[: len(head)] != head:
+        raise DataError(
+            f"{path} is not {' x '.join(map(str, shape))} bytes in idx form; place torchvision's file there again"
+        )
+    return np.frombuffer(raw, np.uint8, offset=len(head)).reshape(shape).copy()
