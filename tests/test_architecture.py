@@ -16,7 +16,7 @@ LAYERS = [
     {"models", "data", "blocks"},
     {"report", "execution", "training", "measure"},
     {"profile", "benchmark", "train", "sweep", "visualize", "wrappers"},
-    {"nas", "blockwise"},
+    {"nas", "blockwise", "tiling"},
     {"cli"},
     {"__main__"},
 ]

@@ -1,0 +1,19 @@
+"""tiling: run CNNs on spatial tiles, in a fraction of the memory."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_PUBLIC = {"BlockConv2d": "conv"}
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
