@@ -27,7 +27,8 @@ def fenced(page: Path, language: str) -> list[str]:
 
 def prepared(folder: Path) -> dict[str, str]:
     """A folder like a checkout, and an environment in which `python` and `blockzoo` are this installation's."""
-    (folder / "scripts").symlink_to(ROOT / "scripts")
+    for name in ("scripts", "docs", "examples"):
+        (folder / name).symlink_to(ROOT / name)
     (folder / "my_block.py").write_text((ROOT / "tests" / "my_custom_block.py").read_text())
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return {**os.environ, "PATH": path, "COLUMNS": "110"}
