@@ -5,7 +5,13 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_PUBLIC = {"BlockConv2d": "conv"}
+_PUBLIC = {
+    "BlockConv2d": "conv",
+    "BlockMaxPool2d": "pool",
+    "BlockAvgPool2d": "pool",
+    "block_convert": "convert",
+    "ConversionReport": "convert",
+}
 __all__ = list(_PUBLIC)
 
 

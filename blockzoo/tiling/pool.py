@@ -1,0 +1,139 @@
+"""Pooling of tiles that do not see each other: windows that overlap a cut see padding instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from blockzoo.core.errors import RequestError
+from blockzoo.tiling.conv import over_tiles
+from blockzoo.tiling.geometry import Blocking, Tile, Window, pair, tiles
+
+
+class BlockMaxPool2d(nn.MaxPool2d):
+    """Max-pooling within tiles. Input (N, C, H, W) or (C, H, W).
+
+    Args:
+        pool: the layer whose options are taken over.
+        block_size, blocking: as for `BlockConv2d`; they count input pixels of this layer.
+    """
+
+    def __init__(
+        self, pool: nn.MaxPool2d, block_size: int | Sequence[int], blocking: Blocking = "fixed"
+    ) -> None:
+        if pool.return_indices:
+            raise RequestError(
+                "a max-pool that returns indices cannot be cut into tiles: indices count within the map"
+            )
+        super().__init__(pool.kernel_size, pool.stride, pool.padding, pool.dilation, False, pool.ceil_mode)
+        self.block_size, self.blocking = pair(block_size, "block size"), blocking
+        self.train(pool.training)
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        rows, columns = axes_of(self, input, self.block_size, self.blocking)
+
+        def pooled(part: torch.Tensor) -> torch.Tensor:
+            return F.max_pool2d(part, self.kernel_size, self.stride, 0, self.dilation)
+
+        return _run(input, rows, columns, pooled, -float("inf"))
+
+
+class BlockAvgPool2d(nn.AvgPool2d):
+    """Average pooling within tiles. Input (N, C, H, W) or (C, H, W).
+
+    With `count_include_pad` the zeros at cuts count as those at the border do; without it, only pixels of the tile count.
+
+    Args:
+        pool: the layer whose options are taken over.
+        block_size, blocking: as for `BlockConv2d`; they count input pixels of this layer.
+    """
+
+    def __init__(
+        self, pool: nn.AvgPool2d, block_size: int | Sequence[int], blocking: Blocking = "fixed"
+    ) -> None:
+        super().__init__(
+            pool.kernel_size,
+            pool.stride,
+            pool.padding,
+            pool.ceil_mode,
+            pool.count_include_pad,
+            pool.divisor_override,
+        )
+        self.block_size, self.blocking = pair(block_size, "block size"), blocking
+        self.train(pool.training)
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        rows, columns = axes_of(self, input, self.block_size, self.blocking)
+
+        def summed(part: torch.Tensor) -> torch.Tensor:
+            return F.avg_pool2d(part, self.kernel_size, self.stride, divisor_override=1)
+
+        total = _run(input, rows, columns, summed)
+        if self.divisor_override:
+            return total / self.divisor_override
+        heights, widths = (
+            _counts(parts, size, window, self.count_include_pad)
+            for parts, size, window in zip(
+                (rows, columns), input.shape[-2:], windows_of(self, input), strict=True
+            )
+        )
+        counts = torch.tensor(heights, device=input.device)[:, None] * torch.tensor(
+            widths, device=input.device
+        )
+        return total / counts.to(total)
+
+
+def windows_of(pool: nn.MaxPool2d | nn.AvgPool2d, input: torch.Tensor) -> tuple[Window, Window]:
+    """What a pool reads along rows and columns; `ceil_mode` is padding after the last pixel."""
+    found = []
+    for axis, size in enumerate(input.shape[-2:]):
+        kernel, stride, padding, dilation = (
+            pair(value, "pool option")[axis]
+            for value in (pool.kernel_size, pool.stride, pool.padding, getattr(pool, "dilation", 1))
+        )
+        window = Window(kernel, stride, dilation, padding, padding)
+        if pool.ceil_mode:
+            outputs = -(-(size + 2 * padding - window.extent) // stride) + 1
+            if (outputs - 1) * stride >= size + padding:  # the last window must begin inside
+                outputs -= 1
+            after = max(padding, (outputs - 1) * stride + window.extent - size - padding)
+            window = Window(kernel, stride, dilation, padding, after)
+        found.append(window)
+    return found[0], found[1]
+
+
+def axes_of(
+    pool: nn.MaxPool2d | nn.AvgPool2d, input: torch.Tensor, block: tuple[int, int], blocking: Blocking
+) -> tuple[list[Tile], list[Tile]]:
+    """The tiles of both axes."""
+    rows, columns = (
+        tiles(size, window, own, blocking)
+        for size, window, own in zip(input.shape[-2:], windows_of(pool, input), block, strict=True)
+    )
+    return rows, columns
+
+
+def _counts(parts: Sequence[Tile], size: int, window: Window, include_padding: bool) -> list[int]:
+    """Pixels along one axis that each output is an average of, as nn.AvgPool2d counts them."""
+    counts = []
+    for tile in parts:
+        for output in range(tile.first, tile.last):
+            start = output * window.stride - window.before
+            stop = start + window.kernel
+            if include_padding:  # padding asked for counts, what ceil_mode adds beyond it does not
+                stop = min(stop, size + window.before)
+            else:
+                start, stop = max(start, tile.start), min(stop, tile.stop)
+            counts.append(max(1, stop - start))
+    return counts
+
+
+def _run(
+    input: torch.Tensor, rows: list[Tile], columns: list[Tile], layer: object, value: float = 0.0
+) -> torch.Tensor:
+    batched = input if input.ndim == 4 else input[None]
+    output = over_tiles(batched, rows, columns, layer, "zeros", value)  # type: ignore[arg-type]
+    return output if input.ndim == 4 else output[0]
