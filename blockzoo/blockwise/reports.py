@@ -152,6 +152,21 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return found
 
 
+def by_unit(lines: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """Measurements as series: `unit/name` for numbers, `unit/name/0`, ... for one number per block; tables are left out."""
+    found: dict[str, list[float]] = {}
+    for line in lines:
+        for name, value in line["values"].items():
+            key = f"{line['unit']}/{name}"
+            parts = (
+                {f"{key}/{i}": v for i, v in enumerate(value)} if isinstance(value, list) else {key: value}
+            )
+            for own, number in parts.items():
+                if isinstance(number, (int, float)):
+                    found.setdefault(own, []).append(number)
+    return found
+
+
 def run_status(folder: Path) -> dict[str, Any] | None:
     """The state of a run; one that says it is running while nobody holds its folder was killed. None: there is no run."""
     try:

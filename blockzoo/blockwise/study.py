@@ -229,6 +229,23 @@ def at_cost(run: Outcome, cost: str, amounts: np.ndarray, quantity: str) -> np.n
     return np.interp(amounts, spent, run.curves[quantity], left=np.nan, right=np.nan)
 
 
+def at_equal_costs(lines: Sequence[Line]) -> list[tuple[str, float, list[Estimate | None]]]:
+    """For each cost, the largest amount that all lines which spend any have spent, and the validation loss of each there."""
+    found = []
+    for cost in COSTS:
+        spent = {id(line): min(run.curves[f"{cost}_total"][-1] for run in line.runs) for line in lines}
+        amounts = [amount for amount in spent.values() if amount > 0]
+        if not amounts:
+            continue
+        amount = np.array([min(amounts)])
+        losses: list[Estimate | None] = []
+        for line in lines:
+            values = [float(at_cost(run, cost, amount, "validation_loss")[0]) for run in line.runs]
+            losses.append(estimate(values) if spent[id(line)] > 0 and all(v == v for v in values) else None)
+        found.append((cost, float(amount[0]), losses))
+    return found
+
+
 class _Tracker:
     """Keeps progress_tracker.json."""
 

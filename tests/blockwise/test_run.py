@@ -30,7 +30,7 @@ from blockzoo.blockwise.probe import largest, largest_batch_size
 from blockzoo.blockwise.reports import read_lines, run_status
 from blockzoo.blockwise.run import RunResult, folder_name, run_blockwise
 from blockzoo.blockwise.schedules import make_schedule
-from blockzoo.blockwise.study import at_cost, compare, read_study, run_study
+from blockzoo.blockwise.study import at_cost, at_equal_costs, compare, read_study, run_study
 from blockzoo.blockwise.units import make_units, read_units
 from blockzoo.cli import main
 from blockzoo.core.contracts import CURRICULA, ENGINES, SCHEDULES, STOPPERS, UNITS
@@ -83,6 +83,8 @@ def test_a_run_leaves_one_folder_with_all_of_it(tmp_path: Path) -> None:
     (stored,) = Outputs.at(tmp_path).store().records("blockwise")
     assert stored.fingerprint == asked.fingerprint() and stored.values["round"] == 4
     assert stored.samples["validation_loss"] == [r["validation_loss"] for r in found.reports]
+    assert stored.samples["deviation/deviation/0"] == [row[0] for row in moved]
+    assert len(stored.samples["working-memory/parameter_bytes"]) == 5
     with pytest.raises(RequestError, match=r"--resume goes on.*--restart"):
         run_blockwise(asked, tmp_path)
     again = run_blockwise(asked, tmp_path, restart=True)
@@ -240,6 +242,16 @@ def test_ranks_are_jacobi_bit_for_bit(ranks: int, tmp_path: Path) -> None:
             assert torch.equal(a["state"][key]["momentum_buffer"], b["state"][key]["momentum_buffer"])
     reports = read_lines(folder / "progress.jsonl")
     assert reports[-1]["communicated_bytes_total"] > 0 and reports[-1]["round"] == 6
+
+
+def test_a_worker_that_diverges_ends_all_ranks_alike(tmp_path: Path) -> None:
+    asked = config("distributed", options={"step_size": 1e30, "rounds": 50})
+    done = _torchrun(2, *words(asked, tmp_path))
+    folder = tmp_path / "blockwise" / folder_name(asked)
+    found = run_status(folder)
+    assert done.returncode != 0 and found is not None and found["status"] == "diverged"
+    assert "block" in found["reason"] and "smaller step size" in found["reason"]
+    assert "another rank is lost" not in done.stderr
 
 
 def test_more_ranks_than_blocks_and_no_torchrun(tmp_path: Path) -> None:
@@ -507,7 +519,16 @@ def test_configurations_come_back_and_differ() -> None:
 
 
 @pytest.mark.parametrize(
-    "model", ["feedforward", "cnn", "nn_ensemble", "cnn_ensemble", "model:resnet18", "macro:7"]
+    "model",
+    [
+        "ResNetBasicBlock/mid",
+        "feedforward",
+        "cnn",
+        "nn_ensemble",
+        "cnn_ensemble",
+        "model:resnet18",
+        "macro:7",
+    ],
 )
 def test_networks_by_name(model: str) -> None:
     frame = Frame.from_config(config(model=model, config=(), image_size=16, limit_train=16))
@@ -667,6 +688,9 @@ def test_a_study_compares_at_equal_cost_and_goes_on(
     half = at_cost(line.runs[0], "gradient_evaluations", np.array([3.0]), "validation_loss")
     losses = line.runs[0].curves["validation_loss"]
     assert half[0] == pytest.approx((losses[0] + losses[1]) / 2)
+    equal = {cost: (amount, losses) for cost, amount, losses in at_equal_costs(compare(asked, runs))}
+    assert equal["gradient_evaluations"][0] == 16 and equal["critical_steps"][0] == 8
+    assert None not in equal["critical_steps"][1] and equal["communicated_bytes"][1].count(None) == 1
     for wrong, says in (
         ("bases: {}", "bases"),
         ("tune: [k]", "tune names"),

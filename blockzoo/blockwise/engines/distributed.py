@@ -18,7 +18,7 @@ from blockzoo.blockwise.frame import Frame, RoundRecord
 from blockzoo.blockwise.local import LocalResult
 from blockzoo.blockwise.ranks import Ranks, lost_ranks_are_named
 from blockzoo.core.contracts import ENGINES
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import Diverged, RequestError
 
 FIGURES = 5
 """Numbers that travel with a block: its mean loss, steps, gradient norm, movement and seconds."""
@@ -44,15 +44,30 @@ class Distributed:
                 f"{self.ranks} ranks for {len(frame.blocks)} blocks: start at most one per block"
             )
         chosen = active_blocks(frame)
-        own = [work(frame, block) for block in chosen if self.owner(block) == self.rank]
+        own = [self._work(frame, block) for block in chosen if self.owner(block) == self.rank]
         begin = time.perf_counter()
         outcomes = self._exchanged(frame, chosen, own)
+        if lost := [frame.blocks[o.block].label for o in outcomes if any(v != v for v in o.result.losses)]:
+            raise Diverged(
+                f"block {', '.join(lost)}: the loss became nan or infinite; try a smaller step size, or a proximal term"
+            )
         commit(frame, outcomes)
         waited = time.perf_counter() - begin
         length = max(self._length(frame, chosen, rank) for rank in range(self.ranks))
         bytes_ = length * self._like(frame).element_size() * self.ranks * max(1, self.ranks - 1)
         local = sum(outcome.seconds for outcome in own)
         return recorded(frame, outcomes, bytes_, {"local": local, "communication": waited})
+
+    def _work(self, frame: Frame, block: int) -> Outcome:
+        """A local problem; one that diverges is handed in with a loss of NaN, so that all ranks end alike."""
+        try:
+            return work(frame, block)
+        except Diverged:
+            now = dict(frame.model.named_buffers())
+            buffers = {name: now[name].detach().clone() for name in self._buffers(frame, block)}
+            values = [p.detach().clone() for p in frame.blocks[block].parameters]
+            nothing = LocalResult([float("nan")], 0, float("nan"), False)
+            return Outcome(block, values, buffers, nothing, float("nan"), 0.0)
 
     def gathered(self, state: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
         """A frame's state with each block's optimiser and stream from the rank that owns it."""

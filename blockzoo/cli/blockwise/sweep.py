@@ -55,6 +55,7 @@ def sweep(
     lines = studies.compare(asked, outcomes)
     rows = studies.rows(lines)
     screen.out.print(_table(study.stem, lines))
+    screen.out.print(_at_equal_costs(lines))
     text = screen.as_text(rows, "csv")
     write_text(output / f"{study.stem}.csv", text)
     figure = over_costs(lines, ["gradient_evaluations", "critical_steps", "seconds"])
@@ -94,6 +95,17 @@ def _table(title: str, lines: list[Any]) -> Any:
             ]
         )
     return screen.table(f"{title}, best first", columns, found)
+
+
+def _at_equal_costs(lines: list[Any]) -> Any:
+    from blockzoo.blockwise.study import at_equal_costs
+
+    names = [", ".join(str(value) for _, value in line.setting) for line in lines]
+    found = [
+        [f"{amount:,.0f} {cost.replace('_', ' ')}", *(_interval(loss) if loss else "-" for loss in losses)]
+        for cost, amount, losses in at_equal_costs(lines)
+    ]
+    return screen.table("validation loss at equal cost", ["cost", *names], found)
 
 
 def _interval(value: Any) -> str:
