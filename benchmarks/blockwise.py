@@ -14,14 +14,10 @@ import copy
 import statistics
 import sys
 import time
-import weakref
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 sys.path[0] = str(Path(__file__).parents[1])  # not this folder: torch would take its profile.py for Python's
 
@@ -30,38 +26,10 @@ from blockzoo.blockwise.frame import Frame
 from blockzoo.blockwise.options import Options
 from blockzoo.core.contracts import ENGINES
 from blockzoo.core.environment import environment
+from blockzoo.measure.memory import LiveMemory
 from blockzoo.models.feedforward import ConvNet, FeedForward
 
 K, BATCH, STEP = 10, 64, 0.01
-
-
-class Living(TorchDispatchMode):
-    """Bytes of the storages that operators made and that still live; and the most of them at a time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.most = 0
-        self._seen: set[int] = set()
-
-    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
-        result = function(*arguments, **(options or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, torch.Tensor):
-                self._count(tensor.untyped_storage())
-        return result
-
-    def _count(self, storage: torch.UntypedStorage) -> None:
-        key, size = storage._cdata, storage.nbytes()
-        if key in self._seen:
-            return
-        self._seen.add(key)
-        self.now += size
-        self.most = max(self.most, self.now)
-        weakref.finalize(storage, self._forget, key, size)
-
-    def _forget(self, key: int, size: int) -> None:
-        self._seen.discard(key)
-        self.now -= size
 
 
 class Naive:
@@ -99,9 +67,9 @@ def gauss_seidel(rounds: int) -> None:
     engine = ENGINES["gauss-seidel"]()
     memory = {}
     for name, turn in (("naive", naive.round), ("kept", lambda: engine.run(frame))):
-        with Living() as living:
+        with LiveMemory() as living:
             turn()
-        memory[name] = living.most
+        memory[name] = living.peak
     frame.round += 1
     times: dict[str, list[float]] = {"naive": [], "kept": []}
     for _ in range(rounds):

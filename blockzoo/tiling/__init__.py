@@ -11,13 +11,15 @@ _PUBLIC = {
     "BlockAvgPool2d": "pool",
     "block_convert": "convert",
     "ConversionReport": "convert",
+    "peak_memory": "blockzoo.measure.memory",
 }
 __all__ = list(_PUBLIC)
 
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
-        return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+        place = _PUBLIC[name]
+        return getattr(importlib.import_module(place if "." in place else f"{__name__}.{place}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
