@@ -36,3 +36,8 @@ def _no_real_data() -> str:
     if not any((root / name).is_dir() for root in roots for name in ("cifar10", "cifar-10-batches-py")):
         return f"BLOCKZOO_DATA={os.environ['BLOCKZOO_DATA']} holds no cifar10/"
     return ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The pages of the documentation first: each is one long test, which would else run alone at the end."""
+    items.sort(key=lambda item: item.path.name != "test_docs.py")

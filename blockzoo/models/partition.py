@@ -25,7 +25,7 @@ def network_blocks(network: nn.Module) -> list[nn.Module]:
         return list(network.blocks)  # type: ignore[arg-type]
     name = type(network).__name__
     try:
-        traced = fx.symbolic_trace(network)
+        traced = fx.GraphModule(network, _WholeLayers().trace(network))
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise RequestError(
@@ -37,6 +37,15 @@ def network_blocks(network: nn.Module) -> list[nn.Module]:
         module
         for _, module in sorted(split.named_children(), key=lambda c: int(c[0].removeprefix("submod_")))
     ]
+
+
+class _WholeLayers(fx.Tracer):
+    """Does not look into layers: a convolution of any class is one."""
+
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        return isinstance(module, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)) or super().is_leaf_module(
+            module, name
+        )
 
 
 def _pieces(traced: fx.GraphModule) -> dict[fx.Node, int]:

@@ -11,6 +11,7 @@ _PUBLIC = {
     "BlockAvgPool2d": "pool",
     "block_convert": "convert",
     "ConversionReport": "convert",
+    "block_network": "networks",
     "peak_memory": "blockzoo.measure.memory",
 }
 __all__ = list(_PUBLIC)

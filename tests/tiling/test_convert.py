@@ -142,3 +142,38 @@ def test_impossible_requests(options: dict[str, Any], says: str) -> None:
         tiling.block_convert(Loose(), torch.randn(1, 3, 16, 16), **options)
     with pytest.raises(RequestError, match="does not run on an input"):
         tiling.block_convert(Loose(), torch.randn(1, 5, 16, 16))
+
+
+@pytest.mark.parametrize(
+    "name", ["block_resnet50", "block_resnext50_32x4d", "block_vgg16_bn", "block_mobilenet"]
+)
+def test_named_networks_are_those_of_torchvision_on_tiles(name: str) -> None:
+    plain_name = name.removeprefix("block_")
+    made = build_network(NetworkSpec(f"model:{name}", out_dim=1000), seed=0).eval()
+    assert sum(isinstance(m, tiling.BlockConv2d) for m in made.modules()) > 8
+    if plain_name != "mobilenet":
+        import torchvision
+
+        plain = torchvision.models.get_model(plain_name, weights=None).eval()
+        plain.load_state_dict(made.state_dict())
+    small = tiling.block_network(name, 10, (8, 8), padding_mode="replicate", small_images=True).eval()
+    assert small(torch.randn(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_mobilenet_has_the_published_size() -> None:
+    """Howard et al., table 6: 4.2, 2.6, 1.3 and 0.5 million parameters."""
+    from blockzoo.models.mobilenet import MobileNetV1
+
+    sizes = [sum(p.numel() for p in MobileNetV1(multiplier=m).parameters()) for m in (1, 0.75, 0.5, 0.25)]
+    assert [round(size / 1e6, 1) for size in sizes] == [4.2, 2.6, 1.3, 0.5]
+    with pytest.raises(RequestError, match="multiplier"):
+        MobileNetV1(multiplier=0)
+
+
+def test_earlier_networks_pool_where_they_stride() -> None:
+    made = tiling.block_network("resnet18", 10, 8, stride_mode="maxpool", small_images=True).eval()
+    strided = [m for m in made.modules() if isinstance(m, tiling.BlockConv2d) and m.stride == (2, 2)]
+    assert strided and all(m.stride_mode == "maxpool" for m in strided)
+    assert made(torch.randn(1, 3, 32, 32)).shape == (1, 10)
+    with pytest.raises(RequestError, match="block_resnet18"):
+        tiling.block_network("resnet19")
