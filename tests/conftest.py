@@ -23,6 +23,8 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Real data are asked for; and the pages come first, each one long test, which would else run alone at the end."""
+    items.sort(key=lambda item: item.path.name != "test_docs.py")
     if reason := _no_real_data():
         for item in items:
             if item.get_closest_marker("realdata"):
@@ -36,8 +38,3 @@ def _no_real_data() -> str:
     if not any((root / name).is_dir() for root in roots for name in ("cifar10", "cifar-10-batches-py")):
         return f"BLOCKZOO_DATA={os.environ['BLOCKZOO_DATA']} holds no cifar10/"
     return ""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The pages of the documentation first: each is one long test, which would else run alone at the end."""
-    items.sort(key=lambda item: item.path.name != "test_docs.py")
