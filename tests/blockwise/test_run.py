@@ -494,10 +494,10 @@ def test_the_probe_runs_real_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """With little memory left, batches are smaller than with much; and the found one's step runs."""
     from blockzoo.blockwise import probe
 
-    frame = Frame.from_config(config(model="cnn", config=(64, 64), image_size=32, limit_train=None))
-    monkeypatch.setattr(probe, "free_memory", lambda: 700 << 20)
+    frame = Frame.from_config(config(model="cnn", config=(32, 32), image_size=32))
+    monkeypatch.setattr(probe, "free_memory", lambda: 200 << 20)
     few = largest_batch_size(frame, 1 << 14)
-    monkeypatch.setattr(probe, "free_memory", lambda: 1400 << 20)
+    monkeypatch.setattr(probe, "free_memory", lambda: 400 << 20)
     more = largest_batch_size(frame, 1 << 14)
     assert 1 <= few < more < 1 << 14
 

@@ -31,9 +31,7 @@ def leave(name: str, report: Any) -> list[Record]:
     os._exit(7)
 
 
-def test_each_job_is_a_row_and_a_sweep_runs_on_a_cluster(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_job_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     jobs = [
         Job(f"{HERE}:{f.__name__}", {"name": f.__name__}, Record("trial", f.__name__, "s", {}))
@@ -44,6 +42,10 @@ def test_each_job_is_a_row_and_a_sweep_runs_on_a_cluster(
     assert found["fail"].status == "failed" and "ValueError: no fail" in found["fail"].reason
     assert found["leave"].status == "killed" and "Ray lost it" in found["leave"].reason
     assert not ray.is_initialized()
+
+
+@pytest.mark.slow
+def test_a_sweep_on_a_cluster_is_the_same_sweep(tmp_path: Path) -> None:
     done = run_sweep(["ResNetBasicBlock"], "mid", 2, output=tmp_path, latency=False, executor="ray", **SMALL)  # type: ignore[arg-type]
     local = run_sweep(["ResNetBasicBlock"], "mid", 2, output=tmp_path / "local", latency=False, **SMALL)  # type: ignore[arg-type]
     assert [r["val_loss"] for r in done.rows] == [r["val_loss"] for r in local.rows]
