@@ -12,6 +12,8 @@ _PUBLIC = {
     "block_convert": "convert",
     "ConversionReport": "convert",
     "block_network": "networks",
+    "Plan": "executor",
+    "TiledRunner": "executor",
     "peak_memory": "blockzoo.measure.memory",
 }
 __all__ = list(_PUBLIC)

@@ -107,11 +107,14 @@ def tiles(size: int, window: Window, block: int, blocking: Blocking = "fixed") -
             f"a map of {size} pixels is smaller than a kernel of {window.extent}, padding {window.before} and {window.after}"
         )
     places = cuts(outputs, window.stride, block, blocking)
-    return [_tile(first, last, size, outputs, window) for first, last in pairwise(places)]
+    return [owned_tile(first, last, size, outputs, window) for first, last in pairwise(places)]
 
 
-def _tile(first: int, last: int, size: int, outputs: int, window: Window) -> Tile:
-    """Owned inputs, cut off where no output of the tile reads them; a border tile without any takes the last pixel."""
+def owned_tile(first: int, last: int, size: int, outputs: int, window: Window) -> Tile:
+    """The tile that makes the outputs [first, last) from its own inputs.
+
+    Owned inputs, cut off where no output of the tile reads them; a border tile without any takes the last pixel.
+    """
     start = min(first * window.stride, size - 1)
     owned = size if last == outputs else min(last * window.stride, size)
     wanted_start = first * window.stride - window.before

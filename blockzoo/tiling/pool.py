@@ -116,6 +116,24 @@ def axes_of(
     return rows, columns
 
 
+def counts_of(
+    pool: nn.AvgPool2d,
+    row: Tile,
+    column: Tile,
+    windows: tuple[Window, Window],
+    sizes: tuple[int, int],
+    like: torch.Tensor,
+) -> torch.Tensor:
+    """How many pixels each output of one tile is an average of, (h, w); `sizes` are those of the whole map."""
+    if pool.divisor_override:
+        return torch.tensor(pool.divisor_override).to(like)
+    heights, widths = (
+        _counts([tile], size, window, pool.count_include_pad)
+        for tile, window, size in zip((row, column), windows, sizes, strict=True)
+    )
+    return (torch.tensor(heights)[:, None] * torch.tensor(widths)).to(like)
+
+
 def _counts(parts: Sequence[Tile], size: int, window: Window, include_padding: bool) -> list[int]:
     """Pixels along one axis that each output is an average of, as nn.AvgPool2d counts them."""
     counts = []
