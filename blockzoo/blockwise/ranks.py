@@ -54,6 +54,13 @@ class Ranks:
         """Are there others?"""
         return self.count > 1
 
+    def leave(self) -> None:
+        """At the end of a run: wait for the others, and give the connections back (a rank that just ended could be aborted)."""
+        if dist.is_initialized():
+            with lost_ranks_are_named(self.rank):
+                dist.barrier()
+            dist.destroy_process_group()
+
     def share(self, value: Any) -> Any:
         """What the first rank has, on all of them.
 

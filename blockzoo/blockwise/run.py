@@ -96,7 +96,9 @@ def run_blockwise(
         saved = ranks.share(None)
         if saved is not None:
             training.load_state_dict(saved)
-        return training.run(on_report)
+        found = training.run(on_report)
+        ranks.leave()
+        return found
     folder = Path(output) / "blockwise" / folder_name(config)
     before = run_status(folder)
     if before is not None and not (resume or restart):
@@ -116,6 +118,7 @@ def run_blockwise(
     story = environment(device=config.device, threads=torch.get_num_threads())
     reports.parameters({**config.to_json(), "fingerprint": config.fingerprint(), "environment": story})
     found = training.run(on_report)
+    ranks.leave()
     if store:
         Outputs.at(output).store().add(found.record(config))
     return found
