@@ -14,7 +14,7 @@ import numpy as np
 from blockzoo.core.contracts import DATASETS
 from blockzoo.core.errors import DataError
 from blockzoo.data.download import download_archive
-from blockzoo.data.images import ImageData, Images, holdout, take
+from blockzoo.data.images import ImageData, Images
 from blockzoo.data.parquet import read_parquet
 from blockzoo.data.places import DatasetNotFound
 
@@ -73,15 +73,11 @@ class Cifar:
         return self.load([target], image_size=image_size, download=False)
 
     def _data(self, folder: Path, splits: dict[str, Images]) -> ImageData:
-        train, test = splits["train"], splits["test"]
-        rest, held_out = holdout(train.labels)
-        order = hashlib.sha256(np.ascontiguousarray(train.labels)).hexdigest()[:6]
-        return ImageData(
+        order = hashlib.sha256(np.ascontiguousarray(splits["train"].labels)).hexdigest()[:6]
+        return ImageData.held_out(
+            **splits,
             name=self.name,
             split=f"{self.split}-{order}",
-            train=take(train, rest),
-            val=take(train, held_out),
-            test=test,
             num_classes=len(self.class_names),
             mean=self.mean,
             std=self.std,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,6 +40,19 @@ class ImageData:
     flip: bool
     class_names: tuple[str, ...] = ()
     source: str = ""
+
+    @classmethod
+    def held_out(cls, train: Images, test: Images, **facts: Any) -> ImageData:
+        """Of a dataset that comes in two splits: a stratified tenth of its training images is for validation.
+
+        Args:
+            train, test: the two.
+            facts: the other fields; `mean` and `std` are those of all training images where they are not given.
+        """
+        if "mean" not in facts:
+            facts["mean"], facts["std"] = moments(train.images)
+        rest, validation = holdout(train.labels)
+        return cls(train=take(train, rest), val=take(train, validation), test=test, **facts)
 
     def __post_init__(self) -> None:
         faults = [fault for name in ("train", "val", "test") for fault in self._faults(name)]
@@ -83,6 +96,23 @@ class ImageData:
             return self
         splits = {n: Images(self._resized(s.images, size), s.labels) for n, s in self._splits().items()}
         return replace(self, **splits)
+
+    def with_validation(self, share: float) -> ImageData:
+        """This share of the training and validation images together validates, chosen by a fixed seed, alike in every class.
+
+        The images are copied in memory. The split's name says so: results compare only within one.
+        """
+        both = Images(*(np.concatenate(parts) for parts in zip(self.train, self.val, strict=True)))
+        parts = stratified(
+            both.labels, len(both.labels)
+        )  # one image each: an order in which classes take turns
+        order = np.concatenate(parts)
+        count = round(share * len(order))
+        if not 0 < count < len(order):
+            raise DataError(f"validation share {share:g} of {len(order)} images leaves a split empty")
+        held, rest = np.sort(order[:count]), np.sort(order[count:])
+        name = f"{self.split}-validation-{share:g}-v1"
+        return replace(self, train=take(both, rest), val=take(both, held), split=name)
 
     def _resized(self, images: np.ndarray, size: int) -> np.ndarray:
         content = hashlib.blake2b(np.ascontiguousarray(images)).hexdigest()

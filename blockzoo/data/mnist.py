@@ -13,7 +13,7 @@ import numpy as np
 
 from blockzoo.core.contracts import DATASETS
 from blockzoo.core.errors import DataError
-from blockzoo.data.images import ImageData, Images, holdout, moments, take
+from blockzoo.data.images import ImageData, Images
 from blockzoo.data.places import DatasetNotFound
 
 SIDE = 28
@@ -42,17 +42,11 @@ class MNIST:
             expected = f"torchvision's folder {self.folder}/ with {FILES['train']}-images-idx3-ubyte and the other three files"
             raise DatasetNotFound(self.name, places, expected, "is not downloaded by blockzoo")
         splits = {split: self._split(folder, split) for split in FILES}
-        rest, held_out = holdout(splits["train"].labels)
-        mean, std = moments(splits["train"].images)
-        return ImageData(
+        return ImageData.held_out(
+            **splits,
             name=self.name,
             split=self.split,
-            train=take(splits["train"], rest),
-            val=take(splits["train"], held_out),
-            test=splits["test"],
             num_classes=len(self.class_names),
-            mean=mean,
-            std=std,
             flip=self.flip,
             class_names=self.class_names,
             source=str(folder),

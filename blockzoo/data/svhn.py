@@ -10,7 +10,7 @@ import numpy as np
 
 from blockzoo.core.contracts import DATASETS
 from blockzoo.core.errors import DataError
-from blockzoo.data.images import ImageData, Images, holdout, moments, take
+from blockzoo.data.images import ImageData, Images
 from blockzoo.data.places import DatasetNotFound
 
 SIDE = 32
@@ -39,17 +39,11 @@ class SVHN:
         splits = {
             split: read_mat(folder / f"{split}_32x32.mat", count) for split, count in self.counts.items()
         }
-        rest, held_out = holdout(splits["train"].labels)
-        mean, std = moments(splits["train"].images)
-        return ImageData(
+        return ImageData.held_out(
+            **splits,
             name=self.name,
             split=self.split,
-            train=take(splits["train"], rest),
-            val=take(splits["train"], held_out),
-            test=splits["test"],
             num_classes=10,
-            mean=mean,
-            std=std,
             flip=False,
             class_names=tuple("0123456789"),
             source=str(folder),
