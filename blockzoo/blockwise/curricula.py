@@ -18,11 +18,7 @@ def make_curriculum(text: str) -> Curriculum:
     Raises:
         RequestError: no such curriculum, or an argument it cannot use.
     """
-    name, _, argument = text.strip().partition(":")
-    try:
-        curriculum: Curriculum = CURRICULA[name](argument)
-    except ValueError:
-        raise RequestError(f"curriculum {text!r}: {CURRICULA.summary(name)}") from None
+    curriculum: Curriculum = CURRICULA.make(text)
     return curriculum
 
 

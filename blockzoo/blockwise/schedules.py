@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 
 from blockzoo.core.contracts import SCHEDULES, Schedule
-from blockzoo.core.errors import RequestError
 
 
 def make_schedule(text: str) -> Schedule:
@@ -17,11 +16,7 @@ def make_schedule(text: str) -> Schedule:
     Raises:
         RequestError: no such schedule, or an argument it cannot use.
     """
-    name, _, argument = text.strip().partition(":")
-    try:
-        schedule: Schedule = SCHEDULES[name](argument)
-    except ValueError:
-        raise RequestError(f"schedule {text!r}: {SCHEDULES.summary(name)}") from None
+    schedule: Schedule = SCHEDULES.make(text)
     return schedule
 
 

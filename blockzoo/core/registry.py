@@ -88,6 +88,21 @@ class Registry(MutableMapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         return self._entries[self.canonical(name)].load()
 
+    def make(self, text: str) -> Any:
+        """What `name` or `name:argument` describes: the entry, made from the text behind its name.
+
+        Raises:
+            RequestError: no such name; or an argument that is a ValueError to it, answered with its summary.
+        """
+        name, _, argument = text.strip().partition(":")
+        maker = self[name]
+        try:
+            return maker(argument)
+        except RequestError:
+            raise
+        except ValueError:
+            raise RequestError(f"{self.kind} {text!r}: {self.summary(name)}") from None
+
     def __contains__(self, name: object) -> bool:
         try:
             return isinstance(name, str) and bool(self.canonical(name))

@@ -56,3 +56,24 @@ def test_names_that_would_break_the_grammar() -> None:
     for name in ("", "a/b", "a:b"):
         with pytest.raises(RequestError, match="name"):
             BLOCKS[name] = object
+
+
+def test_a_text_makes_an_object() -> None:
+    registry = Registry("REGISTRY", "thing", "blockzoo.nowhere")
+
+    @registry.register("step")
+    class Step:
+        """`step:2`: a step of 2."""
+
+        def __init__(self, argument: str) -> None:
+            self.size = int(argument or 1)
+            if self.size == 7:
+                raise RequestError("not 7, of all numbers")
+
+    assert registry.make(" step:2 ").size == 2 and registry.make("step").size == 1
+    with pytest.raises(RequestError, match="thing 'step:x': `step:2`: a step of 2"):
+        registry.make("step:x")
+    with pytest.raises(RequestError, match=r"^not 7, of all numbers$"):
+        registry.make("step:7")
+    with pytest.raises(UnknownNameError, match="Did you mean step"):
+        registry.make("stop:2")
