@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from blockzoo.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from blockzoo.blockwise.config import RunConfig
 
 Model = Annotated[
     str,
@@ -28,6 +31,19 @@ Partition = Annotated[
 Numbers = Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())]
 DryRun = Annotated[bool, Parameter(help="build everything, run nothing", negative=())]
 Output = Annotated[Path, Parameter(name=("--output", "--out-dir"), help="results folder")]
+
+
+def run_config(*, config: str, data_dir: Path | None, device: str, **fields: Any) -> RunConfig:
+    """A run, from the values of options as they were typed; `fields` are taken as they are.
+
+    Raises:
+        RequestError: as `RunConfig`, `widths` and `available_device`.
+    """
+    from blockzoo.blockwise.config import RunConfig
+    from blockzoo.train import available_device
+
+    place = str(data_dir) if data_dir else None
+    return RunConfig(config=widths(config), data_dir=place, device=available_device(device), **fields)
 
 
 def widths(text: str) -> tuple[Any, ...]:

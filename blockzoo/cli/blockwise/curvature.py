@@ -45,26 +45,24 @@ def curvature(
     dry_run: own.DryRun = False,
 ) -> None:
     """Measure sigma_max(H_ij) for all pairs of network blocks; write coupling.csv, .png, .pdf and .html."""
-    from blockzoo.blockwise.config import RunConfig
     from blockzoo.blockwise.curvature import report
     from blockzoo.blockwise.options import Options
-    from blockzoo.train import available_device
 
     if along:
         for path in report.draw_along(run, output / "curvature"):
             screen.out.print(f"written   {path}", soft_wrap=True)
         return
-    asked = RunConfig(
+    asked = own.run_config(
         model=model,
-        config=own.widths(config),
+        config=config,
         combine=combine,
         dataset=dataset,
-        data_dir=str(data_dir) if data_dir else None,
+        data_dir=data_dir,
         image_size=image_size,
         limit_train=batches * batch_size,
         partition=partition,
         options=Options(seed=seed),
-        device=available_device(device),
+        device=device,
     )
     frame = report.frame_of(asked, run)
     if dry_run:

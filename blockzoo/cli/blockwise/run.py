@@ -115,20 +115,18 @@ def run(
 
     load_plugins(plugin or ())
     from blockzoo.blockwise.communication import Network
-    from blockzoo.blockwise.config import RunConfig
     from blockzoo.blockwise.options import Options
     from blockzoo.blockwise.units import read_units
-    from blockzoo.train import available_device
 
     lines = list(units or ())
     if units_file is not None or (Path("Units.txt").is_file() and not units):
         lines += read_units(units_file or Path("Units.txt"))
-    asked = RunConfig(
+    asked = own.run_config(
         model=model,
-        config=own.widths(config),
+        config=config,
         combine=combine,
         dataset=dataset,
-        data_dir=str(data_dir) if data_dir else None,
+        data_dir=data_dir,
         image_size=image_size,
         limit_train=limit_train,
         partition=partition,
@@ -162,7 +160,7 @@ def run(
         network=Network(
             communication_delay, step_seconds, bandwidth, straggler_share, straggler_factor, seed
         ),
-        device=available_device(device),
+        device=device,
     )
     if batch_size == 0:
         asked = _probed(asked)
