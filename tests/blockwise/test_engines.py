@@ -104,6 +104,16 @@ def test_async_without_staleness_is_jacobi() -> None:
         engines[1].run(other)
         assert record.staleness == [0, 0, 0]
     torch.testing.assert_close(values(one.model), values(other.model), rtol=1e-6, atol=1e-8)
+    for buffers in ("own", "average"):
+        one, other = (
+            frame(mode, ConvNet(3, [4, 5], 4, image_size=8), buffers=buffers, max_staleness=0)
+            for mode in ("async", "jacobi")
+        )
+        other.model.load_state_dict(one.model.state_dict())
+        ENGINES["async"]().run(one)
+        ENGINES["jacobi"]().run(other)
+        for a, b in zip(one.model.buffers(), other.model.buffers(), strict=True):
+            torch.testing.assert_close(a, b)
     late, ages = frame("async", max_staleness=3), set()
     engine = ENGINES["async"]()
     for turn in range(12):

@@ -8,7 +8,15 @@ from collections import deque
 import torch
 
 from blockzoo.blockwise.data import mixed
-from blockzoo.blockwise.engines.rounds import Tensors, active_blocks, block_bytes, put, recorded, work
+from blockzoo.blockwise.engines.rounds import (
+    Tensors,
+    active_blocks,
+    block_bytes,
+    commit_buffers,
+    put,
+    recorded,
+    work,
+)
 from blockzoo.blockwise.frame import Frame, RoundRecord
 from blockzoo.core.contracts import ENGINES
 
@@ -41,15 +49,13 @@ class Asynchronous:
             outcomes.append(outcome)
         put(parameters, now)
         begin = time.perf_counter()
-        buffers = dict(frame.model.named_buffers())
         with torch.no_grad():
             for outcome, start in zip(outcomes, starts, strict=True):
                 for p, value, old in zip(
                     frame.blocks[outcome.block].parameters, outcome.values, start, strict=True
                 ):
                     p.add_(value - old, alpha=frame.options.gamma)
-                for name, value in outcome.buffers.items():
-                    buffers[name].copy_(value)
+        commit_buffers(frame, outcomes)
         sent = sum(block_bytes(frame.blocks[o.block]) for o in outcomes) * max(1, len(frame.blocks) - 1)
         local = sum(outcome.seconds for outcome in outcomes)
         return recorded(frame, outcomes, sent, {"local": local, "communication": time.perf_counter() - begin})

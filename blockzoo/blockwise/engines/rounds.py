@@ -95,6 +95,12 @@ def commit(frame: Frame, outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         for p, value in zip(frame.blocks[outcome.block].parameters, outcome.values, strict=True):
             p.copy_(value) if gamma == 1 else p.mul_(1 - gamma).add_(value, alpha=gamma)
+    commit_buffers(frame, outcomes)
+
+
+@torch.no_grad()
+def commit_buffers(frame: Frame, outcomes: Sequence[Outcome]) -> None:
+    """The buffers that workers hand in: those of one worker as they are, those of several averaged."""
     now = dict(frame.model.named_buffers())
     for name in dict.fromkeys(name for outcome in outcomes for name in outcome.buffers):
         found = [outcome.buffers[name] for outcome in outcomes if name in outcome.buffers]
