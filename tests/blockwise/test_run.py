@@ -241,6 +241,8 @@ def test_ranks_are_jacobi_bit_for_bit(ranks: int, tmp_path: Path) -> None:
         for key in a["state"]:
             assert torch.equal(a["state"][key]["momentum_buffer"], b["state"][key]["momentum_buffer"])
     reports = read_lines(folder / "progress.jsonl")
+    for report, wanted in zip(reports, reference.reports, strict=True):
+        assert report["train_loss"] == pytest.approx(wanted["train_loss"], rel=1e-5), "of all ranks alike"
     assert reports[-1]["communicated_bytes_total"] > 0 and reports[-1]["round"] == 6
 
 

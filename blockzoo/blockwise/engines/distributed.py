@@ -145,5 +145,6 @@ class Distributed:
             buffers[name] = flat[at : at + size].view_as(now[name]).to(now[name].dtype).clone()
             at += size
         loss, steps, norm, movement, seconds = flat[at : at + FIGURES].tolist()
-        result = LocalResult([loss], round(steps), norm, False)
+        taken, early = round(steps), round(steps) < frame.blocks[block].steps
+        result = LocalResult([loss] * (taken + early), taken, norm, early)  # as many losses as its worker saw
         return Outcome(block, values, buffers, result, movement, seconds)
