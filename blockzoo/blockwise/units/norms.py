@@ -24,12 +24,13 @@ class Norms:
         was = frame.model.training
         frame.model.eval()
         batches = frame.probe(self.batches, self.batch_size)
+        examples = sum(len(x) for x, _ in batches)
         for x, y in batches:
             loss = frame.criterion(frame.model(x), y)
             for sum_, g in zip(
                 total, torch.autograd.grad(loss, parameters, materialize_grads=True), strict=True
             ):
-                sum_ += g / len(batches)
+                sum_ += g * (len(x) / examples)
         frame.model.train(was)
         gradients, sizes, at = [], [], 0
         for state in frame.blocks:
