@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.devices import choose_device
 from blockzoo.core.errors import OutOfMemory, RequestError
+from blockzoo.core.files import write_atomically
 from blockzoo.core.outputs import Outputs, export, rows_of
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
@@ -172,7 +174,13 @@ def available_device(wanted: str) -> str:
 
 
 def _train(
-    spec: TrialSpec, data: ImageData, device: str, checkpoint: Path, on_oom: str, on_epoch: EpochReport
+    spec: TrialSpec,
+    data: ImageData,
+    device: str,
+    checkpoint: Path,
+    on_oom: str,
+    on_epoch: EpochReport,
+    read_test: bool = True,
 ) -> Record:
     import torch
 
@@ -180,13 +188,15 @@ def _train(
 
     record: Record
     try:
-        record = run_trial(spec, data, device=device, checkpoint=checkpoint, on_epoch=on_epoch)
+        record = run_trial(
+            spec, data, device=device, checkpoint=checkpoint, on_epoch=on_epoch, read_test=read_test
+        )
     except OutOfMemory:
         fits = fitting_batch_size(spec, data, torch.device(device)) if on_oom == "halve" else None
         if fits is None:
             raise
         log.warning("batch size %d does not fit in memory; going on with %d", spec.batch_size, fits)
-        halved = _train(spec.with_(batch_size=fits), data, device, checkpoint, on_oom, on_epoch)
+        halved = _train(spec.with_(batch_size=fits), data, device, checkpoint, on_oom, on_epoch, read_test)
         halved.fingerprint = spec.fingerprint()  # it answers this request; its spec says what really ran
         return halved
     record.values |= costs(spec.network, data.shape)
@@ -230,16 +240,21 @@ def execute_trial(
     checkpoint: str,
     on_oom: str,
     report: EpochReport,
+    keep: str | None = None,
+    read_test: bool = True,
     **story: str,
 ) -> list[Record]:
-    """The body of a worker: one trial of a sweep."""
+    """The body of a worker: one trial of a sweep; its last checkpoint is left at `keep` too."""
     from blockzoo.core.plugins import load_plugins
     from blockzoo.data import load_dataset
 
     load_plugins(plugins)
     trial = TrialSpec(**spec)
     data = load_dataset(trial.dataset, data_dir, image_size=trial.image_size)
-    record = _train(trial, data, available_device(device), Path(checkpoint), on_oom, report)
+    place = available_device(device)
+    record = _train(trial, data, place, Path(checkpoint), on_oom, report, read_test)
+    if keep is not None and record.status == "ok":
+        write_atomically(Path(keep), lambda temporary: shutil.copyfile(checkpoint, temporary))
     record.experiment_name, record.notes = story.get("experiment_name", ""), story.get("notes", "")
     return [record]
 

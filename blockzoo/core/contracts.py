@@ -121,7 +121,7 @@ To keep plugins for a project: plugins = ["path/to/file.py"] under [tool.blockzo
 BLOCKS = Registry("BLOCKS", "block", "blockzoo.blocks", how_to_add=HOW_TO_ADD_A_BLOCK)
 DATASETS = Registry("DATASETS", "dataset", "blockzoo.data")
 NETWORKS = Registry("NETWORKS", "network", "blockzoo.models", "blockzoo.tiling")
-SUBJECTS = Registry("SUBJECTS", "subject prefix", "blockzoo.models", "blockzoo.nas")
+SUBJECTS = Registry("SUBJECTS", "subject prefix", "blockzoo.models", "blockzoo.nas", "blockzoo.tiling")
 PROTOCOLS = Registry("PROTOCOLS", "protocol", "blockzoo.training")
 RUNTIMES = Registry("RUNTIMES", "runtime", "blockzoo.measure.runtimes")
 SEARCHES = Registry("SEARCHES", "search algorithm", "blockzoo.nas.search")

@@ -47,6 +47,10 @@ class Outputs:
         """Where a trial saves each epoch."""
         return self.folder / "checkpoints" / f"{fingerprint}.ckpt"
 
+    def weights(self, fingerprint: str) -> Path:
+        """Where the last checkpoint of a trial stays, if it is to be kept."""
+        return self.folder / "weights" / f"{fingerprint}.ckpt"
+
     def store(self, *, create: bool = True) -> Store:
         """Open the store."""
         return Store(self.database, create=create)

@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Annotated, Any, get_type_hints
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Lt
 
 from blockzoo.core.contracts import BLOCKS, POSITIONS
 from blockzoo.core.errors import RequestError
@@ -18,6 +18,10 @@ Count = Annotated[int, Ge(1)]
 Positive = Annotated[float, Gt(0)]
 DEFAULT_FILLER = "ResNetBasicBlock"
 IDENTITY = "identity"
+LATER_FIELDS = frozenset(
+    "momentum weight_decay milestones validation_share start_identity start_with_optimizer".split()
+)
+"""Fields of `TrialSpec` that are left out of its identity where they have their default."""
 
 
 def described(default: Any, sentence: str) -> Any:
@@ -84,7 +88,7 @@ class NetworkSpec(Spec):
     def __post_init__(self) -> None:
         super().__post_init__()
         subject = Subject.parse(self.subject)
-        if subject.is_block and subject.position is None:
+        if subject.innermost.is_block and subject.innermost.position is None:
             raise RequestError(
                 f"{self.subject!r} is a block without a position: "
                 f"write {self.subject}/mid, or choose one of {', '.join(POSITIONS)}"
@@ -101,7 +105,7 @@ class NetworkSpec(Spec):
     @property
     def filler_name(self) -> str:
         """What the other stages hold; by default the variant of the filler that the block itself has."""
-        _, _, variant = self.parsed.label.partition("@")
+        _, _, variant = self.parsed.innermost.label.partition("@")
         alike = f"{DEFAULT_FILLER}@{variant}"
         return self.filler or (alike if variant and alike in BLOCKS else DEFAULT_FILLER)
 
@@ -112,7 +116,7 @@ class NetworkSpec(Spec):
             "in_channels": self.in_channels,
         }
         subject = self.parsed
-        if subject.is_block:
+        if subject.innermost.is_block:
             own |= {
                 "num_blocks": self.num_blocks,
                 "base_channels": self.base_channels,
@@ -141,14 +145,34 @@ class TrialSpec(Spec):
     seed: Annotated[int, Ge(0), Le(2**31 - 1)] = described(0, "drives initialisation, order and augmentation")
     image_size: Count | None = described(None, "side length the images are resized to (default: their own)")
     limit_train: Count | None = described(None, "use only the first N training images of the split")
+    momentum: Annotated[float, Ge(0), Lt(1)] | None = described(None, "of SGD (default: the protocol's)")
+    weight_decay: Annotated[float, Ge(0)] | None = described(None, "of all weights (default: the protocol's)")
+    milestones: tuple[Count, ...] | None = described(
+        None, "epochs after which a step schedule lowers the step size (default: the protocol's)"
+    )
+    validation_share: Annotated[float, Gt(0), Lt(1)] | None = described(
+        None, "share of training and validation images that validates (default: the dataset's own split)"
+    )
+    start: str | None = described(None, "file with the weights that training starts from (default: drawn)")
+    start_identity: str | None = described(
+        None, "what they are: a digest of the file, or the fingerprint of the trial that made them"
+    )
+    start_with_optimizer: bool = described(False, "go on with the optimiser and the epoch of that file too")
 
     def __post_init__(self) -> None:
         if isinstance(self.network, dict):
             object.__setattr__(self, "network", NetworkSpec(**self.network))
         super().__post_init__()
+        if self.milestones is not None and list(self.milestones) != sorted(set(self.milestones)):
+            raise RequestError(f"milestones {self.milestones}: give epochs in rising order")
+        if (self.start is None) != (self.start_identity is None):
+            raise RequestError("weights to start from have a file and an identity: give both")
 
     def identity(self) -> dict[str, Any]:
-        return asdict(self) | {"network": self.network.identity()}
+        """Fields that came after the first version count only where they are used: older fingerprints stay."""
+        own = asdict(self) | {"network": self.network.identity()}
+        own.pop("start")  # where the file lies is no part of what it holds
+        return {k: v for k, v in own.items() if k not in LATER_FIELDS or v not in (None, False)}
 
     def comparable(self) -> str:
         """A digest of everything but subject and seed: results compare where this is equal."""

@@ -3,6 +3,7 @@
 ResNetBasicBlock            a block                 ResNetBasicBlock@published   a variant of it
 ResNetBasicBlock/mid        in the scaffold         timm:resnet18                a network of a library
 my_file.py:MyBlock[/mid]    the user's own code     package.module:MyBlock[/mid]
+tiled:F28:SUBJECT           that network on tiles
 
 Code with a `stride` (or any arguments) in its constructor is a block, any other a whole network. In Python a class
 may stand for its text.
@@ -20,6 +21,9 @@ from pathlib import Path
 from blockzoo.core.contracts import BLOCKS, POSITIONS, SUBJECTS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.plugins import load_object, origin_of
+
+WRAPPERS = frozenset({"tiled"})
+"""Prefixes that say something of another subject: `PREFIX:OPTIONS:SUBJECT`."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,10 @@ class Subject:
         if not text.strip():
             raise RequestError(f"{text!r} names no subject; try a block such as ResNetBasicBlock")
         text = text.strip()
+        prefix, colon, rest = text.partition(":")
+        if colon and prefix in SUBJECTS:
+            return cls(prefix, rest) if prefix not in WRAPPERS else cls(prefix, _wrapped(rest, text))
         head, colon, tail = text.rpartition(":")
-        if colon and head in SUBJECTS:
-            return cls(head, tail)
         name, slash, position = tail.partition("/")
         if slash and position not in POSITIONS:
             raise RequestError(f"position {position!r} of {text!r}: choose one of {', '.join(POSITIONS)}")
@@ -54,6 +59,13 @@ class Subject:
             return cls("block", BLOCKS.canonical(name), position or None)
         _check_code(head, name, text)
         return cls("code", f"{head}:{name}", position or None)
+
+    @property
+    def innermost(self) -> Subject:
+        """What a prefix such as `tiled:` is said of; the subject itself where none is."""
+        if self.prefix not in WRAPPERS:
+            return self
+        return Subject.parse(self.name.partition(":")[2]).innermost
 
     @property
     def is_block(self) -> bool:
@@ -81,6 +93,8 @@ class Subject:
 
         It enters the fingerprint of a trial: edited code is another subject.
         """
+        if self.prefix in WRAPPERS:
+            return self.innermost.source_digest()
         origin = self.name.rpartition(":")[0] if self.prefix == "code" else None
         if self.prefix == "block":
             origin = BLOCKS.origin(self.name)
@@ -88,6 +102,14 @@ class Subject:
                 return None
         path = _source_path(origin) if origin else None
         return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path else None
+
+
+def _wrapped(rest: str, text: str) -> str:
+    """`OPTIONS:SUBJECT`, the subject canonical."""
+    options, colon, inner = rest.partition(":")
+    if not colon:
+        raise RequestError(f"{text!r}: say what of, as in tiled:F28:torchvision:resnet18")
+    return f"{options}:{Subject.parse(inner)}"
 
 
 def _text_of(obj: object) -> str:

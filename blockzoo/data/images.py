@@ -103,15 +103,15 @@ class ImageData:
         The images are copied in memory. The split's name says so: results compare only within one.
         """
         both = Images(*(np.concatenate(parts) for parts in zip(self.train, self.val, strict=True)))
-        parts = stratified(
-            both.labels, len(both.labels)
-        )  # one image each: an order in which classes take turns
-        order = np.concatenate(parts)
-        count = round(share * len(order))
-        if not 0 < count < len(order):
-            raise DataError(f"validation share {share:g} of {len(order)} images leaves a split empty")
-        held, rest = np.sort(order[:count]), np.sort(order[count:])
+        images, count = len(both.labels), round(share * len(both.labels))
+        if not 0 < count < images:
+            raise DataError(f"validation share {share:g} of {images} images leaves a split empty")
+        order = seeded_order(images)
+        by_class = order[np.argsort(both.labels[order], kind="stable")]
+        validates = np.zeros(images, bool)
+        validates[by_class[np.arange(count) * images // count]] = True
         name = f"{self.split}-validation-{share:g}-v1"
+        rest, held = np.flatnonzero(~validates), np.flatnonzero(validates)
         return replace(self, train=take(both, rest), val=take(both, held), split=name)
 
     def _resized(self, images: np.ndarray, size: int) -> np.ndarray:

@@ -77,13 +77,17 @@ class Classifier(L.LightningModule):
         if p.optimizer == "adam":
             optimizer: torch.optim.Optimizer = torch.optim.Adam(self.network.parameters(), lr=self.lr)
         else:
-            optimizer = torch.optim.SGD(self._groups(), lr=self.lr, momentum=p.momentum, nesterov=p.nesterov)
+            nesterov = p.nesterov and p.momentum > 0
+            optimizer = torch.optim.SGD(self._groups(), lr=self.lr, momentum=p.momentum, nesterov=nesterov)
         if p.schedule == "plateau":
             plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
                 optimizer, factor=p.plateau_factor, patience=p.plateau_patience
             )
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val_loss"}}
         steps = max(3, int(self.trainer.estimated_stepping_batches))
+        if p.schedule == "step":
+            falling = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(p.milestones), p.step_factor)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": falling, "interval": "epoch"}}
         if p.schedule == "cosine":
             cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
@@ -173,5 +177,5 @@ class Classifier(L.LightningModule):
         checkpoint["best"] = self._best
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.history.curves.update(checkpoint["curves"])
+        self.history.curves.update(checkpoint.get("curves", {}))
         self._best = checkpoint.get("best", {})

@@ -24,7 +24,8 @@ from blockzoo.training.augmentation import augmentation
 from blockzoo.training.checkpoint import AfterEachEpoch, DurableCheckpoints
 from blockzoo.training.classifier import Classifier
 from blockzoo.training.hardware import fastest_dtype, keep_freed_memory, keep_grouped_convolutions_in_float32
-from blockzoo.training.protocols import Protocol, get_protocol
+from blockzoo.training.protocols import Protocol, protocol_of
+from blockzoo.training.weights import check_continuable, load_weights
 
 EpochReport = Callable[[int, dict[str, float]], None]
 EVALUATION_BATCH = 512
@@ -37,6 +38,7 @@ def run_trial(
     device: str = "cpu",
     checkpoint: Path | None = None,
     on_epoch: EpochReport = lambda epoch, values: None,
+    read_test: bool = True,
 ) -> Record:
     """Train, validate each epoch, read the test split once at the end.
 
@@ -47,6 +49,7 @@ def run_trial(
         checkpoint: saved here after each epoch; if the file is there, the run goes on from it, and ends with
             the numbers of an uninterrupted one.
         on_epoch: told the epoch (from 1) and its values.
+        read_test: False leaves the test split for later.
 
     Returns:
         A record with status `ok`, or `diverged` with its reason.
@@ -57,10 +60,11 @@ def run_trial(
     """
     _check(spec, data)
     keep_freed_memory()
-    protocol = get_protocol(spec.protocol)
+    data = data if spec.validation_share is None else data.with_validation(spec.validation_share)
+    protocol = protocol_of(spec)
     place = torch.device(device)
     dtype = _dtype(protocol, place)
-    network = _ready(build_network(spec.network, seed=spec.seed), protocol, place, dtype)
+    network = _ready(_built(spec), protocol, place, dtype)
     classifier = Classifier(network, protocol, spec.lr, spec.seed)
     train, validation, test = _loaders(spec, data, place)
     trainer = _trainer(spec, place, dtype, checkpoint, on_epoch)
@@ -69,9 +73,12 @@ def run_trial(
         device=device, dtype=str(dtype).removeprefix("torch."), threads=torch.get_num_threads()
     )
     resume = str(checkpoint) if checkpoint is not None and checkpoint.is_file() else None
+    if resume is None and spec.start_with_optimizer:
+        resume = spec.start
     try:
         trainer.fit(classifier, train, validation, ckpt_path=resume)
-        trainer.test(classifier, test, verbose=False)
+        if read_test:
+            trainer.test(classifier, test, verbose=False)
     except Diverged as error:
         record.status, record.reason = "diverged", str(error)
     except (torch.OutOfMemoryError, RuntimeError) as error:
@@ -88,8 +95,9 @@ def run_trial(
         **{name: values[-1] for name, values in curves.items() if values and name != "seconds"},
     }
     if record.status == "ok":
+        record.values["best_val_acc"] = max(curves["val_acc"])
+    if record.status == "ok" and read_test:
         record.values |= {
-            "best_val_acc": max(curves["val_acc"]),
             "test_acc": classifier.tested.acc,
             "test_top5": classifier.tested.top5,
             "test_loss": classifier.tested.loss,
@@ -119,6 +127,16 @@ def _check(spec: TrialSpec, data: ImageData) -> None:
         raise RequestError("; ".join(faults))
 
 
+def _built(spec: TrialSpec) -> nn.Module:
+    """The network with the weights that training starts from."""
+    network = build_network(spec.network, seed=spec.seed)
+    if spec.start is not None:
+        if spec.start_with_optimizer:
+            check_continuable(spec.start, spec.epochs)
+        load_weights(network, spec.start, new_head=True)
+    return network
+
+
 def _dtype(protocol: Protocol, device: torch.device) -> torch.dtype:
     return fastest_dtype(device) if protocol.precision == "fastest" else torch.float32
 
@@ -135,7 +153,7 @@ def _ready(network: nn.Module, protocol: Protocol, device: torch.device, dtype: 
 def _loaders(
     spec: TrialSpec, data: ImageData, device: torch.device
 ) -> tuple[ResidentBatches, ResidentBatches, ResidentBatches]:
-    protocol = get_protocol(spec.protocol)
+    protocol = protocol_of(spec)
     common: dict[str, Any] = {
         "mean": data.mean,
         "std": data.std,
@@ -193,7 +211,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def _bare_step(spec: TrialSpec, data: ImageData, device: torch.device) -> Callable[[], None]:
-    protocol = get_protocol(spec.protocol)
+    protocol = protocol_of(spec)
     dtype = _dtype(protocol, device)
     network = _ready(build_network(spec.network, seed=spec.seed), protocol, device, dtype).to(device).train()
     batches = _loaders(spec, data, device)[0]

@@ -30,7 +30,7 @@ def sweep(
     from blockzoo.blockwise.figures import over_costs
     from blockzoo.core.files import write_atomically, write_text
     from blockzoo.core.plugins import load_plugins
-    from blockzoo.sweep import _cores, _gpus, worker_count
+    from blockzoo.execution.queue import cores, gpus, worker_count
     from blockzoo.train import available_device
 
     plugins = load_plugins(plugin or ())
@@ -46,8 +46,8 @@ def sweep(
         data_dir=str(data_dir) if data_dir else None,
         device=place,
         workers=workers,
-        threads=max(1, _cores() // workers),
-        devices=_gpus(device),
+        threads=max(1, cores() // workers),
+        devices=gpus(device),
         executor=executor,
         plugins=plugins,
         on_end=lambda done, all_: screen.out.print(f"{done} of {all_} runs are done"),

@@ -1,0 +1,180 @@
+"""The queue of a sweep: trials that are not done yet, each a process, each outcome stored before the next is asked for."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from blockzoo.core.errors import RequestError, StoreError
+from blockzoo.core.outputs import Outputs
+from blockzoo.core.record import FINAL, Record
+from blockzoo.core.spec import NetworkSpec, TrialSpec
+from blockzoo.core.store import Store
+from blockzoo.execution.jobs import Job
+from blockzoo.execution.progress import Progress
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A grid of trials, those of them still to run, and how many run at a time."""
+
+    trials: list[TrialSpec]
+    pending: list[TrialSpec]
+    workers: int
+    threads: int
+    cores: int
+
+
+@dataclass(frozen=True)
+class Queue:
+    """Everything the three phases of a sweep share: estimating, training, timing."""
+
+    plan: Plan
+    store: Store
+    outputs: Outputs
+    make_executor: Any
+    device: str
+    plugins: list[str]
+    data_dir: str | None
+    progress: Progress
+
+    def estimate(self) -> float | None:
+        """Seconds that the pending trials will take: a step of the first is timed, the others scaled by MACs."""
+        if not self.plan.pending:
+            return 0.0
+        specs = [trial.to_json() for trial in self.plan.pending]
+        stub = Record(
+            "calibration", self.plan.pending[0].fingerprint(), self.plan.pending[0].network.subject, {}
+        )
+        job = self._job("blockzoo.sweep:execute_calibration", stub, specs=specs, data_dir=self.data_dir)
+        executor = self._executor(1, self.plan.threads)
+        *_, record = executor.run([job])  # run to the end, it takes its spool file along
+        seconds = record.values.get("seconds") if record.status == "ok" else None
+        return None if seconds is None else float(seconds) / self.plan.workers
+
+    def train(self, on_oom: str, story: dict[str, str], *, keep_weights: bool = False) -> None:
+        """Run the pending trials; each outcome is stored before the next is asked for.
+
+        Args:
+            on_oom: see `train_block`.
+            story: `experiment_name` and `notes` of the records.
+            keep_weights: leave each trial's last checkpoint in the results folder's `weights/`.
+        """
+        jobs = []
+        for trial in self.plan.pending:
+            identity = trial.fingerprint()
+            stub = Record("trial", identity, trial.network.subject, trial.to_json(), **story)  # type: ignore[arg-type]
+            options: dict[str, Any] = {"data_dir": self.data_dir, "on_oom": on_oom, **story}
+            options["checkpoint"] = str(self.outputs.checkpoint(identity))
+            options["keep"] = str(self.outputs.weights(identity)) if keep_weights else None
+            jobs.append(self._job("blockzoo.train:execute_trial", stub, spec=trial.to_json(), **options))
+        for record in self._executor(self.plan.workers, self.plan.threads, self.progress).run(jobs):
+            self.store.add(record)
+            if record.status in FINAL:
+                self.outputs.checkpoint(record.fingerprint).unlink(missing_ok=True)
+            self.progress.finished(record)
+
+    def time(self, shape: tuple[int, int, int]) -> None:
+        """Time every trained network that has no times yet, all in one process, alone on the machine."""
+        networks = _untimed(self.plan.trials, self.store, shape)
+        if not networks:
+            return
+        self.progress.phase(f"timing {len(networks)} networks side by side")
+        stub = Record("latency", networks[0].timing_key(shape[1]), networks[0].subject, asdict(networks[0]))
+        options = {"networks": [asdict(n) for n in networks], "shape": shape, "seconds": 3.0 * len(networks)}
+        job = self._job("blockzoo.train:execute_timing", stub, **options)
+        for record in self._executor(1, self.plan.cores).run([job]):
+            self.store.add(record)
+            if record.status != "ok":
+                log.warning("the networks could not be timed: %s", record.reason)
+
+    def _job(self, target: str, stub: Record, **arguments: Any) -> Job:
+        return Job(target, {"device": self.device, "plugins": self.plugins, **arguments}, stub)
+
+    def _executor(self, workers: int, threads: int, listener: Progress | None = None) -> Any:
+        devices = gpus(self.device)
+        return self.make_executor(
+            self.outputs.spool, workers=workers, threads=threads, devices=devices, listener=listener
+        )
+
+
+def plan_of(trials: list[TrialSpec], store: Store, workers: int | None, device: str) -> Plan:
+    """Which trials are still to run, and how many at a time."""
+    done = {fingerprint for fingerprint, status in store.statuses().items() if status in FINAL}
+    pending = [t for t in trials if t.fingerprint() not in done]
+    if workers is not None and workers < 1:
+        raise RequestError(f"workers {workers}: give 1 or more")
+    workers = max(1, min(workers or worker_count(device), len(pending) or 1))
+    return Plan(trials, pending, workers, max(1, cores() // workers), cores())
+
+
+def worker_count(device: str = "auto") -> int:
+    """Trials that run at a time unless said otherwise: one per GPU, else one per core."""
+    return len(gpus(device)) or cores()
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpus(device: str) -> list[str]:
+    """Accelerators by their number, found without loading CUDA: the fork server must never touch it."""
+    if device == "cpu" or not Path("/proc/driver/nvidia/gpus").is_dir():
+        return []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [d for d in visible.split(",") if d]
+    return [str(i) for i, _ in enumerate(Path("/proc/driver/nvidia/gpus").iterdir())]
+
+
+@contextmanager
+def only_writer(outputs: Outputs) -> Any:
+    """The results folder is this process's to write to.
+
+    Raises:
+        StoreError: another one has it, or it cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        outputs.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(outputs.lock)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StoreError(
+            f"another sweep is writing to {outputs.folder}; wait for it or choose another --output"
+        ) from None
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to {outputs.folder}: {error.strerror}; choose another --output"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def collect(outputs: Outputs, store: Store, kinds: Sequence[str] = ("trial", "latency")) -> None:
+    """Store what a killed sweep had finished."""
+    from blockzoo.execution.local import leftovers
+
+    for path, records in leftovers(outputs.spool):
+        for record in records:
+            if record.kind in kinds:
+                store.add(record)
+        path.unlink()
+
+
+def _untimed(trials: Iterable[TrialSpec], store: Store, shape: tuple[int, int, int]) -> list[NetworkSpec]:
+    timed = {key for key, status in store.statuses("latency").items() if status == "ok"}
+    trained = {key for key, status in store.statuses().items() if status == "ok"}
+    networks = {t.network.timing_key(shape[1]): t.network for t in trials if t.fingerprint() in trained}
+    return [network for key, network in networks.items() if key not in timed]
