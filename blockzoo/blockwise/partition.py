@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -81,14 +82,14 @@ def check(model: nn.Module, partition: Partition) -> None:
     Raises:
         RequestError: all faults at once.
     """
-    own = [name for name, _ in model.named_parameters()]
-    listed = [name for _, names in partition for name in names]
+    own = dict(model.named_parameters())
+    listed = Counter(name for _, names in partition for name in names)
     faults = [f"block {label!r} is empty" for label, names in partition if not names]
-    if missing := [name for name in own if name not in set(listed)]:
+    if missing := [name for name in own if name not in listed]:
         faults.append(f"in no block: {_shown(missing)}")
-    if twice := sorted({name for name in listed if listed.count(name) > 1}):
+    if twice := sorted(name for name, times in listed.items() if times > 1):
         faults.append(f"in several blocks: {_shown(twice)}")
-    if unknown := [name for name in listed if name not in set(own)]:
+    if unknown := [name for name in listed if name not in own]:
         faults.append(f"no parameter of this network: {_shown(unknown)}")
     if faults:
         raise RequestError("the partition is not one: " + "; ".join(faults))
