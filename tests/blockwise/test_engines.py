@@ -5,14 +5,11 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from blockzoo.blockwise.closed_loop import as_text, choose, clustered
 from blockzoo.blockwise.copying import copy_block, copy_model, swap_block
-from blockzoo.blockwise.curvature.coupling import CouplingMap, coupling_map
 from blockzoo.blockwise.data import Examples, Stream
 from blockzoo.blockwise.frame import Frame
 from blockzoo.blockwise.options import Options
@@ -114,11 +111,29 @@ def test_async_without_staleness_is_jacobi() -> None:
         ENGINES["jacobi"]().run(other)
         for a, b in zip(one.model.buffers(), other.model.buffers(), strict=True):
             torch.testing.assert_close(a, b)
-    late, ages = frame("async", max_staleness=3), set()
-    engine = ENGINES["async"]()
+
+
+def test_stale_workers_against_whole_copies() -> None:
+    """Each worker from a copy of the centre of its own age; what it moved is added to the newest."""
+    run = frame("async", max_staleness=3, gamma=0.8)
+    names = [list(n) for n in run.partition.names]
+    streams = [Stream(run.train, 8, 0, i) for i in range(len(names))]
+    centres, ages, engine = [copy.deepcopy(run.model)], set(), ENGINES["async"]()
     for turn in range(12):
-        late.round = turn
-        ages |= set(engine.run(late).staleness)
+        run.round = turn
+        record = engine.run(run)
+        want = copy.deepcopy(centres[-1])
+        target = dict(want.named_parameters())
+        for block, age, stream in zip(names, record.staleness, streams, strict=True):
+            old = centres[-1 - age]
+            worker = slow.trained_copy(old, block, [next(stream) for _ in range(3)], cross_entropy, 0.05)
+            begin, end = dict(old.named_parameters()), dict(worker.named_parameters())
+            with torch.no_grad():
+                for name in block:
+                    target[name] += 0.8 * (end[name] - begin[name])
+        centres.append(want)
+        ages |= set(record.staleness)
+        torch.testing.assert_close(values(run.model), values(want), rtol=1e-4, atol=1e-6)
     assert ages == {0, 1, 2, 3}
 
 
@@ -322,40 +337,3 @@ def test_local_sgd_by_hand() -> None:
     torch.testing.assert_close(values(run.model), torch.stack([values(m) for m in ended]).mean(0))
     size = sum(p.numel() for p in want.parameters()) * 4
     assert record.bytes_communicated == 2 * size * 2 and record.gradient_evaluations == 9
-
-
-def test_choices_from_a_coupling_map_by_hand() -> None:
-    run = frame("jacobi")
-    found = coupling_map(run.model, run.criterion, run.probe(1, 16), run.partition)
-    choice = choose(found)
-    off = found.sigma - np.diag(np.diag(found.sigma))
-    strongest = np.sqrt((off**2).sum(1)).max()
-    assert choice.prox_lambda == pytest.approx((np.sqrt(3) * strongest,) * 3)
-    for own, step, k in zip(np.diag(found.sigma), choice.step_size, choice.k, strict=True):
-        smooth = own + choice.prox_lambda[0]
-        assert step == pytest.approx(1 / smooth)
-        rate = 1 - choice.prox_lambda[0] / smooth
-        assert rate**k <= 0.1 < rate ** (k - 1) or k == 1
-    chosen = frame("jacobi", prox_lambda=choice.prox_lambda, step_size=choice.step_size, k=choice.k)
-    before = chosen.evaluate(chosen.train)["loss"]
-    for turn in range(10):
-        chosen.round = turn
-        ENGINES["jacobi"]().run(chosen)
-    assert chosen.evaluate(chosen.train)["loss"] < before
-
-
-def test_strongly_coupled_blocks_are_merged() -> None:
-    model = FeedForward(12, [5, 5, 5], 4)
-    partition = make_partition(model, "blocks")
-    sigma = np.array([[1, 0.1, 0.8, 0.1], [0.1, 4, 0.2, 3.0], [0.8, 0.2, 1, 0.1], [0.1, 3.0, 0.1, 4]])
-    found = CouplingMap(sigma, sigma, 0 * sigma, sigma, 0, partition.labels, (1,) * 4, sigma > 0, 0.0, [])
-    merged = clustered(partition, found, 2)
-    assert merged.names == (
-        partition.names[0] + partition.names[2],
-        partition.names[1] + partition.names[3],
-    )
-    again = make_partition(model, as_text(merged))
-    assert [set(n) for n in again.names] == [set(n) for n in merged.names]
-    assert len(clustered(partition, found, 4)) == 4 and len(clustered(partition, found, 1)) == 1
-    with pytest.raises(RequestError, match="1 to 4"):
-        clustered(partition, found, 5)
