@@ -45,7 +45,7 @@ def block_network(
     Raises:
         RequestError: no such network, or an option out of its range.
     """
-    plain = _plain(name.removeprefix("block_"), num_classes, small_images, multiplier)
+    plain = plain_network(name.removeprefix("block_"), num_classes, small_images, multiplier)
     side = CIFAR_SIDE if small_images else IMAGENET_SIDE
     converted, _ = block_convert(plain, torch.zeros(1, 3, side, side), block_size, blocking, padding_mode)
     for layer in converted.modules():
@@ -54,7 +54,10 @@ def block_network(
     return converted
 
 
-def _plain(name: str, num_classes: int, small_images: bool, multiplier: float) -> nn.Module:
+def plain_network(
+    name: str, num_classes: int, small_images: bool = False, multiplier: float = 1.0
+) -> nn.Module:
+    """The network of `block_network` that is not cut; options as there."""
     if name == "mobilenet":
         return MobileNetV1(num_classes, multiplier, small_images=small_images)
     if f"block_{name}" not in NETWORKS:

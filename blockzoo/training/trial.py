@@ -15,7 +15,7 @@ from torch import nn
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import Diverged, OutOfMemory, RequestError
 from blockzoo.core.record import Record
-from blockzoo.core.spec import TrialSpec
+from blockzoo.core.spec import TrialSpec, fingerprint_of
 from blockzoo.data import ImageData
 from blockzoo.data.batches import ResidentBatches
 from blockzoo.measure.size import count_params
@@ -102,6 +102,46 @@ def run_trial(
             "test_top5": classifier.tested.top5,
             "test_loss": classifier.tested.loss,
         }
+    return record
+
+
+def evaluate_trial(spec: TrialSpec, data: ImageData, *, split: str = "val", device: str = "cpu") -> Record:
+    """What the weights that `spec` starts from come to on a split, without training.
+
+    Args:
+        spec: with `start`.
+        data: the dataset that `spec.dataset` names.
+        split: "val" or "test".
+        device: "cpu" or "cuda".
+
+    Returns:
+        A record of kind `evaluation` with `val_acc`, `val_top5`, `val_loss` (or `test_...`) and `images`.
+
+    Raises:
+        RequestError: no weights, no such split, or the weights are of another network.
+    """
+    if split not in ("val", "test") or spec.start is None:
+        raise RequestError(f"evaluation needs weights to start from and a split, val or test, not {split!r}")
+    _check(spec, data)
+    data = data if spec.validation_share is None else data.with_validation(spec.validation_share)
+    place = torch.device(device)
+    dtype = _dtype(protocol_of(spec), place)
+    network = build_network(spec.network, seed=spec.seed)
+    load_weights(network, spec.start)
+    classifier = Classifier(
+        _ready(network, protocol_of(spec), place, dtype), protocol_of(spec), spec.lr, spec.seed
+    )
+    _, validation, test = _loaders(spec, data, place)
+    trainer = _trainer(spec, place, dtype, None, lambda epoch, values: None)
+    trainer.test(classifier, validation if split == "val" else test, verbose=False)
+    identity = fingerprint_of({"evaluation": spec.start_identity, "split": split, "of": spec.identity()})
+    record = Record("evaluation", identity, spec.network.subject, spec.to_json())
+    record.environment = environment(
+        device=device, dtype=str(dtype).removeprefix("torch."), threads=torch.get_num_threads()
+    )
+    record.values = {f"{split}_{name}": value for name, value in classifier.tested._asdict().items()}
+    images = len((data.val if split == "val" else data.test).labels)
+    record.values |= {"split": data.split, "images": images, "image_size": data.shape[1]}
     return record
 
 

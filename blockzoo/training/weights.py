@@ -121,7 +121,9 @@ def digest_of(path: str | Path) -> str:
     """
     try:
         with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+            digest = hashlib.sha256()
+            while part := file.read(2**20):
+                digest.update(part)
     except OSError as error:
         raise RequestError(
             f"cannot read checkpoint {path}: {error.strerror}; name one that is there"

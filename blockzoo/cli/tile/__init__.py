@@ -1,0 +1,1 @@
+"""tile: train, fine-tune and evaluate networks on tiles, and compare ways to cut them"""

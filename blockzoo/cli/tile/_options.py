@@ -1,0 +1,126 @@
+"""Options that the commands of this group share, and the values they take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from blockzoo.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from blockzoo.tiling.tags import Tiling
+
+Data = Annotated[
+    Path | None,
+    Parameter(
+        name=("DATA", "--data-dir"), help="folder with the datasets (default: BLOCKZOO_DATA, then ./data)"
+    ),
+]
+Arch = Annotated[
+    str,
+    Parameter(
+        help="block_resnet18, ..., or any network: torchvision:NAME, timm:NAME, model:NAME; resnet18 is not cut"
+    ),
+]
+BlockSize = Annotated[
+    str | None,
+    Parameter(
+        help="pixels of a tile, 28 or 28,14; with --blocking hierarchical the number of tiles (default 28)"
+    ),
+]
+Blocking = Annotated[
+    str | None,
+    Parameter(help="fixed (tiles of so many pixels) or hierarchical (so many tiles; default fixed)"),
+]
+Type = Annotated[int | None, Parameter(name="--type", help="the same as a number: 0 fixed, 1 hierarchical")]
+PaddingMode = Annotated[
+    str, Parameter(help="what stands around each tile: constant (also zeros), replicate or reflect")
+]
+Gpus = Annotated[
+    int | None, Parameter(help="0 for the processor, 1 for a GPU (default: one where there is one)")
+]
+Workers = Annotated[
+    int | None, Parameter(name=("--workers", "-j"), help="threads on the processor (default: all)")
+]
+EffectiveTrainSize = Annotated[
+    int | None,
+    Parameter(name=("--effective-train-size", "--limit-train"), help="use only the first N training images"),
+]
+ValidationSplit = Annotated[
+    float | None,
+    Parameter(help="share of the training images that validates (default: the dataset's own split)"),
+]
+WeightDecay = Annotated[
+    float | None, Parameter(name=("--weight-decay", "--wd"), help="of all weights (default: the preset's)")
+]
+Momentum = Annotated[float | None, Parameter(help="of SGD (default: .9)")]
+Milestones = Annotated[
+    str | None,
+    Parameter(help="epochs after which the step size falls to a tenth, 30,60 (default: the preset's)"),
+]
+Pretrained = Annotated[bool, Parameter(help="start from torchvision's ImageNet weights", negative=())]
+
+
+def whole_numbers(text: str | None, option: str) -> tuple[int, ...] | None:
+    """`28,14` or `[28, 14]` as numbers.
+
+    Raises:
+        RequestError: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        found = tuple(int(part) for part in text.strip("[]() ").replace(" ", ",").split(",") if part)
+    except ValueError:
+        found = ()
+    if not found:
+        raise RequestError(f"{option} {text}: give whole numbers with commas between them, as in 28,14")
+    return found
+
+
+def tiling(
+    arch: str, block_size: str | None, blocking: str | None, type_: int | None, padding_mode: str
+) -> Tiling:
+    """How a network is cut: `block_NAME` and anything with an option that says how is, any other is left whole.
+
+    Raises:
+        RequestError: values that cannot be, or contradict each other.
+    """
+    from blockzoo.tiling.tags import Tiling, tiling_from
+
+    cut = any(value is not None for value in (block_size, blocking, type_))
+    if not cut and not arch.rpartition(":")[2].startswith("block_"):
+        return Tiling()
+    if block_size is None and (blocking == "hierarchical" or type_ == 1):
+        raise RequestError("--blocking hierarchical: say how many tiles, as in --block-size 4,4")
+    return tiling_from(whole_numbers(block_size, "--block-size") or (28,), blocking, type_, padding_mode)
+
+
+def device_of(gpus: int | None, device: str) -> str:
+    """The device that --gpus and --device name together.
+
+    Raises:
+        RequestError: several GPUs for one network.
+    """
+    if gpus is not None and gpus not in (0, 1):
+        raise RequestError(
+            f"--gpus {gpus}: one network trains on one GPU, give 0 or 1; `blockzoo tile study` uses all"
+        )
+    return device if gpus is None else "cuda" if gpus else "cpu"
+
+
+def use_threads(workers: int | None) -> None:
+    """Let torch use so many threads.
+
+    Raises:
+        RequestError: fewer than one.
+    """
+    if workers is None:
+        return
+    if workers < 1:
+        raise RequestError(f"--workers {workers}: give 1 or more")
+    import torch
+
+    torch.set_num_threads(workers)

@@ -1,0 +1,97 @@
+"""eval: what saved weights come to on the validation or the test split, on tiles or whole"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from blockzoo.cli import options as o
+from blockzoo.cli import screen
+from blockzoo.cli.tile import _options as own
+from blockzoo.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from blockzoo.tiling.tags import Tiling
+
+
+def eval(
+    data: own.Data = None,
+    *,
+    dataset: o.Dataset = None,
+    arch: own.Arch = "block_resnet18",
+    block_size: own.BlockSize = None,
+    blocking: own.Blocking = None,
+    type_: own.Type = None,
+    padding_mode: own.PaddingMode = "constant",
+    resume_from: Annotated[Path | None, Parameter(help="checkpoint with the weights")] = None,
+    pretrained: own.Pretrained = False,
+    split: Annotated[
+        Literal["val", "test"], Parameter(help="read test once, when all choices are made")
+    ] = "val",
+    batch_size: o.BatchSize = None,
+    image_size: o.ImageSize = None,
+    validation_split: own.ValidationSplit = None,
+    gpus: own.Gpus = None,
+    device: o.Device = "auto",
+    workers: own.Workers = None,
+    output: o.Output = Path("results"),
+    experiment_name: o.Name = "",
+    notes: o.Notes = "",
+    plugin: o.Plugin = None,
+) -> int:
+    """Print the accuracy and the loss of weights, and keep them as a record in the results store.
+
+    The weights of a network that is not cut fit the same network on tiles: the names are the same.
+    """
+    tiling = own.tiling(arch, block_size, blocking, type_, padding_mode)
+    return evaluated(
+        data, dataset, arch, tiling, split, resume_from=resume_from, pretrained=pretrained, batch_size=batch_size,
+        image_size=image_size, validation_split=validation_split, device=own.device_of(gpus, device),
+        workers=workers, output=output, story={"experiment_name": experiment_name, "notes": notes}, plugin=plugin,
+    )  # fmt: skip
+
+
+def evaluated(
+    data: Path | None,
+    dataset: str | None,
+    arch: str,
+    tiling: Tiling,
+    split: str,
+    *,
+    resume_from: Path | None,
+    pretrained: bool,
+    batch_size: int | None,
+    image_size: int | None,
+    validation_split: float | None,
+    device: str,
+    workers: int | None,
+    output: Path,
+    story: dict[str, str],
+    plugin: list[str] | None,
+) -> int:
+    """Evaluate and print."""
+    from blockzoo.core.plugins import load_plugins
+    from blockzoo.tiling.training import Recipe, evaluate_tiled, starting_point, tiled_spec
+    from blockzoo.train import load_data
+
+    load_plugins(plugin or ())
+    own.use_threads(workers)
+    if resume_from is None and not pretrained:
+        raise RequestError(
+            "there is nothing to evaluate: name weights with --resume-from FILE, or use --pretrained"
+        )
+    start = starting_point(arch, resume_from, reset_optimizer=not pretrained, pretrained=pretrained)
+    images = load_data(dataset, data, image_size)
+    recipe = Recipe(batch_size=batch_size, validation_share=validation_split)
+    spec, _ = tiled_spec(arch, tiling, images, recipe, start=start, image_size=image_size)
+    record = evaluate_tiled(spec, split=split, data_dir=data, device=device, output=output, **story)
+    values = record.values
+    screen.out.print(
+        f"{record.subject} on {values['images']:,} {'validation' if split == 'val' else 'test'} images of {spec.dataset}: "
+        f"accuracy {values[f'{split}_acc']:.4f}, among the first five {values[f'{split}_top5']:.4f}, "
+        f"loss {values[f'{split}_loss']:.4f}",
+        soft_wrap=True,
+    )
+    return 0
