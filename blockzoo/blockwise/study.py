@@ -215,12 +215,13 @@ def compare(study: Study, outcomes: Sequence[Outcome]) -> list[Line]:
             len(runs) - len(good),
             good,
         )
-        if kept not in best or (line.not_finished, line.validation_loss.mean) < (
-            best[kept].not_finished,
-            best[kept].validation_loss.mean,
-        ):
+        if kept not in best or _rank(line) < _rank(best[kept]):
             best[kept] = line
-    return sorted(best.values(), key=lambda line: line.validation_loss.mean)
+    return sorted(best.values(), key=_rank)
+
+
+def _rank(line: Line) -> tuple[int, float]:
+    return line.not_finished, line.validation_loss.mean
 
 
 def at_cost(run: Outcome, cost: str, amounts: np.ndarray, quantity: str) -> np.ndarray:

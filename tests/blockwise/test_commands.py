@@ -1,0 +1,118 @@
+"""The commands of `blockzoo blockwise`, and the examples of plugins."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+
+from blockzoo.blockwise.curvature.hessian import exact_hessian
+from blockzoo.blockwise.reports import read_lines
+from blockzoo.blockwise.run import run_blockwise
+from blockzoo.cli import main
+from tests.blockwise.runs import config
+
+
+def test_the_command_of_the_sandbox(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = (
+        "blockwise --training_mode blockwise_sequential --model cnn_ensemble --rounds 2 --dataset digits "
+        "--step-size 1e-3 --batch-size 32 --K 2 --gamma 1 --prox-lambda 0 --share_of_active_workers 1.0 "
+        "--communication_delay 0 --report-sampling-rate 1 --measurement_sampling_rate 399 --stopper accuracy:0.9 "
+        "--seed 42 --image-size 8 --limit-train 64 --units Working_memory_usage"
+    ).split()
+    assert main([*command, "--config", "[[4,4],[6,6]]", "--output", str(tmp_path)]) == 0
+    (folder,) = (tmp_path / "blockwise").iterdir()
+    assert folder.name.startswith("cnn_ensemble-digits-jacobi-")
+    assert read_lines(folder / "measurements.jsonl")[0]["unit"] == "Working_memory_usage"
+    capsys.readouterr()
+    wrong: list[tuple[list[str], str]] = [
+        (["--K", "0"], "K 0"),
+        (["--gamma", "0"], "gamma"),
+        (["--K", "x"], "--K x"),
+        (["--config", "3"], "give a list"),
+        (["--config", "[[3]]"], "one list"),
+        (["--units", "nonsense"], "unknown measurement unit"),
+        (["--training-mode", "jakobi"], "jacobi"),
+        (["--partition", "first=blocks.0.*"], "in no block: blocks.1"),
+        (["--partition", "layers"], "choose blocks, module"),
+    ]
+    for more, says in wrong:
+        assert main(["blockwise", "--dataset", "digits", "--output", str(tmp_path), *more]) == 2, more
+        assert says in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_the_command_curvature_measures_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = run_blockwise(config(config=(4,), image_size=4), tmp_path)
+    assert found.folder is not None and found.frame is not None
+    command = ["blockwise", "curvature", "--run", str(found.folder), "--batches", "1", "--batch-size", "32"]
+    assert main([*command, "--max-products", "400", "--tol", "1e-5", "--output", str(tmp_path / "out")]) == 0
+    folder = tmp_path / "out" / "curvature"
+    rows = {
+        (r["first"], r["second"]): float(r["sigma"]) for r in csv.DictReader((folder / "coupling.csv").open())
+    }
+    exact = exact_hessian(
+        found.frame.model, found.frame.criterion, found.frame.probe(1, 32), found.frame.partition
+    ).double()
+    split = found.frame.partition.sizes(found.frame.model)[0]
+    labels = found.frame.partition.labels
+    for pair, block in (
+        ((labels[0], labels[0]), exact[:split, :split]),
+        ((labels[0], labels[1]), exact[:split, split:]),
+        ((labels[1], labels[1]), exact[split:, split:]),
+    ):
+        assert rows[pair] == pytest.approx(float(torch.linalg.matrix_norm(block, 2)), rel=1e-4)
+    blocks = {r["block"]: r for r in csv.DictReader((folder / "blocks.csv").open())}
+    assert float(blocks[labels[1]]["trace"]) == pytest.approx(float(exact[split:, split:].trace()), rel=1e-3)
+    assert (folder / "coupling.html").exists() and (folder / "coupling.pdf").exists()
+    measured = run_blockwise(
+        config(config=(4,), image_size=4, units=("coupling rank=2",), measurement_sampling_rate=1),
+        tmp_path,
+        tensorboard=True,
+    )
+    assert measured.folder is not None and list((measured.folder / "tensorboard").iterdir())
+    draw = ["blockwise", "curvature", "--along", "--output", str(tmp_path / "out"), "--run"]
+    assert main([*draw, str(measured.folder)]) == 0
+    assert (folder / "along.png").exists() and (folder / "along.gif").read_bytes().startswith(b"GIF")
+    assert main([*draw, str(found.folder)]) == 2 and "measured the unit coupling" in capsys.readouterr().err
+    assert main(["blockwise", "curvature", "--run", str(tmp_path), "--output", str(tmp_path)]) == 2
+    assert "no folder of a block-wise run" in capsys.readouterr().err.replace("\n", " ")
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "blockwise"
+
+
+@pytest.mark.parametrize(
+    ("file", "options"),
+    [
+        ("own_unit.py", ["--units", "dead-neurons"]),
+        ("own_stopper.py", ["--stopper", "plateau:0.5"]),
+        ("own_engine.py", ["--training-mode", "pairs"]),
+    ],
+)
+def test_examples_are_short_and_run(file: str, options: list[str], tmp_path: Path) -> None:
+    path = EXAMPLES / file
+    assert len(path.read_text().splitlines()) <= 40
+    command = ["blockwise", "--plugin", str(path), *options, "--dataset", "digits", "--image-size", "8"]
+    more = [
+        "--rounds",
+        "6",
+        "--K",
+        "2",
+        "--step-size",
+        "0.1",
+        "--report-sampling-rate",
+        "1",
+        "--output",
+        str(tmp_path),
+    ]
+    assert main([*command, *more]) == 0
+    (folder,) = (tmp_path / "blockwise").iterdir()
+    reports = read_lines(folder / "progress.jsonl")
+    if "stopper" in file:
+        assert len(reports) < 6
+    if "unit" in file:
+        measured = read_lines(folder / "measurements.jsonl")[0]["values"]
+        assert 0 <= measured["dead_share"][0] <= 1
+    assert reports[-1]["train_loss"] < 2.6

@@ -1,0 +1,117 @@
+"""Runs of several real processes: equal to one process, and what is said when one is lost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from blockzoo.blockwise.reports import read_lines, run_status
+from blockzoo.blockwise.run import folder_name, run_blockwise
+from blockzoo.core.errors import RequestError
+from tests.blockwise.runs import config, same, trained, wait_for_reports, words
+
+
+def _torchrun(ranks: int, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    return subprocess.run(
+        [*command, "-m", "blockzoo.blockwise", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=environment,
+    )
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_ranks_are_jacobi_bit_for_bit(ranks: int, tmp_path: Path) -> None:
+    """Four blocks on two and on four ranks, with momentum and a share that rests; then resumed on one process."""
+    asked = config(
+        "distributed",
+        config=(12, 10, 8),
+        options={"optimizer": "momentum", "share_of_active_workers": 0.5, "gamma": 0.9, "rounds": 6},
+    )
+    more = ["--share-of-active-workers", "0.5", "--gamma", "0.9"]
+    done = _torchrun(ranks, *words(asked, tmp_path), *more)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "blockwise" / folder_name(asked)
+    alone = replace(asked, options=replace(asked.options, training_mode="jacobi"))
+    reference = run_blockwise(alone, tmp_path)
+    assert reference.folder is not None
+    assert same(trained(folder), trained(reference.folder))
+    found, want = (
+        torch.load(f / "checkpoint.pt", weights_only=True)["frame"] for f in (folder, reference.folder)
+    )
+    assert found["streams"][:-1] == want["streams"][:-1], (
+        "every block's own stream, from the rank that owns it"
+    )
+    for a, b in zip(found["optimizers"][:-1], want["optimizers"][:-1], strict=True):
+        assert a["state"].keys() == b["state"].keys()
+        for key in a["state"]:
+            assert torch.equal(a["state"][key]["momentum_buffer"], b["state"][key]["momentum_buffer"])
+    reports = read_lines(folder / "progress.jsonl")
+    for report, wanted in zip(reports, reference.reports, strict=True):
+        assert report["train_loss"] == pytest.approx(wanted["train_loss"], rel=1e-5), "of all ranks alike"
+    assert reports[-1]["communicated_bytes_total"] > 0 and reports[-1]["round"] == 6
+
+
+def test_a_worker_that_diverges_ends_all_ranks_alike(tmp_path: Path) -> None:
+    asked = config("distributed", options={"step_size": 1e30, "rounds": 50})
+    done = _torchrun(2, *words(asked, tmp_path))
+    folder = tmp_path / "blockwise" / folder_name(asked)
+    found = run_status(folder)
+    assert done.returncode != 0 and found is not None and found["status"] == "diverged"
+    assert "block" in found["reason"] and "smaller step size" in found["reason"]
+    assert "another rank is lost" not in done.stderr
+
+
+def test_more_ranks_than_blocks_and_no_torchrun(tmp_path: Path) -> None:
+    asked = config("distributed", config=(12,))
+    with pytest.raises(RequestError, match=r"torchrun --nproc-per-node"):
+        run_blockwise(asked, tmp_path)
+    done = _torchrun(3, *words(asked, tmp_path))
+    assert done.returncode != 0 and "3 ranks for 2 blocks" in done.stderr
+
+
+def test_a_rank_that_dies_ends_the_run_with_a_checkpoint(tmp_path: Path) -> None:
+    """Two processes without torchrun's own watch: one is killed, the other says what happened and how to go on."""
+    asked = config("distributed", options={"rounds": 100_000}, report_sampling_rate=5)
+    folder = tmp_path / "blockwise" / folder_name(asked)
+    common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": "2"}
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-m", "blockzoo.blockwise", *words(asked, tmp_path)],
+            env={**common, "RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        wait_for_reports(folder, 2, ranks[0])
+        ranks[1].kill()
+        errors = ranks[0].communicate(timeout=120)[1]
+    finally:
+        for process in ranks:
+            process.kill()
+            process.communicate()
+    assert ranks[0].returncode == 1
+    assert "another rank is lost" in errors and "--resume" in errors
+    found = run_status(folder)
+    assert found is not None and found["status"] == "failed" and "RankLost" in found["reason"]
+    assert torch.load(folder / "checkpoint.pt", weights_only=True)["frame"]["round"] >= 5
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
