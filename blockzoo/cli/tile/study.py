@@ -1,0 +1,72 @@
+"""study: baseline, from scratch and fine-tuned over blockings and paddings, paired over seeds; resumable"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from blockzoo.cli import options as o
+from blockzoo.cli import screen
+from blockzoo.cli.tile import _options as own
+
+
+def study(
+    file: Annotated[
+        Path, Parameter(help="YAML or TOML with archs, dataset, blockings, paddings, seeds, ...")
+    ],
+    data: own.Data = None,
+    *,
+    device: o.Device = "auto",
+    workers: Annotated[
+        int | None,
+        Parameter(name=("--workers", "-j"), help="runs at a time (default: one per GPU, else per core)"),
+    ] = None,
+    executor: Annotated[str, Parameter(help="where the runs run: local or ray")] = "local",
+    output: o.Output = Path("results"),
+    markdown: Annotated[bool, Parameter(help="print the tables in Markdown", negative=())] = False,
+    plugin: o.Plugin = None,
+    dry_run: Annotated[bool, Parameter(help="print what would run, train nothing", negative=())] = False,
+) -> int:
+    """Run what is not done yet, then print the three kinds of table with intervals beside the published figures.
+
+    Interrupt it at any time: the same command goes on from there.
+    """
+    from blockzoo.cli.progress import LiveProgress
+    from blockzoo.core.files import write_text
+    from blockzoo.core.plugins import load_plugins
+    from blockzoo.tiling.comparison import comparisons
+    from blockzoo.tiling.study import read_study, run_study
+
+    plugins = load_plugins(plugin or ())
+    asked = read_study(file)
+    options: dict[str, Any] = {"data_dir": data, "device": device, "workers": workers, "executor": executor}
+    if dry_run:
+        run_study(asked, output, **options, dry_run=True, on_plan=_print_plan)
+        return 0
+    with LiveProgress(screen.out) as progress:
+        lines = run_study(asked, output, **options, plugins=plugins, progress=progress)
+    tables = comparisons(lines, asked.base.tag)
+    if markdown:
+        screen.out.file.write("\n\n".join(table.markdown() for table in tables) + "\n")
+    else:
+        for table in tables:
+            shown = [[name, *map(str, cells)] for name, cells in table.rows]
+            screen.out.print(screen.table(table.title, ["network", *table.columns], shown, table.caption))
+    write_text(output / f"{file.stem}.csv", screen.as_text(lines, "csv"))
+    write_text(output / f"{file.stem}.md", "\n\n".join(table.markdown() for table in tables) + "\n")
+    for suffix in ("csv", "md"):
+        screen.out.print(f"written   {output / f'{file.stem}.{suffix}'}", soft_wrap=True)
+    failed = [line for line in lines if line["status"] != "ok"]
+    return 1 if failed else 0
+
+
+def _print_plan(runs: list[Any]) -> None:
+    for run in runs:
+        started = f", from the baseline {run.spec.start_identity}" if run.spec.start else ""
+        screen.out.print(
+            f"{run.way}: {run.spec.network.subject} seed {run.seed}, {run.spec.epochs} epochs, lr {run.spec.lr:g}{started}",
+            soft_wrap=True,
+        )
+    screen.out.print(f"{len(runs)} runs")

@@ -1,0 +1,247 @@
+"""A fair comparison of ways to cut a network: every run paired over seeds, the uncut baseline given the same extra epochs.
+
+A study file (YAML or TOML):
+
+    archs: [block_resnet18]         dataset: cifar10            seeds: 3
+    blockings: [H2x2, F16, F8]      paddings: [zeros, replicate, reflect]
+    reference: F8                   # where from scratch is run, and paddings are compared
+    train: {epochs: 90, lr: 0.1}    fine_tune: {epochs: 30, lr: 0.001}    # what overrides the presets
+
+For each network and seed: the baseline; the baseline trained on for the epochs of fine-tuning; the network cut and trained from
+scratch for both together; and each blocking and padding fine-tuned from the baseline's weights. Test splits are read once, at the
+end of each schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from blockzoo.core.errors import RequestError
+from blockzoo.core.outputs import Outputs
+from blockzoo.core.plugins import read_options
+from blockzoo.core.spec import TrialSpec
+from blockzoo.tiling.tags import WHOLE, Tiling, padding_of, plain_subject, tiling_of
+from blockzoo.tiling.training import Recipe, Start, tiled_spec
+
+if TYPE_CHECKING:
+    from blockzoo.data import ImageData
+    from blockzoo.execution.progress import Progress
+
+Way = Literal["baseline", "baseline, more epochs", "scratch", "fine-tuned"]
+LEAST_SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is compared.
+
+    Args:
+        archs: networks; `block_NAME` and `NAME` are the same one here.
+        dataset: its name.
+        blockings: tags, see `tiling_of`.
+        paddings: compared at the reference.
+        reference: the blocking that is trained from scratch too (default: the first).
+        seeds: how many, at least 3 unless `few_seeds` is set.
+        train, fine_tune: what overrides the presets of either.
+        image_size: side the images are resized to.
+        few_seeds: for trying out.
+    """
+
+    archs: tuple[str, ...]
+    dataset: str | None = None
+    blockings: tuple[str, ...] = ("H2x2", "H4x4", "H8x8", "H16x16", "F28")
+    paddings: tuple[str, ...] = ("zeros", "replicate", "reflect")
+    reference: str = ""
+    seeds: int = LEAST_SEEDS
+    train: Recipe = field(default_factory=Recipe)
+    fine_tune: Recipe = field(default_factory=Recipe)
+    image_size: int | None = None
+    few_seeds: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.archs or not self.blockings or not self.paddings:
+            raise RequestError(
+                "a study compares at least one network, one blocking and one padding: name them"
+            )
+        if self.seeds < 1 or (self.seeds < LEAST_SEEDS and not self.few_seeds):
+            raise RequestError(
+                f"seeds {self.seeds}: intervals take at least {LEAST_SEEDS} (few_seeds: true to try out with fewer)"
+            )
+        for tag in (*self.blockings, self.base.tag):
+            if tiling_of(tag).blocking is None:
+                raise RequestError(f"blocking {tag!r}: the network that is left whole is compared anyway")
+        for padding in self.paddings:
+            padding_of(padding)
+        for arch in self.archs:
+            plain_subject(arch)
+
+    @property
+    def base(self) -> Tiling:
+        """The reference blocking with zeros around each tile."""
+        return tiling_of(self.reference or self.blockings[0])
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a study: which network, how trained, how cut, with which seed."""
+
+    arch: str
+    way: Way
+    tiling: Tiling
+    seed: int
+    spec: TrialSpec
+
+
+def read_study(path: Path) -> Study:
+    """A study from its file.
+
+    Raises:
+        RequestError: it cannot be read, or says something that a study has not.
+    """
+    found = read_options(path)
+    known = {f.name for f in fields(Study)}
+    if unknown := set(found) - known:
+        raise RequestError(
+            f"{path}: unknown {', '.join(sorted(unknown))}; a study has {', '.join(sorted(known))}"
+        )
+    for name in ("archs", "blockings", "paddings"):
+        if name in found:
+            values = found[name]
+            if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
+                raise RequestError(f"{path}: {name} is a list of names, not {values!r}")
+            found[name] = tuple(values)
+    for name in ("train", "fine_tune"):
+        if name in found:
+            found[name] = _recipe(found[name], f"{path}: {name}")
+    if not isinstance(found.get("seeds", 1), int):
+        raise RequestError(f"{path}: seeds is a number, not {found['seeds']!r}")
+    if "archs" not in found:
+        raise RequestError(f"{path}: name the networks, as in archs: [block_resnet18]")
+    return Study(**found)
+
+
+def _recipe(values: Any, where: str) -> Recipe:
+    known = [f.name for f in fields(Recipe)]
+    if not isinstance(values, dict) or set(values) - set(known):
+        raise RequestError(f"{where} has {', '.join(known)}, not {values!r}")
+    if values.get("milestones") is not None:
+        values = {**values, "milestones": tuple(values["milestones"])}
+    return Recipe(**values)
+
+
+def planned(study: Study, data: ImageData, output: Path) -> list[Planned]:
+    """All runs, seed by seed, so that a study cut short holds whole comparisons; baselines come before what starts from them."""
+    found: list[Planned] = []
+    for seed in range(study.seeds):
+        for arch in study.archs:
+            found += _of_one(study, arch, seed, data, Outputs.at(output))
+    return found
+
+
+def _of_one(study: Study, arch: str, seed: int, data: ImageData, outputs: Outputs) -> list[Planned]:
+    def run(way: Way, tiling: Tiling, recipe: Recipe, start: Start | None = None) -> Planned:
+        spec, _ = tiled_spec(arch, tiling, data, recipe, start=start, seed=seed, image_size=study.image_size)
+        return Planned(arch, way, tiling, seed, spec)
+
+    baseline = run("baseline", Tiling(), study.train)
+    identity = baseline.spec.fingerprint()
+    start = Start(outputs.weights(identity).resolve(), identity)
+    more = run("baseline, more epochs", Tiling(), study.fine_tune, start)
+    together = {**asdict(study.train), "epochs": baseline.spec.epochs + more.spec.epochs}
+    scratch = run("scratch", study.base, Recipe(**together))
+    cuts = [tiling_of(tag) for tag in study.blockings] + [study.base.padded(p) for p in study.paddings]
+    tuned = [
+        run("fine-tuned", tiling, study.fine_tune, start) for tiling in dict.fromkeys([study.base, *cuts])
+    ]
+    return [baseline, more, scratch, *tuned]
+
+
+def run_study(
+    study: Study,
+    output: Path,
+    *,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    executor: str = "local",
+    plugins: Sequence[str] = (),
+    dry_run: bool = False,
+    progress: Progress | None = None,
+    on_plan: Callable[[list[Planned]], None] = lambda runs: None,
+) -> list[dict[str, Any]]:
+    """Run what is not in the store yet, the baselines first, and read all of it.
+
+    Args:
+        study: what is compared.
+        output: results folder; the baselines' weights stay in its `weights/`.
+        Others: as in `run_sweep`.
+
+    Returns:
+        A line for each run: arch, way, blocking, padding, seed, status, test_acc and val_acc (fractions; None where it failed).
+
+    Raises:
+        RequestError, DataError, StoreError: each says what to do.
+    """
+    from blockzoo.sweep import run_trials
+    from blockzoo.train import load_data
+
+    data = load_data(study.dataset, data_dir, study.image_size)
+    runs = planned(study, data, output)
+    on_plan(runs)
+    baselines = [run.spec for run in runs if run.way == "baseline"]
+    others = [run.spec for run in runs if run.way != "baseline"]
+    rows: dict[str, dict[str, Any]] = {}
+    for trials in (baselines, others):
+        if dry_run:
+            break
+        _forget_baselines_without_weights(baselines, output)
+        done = run_trials(
+            trials,
+            data.shape,
+            output=output,
+            data_dir=data_dir,
+            device=device,
+            workers=workers,
+            executor=executor,
+            plugins=plugins,
+            latency=False,
+            keep_weights=trials is baselines,
+            progress=progress,
+        )
+        rows |= {row["fingerprint"]: row for row in done.rows}
+    return [_line(run, rows.get(run.spec.fingerprint(), {})) for run in runs]
+
+
+def _forget_baselines_without_weights(baselines: Sequence[TrialSpec], output: Path) -> None:
+    """A baseline whose weights were removed is trained again: its record is marked as killed, nothing is deleted."""
+    from dataclasses import replace
+
+    from blockzoo.core.record import now
+
+    outputs = Outputs.at(output)
+    store = outputs.store()
+    newest = {record.fingerprint: record for record in store.records()}
+    for trial in baselines:
+        record = newest.get(trial.fingerprint())
+        if record is not None and record.status == "ok" and not outputs.weights(record.fingerprint).is_file():
+            store.add(replace(record, status="killed", reason="its weights were removed", timestamp=now()))
+
+
+def _line(run: Planned, row: dict[str, Any]) -> dict[str, Any]:
+    name = plain_subject(run.arch).rpartition(":")[2]
+    return {
+        "arch": "mobilenet" if name == "mobilenet_v1" else name,
+        "way": run.way,
+        "blocking": run.tiling.tag,
+        "padding": "" if run.tiling.tag == WHOLE else run.tiling.padding,
+        "seed": run.seed,
+        "epochs": run.spec.epochs,
+        "status": row.get("status", "not run"),
+        "reason": row.get("reason"),
+        "test_acc": row.get("test_acc"),
+        "val_acc": row.get("val_acc"),
+        "fingerprint": run.spec.fingerprint(),
+    }
