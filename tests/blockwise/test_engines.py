@@ -81,6 +81,16 @@ def test_gauss_seidel_against_whole_copies(order: str, kind: str) -> None:
     torch.testing.assert_close(values(run.model), values(want), rtol=1e-5, atol=1e-7)
 
 
+def test_importance_with_dropout_depends_on_the_round_alone() -> None:
+    orders = set()
+    for drawn_before in range(20):
+        run = frame("gauss-seidel", order="importance")
+        run.model.blocks[0].append(nn.Dropout(0.9))  # type: ignore[index, operator, union-attr]
+        torch.manual_seed(drawn_before)
+        orders.add(tuple(ENGINES["gauss-seidel"]()._order(run, [next(run.whole.stream)])))
+    assert len(orders) == 1
+
+
 def test_entire_is_plain_training() -> None:
     run = frame("entire")
     want, stream = copy.deepcopy(run.model), Stream(run.train, 8, 0, -1)

@@ -46,6 +46,9 @@ class GaussSeidel:
             generator = torch.Generator().manual_seed(mixed(frame.options.seed, frame.round, 3))
             return [chosen[i] for i in torch.randperm(len(chosen), generator=generator).tolist()]
         if order == "importance":
+            torch.manual_seed(
+                mixed(frame.options.seed, frame.round, len(frame.blocks))
+            )  # dropout, of no block
             norms = _gradient_norms(frame, batches[0])
             return sorted(chosen, key=lambda i: -norms[i])
         return chosen
