@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,9 +16,17 @@ from blockzoo.core.errors import RequestError
 from blockzoo.tiling.conv import BlockConv2d, PaddingMode, check_options
 from blockzoo.tiling.geometry import Blocking, pair, tiles
 from blockzoo.tiling.pool import BlockAvgPool2d, BlockMaxPool2d, windows_of
-from blockzoo.tiling.variants import TileRule, tiled_variant
+from blockzoo.tiling.variants import TileRule, restored, tiled_variant
 
 POOLS = (nn.MaxPool2d, nn.AvgPool2d)
+NEVER: dict[type[nn.Module], str] = {
+    nn.ConvTranspose2d: "a transposed convolution writes over its neighbours",
+    nn.LPPool2d: "sums of powers are not cut",
+    nn.FractionalMaxPool2d: "its windows are drawn at random over the whole map",
+    nn.AdaptiveAvgPool2d: "its windows depend on the size of the whole map",
+    nn.AdaptiveMaxPool2d: "its windows depend on the size of the whole map",
+}
+"""Layers that read neighbours and stay whole, and why."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +60,8 @@ class ConversionReport:
 
     @property
     def ratio(self) -> float:
-        """Of the convolutions whose kernel is larger than 1 x 1, the share that is blocked."""
-        spatial = [layer for layer in self.layers if "Conv" in layer.kind and max(layer.kernel) > 1]
+        """Of the convolutions whose kernel is larger than 1 x 1, those called as functions too, the share that is blocked."""
+        spatial = [layer for layer in self.layers if "conv" in layer.kind.lower() and max(layer.kernel) > 1]
         return sum(layer.blocked for layer in spatial) / len(spatial) if spatial else 0.0
 
     def __str__(self) -> str:
@@ -78,7 +86,7 @@ def block_convert(
     Args:
         model: any network; it is left as it is.
         example_input: (N, C, H, W); the network is run on it once, to learn the size of each map.
-        block_size, blocking, padding_mode: see `BlockConv2d`.
+        block_size, blocking, padding_mode: see `BlockConv2d`; a convolution that mirrors or repeats its border keeps doing so.
         ratio: block this share of the convolutions larger than 1 x 1 only, those with the largest maps first; None for all.
 
     Returns:
@@ -100,9 +108,13 @@ def block_convert(
         grid = (1, 1)
         if not reason:
             try:
-                grid = _replace(converted, call, block_size, blocking, padding_mode)
+                made, grid = _blocked(call, block_size, blocking, padding_mode)
             except RequestError as error:
                 reason = str(error)
+            else:
+                converted = made if call.module is converted else converted
+                for parent, leaf in call.places:
+                    setattr(parent, leaf, made)
         layers.append(LayerReport(call.name, call.kind, call.kernel, call.size, grid, not reason, reason))
     return converted, ConversionReport(layers)
 
@@ -117,22 +129,28 @@ class _Call:
     kernel: tuple[int, int]
     size: tuple[int, int] | None
     shape: tuple[int, ...] = ()
+    places: list[tuple[nn.Module, str]] = field(default_factory=list)
 
 
 def _observed(model: nn.Module, example: torch.Tensor) -> list[_Call]:
     """Every convolution and pool in the order of their calls; those never called last; operations without a module too."""
     found: dict[str, _Call] = {}
-    names = {
-        module: name for name, module in model.named_modules() if isinstance(module, (nn.Conv2d, *POOLS))
-    }
+    kinds: tuple[type[nn.Module], ...] = (nn.Conv2d, *POOLS, *NEVER)
+    names = {module: name for name, module in model.named_modules() if isinstance(module, kinds)}
+    places: dict[nn.Module, list[tuple[nn.Module, str]]] = {module: [] for module in names}
+    for parent in model.modules():
+        for leaf, child in parent._modules.items():  # named_children leaves out a second name of one module
+            if child in places:
+                places[child].append((parent, leaf))
 
     def saw(module: nn.Module, inputs: Any) -> None:
         x = inputs[0]
         name = names[module]
         size = (x.shape[-2], x.shape[-1])
-        found.setdefault(
-            name, _Call(name, type(module).__name__, module, _kernel(module), size, tuple(x.shape))
+        call = _Call(
+            name, type(module).__name__, module, _kernel(module), size, tuple(x.shape), places[module]
         )
+        found.setdefault(name, call)
 
     hooks = [module.register_forward_pre_hook(saw) for module in names]
     states = {module: module.training for module in model.modules()}
@@ -187,20 +205,30 @@ class _Loose(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if self._depth == 0 and func in WATCHED:
-            x = args[0] if args else (kwargs or {})["input"]
-            name = WATCHED[func]
+            given = dict(zip(("input", "weight"), args, strict=False)) | (kwargs or {})
+            x, name = given["input"], WATCHED[func]
+            kernel = (
+                given["weight"].shape[-2:]
+                if "conv" in name
+                else given.get("kernel_size", given.get("weight"))
+            )
             size = (x.shape[-2], x.shape[-1])
-            self.calls.append(_Call(f"F.{name}", name, None, (0, 0), size, tuple(x.shape)))
+            self.calls.append(_Call(f"F.{name}", name, None, pair(kernel, "kernel"), size, tuple(x.shape)))
         return func(*args, **(kwargs or {}))
 
 
 def _kernel(module: nn.Module) -> tuple[int, int]:
+    if not hasattr(module, "kernel_size"):
+        return 0, 0
     return pair(module.kernel_size, "kernel size")  # type: ignore[arg-type]
 
 
 def _refusal(call: _Call) -> str:
     if call.module is None:
         return "called as a function, not as a module"
+    for kind, reason in NEVER.items():
+        if isinstance(call.module, kind):
+            return reason
     if call.size is None:
         return "not called by the example"
     if isinstance(call.module, nn.Conv2d) and max(call.kernel) == 1:
@@ -224,33 +252,40 @@ def _area(call: _Call) -> int:
     return call.size[0] * call.size[1] if call.size else 0
 
 
-def _replace(
-    model: nn.Module,
-    call: _Call,
-    block_size: int | Sequence[int],
-    blocking: Blocking,
-    padding_mode: PaddingMode,
-) -> tuple[int, int]:
-    """Put a blocked layer in place of one; tried on a map of zeros first, so that what cannot work is known now."""
+def _blocked(
+    call: _Call, block_size: int | Sequence[int], blocking: Blocking, padding_mode: PaddingMode
+) -> tuple[nn.Module, tuple[int, int]]:
+    """The blocked layer and its tiles; tried on a map of zeros first, so that what cannot work is known now."""
     module = call.module
     assert module is not None
-    if isinstance(module, nn.MaxPool2d):
-        made: nn.Module = BlockMaxPool2d(module, block_size, blocking)
-    elif isinstance(module, nn.AvgPool2d):
-        made = BlockAvgPool2d(module, block_size, blocking)
-    elif type(module) is nn.Conv2d:
-        if module.padding_mode == "circular":
-            raise RequestError("circular padding joins opposite borders")
-        made = BlockConv2d.of(module, block_size, blocking, padding_mode)
-    else:
-        assert isinstance(module, nn.Conv2d)
-        made = tiled_variant(module, TileRule(pair(block_size, "block size"), blocking, padding_mode))
-    with torch.no_grad():
-        made(torch.zeros(call.shape, device=_device(module), dtype=_dtype(module)))
-    if made is not module:
-        parent, _, leaf = call.name.rpartition(".")
-        setattr(model.get_submodule(parent), leaf, made)
-    return _grid(made, call)
+    made = _made(module, block_size, blocking, padding_mode)
+    try:
+        with torch.no_grad():
+            made(torch.zeros(call.shape, device=_device(module), dtype=_dtype(module)))
+        return made, _grid(made, call)
+    except Exception as error:
+        if made is module:
+            restored(module)
+        if isinstance(error, RequestError):
+            raise
+        raise RequestError(f"it does not run on tiles: {type(error).__name__}: {error}") from error
+
+
+def _made(
+    module: nn.Module, block_size: int | Sequence[int], blocking: Blocking, padding_mode: PaddingMode
+) -> nn.Module:
+    if type(module) in (nn.MaxPool2d, BlockMaxPool2d):
+        return BlockMaxPool2d(module, block_size, blocking)
+    if type(module) in (nn.AvgPool2d, BlockAvgPool2d):
+        return BlockAvgPool2d(module, block_size, blocking)
+    if type(module) is BlockConv2d:  # cut anew
+        return BlockConv2d.of(module, block_size, blocking, padding_mode, module.stride_mode)
+    if type(module) is not nn.Conv2d:
+        return tiled_variant(module, TileRule(pair(block_size, "block size"), blocking, padding_mode))
+    if module.padding_mode == "circular":
+        raise RequestError("circular padding joins opposite borders")
+    own = padding_mode if module.padding_mode == "zeros" else module.padding_mode
+    return BlockConv2d.of(module, block_size, blocking, own)  # type: ignore[arg-type]
 
 
 def _device(module: nn.Module) -> torch.device:

@@ -12,6 +12,11 @@ from blockzoo.core.errors import RequestError
 from blockzoo.tiling.conv import over_tiles
 from blockzoo.tiling.geometry import Blocking, Tile, Window, pair, tiles
 
+Sides = tuple[tuple[int, int], tuple[int, int]]
+"""Pixels above and below, left and right."""
+
+NO_SIDES: Sides = ((0, 0), (0, 0))
+
 
 class BlockMaxPool2d(nn.MaxPool2d):
     """Max-pooling within tiles. Input (N, C, H, W) or (C, H, W).
@@ -32,8 +37,8 @@ class BlockMaxPool2d(nn.MaxPool2d):
         self.block_size, self.blocking = pair(block_size, "block size"), blocking
         self.train(pool.training)
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        rows, columns = axes_of(self, input, self.block_size, self.blocking)
+    def forward(self, input: torch.Tensor, extra: Sides = NO_SIDES) -> torch.Tensor:
+        rows, columns = axes_of(self, input, self.block_size, self.blocking, extra)
 
         def pooled(part: torch.Tensor) -> torch.Tensor:
             return F.max_pool2d(part, self.kernel_size, self.stride, 0, self.dilation)
@@ -65,15 +70,16 @@ class BlockAvgPool2d(nn.AvgPool2d):
         self.block_size, self.blocking = pair(block_size, "block size"), blocking
         self.train(pool.training)
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        rows, columns = axes_of(self, input, self.block_size, self.blocking)
+    def forward(self, input: torch.Tensor, extra: Sides = NO_SIDES) -> torch.Tensor:
+        rows, columns = axes_of(self, input, self.block_size, self.blocking, extra)
 
         def summed(part: torch.Tensor) -> torch.Tensor:
             return F.avg_pool2d(part, self.kernel_size, self.stride, divisor_override=1)
 
         total = _run(input, rows, columns, summed)
-        if self.divisor_override:
-            return total / self.divisor_override
+        divisor = self.divisor_override or self._area_of_pixels(extra)
+        if divisor:
+            return total / divisor
         heights, widths = (
             _counts(parts, size, window, self.count_include_pad)
             for parts, size, window in zip(
@@ -85,33 +91,57 @@ class BlockAvgPool2d(nn.AvgPool2d):
         )
         return total / counts.to(total)
 
+    def _area_of_pixels(self, extra: Sides) -> int:
+        """Of a map that was padded before, every pixel counts: the window's area; 0 where nothing was padded."""
+        if extra == NO_SIDES:
+            return 0
+        if self.ceil_mode or max(pair(self.padding, "padding")):
+            raise RequestError(
+                "an average pool that pads a map padded before: its counts at cuts are not known"
+            )
+        rows, columns = pair(self.kernel_size, "kernel size")
+        return rows * columns
 
-def windows_of(pool: nn.MaxPool2d | nn.AvgPool2d, input: torch.Tensor) -> tuple[Window, Window]:
-    """What a pool reads along rows and columns; `ceil_mode` is padding after the last pixel."""
+
+def windows_of(
+    pool: nn.MaxPool2d | nn.AvgPool2d, input: torch.Tensor, extra: Sides = NO_SIDES
+) -> tuple[Window, Window]:
+    """What a pool reads along rows and columns; `ceil_mode` is padding after the last pixel.
+
+    Args:
+        pool: its options.
+        input: its map.
+        extra: padding that the map has got before, which the pool takes for pixels.
+    """
     found = []
-    for axis, size in enumerate(input.shape[-2:]):
+    for axis, (given, (first, last)) in enumerate(zip(input.shape[-2:], extra, strict=True)):
+        size = given + first + last
         kernel, stride, padding, dilation = (
             pair(value, "pool option")[axis]
             for value in (pool.kernel_size, pool.stride, pool.padding, getattr(pool, "dilation", 1))
         )
-        window = Window(kernel, stride, dilation, padding, padding)
+        after = padding
         if pool.ceil_mode:
-            outputs = -(-(size + 2 * padding - window.extent) // stride) + 1
+            extent = Window(kernel, stride, dilation).extent
+            outputs = -(-(size + 2 * padding - extent) // stride) + 1
             if (outputs - 1) * stride >= size + padding:  # the last window must begin inside
                 outputs -= 1
-            after = max(padding, (outputs - 1) * stride + window.extent - size - padding)
-            window = Window(kernel, stride, dilation, padding, after)
-        found.append(window)
+            after = max(padding, (outputs - 1) * stride + extent - size - padding)
+        found.append(Window(kernel, stride, dilation, padding + first, after + last))
     return found[0], found[1]
 
 
 def axes_of(
-    pool: nn.MaxPool2d | nn.AvgPool2d, input: torch.Tensor, block: tuple[int, int], blocking: Blocking
+    pool: nn.MaxPool2d | nn.AvgPool2d,
+    input: torch.Tensor,
+    block: tuple[int, int],
+    blocking: Blocking,
+    extra: Sides = NO_SIDES,
 ) -> tuple[list[Tile], list[Tile]]:
     """The tiles of both axes."""
     rows, columns = (
         tiles(size, window, own, blocking)
-        for size, window, own in zip(input.shape[-2:], windows_of(pool, input), block, strict=True)
+        for size, window, own in zip(input.shape[-2:], windows_of(pool, input, extra), block, strict=True)
     )
     return rows, columns
 

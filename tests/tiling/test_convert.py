@@ -128,6 +128,125 @@ def test_nothing_falls_back_in_silence() -> None:
     assert "larger tiles" in report.layers[0].reason and type(small[0]) is nn.Conv2d
 
 
+def convolution() -> nn.Conv2d:
+    return nn.Conv2d(3, 3, 3, padding=1)
+
+
+class TwiceUsed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        pool = nn.MaxPool2d(3, 1, 1)
+        self.steps = nn.Sequential(convolution(), pool, convolution(), pool)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.steps(x)
+
+
+def test_a_layer_with_two_names_is_replaced_under_both() -> None:
+    converted, _ = tiling.block_convert(TwiceUsed(), torch.randn(1, 3, 16, 16), 4)
+    assert isinstance(converted.steps[1], BlockMaxPool2d) and converted.steps[1] is converted.steps[3]
+
+
+def test_a_network_that_is_one_layer() -> None:
+    layer, x = convolution(), torch.randn(1, 3, 16, 16)
+    converted, report = tiling.block_convert(layer, x, 4)
+    assert type(layer) is nn.Conv2d and report.ratio == 1.0
+    assert not torch.equal(converted(x), layer(x))
+
+
+@pytest.mark.parametrize("size", [(16, 16), (13, 10)])
+@pytest.mark.parametrize("kind", ["AvgPool2dSame", "MaxPool2dSame", "Conv2dSame"])
+def test_layers_that_pad_by_the_size_of_their_map(kind: str, size: tuple[int, int]) -> None:
+    """One tile is the layer itself; several of them, which divide the map, are the layer on each."""
+    import timm.layers
+    from timm.layers import pool2d_same
+
+    made = getattr(timm.layers if kind == "Conv2dSame" else pool2d_same, kind)
+    layer = made(3, 4, 3, stride=2) if kind == "Conv2dSame" else made(3, 2)
+    x = torch.randn(2, 3, *size)
+    whole, report = tiling.block_convert(layer, x, 0)
+    assert report.layers[0].blocked and report.layers[0].grid == (1, 1)
+    torch.testing.assert_close(whole(x), layer(x))
+    cut, report = tiling.block_convert(layer, x, 8)
+    assert report.layers[0].grid == (2, 2) and cut(x).shape == layer(x).shape
+    again, report = tiling.block_convert(cut, x, 0)
+    assert report.layers[0].grid == (1, 1)
+    torch.testing.assert_close(again(x), layer(x))
+    if size == (16, 16):
+        torch.testing.assert_close(cut(x)[..., 4:, :4], layer(x[..., 8:, :8]))
+
+
+class PadsAndScales(nn.Conv2d):
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return super().forward(nn.functional.pad(input, (1, 1, 1, 1)) + 1)
+
+
+class PadsWithOnes(nn.Conv2d):
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return super().forward(nn.functional.pad(input, (1, 1, 1, 1), value=1.0))
+
+
+class Multiplies(nn.Conv2d):
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return input * 2
+
+
+@pytest.mark.parametrize(
+    ("layer", "says"),
+    [
+        (PadsAndScales(3, 3, 3), "what it pads goes to add"),
+        (PadsWithOnes(3, 3, 3), "pads with 1.0"),
+        (Multiplies(3, 3, 3), "does not give what it reads"),
+        (nn.Conv2d(3, 3, 3, padding=1, padding_mode="circular"), "opposite borders"),
+        (nn.MaxPool2d(2, return_indices=True), "indices"),
+        (nn.ConvTranspose2d(3, 3, 3), "transposed"),
+        (nn.LPPool2d(2, 2), "powers"),
+        (nn.AdaptiveAvgPool2d(4), "whole map"),
+    ],
+)
+def test_layers_that_stay_whole_say_why_and_work(layer: nn.Module, says: str) -> None:
+    x = torch.randn(1, 3, 16, 16)
+    converted, report = tiling.block_convert(layer, x, 4)
+    assert not report.layers[0].blocked and says in report.layers[0].reason
+    assert type(converted) is type(layer)
+    torch.testing.assert_close(converted(x), layer(x))
+
+
+def test_a_convolution_that_mirrors_its_border_keeps_doing_so() -> None:
+    layer, x = nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"), torch.randn(1, 3, 16, 16)
+    torch.testing.assert_close(tiling.block_convert(layer, x, 0)[0](x), layer(x))
+    cut, _ = tiling.block_convert(layer, x, 8)
+    torch.testing.assert_close(cut(x)[..., :8, 8:], layer(x[..., :8, 8:]))
+
+
+@pytest.mark.parametrize("layer", [convolution(), nn.MaxPool2d(3, 1, 1), nn.AvgPool2d(3, 1, 1)])
+def test_what_is_cut_can_be_cut_anew(layer: nn.Module) -> None:
+    x = torch.randn(1, 3, 16, 16)
+    once, _ = tiling.block_convert(layer, x, 8)
+    again, report = tiling.block_convert(once, x, 4)
+    assert report.layers[0].grid == (4, 4)
+    torch.testing.assert_close(again(x), tiling.block_convert(layer, x, 4)[0](x))
+
+
+class Blurs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = convolution()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.conv2d(self.conv(x), torch.ones(3, 1, 3, 3), padding=1, groups=3)
+        return nn.functional.max_pool2d(x, kernel_size=2)
+
+
+def test_convolutions_that_are_functions_count() -> None:
+    _, report = tiling.block_convert(Blurs(), torch.randn(1, 3, 16, 16), 4)
+    assert report.ratio == 0.5
+    assert [(layer.name, layer.kernel) for layer in report.layers[1:]] == [
+        ("F.conv2d", (3, 3)),
+        ("F.max_pool2d", (2, 2)),
+    ]
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
