@@ -172,7 +172,8 @@ class TrialSpec(Spec):
         """Fields that came after the first version count only where they are used: older fingerprints stay."""
         own = asdict(self) | {"network": self.network.identity()}
         own.pop("start")  # where the file lies is no part of what it holds
-        return {k: v for k, v in own.items() if k not in LATER_FIELDS or v not in (None, False)}
+        later = {k: v for k, v in own.items() if k in LATER_FIELDS and v is not None and v is not False}
+        return {k: v for k, v in own.items() if k not in LATER_FIELDS} | later
 
     def comparable(self) -> str:
         """A digest of everything but subject and seed: results compare where this is equal."""

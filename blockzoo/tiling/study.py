@@ -15,13 +15,14 @@ end of each schedule.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from blockzoo.core.errors import RequestError
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.plugins import read_options
+from blockzoo.core.record import now
 from blockzoo.core.spec import TrialSpec
 from blockzoo.tiling.tags import WHOLE, Tiling, padding_of, plain_subject, tiling_of
 from blockzoo.tiling.training import Recipe, Start, tiled_spec
@@ -197,7 +198,7 @@ def run_study(
     for trials in (baselines, others):
         if dry_run:
             break
-        _forget_baselines_without_weights(baselines, output)
+        _reopen(trials, output, with_weights=trials is baselines)
         done = run_trials(
             trials,
             data.shape,
@@ -215,19 +216,20 @@ def run_study(
     return [_line(run, rows.get(run.spec.fingerprint(), {})) for run in runs]
 
 
-def _forget_baselines_without_weights(baselines: Sequence[TrialSpec], output: Path) -> None:
-    """A baseline whose weights were removed is trained again: its record is marked as killed, nothing is deleted."""
-    from dataclasses import replace
-
-    from blockzoo.core.record import now
-
+def _reopen(trials: Sequence[TrialSpec], output: Path, *, with_weights: bool) -> None:
+    """Runs that lack something the study needs run again: their records are followed by one that says so; none is deleted."""
     outputs = Outputs.at(output)
     store = outputs.store()
     newest = {record.fingerprint: record for record in store.records()}
-    for trial in baselines:
+    for trial in trials:
         record = newest.get(trial.fingerprint())
-        if record is not None and record.status == "ok" and not outputs.weights(record.fingerprint).is_file():
-            store.add(replace(record, status="killed", reason="its weights were removed", timestamp=now()))
+        if record is None or record.status != "ok":
+            continue
+        lacks = [] if "test_acc" in record.values else ["its test split was not read"]
+        if with_weights and not outputs.weights(record.fingerprint).is_file():
+            lacks.append("its weights are gone")
+        if lacks:
+            store.add(replace(record, status="killed", reason=" and ".join(lacks), timestamp=now()))
 
 
 def _line(run: Planned, row: dict[str, Any]) -> dict[str, Any]:

@@ -128,6 +128,7 @@ def digest_of(path: str | Path) -> str:
         raise RequestError(
             f"cannot read checkpoint {path}: {error.strerror}; name one that is there"
         ) from error
+    return digest.hexdigest()[:16]
 
 
 def check_continuable(path: str | Path, epochs: int) -> None:

@@ -63,3 +63,23 @@ def test_filler_follows_the_variant() -> None:
     assert NetworkSpec("EdgeResidual/mid").filler_name == "ResNetBasicBlock"
     assert NetworkSpec("EdgeResidual@published/mid").filler_name == "ResNetBasicBlock@published"
     assert NetworkSpec("RepMixer@normalised/mid").filler_name == "ResNetBasicBlock"
+
+
+def test_fields_that_came_later_count_where_they_are_used() -> None:
+    base = TrialSpec()
+    changes = [
+        {"momentum": 0.5},
+        {"weight_decay": 0.0},
+        {"weight_decay": 1e-4},
+        {"milestones": (3, 5)},
+        {"validation_share": 0.1},
+        {"start": "w.ckpt", "start_identity": "abc"},
+        {"start": "w.ckpt", "start_identity": "abc", "start_with_optimizer": True},
+    ]
+    found = [base.with_(**change) for change in changes]
+    assert len({spec.fingerprint() for spec in [base, *found]}) == len(changes) + 1
+    elsewhere = base.with_(start="other/place.ckpt", start_identity="abc")
+    assert elsewhere.fingerprint() == found[-2].fingerprint(), "the place of a file is not what it holds"
+    for wrong in ({"milestones": (5, 3)}, {"start": "w.ckpt"}, {"momentum": 1.0}, {"validation_share": 1.0}):
+        with pytest.raises(RequestError):
+            base.with_(**wrong)

@@ -47,8 +47,8 @@ def train(
     """
     from blockzoo.cli import screen
     from blockzoo.cli.progress import LiveProgress
-    from blockzoo.nas.training import chosen, train_networks
     from blockzoo.execution.queue import worker_count
+    from blockzoo.nas.training import chosen, train_networks
 
     count = workers or worker_count(device)
     networks = chosen(range, indices, sample, sample_seed, start, per_worker, count, first)
