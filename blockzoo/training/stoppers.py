@@ -19,8 +19,7 @@ def make_stopper(text: str) -> Stopper:
     for sign, combined in (("|", Any), ("&", All)):
         if sign in text:
             return combined([make_stopper(part) for part in text.split(sign)])
-    name, _, argument = text.strip().partition(":")
-    stopper: Stopper = STOPPERS[name](argument)
+    stopper: Stopper = STOPPERS.make(text)
     return stopper
 
 

@@ -28,3 +28,18 @@ def test_stoppers_by_hand() -> None:
     with pytest.raises(RequestError, match=r"accuracy.*only loss"):
         make_stopper("accuracy:1").reason_to_stop({"loss": 1.0})
     assert set(STOPPERS) >= {"never", "loss", "accuracy", "patience"}
+
+
+def test_an_argument_that_ones_own_stopper_cannot_use_is_a_bad_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class AfterReports:
+        """Ends after so many reports."""
+
+        def __init__(self, argument: str) -> None:
+            self.left = int(argument)
+
+    monkeypatch.setitem(STOPPERS, "after", AfterReports)
+    assert make_stopper(" after:3 ").left == 3  # type: ignore[attr-defined]
+    with pytest.raises(RequestError, match=r"'after:soon'.*Ends after so many reports"):
+        make_stopper("never|after:soon")
