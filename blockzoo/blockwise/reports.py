@@ -12,6 +12,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +26,17 @@ from blockzoo.core.record import now
 
 LARGEST_INLINE = 4096
 """Numbers of an array that still go into the line itself."""
+
+WRITTEN = (
+    "checkpoint.pt",
+    "status.json",
+    "parameters.json",
+    "progress.jsonl",
+    "measurements.jsonl",
+    "arrays",
+    "tensorboard",
+)
+"""What a run leaves in its folder."""
 
 
 class Reporter(Protocol):
@@ -49,7 +63,7 @@ class Nothing:
 
 
 class ReportFolder:
-    """Writes the files above. One process at a time holds a folder.
+    """Writes the files above. One process at a time holds a folder, until it is closed.
 
     Args:
         folder: made if need be.
@@ -61,6 +75,8 @@ class ReportFolder:
 
     def __init__(self, folder: Path, tensorboard: bool = False) -> None:
         self.folder = folder
+        self._writer = _summary_writer() if tensorboard else None
+        self._board: Any = None  # opened by the first value: a restart sets earlier events aside before
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = (folder / ".lock").open("w")  # held as long as the run
@@ -71,7 +87,17 @@ class ReportFolder:
             ) from None
         except OSError as error:
             raise StoreError(f"cannot write to {folder}: {error.strerror or error}") from error
-        self._board = _board(folder) if tensorboard else None
+
+    def __enter__(self) -> ReportFolder:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write what TensorBoard has not written yet, and let others have the folder."""
+        self._close_board()
+        self._lock.close()
 
     @property
     def checkpoint(self) -> Path:
@@ -106,10 +132,32 @@ class ReportFolder:
                 kept = [line for line in read_lines(path) if line["round"] <= round]
                 write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
 
-    def clear(self) -> None:
-        """Forget everything: the run starts anew."""
-        for name in ("progress.jsonl", "measurements.jsonl", "status.json", "checkpoint.pt"):
-            (self.folder / name).unlink(missing_ok=True)
+    @contextmanager
+    def afresh(self) -> Iterator[None]:
+        """Within, the run starts anew; the earlier one is forgotten at the end.
+
+        Until then it lies in `.earlier/`, and it comes back where the new one ends by an error before its first
+        checkpoint: a bad request costs nothing.
+        """
+        earlier = self.folder / ".earlier"
+        earlier.mkdir(exist_ok=True)
+        for name in WRITTEN:
+            if (earlier / name).exists():  # of a restart that was killed: what is here came after it
+                _remove(self.folder / name)
+            elif (self.folder / name).exists():
+                (self.folder / name).rename(earlier / name)
+        try:
+            yield
+        except BaseException:
+            if not self.checkpoint.exists() and any(earlier.iterdir()):
+                self._close_board()
+                for name in WRITTEN:
+                    _remove(self.folder / name)
+                    if (earlier / name).exists():
+                        (earlier / name).rename(self.folder / name)
+            shutil.rmtree(earlier)
+            raise
+        shutil.rmtree(earlier)
 
     def _append(self, name: str, values: dict[str, Any]) -> None:
         try:
@@ -134,11 +182,18 @@ class ReportFolder:
         return {"file": f"arrays/{path.name}", "shape": list(value.shape)}
 
     def _to_board(self, prefix: str, values: dict[str, Any], round: int) -> None:
-        if self._board is not None:
+        if self._writer is not None:
+            if self._board is None:
+                self._board = self._writer(str(self.folder / "tensorboard"))
             for name, value in values.items():
                 if isinstance(value, (int, float)) and name != "round":
                     self._board.add_scalar(prefix + name, value, round)
             self._board.flush()
+
+    def _close_board(self) -> None:
+        if self._board is not None:
+            self._board.close()
+            self._board = None
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -199,9 +254,16 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _board(folder: Path) -> Any:
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _summary_writer() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise RequestError("--tensorboard needs the package tensorboard: pip install tensorboard") from None
-    return SummaryWriter(str(folder / "tensorboard"))
+    return SummaryWriter

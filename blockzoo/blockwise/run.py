@@ -10,7 +10,7 @@ import logging
 import re
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def run_blockwise(
         config: the run.
         output: results folder; None writes nothing.
         resume: go on from the checkpoint of a run that was killed or interrupted.
-        restart: forget an earlier run of the same configuration.
+        restart: forget an earlier run of the same configuration, once this one has begun well.
         tensorboard: also write event files.
         store: also write the run as a record to the results store in `output`.
         on_report: told each report.
@@ -106,19 +106,17 @@ def run_blockwise(
             f"this run exists: {folder} ({before['status']}{': ' + before['reason'] if before['reason'] else ''}); "
             "--resume goes on with it, --restart forgets it"
         )
-    reports = ReportFolder(folder, tensorboard)
-    if restart:
-        reports.clear()
-    training = Training(config, reports, ranks)
-    saved = _read_checkpoint(reports.checkpoint) if resume and reports.checkpoint.exists() else None
-    if saved is not None:
-        training.load_state_dict(saved)
-    ranks.share(saved)
-    reports.go_back_to(training.frame.round)
-    story = environment(device=config.device, threads=torch.get_num_threads())
-    reports.parameters({**config.to_json(), "fingerprint": config.fingerprint(), "environment": story})
-    found = training.run(on_report)
-    ranks.leave()
+    with ReportFolder(folder, tensorboard) as reports, reports.afresh() if restart else nullcontext():
+        training = Training(config, reports, ranks)
+        saved = _read_checkpoint(reports.checkpoint) if resume and reports.checkpoint.exists() else None
+        if saved is not None:
+            training.load_state_dict(saved)
+        ranks.share(saved)
+        reports.go_back_to(training.frame.round)
+        story = environment(device=config.device, threads=torch.get_num_threads())
+        reports.parameters({**config.to_json(), "fingerprint": config.fingerprint(), "environment": story})
+        found = training.run(on_report)
+        ranks.leave()
     if store:
         Outputs.at(output).store().add(found.record(config))
     return found

@@ -12,9 +12,9 @@ import torch
 
 from blockzoo.blockwise.communication import Network
 from blockzoo.blockwise.frame import Frame
-from blockzoo.blockwise.reports import read_lines, run_status
+from blockzoo.blockwise.reports import WRITTEN, ReportFolder, read_lines, run_status
 from blockzoo.blockwise.run import RunResult, folder_name, run_blockwise
-from blockzoo.core.errors import RequestError, StoreError
+from blockzoo.core.errors import DataError, RequestError, StoreError
 from blockzoo.core.outputs import Outputs
 from tests.blockwise.runs import config, same, started, trained, wait_for_reports
 
@@ -131,6 +131,59 @@ def test_divergence_is_a_result_and_torn_files_are_named(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot write"):
         run_blockwise(asked, tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dataset": "cifar10"},  # its data are not there
+        {"stopper": "accuracy:0.9", "dataset": "ones"},  # known at the first report alone
+    ],
+)
+def test_a_restart_that_cannot_run_leaves_the_earlier_run(changes: dict[str, Any], tmp_path: Path) -> None:
+    asked = config(data_dir=str(tmp_path / "empty"), **changes)
+    folder = tmp_path / "blockwise" / folder_name(asked)
+    (folder / "arrays").mkdir(parents=True)
+    for name in WRITTEN:
+        path = folder / name / "one.npy" if name in ("arrays", "tensorboard") else folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("{}")
+    (folder / "status.json").write_text('{"status": "finished", "reason": "", "process": 1}')
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises((RequestError, DataError)):
+        run_blockwise(asked, tmp_path, restart=True)
+    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+    assert after == before
+
+
+def test_a_restart_forgets_all_of_the_earlier_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    closed = []
+    close = SummaryWriter.close
+    monkeypatch.setattr(SummaryWriter, "close", lambda self: (closed.append(self), close(self)))
+    asked = config(units=("hessian",), config=(3,), image_size=4, options={"rounds": 1})
+    found = run_blockwise(asked, tmp_path, tensorboard=True)
+    assert found.folder is not None and len(closed) == 1, "all events are written"
+    old = [found.folder / "arrays" / "of-another-version.npy", *(found.folder / "tensorboard").iterdir()]
+    old[0].write_bytes(b"")
+    run_blockwise(asked, tmp_path, restart=True, tensorboard=True)
+    assert len(closed) == 2 and not any(path.exists() for path in old)
+    assert {path.name for path in found.folder.iterdir()} == {*WRITTEN, ".lock"}
+
+
+def test_a_restart_that_was_killed_at_once_is_no_earlier_run(tmp_path: Path) -> None:
+    """What it wrote before its first checkpoint does not take the place of the run it was to replace."""
+    folder = tmp_path / "run"
+    for place, text in ((folder / ".earlier", "the run"), (folder, "killed")):
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "status.json").write_text(text)
+    with pytest.raises(RequestError), ReportFolder(folder) as reports, reports.afresh():
+        raise RequestError("no such network")
+    assert (folder / "status.json").read_text() == "the run"
+    with ReportFolder(folder) as reports, reports.afresh():  # closed, so that it can be opened again
+        pass
+    assert not (folder / "status.json").exists() and not (folder / ".earlier").exists()
 
 
 def test_a_run_ends_by_its_stopper(tmp_path: Path) -> None:
