@@ -36,7 +36,7 @@ WRITTEN = (
     "arrays",
     "tensorboard",
 )
-"""What a run leaves in its folder."""
+"""What a run leaves in its folder; first what says that it can be gone on with."""
 
 
 class Reporter(Protocol):
@@ -140,6 +140,10 @@ class ReportFolder:
         checkpoint: a bad request costs nothing.
         """
         earlier = self.folder / ".earlier"
+        if (
+            self.checkpoint.exists()
+        ):  # the first to be set aside, the last to come back: this run has taken the place
+            _remove(earlier)
         earlier.mkdir(exist_ok=True)
         for name in WRITTEN:
             if (earlier / name).exists():  # of a restart that was killed: what is here came after it
@@ -151,7 +155,7 @@ class ReportFolder:
         except BaseException:
             if not self.checkpoint.exists() and any(earlier.iterdir()):
                 self._close_board()
-                for name in WRITTEN:
+                for name in reversed(WRITTEN):
                     _remove(self.folder / name)
                     if (earlier / name).exists():
                         (earlier / name).rename(self.folder / name)

@@ -181,6 +181,12 @@ def test_a_restart_that_was_killed_at_once_is_no_earlier_run(tmp_path: Path) -> 
     with pytest.raises(RequestError), ReportFolder(folder) as reports, reports.afresh():
         raise RequestError("no such network")
     assert (folder / "status.json").read_text() == "the run"
+    (folder / ".earlier").mkdir()
+    (folder / ".earlier" / "status.json").write_text("before the run")
+    (folder / "checkpoint.pt").write_text("the run")
+    with pytest.raises(RequestError), ReportFolder(folder) as reports, reports.afresh():
+        raise RequestError("no such network")
+    assert (folder / "status.json").read_text() == "the run", "one that has a checkpoint has taken the place"
     with ReportFolder(folder) as reports, reports.afresh():  # closed, so that it can be opened again
         pass
     assert not (folder / "status.json").exists() and not (folder / ".earlier").exists()
