@@ -100,6 +100,8 @@ class Frame:
         """Of workers that are active in the next round."""
         self.blocks = self._states()
         self.whole = self._whole()
+        self.worker_optimizers: list[torch.optim.Optimizer] = []
+        """One per worker, where each trains the whole network and the engine has begun; they are the engine's own."""
         self.round = 0
         """Rounds done."""
         self.last: RoundRecord | None = None

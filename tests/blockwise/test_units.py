@@ -60,6 +60,18 @@ def test_memory_by_hand() -> None:
     assert found["client_memory_bytes"] == [4 * (sum(sizes) + 3 * size) + steps for size in sizes]
 
 
+def test_memory_of_local_sgd_by_hand() -> None:
+    """Each worker has the gradient of the whole network from the start, and Adam's two moments of it after a round."""
+    asked = config("local-sgd", config=(4,), image_size=4, options={"optimizer": "adam"})
+    frame, size = Frame.from_config(asked), 3 * 16 * 4 + 4 + 4 * 10 + 10
+    (unit,) = make_units(["working-memory"]).values()
+    assert unit.measure(frame)["client_memory_bytes"] == [4 * 2 * size] * 2
+    ENGINES["local-sgd"]().run(frame)
+    found = unit.measure(frame)
+    assert found["client_memory_bytes"] == [4 * 4 * size + 4 * 4] * 2, "and a count per tensor"
+    assert found["all_clients_memory_bytes"] == sum(found["client_memory_bytes"])
+
+
 def test_descent_is_bounded_to_second_order() -> None:
     """With small steps the interplay of blocks stays within the bound that the coupling map predicts."""
     frame = Frame.from_config(config(options={"step_size": 1e-3, "k": 3}))

@@ -82,6 +82,7 @@ class LocalSGD:
                 optimizer.load_state_dict(saved)
         for optimizer, state in zip(self._optimizers, frame.blocks, strict=True):
             optimizer.param_groups[0]["lr"] = state.optimizer.param_groups[0]["lr"]
+        frame.worker_optimizers = self._optimizers
 
     def state_dict(self) -> list[Any]:
         """Of the workers' optimisers."""

@@ -1,4 +1,4 @@
-"""Working memory of each client: what a machine that trains one block must hold."""
+"""Working memory of each client: what a machine that trains its block, or the whole network, must hold."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from blockzoo.blockwise.frame import BlockState, Frame
+from blockzoo.blockwise.frame import Frame
 from blockzoo.core.contracts import UNITS
 
 
@@ -15,13 +15,18 @@ class WorkingMemory:
     """Bytes of parameters and optimiser state, per client and for all together."""
 
     def measure(self, frame: Frame) -> dict[str, Any]:
-        """A client holds the whole network, for its forward pass, and the gradient and the optimiser state of its block."""
+        """A client holds the whole network, for its forward pass, and the gradient and the optimiser state of what it trains."""
         network = _bytes(frame.model.parameters())
         buffers = _bytes(frame.model.buffers())
-        if frame.options.training_mode == "entire":
-            clients = [network * 2 + buffers + _state_bytes(frame.whole)]
+        mode = frame.options.training_mode
+        if mode == "entire":
+            trained = [network + _state_bytes(frame.whole.optimizer)]
+        elif mode == "local-sgd":
+            states = [_state_bytes(optimizer) for optimizer in frame.worker_optimizers]
+            trained = [network + state for state in states or [0] * len(frame.blocks)]
         else:
-            clients = [network + buffers + _bytes(s.parameters) + _state_bytes(s) for s in frame.blocks]
+            trained = [_bytes(s.parameters) + _state_bytes(s.optimizer) for s in frame.blocks]
+        clients = [network + buffers + own for own in trained]
         return {
             "parameter_bytes": network,
             "client_memory_bytes": clients,
@@ -29,8 +34,8 @@ class WorkingMemory:
         }
 
 
-def _state_bytes(state: BlockState) -> int:
-    held = [v for values in state.optimizer.state.values() for v in values.values()]
+def _state_bytes(optimizer: torch.optim.Optimizer) -> int:
+    held = [v for values in optimizer.state.values() for v in values.values()]
     return _bytes(v for v in held if torch.is_tensor(v))
 
 
