@@ -20,12 +20,14 @@ LABELS = {
 
 
 def over_costs(lines: Sequence[Line], costs: Sequence[str], quantity: str = "validation_loss") -> Any:
-    """One panel per cost; settings that spend none of it are left out there."""
+    """One panel per cost; settings that spend none of it, or have no run that counts, are left out there."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.3 * len(costs), 3.9), layout="constrained")
     for axes, cost in zip(figure.subplots(1, len(costs), sharey=True, squeeze=False)[0], costs, strict=True):
         for number, line in enumerate(lines):
+            if not line.runs:
+                continue
             most = min(run.curves[f"{cost}_total"][-1] for run in line.runs)
             least = max(run.curves[f"{cost}_total"][0] for run in line.runs)
             if most <= least:
@@ -50,5 +52,6 @@ def over_costs(lines: Sequence[Line], costs: Sequence[str], quantity: str = "val
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel(quantity.replace("_", " "))
-    figure.axes[0].legend(frameon=False, fontsize=8, title="best first", title_fontsize=8)
+    if figure.axes[0].lines:
+        figure.axes[0].legend(frameon=False, fontsize=8, title="best first", title_fontsize=8)
     return figure

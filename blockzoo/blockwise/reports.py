@@ -16,13 +16,16 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from blockzoo.core.errors import RequestError, StoreError
 from blockzoo.core.files import write_atomically, write_text
-from blockzoo.core.record import now
+from blockzoo.core.record import Record, now
+
+if TYPE_CHECKING:
+    from blockzoo.blockwise.config import RunConfig
 
 LARGEST_INLINE = 4096
 """Numbers of an array that still go into the line itself."""
@@ -224,6 +227,33 @@ def by_unit(lines: list[dict[str, Any]]) -> dict[str, list[float]]:
                 if isinstance(number, (int, float)):
                     found.setdefault(own, []).append(number)
     return found
+
+
+def record_of(
+    config: RunConfig,
+    status: str,
+    reason: str,
+    reports: list[dict[str, Any]],
+    folder: Path | None,
+    environment: dict[str, Any],
+) -> Record:
+    """A run that is over as a record of the results store: final values, and one sample per report and measurement."""
+    numbers = [
+        n for n, v in (reports[0] if reports else {}).items() if v is None or isinstance(v, (int, float))
+    ]
+    measured = folder / "measurements.jsonl" if folder else None
+    lines = read_lines(measured) if measured and measured.exists() else []
+    return Record(
+        "blockwise",
+        config.fingerprint(),
+        config.model,
+        config.to_json(),
+        "ok" if status == "finished" else "diverged",
+        reason,
+        values={name: reports[-1][name] for name in numbers},
+        samples={name: [report[name] for report in reports] for name in numbers} | by_unit(lines),
+        environment=environment,
+    )
 
 
 def run_status(folder: Path) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from blockzoo.blockwise.config import RunConfig
 from blockzoo.blockwise.curricula import make_curriculum
 from blockzoo.blockwise.frame import Frame, RoundRecord
 from blockzoo.blockwise.ranks import Ranks
-from blockzoo.blockwise.reports import Nothing, Reporter, ReportFolder, by_unit, read_lines, run_status
+from blockzoo.blockwise.reports import Nothing, Reporter, ReportFolder, record_of, run_status
 from blockzoo.blockwise.schedules import make_schedule
 from blockzoo.blockwise.units import make_units
 from blockzoo.core.contracts import ENGINES
@@ -49,21 +49,8 @@ class RunResult:
 
     def record(self, config: RunConfig) -> Record:
         """The run as a record of the results store: final values, and one sample per report."""
-        first = self.reports[0] if self.reports else {}
-        numbers = [name for name, value in first.items() if isinstance(value, (int, float))]
-        measured = self.folder / "measurements.jsonl" if self.folder else None
-        lines = read_lines(measured) if measured and measured.exists() else []
-        return Record(
-            "blockwise",
-            config.fingerprint(),
-            config.model,
-            config.to_json(),
-            "ok" if self.status == "finished" else "diverged",
-            self.reason,
-            values={name: self.reports[-1][name] for name in numbers},
-            samples={name: [report[name] for report in self.reports] for name in numbers} | by_unit(lines),
-            environment=environment(device=config.device, threads=torch.get_num_threads()),
-        )
+        story = environment(device=config.device, threads=torch.get_num_threads())
+        return record_of(config, self.status, self.reason, self.reports, self.folder, story)
 
 
 def run_blockwise(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from blockzoo.blockwise.config import COSTS, RunConfig
-from blockzoo.blockwise.reports import read_lines, run_status
+from blockzoo.blockwise.reports import read_lines, record_of, run_status
 from blockzoo.core.contracts import EXECUTORS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_text
@@ -31,10 +32,14 @@ from blockzoo.core.outputs import Outputs
 from blockzoo.core.plugins import read_options
 from blockzoo.core.record import FINAL, Record
 from blockzoo.execution.jobs import Job
+from blockzoo.execution.queue import collect, only_writer
 from blockzoo.report.statistics import Estimate, estimate
 
 log = logging.getLogger(__name__)
 Setting = tuple[tuple[str, Any], ...]
+
+OVER = ("finished", "diverged")
+"""Statuses of runs that are not run again."""
 
 
 @dataclass(frozen=True)
@@ -111,41 +116,52 @@ def run_study(
     executor: str = "local",
     plugins: Sequence[str] = (),
     on_end: Callable[[int, int], None] = lambda done, all_: None,
-) -> list[Outcome]:
+) -> list[StudyRun]:
     """Run what is not finished yet, each run in its own folder and process, and read all of it.
 
     `progress_tracker.json` in the output folder says what is done, running or failed, at every moment.
+
+    Raises:
+        StoreError: the results folder cannot be written, or another study or sweep is writing to it.
     """
     from blockzoo.blockwise.run import folder_name
 
+    outputs = Outputs.at(output)
     wanted = [
         (setting, seed, study.config(setting, seed))
         for seed in range(study.seeds)
         for setting in study.settings()
     ]
-    jobs = []
-    for _, _, config in wanted:
-        folder = output / "blockwise" / folder_name(config)
-        state = run_status(folder)
-        if state is None or state["status"] not in ("finished", "diverged"):
-            values = {**config.to_json(), "data_dir": data_dir, "device": device}
-            stub = Record("blockwise", config.fingerprint(), config.model, config.to_json())
-            arguments = {"config": values, "output": str(output), "plugins": list(plugins)}
-            jobs.append(Job("blockzoo.blockwise.study:execute_run", arguments, stub))
-    store = Outputs.at(output).store()
-    tracker = _Tracker(output, len(wanted) - len(jobs), jobs)
-    ended = EXECUTORS[executor](
-        output / ".blockwise-spool", workers=workers, threads=threads, devices=devices, listener=tracker
-    )
-    for record in ended.run(jobs):
-        if record.status in FINAL:
+    with only_writer(outputs):
+        store = outputs.store()
+        collect(outputs, store)
+        stored = {name for name, status in store.statuses("blockwise").items() if status in FINAL}
+        jobs = []
+        for _, _, config in wanted:
+            folder = output / "blockwise" / folder_name(config)
+            state = run_status(folder)
+            if state is None or state["status"] not in OVER:
+                values = {**config.to_json(), "data_dir": data_dir, "device": device}
+                stub = Record("blockwise", config.fingerprint(), config.model, config.to_json())
+                arguments = {"config": values, "output": str(output), "plugins": list(plugins)}
+                jobs.append(Job("blockzoo.blockwise.study:execute_run", arguments, stub))
+            elif config.fingerprint() not in stored:  # killed after the run's last word, before its record's
+                store.add(_record(config, folder, state))
+        tracker = _Tracker(output, len(wanted) - len(jobs), jobs)
+        ended = EXECUTORS[executor](
+            outputs.spool, workers=workers, threads=threads, devices=devices, listener=tracker
+        )
+        failed: dict[str, dict[str, Any]] = {}
+        for record in ended.run(jobs):
             store.add(record)
-        tracker.ended(record)
-        if record.status not in FINAL:
-            log.warning("%s: %s", record.status, record.reason)
-        on_end(tracker.done, len(wanted))
+            tracker.ended(record)
+            if record.status not in FINAL:
+                failed[record.fingerprint] = {"status": record.status, "reason": record.reason}
+                log.warning("%s: %s", record.status, record.reason)
+            on_end(tracker.done, len(wanted))
     return [
-        _read(setting, seed, output / "blockwise" / folder_name(config)) for setting, seed, config in wanted
+        _read(setting, seed, output / "blockwise" / folder_name(config), failed.get(config.fingerprint()))
+        for setting, seed, config in wanted
     ]
 
 
@@ -167,39 +183,52 @@ def execute_run(
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StudyRun:
     """One run of a study: its setting, and its reports as columns."""
 
     setting: Setting
     seed: int
     status: str
     curves: dict[str, list[float]]
+    reason: str = ""
+
+    @property
+    def fault(self) -> str:
+        """Why it does not count; nothing where it does."""
+        if self.status != "finished":
+            return f"{self.status}: {self.reason}" if self.reason else self.status
+        losses = self.curves.get("validation_loss")
+        if not losses:
+            return "finished without a report"
+        return "" if math.isfinite(losses[-1]) else "its last validation loss is not finite"
 
 
 @dataclass(frozen=True)
 class Line:
-    """One setting over its seeds: what it reached, with intervals, at the end of the budget."""
+    """One setting over its seeds: what it reached, with intervals, at the end of the budget.
+
+    Where no run counts there is no loss and no cost; `reason` says of every run that does not count why.
+    """
 
     setting: Setting
     tuned: Setting
-    validation_loss: Estimate
+    validation_loss: Estimate | None
     validation_accuracy: Estimate | None
     costs: dict[str, float]
     not_finished: int
-    runs: list[Outcome]
+    runs: list[StudyRun]
+    reason: str = ""
 
 
-def compare(study: Study, outcomes: Sequence[Outcome]) -> list[Line]:
-    """One line per setting that is not tuned, the best first; runs that diverged count as the worst possible."""
+def compare(study: Study, outcomes: Sequence[StudyRun]) -> list[Line]:
+    """One line per setting that is not tuned, the best first; runs that do not count are the worst possible."""
     free = [name for name in study.vary if name not in study.tune]
-    by_setting: dict[Setting, list[Outcome]] = {}
+    by_setting: dict[Setting, list[StudyRun]] = {}
     for outcome in outcomes:
         by_setting.setdefault(outcome.setting, []).append(outcome)
     best: dict[Setting, Line] = {}
     for setting, runs in by_setting.items():
-        good = [run for run in runs if run.status == "finished" and run.curves.get("validation_loss")]
-        if not good:
-            continue
+        good = [run for run in runs if not run.fault]
         kept = tuple((n, v) for n, v in setting if n in free)
         tuned = tuple((n, v) for n, v in setting if n in study.tune)
         losses = [run.curves["validation_loss"][-1] for run in good]
@@ -209,11 +238,16 @@ def compare(study: Study, outcomes: Sequence[Outcome]) -> list[Line]:
         line = Line(
             kept,
             tuned,
-            estimate(losses),
+            estimate(losses) if losses else None,
             estimate(accuracies) if accuracies else None,
-            {cost: float(np.mean([run.curves[f"{cost}_total"][-1] for run in good])) for cost in COSTS},
+            {
+                cost: float(np.mean([run.curves[f"{cost}_total"][-1] for run in good]))
+                for cost in COSTS
+                if good
+            },
             len(runs) - len(good),
             good,
+            "; ".join(f"seed {run.seed}: {run.fault}" for run in runs if run.fault),
         )
         if kept not in best or _rank(line) < _rank(best[kept]):
             best[kept] = line
@@ -221,10 +255,10 @@ def compare(study: Study, outcomes: Sequence[Outcome]) -> list[Line]:
 
 
 def _rank(line: Line) -> tuple[int, float]:
-    return line.not_finished, line.validation_loss.mean
+    return line.not_finished, line.validation_loss.mean if line.validation_loss else math.inf
 
 
-def at_cost(run: Outcome, cost: str, amounts: np.ndarray, quantity: str) -> np.ndarray:
+def at_cost(run: StudyRun, cost: str, amounts: np.ndarray, quantity: str) -> np.ndarray:
     """A quantity of a run where its cost has come to these amounts, linear between reports; NaN outside."""
     spent = np.asarray(run.curves[f"{cost}_total"], float)
     return np.interp(amounts, spent, run.curves[quantity], left=np.nan, right=np.nan)
@@ -234,7 +268,10 @@ def at_equal_costs(lines: Sequence[Line]) -> list[tuple[str, float, list[Estimat
     """For each cost, the largest amount that all lines which spend any have spent, and the validation loss of each there."""
     found = []
     for cost in COSTS:
-        spent = {id(line): min(run.curves[f"{cost}_total"][-1] for run in line.runs) for line in lines}
+        spent = {
+            id(line): min((run.curves[f"{cost}_total"][-1] for run in line.runs), default=0.0)
+            for line in lines
+        }
         amounts = [amount for amount in spent.values() if amount > 0]
         if not amounts:
             continue
@@ -274,13 +311,23 @@ class _Tracker:
         write_text(self._path, json.dumps({"done": self.done, "runs": self._states}, indent=1) + "\n")
 
 
-def _read(setting: Setting, seed: int, folder: Path) -> Outcome:
-    state = run_status(folder)
-    if state is None or not (folder / "progress.jsonl").exists():
-        return Outcome(setting, seed, state["status"] if state else "missing", {})
-    lines = read_lines(folder / "progress.jsonl")
-    numbers = [k for k, v in lines[0].items() if isinstance(v, (int, float))] if lines else []
-    return Outcome(setting, seed, state["status"], {k: [line[k] for line in lines] for k in numbers})
+def _record(config: RunConfig, folder: Path, state: dict[str, Any]) -> Record:
+    """The record of a run that is over, from its folder."""
+    asked = json.loads((folder / "parameters.json").read_text())
+    return record_of(config, state["status"], state["reason"], _reports(folder), folder, asked["environment"])
+
+
+def _reports(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "progress.jsonl"
+    return read_lines(path) if path.exists() else []
+
+
+def _read(setting: Setting, seed: int, folder: Path, failed: dict[str, Any] | None) -> StudyRun:
+    state = failed or run_status(folder) or {"status": "missing", "reason": ""}
+    lines = _reports(folder)
+    numbers = [k for k, v in lines[0].items() if v is None or isinstance(v, (int, float))] if lines else []
+    curves = {k: [float("nan") if line[k] is None else line[k] for line in lines] for k in numbers}
+    return StudyRun(setting, seed, state["status"], curves, state["reason"])
 
 
 def rows(lines: Sequence[Line]) -> list[dict[str, Any]]:
@@ -292,5 +339,6 @@ def rows(lines: Sequence[Line]) -> list[dict[str, Any]]:
             value = getattr(line, name)
             if value is not None:
                 row |= {f"{name}_{k}": v for k, v in asdict(value).items() if k != "n"}
-        found.append({**row, "n": line.validation_loss.n, "not_finished": line.not_finished, **line.costs})
+        counts = {"n": len(line.runs), "not_finished": line.not_finished}
+        found.append({**row, **counts, **line.costs, "reason": line.reason})
     return found

@@ -162,8 +162,8 @@ def only_writer(outputs: Outputs) -> Any:
         lock.release()
 
 
-def collect(outputs: Outputs, store: Store, kinds: Sequence[str] = ("trial", "latency")) -> None:
-    """Store what a killed sweep had finished."""
+def collect(outputs: Outputs, store: Store, kinds: Sequence[str] = ("trial", "latency", "blockwise")) -> None:
+    """Store what a killed sweep or study had finished."""
     from blockzoo.execution.local import leftovers
 
     for path, records in leftovers(outputs.spool):

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import csv
 import json
+import math
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from blockzoo.blockwise.config import COSTS
-from blockzoo.blockwise.study import Outcome, Study, at_cost, at_equal_costs, compare, read_study, run_study
+from blockzoo.blockwise.figures import over_costs
+from blockzoo.blockwise.run import run_blockwise
+from blockzoo.blockwise.study import (
+    Study,
+    StudyRun,
+    at_cost,
+    at_equal_costs,
+    compare,
+    read_study,
+    rows,
+    run_study,
+)
 from blockzoo.cli import main
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import RequestError, StoreError
+from blockzoo.core.files import write_text
 from blockzoo.core.outputs import Outputs
+from blockzoo.core.record import Record
 
 STUDY = """
 base: {model: feedforward, config: [8], dataset: digits, image_size: 8, limit_train: 128, rounds: 100, k: 2, batch_size: 32,
@@ -32,12 +49,12 @@ def test_a_study_compares_at_equal_cost_and_goes_on(
     command = ["blockwise", "sweep", str(file), "--output", str(tmp_path)]
     assert main([*command, "--dry-run"]) == 0 and "6 settings with 2 seeds" in capsys.readouterr().out
     assert main(command) == 0
-    rows = list(csv.DictReader((tmp_path / "small.csv").open()))
-    assert {r["training_mode"] for r in rows} == {"jacobi", "entire"}
+    found = list(csv.DictReader((tmp_path / "small.csv").open()))
+    assert {r["training_mode"] for r in found} == {"jacobi", "entire"}
     assert all(
-        float(r["gradient_evaluations"]) == 16 and r["n"] == "2" and r["step_size"] == "0.3" for r in rows
+        float(r["gradient_evaluations"]) == 16 and r["n"] == "2" and r["step_size"] == "0.3" for r in found
     )
-    critical = {r["training_mode"]: float(r["critical_steps"]) for r in rows}
+    critical = {r["training_mode"]: float(r["critical_steps"]) for r in found}
     assert critical == {"jacobi": 8, "entire": 16}
     tracker = json.loads((tmp_path / "progress_tracker.json").read_text())
     assert tracker["done"] == 12 and {r["status"] for r in tracker["runs"].values()} == {"ok", "diverged"}
@@ -71,16 +88,18 @@ def test_a_study_compares_at_equal_cost_and_goes_on(
             read_study(file)
 
 
+MODES = Study({}, {"training_mode": ["jacobi", "entire"]}, [], 2)
+
+
+def run(mode: str, seed: int, status: str, loss: float, reason: str = "") -> StudyRun:
+    curves = {"validation_loss": [loss], **{f"{cost}_total": [1.0] for cost in COSTS}}
+    return StudyRun((("training_mode", mode),), seed, status, curves, reason)
+
+
 def test_a_setting_that_diverges_comes_behind() -> None:
     """However well the seeds did that were left."""
-    study = Study({}, {"training_mode": ["jacobi", "entire"]}, [], 2)
-
-    def run(mode: str, seed: int, status: str, loss: float) -> Outcome:
-        curves = {"validation_loss": [loss], **{f"{cost}_total": [1.0] for cost in COSTS}}
-        return Outcome((("training_mode", mode),), seed, status, curves)
-
     lines = compare(
-        study,
+        MODES,
         [
             run("jacobi", 0, "finished", 0.1),
             run("jacobi", 1, "diverged", 0.1),
@@ -90,3 +109,81 @@ def test_a_setting_that_diverges_comes_behind() -> None:
     )
     assert [dict(line.setting)["training_mode"] for line in lines] == ["entire", "jacobi"]
     assert [line.not_finished for line in lines] == [0, 1]
+
+
+def test_a_setting_of_which_no_run_counts_is_a_row_with_the_reason() -> None:
+    runs = [
+        run("jacobi", 0, "diverged", 0.1, "block 2"),
+        run("jacobi", 1, "finished", math.nan),
+        run("entire", 0, "finished", 0.5),
+        run("entire", 1, "finished", 0.7),
+    ]
+    lines = compare(MODES, runs)
+    best, worst = rows(lines)
+    assert best["validation_loss_mean"] == pytest.approx(0.6) and best["reason"] == ""
+    assert worst == {
+        "training_mode": "jacobi",
+        "n": 0,
+        "not_finished": 2,
+        "reason": "seed 0: diverged: block 2; seed 1: its last validation loss is not finite",
+    }
+    assert [losses[1] for _, _, losses in at_equal_costs(lines)] == [None] * len(COSTS)
+    figure = over_costs(lines, ["critical_steps"])
+    assert len(figure.axes) == 1
+    none = compare(MODES, [run("jacobi", 0, "failed", 0.1)])
+    assert len(none) == 1 and at_equal_costs(none) == [] and over_costs(none, ["seconds"])
+
+
+def test_a_study_in_which_nothing_finished_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "wild.yaml").write_text(
+        "base: {config: [4], image_size: 4, limit_train: 32, step_size: 1.0e+38, rounds: 4, k: 4}\n"
+        "vary: {dataset: [digits, cifar10]}\n"
+    )
+    command = ["blockwise", "sweep", str(tmp_path / "wild.yaml"), "--output", str(tmp_path)]
+    assert main([*command, "--data-dir", str(tmp_path)]) == 0
+    assert "smaller step size" in capsys.readouterr().out
+    wild, absent = csv.DictReader((tmp_path / "wild.csv").open())
+    assert (wild["n"], wild["not_finished"]) == ("0", "1") and "diverged: block" in wild["reason"]
+    assert absent["dataset"] == "cifar10" and "dataset cifar10 was not found" in absent["reason"]
+    kept = {record.status for record in Outputs.at(tmp_path).store().records("blockwise")}
+    assert kept == {"diverged", "failed"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Record]:
+    """A results folder in which one run is finished that no store knows, and its record."""
+    folder = tmp_path_factory.mktemp("finished")
+    config = ONE.config((("step_size", 0.1),), 0)
+    return folder, run_blockwise(config, folder, store=False).record(config)
+
+
+ONE = Study(
+    {"config": [4], "dataset": "digits", "image_size": 4, "limit_train": 32, "rounds": 2, "units": ["norms"]},
+    {"step_size": [0.1]},
+    [],
+    1,
+)
+
+
+@pytest.mark.parametrize("in_the_spool", [True, False])
+def test_a_finished_run_of_a_killed_study_reaches_the_store(
+    finished: tuple[Path, Record], in_the_spool: bool, tmp_path: Path
+) -> None:
+    """Killed between the end of a run and the store: its record is in the spool, or only its folder is left."""
+    shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
+    outputs = Outputs.at(tmp_path)
+    if in_the_spool:
+        write_text(outputs.spool / "one.json", json.dumps([finished[1].to_json()]))
+    (only,) = run_study(ONE, tmp_path)
+    assert only.status == "finished" and not list(outputs.spool.glob("*.json"))
+    (stored,) = outputs.store().records("blockwise")
+    assert stored == replace(Record.from_json(finished[1].to_json()), timestamp=stored.timestamp)
+    run_study(ONE, tmp_path)
+    assert len(outputs.store().records("blockwise", history=True)) == 1
+
+
+def test_a_study_writes_alone(tmp_path: Path) -> None:
+    with FileLock(tmp_path / ".results.lock"), pytest.raises(StoreError, match="another"):
+        run_study(ONE, tmp_path)

@@ -55,6 +55,9 @@ def sweep(
     lines = studies.compare(asked, outcomes)
     rows = studies.rows(lines)
     screen.out.print(_table(study.stem, lines))
+    for line in lines:
+        if line.reason:
+            screen.out.print(f"{_name(line)}: {line.reason}", soft_wrap=True, markup=False)
     screen.out.print(_at_equal_costs(lines))
     text = screen.as_text(rows, "csv")
     write_text(output / f"{study.stem}.csv", text)
@@ -81,16 +84,16 @@ def _table(title: str, lines: list[Any]) -> Any:
     found = []
     for line in lines:
         chosen = dict([*line.setting, *line.tuned])
-        accuracy = _interval(line.validation_accuracy) if line.validation_accuracy else ""
+        costs = [line.costs.get(c) for c in ("gradient_evaluations", "critical_steps", "communicated_bytes")]
+        seconds = line.costs.get("seconds")
         found.append(
             [
                 *(str(chosen[name]) for name in options),
                 _interval(line.validation_loss),
-                accuracy,
-                str(line.validation_loss.n),
-                *(screen.number(round(line.costs[c])) for c in ("gradient_evaluations", "critical_steps")),
-                screen.number(round(line.costs["communicated_bytes"])),
-                f"{line.costs['seconds']:.1f}",
+                _interval(line.validation_accuracy, missing=""),
+                str(len(line.runs)),
+                *("-" if cost is None else screen.number(round(cost)) for cost in costs),
+                "-" if seconds is None else f"{seconds:.1f}",
                 str(line.not_finished),
             ]
         )
@@ -100,13 +103,19 @@ def _table(title: str, lines: list[Any]) -> Any:
 def _at_equal_costs(lines: list[Any]) -> Any:
     from blockzoo.blockwise.study import at_equal_costs
 
-    names = [", ".join(str(value) for _, value in line.setting) for line in lines]
+    names = [_name(line) for line in lines]
     found = [
-        [f"{amount:,.0f} {cost.replace('_', ' ')}", *(_interval(loss) if loss else "-" for loss in losses)]
+        [f"{amount:,.0f} {cost.replace('_', ' ')}", *map(_interval, losses)]
         for cost, amount, losses in at_equal_costs(lines)
     ]
     return screen.table("validation loss at equal cost", ["cost", *names], found)
 
 
-def _interval(value: Any) -> str:
+def _name(line: Any) -> str:
+    return ", ".join(str(value) for _, value in line.setting)
+
+
+def _interval(value: Any, missing: str = "-") -> str:
+    if value is None:
+        return missing
     return f"{value.mean:.4f}" + (f" ± {value.half_width:.4f}" if value.half_width is not None else "")
