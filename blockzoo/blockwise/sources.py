@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -14,8 +13,8 @@ from torch import nn
 from blockzoo.blockwise.config import RunConfig
 from blockzoo.blockwise.data import Examples
 from blockzoo.blockwise.local import Criterion
+from blockzoo.blockwise.regressions import REGRESSIONS, load_regression
 from blockzoo.core.contracts import NETWORKS
-from blockzoo.core.errors import DataError
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.models.feedforward import SIZED, sized_network
 from blockzoo.models.resolve import build_network
@@ -56,9 +55,7 @@ def load_problem(config: RunConfig) -> Problem:
         DataError: they are not there, or not what they should be.
     """
     if config.dataset in REGRESSIONS:
-        x, y = REGRESSIONS[config.dataset](config.data_dir)
-        held = np.random.default_rng(0).permutation(len(x)) < len(x) // 5
-        train, validation = (x[~held], y[~held]), (x[held], y[held])
+        train, validation = load_regression(config.dataset, config.data_dir)
         outputs, name = 1, config.dataset
     else:
         from blockzoo.data import load_or_fallback
@@ -100,27 +97,3 @@ def _normalised(data: ImageData, split: str, limit: int | None) -> tuple[np.ndar
     images -= mean
     images /= std
     return images, np.ascontiguousarray(labels[:limit])
-
-
-def _ones(data_dir: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """1,000 random inputs of 8 numbers, whose targets are all 1: what every network can learn."""
-    x = np.random.default_rng(0).standard_normal((1000, 8)).astype(np.float32)
-    return x, np.ones((1000, 1), np.float32)
-
-
-def _california_housing(data_dir: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """Median house values of 20,640 districts (Pace and Barry, 1997), standardised; from scikit-learn's data folder."""
-    from sklearn.datasets import fetch_california_housing
-
-    try:
-        found = fetch_california_housing(data_home=data_dir and str(Path(data_dir)))
-    except OSError as error:
-        raise DataError(
-            f"california_housing is not in scikit-learn's data folder and could not be downloaded ({error}); "
-            "name the folder that holds it with --data-dir"
-        ) from None
-    x, y = found.data.astype(np.float32), found.target.astype(np.float32)[:, None]
-    return (x - x.mean(0)) / x.std(0), (y - y.mean()) / y.std()
-
-
-REGRESSIONS = {"ones": _ones, "california_housing": _california_housing}

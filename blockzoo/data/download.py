@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import socket
 import threading
 import urllib.request
 from pathlib import Path
+
+from blockzoo.core.errors import StoreError
+from blockzoo.core.files import write_atomically
 
 PATIENCE_S = 4.0
 STALL_S = 30.0
@@ -29,6 +33,21 @@ def download_archive(url: str, md5: str, folder: Path) -> str | None:
         return f"{url}: {error}"
     finally:
         socket.setdefaulttimeout(before)
+    return None
+
+
+def download_file(url: str, path: Path, sha256: str) -> str | None:
+    """Download a file to `path` once its digest is right; None if that worked, else why it did not."""
+    if reason := unreachable(url):
+        return reason
+    try:
+        with urllib.request.urlopen(url, timeout=STALL_S) as answer:
+            content = answer.read()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            return f"{url}: what came is not the file whose SHA-256 is {sha256}"
+        write_atomically(path, lambda temporary: temporary.write_bytes(content))
+    except (OSError, http.client.HTTPException, StoreError) as error:
+        return f"{url}: {error}"
     return None
 
 
