@@ -135,3 +135,12 @@ def test_starts_without_torch(code: str) -> None:
 def test_files_keep_to_one_idea() -> None:
     long = {str(p): n for p in modules().values() if (n := len(p.read_text().splitlines())) > 350}
     assert not long, f"which second idea moved in? {long}"
+
+
+def test_a_class_of_a_room_has_a_name_of_its_own() -> None:
+    places: dict[tuple[str, str], list[str]] = {}
+    for name, path in modules().items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault((name.split(".")[1], node.name), []).append(name)
+    assert {key: where for key, where in places.items() if len(where) > 1} == {}

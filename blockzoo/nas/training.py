@@ -52,10 +52,10 @@ def chosen(
     if start is not None:
         range_ = (start, min(start + (per_worker or 50) * workers, len(space)))
     if range_ is not None:
-        first, end = range_
-        if not 0 <= first < end <= len(space):
-            raise RequestError(f"range {first} {end}: first and end + 1, within 0 to {len(space)}")
-        return list(range(first, end))
+        begin, end = range_
+        if not 0 <= begin < end <= len(space):
+            raise RequestError(f"range {begin} {end}: first and end + 1, within 0 to {len(space)}")
+        return list(range(begin, end))
     assert indices is not None
     return [int(space.index(int(index))) for index in indices]
 

@@ -14,8 +14,8 @@ from blockzoo.report.statistics import (
     Row,
     Summary,
     average_positions,
+    cost_accuracy_front,
     describe_group,
-    pareto_front,
     summarise,
 )
 
@@ -135,7 +135,7 @@ def draw(made: Sequence[Chart], note: str = "") -> Any:
 def _draw_chart(axes: Any, chart: Chart, looks: dict[str, tuple[str, str]]) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    front = pareto_front([(p.cost, p.accuracy.mean) for p in chart.points])
+    front = cost_accuracy_front([(p.cost, p.accuracy.mean) for p in chart.points])
     corners = [(chart.points[i].cost, 100 * chart.points[i].accuracy.mean) for i in front]
     axes.step(
         *zip(*corners, strict=True), where="post", color="#999999", lw=1, ls="--", zorder=1, gid="front"

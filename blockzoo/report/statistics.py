@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from blockzoo.core.contracts import POSITIONS
-from blockzoo.report.pareto import pareto_front as minima
+from blockzoo.report.pareto import pareto_front
 
 Row = dict[str, Any]
 
@@ -144,11 +144,11 @@ def describe_group(group: tuple[tuple[str, Any], ...]) -> str:
     return ", ".join(parts)
 
 
-def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
+def cost_accuracy_front(points: Sequence[tuple[float, float]]) -> list[int]:
     """Indices of the points (cost, accuracy) that no other beats, by falling neither in cost nor in accuracy.
 
     A point is beaten if another costs no more, is no less accurate, and is better in one of the two. Equal points
     are all kept. In order of cost.
     """
     values = np.array([(cost, -accuracy) for cost, accuracy in points], float).reshape(-1, 2)
-    return sorted(minima(values).tolist(), key=lambda i: points[i])
+    return sorted(pareto_front(values).tolist(), key=lambda i: points[i])

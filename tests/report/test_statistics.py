@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from blockzoo.report.latency import median_interval, p90, paired_ratio, throughput
-from blockzoo.report.statistics import average_positions, estimate, pareto_front, summarise
+from blockzoo.report.statistics import average_positions, cost_accuracy_front, estimate, summarise
 from blockzoo.report.tables import markdown_table, results_table
 
 
@@ -61,12 +61,12 @@ def test_average_over_positions_is_paired_by_seed() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=12))
-def test_pareto_front_against_all_pairs(points: list[tuple[float, float]]) -> None:
+def test_cost_accuracy_front_against_all_pairs(points: list[tuple[float, float]]) -> None:
     def beats(a: tuple[float, float], b: tuple[float, float]) -> bool:
         return a[0] <= b[0] and a[1] >= b[1] and a != b
 
     expected = {i for i, p in enumerate(points) if not any(beats(q, p) for q in points)}
-    assert set(pareto_front(points)) == expected
+    assert set(cost_accuracy_front(points)) == expected
 
 
 def test_interval_of_the_median_covers_it() -> None:

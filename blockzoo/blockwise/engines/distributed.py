@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from blockzoo.blockwise.engines.rounds import Outcome, active_blocks, commit, recorded, work
+from blockzoo.blockwise.engines.rounds import WorkerOutcome, active_blocks, commit, recorded, work
 from blockzoo.blockwise.frame import Frame, RoundRecord
 from blockzoo.blockwise.local import LocalResult
 from blockzoo.blockwise.ranks import Ranks, lost_ranks_are_named
@@ -58,7 +58,7 @@ class Distributed:
         local = sum(outcome.seconds for outcome in own)
         return recorded(frame, outcomes, bytes_, {"local": local, "communication": waited})
 
-    def _work(self, frame: Frame, block: int) -> Outcome:
+    def _work(self, frame: Frame, block: int) -> WorkerOutcome:
         """A local problem; one that diverges is handed in with a loss of NaN, so that all ranks end alike."""
         try:
             return work(frame, block)
@@ -67,7 +67,7 @@ class Distributed:
             buffers = {name: now[name].detach().clone() for name in self._buffers(frame, block)}
             values = [p.detach().clone() for p in frame.blocks[block].parameters]
             nothing = LocalResult([float("nan")], 0, float("nan"), False)
-            return Outcome(block, values, buffers, nothing, float("nan"), 0.0)
+            return WorkerOutcome(block, values, buffers, nothing, float("nan"), 0.0)
 
     def gathered(self, state: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
         """A frame's state with each block's optimiser and stream from the rank that owns it."""
@@ -84,7 +84,9 @@ class Distributed:
         """The rank that trains a block."""
         return block % self.ranks
 
-    def _exchanged(self, frame: Frame, chosen: Sequence[int], own: Sequence[Outcome]) -> list[Outcome]:
+    def _exchanged(
+        self, frame: Frame, chosen: Sequence[int], own: Sequence[WorkerOutcome]
+    ) -> list[WorkerOutcome]:
         """The outcomes of all active blocks, in order, from one all-gather of equally long vectors."""
         like = self._like(frame)
         lengths = [self._length(frame, chosen, rank) for rank in range(self.ranks)]
@@ -121,7 +123,7 @@ class Distributed:
     def _length(self, frame: Frame, chosen: Sequence[int], rank: int) -> int:
         return sum(self._size(frame, block) for block in chosen if self.owner(block) == rank)
 
-    def _packed(self, outcome: Outcome) -> torch.Tensor:
+    def _packed(self, outcome: WorkerOutcome) -> torch.Tensor:
         result = outcome.result
         figures = [
             sum(result.losses) / len(result.losses),
@@ -134,7 +136,7 @@ class Distributed:
         flat = [t.reshape(-1).to(outcome.values[0]) for t in tensors]
         return torch.cat([*flat, torch.tensor(figures).to(outcome.values[0])])
 
-    def _unpacked(self, frame: Frame, block: int, flat: torch.Tensor) -> Outcome:
+    def _unpacked(self, frame: Frame, block: int, flat: torch.Tensor) -> WorkerOutcome:
         values, at = [], 0
         for p in frame.blocks[block].parameters:
             values.append(flat[at : at + p.numel()].view_as(p).clone())
@@ -147,4 +149,4 @@ class Distributed:
         loss, steps, norm, movement, seconds = flat[at : at + FIGURES].tolist()
         taken, early = round(steps), round(steps) < frame.blocks[block].steps
         result = LocalResult([loss] * (taken + early), taken, norm, early)  # as many losses as its worker saw
-        return Outcome(block, values, buffers, result, movement, seconds)
+        return WorkerOutcome(block, values, buffers, result, movement, seconds)

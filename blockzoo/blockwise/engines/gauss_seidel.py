@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from blockzoo.blockwise.data import Batch, mixed
-from blockzoo.blockwise.engines.rounds import Outcome, active_blocks, distance, recorded, solve
+from blockzoo.blockwise.engines.rounds import WorkerOutcome, active_blocks, distance, recorded, solve
 from blockzoo.blockwise.frame import Frame, RoundRecord
 from blockzoo.blockwise.local import only_trainable
 from blockzoo.core.contracts import ENGINES
@@ -53,7 +53,7 @@ class GaussSeidel:
             return sorted(chosen, key=lambda i: -norms[i])
         return chosen
 
-    def _visit(self, frame: Frame, block: int, batches: list[Batch], prefix: _Prefix | None) -> Outcome:
+    def _visit(self, frame: Frame, block: int, batches: list[Batch], prefix: _Prefix | None) -> WorkerOutcome:
         state, begin = frame.blocks[block], time.perf_counter()
         before = [p.detach().clone() for p in state.parameters]
         torch.manual_seed(mixed(frame.options.seed, frame.round, block))
@@ -72,7 +72,7 @@ class GaussSeidel:
             if gamma < 1:
                 for p, old in zip(state.parameters, before, strict=True):
                     p.mul_(gamma).add_(old, alpha=1 - gamma)
-        return Outcome(block, [], {}, result, moved, time.perf_counter() - begin)
+        return WorkerOutcome(block, [], {}, result, moved, time.perf_counter() - begin)
 
 
 class _Prefix:

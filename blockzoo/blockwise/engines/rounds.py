@@ -16,7 +16,7 @@ Tensors = list[torch.Tensor]
 
 
 @dataclass
-class Outcome:
+class WorkerOutcome:
     """What a worker hands in: its block's new values, its buffers, and how its local problem went."""
 
     block: int
@@ -38,7 +38,7 @@ def active_blocks(frame: Frame) -> list[int]:
     return sorted(torch.randperm(count, generator=generator)[:wanted].tolist())
 
 
-def work(frame: Frame, block: int) -> Outcome:
+def work(frame: Frame, block: int) -> WorkerOutcome:
     """One worker's local problem from the present centre; afterwards the centre is as before.
 
     The worker trains on the centre network itself, so that no copy of it is needed: the block's values and all buffers are
@@ -61,7 +61,7 @@ def work(frame: Frame, block: int) -> Outcome:
         put(state.parameters, before)
         for name, value in kept.items():
             now[name].copy_(value)
-    return Outcome(block, values, buffers, result, moved, time.perf_counter() - begin)
+    return WorkerOutcome(block, values, buffers, result, moved, time.perf_counter() - begin)
 
 
 def solve(
@@ -89,7 +89,7 @@ def put(parameters: Sequence[torch.Tensor], values: Sequence[torch.Tensor]) -> N
 
 
 @torch.no_grad()
-def commit(frame: Frame, outcomes: Sequence[Outcome]) -> None:
+def commit(frame: Frame, outcomes: Sequence[WorkerOutcome]) -> None:
     """centre_i <- (1 - gamma) centre_i + gamma worker_i, and the buffers by the run's policy."""
     gamma = frame.options.gamma
     for outcome in outcomes:
@@ -99,7 +99,7 @@ def commit(frame: Frame, outcomes: Sequence[Outcome]) -> None:
 
 
 @torch.no_grad()
-def commit_buffers(frame: Frame, outcomes: Sequence[Outcome]) -> None:
+def commit_buffers(frame: Frame, outcomes: Sequence[WorkerOutcome]) -> None:
     """The buffers that workers hand in: those of one worker as they are, those of several averaged."""
     now = dict(frame.model.named_buffers())
     for name in dict.fromkeys(name for outcome in outcomes for name in outcome.buffers):
@@ -112,7 +112,7 @@ def commit_buffers(frame: Frame, outcomes: Sequence[Outcome]) -> None:
 
 def recorded(
     frame: Frame,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[WorkerOutcome],
     bytes_: int,
     seconds: dict[str, float],
     sequential: bool = False,

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 import torch
 from torch.func import functional_call, grad_and_value, vmap
 
-from blockzoo.blockwise.engines.rounds import Outcome, Tensors, distance, put
+from blockzoo.blockwise.engines.rounds import Tensors, WorkerOutcome, distance, put
 from blockzoo.blockwise.frame import Frame
 from blockzoo.blockwise.local import LocalResult
 from blockzoo.core.errors import Diverged, RequestError
 
 
-def work_stacked(frame: Frame, chosen: Sequence[int]) -> list[Outcome]:
+def work_stacked(frame: Frame, chosen: Sequence[int]) -> list[WorkerOutcome]:
     """The local problems of some blocks, all from the present centre; afterwards the centre is as before.
 
     The same batches and the same updates as `rounds.work` for one block after the other, to rounding.
@@ -68,7 +68,9 @@ def work_stacked(frame: Frame, chosen: Sequence[int]) -> list[Outcome]:
         steps = len(losses[w]) - done[w]
         moved = distance(values_, [centre[name] for name in names[w]])
         outcomes.append(
-            Outcome(block, values_, {}, LocalResult(losses[w], steps, norms[w], done[w]), moved, seconds)
+            WorkerOutcome(
+                block, values_, {}, LocalResult(losses[w], steps, norms[w], done[w]), moved, seconds
+            )
         )
     _restore(current, centre)
     return outcomes
