@@ -66,7 +66,7 @@ def test_nine_of_ten_families_are_converted() -> None:
 CHANNEL_GATES = {"SplitAttn", "SelectiveKernelAttn", "ChannelAttn", "SpatialAttn"}
 """Weights for channels or places from a pooled map: called attention, and part of many CNNs."""
 
-ATTENTION = {"LiteMLA", "SHMA", "SHSA", "ParallelScalingBlock", "DiffParallelScalingBlock"}
+ATTENTION = {"LiteMLA", "MHSA", "SHMA", "SHSA", "ParallelScalingBlock", "DiffParallelScalingBlock"}
 """Attention that is not called so."""
 
 
