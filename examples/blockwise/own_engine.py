@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from blockzoo.blockwise.engines.rounds import Outcome, distance, recorded, solve
+from blockzoo.blockwise.engines.rounds import WorkerOutcome, distance, recorded, solve
 from blockzoo.blockwise.frame import Frame, RoundRecord
 from blockzoo.blockwise.local import only_trainable
 from blockzoo.core.contracts import ENGINES
@@ -30,7 +30,7 @@ class Pairs:
                 with only_trainable(frame.model, state.parameters):
                     results[i] = solve(frame, state, [next(state.stream)])
         outcomes = [
-            Outcome(i, [], {}, results[i], distance(frame.blocks[i].parameters, before[i]), 0.0)
+            WorkerOutcome(i, [], {}, results[i], distance(frame.blocks[i].parameters, before[i]), 0.0)
             for i in chosen
         ]
         return recorded(frame, outcomes, 0, {"local": time.perf_counter() - begin, "communication": 0.0})
