@@ -1,0 +1,100 @@
+"""export: a network as an ONNX file, layer by layer or fused in tiles, of floats or int8"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from blockzoo.cli import options as o
+from blockzoo.cli import screen
+from blockzoo.cli.tile import _options as own
+
+
+def export(
+    subject: Annotated[
+        str,
+        Parameter(
+            help="block_resnet18, ..., or any network: torchvision:NAME, timm:NAME, model:NAME; resnet18 is not cut"
+        ),
+    ],
+    *,
+    output: Annotated[Path, Parameter(help="the file to write, NETWORK.onnx")],
+    grid: Annotated[
+        str | None, Parameter(help="tiles of the map that enters the fused stage, 4,4; with --fuse-to")
+    ] = None,
+    fuse_to: Annotated[str | None, Parameter(help="the last module of the fused stage, layer2")] = None,
+    budget: Annotated[
+        str | None, Parameter(help="instead: live activations stay within, 256KiB; joined tiles count too")
+    ] = None,
+    mode: Annotated[
+        Literal["block", "exact"],
+        Parameter(help="block: independent tiles; exact: the network's own result, halos computed again"),
+    ] = "block",
+    dtype: Annotated[
+        Literal["fp32", "int8"], Parameter(help="of the file; int8 is calibrated on --dataset")
+    ] = "fp32",
+    weights: Annotated[Path | None, Parameter(help="checkpoint with the weights")] = None,
+    dataset: o.Dataset = None,
+    data_dir: Annotated[
+        Path | None, Parameter(help="folder with the datasets (default: BLOCKZOO_DATA, then ./data)")
+    ] = None,
+    image_size: o.ImageSize = None,
+    block_size: own.BlockSize = None,
+    blocking: own.Blocking = None,
+    type_: own.Type = None,
+    padding_mode: own.PaddingMode = "constant",
+    calibration_images: Annotated[int, Parameter(help="images for training that give the ranges")] = 256,
+    calibration: Annotated[
+        Literal["minmax", "entropy", "percentile"], Parameter(help="how ranges are found")
+    ] = "minmax",
+    weight_bits: Annotated[
+        Literal[7, 8], Parameter(help="7: the same result on processors without VNNI instructions")
+    ] = 8,
+    evaluate: Annotated[
+        bool, Parameter(help="accuracy of the file and of the network of floats", negative=())
+    ] = False,
+    split: Annotated[
+        Literal["val", "test"], Parameter(help="read test once, when all choices are made")
+    ] = "val",
+    overwrite: Annotated[bool, Parameter(help="replace the file if it exists", negative=())] = False,
+    plugin: o.Plugin = None,
+) -> int:
+    """Write an ONNX file, and print its peak memory in ONNX Runtime and how far it is from what it should compute.
+
+    A fused file holds a stage's layers once for each tile, with slices before and concatenations behind; weights are shared.
+    """
+    from blockzoo.core.plugins import load_plugins
+    from blockzoo.tiling.deployment import export_subject
+    from blockzoo.tiling.onnx_files import free
+    from blockzoo.tiling.onnx_fuse import Fusing
+    from blockzoo.train import load_data
+
+    load_plugins(plugin or ())
+    free(output, overwrite)
+    tiling = own.tiling(subject, block_size, blocking, type_, padding_mode)
+    fusing = None
+    if (grid, fuse_to, budget) != (None, None, None):
+        tiles = own.whole_numbers(grid, "--grid")
+        tiles = tiles * 2 if tiles and len(tiles) == 1 else tiles
+        fusing = Fusing(tiles, fuse_to, budget, mode)
+    report, accuracies = export_subject(
+        subject,
+        output,
+        fusing=fusing,
+        tiling=tiling,
+        weights=weights,
+        data=load_data(dataset, data_dir, image_size) if dataset else None,
+        image_size=image_size,
+        quantise=dtype == "int8",
+        calibration_images=calibration_images,
+        method=calibration,
+        weight_bits=weight_bits,
+        evaluate=split if evaluate else "",
+        overwrite=overwrite,
+    )
+    screen.out.print(str(report), soft_wrap=True, markup=False)
+    if accuracies is not None:
+        screen.out.print(str(accuracies), soft_wrap=True, markup=False)
+    return 0

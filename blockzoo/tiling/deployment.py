@@ -1,0 +1,142 @@
+"""The whole way from a subject to a file: weights, quantisation on a dataset's images, accuracy before and after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from blockzoo.core.errors import RequestError
+from blockzoo.core.spec import NetworkSpec
+from blockzoo.tiling.tags import IMAGENET_SIDE, Tiling, tiled_subject
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from blockzoo.data import ImageData
+    from blockzoo.tiling.export import ExportReport
+    from blockzoo.tiling.onnx_fuse import FusedReport, Fusing
+
+CLASSES = 1000
+"""Outputs of a network for which no dataset is named."""
+
+
+@dataclass(frozen=True)
+class Accuracies:
+    """Shares of images that are named rightly.
+
+    Args:
+        images: how many.
+        split: of which split.
+        dataset: of which dataset.
+        floats: by the network of floats, layer by layer.
+        file: by the file.
+        environment: versions and hardware.
+    """
+
+    images: int
+    split: str
+    dataset: str
+    floats: float
+    file: float
+    environment: dict[str, Any]
+
+    def __str__(self) -> str:
+        versions = ", ".join(f"{name} {self.environment[name]}" for name in ("onnxruntime", "torch"))
+        return (
+            f"accuracy {self.file:.4f}, of the network of floats {self.floats:.4f}: "
+            f"a drop of {100 * (self.floats - self.file):.2f} points on "
+            f"{self.images:,} {self.split} images of {self.dataset} ({versions}, {self.environment['cpu']})"
+        )
+
+
+def export_subject(
+    subject: str,
+    path: str | Path,
+    *,
+    fusing: Fusing | None = None,
+    tiling: Tiling | None = None,
+    weights: str | Path | None = None,
+    data: ImageData | None = None,
+    image_size: int | None = None,
+    quantise: bool = False,
+    calibration_images: int = 256,
+    method: str = "minmax",
+    weight_bits: int = 8,
+    evaluate: Literal["", "val", "test"] = "",
+    overwrite: bool = False,
+) -> tuple[ExportReport | FusedReport, Accuracies | None]:
+    """Write a network to an ONNX file.
+
+    Args:
+        subject: block_resnet18, torchvision:NAME, timm:NAME, model:NAME, ...
+        path: of the file.
+        fusing: what to fuse; None: layer by layer.
+        tiling: how its layers are cut before; None: not at all.
+        weights: checkpoint; None: as initialised.
+        data: says what the images are; without one, 3 channels and 1,000 classes.
+        image_size: side of the images where there is no dataset (224).
+        quantise: to int8, calibrated on the first images for training.
+        calibration_images, method, weight_bits: see `quantise.Calibration`.
+        evaluate: a split to name the accuracies on; "" for none.
+        overwrite: replace a file that is there.
+
+    Raises:
+        RequestError: an option out of its range or without what it needs; see `export_onnx`.
+    """
+    import torch
+
+    from blockzoo.models.resolve import build_network
+    from blockzoo.tiling.export import export_onnx, onnx_layers
+    from blockzoo.tiling.onnx_files import free
+    from blockzoo.tiling.quantise import Calibration
+    from blockzoo.training.weights import load_weights
+
+    free(path, overwrite)
+    if data is None and (quantise or evaluate):
+        raise RequestError("--dtype int8 and --evaluate need images: name a dataset with --dataset")
+    if evaluate and weights is None:
+        raise RequestError("--evaluate needs weights: name them with --weights FILE")
+    if calibration_images < 1:
+        raise RequestError(f"--calibration-images {calibration_images}: give 1 or more")
+    side = image_size or IMAGENET_SIDE
+    channels, side, classes = (data.shape[0], data.shape[1], data.num_classes) if data else (3, side, CLASSES)
+    spec = NetworkSpec(
+        tiled_subject(subject, tiling or Tiling(), side), out_dim=classes, in_channels=channels
+    )
+    network = build_network(spec, seed=0).eval()
+    if weights is not None:
+        load_weights(network, weights)
+    generator = torch.Generator().manual_seed(0)
+    example = torch.randn(1, channels, side, side, generator=generator)
+    calibration = None
+    if data is not None:
+        example = torch.from_numpy(_normalised(data, data.val.images[:1]))
+        if quantise:
+            images = _normalised(data, data.train.images[:calibration_images])
+            calibration = Calibration(images, method, weight_bits)
+    report = export_onnx(network, example, path, fusing=fusing, calibration=calibration, overwrite=overwrite)
+    if not evaluate or data is None:
+        return report, None
+    return report, _accuracies(onnx_layers(network, example).one_by_one(), Path(path), data, evaluate)
+
+
+def _accuracies(floats: Any, path: Path, data: ImageData, split: str) -> Accuracies:
+    from blockzoo.core.environment import environment
+    from blockzoo.tiling.onnx_files import needed
+    from blockzoo.tiling.onnx_session import accuracy
+
+    images, labels = data.test if split == "test" else data.val
+    inputs = _normalised(data, images)
+    found = [accuracy(model, inputs, labels) for model in (floats, path)]
+    versions = environment() | {"onnxruntime": needed("onnxruntime").__version__}
+    return Accuracies(len(labels), split, data.name, found[0], found[1], versions)
+
+
+def _normalised(data: ImageData, images: np.ndarray) -> np.ndarray:
+    """(n, C, H, W) as the network reads them."""
+    import numpy as np
+
+    mean, std = (np.array(v, np.float32)[:, None, None] for v in (data.mean, data.std))
+    result: np.ndarray = (images.astype(np.float32) / 255 - mean) / std
+    return result

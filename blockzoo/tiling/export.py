@@ -1,0 +1,168 @@
+"""Networks as ONNX files: layer by layer or fused, of floats or int8."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from blockzoo.core.errors import RequestError
+from blockzoo.tiling.conv import BlockConv2d
+from blockzoo.tiling.graph import Network
+from blockzoo.tiling.onnx_files import free, needed, saved
+from blockzoo.tiling.onnx_fuse import FusedReport, Fusing, Layers, fused
+from blockzoo.tiling.onnx_graph import Cut, label_of, network_of
+from blockzoo.tiling.onnx_normalise import normalised
+from blockzoo.tiling.onnx_session import executed, outputs, relative_error, values_of
+from blockzoo.tiling.pool import BlockAvgPool2d, BlockMaxPool2d
+from blockzoo.tiling.quantise import Calibration, quantised
+from blockzoo.tiling.steps import kib
+from blockzoo.tiling.trace import ready, traced
+
+OPSET = 18
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What a file is that was exported layer by layer.
+
+    Args:
+        path: of the file.
+        nodes: in it.
+        peak_bytes: of live activations as ONNX Runtime runs it, the input not counted.
+        max_error: against the network in torch, relative to the largest output; of int8, what quantisation changes.
+    """
+
+    path: Path
+    nodes: int
+    peak_bytes: int
+    max_error: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: {self.nodes} nodes, live activations {kib(self.peak_bytes)}, "
+            f"largest difference from torch {self.max_error:.1e}"
+        )
+
+
+def export_onnx(
+    model: nn.Module,
+    example: torch.Tensor,
+    path: str | Path,
+    *,
+    fusing: Fusing | None = None,
+    calibration: Calibration | None = None,
+    overwrite: bool = False,
+) -> ExportReport | FusedReport:
+    """Write a network in evaluation mode to an ONNX file; batch norms are folded into convolutions.
+
+    Args:
+        model: any network; layers that are blocked (`block_convert`) keep their tiles, and get no others.
+        example: (N, C, H, W): its shape is the file's, its values are what file and network are compared on.
+        path: of the file to write.
+        fusing: what to fuse; None: layer by layer.
+        calibration: how to quantise to int8; None: floats.
+        overwrite: replace a file that is there.
+
+    Raises:
+        RequestError: torch cannot export the network, a stage cannot be cut, a budget cannot be reached, the file is there
+            already, or the extra `onnx` is missing.
+    """
+    path = free(path, overwrite)
+    layers = onnx_layers(model, example)
+    if calibration is not None:
+        layers = quantised(layers, calibration)
+    if fusing is not None:
+        return fused(layers, path, fusing, example.numpy())
+    made = layers.one_by_one()
+    with torch.no_grad():
+        wanted = copy.deepcopy(model).eval()(example).numpy()
+    error = relative_error(outputs(made, example.numpy()), wanted)
+    report = ExportReport(path, len(made.graph.node), executed(made).peak_bytes, error)
+    saved(made, path)
+    return report
+
+
+def onnx_layers(model: nn.Module, example: torch.Tensor) -> Layers:
+    """A network as an ONNX model of one node for each layer, and where its blocked layers are cut.
+
+    Raises:
+        RequestError: torch cannot export it, or the extra `onnx` is missing.
+    """
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        needed(name)
+    plain = ready(model, example, fold=True)
+    blocked = any(isinstance(layer, BLOCKED) for layer in plain.modules())
+    cuts = _cuts(traced(plain, example)) if blocked else {}
+    for name, layer in list(plain.named_modules()):
+        if isinstance(layer, BLOCKED) and name in cuts:
+            plain.set_submodule(name, _unblocked(layer))
+    made = normalised(
+        _exported(plain, example), {name for name, m in plain.named_modules() if not [*m.children()]}
+    )
+    if not cuts:
+        return Layers(made)
+    waiting = {label: list(found) for label, found in cuts.items()}
+    named = {}
+    for operation in network_of(made, values_of(made), {}).operations:
+        label = label_of(operation.payload.name)
+        if operation.kind == "window" and waiting.get(label):
+            named[operation.payload.name] = waiting[label].pop(0)
+    if any(waiting.values()):
+        raise RequestError(
+            f"{', '.join(label for label, left in waiting.items() if left)}: blocked layers that the exporter replaced by others"
+        )
+    return Layers(made, named)
+
+
+BLOCKED = (BlockConv2d, BlockMaxPool2d, BlockAvgPool2d)
+
+
+def _cuts(network: Network) -> dict[str, list[Cut]]:
+    """Of each blocked layer, by its path, for each of its calls."""
+    found: dict[str, list[Cut]] = {}
+    for operation in network.operations:
+        if operation.own is not None:
+            padding = "zeros" if operation.padding == "constant" else operation.padding
+            found.setdefault(operation.label, []).append(Cut(*operation.own, padding))
+    return found
+
+
+def _unblocked(layer: nn.Module) -> nn.Module:
+    """The same layer on a whole map."""
+    plain = copy.copy(layer)
+    if isinstance(layer, BlockConv2d):
+        plain.__class__ = nn.Conv2d
+        plain.padding_mode = "zeros"
+    else:
+        plain.__class__ = nn.MaxPool2d if isinstance(layer, BlockMaxPool2d) else nn.AvgPool2d
+    return plain
+
+
+def _exported(model: nn.Module, example: torch.Tensor) -> Any:
+    """By torch, quietly."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(model, (example,), dynamo=True, opset_version=OPSET, verbose=False)
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise RequestError(
+            f"{type(model).__name__} cannot be exported to ONNX by torch ({first}); "
+            "its forward pass may depend on values, or use an operation that ONNX lacks"
+        ) from error
+    finally:
+        log.setLevel(level)
+    assert program is not None
+    return program.model_proto

@@ -1,0 +1,219 @@
+"""ONNX models fused: a stage, or the plan for a budget, in tiles; compared with the layers one by one; its memory recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blockzoo.core.errors import RequestError
+from blockzoo.tiling.geometry import pair
+from blockzoo.tiling.graph import Network
+from blockzoo.tiling.onnx_files import free, opened, saved
+from blockzoo.tiling.onnx_graph import Cut, network_of, plain_name
+from blockzoo.tiling.onnx_normalise import normalised
+from blockzoo.tiling.onnx_session import executed, outputs, relative_error, values_of
+from blockzoo.tiling.onnx_tiles import tiled_model
+from blockzoo.tiling.planner import _Planner, bytes_of
+from blockzoo.tiling.prediction import Counted
+from blockzoo.tiling.stage import Mode, Stage, _carried_cuts, check_options
+from blockzoo.tiling.steps import Plan, kib, program, whole_steps
+
+
+@dataclass(frozen=True)
+class Fusing:
+    """What to fuse.
+
+    Args:
+        grid: tiles of the map that enters the fused stage, 4 or (4, 2).
+        fuse_to: the last module of that stage.
+        budget: or else bytes of live activations, as a number or "256KiB": the plan with the fewest multiply-adds that stays
+            within.
+        mode: "block": tiles are independent; "exact": the network's own result, halos computed again.
+
+    Raises:
+        RequestError: not one of the two, or an option out of its range.
+    """
+
+    grid: int | Sequence[int] | None = None
+    fuse_to: str | None = None
+    budget: int | str | None = None
+    mode: Mode = "block"
+
+    def __post_init__(self) -> None:
+        if (self.grid is None) != (self.fuse_to is None):
+            raise RequestError(
+                "grid and fuse_to belong together: how many tiles, and the last module of the stage"
+            )
+        if (self.grid is None) == (self.budget is None):
+            raise RequestError("say what to fuse: grid and fuse_to, or a budget alone")
+        check_options((1, 1) if self.grid is None else self.tiles, self.mode)
+
+    @property
+    def tiles(self) -> tuple[int, int]:
+        return pair(self.grid if isinstance(self.grid, int) else tuple(self.grid or ()), "grid")
+
+
+@dataclass(frozen=True)
+class FusedReport:
+    """What a fused file is.
+
+    Args:
+        path: of the file.
+        nodes: in it.
+        tiles: passes through fused stages.
+        peak_bytes: of live activations as ONNX Runtime runs it, the input not counted; joining tiles is counted.
+        layer_by_layer_bytes: the same of the model that was fused.
+        planned_bytes: of the same plan on a device that writes tiles in place.
+        macs_ratio: multiply-adds, relative to layer by layer.
+        max_error: against the layers one by one, in "block" mode each cut by the same tiles, relative to the largest output.
+        identical: no output differs in any bit.
+        plan: the steps.
+    """
+
+    path: Path
+    nodes: int
+    tiles: int
+    peak_bytes: int
+    layer_by_layer_bytes: int
+    planned_bytes: int
+    macs_ratio: float
+    max_error: float
+    identical: bool
+    plan: Plan
+
+    def __str__(self) -> str:
+        same = "the same in every bit" if self.identical else f"largest difference {self.max_error:.1e}"
+        return (
+            f"{self.path}: {self.nodes} nodes, {self.tiles} tiles, {self.macs_ratio:.2f} x the MACs; live activations "
+            f"{kib(self.peak_bytes)} (layer by layer {kib(self.layer_by_layer_bytes)}; planned, written in place, "
+            f"{kib(self.planned_bytes)}); against the layers one by one: {same}"
+        )
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A model with one node for each layer, and how those of its layers are cut that are blocked.
+
+    Args:
+        model: in the form of `onnx_normalise.normalised`.
+        cuts: by name of the node.
+    """
+
+    model: Any
+    cuts: Mapping[str, Cut] = field(default_factory=dict)
+
+    @cached_property
+    def network(self) -> Network:
+        return network_of(self.model, values_of(self.model), self.cuts)
+
+    @property
+    def quantised(self) -> bool:
+        return any("QLinear" in node.op_type for node in self.model.graph.node)
+
+    def one_by_one(self, plan: Plan | None = None) -> Any:
+        """The slow truth: every layer on its whole map, a blocked one tile by tile; with a plan of independent tiles, so are the
+        layers of its stages, each for itself: its tiles are made and joined before the next layer begins.
+        """
+        layers = self
+        if plan is not None and plan.mode == "block" and not self.cuts:
+            parts = program(self.network, plan.steps, plan.mode)
+            found = [_cuts_of(self.network, part.stage) for part in parts if part.stage is not None]
+            layers = Layers(self.model, {name: cut for cuts in found for name, cut in cuts.items()})
+        network = layers.network
+        return tiled_model(self.model, network, program(network, whole_steps(network), "exact"))
+
+    def in_tiles(self, plan: Plan) -> Any:
+        """The stages of a plan fused."""
+        return tiled_model(self.model, self.network, program(self.network, plan.steps, plan.mode))
+
+    def planned(self, fusing: Fusing) -> Plan:
+        """The plan that is asked for.
+
+        Raises:
+            RequestError: a stage that cannot be cut, or a budget that no plan reaches as ONNX Runtime runs it.
+        """
+        dtype, item = ("int8", 1) if self.quantised else ("fp32", 4)
+        planner = _Planner(self.network, fusing.mode, dtype, False, Counted(item, "bare"))
+        if fusing.fuse_to is not None:
+            return planner.fused(fusing.tiles, fusing.fuse_to, 1, None)
+        assert fusing.budget is not None
+        limit, least = bytes_of(fusing.budget), planner.layer_by_layer.peak_bytes
+        for way in sorted(planner.ways(), key=lambda way: (way.macs, way.tiles)):
+            plan = planner.made(way.steps)
+            if self.quantised and any(step.kind == "pooled" for step in plan.steps):
+                continue
+            peak = executed(self.in_tiles(plan)).peak_bytes
+            if peak <= limit:
+                return plan
+            least = min(least, peak)
+        raise RequestError(
+            f"no plan keeps the live activations within {kib(limit)} as ONNX Runtime runs it; the least is {kib(least)}"
+        )
+
+
+def fuse_onnx(
+    source: str | Path,
+    path: str | Path,
+    fusing: Fusing,
+    *,
+    images: np.ndarray | None = None,
+    overwrite: bool = False,
+) -> FusedReport:
+    """Write a fused form of an ONNX file, of floats or quantised, with the same weights.
+
+    Args:
+        source: a network of one input (N, C, H, W); the shape stays as it is.
+        path: of the file to write.
+        fusing: what to fuse.
+        images: (n, C, H, W) to compare both on; random ones by default.
+        overwrite: replace a file that is there.
+
+    Raises:
+        RequestError: a damaged file, one that is there already, an option out of its range, a stage that cannot be cut, or a
+            budget that no plan reaches.
+    """
+    path = free(path, overwrite)
+    return fused(Layers(normalised(opened(source))), path, fusing, images)
+
+
+def fused(layers: Layers, path: Path, fusing: Fusing, images: np.ndarray | None = None) -> FusedReport:
+    """Fuse, compare and write; see `fuse_onnx`."""
+    plan = layers.planned(fusing)
+    made, truth = layers.in_tiles(plan), layers.one_by_one(plan)
+    if images is None:
+        count, *shape = layers.network.input_shape
+        images = np.random.default_rng(0).standard_normal((max(4, count), *shape))
+    found, wanted = (outputs(model, images) for model in (made, truth))
+    report = FusedReport(
+        path,
+        len(made.graph.node),
+        plan.tiles,
+        executed(made).peak_bytes,
+        executed(layers.model).peak_bytes,
+        plan.peak_bytes,
+        plan.macs / max(1, plan.layer_by_layer.macs),
+        relative_error(found, wanted),
+        bool(np.array_equal(found, wanted)),
+        plan,
+    )
+    saved(made, path)
+    return report
+
+
+def _cuts_of(network: Network, stage: Stage) -> dict[str, Cut]:
+    """Where the layers of a stage of independent tiles are cut, by name of the node."""
+    final = stage.output.name
+    rows, columns = (
+        _carried_cuts(network, stage.operations, axis, [0, *(line[final][-1].last for line in lines)])
+        for axis, lines in ((0, stage.rows), (1, stage.columns))
+    )
+    return {
+        plain_name(o.payload.name): Cut(rows[o.name], columns[o.name])
+        for o in stage.operations
+        if o.kind == "window"
+    }

@@ -1,0 +1,128 @@
+"""ONNX models in one form: names that say the module, constants beside the graph, one value a node, means as global pools."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from blockzoo.tiling.onnx_files import needed
+
+SCOPES = "pkg.torch.onnx.name_scopes"
+"""Key of a node's metadata under which torch names the modules around it."""
+
+
+def normalised(model: Any, modules: Collection[str] = ()) -> Any:
+    """The same network; the model is copied.
+
+    Args:
+        model: as torch exports it, or from elsewhere.
+        modules: paths of layers without children: a node of such a layer bears its name, others add their own to the module's.
+    """
+    onnx = needed("onnx")
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    graph = copy.graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    nodes = [made for node in graph.node for made in _normal(node, constants)]
+    taken: dict[str, int] = {}
+    for node in nodes:
+        name = _name(node, modules)
+        taken[name] = taken.get(name, 0) + 1
+        node.name = name if taken[name] == 1 else f"{name}:{taken[name]}"
+        node.doc_string = ""
+        del node.metadata_props[:]
+    used = {name for node in nodes for name in node.input}
+    for field, kept in (
+        (graph.node, nodes),
+        (graph.initializer, [tensor for tensor in constants.values() if tensor.name in used]),
+        (graph.input, [value for value in graph.input if value.name not in constants]),
+        (graph.value_info, []),
+    ):
+        chosen = [type(item).FromString(item.SerializeToString()) for item in kept]
+        del field[:]
+        field.extend(chosen)
+    return copy
+
+
+def _name(node: Any, modules: Collection[str]) -> str:
+    scopes = next((entry.value for entry in node.metadata_props if entry.key == SCOPES), "")
+    path = [part.strip(" '\"") for part in scopes.strip("[]").split(",")]
+    if len(path) < 2:
+        return node.name.replace("/", ".").strip(".") or f"{node.op_type}.{node.output[0]}"
+    around = path[-2]
+    if around in modules:
+        return around
+    return f"{around}.{node.op_type.lower()}" if around else node.op_type.lower()
+
+
+def _normal(node: Any, constants: dict[str, Any]) -> list[Any]:
+    """A node as none (a constant), one, or several; constants are collected."""
+    onnx = needed("onnx")
+    if node.op_type == "Constant" and node.attribute[0].name == "value":
+        tensor = onnx.TensorProto()
+        tensor.CopyFrom(node.attribute[0].t)
+        tensor.name = node.output[0]
+        constants[tensor.name] = tensor
+        return []
+    if node.op_type == "Identity" and node.input[0] in constants:
+        tensor = onnx.TensorProto()
+        tensor.CopyFrom(constants[node.input[0]])
+        tensor.name = node.output[0]
+        constants[tensor.name] = tensor
+        return []
+    if node.op_type == "ReduceMean" and _over_pixels(node, constants):
+        return _with_metadata(node, _global_pool(node, constants))
+    if node.op_type == "Split" and len(node.input) > 1 and node.input[1] in constants:
+        return _with_metadata(node, _slices(node, constants))
+    return [node]
+
+
+def _with_metadata(node: Any, made: list[Any]) -> list[Any]:
+    for other in made:
+        other.metadata_props.extend(node.metadata_props)
+    return made
+
+
+def _attribute(node: Any, name: str, default: Any) -> Any:
+    onnx = needed("onnx")
+    return next((onnx.helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)
+
+
+def _over_pixels(node: Any, constants: dict[str, Any]) -> bool:
+    """Is it the mean over the last two of four dimensions?"""
+    axes = _attribute(node, "axes", None)
+    if axes is None and len(node.input) > 1 and node.input[1] in constants:
+        axes = needed("onnx").numpy_helper.to_array(constants[node.input[1]]).tolist()
+    return axes is not None and sorted(axes) in ([2, 3], [-2, -1])
+
+
+def _global_pool(node: Any, constants: dict[str, Any]) -> list[Any]:
+    onnx = needed("onnx")
+    (output,) = node.output
+    if _attribute(node, "keepdims", 1):
+        return [onnx.helper.make_node("GlobalAveragePool", [node.input[0]], [output], name=node.name)]
+    mean = f"{output}_map"
+    return [
+        onnx.helper.make_node("GlobalAveragePool", [node.input[0]], [mean], name=node.name),
+        onnx.helper.make_node("Flatten", [mean], [output], name=f"{node.name}_flatten", axis=1),
+    ]
+
+
+def _slices(node: Any, constants: dict[str, Any]) -> list[Any]:
+    """One slice for each output of a split."""
+    onnx = needed("onnx")
+    sizes = onnx.numpy_helper.to_array(constants[node.input[1]])
+    ends = np.cumsum(sizes)
+    made = []
+    for output, start, end in zip(node.output, ends - sizes, ends, strict=True):
+        names = []
+        for what, value in (("start", start), ("end", end), ("axis", _attribute(node, "axis", 0))):
+            name = f"{output}_{what}"
+            constants[name] = onnx.numpy_helper.from_array(np.array([value], np.int64), name)
+            names.append(name)
+        made.append(
+            onnx.helper.make_node("Slice", [node.input[0], *names], [output], name=f"{node.name}_{output}")
+        )
+    return made

@@ -1,0 +1,183 @@
+"""Models run by ONNX Runtime: what each value is, in which order nodes run, and how many bytes are alive on the way."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blockzoo.core.errors import RequestError
+from blockzoo.tiling.onnx_files import needed
+
+VIEWS = frozenset("Reshape Flatten Squeeze Unsqueeze Identity".split())
+"""Nodes whose output is their first input in another shape."""
+IN_PLACE = frozenset("Relu Clip Sigmoid Tanh Elu LeakyRelu HardSigmoid Add Sub Mul Div".split())
+"""Nodes that ONNX Runtime lets write over an operand of the output's size that nothing reads afterwards."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """One tensor of a model.
+
+    Args:
+        shape: of it.
+        item: bytes of one element.
+    """
+
+    shape: tuple[int, ...]
+    item: int
+
+    @property
+    def bytes(self) -> int:
+        return prod(self.shape) * self.item
+
+
+def session(model: Any, *, optimised: bool = True, threads: int = 0, profile: str = "") -> Any:
+    """A session for a model, one node after the other in the file's order.
+
+    Args:
+        model: the model, or the path of its file.
+        optimised: let ONNX Runtime merge and replace nodes; without it, nodes run as they stand in the file.
+        threads: within a node; 0 for all.
+        profile: beginning of the name of a profile to write; "" for none.
+
+    Raises:
+        RequestError: ONNX Runtime refuses the model.
+    """
+    runtime = needed("onnxruntime")
+    options = runtime.SessionOptions()
+    options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    level = runtime.GraphOptimizationLevel
+    options.graph_optimization_level = level.ORT_ENABLE_ALL if optimised else level.ORT_DISABLE_ALL
+    if profile:
+        options.enable_profiling, options.profile_file_prefix = True, profile
+    source = str(model) if isinstance(model, (str, Path)) else model.SerializeToString()
+    try:
+        return runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise RequestError(f"ONNX Runtime refuses the model: {str(error).strip().splitlines()[0]}") from error
+
+
+def input_of(model: Any) -> tuple[str, tuple[int, ...]]:
+    """Name and shape (N, C, H, W) of a model's only input.
+
+    Raises:
+        RequestError: several inputs, or one that is no batch of images of a fixed size.
+    """
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in constants]
+    shapes = [tuple(d.dim_value for d in value.type.tensor_type.shape.dim) for value in inputs]
+    if len(inputs) != 1 or len(shapes[0]) != 4 or 0 in shapes[0]:
+        raise RequestError(
+            f"the model reads {', '.join(f'{v.name} {s}' for v, s in zip(inputs, shapes, strict=True)) or 'nothing'}: "
+            "one input of a fixed shape (N, C, H, W) can be cut into tiles"
+        )
+    return inputs[0].name, shapes[0]
+
+
+def values_of(model: Any) -> dict[str, Value]:
+    """Of each value that a node makes, and of the input: found by running the model once on zeros."""
+    onnx = needed("onnx")
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    present = {value.name for value in copy.graph.output}
+    made = [name for node in copy.graph.node for name in node.output if name and name not in present]
+    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in made)
+    name, shape = input_of(model)
+    ready = session(copy, optimised=False)
+    zeros = np.zeros(shape, np.float32)
+    found = ready.run(None, {name: zeros})
+    names = [output.name for output in ready.get_outputs()]
+    values = {n: Value(tuple(a.shape), a.itemsize) for n, a in zip(names, found, strict=True)}
+    return {name: Value(shape, zeros.itemsize), **values}
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What one run showed.
+
+    Args:
+        order: names of the nodes as they ran.
+        peak_bytes: of live activations, the model's input not counted.
+    """
+
+    order: tuple[str, ...]
+    peak_bytes: int
+
+
+def executed(model: Any) -> Execution:
+    """Run a model on zeros, node by node as it stands, and take order and sizes from ONNX Runtime's profile.
+
+    Counted are the values that nodes make, from where they are made to where they are read last; a view is the value it shows,
+    and a node of `IN_PLACE` writes over an operand that dies there. Weights and the scratch memory of kernels are not counted.
+    """
+    name, shape = input_of(model)
+    with tempfile.TemporaryDirectory() as folder:
+        ready = session(model, optimised=False, threads=1, profile=str(Path(folder) / "profile"))
+        ready.run(None, {name: np.zeros(shape, np.float32)})
+        events = json.loads(Path(ready.end_profiling()).read_text(encoding="utf-8"))
+    ran = [event for event in events if event["name"].endswith("_kernel_time")]
+    order = [event["name"].removesuffix("_kernel_time") for event in ran]
+    sizes = {
+        n: int(event["args"]["output_size"]) for n, event in zip(order, ran, strict=True) if event["args"]
+    }
+    nodes = {node.name: node for node in model.graph.node}
+    return Execution(tuple(order), _peak(model, [nodes[n] for n in order], sizes))
+
+
+def _peak(model: Any, nodes: Sequence[Any], sizes: Mapping[str, int]) -> int:
+    """Peak of live bytes with the nodes in this order; `sizes` are of each node's outputs, by its name."""
+    kept = {value.name for value in model.graph.output}
+    root: dict[str, str] = {}
+    for node in nodes:
+        if node.op_type in VIEWS:
+            root[node.output[0]] = root.get(node.input[0], node.input[0])
+    last: dict[str, int] = {}
+    for place, node in enumerate(nodes):
+        last.update({root.get(value, value): place for value in (*node.input, *node.output)})
+    last.update({root.get(value, value): len(nodes) for value in kept})
+    live: dict[str, int] = {}
+    peak = 0
+    for place, node in enumerate(nodes):
+        if node.op_type not in VIEWS:
+            dying = [r for v in node.input if last[r := root.get(v, v)] == place]
+            over = next((r for r in dying if live.get(r) == sizes[node.name]), None)
+            if node.op_type in IN_PLACE and over is not None:
+                del live[over]
+            live[node.output[0]] = sizes[node.name]
+        peak = max(peak, sum(live.values()))
+        live = {value: size for value, size in live.items() if last[value] > place}
+    return peak
+
+
+def outputs(model: Any, images: np.ndarray, *, optimised: bool = True, threads: int = 0) -> np.ndarray:
+    """A model's first output for any number of images (n, C, H, W), in batches of the size that it was exported with."""
+    return np.concatenate(list(_batches(model, images, optimised, threads)))
+
+
+def _batches(model: Any, images: np.ndarray, optimised: bool, threads: int) -> Iterator[np.ndarray]:
+    ready = session(model, optimised=optimised, threads=threads)
+    (source,) = ready.get_inputs()
+    size = source.shape[0]
+    for start in range(0, len(images), size):
+        some = np.asarray(images[start : start + size], np.float32)
+        filled = np.concatenate([some, np.zeros((size - len(some), *some.shape[1:]), np.float32)])
+        yield ready.run(None, {source.name: filled})[0][: len(some)]
+
+
+def relative_error(found: np.ndarray, wanted: np.ndarray) -> float:
+    """The largest difference, relative to the largest wanted value."""
+    return float(np.abs(found - wanted).max() / max(float(np.abs(wanted).max()), 1e-30))
+
+
+def accuracy(model: Any, images: np.ndarray, labels: np.ndarray, *, threads: int = 0) -> float:
+    """Share of images (n, C, H, W) whose largest output is their label (n)."""
+    return float((outputs(model, images, threads=threads).argmax(1) == np.asarray(labels)).mean())

@@ -1,0 +1,278 @@
+"""The fusing pass: a plan's stages written into an ONNX model as slices, layers that share their weights, and concatenations.
+
+Nodes stand tile by tile: all of one tile, then all of the next. A layer of a tile is padded explicitly, with the padding that the
+geometry says: zeros at a cut of independent tiles (the zero point, where it is quantised), none where a halo is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from blockzoo.core.errors import RequestError
+from blockzoo.tiling.geometry import Reads, Tile, Window
+from blockzoo.tiling.graph import Network, Operation
+from blockzoo.tiling.onnx_files import needed
+from blockzoo.tiling.stage import Stage, whole_map
+from blockzoo.tiling.steps import Part
+
+Span = tuple[int, int]
+BORDERS = {"reflect": "reflect", "replicate": "edge"}
+"""Paddings that are pixels, as ONNX names them."""
+
+
+@dataclass
+class _Map:
+    """A map, or the part of one that a tile holds, in strips below one another.
+
+    Args:
+        strips: rows [first, last) of each and the value that holds them.
+        columns: that all of them span.
+    """
+
+    strips: list[tuple[int, int, str]]
+    columns: Span
+
+
+def tiled_model(model: Any, network: Network, parts: Sequence[Part]) -> Any:
+    """The model with the stages of a program cut into tiles.
+
+    Args:
+        model: in the form of `onnx_normalise.normalised`.
+        network: of it.
+        parts: from `plan.program`.
+
+    Raises:
+        RequestError: a mean of tiles in integers.
+    """
+    return _Writer(model, network).written(parts)
+
+
+class _Writer:
+    def __init__(self, model: Any, network: Network) -> None:
+        self.onnx = needed("onnx")
+        self.model, self.network = model, network
+        self.nodes: list[Any] = []
+        self.constants: dict[str, Any] = {}
+        height, width = network.input_shape[2:]
+        self.maps: dict[str, _Map] = {network.input: _Map([(0, height, network.input)], (0, width))}
+        self.slices: dict[tuple[str, Span, Span], str] = {}
+        self.stages = 0
+
+    def written(self, parts: Sequence[Part]) -> Any:
+        for part in parts:
+            self.stages += part.stage is not None
+            if part.stage is None:
+                for operation in part.operations:
+                    self._whole(operation)
+            elif part.step.kind == "pooled":
+                self._pooled(part.stage, self.network.by_name[part.step.output])
+            else:
+                self._tiled(part.stage)
+        self._entire(self.network.operations[-1].name)
+        made = self.onnx.ModelProto()
+        made.CopyFrom(self.model)
+        del made.graph.node[:], made.graph.value_info[:]
+        made.graph.node.extend(self.nodes)
+        made.graph.initializer.extend(self.constants.values())
+        return made
+
+    def _whole(self, operation: Operation) -> None:
+        """An operation on whole maps; a layer that is itself cut, tile by tile."""
+        for source in operation.sources:
+            self._entire(source)
+        if operation.kind == "window" and operation.own:
+            rows, columns = whole_map(self.network, operation)
+            self.slices.clear()
+            self._parts(
+                operation, rows[operation.name], columns[operation.name], self.maps, operation.name, ""
+            )
+        else:
+            self.nodes.append(operation.payload)
+        if operation.axes:
+            self._hold(operation)
+
+    def _hold(self, operation: Operation) -> None:
+        height, width = operation.size(0), operation.size(1)
+        self.maps[operation.name] = _Map([(0, height, operation.name)], (0, width))
+
+    def _tiled(self, stage: Stage) -> None:
+        """The map of a stage, in strips: one for each row of tiles."""
+        final = stage.output
+        strips: list[tuple[int, int, str]] = []
+        for i, row in enumerate(stage.rows):
+            first, last = _span(row[final.name])
+            alone = len(stage.rows) == 1
+            name = final.name if alone else f"{final.name}/{i}"
+            tiles = [
+                self._tile(stage, i, j, name if len(stage.columns) == 1 else f"{final.name}/{i}.{j}")
+                for j in range(len(stage.columns))
+            ]
+            self._joined(tiles, name, axis=3)
+            strips.append((first, last, name))
+        self.maps[final.name] = _Map(strips, (0, final.size(1)))
+
+    def _tile(self, stage: Stage, i: int, j: int, name: str) -> str:
+        """One tile through all operations of a stage, as the value `name`."""
+        place = f"/{i}.{j}" if self.stages == 1 else f"/{self.stages}:{i}.{j}"
+        self.slices.clear()
+        held: dict[str, _Map] = {}
+        for operation in stage.operations:
+            rows, columns = stage.rows[i][operation.name], stage.columns[j][operation.name]
+            made = name if operation is stage.output else f"{operation.name}{place}"
+            self._parts(operation, rows, columns, {**self.maps, **held}, made, place)
+            held[operation.name] = _Map([(*_span(rows), made)], _span(columns))
+        return name
+
+    def _pooled(self, stage: Stage, mean: Operation) -> None:
+        """The mean of a stage's map, which never exists: sums of tiles added up, and divided."""
+        if mean.payload.op_type != "GlobalAveragePool":
+            raise RequestError(
+                f"{mean} is a mean of integers, which tiles would round differently: fuse less far, or export floats"
+            )
+        axes, total = self._constant([2, 3]), ""
+        for i in range(len(stage.rows)):
+            for j in range(len(stage.columns)):
+                tile = self._tile(stage, i, j, f"{mean.name}/{i}.{j}/map")
+                found = self._node("ReduceSum", [tile, axes], f"{mean.name}/{i}.{j}", keepdims=1)
+                total = self._node("Add", [total, found], f"{mean.name}/{i}.{j}/total") if total else found
+        count = np.float32(stage.output.size(0) * stage.output.size(1))
+        self._node("Div", [total, self._scalar(count)], mean.name)
+
+    def _parts(
+        self,
+        operation: Operation,
+        rows: Sequence[Tile],
+        columns: Sequence[Tile],
+        maps: Mapping[str, _Map],
+        name: str,
+        place: str,
+    ) -> None:
+        """An operation on one tile, as the value `name`: in one part, or in several where the layer is itself cut."""
+        several = len(rows) * len(columns) > 1
+        strips = []
+        for a, row in enumerate(rows):
+            strip = f"{name}/rows{a}" if len(rows) > 1 else name
+            found = []
+            for b, column in enumerate(columns):
+                own = f"{strip}/columns{b}" if len(columns) > 1 else strip
+                self._layer(operation, row, column, maps, own, f"{place}/{a}.{b}" if several else place)
+                found.append(own)
+            strips.append(self._joined(found, strip, axis=3))
+        self._joined(strips, name, axis=2)
+
+    def _layer(
+        self,
+        operation: Operation,
+        row: Tile,
+        column: Tile,
+        maps: Mapping[str, _Map],
+        name: str,
+        place: str,
+    ) -> None:
+        """One node: an operation on one rectangle of its sources."""
+        spans = (row.start, row.stop), (column.start, column.stop)
+        read = {source: self._read(maps[source], *spans) for source in operation.maps}
+        node = self.onnx.NodeProto()
+        node.CopyFrom(operation.payload)
+        node.name = f"{operation.payload.name}{place}"
+        node.input[:] = [read.get(value, value) for value in operation.payload.input]
+        node.output[:] = [name]
+        if operation.kind != "window":
+            self.nodes.append(node)
+            return
+        found = [_pads(t, w) for t, w in zip((row, column), operation.windows, strict=True)]
+        pads = [pad for pad, _, _ in found]
+        if operation.padding in BORDERS and any(any(pad) for pad in pads):
+            node.input[0] = self._padded(node.input[0], pads, BORDERS[operation.padding])
+            pads = [(0, 0), (0, 0)]
+        kept = [a for a in node.attribute if a.name not in ("pads", "auto_pad", "ceil_mode")]
+        del node.attribute[:]
+        before, after = zip(*pads, strict=True)
+        node.attribute.extend([*kept, self.onnx.helper.make_attribute("pads", [*before, *after])])
+        self.nodes.append(node)
+        sizes = [tile.last - tile.first for tile in (row, column)]
+        if [made for _, _, made in found] != sizes:  # of a tile that owns none of the pixels its outputs read
+            node.output[:] = [f"{name}/more"]
+            starts = [start for _, start, _ in found]
+            ends = [start + size for start, size in zip(starts, sizes, strict=True)]
+            inputs = [f"{name}/more", *(self._constant(v) for v in (starts, ends, [2, 3]))]
+            self._node("Slice", inputs, name)
+
+    def _padded(self, value: str, pads: Sequence[Span], mode: str) -> str:
+        (top, bottom), (left, right) = pads
+        around = self._constant([0, 0, top, left, 0, 0, bottom, right])
+        name = f"{value}/padded{top}.{left}.{bottom}.{right}"
+        if (name, (0, 0), (0, 0)) not in self.slices:
+            self.slices[name, (0, 0), (0, 0)] = self._node("Pad", [value, around], name, mode=mode)
+        return name
+
+    def _read(self, found: _Map, rows: Span, columns: Span) -> str:
+        """A rectangle of a map, as a value: of the strips that it crosses."""
+        crossed = [strip for strip in found.strips if strip[0] < rows[1] and rows[0] < strip[1]]
+        pieces = [
+            self._sliced(strip, found.columns, (max(rows[0], strip[0]), min(rows[1], strip[1])), columns)
+            for strip in crossed
+        ]
+        if len(pieces) == 1:
+            return pieces[0]
+        key = ("+".join(pieces), rows, columns)
+        if key not in self.slices:
+            self.slices[key] = self._joined(pieces, f"{pieces[0]}/{len(self.nodes)}", axis=2)
+        return self.slices[key]
+
+    def _sliced(self, strip: tuple[int, int, str], held: Span, rows: Span, columns: Span) -> str:
+        first, last, value = strip
+        if rows == (first, last) and columns == held:
+            return value
+        key = (value, rows, columns)
+        if key not in self.slices:
+            starts = [rows[0] - first, columns[0] - held[0]]
+            ends = [rows[1] - first, columns[1] - held[0]]
+            inputs = [value, *(self._constant(list(v)) for v in (starts, ends, (2, 3)))]
+            self.slices[key] = self._node("Slice", inputs, f"{value}/{len(self.nodes)}")
+        return self.slices[key]
+
+    def _entire(self, name: str) -> None:
+        """From here on the map is one value."""
+        found = self.maps.get(name)
+        if found is not None and len(found.strips) > 1:
+            self._joined([value for _, _, value in found.strips], name, axis=2)
+            self.maps[name] = _Map([(found.strips[0][0], found.strips[-1][1], name)], found.columns)
+
+    def _joined(self, values: Sequence[str], name: str, axis: int) -> str:
+        if len(values) == 1:
+            assert values[0] == name
+            return name
+        return self._node("Concat", list(values), name, axis=axis)
+
+    def _node(self, kind: str, inputs: Iterable[str], output: str, **attributes: Any) -> str:
+        name = f"{kind}:{output}"
+        self.nodes.append(self.onnx.helper.make_node(kind, list(inputs), [output], name=name, **attributes))
+        return output
+
+    def _constant(self, numbers: Sequence[int]) -> str:
+        name = "tile:" + ",".join(map(str, numbers))
+        self.constants[name] = self.onnx.numpy_helper.from_array(np.array(numbers, np.int64), name)
+        return name
+
+    def _scalar(self, number: np.float32) -> str:
+        name = f"tile:{number}"
+        self.constants[name] = self.onnx.numpy_helper.from_array(np.array(number, np.float32), name)
+        return name
+
+
+def _span(tiles: Sequence[Tile]) -> Span:
+    return tiles[0].first, tiles[-1].last
+
+
+def _pads(tile: Tile, reads: Reads) -> tuple[Span, int, int]:
+    """Padding before and after that makes a tile's outputs, how many outputs come before these, and how many it makes."""
+    assert isinstance(reads, Window)
+    more = -(-max(0, -tile.before) // reads.stride)
+    before, after = tile.before + more * reads.stride, max(0, tile.after)
+    made = (tile.stop - tile.start + before + after - reads.extent) // reads.stride + 1
+    return (before, after), more, made
