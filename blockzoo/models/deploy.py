@@ -37,7 +37,7 @@ def fold_batch_norm(module: nn.Module, example: torch.Tensor, *, inplace: bool =
     """
     module = (module if inplace else copy.deepcopy(module)).eval()
     names = {layer: name for name, layer in module.named_modules()}
-    for convolution, norm in _observed_pairs(module, example):
+    for convolution, norm in _pairs(module, example):
         _fold(convolution, norm)
         # timm's batch norms hold their activation as a child: that stays
         module.set_submodule(names[norm], nn.Sequential(*norm.children()))
@@ -63,6 +63,18 @@ def relative_difference(first: nn.Module, second: nn.Module, example: torch.Tens
     """Largest absolute difference of the outputs, relative to the largest absolute output of `first`."""
     a, b = first(example), second(example)
     return float((a - b).abs().max() / a.abs().max().clamp_min(1e-12))
+
+
+def _pairs(module: nn.Module, example: torch.Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """As `_observed_pairs`, on the meta device where the network runs there: large images cost nothing, and none is changed."""
+    try:
+        shadow = copy.deepcopy(module).to("meta")
+        with torch.device("meta"):
+            found = _observed_pairs(shadow, torch.empty_like(example, device="meta"))
+    except Exception:  # whatever a network does with values
+        return _observed_pairs(module, example.clone())
+    names = {layer: name for name, layer in shadow.named_modules()}
+    return [tuple(module.get_submodule(names[layer]) for layer in pair) for pair in found]  # type: ignore[misc]
 
 
 @torch.no_grad()

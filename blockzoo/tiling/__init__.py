@@ -11,7 +11,9 @@ _PUBLIC = {
     "block_convert": ".convert",
     "ConversionReport": ".convert",
     "block_network": ".networks",
-    "Plan": ".executor",
+    "Plan": ".steps",
+    "plan": ".planner",
+    "pareto": ".planner",
     "TiledRunner": ".executor",
     "peak_memory": "blockzoo.measure.memory",
 }

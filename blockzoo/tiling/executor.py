@@ -1,265 +1,301 @@
-"""Run a network tile by tile: each tile goes through the whole stage before the next one starts."""
+"""Run a network as a plan says: stages tile by tile, each tile through the whole stage before the next one starts."""
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import fx, nn
-from torch.nn import functional as F
+from torch import nn
 
 from blockzoo.core.errors import RequestError
-from blockzoo.models.deploy import fold_batch_norm
-from blockzoo.tiling.geometry import Tile, Window
-from blockzoo.tiling.graph import Network, Operation, traced
-from blockzoo.tiling.pool import counts_of
-from blockzoo.tiling.stage import Mode, Stage, make_stage
+from blockzoo.tiling.geometry import Tile
+from blockzoo.tiling.graph import Network, Operation
+from blockzoo.tiling.grouping import Place
+from blockzoo.tiling.kernels import OVERWRITING, Kernel, convolution_kernel, on_part, pool_kernel
+from blockzoo.tiling.stage import Stage, whole_map
+from blockzoo.tiling.steps import Part, Plan, program
+from blockzoo.tiling.trace import ready, traced
 
-
-@dataclass(frozen=True)
-class Plan:
-    """How a network is run.
-
-    Args:
-        grid: tiles along rows and columns of the fused stage; None runs it whole.
-        fuse_to: the last module of the stage.
-        mode: "block" or "exact".
-        batch: tiles of one shape that go through the stage together: more memory, more speed.
-        fold: fold batch norms into convolutions.
-    """
-
-    grid: tuple[int, int]
-    fuse_to: str
-    mode: Mode = "block"
-    batch: int = 1
-    fold: bool = True
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class TiledRunner(nn.Module):
-    """A network in evaluation mode, its first operations fused and run tile by tile into one output.
+    """A network in evaluation mode, run as a plan says.
 
     Args:
-        model: the network; it is copied.
-        plan: how.
-        example: an input; later ones have its height and width.
+        model: the network the plan was made for; it is copied.
+        plan: from `plan`.
 
     Raises:
-        RequestError: a network that cannot be traced, a plan that it does not admit; in `forward`, another size.
+        RequestError: the plan does not fit the network; in `forward`, an image of another size than planned.
     """
 
-    def __init__(self, model: nn.Module, plan: Plan, example: torch.Tensor) -> None:
+    def __init__(self, model: nn.Module, plan: Plan) -> None:
         super().__init__()
-        model = copy.deepcopy(model).eval()
+        first = next(model.parameters(), torch.empty(0))
+        example = torch.zeros(plan.input_shape, dtype=first.dtype, device=first.device)
+        model = ready(model, example, plan.fold)
         self.plan = plan
-        self._network: Network = traced(fold_batch_norm(model, example) if plan.fold else model, example)
-        last = self._network.place(plan.fuse_to)
-        self.stage: Stage = make_stage(self._network, last, plan.grid, plan.mode)
-        self.module = self._network.module
-        self._size = tuple(example.shape[1:])
-        self._rest = _Rest(self._network, last)
+        self.network: Network = traced(model, example)
+        self.parts: list[Part] = program(self.network, plan.steps, plan.mode)
+        self._parameters_of = model  # moved and saved with the runner
+        self._fused = _rectified(self.network)
+        self._kernels = {
+            o.name: self._kernel(o) for o in self.network.operations if o.payload.layer is not None
+        }
 
     @torch.no_grad()
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if tuple(x.shape[1:]) != self._size:
-            raise RequestError(f"this runner was made for inputs of {self._size}, not {tuple(x.shape[1:])}")
-        return self._rest.run(self.run_stage(x))
+        """The network's output for images (N, C, H, W) of the planned size."""
+        values = self._through(x, self.parts)
+        return values[self.network.operations[-1].name]  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def run_stage(self, x: torch.Tensor) -> torch.Tensor:
-        """The stage's output, (N, C, H, W), preallocated and filled tile by tile."""
-        final = self.stage.operations[-1]
-        output = x.new_empty((len(x), *final.shape[1:]))
-        for places in self._groups():
-            parts = [_Part(self.stage.rows[i], self.stage.columns[j]) for i, j in places]
-            found = self._run(x, parts)
-            for part, result in zip(parts, found.split(len(x)), strict=True):
-                row, column = part.rows[final.node.name], part.columns[final.node.name]
-                output[..., row.first : row.last, column.first : column.last] = result
+        """The output of the last stage that is run in tiles."""
+        stages = [i for i, part in enumerate(self.parts) if part.stage is not None]
+        if not stages:
+            raise RequestError("this plan runs no stage in tiles")
+        chosen = self.parts[: stages[-1] + 1]
+        return self._through(x, chosen)[chosen[-1].step.output]  # type: ignore[no-any-return]
+
+    def _through(self, x: torch.Tensor, parts: Sequence[Part]) -> dict[str, Any]:
+        if tuple(x.shape[1:]) != self.plan.input_shape[1:]:
+            raise RequestError(
+                f"this plan is for inputs of {self.plan.input_shape[1:]}, not {tuple(x.shape[1:])}: make one for this size"
+            )
+        values: dict[str, Any] = {self.network.input: x}
+        for part in parts:
+            if part.stage is not None:
+                run = self._pooled if part.step.kind == "pooled" else self._tiled
+                values[part.step.output] = run(part, values)
+                _drop(values, part.ends, parts[-1].step.output)
+                continue
+            for operation, dead, over in zip(part.operations, part.dead, part.over, strict=True):
+                values[operation.name] = self._whole(operation, values, over)
+                _drop(values, dead, parts[-1].step.output)
+        return values
+
+    def _whole(self, operation: Operation, values: dict[str, Any], over: str | None) -> Any:
+        """One operation on whole maps."""
+        if operation.kind != "window":
+            return self._apply(operation, values, over)
+        rows, columns = whole_map(self.network, operation)
+        source = operation.maps[0]
+        read = self._as_input(values[source]) if source == self.network.input else values[source]
+        return self._window(operation, read, rows[operation.name], columns[operation.name])
+
+    def _tiled(self, part: Part, values: dict[str, Any]) -> torch.Tensor:
+        """A stage's output, preallocated and filled tile by tile."""
+        stage = part.stage
+        assert stage is not None
+        final, image = stage.output, values[self.network.input]
+        output = _room(image, len(image), final)
+        for places in part.groups:
+            results = self._tiles(part, stage, places, values)
+            for (i, j), result in zip(places, results, strict=True):
+                rows, columns = _span(stage.rows[i][final.name]), _span(stage.columns[j][final.name])
+                _area(output, final, rows, columns).copy_(result)
+            del results, result
         return output
 
-    def _groups(self) -> list[list[tuple[int, int]]]:
-        """Tiles whose way through the stage has the same shapes, at most `batch` of them together."""
-        alike: dict[Any, list[tuple[int, int]]] = {}
-        for i, row in enumerate(self.stage.rows):
-            for j, column in enumerate(self.stage.columns):
-                key = tuple(self._shape(operation, row, column) for operation in self.stage.operations)
-                alike.setdefault(key, []).append((i, j))
-        size = self.plan.batch
-        return [places[k : k + size] for places in alike.values() for k in range(0, len(places), size)]
+    def _pooled(self, part: Part, values: dict[str, Any]) -> torch.Tensor:
+        """The mean of a stage's output, which never exists."""
+        stage = part.stage
+        assert stage is not None
+        total: torch.Tensor | None = None
+        for places in part.groups:
+            results = self._tiles(part, stage, places, values)
+            for result in results:
+                found = result.sum(
+                    dim=(2, 3), keepdim=True, dtype=torch.promote_types(result.dtype, torch.float32)
+                )
+                total = found if total is None else total.add_(found)
+            dtype = results[0].dtype
+            del results, result, found
+        assert total is not None
+        mean = (total / (stage.output.size(0) * stage.output.size(1))).to(dtype)
+        return mean.reshape(len(mean), *self.network.shape(part.step.output)[1:])
 
-    def _shape(self, operation: Operation, row: dict[str, Tile], column: dict[str, Tile]) -> tuple[Any, ...]:
-        """What tiles must have in common at an operation to run together: sizes, padding, and where they read."""
-        name = operation.node.name
-        sources = [source.name for source in operation.node.all_input_nodes if source.name in row]
-        offsets = [(row[name].start - row[s].first, column[name].start - column[s].first) for s in sources]
-        return row[name].shape, column[name].shape, tuple(offsets)
-
-    def _run(self, x: torch.Tensor, parts: list[_Part]) -> torch.Tensor:
-        """Some tiles through all operations; a value is freed after its last use."""
-        held: dict[str, _Value] = {}
-        left = {
-            o.node.name: sum(user in self._inside for user in set(o.users)) for o in self.stage.operations
-        }
-        for operation in self.stage.operations:
-            arguments = {
-                source: self._read(x, held, source, operation, parts)
-                for source in operation.node.all_input_nodes
+    def _tiles(
+        self, part: Part, stage: Stage, places: Sequence[Place], values: dict[str, Any]
+    ) -> Sequence[torch.Tensor]:
+        """Some tiles through all operations of a stage; a value is freed after its last use."""
+        held: dict[str, _Held] = {}
+        i, j = places[0]
+        for operation, dead, over in zip(part.operations, part.dead, part.over, strict=True):
+            rows, columns = stage.rows[i][operation.name], stage.columns[j][operation.name]
+            read = {
+                source: self._read(stage, operation, source, places, values, held)
+                for source in operation.sources
             }
-            result = self._apply(operation, arguments, parts)
-            held[operation.node.name] = _Value(result, parts[0].starts(operation.node.name))
-            del arguments, result
-            for source in operation.node.all_input_nodes:
-                if source.name in left:
-                    left[source.name] -= 1
-                    if not left[source.name]:
-                        del held[source.name]
-        return held[self.stage.operations[-1].node.name].tensor
-
-    @property
-    def _inside(self) -> set[str]:
-        return {operation.node.name for operation in self.stage.operations}
+            if operation.kind == "window":
+                result = self._window(operation, read[operation.maps[0]], rows, columns)
+            else:
+                result = self._apply(operation, read, over)
+            held[operation.name] = _Held(result, rows[0].first, columns[0].first)
+            del read, result
+            _drop(held, dead)
+        final = held.pop(stage.output.name).tensor
+        return [final] if len(places) == 1 else final.split(len(values[self.network.input]))
 
     def _read(
         self,
-        x: torch.Tensor,
-        held: dict[str, _Value],
-        source: fx.Node,
+        stage: Stage,
         operation: Operation,
-        parts: list[_Part],
-    ) -> torch.Tensor:
-        """What an operation reads of one of its inputs: from the stage's input, or from what is held of a tile."""
-        name = operation.node.name
-        if source.name in held:
-            value = held[source.name]
-            row, column = parts[0].rows[name], parts[0].columns[name]
-            return value.tensor[
-                ...,
-                row.start - value.top : row.stop - value.top,
-                column.start - value.left : column.stop - value.left,
-            ]
-        pieces = [
-            x[..., p.rows[name].start : p.rows[name].stop, p.columns[name].start : p.columns[name].stop]
-            for p in parts
-        ]
+        source: str,
+        places: Sequence[Place],
+        values: dict[str, Any],
+        held: dict[str, _Held],
+    ) -> Any:
+        """What an operation reads of one source: of what is held of the tile, or of a value from before the stage."""
+        if source not in operation.maps:
+            value = values[source] if source in values else held[source].tensor
+            return (
+                value.repeat(len(places), *[1] * (value.ndim - 1))
+                if len(places) > 1 and source in values
+                else value
+            )
+        axes = self.network.by_name[source].axes if source != self.network.input else (2, 3)
+        if source in held:
+            i, j = places[0]
+            rows, columns = (_reach(line[operation.name]) for line in (stage.rows[i], stage.columns[j]))
+            return held[source].part(axes, rows, columns)
+        pieces = []
+        for i, j in places:
+            rows, columns = (_reach(line[operation.name]) for line in (stage.rows[i], stage.columns[j]))
+            pieces.append(_Held(values[source], 0, 0).part(axes, rows, columns))
+        if source == self.network.input:
+            return self._as_input(*pieces)
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
-    def _apply(
-        self, operation: Operation, arguments: dict[fx.Node, torch.Tensor], parts: list[_Part]
+    def _as_input(self, *pieces: torch.Tensor) -> torch.Tensor:
+        """Parts of the image together, on a CPU in the layout that convolutions are fastest in."""
+        first = pieces[0]
+        kind = torch.channels_last if first.device.type == "cpu" else torch.contiguous_format
+        if len(pieces) == 1:
+            return first.contiguous(memory_format=kind)
+        shape = (len(first) * len(pieces), *first.shape[1:])
+        joined = torch.empty(shape, dtype=first.dtype, device=first.device, memory_format=kind)
+        for place, piece in zip(joined.split(len(first)), pieces, strict=True):
+            place.copy_(piece)
+        return joined
+
+    def _window(
+        self, operation: Operation, x: torch.Tensor, rows: Sequence[Tile], columns: Sequence[Tile]
     ) -> torch.Tensor:
-        node = operation.node
-        if node.op == "call_module":
-            layer = self.module.get_submodule(str(node.target))
-            (value,) = arguments.values()
-            row, column = parts[0].rows[node.name], parts[0].columns[node.name]
-            return run_layer(layer, value, row, column, operation)
-        positional = fx.map_arg(node.args, lambda n: arguments[n])
-        named = fx.map_arg(node.kwargs, lambda n: arguments[n])
-        if node.op == "call_method":
-            first, *others = positional
-            return getattr(first, str(node.target))(*others, **named)  # type: ignore[no-any-return]
-        return node.target(*positional, **named)  # type: ignore[operator, no-any-return]
+        """A layer that reads neighbours, on what the tiles read of its input; part by part if the layer is cut itself."""
+        kernel = self._kernels.get(operation.name)
+        size = (self.network.size(operation.maps[0], 0), self.network.size(operation.maps[0], 1))
+        top, left = min(tile.start for tile in rows), min(tile.start for tile in columns)
+        output: torch.Tensor | None = None
+        for row in rows:
+            for column in columns:
+                read = x[..., row.start - top : row.stop - top, column.start - left : column.stop - left]
+                found = on_part(kernel, operation, read, row, column, size)  # type: ignore[arg-type]
+                if len(rows) == len(columns) == 1:
+                    return found
+                if output is None:
+                    output = _room(x, len(x), operation, (_extent(rows), _extent(columns)))
+                spans = [
+                    (tile.first - tiles[0].first, tile.last - tiles[0].first)
+                    for tile, tiles in ((row, rows), (column, columns))
+                ]
+                _area(output, operation, spans[0], spans[1]).copy_(found)
+                del found
+        assert output is not None
+        return output
 
+    def _apply(self, operation: Operation, values: Any, over: str | None) -> Any:
+        """Anything else: in place of a value that dies here, where that can be."""
+        if operation.name in self._fused:
+            return values[operation.sources[0]]
+        if over is None:
+            return operation.payload.run(values.__getitem__)
+        others = [values[s] for s in operation.sources if s != over]
+        constants = [a for a in operation.payload.args if not isinstance(a, torch.fx.Node)]
+        if operation.payload.what in ("add", "mul") and not others:
+            others = constants or [values[over]]
+        return OVERWRITING[operation.payload.what](values[over], *others)
 
-@dataclass(frozen=True)
-class _Part:
-    """One tile: for each operation its rows and its columns."""
-
-    rows: dict[str, Tile]
-    columns: dict[str, Tile]
-
-    def starts(self, name: str) -> tuple[int, int]:
-        return self.rows[name].first, self.columns[name].first
+    def _kernel(self, operation: Operation) -> Kernel | None:
+        layer = operation.payload.layer
+        if isinstance(layer, nn.Conv2d) and operation.kind == "window":
+            users = [u for u in operation.users if u in self._fused]
+            what = self.network.by_name[users[0]].payload.what if users else ""
+            return convolution_kernel(layer, what)
+        return pool_kernel(layer) if isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d)) else None
 
 
 @dataclass
-class _Value:
-    """A part of a map, and where it lies in it. (Tiles that run together lie at different places; their shapes agree.)"""
+class _Held:
+    """A part of a map, and the row and column of the map at which it begins."""
 
-    tensor: torch.Tensor
-    place: tuple[int, int]
+    tensor: Any
+    top: int
+    left: int
 
-    @property
-    def top(self) -> int:
-        return self.place[0]
+    def part(self, axes: tuple[int, int] | None, rows: tuple[int, int], columns: tuple[int, int]) -> Any:
+        """Some of its rows and columns, counted in the map."""
+        if isinstance(self.tensor, (tuple, list)):
+            return type(self.tensor)(
+                _Held(t, self.top, self.left).part(axes, rows, columns) for t in self.tensor
+            )
+        assert axes is not None
+        x = self.tensor.narrow(axes[0], rows[0] - self.top, rows[1] - rows[0])
+        return x.narrow(axes[1], columns[0] - self.left, columns[1] - columns[0])
 
-    @property
-    def left(self) -> int:
-        return self.place[1]
+
+def _reach(tiles: Sequence[Tile]) -> tuple[int, int]:
+    return min(tile.start for tile in tiles), max(tile.stop for tile in tiles)
 
 
-def run_layer(
-    layer: nn.Module, x: torch.Tensor, row: Tile, column: Tile, operation: Operation
+def _span(tiles: Sequence[Tile]) -> tuple[int, int]:
+    return tiles[0].first, tiles[-1].last
+
+
+def _area(
+    x: torch.Tensor, operation: Operation, rows: tuple[int, int], columns: tuple[int, int]
 ) -> torch.Tensor:
-    """A layer on a part of its input, padded where the tiles say so."""
-    if not isinstance(layer, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)):
-        result: torch.Tensor = layer(x)
-        return result
-    assert operation.windows is not None
-    value = -float("inf") if isinstance(layer, nn.MaxPool2d) else 0.0
-    axes = zip((row, column), x.shape[-2:], operation.windows, strict=True)
-    rows, columns = (_made_by_layer(tile, size, window) for tile, size, window in axes)
-    if rows is None or columns is None:
-        x = F.pad(x, (column.before, column.after, row.before, row.after), value=value)
-        rows = columns = (0, 0)
-    padding = (rows[0], columns[0])
-    if isinstance(layer, nn.Conv2d):
-        y = F.conv2d(x, layer.weight, layer.bias, layer.stride, padding, layer.dilation, layer.groups)
-    elif isinstance(layer, nn.MaxPool2d):
-        y = F.max_pool2d(x, layer.kernel_size, layer.stride, padding, layer.dilation)
-    else:
-        y = F.avg_pool2d(x, layer.kernel_size, layer.stride, padding, divisor_override=1)
-    y = y[..., rows[1] : rows[1] + row.last - row.first, columns[1] : columns[1] + column.last - column.first]
-    if isinstance(layer, nn.AvgPool2d):
-        return y / counts_of(layer, row, column, operation.windows, operation.reads, y)
-    return y
+    part = _Held(x, 0, 0).part(operation.axes, rows, columns)
+    assert isinstance(part, torch.Tensor)
+    return part
 
 
-def _made_by_layer(tile: Tile, size: int, window: Window) -> tuple[int, int] | None:
-    """Equal padding on both sides that makes the tile's outputs, and how many outputs come before them; None if none does.
+def _room(
+    like: torch.Tensor, count: int, operation: Operation, size: tuple[int, int] | None = None
+) -> torch.Tensor:
+    """Room for an operation's output, or for a part of it of some rows and columns."""
+    kind = (
+        torch.channels_last
+        if operation.axes == (2, 3) and like.device.type == "cpu"
+        else torch.contiguous_format
+    )
+    shape = (*operation.shape[1:2], *size) if size else operation.shape[1:]
+    return torch.empty((count, *shape), dtype=like.dtype, device=like.device, memory_format=kind)
 
-    A layer pads without a copy, but on both sides alike; the outputs that are too many are cut off.
-    """
-    padding = max(tile.before, tile.after)
-    if min(tile.before, tile.after) < 0 or padding > window.kernel // 2:
-        return None
-    before, rest = divmod(padding - tile.before, window.stride)
-    made = (size + 2 * padding - window.extent) // window.stride + 1
-    return (padding, before) if rest == 0 and made >= before + tile.last - tile.first else None
+
+def _extent(tiles: Sequence[Tile]) -> int:
+    return tiles[-1].last - tiles[0].first
 
 
-class _Rest:
-    """What comes after the stage, operation by operation, values freed after their last use."""
+def _drop(values: dict[str, Any], names: Sequence[str], kept: str = "") -> None:
+    for name in names:
+        if name != kept:
+            values.pop(name, None)
 
-    def __init__(self, network: Network, last: int) -> None:
-        self._network, self._start = network, network.operations[last].node
 
-    def run(self, value: torch.Tensor) -> torch.Tensor:
-        module, done = self._network.module, False
-        values: dict[fx.Node, Any] = {}
-        nodes = list(module.graph.nodes)
-        final = {source: node for node in nodes for source in node.all_input_nodes}
-        for node in nodes:
-            if node is self._start:
-                values[node], done = value, True
-                continue
-            if node.op == "get_attr":
-                values[node] = fx.graph_module._get_attr_via_attr_list(module, str(node.target).split("."))  # type: ignore[attr-defined]
-                continue
-            if not done:
-                continue
-            if node.op == "output":
-                return values[node.args[0]]  # type: ignore[no-any-return]
-            positional, named = (fx.map_arg(part, lambda n: values[n]) for part in (node.args, node.kwargs))
-            if node.op == "call_module":
-                values[node] = module.get_submodule(str(node.target))(*positional, **named)
-            elif node.op == "call_method":
-                values[node] = getattr(positional[0], str(node.target))(*positional[1:], **named)
-            else:
-                values[node] = node.target(*positional, **named)
-            del positional, named
-            for source in node.all_input_nodes:
-                if final[source] is node:
-                    values.pop(source, None)
-        raise RequestError("the network has no output after the stage")
+def _rectified(network: Network) -> set[str]:
+    """The rectifiers that a convolution alone goes into: they become part of it."""
+    return {
+        o.name
+        for o in network.operations
+        if o.kind == "pointwise"
+        and o.payload.what in ("relu", "relu6")
+        and (source := network.by_name.get(o.sources[0])) is not None
+        and source.kind == "window"
+        and isinstance(source.payload.layer, nn.Conv2d)
+        and source.users == [o.name]
+    }

@@ -42,6 +42,39 @@ class Window:
         """How many outputs a map of `size` inputs gives."""
         return (size + self.before + self.after - self.extent) // self.stride + 1
 
+    def wanted(self, first: int, last: int) -> tuple[int, int]:
+        """Inputs [start, stop) that the outputs [first, last) read, padding included."""
+        start = first * self.stride - self.before
+        return start, (last - 1) * self.stride - self.before + self.extent
+
+    def carried(self, place: int) -> int:
+        """A cut of the outputs, on the inputs."""
+        return place * self.stride
+
+
+@dataclass(frozen=True)
+class Enlargement:
+    """What an upsampling layer reads along one axis.
+
+    Args:
+        scale: outputs for each input.
+        halo: inputs beside the nearest ones that interpolation reads: 0 nearest, 1 linear, 2 cubic.
+    """
+
+    scale: int
+    halo: int = 0
+
+    def wanted(self, first: int, last: int) -> tuple[int, int]:
+        """Inputs [start, stop) that the outputs [first, last) read."""
+        return first // self.scale - self.halo, -(-last // self.scale) + self.halo
+
+    def carried(self, place: int) -> int:
+        """A cut of the outputs, on the inputs."""
+        return place // self.scale
+
+
+Reads = Window | Enlargement
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -110,17 +143,73 @@ def tiles(size: int, window: Window, block: int, blocking: Blocking = "fixed") -
     return [owned_tile(first, last, size, outputs, window) for first, last in pairwise(places)]
 
 
-def owned_tile(first: int, last: int, size: int, outputs: int, window: Window) -> Tile:
+def owned_tile(first: int, last: int, size: int, outputs: int, reads: Reads) -> Tile:
     """The tile that makes the outputs [first, last) from its own inputs.
 
     Owned inputs, cut off where no output of the tile reads them; a border tile without any takes the last pixel.
     """
-    start = min(first * window.stride, size - 1)
-    owned = size if last == outputs else min(last * window.stride, size)
-    wanted_start = first * window.stride - window.before
-    wanted_stop = (last - 1) * window.stride - window.before + window.extent
-    stop = max(start + 1, min(owned, wanted_stop))
+    return part_of_tile(first, last, owned(first, last, size, outputs, reads), reads)
+
+
+def owned(first: int, last: int, size: int, outputs: int, reads: Reads) -> tuple[int, int]:
+    """The inputs [start, stop) that belong to the tile with the outputs [first, last)."""
+    start = min(reads.carried(first), size - 1)
+    return start, size if last == outputs else max(start + 1, min(reads.carried(last), size))
+
+
+def part_of_tile(first: int, last: int, own: tuple[int, int], reads: Reads, mirrored: bool = False) -> Tile:
+    """Some outputs [first, last) of a tile that owns the inputs `own`: what they read of these, and the padding around.
+
+    Args:
+        mirrored: padding shows the tile's own pixels, which must be read too.
+    """
+    wanted_start, wanted_stop = reads.wanted(first, last)
+    start = max(own[0], min(wanted_start, own[1] - 1))
+    stop = max(start + 1, min(own[1], wanted_stop))
+    if isinstance(reads, Enlargement):
+        return Tile(first, last, start, stop, 0, 0)
+    if mirrored:
+        before, after = start - wanted_start, wanted_stop - stop
+        stop = min(own[1], max(stop, start + before + 1)) if before > 0 else stop
+        start = max(own[0], min(start, stop - after - 1)) if after > 0 else start
     return Tile(first, last, start, stop, start - wanted_start, wanted_stop - stop)
+
+
+def equal_padding(tile: Tile, window: Window) -> tuple[int, int, int] | None:
+    """Padding equal on both sides that makes a tile's outputs, outputs that come before these, and all outputs made.
+
+    A layer pads without a copy, but on both sides alike; outputs that are too many are cut off. None if no such padding does.
+    """
+    padding = max(tile.before, tile.after)
+    if min(tile.before, tile.after) < 0 or padding > window.kernel // 2:
+        return None
+    before, rest = divmod(padding - tile.before, window.stride)
+    made = (tile.stop - tile.start + 2 * padding - window.extent) // window.stride + 1
+    return (padding, before, made) if rest == 0 and made >= before + tile.last - tile.first else None
+
+
+def parts(
+    first: int, last: int, places: Sequence[int], size: int, reads: Reads, mirrored: bool = False
+) -> list[Tile]:
+    """The outputs [first, last) of a layer that is itself cut at `places` (0, ..., outputs), one part for each of its tiles."""
+    found = []
+    for a, b in pairwise(places):
+        low, high = max(a, first), min(b, last)
+        if low < high:
+            found.append(part_of_tile(low, high, owned(a, b, size, places[-1], reads), reads, mirrored))
+    return found
+
+
+STRIPS = 4
+
+
+def strips(tile: Tile, reads: Reads) -> list[Tile]:
+    """A tile as at most four that follow one another and together read and make what it does."""
+    count = min(STRIPS, (tile.last - tile.first) // STRIPS)
+    if count < 2:
+        return [tile]
+    places = [tile.first + round(i * (tile.last - tile.first) / count) for i in range(count + 1)]
+    return [part_of_tile(a, b, (tile.start, tile.stop), reads) for a, b in pairwise(places)]
 
 
 def pair(value: int | Sequence[int], name: str) -> tuple[int, int]:

@@ -1,213 +1,206 @@
-"""A network as a list of operations that are local in space, as far as it goes: what a tile can be run through.
+"""A network as a list of operations, each of which says what it reads of the maps before it. No tensors.
 
-The network is traced (torch.fx), its layers whole; each operation says along both axes which inputs an output reads.
+Made from a torch module by `trace`, from an ONNX file by `onnx_graph`.
 """
 
 from __future__ import annotations
 
-import operator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import torch
-from torch import fx, nn
-from torch.nn import functional as F
+from functools import cached_property
+from math import prod
+from typing import Any, Literal
 
 from blockzoo.core.errors import RequestError
-from blockzoo.tiling.geometry import Window
-from blockzoo.tiling.pool import windows_of
+from blockzoo.tiling.geometry import Reads, Window
 
-POINTWISE_MODULES = (
-    nn.BatchNorm2d,
-    nn.ReLU,
-    nn.ReLU6,
-    nn.Hardswish,
-    nn.Hardsigmoid,
-    nn.SiLU,
-    nn.GELU,
-    nn.Sigmoid,
-    nn.Tanh,
-    nn.LeakyReLU,
-    nn.ELU,
-    nn.Identity,
-    nn.Dropout,
-    nn.Dropout2d,
-)
-POINTWISE_FUNCTIONS = {
-    operator.add,
-    operator.iadd,
-    operator.mul,
-    operator.sub,
-    torch.add,
-    torch.mul,
-    torch.sub,
-    torch.relu,
-    torch.sigmoid,
-    F.relu,
-    F.relu6,
-    F.silu,
-    F.gelu,
-    F.hardswish,
-    F.hardsigmoid,
-    F.sigmoid,
-    F.dropout,
-}
-POINTWISE_METHODS = {"add", "add_", "mul", "relu", "relu_", "sigmoid", "contiguous"}
+Kind = Literal["window", "pointwise", "pool", "small", "whole"]
 SAME = Window(1)
 
 
 @dataclass
 class Operation:
-    """One node of the traced network.
+    """One step of a network.
 
     Args:
-        node: it.
-        windows: what it reads along rows and columns; None where it is not local.
-        shape: of its output, for the example.
-        reads: rows and columns of the map it reads.
-        local: whether a tile can go through it.
-        reason: why not.
+        name: of the value that it makes.
+        label: the module's path, where there is one.
+        kind: "window": an output reads its neighbours; "pointwise": the pixel below it; "pool": the mean of a whole map;
+            "small": reads and makes no map; "whole": anything else, which no tile can go through.
+        sources: the values it reads, each once, in order.
+        maps: those of them that are read tile by tile; others are read whole.
+        shape: of its output.
+        axes: which of its dimensions are rows and columns; None if the output is no feature map.
+        windows: what it reads along rows and columns.
+        own: places where its outputs are cut whatever the plan, rows and columns (a blocked layer); None for none.
+        padding: what stands around its tiles.
+        macs: multiply-adds for the whole map.
+        weights: elements of its parameters.
+        elements: new elements it makes for the whole map: its output, 0 for a view.
+        beside: bytes that it needs for a moment besides, for the whole map (copies).
+        indices: it makes indices besides, as a max-pool in PyTorch; it runs in strips, so that few of them exist at a time.
+        alias: its output is a view of its first source.
+        over: those of its sources that it could write over.
+        reason: why no tile can go through it.
+        payload: what executes it.
+        users: the operations that read it.
     """
 
-    node: fx.Node
-    windows: tuple[Window, Window] | None
+    name: str
+    label: str
+    kind: Kind
+    sources: list[str]
+    maps: list[str]
     shape: tuple[int, ...]
-    reads: tuple[int, int]
-    local: bool
+    axes: tuple[int, int] | None = None
+    windows: tuple[Reads, Reads] = (SAME, SAME)
+    own: tuple[list[int], list[int]] | None = None
+    padding: str = "zeros"
+    macs: int = 0
+    weights: int = 0
+    elements: int = 0
+    beside: int = 0
+    indices: bool = False
+    alias: bool = False
     reason: str = ""
+    payload: Any = None
+    over: list[str] = field(default_factory=list)
     users: list[str] = field(default_factory=list)
 
     @property
-    def name(self) -> str:
-        """Of the module where there is one, else of the node."""
-        return str(self.node.target) if self.node.op == "call_module" else self.node.name
+    def local(self) -> bool:
+        """Can a tile go through it?"""
+        return self.kind in ("window", "pointwise")
+
+    def size(self, axis: int) -> int:
+        """Rows (0) or columns (1) of its output."""
+        assert self.axes is not None
+        return self.shape[self.axes[axis]]
+
+    def __str__(self) -> str:
+        return self.label or self.name
 
 
 @dataclass
 class Network:
-    """A traced network: its operations in order, and the modules that they call."""
+    """Operations in the order of execution.
 
-    module: fx.GraphModule
+    Args:
+        operations: the last one's output is the network's.
+        input: name of the network's input.
+        input_shape: (N, C, H, W).
+    """
+
     operations: list[Operation]
-    input: fx.Node
+    input: str
     input_shape: tuple[int, ...]
 
-    def place(self, name: str) -> int:
-        """The position of the last operation of a module (or of what lies within it).
+    def __post_init__(self) -> None:
+        for operation in self.operations:
+            operation.users = []
+        for operation in self.operations:
+            for source in operation.sources:
+                if source in self.by_name:
+                    self.by_name[source].users.append(operation.name)
+
+    @cached_property
+    def by_name(self) -> dict[str, Operation]:
+        return {operation.name: operation for operation in self.operations}
+
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """Of each operation, by name; the input is at -1."""
+        return {self.input: -1, **{operation.name: i for i, operation in enumerate(self.operations)}}
+
+    @property
+    def macs(self) -> int:
+        return sum(operation.macs for operation in self.operations)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Of a value."""
+        return self.input_shape if name == self.input else self.by_name[name].shape
+
+    def size(self, name: str, axis: int) -> int:
+        """Rows (0) or columns (1) of a map."""
+        return self.input_shape[2 + axis] if name == self.input else self.by_name[name].size(axis)
+
+    def elements(self, name: str) -> int:
+        return prod(self.shape(name))
+
+    def ancestors(self, name: str, known: Iterable[str]) -> list[Operation]:
+        """The operations that make a value from those that are known, in order."""
+        wanted, seen = [name], set(known) | {self.input}
+        found = []
+        while wanted:
+            current = wanted.pop()
+            if current in seen:
+                continue
+            seen.add(current)
+            found.append(self.by_name[current])
+            wanted.extend(self.by_name[current].sources)
+        return sorted(found, key=lambda operation: self.position[operation.name])
+
+    def last_of(self, label: str) -> int:
+        """The position of the last operation in a module.
 
         Raises:
             RequestError: there is none.
         """
-        found = [i for i, o in enumerate(self.operations) if o.name == name or o.name.startswith(f"{name}.")]
-        stacks = [
+        found = [
             i
             for i, o in enumerate(self.operations)
-            if any(path == name or path.startswith(f"{name}.") for path in _stack(o.node))
+            if label in (o.label, o.name) or o.label.startswith(f"{label}.")
         ]
-        if not (found or stacks):
-            raise RequestError(f"fuse_to {name!r}: no operation of the network lies in a module of that name")
-        return max([*found, *stacks])
-
-
-class _WholeLayers(fx.Tracer):
-    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        return isinstance(module, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)) or super().is_leaf_module(
-            module, name
-        )
-
-
-def traced(model: nn.Module, example: torch.Tensor) -> Network:
-    """The operations of a network in evaluation mode.
-
-    Raises:
-        RequestError: its forward pass cannot be traced, or it does not run on the example.
-    """
-    try:
-        module = fx.GraphModule(model, _WholeLayers().trace(model))
-    except Exception as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise RequestError(
-            f"{type(model).__name__} cannot be traced, so it cannot be cut into tiles: {first}"
-        ) from error
-    shapes = _shapes(module, example)
-    operations = []
-    for node in module.graph.nodes:
-        if node.op in ("call_module", "call_function", "call_method"):
-            operations.append(_operation(module, node, shapes))
-    (start,) = (node for node in module.graph.nodes if node.op == "placeholder")
-    return Network(module, operations, start, tuple(example.shape))
-
-
-def _stack(node: fx.Node) -> list[str]:
-    return [path for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
-
-
-class _Shapes(fx.Interpreter):
-    def __init__(self, module: fx.GraphModule) -> None:
-        super().__init__(module)
-        self.shapes: dict[str, tuple[int, ...]] = {}
-
-    def run_node(self, n: fx.Node) -> Any:
-        result = super().run_node(n)
-        if isinstance(result, torch.Tensor):
-            self.shapes[n.name] = tuple(result.shape)
-        return result
-
-
-def _shapes(module: fx.GraphModule, example: torch.Tensor) -> dict[str, tuple[int, ...]]:
-    interpreter = _Shapes(module)
-    try:
-        with torch.no_grad():
-            interpreter.run(example)
-    except Exception as error:
-        raise RequestError(
-            f"the network does not run on an input of shape {tuple(example.shape)}: {error}"
-        ) from error
-    return interpreter.shapes
-
-
-def _operation(module: fx.GraphModule, node: fx.Node, shapes: dict[str, tuple[int, ...]]) -> Operation:
-    shape = shapes.get(node.name, ())
-    windows, reason = _windows(module, node, shapes)
-    if len(shape) != 4:
-        windows, reason = None, reason or "its output is no feature map"
-    sources = [shapes[a.name] for a in node.all_input_nodes if len(shapes.get(a.name, ())) == 4]
-    reads = (sources[0][2], sources[0][3]) if sources else (0, 0)
-    return Operation(
-        node, windows, shape, reads, windows is not None, reason, [user.name for user in node.users]
-    )
-
-
-def _windows(
-    module: fx.GraphModule, node: fx.Node, shapes: dict[str, tuple[int, ...]]
-) -> tuple[tuple[Window, Window] | None, str]:
-    tensors = [a for a in node.all_input_nodes if a.name in shapes]
-    same = all(shapes[t.name][-2:] == shapes.get(node.name, ())[-2:] for t in tensors)
-    if node.op == "call_module":
-        layer = module.get_submodule(str(node.target))
-        if type(layer) is nn.Conv2d and layer.padding_mode == "zeros":
-            left, right, top, bottom = layer._reversed_padding_repeated_twice
-            rows, columns = (
-                Window(k, s, d, before, after)
-                for k, s, d, (before, after) in zip(
-                    layer.kernel_size,
-                    layer.stride,
-                    layer.dilation,
-                    ((top, bottom), (left, right)),
-                    strict=True,
-                )
+        if not found:
+            raise RequestError(
+                f"fuse_to {label!r}: no operation of the network lies in a module of that name"
             )
-            return (rows, columns), ""
-        if type(layer) in (nn.MaxPool2d, nn.AvgPool2d):
-            return windows_of(layer, torch.empty(shapes[tensors[0].name], device="meta")), ""
-        if isinstance(layer, POINTWISE_MODULES) and not layer.training:
-            return (SAME, SAME), ""
-        return None, f"{type(layer).__name__} is not local"
-    if node.op == "call_function" and node.target is torch.cat:
-        dim = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
-        return ((SAME, SAME), "") if dim in (1, -3) and same else (None, "cat along another axis")
-    if (node.op == "call_function" and node.target in POINTWISE_FUNCTIONS) or (
-        node.op == "call_method" and node.target in POINTWISE_METHODS
-    ):
-        return ((SAME, SAME), "") if same else (None, "operands of different sizes")
-    return None, f"{getattr(node.target, '__name__', node.target)} is not local"
+        return found[-1]
+
+    @cached_property
+    def boundaries(self) -> list[int]:
+        """Positions after which one value alone is all that later operations read; -1, the input, is the first.
+
+        Views are not boundaries: they hold the value they show.
+        """
+        last: dict[str, int] = {}
+        for i, operation in enumerate(self.operations):
+            for source in operation.sources:
+                last[source] = i
+        found, alive = [-1], {self.input}
+        for i, operation in enumerate(self.operations):
+            alive.add(operation.name)
+            alive = {name for name in alive if last.get(name, -1) > i}
+            if alive <= {operation.name} and not operation.alias:
+                found.append(i)
+        end = len(self.operations) - 1
+        return found if found[-1] == end else [*found, end]
+
+
+def roots(operations: Sequence[Operation]) -> dict[str, str]:
+    """For each value that is a view, the value that it is a view of; others stand for themselves."""
+    found: dict[str, str] = {}
+    for operation in operations:
+        source = operation.sources[0] if operation.alias and operation.sources else operation.name
+        found[operation.name] = found.get(source, source)
+    return found
+
+
+def held_until(operations: Sequence[Operation]) -> dict[str, int]:
+    """For each value, the place in a list of operations that reads it, or a view of it, last."""
+    root = roots(operations)
+    last: dict[str, int] = {}
+    for place, operation in enumerate(operations):
+        for name in (operation.name, *operation.sources):
+            last[root.get(name, name)] = place
+    return {name: last[root.get(name, name)] for name in {*root, *last}}
+
+
+def overwritten(operations: Sequence[Operation], dead: Sequence[Sequence[str]]) -> list[str | None]:
+    """For each operation the operand it may write over: one that dies with it, and that one of these operations made."""
+    root = roots(operations)
+    own = {operation.name for operation in operations}
+    return [
+        next((s for s in operation.over if s in dying and root.get(s) in own), None)
+        for operation, dying in zip(operations, dead, strict=True)
+    ]

@@ -6,17 +6,19 @@ of another ("block"), or needs a halo that is computed again ("exact").
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
 from blockzoo.core.errors import RequestError
-from blockzoo.tiling.geometry import Tile, Window, owned_tile
+from blockzoo.tiling.geometry import Tile, parts, strips
 from blockzoo.tiling.graph import Network, Operation
 
 Mode = Literal["block", "exact"]
 MODES = ("block", "exact")
+Line = dict[str, list[Tile]]
+"""One tile along one axis: for each operation what it makes, in one part, or in several where the layer is cut itself."""
 
 
 @dataclass(frozen=True)
@@ -25,109 +27,130 @@ class Stage:
 
     Args:
         operations: in order; the last one's output is the stage's.
-        rows, columns: for each tile index of the axis and each operation's name, its tile: the outputs it makes and, for
-            every input alike, what it reads.
-        reads: for each tile index of rows and of columns, what is taken from the stage's input.
+        known: values from before the stage that its operations read.
+        rows, columns: the tiles of either axis.
     """
 
     operations: list[Operation]
-    rows: list[dict[str, Tile]]
-    columns: list[dict[str, Tile]]
+    known: list[str]
+    rows: list[Line]
+    columns: list[Line]
 
     @property
     def grid(self) -> tuple[int, int]:
         """Tiles along rows and columns."""
         return len(self.rows), len(self.columns)
 
+    @property
+    def output(self) -> Operation:
+        return self.operations[-1]
 
-def make_stage(network: Network, last: int, grid: tuple[int, int], mode: Mode) -> Stage:
-    """The first operations of a network as a stage.
+
+def make_stage(
+    network: Network, output: str, known: Iterable[str], grid: tuple[int, int], mode: Mode
+) -> Stage:
+    """What makes a map from values that are known, tile by tile.
 
     Args:
-        last: place of the last operation.
+        output: the map's name.
+        known: values that exist before the stage; the network's input need not be named.
         grid: tiles along rows and columns.
-        mode: "block": tiles are independent, as in block convolution; "exact": as the whole map would be.
+        mode: "block": tiles are independent, as in block convolution; "exact": as the whole map would be. A network whose layers
+            are blocked already keeps their tiles in either mode, and gets no others.
 
     Raises:
-        RequestError: an operation that is not local, one whose result is needed after the stage, or a grid that is none.
+        RequestError: an operation that is not local, or a grid that is none.
+    """
+    check_options(grid, mode)
+    operations = network.ancestors(output, known)
+    for operation in operations:
+        if not operation.local:
+            raise RequestError(
+                f"{operation} cannot be cut into tiles: {operation.reason or 'it makes no map'}"
+            )
+    inside = {operation.name for operation in operations}
+    outside = dict.fromkeys(source for o in operations for source in o.sources if source not in inside)
+    blocked = any(operation.own for operation in network.operations)
+    independent = mode == "block" and not blocked
+    rows, columns = (_axis(network, operations, axis, grid[axis], independent) for axis in (0, 1))
+    return Stage(operations, list(outside), rows, columns)
+
+
+def check_options(grid: tuple[int, int], mode: str) -> None:
+    """Both are what they may be.
+
+    Raises:
+        RequestError: names the remedy.
     """
     if mode not in MODES:
         raise RequestError(f"mode {mode!r}: choose {' or '.join(MODES)}")
-    if min(grid) < 1:
-        raise RequestError(f"grid {grid[0]} x {grid[1]}: give 1 or more tiles along each axis")
-    operations = network.operations[: last + 1]
-    inside = {operation.node.name for operation in operations}
-    for operation in operations:
-        if not operation.local:
-            raise RequestError(f"{operation.name} cannot be cut into tiles: {operation.reason}")
-        needed = [user for user in operation.users if user not in inside]
-        if needed and operation is not operations[-1]:
-            raise RequestError(
-                f"{operation.name} is needed after the stage too (by {needed[0]}): fuse further, or less far"
-            )
-    rows, columns = (_axis(network, operations, axis, grid[axis], mode) for axis in (0, 1))
-    return Stage(operations, rows, columns)
+    if len(grid) != 2 or min(grid) < 1:
+        raise RequestError(f"grid {' x '.join(map(str, grid))}: give 1 or more tiles along each of two axes")
+
+
+def whole_map(network: Network, operation: Operation) -> tuple[Line, Line]:
+    """An operation on its whole map, cut only where the layer is cut itself."""
+    rows, columns = (
+        _line(network, [operation], axis, (0, operation.size(axis)), _own_cuts(network, [operation], axis))
+        for axis in (0, 1)
+    )
+    return rows, columns
 
 
 def _axis(
-    network: Network, operations: Sequence[Operation], axis: int, count: int, mode: Mode
-) -> list[dict[str, Tile]]:
-    sizes = {
-        operation.node.name: operation.shape[2 + axis]
-        for operation in network.operations
-        if len(operation.shape) == 4
-    }
-    sizes[network.input.name] = network.input_shape[2 + axis]
-    outputs = sizes[operations[-1].node.name]
+    network: Network, operations: Sequence[Operation], axis: int, count: int, independent: bool
+) -> list[Line]:
+    outputs = operations[-1].size(axis)
     count = min(count, outputs)
     places = sorted({round(i * outputs / count) for i in range(count + 1)})
-    if mode == "exact":
-        return [_exact(operations, axis, first, last, sizes) for first, last in pairwise(places)]
-    return _block(operations, axis, places, sizes)
+    cuts = (
+        _carried_cuts(network, operations, axis, places)
+        if independent
+        else _own_cuts(network, operations, axis)
+    )
+    return [_line(network, operations, axis, ends, cuts) for ends in pairwise(places)]
 
 
-def _exact(
-    operations: Sequence[Operation], axis: int, first: int, last: int, sizes: dict[str, int]
-) -> dict[str, Tile]:
-    """Backwards from the outputs of one tile: every operation makes what its users read."""
-    needed = {operations[-1].node.name: (first, last)}
-    found = {}
+def _own_cuts(network: Network, operations: Sequence[Operation], axis: int) -> dict[str, list[int]]:
+    return {o.name: o.own[axis] if o.own else [0, o.size(axis)] for o in operations}
+
+
+def _carried_cuts(
+    network: Network, operations: Sequence[Operation], axis: int, places: list[int]
+) -> dict[str, list[int]]:
+    """Backwards from the cuts of the output: every operation is cut where the first that reads it needs it."""
+    cuts = {operations[-1].name: places}
     for operation in reversed(operations):
-        window = _window(operation, axis)
-        a, b = needed[operation.node.name]
-        start, stop = (
-            a * window.stride - window.before,
-            (b - 1) * window.stride - window.before + window.extent,
-        )
-        for source in operation.node.all_input_nodes:
-            size = sizes[source.name]
-            low, high = max(0, min(start, size - 1)), max(1, min(stop, size))
-            known = needed.get(source.name, (low, high))
-            needed[source.name] = (min(known[0], low), max(known[1], high))
-            found[operation.node.name] = Tile(a, b, low, high, low - start, stop - high)
-    return found
+        own = cuts[operation.name]
+        for source in operation.maps:
+            size = network.size(source, axis)
+            inner = (min(operation.windows[axis].carried(place), size) for place in own[1:-1])
+            cuts.setdefault(source, sorted({0, *inner, size}))
+    return cuts
 
 
-def _block(
-    operations: Sequence[Operation], axis: int, places: list[int], sizes: dict[str, int]
-) -> list[dict[str, Tile]]:
-    """Backwards from the cuts of the output: every operation is cut where its users need it."""
-    cuts = {operations[-1].node.name: places}
-    found: list[dict[str, Tile]] = [{} for _ in places[1:]]
+def _line(
+    network: Network,
+    operations: Sequence[Operation],
+    axis: int,
+    ends: tuple[int, int],
+    cuts: dict[str, list[int]],
+) -> Line:
+    """Backwards from the outputs of one tile: every operation makes what those after it read."""
+    needed = {operations[-1].name: ends}
+    found: Line = {}
     for operation in reversed(operations):
-        window, own = _window(operation, axis), cuts[operation.node.name]
-        for source in operation.node.all_input_nodes:
-            size = sizes[source.name]
-            before = [*(min(place * window.stride, size) for place in own[:-1]), size]
-            if cuts.setdefault(source.name, before) != before:
-                raise RequestError(
-                    f"{operation.name}: its inputs would be cut at different places; choose mode exact"
-                )
-            for number, (a, b) in enumerate(pairwise(own)):
-                found[number][operation.node.name] = owned_tile(a, b, size, own[-1], window)
+        first, last = needed[operation.name]
+        reads = operation.windows[axis]
+        mirrored = operation.padding == "reflect"
+        size = network.size(operation.maps[0], axis)
+        places = cuts[operation.name] if operation.kind == "window" else [0, operation.size(axis)]
+        found[operation.name] = parts(first, last, places, size, reads, mirrored)
+        if operation.indices and axis == 0:
+            found[operation.name] = [strip for tile in found[operation.name] for strip in strips(tile, reads)]
+        low = min(tile.start for tile in found[operation.name])
+        high = max(tile.stop for tile in found[operation.name])
+        for source in operation.maps:
+            known = needed.get(source, (low, high))
+            needed[source] = (min(known[0], low), max(known[1], high))
     return found
-
-
-def _window(operation: Operation, axis: int) -> Window:
-    assert operation.windows is not None
-    return operation.windows[axis]

@@ -6,12 +6,14 @@ import pytest
 import torch
 import torchvision
 from torch import nn
+from torch.nn import functional as F
 
 from blockzoo import tiling
 from blockzoo.core.errors import RequestError
 from blockzoo.tiling.conv import over_tiles
-from blockzoo.tiling.graph import traced
+from blockzoo.tiling.executor import TiledRunner
 from blockzoo.tiling.stage import make_stage
+from blockzoo.tiling.trace import ready, traced
 
 
 class Mixed(nn.Module):
@@ -32,6 +34,22 @@ class Mixed(nn.Module):
         return self.head(self.down(torch.cat([self.sum(y), self.right(y)], dim=1)))
 
 
+class Gated(nn.Module):
+    """A gate from the mean of the map (whole numbers only), upsampling, channels in pieces."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.down = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 4, 3, 2, 1)
+        self.gate, self.last = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 2, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.stem(x), inplace=True)
+        x = x * torch.round(self.gate(x.mean((2, 3), keepdim=True)))
+        x = F.interpolate(self.down(x), scale_factor=2, mode="nearest")
+        first, second = x.chunk(2, dim=1)
+        return self.last(torch.cat([second, first], 1))
+
+
 def whole_numbers(model: nn.Module) -> nn.Module:
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -40,64 +58,76 @@ def whole_numbers(model: nn.Module) -> nn.Module:
     return model.eval()
 
 
+def pixels(*shape: int) -> torch.Tensor:
+    return torch.randint(-3, 4, shape, generator=torch.Generator().manual_seed(1)).float()
+
+
 def layer_by_layer(model: nn.Module, x: torch.Tensor, last: str, grid: tuple[int, int]) -> torch.Tensor:
     """The blocked network on whole maps: each layer cut where the stage says, with the tiles of `geometry` alone."""
-    network = traced(model, x)
-    stage = make_stage(network, network.place(last), grid, "block")
+    network = traced(ready(model, x, True), x)
+    stage = make_stage(network, network.operations[network.last_of(last)].name, (), grid, "block")
     values = {network.input: x}
     for operation in stage.operations:
-        node = operation.node
-        if node.op == "call_module":
-            layer = network.module.get_submodule(str(node.target))
-            rows, columns = [r[node.name] for r in stage.rows], [c[node.name] for c in stage.columns]
-            (value,) = (values[source] for source in node.all_input_nodes)
-            if isinstance(layer, nn.Conv2d):
-                bare = nn.Conv2d(
-                    layer.in_channels,
-                    layer.out_channels,
-                    layer.kernel_size,
-                    layer.stride,
-                    0,
-                    layer.dilation,
-                    layer.groups,  # type: ignore[arg-type]
-                )
-                bare.load_state_dict(layer.state_dict())
-                values[node] = over_tiles(value, rows, columns, bare)
-            elif isinstance(layer, nn.MaxPool2d):
-                bare_pool = nn.MaxPool2d(layer.kernel_size, layer.stride)
-                values[node] = over_tiles(value, rows, columns, bare_pool, value=-float("inf"))
-            elif isinstance(layer, nn.AvgPool2d):
-                bare_sum = nn.AvgPool2d(layer.kernel_size, layer.stride, divisor_override=1)
-                values[node] = over_tiles(value, rows, columns, bare_sum)
-            else:
-                values[node] = layer(value)
+        layer = operation.payload.layer
+        if operation.kind != "window":
+            values[operation.name] = operation.payload.run(values.__getitem__)
+            continue
+        rows = [tile for line in stage.rows for tile in line[operation.name]]
+        columns = [tile for line in stage.columns for tile in line[operation.name]]
+        if isinstance(layer, nn.Conv2d):
+            inside, outside, *options = layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride
+            bare: nn.Module = nn.Conv2d(inside, outside, *options, 0, layer.dilation, layer.groups)  # type: ignore[arg-type]
+            bare.load_state_dict(layer.state_dict())
+        elif isinstance(layer, nn.MaxPool2d):
+            bare = nn.MaxPool2d(layer.kernel_size, layer.stride)
         else:
-            arguments = torch.fx.map_arg(node.args, lambda n: values[n])
-            values[node] = node.target(*arguments, **node.kwargs)  # type: ignore[operator]
-    return values[stage.operations[-1].node]
+            assert isinstance(layer, nn.AvgPool2d)
+            bare = nn.AvgPool2d(layer.kernel_size, layer.stride, divisor_override=1)
+        edge = -float("inf") if isinstance(layer, nn.MaxPool2d) else 0.0
+        values[operation.name] = over_tiles(values[operation.maps[0]], rows, columns, bare, value=edge)
+    return values[stage.output.name]
 
 
-SIZES = [(32, 32), (37, 50), (19, 23)]
-
-
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [(32, 32), (37, 50), (19, 23)])
 @pytest.mark.parametrize("grid", [(1, 1), (2, 2), (3, 1), (2, 3)])
 @pytest.mark.parametrize("batch", [1, 4])
 @torch.no_grad()
 def test_whole_numbers_are_equal_bit_for_bit(
     size: tuple[int, int], grid: tuple[int, int], batch: int
 ) -> None:
-    model = whole_numbers(Mixed())
-    x = torch.randint(-3, 4, (2, 2, *size), generator=torch.Generator().manual_seed(1)).float()
-    exact = tiling.TiledRunner(model, tiling.Plan(grid, "down", "exact", batch), x)
+    model, x = whole_numbers(Mixed()), pixels(2, 2, *size)
+    exact = TiledRunner(model, tiling.plan(model, x, grid=grid, fuse_to="down", mode="exact", batch=batch))
     assert torch.equal(exact(x), model(x))
-    block = tiling.TiledRunner(model, tiling.Plan(grid, "down", "block", batch), x)
-    want = layer_by_layer(model, x, "down", grid)
-    assert torch.equal(block.run_stage(x), want)
+    block = TiledRunner(model, tiling.plan(model, x, grid=grid, fuse_to="down", batch=batch))
+    assert torch.equal(block.run_stage(x), layer_by_layer(model, x, "down", grid))
     if grid == (1, 1):
         assert torch.equal(block(x), model(x))
     elif min(size) > 30:
         assert not torch.equal(block.run_stage(x), exact.run_stage(x))
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@torch.no_grad()
+def test_global_means_take_two_passes(batch: int) -> None:
+    model, x = whole_numbers(Gated()), pixels(2, 2, 32, 32)
+    plan = tiling.plan(model, x, grid=(2, 3), fuse_to="last", mode="exact", batch=batch)
+    assert [step.kind for step in plan.steps] == ["pooled", "whole", "tiled"]
+    assert plan.macs > plan.layer_by_layer.macs
+    assert torch.equal(TiledRunner(model, plan)(x), model(x))
+
+
+@pytest.mark.parametrize(
+    "blocking, block", [("hierarchical", 2), ("hierarchical", 4), ("fixed", 8), ("fixed", 5)]
+)
+@pytest.mark.parametrize("padding", ["constant", "replicate", "reflect"])
+@torch.no_grad()
+def test_a_converted_network_keeps_its_own_tiles(blocking: str, block: int, padding: str) -> None:
+    model, x = whole_numbers(Mixed()), pixels(1, 2, 64, 56)
+    converted, report = tiling.block_convert(model, x, block, blocking, padding)  # type: ignore[arg-type]
+    assert report.ratio > 0.4
+    for mode in ("block", "exact"):
+        plan = tiling.plan(converted, x, grid=(2, 2), fuse_to="down", mode=mode)  # type: ignore[arg-type]
+        assert torch.equal(TiledRunner(converted, plan)(x), converted(x))
 
 
 @pytest.mark.parametrize("mode", ["block", "exact"])
@@ -105,13 +135,15 @@ def test_whole_numbers_are_equal_bit_for_bit(
 def test_resnet_tile_by_tile(mode: str) -> None:
     torch.manual_seed(0)
     model, x = torchvision.models.resnet18().eval(), torch.randn(1, 3, 160, 160)
-    runner = tiling.TiledRunner(model, tiling.Plan((2, 2), "layer2", mode), x)  # type: ignore[arg-type]
+    plan = tiling.plan(model, x, grid=(2, 2), fuse_to="layer2", mode=mode)  # type: ignore[arg-type]
+    runner = TiledRunner(model, plan)
     if mode == "exact":
-        torch.testing.assert_close(runner(x), model(x), rtol=1e-4, atol=1e-5)
-    whole = tiling.TiledRunner(model, tiling.Plan((1, 1), "layer2", mode), x)  # type: ignore[arg-type]
-    torch.testing.assert_close(whole(x), model(x), rtol=1e-4, atol=1e-5)
-    saved = tiling.peak_memory(runner.run_stage, x) / tiling.peak_memory(whole.run_stage, x)
-    assert saved < (0.45 if mode == "block" else 0.7)
+        torch.testing.assert_close(runner(x), model(x), rtol=1e-5, atol=1e-5)
+    else:
+        torch.testing.assert_close(
+            runner.run_stage(x), layer_by_layer(model, x, "layer2", (2, 2)), rtol=1e-5, atol=1e-5
+        )
+    assert tiling.peak_memory(runner, x) < (0.4 if mode == "block" else 0.75) * plan.layer_by_layer.peak_bytes
 
 
 @torch.no_grad()
@@ -123,28 +155,102 @@ def test_averages_with_and_without_padding() -> None:
         nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False),
     ):
         model, x = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), pool).eval(), torch.randn(1, 2, 22, 17)
-        runner = tiling.TiledRunner(model, tiling.Plan((3, 2), "1", "exact"), x)
+        runner = TiledRunner(model, tiling.plan(model, x, grid=(3, 2), fuse_to="1", mode="exact"))
         torch.testing.assert_close(runner(x), model(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
+@torch.no_grad()
+def test_upsampling(mode: str) -> None:
+    up = nn.Upsample(scale_factor=2, mode=mode)
+    model, x = (
+        nn.Sequential(nn.Conv2d(2, 3, 3, 2, 1), up, nn.Conv2d(3, 2, 3, 1, 1)).eval(),
+        torch.randn(1, 2, 24, 20),
+    )
+    runner = TiledRunner(model, tiling.plan(model, x, grid=(2, 2), fuse_to="2", mode="exact"))
+    torch.testing.assert_close(runner(x), model(x), rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_what_is_written_over_is_read_as_such_later_and_inputs_never_are() -> None:
+    class Quirk(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.relu, self.second = (
+                nn.Conv2d(2, 2, 3, padding=1),
+                nn.ReLU(inplace=True),
+                nn.Conv2d(2, 2, 3, padding=1),
+            )
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.first(x)
+            return self.second(self.relu(y)) + y  # y has been rectified
+
+    model, x = whole_numbers(Quirk()), pixels(1, 2, 16, 16)
+    kept = x.clone()
+    runner = TiledRunner(model, tiling.plan(model, x, mode="exact"))
+    assert torch.equal(runner(x), model(x)) and torch.equal(x, kept)
+
+    rectified = nn.Sequential(nn.Identity(), nn.ReLU(inplace=True), nn.Conv2d(2, 2, 3, padding=1)).eval()
+    runner = TiledRunner(rectified, tiling.plan(rectified, x, grid=(2, 2), fuse_to="2", mode="exact"))
+    runner(x)
+    assert torch.equal(x, kept)
+
+
+@torch.no_grad()
+def test_a_network_that_only_export_can_trace() -> None:
+    class Checked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Sequential(
+                nn.Conv2d(2, 4, 3, padding=1), nn.ReLU6(), nn.MaxPool2d(2), nn.Conv2d(4, 4, 3, padding=1)
+            )
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if x.shape[-1] < 4:
+                raise ValueError("too small")
+            return self.net(x).mean((2, 3))
+
+    model, x = whole_numbers(Checked()), pixels(1, 2, 24, 24)
+    runner = TiledRunner(model, tiling.plan(model, x, mode="exact", budget="8KiB"))
+    assert runner.plan.tiles > 1
+    assert torch.equal(runner(x), model(x))
 
 
 def test_plans_that_a_network_does_not_admit() -> None:
     model, x = Mixed().eval(), torch.randn(1, 2, 32, 32)
-    for plan, says in (
-        (tiling.Plan((2, 2), "head"), "head.0 cannot be cut"),
-        (tiling.Plan((0, 2), "down"), "1 or more tiles"),
-        (tiling.Plan((2, 2), "tail"), "no operation"),
-        (tiling.Plan((2, 2), "left"), "needed after the stage"),
-        (tiling.Plan((2, 2), "down", "both"), "block or exact"),  # type: ignore[arg-type]
+    for options, says in (
+        ({"grid": (0, 2), "fuse_to": "down"}, "1 or more tiles"),
+        ({"grid": (2, 2), "fuse_to": "tail"}, "no operation"),
+        ({"grid": (2, 2), "fuse_to": "left"}, "read after the stage"),
+        ({"grid": (2, 2), "fuse_to": "down", "mode": "both"}, "block or exact"),
+        ({"grid": (2, 2)}, "belong together"),
+        ({"dtype": "int4"}, "choose int8"),
+        ({"budget": "many"}, "256KiB"),
+        ({"budget": 10}, "no plan needs 10 bytes or less; the least is"),
+        ({"batch": 0}, "1 or more"),
     ):
         with pytest.raises(RequestError, match=says):
-            tiling.TiledRunner(model, plan, x)
-    runner = tiling.TiledRunner(model, tiling.Plan((2, 2), "down"), x)
-    with pytest.raises(RequestError, match="was made for inputs"):
+            tiling.plan(model, x, **options)  # type: ignore[arg-type]
+    runner = TiledRunner(model, tiling.plan(model, x, grid=(2, 2), fuse_to="down"))
+    with pytest.raises(RequestError, match="make one for this size"):
         runner(torch.randn(1, 2, 40, 40))
+    with pytest.raises(RequestError, match="N, C, H, W"):
+        tiling.plan(model, x[0])
 
     class Dynamic(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x if x.sum() > 0 else -x
 
     with pytest.raises(RequestError, match="cannot be traced"):
-        tiling.TiledRunner(Dynamic(), tiling.Plan((2, 2), "x"), x)
+        tiling.plan(Dynamic(), x)
+
+
+@torch.no_grad()
+def test_maps_of_one_pixel() -> None:
+    model, x = (
+        whole_numbers(nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 2, 1))),
+        pixels(1, 2, 1, 1),
+    )
+    runner = TiledRunner(model, tiling.plan(model, x, grid=(4, 4), fuse_to="2"))
+    assert torch.equal(runner(x), model(x))

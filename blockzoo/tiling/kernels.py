@@ -1,0 +1,115 @@
+"""Layers on a part of a map: padding only where the tile's place asks for it, and on a CPU weights laid out once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from blockzoo.tiling.conv import padded
+from blockzoo.tiling.geometry import Enlargement, Tile, Window, equal_padding
+from blockzoo.tiling.graph import Operation
+from blockzoo.tiling.pool import counts_of
+
+Kernel = Callable[[torch.Tensor, tuple[int, int]], torch.Tensor]
+"""From a map and the padding along rows and columns, equal on both sides, to a map."""
+
+
+def convolution_kernel(layer: nn.Conv2d, activation: str = "") -> Kernel:
+    """A convolution, with the rectifier that follows it.
+
+    On a CPU in fp32 the weights are laid out for oneDNN once, and the rectifier is part of the same pass.
+
+    Args:
+        activation: "", "relu" or "relu6".
+    """
+    weight, bias = layer.weight.detach(), None if layer.bias is None else layer.bias.detach()
+    stride, dilation, groups = list(layer.stride), list(layer.dilation), layer.groups
+    if not (
+        weight.device.type == "cpu" and weight.dtype == torch.float32 and torch.backends.mkldnn.is_available()
+    ):
+        finish = {"": _as_it_is, "relu": torch.relu_, "relu6": F.relu6}[activation]
+        return lambda x, padding: finish(
+            F.conv2d(x, weight, bias, layer.stride, padding, layer.dilation, groups)
+        )
+    own = torch.ops.mkldnn
+    laid_out = own._reorder_convolution_weight(
+        weight, [k // 2 for k in layer.kernel_size], stride, dilation, groups, None
+    )
+    name, limits = {"": ("none", []), "relu": ("relu", []), "relu6": ("hardtanh", [0.0, 6.0])}[activation]
+
+    def kernel(x: torch.Tensor, padding: tuple[int, int]) -> torch.Tensor:
+        found: torch.Tensor = own._convolution_pointwise(
+            x, laid_out, bias, list(padding), stride, dilation, groups, name, limits, ""
+        )
+        return found
+
+    return kernel
+
+
+def _as_it_is(x: torch.Tensor) -> torch.Tensor:
+    return x
+
+
+def pool_kernel(layer: nn.MaxPool2d | nn.AvgPool2d) -> Kernel:
+    """Max-pooling, or the sum of each window."""
+    if isinstance(layer, nn.MaxPool2d):
+        return lambda x, padding: F.max_pool2d(x, layer.kernel_size, layer.stride, padding, layer.dilation)
+    return lambda x, padding: F.avg_pool2d(x, layer.kernel_size, layer.stride, padding, divisor_override=1)
+
+
+def on_part(
+    kernel: Kernel, operation: Operation, x: torch.Tensor, row: Tile, column: Tile, size: tuple[int, int]
+) -> torch.Tensor:
+    """One part of an operation's output from what it reads of its input.
+
+    Args:
+        x: (N, C, rows, columns) as the tiles say.
+        size: rows and columns of the whole map that is read.
+    """
+    layer = operation.payload.layer
+    if isinstance(operation.windows[0], Enlargement):
+        return _enlarged(operation, x, row, column)
+    windows: tuple[Window, Window] = operation.windows  # type: ignore[assignment]
+    fits = [equal_padding(tile, window) for tile, window in zip((row, column), windows, strict=True)]
+    if fits[0] is None or fits[1] is None or operation.padding not in ("zeros", "constant"):
+        value = -float("inf") if isinstance(layer, nn.MaxPool2d) else 0.0
+        sides = (column.before, column.after, row.before, row.after)
+        widened = padded(x, tuple(max(0, side) for side in sides), operation.padding, value)  # type: ignore[arg-type]
+        left, right, top, bottom = (max(0, -side) for side in sides)
+        height, width = widened.shape[-2:]
+        y = kernel(widened[..., top : height - bottom, left : width - right], (0, 0))
+    else:
+        (above, first, _), (beside, second, _) = fits
+        y = kernel(x, (above, beside))
+        y = y[..., first : first + row.last - row.first, second : second + column.last - column.first]
+    if isinstance(layer, nn.AvgPool2d):
+        return y.div_(counts_of(layer, row, column, windows, size, y))
+    return y
+
+
+def _enlarged(operation: Operation, x: torch.Tensor, row: Tile, column: Tile) -> torch.Tensor:
+    layer, options = operation.payload.layer, operation.payload.kwargs
+    mode = layer.mode if layer is not None else options.get("mode", "nearest")
+    scales = [reads.scale for reads in operation.windows if isinstance(reads, Enlargement)]
+    y = F.interpolate(x, scale_factor=[float(scale) for scale in scales], mode=mode)
+    top, left = row.first - row.start * scales[0], column.first - column.start * scales[1]
+    return y[..., top : top + row.last - row.first, left : left + column.last - column.first]
+
+
+OVERWRITING: dict[str, Callable[..., Any]] = {
+    "relu": torch.relu_,
+    "relu6": lambda x: F.hardtanh_(x, 0.0, 6.0),
+    "silu": lambda x: F.silu(x, inplace=True),
+    "hardswish": lambda x: F.hardswish(x, inplace=True),
+    "hardsigmoid": lambda x: F.hardsigmoid(x, inplace=True),
+    "mish": lambda x: F.mish(x, inplace=True),
+    "sigmoid": torch.sigmoid_,
+    "tanh": torch.tanh_,
+    "add": lambda x, y: x.add_(y),
+    "mul": lambda x, y: x.mul_(y),
+}
+"""Operations by name, the first operand written over."""

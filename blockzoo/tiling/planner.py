@@ -1,0 +1,317 @@
+"""Plans: which parts of a network to fuse, into how many tiles. Dynamic programming over cut points and grids.
+
+A state is a place in the network where one map alone is alive. From each, steps lead to later ones: the operations between run on
+whole maps, or as a stage of some grid. A state keeps the ways to it that no other beats in peak bytes, multiply-adds and tiles.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from blockzoo.core.errors import RequestError
+from blockzoo.tiling.geometry import pair
+from blockzoo.tiling.graph import Network
+from blockzoo.tiling.prediction import ITEM_BYTES, Counted, cost
+from blockzoo.tiling.stage import MODES, Mode
+from blockzoo.tiling.steps import (
+    Cost,
+    Plan,
+    Step,
+    cannot_tile,
+    kib,
+    labels,
+    one_stage,
+    program,
+    tiled_steps,
+    whole_steps,
+)
+from blockzoo.tiling.trace import ready, traced
+
+GRIDS = ((1, 1), (2, 1), (2, 2), (4, 1), (3, 3), (4, 4), (8, 1), (6, 6), (8, 8), (12, 12), (16, 16))
+"""Grids that are tried, tiles along rows and columns."""
+MOST_MACS = 1.2
+"""Without a budget: the least memory for at most this many times the multiply-adds."""
+SMALL_BYTES = 256 * 1024
+"""A network that needs less has nothing worth saving: stages that were asked for are not refused for saving nothing."""
+MOST_WAYS = 24
+"""Ways to one state that are kept: the least memory first, then evenly over the front."""
+LEAST_SIDE = {"block": 4, "exact": 2}
+"""Rows and columns of the smallest tiles that are tried: what independent tiles cost in accuracy grows as they shrink."""
+
+
+def plan(
+    model: nn.Module,
+    example_input: torch.Tensor,
+    *,
+    budget: int | str | None = None,
+    grid: int | Sequence[int] | None = None,
+    fuse_to: str | None = None,
+    dtype: str = "fp32",
+    mode: Mode = "block",
+    batch: int = 1,
+    fold: bool = True,
+    in_place_depthwise: bool = False,
+) -> Plan:
+    """How to run a network in little memory.
+
+    With `grid` and `fuse_to`, everything up to that module is one stage of that many tiles. With a budget, the plan with the
+    fewest multiply-adds and tiles whose peak lies within it, tiles together as far as the budget goes. With neither, the least
+    memory for at most 1.2 times the multiply-adds.
+
+    Args:
+        model: any network; if its layers are blocked already (`block_convert`), their tiles stay as they are.
+        example_input: (N, C, H, W); only its shape matters.
+        budget: bytes of live activations, as a number or "256KiB", "1.5MiB"; the input is not counted.
+        grid: tiles of the map that enters the fused stage, 4 or (4, 2).
+        fuse_to: the last module of that stage.
+        dtype: "fp32", "fp16" or "bf16": as this package's executor runs, copies for padding and a pool's indices included;
+            "int8": as on a device whose layers hold their input and output alone.
+        mode: "block": tiles are independent, as in block convolution; "exact": the network's own result, halos computed again.
+        batch: tiles that run together in the stage of `fuse_to`.
+        fold: fold batch norms into convolutions.
+        in_place_depthwise: depthwise convolutions write over their input (int8 alone).
+
+    Raises:
+        RequestError: an option out of its range, a network that cannot be traced, a stage that cannot be or saves nothing, or a
+            budget that no plan reaches: the message names the layer that needs more.
+    """
+    _check(dtype, mode, grid, fuse_to, batch)
+    network = traced(ready(model, example_input, fold), example_input)
+    counted = Counted(
+        ITEM_BYTES[dtype], "bare" if dtype == "int8" else "runtime", in_place_depthwise and dtype == "int8"
+    )
+    made = _Planner(network, mode, dtype, fold, counted)
+    limit = None if budget is None else bytes_of(budget)
+    if fuse_to is not None:
+        return made.fused(
+            pair(grid if isinstance(grid, int) else tuple(grid or ()), "grid"), fuse_to, batch, limit
+        )
+    return made.least_memory() if limit is None else made.within(limit)
+
+
+def pareto(
+    model: nn.Module,
+    example_input: torch.Tensor,
+    *,
+    dtype: str = "fp32",
+    mode: Mode = "block",
+    fold: bool = True,
+) -> list[Plan]:
+    """The plans that no other beats in peak bytes, multiply-adds and tiles together, the least memory first.
+
+    Args, raises: as for `plan`.
+    """
+    _check(dtype, mode, None, None, 1)
+    network = traced(ready(model, example_input, fold), example_input)
+    counted = Counted(ITEM_BYTES[dtype], "bare" if dtype == "int8" else "runtime")
+    return _Planner(network, mode, dtype, fold, counted).front()
+
+
+def bytes_of(budget: int | str) -> int:
+    """Bytes from a number or a text.
+
+    Raises:
+        RequestError: it is no size.
+    """
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmg]?)(i?)b?\s*", str(budget).lower())
+    if not found or float(found[1]) <= 0:
+        raise RequestError(f"budget {budget!r}: give bytes, as 262144, 256KiB or 1.5MiB")
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** " kmg".index(found[2] or " "))
+
+
+def _check(dtype: str, mode: str, grid: object, fuse_to: str | None, batch: int) -> None:
+    faults = []
+    if dtype not in ITEM_BYTES:
+        faults.append(f"dtype {dtype!r}: choose {', '.join(ITEM_BYTES)}")
+    if mode not in MODES:
+        faults.append(f"mode {mode!r}: choose {' or '.join(MODES)}")
+    if (grid is None) != (fuse_to is None):
+        faults.append("grid and fuse_to belong together: how many tiles, and the last module of the stage")
+    if batch < 1:
+        faults.append(f"batch {batch}: give 1 or more tiles that run together")
+    if faults:
+        raise RequestError("; ".join(faults))
+
+
+class _Way(NamedTuple):
+    """To a state: what it costs so far, and its steps."""
+
+    peak: int
+    macs: int
+    tiles: int
+    steps: tuple[Step, ...]
+
+
+class _Planner:
+    """Plans for one network."""
+
+    def __init__(self, network: Network, mode: Mode, dtype: str, fold: bool, counted: Counted) -> None:
+        self.network, self.mode, self.dtype, self.fold, self.counted = network, mode, dtype, fold, counted
+        self.layer_by_layer = self.cost(whole_steps(network))
+
+    def cost(self, steps: Sequence[Step]) -> Cost:
+        return cost(self.network, program(self.network, steps, self.mode), self.counted)
+
+    def made(self, steps: Sequence[Step]) -> Plan:
+        steps = tuple(_joined(steps))
+        names = labels(self.network, steps)
+        shape = self.network.input_shape
+        return Plan(
+            steps, self.mode, shape, self.dtype, self.fold, self.cost(steps), self.layer_by_layer, names
+        )
+
+    def fused(self, grid: tuple[int, int], fuse_to: str, batch: int, limit: int | None) -> Plan:
+        """One stage, as asked for."""
+        found = self.made(one_stage(self.network, grid, fuse_to, batch, self.mode))
+        before, after = self.layer_by_layer, found.cost
+        saves = after.peak_bytes < before.peak_bytes or before.peak_bytes < SMALL_BYTES
+        if not saves and after.macs > MOST_MACS * before.macs:
+            raise RequestError(
+                f"{grid[0]} x {grid[1]} tiles to {fuse_to} save nothing in mode {self.mode}: peak {kib(after.peak_bytes)}, "
+                f"layer by layer {kib(before.peak_bytes)}, for {after.macs / before.macs:.2f} x the MACs; fuse less far"
+            )
+        if limit is not None and after.peak_bytes > limit:
+            raise RequestError(
+                f"this stage needs {kib(after.peak_bytes)}, not {kib(limit)}: {_largest(found)}"
+            )
+        return found
+
+    def least_memory(self) -> Plan:
+        """Of the ways with few enough multiply-adds; tiles run together where that costs no memory."""
+        cheap = [way for way in self.ways() if way.macs <= MOST_MACS * self.layer_by_layer.macs]
+        best = min(cheap, key=lambda way: (way.peak, way.macs, way.tiles))
+        return self.together(best, best.peak)
+
+    def within(self, limit: int) -> Plan:
+        """The fewest multiply-adds, then the fewest tiles, whose peak lies within a budget."""
+        ways = self.ways()
+        fitting = [way for way in ways if way.peak <= limit]
+        if not fitting:
+            best = self.made(min(ways).steps)
+            raise RequestError(
+                f"no plan needs {kib(limit)} or less; the least is {kib(best.peak_bytes)}: {_largest(best)}"
+            )
+        return self.together(min(fitting, key=lambda way: (way.macs, way.tiles, way.peak)), limit)
+
+    def front(self) -> list[Plan]:
+        """All ways to the end that no other beats."""
+        return [self.made(way.steps) for way in sorted(self.ways())]
+
+    def together(self, way: _Way, limit: int) -> Plan:
+        """As many tiles at a time as the limit allows, stage by stage."""
+        steps = list(way.steps)
+        for place, step in enumerate(steps):
+            if step.kind == "whole":
+                continue
+            for batch in _halvings(step.grid[0] * step.grid[1]):
+                tried = [*steps[:place], replace(step, batch=batch), *steps[place + 1 :]]
+                if self.cost(tried).peak_bytes <= limit:
+                    steps = tried
+                    break
+        return self.made(steps)
+
+    def ways(self) -> list[_Way]:
+        """To the end of the network."""
+        network, ends = self.network, self._states()
+        found: dict[int, list[_Way]] = {-1: [_Way(0, 0, 0, ())]}
+        for place, stop in enumerate(ends[1:], 1):
+            reached: list[_Way] = []
+            for start in ends[:place]:
+                for segment in self._segments(start, stop, ends[place - 1]):
+                    reached += [_extended(way, segment) for way in found[start]]
+            found[stop] = _undominated(reached)
+        return found[len(network.operations) - 1]
+
+    def _segments(self, start: int, stop: int, before: int) -> Iterator[_Way]:
+        """From one state to another: whole, if it is the next one, and in tiles."""
+        network = self.network
+        if start == before:
+            yield self._segment(start, whole_steps(network, start, stop))
+        if cannot_tile(network, start, stop):
+            return
+        last = network.operations[stop]
+        map_of = last if last.axes else network.by_name[last.maps[0]] if last.kind == "pool" else None
+        if last.kind == "small" or map_of is None:
+            return
+        for grid in GRIDS:
+            fits = all(
+                grid[axis] * LEAST_SIDE[self.mode] <= map_of.size(axis) for axis in (0, 1) if grid[axis] > 1
+            )
+            if fits and (grid != (1, 1) or last.kind == "pool"):
+                yield self._segment(start, tiled_steps(network, start, stop, grid))
+
+    def _segment(self, start: int, steps: list[Step]) -> _Way:
+        """Its cost, with the map it starts from held."""
+        known = self.network.operations[start].name if start >= 0 else None
+        entry = {known: self.network.elements(known) * self.counted.item} if known else {}
+        own = cost(self.network, program(self.network, steps, self.mode, known), self.counted, entry)
+        return _Way(own.peak_bytes, own.macs, own.tiles, tuple(steps))
+
+    def _states(self) -> list[int]:
+        """Boundaries at which the map is no larger than at both neighbours, the ends, and where what follows cannot be cut."""
+        network = self.network
+        ends = network.boundaries
+        sizes = [network.elements(network.operations[i].name) if i >= 0 else 0 for i in ends]
+        chosen = {ends[0], ends[-1]}
+        for k in range(1, len(ends) - 1):
+            narrow = sizes[k] <= sizes[k + 1] and (sizes[k] <= sizes[k - 1] or k == 1)
+            edge = bool(cannot_tile(network, ends[k], ends[k + 1])) != bool(
+                cannot_tile(network, ends[k - 1], ends[k])
+            )
+            if narrow or edge:
+                chosen.add(ends[k])
+        return sorted(chosen)
+
+
+def _extended(way: _Way, segment: _Way) -> _Way:
+    return _Way(
+        max(way.peak, segment.peak),
+        way.macs + segment.macs,
+        way.tiles + segment.tiles,
+        (*way.steps, *segment.steps),
+    )
+
+
+def _undominated(ways: Iterable[_Way]) -> list[_Way]:
+    """Those that no other beats in all three, thinned to MOST_WAYS."""
+    kept: list[_Way] = []
+    for way in sorted(ways, key=lambda way: way[:3]):
+        if not any(other.macs <= way.macs and other.tiles <= way.tiles for other in kept):
+            kept.append(way)
+    if len(kept) <= MOST_WAYS:
+        return kept
+    step = (len(kept) - 1) / (MOST_WAYS - 1)
+    return [kept[round(i * step)] for i in range(MOST_WAYS)]
+
+
+def _joined(steps: Sequence[Step]) -> Iterator[Step]:
+    """Whole steps that follow one another as one."""
+    waiting: list[str] = []
+    for step in steps:
+        if step.kind == "whole":
+            waiting += step.operations
+            continue
+        if waiting:
+            yield Step("whole", waiting[-1], tuple(waiting))
+            waiting = []
+        yield step
+    if waiting:
+        yield Step("whole", waiting[-1], tuple(waiting))
+
+
+def _halvings(count: int) -> Iterator[int]:
+    while count > 1:
+        yield count
+        count = -(-count // 2)
+
+
+def _largest(found: Plan) -> str:
+    """The step that needs most, in words."""
+    size, label = max(zip(found.cost.steps, found.labels, strict=True))
+    return f"{label} needs {kib(size)}"

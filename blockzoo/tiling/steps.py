@@ -1,0 +1,277 @@
+"""How a network is run: whole operations, and stages that run tile by tile. No tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from blockzoo.core.errors import RequestError
+from blockzoo.tiling.graph import Network, Operation, overwritten, roots
+from blockzoo.tiling.grouping import Place, groups, tile_deaths
+from blockzoo.tiling.stage import Mode, Stage, check_options, make_stage
+
+
+@dataclass(frozen=True)
+class Step:
+    """One part of a plan.
+
+    Args:
+        kind: "whole": operations one after the other on whole maps; "tiled": all that makes one map, tile by tile; "pooled": the
+            same, and of the map only its mean is kept.
+        output: the value that it makes.
+        operations: of a whole step, in order.
+        grid: tiles along rows and columns.
+        batch: tiles that go through the stage together, at most: more memory, more speed.
+    """
+
+    kind: Literal["whole", "tiled", "pooled"]
+    output: str
+    operations: tuple[str, ...] = ()
+    grid: tuple[int, int] = (1, 1)
+    batch: int = 1
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What running a network costs, for one input as planned.
+
+    Args:
+        peak_bytes: of live activations, the network's input not counted.
+        macs: multiply-adds.
+        tiles: passes through fused stages; 0 where none is fused.
+        steps: peak bytes in each step.
+    """
+
+    peak_bytes: int
+    macs: int
+    tiles: int
+    steps: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a network is run, and what that costs.
+
+    Args:
+        steps: in order.
+        mode: "block" or "exact".
+        input_shape: (N, C, H, W).
+        dtype: of activations and weights.
+        fold: batch norms are folded into convolutions.
+        cost: predicted.
+        layer_by_layer: of the same network, one operation after the other.
+        labels: of the steps, for people.
+    """
+
+    steps: tuple[Step, ...]
+    mode: Mode
+    input_shape: tuple[int, ...]
+    dtype: str
+    fold: bool
+    cost: Cost
+    layer_by_layer: Cost
+    labels: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def peak_bytes(self) -> int:
+        """Predicted peak of live activations, the input not counted."""
+        return self.cost.peak_bytes
+
+    @property
+    def macs(self) -> int:
+        return self.cost.macs
+
+    @property
+    def tiles(self) -> int:
+        return self.cost.tiles
+
+    def __str__(self) -> str:
+        before, after = self.layer_by_layer, self.cost
+        lines = [
+            f"{self.mode}, {self.dtype}, input {' x '.join(map(str, self.input_shape))}: peak {kib(after.peak_bytes)} "
+            f"(layer by layer {kib(before.peak_bytes)}), {after.macs / max(1, before.macs):.2f} x the MACs, {after.tiles} tiles"
+        ]
+        for step, label, size in zip(self.steps, self.labels, after.steps, strict=True):
+            how = (
+                f"{step.grid[0]} x {step.grid[1]} tiles, {step.batch} at a time"
+                if step.kind != "whole"
+                else "whole"
+            )
+            lines.append(f"  {label:44} {how:30} {kib(size):>14}")
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a JSON file."""
+        from dataclasses import asdict
+
+        return asdict(self)
+
+
+def kib(size: float) -> str:
+    """Bytes for people."""
+    if size < 2**10:
+        return f"{size:.0f} bytes"
+    return f"{size / 2**20:.2f} MiB" if size >= 2**20 else f"{size / 2**10:.1f} KiB"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A step with all that its execution needs.
+
+    Args:
+        step: of the plan.
+        stage: where its tiles lie.
+        operations: in order.
+        dead: for each operation the values that nothing reads afterwards: of a tile in a stage, else of the network.
+        over: for each operation the operand that it writes over.
+        ends: after a stage, the values from before it that nothing reads any more.
+        groups: tiles of a stage that run together.
+    """
+
+    step: Step
+    stage: Stage | None
+    operations: list[Operation]
+    dead: list[list[str]]
+    over: list[str | None]
+    ends: list[str]
+    groups: list[list[Place]]
+
+
+def program(network: Network, steps: Sequence[Step], mode: Mode, start: str | None = None) -> list[Part]:
+    """The steps of a plan for a network.
+
+    Args:
+        start: the value that the steps begin with, if it is not the network's input.
+
+    Raises:
+        RequestError: the steps do not fit the network.
+    """
+    parts: list[Part] = []
+    known: list[str] = [start] if start else []
+    for step in steps:
+        if step.kind == "whole":
+            found = [network.by_name[name] for name in step.operations]
+            parts.append(Part(step, None, found, [[] for _ in found], [None] * len(found), [], []))
+            known.extend(step.operations)
+            continue
+        output = step.output if step.kind == "tiled" else network.by_name[step.output].maps[0]
+        stage = make_stage(network, output, known, step.grid, mode)
+        dead = tile_deaths(stage)
+        over = overwritten(stage.operations, dead)
+        parts.append(Part(step, stage, stage.operations, dead, over, [], groups(stage, step.batch)))
+        known.append(step.output)
+    _free(network, parts, start)
+    return parts
+
+
+def _free(network: Network, parts: list[Part], start: str | None) -> None:
+    """Say at each place which values of the network die there."""
+    root = roots([operation for part in parts if part.stage is None for operation in part.operations])
+    last: dict[str, tuple[int, int]] = {}
+    made: dict[str, None] = dict.fromkeys([start] if start else [])
+    for number, part in enumerate(parts):
+        if part.stage is not None:
+            reads = [(*part.stage.known, part.step.output)]
+        else:
+            reads = [(*operation.sources, operation.name) for operation in part.operations]
+        for place, names in enumerate(reads):
+            made[names[-1]] = None
+            last.update({root.get(name, name): (number, place) for name in names})
+    result = root.get(parts[-1].step.output, parts[-1].step.output)
+    for name in made:
+        top = root.get(name, name)
+        if top not in (result, network.input):
+            number, place = last.get(top, (0, 0))
+            (parts[number].dead[place] if parts[number].stage is None else parts[number].ends).append(name)
+    for part in parts:
+        if (
+            part.stage is None
+        ):  # only what the network made is ever listed as dead, so any of it may be written over
+            pairs = zip(part.operations, part.dead, strict=True)
+            part.over[:] = [
+                next((s for s in operation.over if s in dying), None) for operation, dying in pairs
+            ]
+
+
+def whole_steps(network: Network, start: int = -1, stop: int | None = None) -> list[Step]:
+    """The operations after position `start` up to `stop`, one after the other."""
+    chosen = network.operations[start + 1 : len(network.operations) if stop is None else stop + 1]
+    return [Step("whole", chosen[-1].name, tuple(o.name for o in chosen))] if chosen else []
+
+
+def tiled_steps(network: Network, start: int, stop: int, grid: tuple[int, int], batch: int = 1) -> list[Step]:
+    """The operations between two positions as stages: one for each mean of a whole map, one for the last map.
+
+    What a mean is taken of is computed again for what is done with the mean: two passes, and no map is kept.
+    """
+    steps: list[Step] = []
+    small: list[str] = []
+
+    def flush() -> None:
+        if small:
+            steps.append(Step("whole", small[-1], tuple(small)))
+            small.clear()
+
+    for operation in network.operations[start + 1 : stop + 1]:
+        if operation.kind == "pool":
+            flush()
+            steps.append(Step("pooled", operation.name, (), grid, batch))
+        elif operation.kind == "small":
+            small.append(operation.name)
+    flush()
+    last = network.operations[stop]
+    if last.local:
+        steps.append(Step("tiled", last.name, (), grid, batch))
+    return steps
+
+
+def cannot_tile(network: Network, start: int, stop: int) -> str:
+    """Why the operations between two positions cannot be stages; "" if they can."""
+    for operation in network.operations[start + 1 : stop + 1]:
+        if operation.kind == "whole":
+            return f"{operation} cannot be cut into tiles: {operation.reason}"
+    first, last = network.operations[start + 1], network.operations[stop]
+    return (
+        ""
+        if any(o.local for o in network.operations[start + 1 : stop + 1])
+        else f"{first} to {last}: no map to cut"
+    )
+
+
+def one_stage(network: Network, grid: tuple[int, int], fuse_to: str, batch: int, mode: str) -> list[Step]:
+    """Everything up to a module fused, the rest one operation after the other.
+
+    Raises:
+        RequestError: the module is not known, cannot be the end of a stage, or something in between cannot be cut.
+    """
+    check_options(grid, mode)
+    stop = network.last_of(fuse_to)
+    reason = cannot_tile(network, -1, stop)
+    if reason:
+        raise RequestError(reason)
+    if stop not in network.boundaries:
+        inside = {o.name for o in network.operations[: stop + 1]}
+        open_ends = [str(o) for o in network.operations[:stop] if any(user not in inside for user in o.users)]
+        ends = [str(network.operations[i]) for i in network.boundaries[1:]]
+        near = min(ends, key=lambda label: abs(network.last_of(label) - stop))
+        raise RequestError(
+            f"fuse_to {fuse_to!r}: {', '.join(open_ends) or fuse_to} is read after the stage too; fuse to {near}"
+        )
+    return [*tiled_steps(network, -1, stop, grid, batch), *whole_steps(network, stop)]
+
+
+def labels(network: Network, steps: Iterable[Step]) -> tuple[str, ...]:
+    """What each step does, for people."""
+    found = []
+    for step in steps:
+        last = str(network.by_name[step.output])
+        first = str(network.by_name[step.operations[0]]) if step.kind == "whole" else ""
+        found.append(
+            {
+                "whole": f"{first} .. {last}" if first != last else last,
+                "tiled": f".. {last}",
+                "pooled": f".. {last} (mean)",
+            }[step.kind]
+        )
+    return tuple(found)

@@ -1,0 +1,149 @@
+"""Plans against figures counted by hand, predictions against what is tracked, the search against all ways there are."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import timm
+import torch
+import torchvision
+from torch import nn
+
+from blockzoo import tiling
+from blockzoo.core.errors import RequestError
+from blockzoo.models.mobilenet import MobileNetV1
+from blockzoo.tiling import planner
+from blockzoo.tiling.executor import TiledRunner
+from blockzoo.tiling.prediction import Counted
+from blockzoo.tiling.steps import tiled_steps, whole_steps
+from blockzoo.tiling.trace import ready, traced
+
+IMAGE = torch.zeros(1, 3, 224, 224)
+MIB = 2**20
+
+
+def network(name: str) -> nn.Module:
+    if name.startswith("timm:"):
+        return timm.create_model(name.removeprefix("timm:")).eval()  # type: ignore[no-any-return]
+    return torchvision.models.get_model(name, weights=None).eval()  # type: ignore[no-any-return]
+
+
+def test_layer_by_layer_peaks_of_int8_networks() -> None:
+    v2 = network("mobilenet_v2")
+    fused = {"grid": (2, 2), "fuse_to": "features.6", "dtype": "int8"}
+    assert (
+        tiling.plan(v2, IMAGE, **fused).layer_by_layer.peak_bytes
+        == 1_505_280
+        == 112 * 112 * 96 + 56 * 56 * 96
+    )  # type: ignore[arg-type]
+    assert tiling.plan(v2, IMAGE, **fused, in_place_depthwise=True).layer_by_layer.peak_bytes == 1_404_928  # type: ignore[arg-type]
+    v1 = tiling.plan(MobileNetV1().eval(), IMAGE, grid=(2, 2), fuse_to="blocks.4", dtype="int8")
+    assert v1.layer_by_layer.peak_bytes == 1_204_224
+
+
+@pytest.mark.parametrize(
+    "name, grid, to, mode, most, most_macs",
+    [
+        ("resnet18", 4, "layer2", "block", 0.77, 1.0),
+        ("vgg16", 8, "features.23", "block", 0.9, 1.0),
+        ("mobilenet_v2", 4, "features.6", "block", 0.95, 1.0),
+        ("resnet18", 4, "layer1", "exact", 1.6, 1.17),
+    ],
+)
+def test_figures_at_224(name: str, grid: int, to: str, mode: str, most: float, most_macs: float) -> None:
+    plan = tiling.plan(network(name), IMAGE, grid=grid, fuse_to=to, mode=mode)  # type: ignore[arg-type]
+    assert plan.cost.steps[0] <= most * MIB
+    assert plan.macs <= most_macs * plan.layer_by_layer.macs
+
+
+@pytest.mark.parametrize(
+    "name",
+    "resnet18 resnet50 vgg11 mobilenet_v2 mobilenet_v3_small efficientnet_b0 densenet121 googlenet shufflenet_v2_x0_5 "
+    "regnet_y_400mf convnext_tiny mnasnet0_5 squeezenet1_1 resnext50_32x4d alexnet timm:repvgg_a0 timm:ghostnet_100 "
+    "timm:regnetx_002 timm:rexnet_100 timm:dla34 timm:nf_regnet_b0 timm:resnetv2_50 timm:tf_efficientnet_lite0 "
+    "timm:mobilenetv4_conv_small".split(),
+)
+@torch.no_grad()
+def test_predicted_is_tracked(name: str) -> None:
+    """In both modes, one tile and three at a time, and layer by layer: within 1 %, and the exact result is the network's."""
+    model, x = network(name), torch.randn(1, 3, 128, 128)
+    traces = traced(ready(model, x, True), x)
+    made = planner._Planner(traces, "exact", "fp32", True, Counted())
+    ends = [
+        i
+        for i in traces.boundaries[1:]
+        if planner.cannot_tile(traces, -1, i) == "" and traces.operations[i].axes
+    ]
+    stop = [i for i in ends if traces.operations[i].size(0) >= 8][-1]
+    plans = [made.made(whole_steps(traces))]
+    for batch, made.mode in itertools.product((1, 3), ("exact", "block")):
+        plans.append(made.made([*tiled_steps(traces, -1, stop, (3, 2), batch), *whole_steps(traces, stop)]))
+    wanted = model(x)
+    for plan in plans:
+        runner = TiledRunner(model, plan)
+        assert tiling.peak_memory(runner, x) == pytest.approx(plan.peak_bytes, rel=0.01)
+        if plan.mode == "exact":
+            assert (runner(x) - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+
+
+class Chain(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(3, 8, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 16, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(16, 16, 3, 1, 1), nn.ReLU(),
+        )  # fmt: skip
+
+
+def test_the_search_finds_what_trying_all_ways_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    grids = ((1, 1), (2, 2), (4, 4))
+    monkeypatch.setattr(planner, "GRIDS", grids)
+    monkeypatch.setattr(planner, "MOST_WAYS", 10**6)
+    x = torch.zeros(1, 3, 32, 32)
+    traces = traced(ready(Chain().eval(), x, True), x)
+    made = planner._Planner(traces, "exact", "fp32", True, Counted())
+    states = made._states()
+    assert len(states) > 3
+    found = set()
+    for count in range(len(states) - 1):
+        for inner in itertools.combinations(states[1:-1], count):
+            places = [-1, *inner, states[-1]]
+            choices = []
+            for start, stop in itertools.pairwise(places):
+                whole = (
+                    [whole_steps(traces, start, stop)]
+                    if states.index(stop) == states.index(start) + 1
+                    else []
+                )
+                choices.append([*whole, *(tiled_steps(traces, start, stop, grid) for grid in grids[1:])])
+            for ways in itertools.product(*choices):
+                cost = made.cost([step for way in ways for step in way])
+                found.add((cost.peak_bytes, cost.macs, cost.tiles))
+    front = {
+        a for a in found if not any(b != a and all(x <= y for x, y in zip(b, a, strict=True)) for b in found)
+    }
+    assert {(plan.peak_bytes, plan.macs, plan.tiles) for plan in made.front()} == front
+    best = min(a for a in found if a[1] <= 1.2 * made.layer_by_layer.macs)
+    assert made.least_memory().peak_bytes == best[0] < made.layer_by_layer.peak_bytes
+
+
+def test_budgets() -> None:
+    model = network("resnet18")
+    plan = tiling.plan(model, IMAGE, budget="2MiB", mode="exact")
+    assert plan.peak_bytes <= 2 * MIB < plan.layer_by_layer.peak_bytes
+    assert max(step.batch for step in plan.steps) > 1, "room that is left is used for speed"
+    with pytest.raises(RequestError, match=r"no plan needs 100.0 KiB or less; the least is .* needs"):
+        tiling.plan(model, IMAGE, budget="100KiB", mode="exact")
+    with pytest.raises(RequestError, match="save nothing in mode exact"):
+        tiling.plan(model, IMAGE, grid=8, fuse_to="layer4", mode="exact")
+    with pytest.raises(RequestError, match="this stage needs"):
+        tiling.plan(model, IMAGE, grid=4, fuse_to="layer2", budget="300KiB")
+    assert "4 x 4 tiles" in str(tiling.plan(model, IMAGE, grid=4, fuse_to="layer2"))
+    assert tiling.plan(model, IMAGE, grid=4, fuse_to="layer2").as_dict()["cost"]["tiles"] == 16
+
+
+@pytest.mark.parametrize(
+    "text, size", [("256KiB", 262144), ("1.5MiB", 1572864), (1000, 1000), ("2kB", 2000), ("1 GiB", 2**30)]
+)
+def test_sizes(text: str | int, size: int) -> None:
+    assert planner.bytes_of(text) == size
