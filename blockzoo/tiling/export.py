@@ -138,12 +138,13 @@ def _cuts(network: Network) -> dict[str, list[Cut]]:
 
 def _unblocked(layer: nn.Module) -> nn.Module:
     """The same layer on a whole map."""
-    plain = copy.copy(layer)
+    plain: Any = copy.copy(layer)
     if isinstance(layer, BlockConv2d):
         plain.__class__ = nn.Conv2d
         plain.padding_mode = "zeros"
     else:
         plain.__class__ = nn.MaxPool2d if isinstance(layer, BlockMaxPool2d) else nn.AvgPool2d
+    assert isinstance(plain, nn.Module)
     return plain
 
 

@@ -73,6 +73,7 @@ class FusedReport:
         max_error: against the layers one by one, in "block" mode each cut by the same tiles, relative to the largest output.
         identical: no output differs in any bit.
         plan: the steps.
+        cuts: where layers are cut, by name of the node; the same in the model of floats and in int8.
     """
 
     path: Path
@@ -85,6 +86,7 @@ class FusedReport:
     max_error: float
     identical: bool
     plan: Plan
+    cuts: Mapping[str, Cut]
 
     def __str__(self) -> str:
         same = "the same in every bit" if self.identical else f"largest difference {self.max_error:.1e}"
@@ -119,13 +121,16 @@ class Layers:
         """The slow truth: every layer on its whole map, a blocked one tile by tile; with a plan of independent tiles, so are the
         layers of its stages, each for itself: its tiles are made and joined before the next layer begins.
         """
-        layers = self
-        if plan is not None and plan.mode == "block" and not self.cuts:
-            parts = program(self.network, plan.steps, plan.mode)
-            found = [_cuts_of(self.network, part.stage) for part in parts if part.stage is not None]
-            layers = Layers(self.model, {name: cut for cuts in found for name, cut in cuts.items()})
-        network = layers.network
+        network = self.network if plan is None else Layers(self.model, self.cuts_of(plan)).network
         return tiled_model(self.model, network, program(network, whole_steps(network), "exact"))
+
+    def cuts_of(self, plan: Plan) -> dict[str, Cut]:
+        """Where layers are cut when a plan runs: the blocked ones, or those in stages of independent tiles."""
+        if self.cuts or plan.mode != "block":
+            return dict(self.cuts)
+        parts = program(self.network, plan.steps, plan.mode)
+        found = [_cuts_of(self.network, part.stage) for part in parts if part.stage is not None]
+        return {name: cut for cuts in found for name, cut in cuts.items()}
 
     def in_tiles(self, plan: Plan) -> Any:
         """The stages of a plan fused."""
@@ -200,6 +205,7 @@ def fused(layers: Layers, path: Path, fusing: Fusing, images: np.ndarray | None 
         relative_error(found, wanted),
         bool(np.array_equal(found, wanted)),
         plan,
+        layers.cuts_of(plan),
     )
     saved(made, path)
     return report

@@ -226,5 +226,5 @@ def _macs(call: _Call) -> int:
     if weight is None:
         return 0
     if kind in CONVOLUTIONS:
-        return prod(call.shape) * prod(weight.dims[1:])
-    return prod(call.shape) * prod(weight.dims) // max(1, call.shape[-1])
+        return int(prod(call.shape) * prod(weight.dims[1:]))
+    return int(prod(call.shape) * prod(weight.dims)) // max(1, call.shape[-1])

@@ -6,6 +6,7 @@ import logging
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,11 @@ def quantised(layers: Layers, calibration: Calibration) -> Layers:
         path = Path(folder) / "int8.onnx"
         cache = Path(folder) / "ranges.json" if layers.cuts else None
         if cache is not None:
+            if "calibration_cache_path" not in signature(quantisation.quantize_static).parameters:
+                raise RequestError(
+                    "blocked layers are calibrated as they run, which this ONNX Runtime cannot: "
+                    "pip install -U onnxruntime"
+                )
             write(layers.one_by_one(), path, cache)
         write(_copy(layers.model), path, cache)
         return Layers(normalised(needed("onnx").load(str(path))), layers.cuts)

@@ -12,10 +12,10 @@ from blockzoo.tiling.export import onnx_layers
 from blockzoo.tiling.onnx_fuse import Layers
 from blockzoo.tiling.quantise import Calibration, quantised
 
-SIDES = {"resnet18": 64, "mobilenet_v2": 64, "small": 22, "pooled": 32}
+SIDES = {"resnet18": 64, "mobilenet_v2": 48, "small": 22, "pooled": 32}
 STAGES = {
     "resnet18": ((4, 4), "layer2", (2, 2), "layer1"),
-    "mobilenet_v2": ((4, 4), "features.6", (2, 2), "features.4"),
+    "mobilenet_v2": ((3, 2), "features.6", (2, 2), "features.3"),
     "small": ((3, 2), "5", (2, 3), "5"),
 }
 """Of each network: tiles and end of a stage of independent tiles, and of an exact one."""
