@@ -15,6 +15,7 @@ _PUBLIC = {
     "plan": ".planner",
     "pareto": ".planner",
     "TiledRunner": ".executor",
+    "traffic": ".offchip",
     "peak_memory": "blockzoo.measure.memory",
 }
 __all__ = list(_PUBLIC)

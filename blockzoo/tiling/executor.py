@@ -190,22 +190,20 @@ class TiledRunner(nn.Module):
         kernel = self._kernels.get(operation.name)
         size = (self.network.size(operation.maps[0], 0), self.network.size(operation.maps[0], 1))
         top, left = min(tile.start for tile in rows), min(tile.start for tile in columns)
-        output: torch.Tensor | None = None
+        single = len(rows) == len(columns) == 1
+        output = x if single else _room(x, len(x), operation, (_extent(rows), _extent(columns)))
         for row in rows:
             for column in columns:
                 read = x[..., row.start - top : row.stop - top, column.start - left : column.stop - left]
                 found = on_part(kernel, operation, read, row, column, size)  # type: ignore[arg-type]
-                if len(rows) == len(columns) == 1:
+                if single:
                     return found
-                if output is None:
-                    output = _room(x, len(x), operation, (_extent(rows), _extent(columns)))
-                spans = [
-                    (tile.first - tiles[0].first, tile.last - tiles[0].first)
-                    for tile, tiles in ((row, rows), (column, columns))
-                ]
-                _area(output, operation, spans[0], spans[1]).copy_(found)
+                spans = (
+                    (t.first - all_[0].first, t.last - all_[0].first)
+                    for t, all_ in ((row, rows), (column, columns))
+                )
+                _area(output, operation, *spans).copy_(found)
                 del found
-        assert output is not None
         return output
 
     def _apply(self, operation: Operation, values: Any, over: str | None) -> Any:

@@ -17,7 +17,7 @@ from torch import nn
 from blockzoo.core.errors import RequestError
 from blockzoo.tiling.geometry import pair
 from blockzoo.tiling.graph import Network
-from blockzoo.tiling.prediction import ITEM_BYTES, Counted, cost
+from blockzoo.tiling.prediction import ITEM_BYTES, Counted, cost, timeline
 from blockzoo.tiling.stage import MODES, Mode
 from blockzoo.tiling.steps import (
     Cost,
@@ -111,6 +111,15 @@ def pareto(
     network = traced(ready(model, example_input, fold), example_input)
     counted = Counted(ITEM_BYTES[dtype], "bare" if dtype == "int8" else "runtime")
     return _Planner(network, mode, dtype, fold, counted).front()
+
+
+def timelines(model: nn.Module, plan: Plan) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Multiply-adds so far and live bytes, layer by layer and as planned: see `prediction.timeline`."""
+    example = torch.empty(plan.input_shape)
+    network = traced(ready(model, example, plan.fold), example)
+    counted = Counted(ITEM_BYTES[plan.dtype], "bare" if plan.dtype == "int8" else "runtime")
+    before, after = (program(network, steps, plan.mode) for steps in (whole_steps(network), plan.steps))
+    return timeline(network, before, counted), timeline(network, after, counted)
 
 
 def bytes_of(budget: int | str) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import prod
 from typing import Literal
 
@@ -58,7 +59,7 @@ def cost(
         peaks.append(
             sum(live.values())
             + made
-            + max(_tile(network, part, part.stage, places, counted) for places in part.groups)
+            + max(tile_bytes(network, part, places, counted) for places in part.groups)
         )
         macs += stage_macs(part.stage)
         tiles += len(part.stage.rows) * len(part.stage.columns)
@@ -130,8 +131,10 @@ def _depthwise_over(operation: Operation, dead: Sequence[str], counted: Counted)
     return next((source for source in operation.maps if depthwise and source in dead), None)
 
 
-def _tile(network: Network, part: Part, stage: Stage, places: Sequence[Place], counted: Counted) -> int:
+def tile_bytes(network: Network, part: Part, places: Sequence[Place], counted: Counted) -> int:
     """Peak bytes of some tiles on their way through a stage."""
+    stage = part.stage
+    assert stage is not None
     i, j = places[0]
     count = len(places)
     live: dict[str, int] = {}
@@ -251,3 +254,16 @@ def stage_macs(stage: Stage) -> int:
             )
             total += operation.macs * rows * columns // (operation.size(0) * operation.size(1))
     return total
+
+
+def timeline(network: Network, parts: Sequence[Part], counted: Counted) -> list[tuple[int, int]]:
+    """After each operation on whole maps and each stage: multiply-adds so far, and the peak bytes while it ran."""
+    single: list[Part] = []
+    for part in parts:
+        if part.stage is not None:
+            single.append(part)
+            continue
+        for operation, dead, over in zip(part.operations, part.dead, part.over, strict=True):
+            single.append(Part(part.step, None, [operation], [dead], [over], [], []))
+    macs = accumulate(stage_macs(p.stage) if p.stage else p.operations[0].macs for p in single)
+    return list(zip(macs, cost(network, single, counted).steps, strict=True))

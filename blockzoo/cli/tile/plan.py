@@ -1,0 +1,162 @@
+"""plan: which parts of a network to run in how many tiles, within a memory budget"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from blockzoo.cli import options as o
+from blockzoo.cli import screen
+from blockzoo.cli.tile import _options as own
+
+
+def plan(
+    subject: Annotated[
+        str,
+        Parameter(
+            help="block_resnet18, ..., or any network: torchvision:NAME, timm:NAME, model:NAME; resnet18 is not cut"
+        ),
+    ],
+    *,
+    image_size: Annotated[int, Parameter(help="rows and columns of the images")] = 224,
+    budget: Annotated[
+        str | None, Parameter(help="live activations stay within, 256KiB; the image is not counted")
+    ] = None,
+    grid: Annotated[
+        str | None, Parameter(help="tiles of the map that enters the fused stage, 4,4; with --fuse-to")
+    ] = None,
+    fuse_to: Annotated[str | None, Parameter(help="the last module of the fused stage, layer2")] = None,
+    dtype: Annotated[
+        Literal["fp32", "fp16", "bf16", "int8"],
+        Parameter(help="of activations; int8 counts each layer's input and output alone"),
+    ] = "fp32",
+    mode: Annotated[
+        Literal["block", "exact"],
+        Parameter(help="block: independent tiles; exact: the network's own result, halos computed again"),
+    ] = "block",
+    batch: Annotated[
+        int, Parameter(help="tiles that run together, with --grid: more memory, more speed")
+    ] = 1,
+    buffer: Annotated[
+        str | None, Parameter(help="on-chip memory, 1MiB: state the bytes that go beyond it")
+    ] = None,
+    pareto: Annotated[bool, Parameter(help="all plans that no other beats", negative=())] = False,
+    results: Annotated[
+        Path | None, Parameter(help="lines of `tile study` (CSV): its settings with memory beside accuracy")
+    ] = None,
+    figure: Annotated[
+        Path | None, Parameter(help="picture of memory over the layers, before and after")
+    ] = None,
+    block_size: own.BlockSize = None,
+    blocking: own.Blocking = None,
+    type_: own.Type = None,
+    padding_mode: own.PaddingMode = "constant",
+    plugin: o.Plugin = None,
+) -> int:
+    """Print a plan: its stages, peak memory, multiply-adds and tiles, beside the network layer by layer.
+
+    Without --budget or --grid: the least memory for at most 1.2 times the multiply-adds.
+    """
+    import torch
+
+    from blockzoo.core.plugins import load_plugins
+    from blockzoo.core.spec import NetworkSpec
+    from blockzoo.models.resolve import build_network
+    from blockzoo.tiling import planner
+    from blockzoo.tiling.offchip import traffic
+    from blockzoo.tiling.tags import tiled_subject
+
+    load_plugins(plugin or ())
+    tiling = own.tiling(subject, block_size, blocking, type_, padding_mode)
+    name = tiled_subject(subject, tiling, image_size)
+    model = build_network(NetworkSpec(name, in_channels=3, out_dim=1000)).eval()
+    image = torch.zeros(1, 3, image_size, image_size)
+    if results is not None:
+        return _with_accuracy(subject, model, image, results)
+    if pareto:
+        _print_front(planner.pareto(model, image, dtype=dtype, mode=mode))
+        return 0
+    tiles = own.whole_numbers(grid, "--grid")
+    found = planner.plan(
+        model,
+        image,
+        budget=budget,
+        grid=tiles * 2 if tiles and len(tiles) == 1 else tiles,
+        fuse_to=fuse_to,
+        dtype=dtype,
+        mode=mode,
+        batch=batch,
+    )
+    screen.out.print(str(found), soft_wrap=True)
+    if buffer is not None:
+        ours, layers = traffic(model, found, planner.bytes_of(buffer))
+        screen.out.print(f"beyond {buffer} on chip: {ours}", soft_wrap=True)
+        screen.out.print(f"layer by layer: {layers}", soft_wrap=True)
+    if figure is not None:
+        from blockzoo.tiling.figures import memory_over_layers
+
+        title = f"{subject}, {mode}, {dtype}, {image_size} x {image_size}"
+        figure.parent.mkdir(parents=True, exist_ok=True)
+        memory_over_layers(found, *planner.timelines(model, found), title=title).savefig(figure, dpi=130)
+        screen.out.print(f"written   {figure}", soft_wrap=True)
+    return 0
+
+
+def _print_front(plans: list[Any]) -> None:
+    base = plans[0].layer_by_layer
+    rows = [
+        [
+            screen.size(p.peak_bytes),
+            f"{p.peak_bytes / base.peak_bytes:.3f}",
+            f"{p.macs / base.macs:.2f}",
+            str(p.tiles),
+            str(len(p.steps)),
+        ]
+        for p in plans
+    ]
+    caption = f"Layer by layer: {screen.size(base.peak_bytes)}. MACs include halos that are computed again."
+    screen.out.print(
+        screen.table(
+            "Plans that no other beats",
+            ["peak", "of layer by layer", "x MACs", "tiles", "steps"],
+            rows,
+            caption,
+        )
+    )
+
+
+def _with_accuracy(subject: str, model: Any, image: Any, results: Path) -> int:
+    import csv
+
+    from blockzoo.core.errors import RequestError
+    from blockzoo.tiling.accuracy import settings
+    from blockzoo.tiling.tags import plain_subject
+
+    try:
+        with results.open() as file:
+            lines = list(csv.DictReader(file))
+    except OSError as error:
+        raise RequestError(f"{results} cannot be read ({error}); `blockzoo tile study` writes it") from error
+    name = plain_subject(subject).rpartition(":")[2]
+    chosen = [line for line in lines if line.get("arch") == name]
+    if not chosen:
+        raise RequestError(
+            f"{results} has no line of {name}; it has {', '.join(sorted({str(x.get('arch')) for x in lines}))}"
+        )
+    rows = [
+        [
+            f"{s.blocking} {s.padding}, {s.way}",
+            f"{100 * s.accuracy.mean:.2f}"
+            + ("" if s.accuracy.half_width is None else f" ± {100 * s.accuracy.half_width:.2f}"),
+            str(s.accuracy.n),
+            screen.size(s.plan.peak_bytes),
+            screen.size(s.plan.layer_by_layer.peak_bytes),
+        ]
+        for s in settings(model, image, chosen)
+    ]
+    columns = ["setting", "test accuracy, %", "seeds", "least peak", "layer by layer"]
+    caption = "Accuracy as measured by the study, mean and 95 % interval over seeds; peaks of live activations as planned, fp32."
+    screen.out.print(screen.table(f"{name} at {image.shape[-1]} x {image.shape[-1]}", columns, rows, caption))
+    return 0

@@ -1,0 +1,66 @@
+"""Planned settings beside the accuracy that a study measured for them: memory is predicted here, accuracy was measured there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from blockzoo.report.statistics import Estimate, estimate
+from blockzoo.tiling.convert import block_convert
+from blockzoo.tiling.planner import plan
+from blockzoo.tiling.steps import Plan
+from blockzoo.tiling.tags import WHOLE, tiling_of
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way of cutting a network.
+
+    Args:
+        blocking: its tag, H4x4, F28 or whole.
+        padding: around its tiles.
+        way: how it was trained.
+        accuracy: measured on the test split over seeds, a share.
+        plan: the least memory for this network on these tiles.
+    """
+
+    blocking: str
+    padding: str
+    way: str
+    accuracy: Estimate
+    plan: Plan
+
+
+def settings(model: nn.Module, example: torch.Tensor, lines: Sequence[dict[str, Any]]) -> list[Setting]:
+    """What a study's lines of one network cost in memory, the most accurate first.
+
+    Args:
+        model: the network, not cut.
+        example: (N, C, H, W), of the size that is planned for.
+        lines: from `run_study`, or its CSV: arch, way, blocking, padding, seed, status, test_acc.
+    """
+    groups: dict[tuple[str, str, str], list[float]] = {}
+    for line in lines:
+        if line["status"] == "ok" and line["test_acc"] not in (None, ""):
+            key = (line["blocking"], line["padding"] or "zeros", line["way"])
+            groups.setdefault(key, []).append(float(line["test_acc"]))
+    plans: dict[tuple[str, str], Plan] = {}
+    found = []
+    for (tag, padding, way), accuracies in groups.items():
+        if (tag, padding) not in plans:
+            plans[tag, padding] = _planned(model, example, tag, padding)
+        found.append(Setting(tag, padding, way, estimate(accuracies), plans[tag, padding]))
+    return sorted(found, key=lambda setting: -setting.accuracy.mean)
+
+
+def _planned(model: nn.Module, example: torch.Tensor, tag: str, padding: str) -> Plan:
+    if tag == WHOLE:
+        return plan(model, example, mode="exact")
+    tiling = tiling_of(tag, padding)
+    assert tiling.blocking is not None
+    converted, _ = block_convert(model, example, tiling.block, tiling.blocking, tiling.padding)
+    return plan(converted, example)
