@@ -28,7 +28,7 @@ from blockzoo.core.environment import describe, environment
 from blockzoo.models.deploy import fold_batch_norm
 
 Run = Callable[[torch.Tensor], torch.Tensor]
-GRIDS = {224: (2, 1), 512: (4, 1), 1024: (4, 1), 2048: (8, 1), 3072: (12, 1), 4096: (16, 1)}
+GRIDS = {224: (4, 2), 512: (4, 2), 1024: (8, 4), 2048: (16, 4), 3072: (16, 2), 4096: (16, 2)}
 """Tiles along each axis, and how many run together, where the command does not say."""
 
 
@@ -75,7 +75,9 @@ def main() -> None:
     )
     options = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    print(f"{describe(environment())}; fp32, batch 1, median of {options.repeats} rounds, {torch.get_num_threads()} threads")
+    print(
+        f"{describe(environment())}; fp32, batch 1, median of {options.repeats} rounds, {torch.get_num_threads()} threads"
+    )
     print(f"{'side':>5} {'contender':22} {'grid':>7} {'ms':>9} {'x plain':>8} {'peak MiB':>9} {'x plain':>8}")
     for side in options.sides:
         grid, batch = GRIDS.get(side, (8, 1))

@@ -16,6 +16,10 @@ _PUBLIC = {
     "pareto": ".planner",
     "TiledRunner": ".executor",
     "traffic": ".offchip",
+    "export_onnx": ".export",
+    "fuse_onnx": ".onnx_fuse",
+    "Fusing": ".onnx_fuse",
+    "quantise_onnx": ".quantise",
     "peak_memory": "blockzoo.measure.memory",
 }
 __all__ = list(_PUBLIC)

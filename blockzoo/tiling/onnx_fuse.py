@@ -18,9 +18,9 @@ from blockzoo.tiling.onnx_graph import Cut, network_of, plain_name
 from blockzoo.tiling.onnx_normalise import normalised
 from blockzoo.tiling.onnx_session import executed, outputs, relative_error, values_of
 from blockzoo.tiling.onnx_tiles import tiled_model
-from blockzoo.tiling.planner import _Planner, bytes_of
+from blockzoo.tiling.planner import Planner, bytes_of
 from blockzoo.tiling.prediction import Counted
-from blockzoo.tiling.stage import Mode, Stage, _carried_cuts, check_options
+from blockzoo.tiling.stage import Mode, Stage, carried_cuts, check_options
 from blockzoo.tiling.steps import Plan, kib, program, whole_steps
 
 
@@ -143,7 +143,7 @@ class Layers:
             RequestError: a stage that cannot be cut, or a budget that no plan reaches as ONNX Runtime runs it.
         """
         dtype, item = ("int8", 1) if self.quantised else ("fp32", 4)
-        planner = _Planner(self.network, fusing.mode, dtype, False, Counted(item, "bare"))
+        planner = Planner(self.network, fusing.mode, dtype, False, Counted(item, "bare"))
         if fusing.fuse_to is not None:
             return planner.fused(fusing.tiles, fusing.fuse_to, 1, None)
         assert fusing.budget is not None
@@ -215,7 +215,7 @@ def _cuts_of(network: Network, stage: Stage) -> dict[str, Cut]:
     """Where the layers of a stage of independent tiles are cut, by name of the node."""
     final = stage.output.name
     rows, columns = (
-        _carried_cuts(network, stage.operations, axis, [0, *(line[final][-1].last for line in lines)])
+        carried_cuts(network, stage.operations, axis, [0, *(line[final][-1].last for line in lines)])
         for axis, lines in ((0, stage.rows), (1, stage.columns))
     )
     return {

@@ -7,8 +7,10 @@ whole maps, or as a stage of some grid. A state keeps the ways to it that no oth
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -86,7 +88,7 @@ def plan(
     counted = Counted(
         ITEM_BYTES[dtype], "bare" if dtype == "int8" else "runtime", in_place_depthwise and dtype == "int8"
     )
-    made = _Planner(network, mode, dtype, fold, counted)
+    made = Planner(network, mode, dtype, fold, counted)
     limit = None if budget is None else bytes_of(budget)
     if fuse_to is not None:
         return made.fused(
@@ -110,7 +112,7 @@ def pareto(
     _check(dtype, mode, None, None, 1)
     network = traced(ready(model, example_input, fold), example_input)
     counted = Counted(ITEM_BYTES[dtype], "bare" if dtype == "int8" else "runtime")
-    return _Planner(network, mode, dtype, fold, counted).front()
+    return Planner(network, mode, dtype, fold, counted).front()
 
 
 def timelines(model: nn.Module, plan: Plan) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
@@ -157,7 +159,7 @@ class _Way(NamedTuple):
     steps: tuple[Step, ...]
 
 
-class _Planner:
+class Planner:
     """Plans for one network."""
 
     def __init__(self, network: Network, mode: Mode, dtype: str, fold: bool, counted: Counted) -> None:
@@ -192,17 +194,21 @@ class _Planner:
         return found
 
     def least_memory(self) -> Plan:
-        """Of the ways with few enough multiply-adds; tiles run together where that costs no memory."""
-        cheap = [way for way in self.ways() if way.macs <= MOST_MACS * self.layer_by_layer.macs]
-        best = min(cheap, key=lambda way: (way.peak, way.macs, way.tiles))
-        return self.together(best, best.peak)
+        """The least peak that a way with few enough multiply-adds has; tiles run together where that costs no memory."""
+        most = MOST_MACS * self.layer_by_layer.macs
+        peaks = sorted({segment.peak for segments in self._segments.values() for segment in segments})
+
+        def enough(limit: int) -> bool:
+            return any(way.macs <= most for way in self.ways(limit))
+
+        best = peaks[bisect_left(peaks, True, key=enough)]
+        return self.together(min(self.ways(best), key=lambda way: (way.macs, way.tiles)), best)
 
     def within(self, limit: int) -> Plan:
         """The fewest multiply-adds, then the fewest tiles, whose peak lies within a budget."""
-        ways = self.ways()
-        fitting = [way for way in ways if way.peak <= limit]
+        fitting = self.ways(limit)
         if not fitting:
-            best = self.made(min(ways).steps)
+            best = self.made(min(self.ways()).steps)
             raise RequestError(
                 f"no plan needs {kib(limit)} or less; the least is {kib(best.peak_bytes)}: {_largest(best)}"
             )
@@ -225,22 +231,34 @@ class _Planner:
                     break
         return self.made(steps)
 
-    def ways(self) -> list[_Way]:
-        """To the end of the network."""
-        network, ends = self.network, self._states()
+    def ways(self, limit: int | None = None) -> list[_Way]:
+        """To the end of the network: those that no other beats, of those within a limit if there is one."""
         found: dict[int, list[_Way]] = {-1: [_Way(0, 0, 0, ())]}
-        for place, stop in enumerate(ends[1:], 1):
-            reached: list[_Way] = []
-            for start in ends[:place]:
-                for segment in self._segments(start, stop, ends[place - 1]):
-                    reached += [_extended(way, segment) for way in found[start]]
-            found[stop] = _undominated(reached)
-        return found[len(network.operations) - 1]
+        for stop in self._states()[1:]:
+            found[stop] = _undominated(
+                (
+                    _extended(way, segment)
+                    for start in found
+                    for way in found[start]
+                    for segment in self._segments[start, stop]
+                ),
+                limit,
+            )
+        return found[len(self.network.operations) - 1]
 
-    def _segments(self, start: int, stop: int, before: int) -> Iterator[_Way]:
-        """From one state to another: whole, if it is the next one, and in tiles."""
+    @cached_property
+    def _segments(self) -> dict[tuple[int, int], list[_Way]]:
+        """From each state to each later one: whole, if it is the next one, and in tiles."""
+        ends = self._states()
+        return {
+            (start, stop): list(self._between(start, stop, start == ends[place - 1]))
+            for place, stop in enumerate(ends)
+            for start in ends[:place]
+        }
+
+    def _between(self, start: int, stop: int, adjacent: bool) -> Iterator[_Way]:
         network = self.network
-        if start == before:
+        if adjacent:
             yield self._segment(start, whole_steps(network, start, stop))
         if cannot_tile(network, start, stop):
             return
@@ -287,10 +305,12 @@ def _extended(way: _Way, segment: _Way) -> _Way:
     )
 
 
-def _undominated(ways: Iterable[_Way]) -> list[_Way]:
-    """Those that no other beats in all three, thinned to MOST_WAYS."""
+def _undominated(ways: Iterable[_Way], limit: int | None = None) -> list[_Way]:
+    """Those that no other beats in all three, thinned to MOST_WAYS; within a limit the peak does not matter."""
     kept: list[_Way] = []
-    for way in sorted(ways, key=lambda way: way[:3]):
+    if limit is not None:
+        ways = (way for way in ways if way.peak <= limit)
+    for way in sorted(ways, key=lambda way: way[:3] if limit is None else (way.macs, way.tiles, way.peak)):
         if not any(other.macs <= way.macs and other.tiles <= way.tiles for other in kept):
             kept.append(way)
     if len(kept) <= MOST_WAYS:

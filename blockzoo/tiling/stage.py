@@ -104,7 +104,7 @@ def _axis(
     count = min(count, outputs)
     places = sorted({round(i * outputs / count) for i in range(count + 1)})
     cuts = (
-        _carried_cuts(network, operations, axis, places)
+        carried_cuts(network, operations, axis, places)
         if independent
         else _own_cuts(network, operations, axis)
     )
@@ -115,7 +115,7 @@ def _own_cuts(network: Network, operations: Sequence[Operation], axis: int) -> d
     return {o.name: o.own[axis] if o.own else [0, o.size(axis)] for o in operations}
 
 
-def _carried_cuts(
+def carried_cuts(
     network: Network, operations: Sequence[Operation], axis: int, places: list[int]
 ) -> dict[str, list[int]]:
     """Backwards from the cuts of the output: every operation is cut where the first that reads it needs it."""

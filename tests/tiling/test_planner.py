@@ -69,7 +69,7 @@ def test_predicted_is_tracked(name: str) -> None:
     """In both modes, one tile and three at a time, and layer by layer: within 1 %, and the exact result is the network's."""
     model, x = network(name), torch.randn(1, 3, 96, 96)
     traces = traced(ready(model, x, True), x)
-    made = planner._Planner(traces, "exact", "fp32", True, Counted())
+    made = planner.Planner(traces, "exact", "fp32", True, Counted())
     ends = [
         i
         for i in traces.boundaries[1:]
@@ -105,7 +105,7 @@ def test_the_search_finds_what_trying_all_ways_finds(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(planner, "MOST_WAYS", 10**6)
     x = torch.zeros(1, 3, 32, 32)
     traces = traced(ready(Chain().eval(), x, True), x)
-    made = planner._Planner(traces, "exact", "fp32", True, Counted())
+    made = planner.Planner(traces, "exact", "fp32", True, Counted())
     states = made._states()
     assert len(states) > 3
     found = set()
@@ -129,6 +129,10 @@ def test_the_search_finds_what_trying_all_ways_finds(monkeypatch: pytest.MonkeyP
     assert {(plan.peak_bytes, plan.macs, plan.tiles) for plan in made.front()} == front
     best = min(a for a in found if a[1] <= 1.2 * made.layer_by_layer.macs)
     assert made.least_memory().peak_bytes == best[0] < made.layer_by_layer.peak_bytes
+    for limit in sorted({a[0] for a in found}):
+        fewest = min((a[1], a[2]) for a in found if a[0] <= limit)
+        plan = made.within(limit)
+        assert plan.peak_bytes <= limit and (plan.macs, plan.tiles) == fewest
 
 
 def test_budgets() -> None:
