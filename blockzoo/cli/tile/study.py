@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ def study(
     ],
     data: own.Data = None,
     *,
+    dataset: Annotated[str | None, Parameter(help="in place of the study's")] = None,
     device: o.Device = "auto",
     workers: Annotated[
         int | None,
@@ -41,6 +43,7 @@ def study(
 
     plugins = load_plugins(plugin or ())
     asked = read_study(file)
+    asked = replace(asked, dataset=dataset) if dataset else asked
     options: dict[str, Any] = {"data_dir": data, "device": device, "workers": workers, "executor": executor}
     if dry_run:
         run_study(asked, output, **options, dry_run=True, on_plan=_print_plan)
