@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from blockzoo.tiling.graph import Network, Operation
-from blockzoo.tiling.prediction import ITEM_BYTES, Counted, tile_bytes
-from blockzoo.tiling.steps import Part, Plan, kib, program, whole_steps
+from blockzoo.tiling.prediction import Counted, tile_bytes
+from blockzoo.tiling.steps import ITEM_BYTES, Part, Plan, kib, program, whole_steps
 from blockzoo.tiling.trace import ready, traced
 
 

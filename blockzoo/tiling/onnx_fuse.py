@@ -18,8 +18,9 @@ from blockzoo.tiling.onnx_graph import Cut, network_of, plain_name
 from blockzoo.tiling.onnx_normalise import normalised
 from blockzoo.tiling.onnx_session import executed, outputs, relative_error, values_of
 from blockzoo.tiling.onnx_tiles import tiled_model
-from blockzoo.tiling.planner import Planner, bytes_of
+from blockzoo.tiling.planner import bytes_of
 from blockzoo.tiling.prediction import Counted
+from blockzoo.tiling.search import Planner
 from blockzoo.tiling.stage import Mode, Stage, carried_cuts, check_options
 from blockzoo.tiling.steps import Plan, kib, program, whole_steps
 

@@ -19,7 +19,6 @@ from blockzoo.tiling.stage import Stage, whole_map
 from blockzoo.tiling.steps import Cost, Part
 
 Counting = Literal["runtime", "bare"]
-ITEM_BYTES = {"int8": 1, "fp16": 2, "bf16": 2, "fp32": 4}
 INDEX_BYTES = 8
 """Of a max-pool's index in PyTorch, computed even where nobody asks."""
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from math import prod
 from typing import Any, Literal
 
 from blockzoo.core.errors import RequestError
 from blockzoo.tiling.graph import Network, Operation, overwritten, roots
 from blockzoo.tiling.grouping import Place, groups, tile_deaths
 from blockzoo.tiling.stage import Mode, Stage, check_options, make_stage
+
+ITEM_BYTES = {"int8": 1, "fp16": 2, "bf16": 2, "fp32": 4}
+"""Of one activation."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,11 @@ class Plan:
         return self.cost.peak_bytes
 
     @property
+    def input_bytes(self) -> int:
+        """Of the image, which peaks do not count: it may be read from elsewhere, or stay."""
+        return prod(self.input_shape) * ITEM_BYTES[self.dtype]
+
+    @property
     def macs(self) -> int:
         return self.cost.macs
 
@@ -90,7 +99,8 @@ class Plan:
         before, after = self.layer_by_layer, self.cost
         lines = [
             f"{self.mode}, {self.dtype}, input {' x '.join(map(str, self.input_shape))}: peak {kib(after.peak_bytes)} "
-            f"(layer by layer {kib(before.peak_bytes)}), {after.macs / max(1, before.macs):.2f} x the MACs, {after.tiles} tiles"
+            f"(layer by layer {kib(before.peak_bytes)}; the image's {kib(self.input_bytes)} not counted), "
+            f"{after.macs / max(1, before.macs):.2f} x the MACs, {after.tiles} tiles"
         ]
         for step, label, size in zip(self.steps, self.labels, after.steps, strict=True):
             how = (
@@ -103,8 +113,6 @@ class Plan:
 
     def as_dict(self) -> dict[str, Any]:
         """For a JSON file."""
-        from dataclasses import asdict
-
         return asdict(self)
 
 

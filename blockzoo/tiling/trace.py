@@ -45,9 +45,21 @@ class Payload:
 
 
 def ready(model: nn.Module, example: torch.Tensor, fold: bool) -> nn.Module:
-    """A copy for inference: batch norms folded if wanted, subclasses of nn.Conv2d as what they compute."""
-    model = fold_batch_norm(model, example) if fold else copy.deepcopy(model).eval()
-    return plain_convolutions(model, example)
+    """A copy for inference: batch norms folded if wanted, subclasses of nn.Conv2d as what they compute.
+
+    Raises:
+        RequestError: the example is no batch of images, or the network does not run on it.
+    """
+    if example.ndim != 4:
+        raise RequestError(f"an input of shape {tuple(example.shape)}: tiles need images (N, C, H, W)")
+    try:
+        model = fold_batch_norm(model, example) if fold else copy.deepcopy(model).eval()
+        return plain_convolutions(model, example)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        shape = tuple(example.shape)
+        raise RequestError(
+            f"{type(model).__name__} does not run on an input of shape {shape}: {error}"
+        ) from error
 
 
 def traced(model: nn.Module, example: torch.Tensor) -> Network:
@@ -60,8 +72,6 @@ def traced(model: nn.Module, example: torch.Tensor) -> Network:
     Raises:
         RequestError: neither way of tracing works, or the network does not run on an input of this shape.
     """
-    if example.ndim != 4:
-        raise RequestError(f"an input of shape {tuple(example.shape)}: tiles need images (N, C, H, W)")
     module = normalised(_traced_by_fx(model) or _exported(model, example))
     (start,) = (node for node in module.graph.nodes if node.op == "placeholder")
     return Network(_Measured(module).operations(example), start.name, tuple(example.shape))

@@ -237,6 +237,8 @@ def test_plans_that_a_network_does_not_admit() -> None:
         runner(torch.randn(1, 2, 40, 40))
     with pytest.raises(RequestError, match="N, C, H, W"):
         tiling.plan(model, x[0])
+    with pytest.raises(RequestError, match="does not run on an input of shape"):
+        tiling.plan(model, torch.randn(1, 3, 32, 32))
 
     class Dynamic(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ from torch import nn
 from blockzoo import tiling
 from blockzoo.core.errors import RequestError
 from blockzoo.models.mobilenet import MobileNetV1
-from blockzoo.tiling import planner
+from blockzoo.tiling import planner, search
 from blockzoo.tiling.executor import TiledRunner
 from blockzoo.tiling.prediction import Counted
 from blockzoo.tiling.steps import program, tiled_steps, whole_steps
@@ -69,11 +69,11 @@ def test_predicted_is_tracked(name: str) -> None:
     """In both modes, one tile and three at a time, and layer by layer: within 1 %, and the exact result is the network's."""
     model, x = network(name), torch.randn(1, 3, 96, 96)
     traces = traced(ready(model, x, True), x)
-    made = planner.Planner(traces, "exact", "fp32", True, Counted())
+    made = search.Planner(traces, "exact", "fp32", True, Counted())
     ends = [
         i
         for i in traces.boundaries[1:]
-        if planner.cannot_tile(traces, -1, i) == "" and traces.operations[i].axes
+        if search.cannot_tile(traces, -1, i) == "" and traces.operations[i].axes
     ]
     means = [sum(o.kind == "pool" for o in traces.operations[:i]) for i in ends]
     stop = [
@@ -101,11 +101,11 @@ class Chain(nn.Sequential):
 
 def test_the_search_finds_what_trying_all_ways_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     grids = ((1, 1), (2, 2), (4, 4))
-    monkeypatch.setattr(planner, "GRIDS", grids)
-    monkeypatch.setattr(planner, "MOST_WAYS", 10**6)
+    monkeypatch.setattr(search, "GRIDS", grids)
+    monkeypatch.setattr(search, "MOST_WAYS", 10**6)
     x = torch.zeros(1, 3, 32, 32)
     traces = traced(ready(Chain().eval(), x, True), x)
-    made = planner.Planner(traces, "exact", "fp32", True, Counted())
+    made = search.Planner(traces, "exact", "fp32", True, Counted())
     states = made._states()
     assert len(states) > 3
     found = set()

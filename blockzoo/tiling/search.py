@@ -1,0 +1,237 @@
+"""The search for plans: dynamic programming over cut points and grids.
+
+A state is a place in the network where one map alone is alive. From each, steps lead to later ones: the operations between run on
+whole maps, or as a stage of some grid. A state keeps the ways to it that no other beats in peak bytes, multiply-adds and tiles.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import NamedTuple
+
+from blockzoo.core.errors import RequestError
+from blockzoo.tiling.graph import Network
+from blockzoo.tiling.prediction import Counted, cost
+from blockzoo.tiling.stage import Mode
+from blockzoo.tiling.steps import (
+    Cost,
+    Plan,
+    Step,
+    cannot_tile,
+    kib,
+    labels,
+    one_stage,
+    program,
+    tiled_steps,
+    whole_steps,
+)
+
+GRIDS = ((1, 1), (2, 1), (2, 2), (4, 1), (3, 3), (4, 4), (8, 1), (6, 6), (8, 8), (12, 12), (16, 16))
+"""Grids that are tried, tiles along rows and columns."""
+MOST_MACS = 1.2
+"""Without a budget: the least memory for at most this many times the multiply-adds."""
+SMALL_BYTES = 256 * 1024
+"""A network that needs less has nothing worth saving: stages that were asked for are not refused for saving nothing."""
+MOST_WAYS = 24
+"""Ways to one state that are kept: the least memory first, then evenly over the front."""
+LEAST_SIDE = {"block": 4, "exact": 2}
+"""Rows and columns of the smallest tiles that are tried: what independent tiles cost in accuracy grows as they shrink."""
+
+
+class _Way(NamedTuple):
+    """To a state: what it costs so far, and its steps."""
+
+    peak: int
+    macs: int
+    tiles: int
+    steps: tuple[Step, ...]
+
+
+class Planner:
+    """Plans for one network."""
+
+    def __init__(self, network: Network, mode: Mode, dtype: str, fold: bool, counted: Counted) -> None:
+        self.network, self.mode, self.dtype, self.fold, self.counted = network, mode, dtype, fold, counted
+        self.layer_by_layer = self.cost(whole_steps(network))
+
+    def cost(self, steps: Sequence[Step]) -> Cost:
+        return cost(self.network, program(self.network, steps, self.mode), self.counted)
+
+    def made(self, steps: Sequence[Step]) -> Plan:
+        steps = tuple(_joined(steps))
+        names = labels(self.network, steps)
+        shape = self.network.input_shape
+        return Plan(
+            steps, self.mode, shape, self.dtype, self.fold, self.cost(steps), self.layer_by_layer, names
+        )
+
+    def fused(self, grid: tuple[int, int], fuse_to: str, batch: int, limit: int | None) -> Plan:
+        """One stage, as asked for."""
+        found = self.made(one_stage(self.network, grid, fuse_to, batch, self.mode))
+        before, after = self.layer_by_layer, found.cost
+        saves = after.peak_bytes < before.peak_bytes or before.peak_bytes < SMALL_BYTES
+        if not saves and after.macs > MOST_MACS * before.macs:
+            raise RequestError(
+                f"{grid[0]} x {grid[1]} tiles to {fuse_to} save nothing in mode {self.mode}: peak {kib(after.peak_bytes)}, "
+                f"layer by layer {kib(before.peak_bytes)}, for {after.macs / before.macs:.2f} x the MACs; fuse less far"
+            )
+        if limit is not None and after.peak_bytes > limit:
+            raise RequestError(
+                f"this stage needs {kib(after.peak_bytes)}, not {kib(limit)}: {_largest(found)}"
+            )
+        return found
+
+    def least_memory(self) -> Plan:
+        """The least peak that a way with few enough multiply-adds has; tiles run together where that costs no memory."""
+        most = MOST_MACS * self.layer_by_layer.macs
+        peaks = sorted({segment.peak for segments in self._segments.values() for segment in segments})
+
+        def enough(limit: int) -> bool:
+            return any(way.macs <= most for way in self.ways(limit))
+
+        best = peaks[bisect_left(peaks, True, key=enough)]
+        return self.together(min(self.ways(best), key=lambda way: (way.macs, way.tiles)), best)
+
+    def within(self, limit: int) -> Plan:
+        """The fewest multiply-adds, then the fewest tiles, whose peak lies within a budget."""
+        fitting = self.ways(limit)
+        if not fitting:
+            best = self.made(min(self.ways()).steps)
+            raise RequestError(
+                f"no plan needs {kib(limit)} or less; the least is {kib(best.peak_bytes)}: {_largest(best)}"
+            )
+        return self.together(min(fitting, key=lambda way: (way.macs, way.tiles, way.peak)), limit)
+
+    def front(self) -> list[Plan]:
+        """All ways to the end that no other beats."""
+        return [self.made(way.steps) for way in sorted(self.ways())]
+
+    def together(self, way: _Way, limit: int) -> Plan:
+        """As many tiles at a time as the limit allows, stage by stage."""
+        steps = list(way.steps)
+        for place, step in enumerate(steps):
+            if step.kind == "whole":
+                continue
+            for batch in _halvings(step.grid[0] * step.grid[1]):
+                tried = [*steps[:place], replace(step, batch=batch), *steps[place + 1 :]]
+                if self.cost(tried).peak_bytes <= limit:
+                    steps = tried
+                    break
+        return self.made(steps)
+
+    def ways(self, limit: int | None = None) -> list[_Way]:
+        """To the end of the network: those that no other beats, of those within a limit if there is one."""
+        found: dict[int, list[_Way]] = {-1: [_Way(0, 0, 0, ())]}
+        for stop in self._states()[1:]:
+            found[stop] = _undominated(
+                (
+                    _extended(way, segment)
+                    for start in found
+                    for way in found[start]
+                    for segment in self._segments[start, stop]
+                ),
+                limit,
+            )
+        return found[len(self.network.operations) - 1]
+
+    @cached_property
+    def _segments(self) -> dict[tuple[int, int], list[_Way]]:
+        """From each state to each later one: whole, if it is the next one, and in tiles."""
+        ends = self._states()
+        return {
+            (start, stop): list(self._between(start, stop, start == ends[place - 1]))
+            for place, stop in enumerate(ends)
+            for start in ends[:place]
+        }
+
+    def _between(self, start: int, stop: int, adjacent: bool) -> Iterator[_Way]:
+        network = self.network
+        if adjacent:
+            yield self._segment(start, whole_steps(network, start, stop))
+        if cannot_tile(network, start, stop):
+            return
+        last = network.operations[stop]
+        map_of = last if last.axes else network.by_name[last.maps[0]] if last.kind == "pool" else None
+        if last.kind == "small" or map_of is None:
+            return
+        for grid in GRIDS:
+            fits = all(
+                grid[axis] * LEAST_SIDE[self.mode] <= map_of.size(axis) for axis in (0, 1) if grid[axis] > 1
+            )
+            if fits and (grid != (1, 1) or last.kind == "pool"):
+                yield self._segment(start, tiled_steps(network, start, stop, grid))
+
+    def _segment(self, start: int, steps: list[Step]) -> _Way:
+        """Its cost, with the map it starts from held."""
+        known = self.network.operations[start].name if start >= 0 else None
+        entry = {known: self.network.elements(known) * self.counted.item} if known else {}
+        own = cost(self.network, program(self.network, steps, self.mode, known), self.counted, entry)
+        return _Way(own.peak_bytes, own.macs, own.tiles, tuple(steps))
+
+    def _states(self) -> list[int]:
+        """Boundaries at which the map is no larger than at both neighbours, the ends, and where what follows cannot be cut."""
+        network = self.network
+        ends = network.boundaries
+        sizes = [network.elements(network.operations[i].name) if i >= 0 else 0 for i in ends]
+        chosen = {ends[0], ends[-1]}
+        for k in range(1, len(ends) - 1):
+            narrow = sizes[k] <= sizes[k + 1] and (sizes[k] <= sizes[k - 1] or k == 1)
+            edge = bool(cannot_tile(network, ends[k], ends[k + 1])) != bool(
+                cannot_tile(network, ends[k - 1], ends[k])
+            )
+            if narrow or edge:
+                chosen.add(ends[k])
+        return sorted(chosen)
+
+
+def _extended(way: _Way, segment: _Way) -> _Way:
+    return _Way(
+        max(way.peak, segment.peak),
+        way.macs + segment.macs,
+        way.tiles + segment.tiles,
+        (*way.steps, *segment.steps),
+    )
+
+
+def _undominated(ways: Iterable[_Way], limit: int | None = None) -> list[_Way]:
+    """Those that no other beats in all three, thinned to MOST_WAYS; within a limit the peak does not matter."""
+    kept: list[_Way] = []
+    if limit is not None:
+        ways = (way for way in ways if way.peak <= limit)
+    for way in sorted(ways, key=lambda way: way[:3] if limit is None else (way.macs, way.tiles, way.peak)):
+        if not any(other.macs <= way.macs and other.tiles <= way.tiles for other in kept):
+            kept.append(way)
+    if len(kept) <= MOST_WAYS:
+        return kept
+    step = (len(kept) - 1) / (MOST_WAYS - 1)
+    return [kept[round(i * step)] for i in range(MOST_WAYS)]
+
+
+def _joined(steps: Sequence[Step]) -> Iterator[Step]:
+    """Whole steps that follow one another as one."""
+    waiting: list[str] = []
+    for step in steps:
+        if step.kind == "whole":
+            waiting += step.operations
+            continue
+        if waiting:
+            yield Step("whole", waiting[-1], tuple(waiting))
+            waiting = []
+        yield step
+    if waiting:
+        yield Step("whole", waiting[-1], tuple(waiting))
+
+
+def _halvings(count: int) -> Iterator[int]:
+    while count > 1:
+        yield count
+        count = -(-count // 2)
+
+
+def _largest(found: Plan) -> str:
+    """The step that needs most, in words."""
+    size, label = max(zip(found.cost.steps, found.labels, strict=True))
+    return f"{label} needs {kib(size)}"
