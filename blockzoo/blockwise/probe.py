@@ -6,6 +6,7 @@ process whose address space may grow by what is free, and no further.
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import multiprocessing
 import resource
@@ -87,6 +88,7 @@ def _runs_in_a_child(frame: Frame, size: int) -> bool:
 
 def _limited_step(frame: Frame, size: int) -> None:
     torch.set_num_threads(1)  # a forked child has no thread pool
+    faulthandler.disable()  # a batch that is too large may end this process; that is an answer, not a fault
     limit = _address_space() + int(SAFE_SHARE * free_memory())
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     try:

@@ -1,1 +1,1 @@
-"""tile: train, fine-tune and evaluate networks on tiles, and compare ways to cut them"""
+"""tile: plan, train, compare and export networks that run on tiles"""
