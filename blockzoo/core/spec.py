@@ -95,7 +95,7 @@ class NetworkSpec(Spec):
             )
         object.__setattr__(self, "subject", str(subject))
         if self.filler not in (None, IDENTITY):
-            object.__setattr__(self, "filler", BLOCKS.canonical(str(self.filler)))
+            object.__setattr__(self, "filler", str(Subject.parse(str(self.filler))))
 
     @property
     def parsed(self) -> Subject:

@@ -14,6 +14,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -24,6 +27,19 @@ from blockzoo.core.plugins import load_object, origin_of
 
 WRAPPERS = frozenset({"tiled"})
 """Prefixes that say something of another subject: `PREFIX:OPTIONS:SUBJECT`."""
+
+
+_STORED: ContextVar[bool] = ContextVar("stored", default=False)
+
+
+@contextmanager
+def as_stored() -> Iterator[None]:
+    """Within, subjects are taken as a record has them: a block of a plugin or a file need not be there any more to be read of."""
+    token = _STORED.set(True)
+    try:
+        yield
+    finally:
+        _STORED.reset(token)
 
 
 @dataclass(frozen=True)
@@ -56,8 +72,9 @@ class Subject:
         if slash and position not in POSITIONS:
             raise RequestError(f"position {position!r} of {text!r}: choose one of {', '.join(POSITIONS)}")
         if not colon:
-            return cls("block", BLOCKS.canonical(name), position or None)
-        _check_code(head, name, text)
+            return cls("block", name if _STORED.get() else BLOCKS.canonical(name), position or None)
+        if not _STORED.get():
+            _check_code(head, name, text)
         return cls("code", f"{head}:{name}", position or None)
 
     @property
@@ -71,6 +88,8 @@ class Subject:
     def is_block(self) -> bool:
         """True for a block, which the scaffold can hold; False for a whole network."""
         if self.prefix == "code" and not self.position:
+            if _STORED.get():
+                return False
             return _takes_stride(*self.name.rpartition(":")[::2])
         return self.prefix in ("block", "code")
 
@@ -93,6 +112,8 @@ class Subject:
 
         It enters the fingerprint of a trial: edited code is another subject.
         """
+        if _STORED.get() and self.prefix == "block" and self.name not in BLOCKS:
+            return None
         if self.prefix in WRAPPERS:
             return self.innermost.source_digest()
         origin = self.name.rpartition(":")[0] if self.prefix == "code" else None
@@ -101,6 +122,8 @@ class Subject:
             if origin.startswith("blockzoo."):
                 return None
         path = _source_path(origin) if origin else None
+        if path and _STORED.get() and not path.is_file():
+            return None
         return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path else None
 
 

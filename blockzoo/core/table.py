@@ -14,6 +14,7 @@ from blockzoo.core.errors import RequestError, StoreError
 from blockzoo.core.files import write_text
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
+from blockzoo.core.subject import as_stored
 
 Row = dict[str, Any]
 
@@ -85,7 +86,8 @@ COLUMNS: dict[str, str] = {
 def rows(trials: Iterable[Record], latencies: Iterable[Record] = ()) -> list[Row]:
     """One row per trial, with the newest latency measured of its network."""
     by_network = {record.fingerprint: record for record in latencies if record.status == "ok"}
-    return [_row(trial, by_network) for trial in trials]
+    with as_stored():
+        return [_row(trial, by_network) for trial in trials]
 
 
 def _row(trial: Record, latencies: dict[str, Record]) -> Row:

@@ -98,3 +98,15 @@ def test_own_source_enters_the_identity(tmp_path: Path) -> None:
     file.write_text("class Mine: x = 1\n")
     assert before and subject.source_digest() != before
     assert Subject.parse("ResNetBasicBlock/mid").source_digest() is None
+
+
+def test_records_of_blocks_that_are_gone_can_be_read() -> None:
+    from blockzoo.core.subject import as_stored
+
+    for text in ("OfSomePlugin/mid", "gone.py:Block/late", "gone.py:Network"):
+        with pytest.raises(RequestError):
+            Subject.parse(text)
+        with as_stored():
+            subject = Subject.parse(text)
+            assert str(subject) == text and subject.source_digest() is None
+            assert subject.is_block == ("/" in text)
