@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,8 @@ class Ranks:
                     "training mode distributed runs under torchrun: torchrun --nproc-per-node 4 -m blockzoo.blockwise ...; "
                     "jacobi makes the same updates in one process"
                 )
+            # Imported once a group exists, its functions' defaults would hold that group, and its threads, until the end.
+            importlib.import_module("torch.distributed.nn")
             dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
         return cls(dist.get_rank(), dist.get_world_size())
 
@@ -55,7 +58,7 @@ class Ranks:
         return self.count > 1
 
     def leave(self) -> None:
-        """At the end of a run: wait for the others, and give the connections back (a rank that just ended could be aborted)."""
+        """At the end of a run: wait for the others, and end the group with its threads (one left at exit can abort the rank)."""
         if dist.is_initialized():
             with lost_ranks_are_named(self.rank):
                 dist.barrier()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -59,6 +60,41 @@ def test_ranks_are_jacobi_bit_for_bit(ranks: int, tmp_path: Path) -> None:
     for report, wanted in zip(reports, reference.reports, strict=True):
         assert report["train_loss"] == pytest.approx(wanted["train_loss"], rel=1e-5), "of all ranks alike"
     assert reports[-1]["communicated_bytes_total"] > 0 and reports[-1]["round"] == 6
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_a_rank_leaves_no_thread_of_the_group_behind(tmp_path: Path) -> None:
+    """A thread that still runs while the interpreter ends can abort a rank whose work was done."""
+    script = tmp_path / "rank.py"
+    script.write_text(RANK)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [*command, str(script)], capture_output=True, text=True, timeout=240, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    during, after = (json.loads(line) for line in done.stdout.splitlines()[-2:])
+    assert any("gloo" in name for name in during), during
+    assert not any("gloo" in name for name in after), after
+
+
+RANK = """
+import json
+from pathlib import Path
+
+from blockzoo.blockwise.run import run_blockwise
+from tests.blockwise.runs import config
+
+
+def threads():
+    return [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+
+
+during = []
+run_blockwise(config("distributed"), None, on_report=lambda values: during.append(threads()))
+print(json.dumps(during[-1]))
+print(json.dumps(threads()))
+"""
 
 
 def test_a_worker_that_diverges_ends_all_ranks_alike(tmp_path: Path) -> None:
