@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -19,9 +18,6 @@ from blockzoo.core.spec import NetworkSpec
 from blockzoo.models.feedforward import SIZED, sized_network
 from blockzoo.models.resolve import build_network
 from blockzoo.models.scaffold import seeded
-
-if TYPE_CHECKING:
-    from blockzoo.data import ImageData
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +50,7 @@ def load_problem(config: RunConfig) -> Problem:
     Raises:
         DataError: they are not there, or not what they should be.
     """
+    limit = slice(config.limit_train)
     if config.dataset in REGRESSIONS:
         train, validation = load_regression(config.dataset, config.data_dir)
         outputs, name = 1, config.dataset
@@ -63,9 +60,9 @@ def load_problem(config: RunConfig) -> Problem:
         data, note = load_or_fallback(config.dataset, config.data_dir, image_size=config.image_size)
         if note:
             log.warning(note)
-        train, validation = _normalised(data, "train", config.limit_train), _normalised(data, "val", None)
+        train = data.seen(data.train.images[limit]), data.train.labels[limit]
+        validation = data.seen(data.val.images), data.val.labels
         outputs, name = data.num_classes, data.name
-    limit = slice(config.limit_train)
     return Problem(
         name,
         Examples(torch.from_numpy(train[0][limit]), torch.from_numpy(train[1][limit])).to(config.device),
@@ -87,13 +84,3 @@ def build_model(config: RunConfig, problem: Problem) -> nn.Module:
     subject = f"model:{name}" if name in NETWORKS else config.model
     spec = NetworkSpec(subject, out_dim=problem.outputs, in_channels=problem.shape[0])
     return build_network(spec, seed=seed).to(config.device)
-
-
-def _normalised(data: ImageData, split: str, limit: int | None) -> tuple[np.ndarray, np.ndarray]:
-    images, labels = getattr(data, split)
-    images = images[:limit].astype(np.float32)
-    shape = (1, -1, 1, 1)
-    mean, std = (np.array(v, np.float32).reshape(shape) * 255 for v in (data.mean, data.std))
-    images -= mean
-    images /= std
-    return images, np.ascontiguousarray(labels[:limit])

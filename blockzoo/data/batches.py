@@ -1,4 +1,4 @@
-"""The fast data path: all images resident as bytes, augmented a batch at a time by tensor operations."""
+"""The fast data path: all images at hand as bytes, augmented a batch at a time by tensor operations."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from blockzoo.core.errors import RequestError
+from blockzoo.data.crops import PAD_MODES, random_boxes, resized_crop, shifted_crop
+from blockzoo.data.images import middle
 
-PAD_MODES = ("zeros", "reflect")
 Augmentation = Callable[[torch.Tensor, Sequence[int]], torch.Tensor]
 
 
 class ResidentBatches:
     """Batches of normalised images from bytes that stay in the memory of the device.
+
+    Where they would fill more than half of what a GPU has free they stay where they are (mapped from disk, say) and
+    each batch travels as bytes.
 
     Order and augmentation of an epoch depend on (seed, epoch) alone: not on the device, nor on whether the
     run was resumed. With several ranks each sees its own part of one permutation, and an image is augmented
@@ -36,6 +39,8 @@ class ResidentBatches:
         flip: mirror half of the images, by chance.
         padding: pixels by which a random crop may be shifted (default an eighth of the side).
         pad_mode: what stands outside the image: "zeros" (black) or "reflect".
+        margin: pixels on each side that evaluation leaves out; training then takes random resized crops of the whole
+            image instead of shifts, as large as what evaluation sees.
         augment: what else happens to training images (B, C, H, W) uint8; told a seed for each of them.
         device, dtype, channels_last: where, and as what, the batches are.
         rank, world_size: which part of how many.
@@ -57,6 +62,7 @@ class ResidentBatches:
         flip: bool = False,
         padding: int | None = None,
         pad_mode: str = "zeros",
+        margin: int = 0,
         augment: Augmentation | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
@@ -64,15 +70,18 @@ class ResidentBatches:
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self._padding = min(images.shape[-2:]) // 8 if padding is None else padding
-        _check(len(labels), min(images.shape[-2:]), batch_size, self._padding, pad_mode, rank, world_size)
-        self._images = torch.from_numpy(np.require(images, requirements=["C", "W"])).to(device)
-        self._labels = torch.from_numpy(np.require(labels, requirements=["C", "W"])).to(device)
+        self._device = torch.device(device)
+        self._height, self._width = (size - 2 * margin for size in images.shape[-2:])
+        side = min(self._height, self._width)
+        self._padding = side // 8 if padding is None else padding
+        _check(len(labels), side, batch_size, self._padding, margin, pad_mode, rank, world_size)
+        self._images = _at_hand(torch.from_numpy(np.require(images, requirements=["C", "W"])), self._device)
+        self._labels = torch.from_numpy(np.require(labels, requirements=["C", "W"])).to(self._images.device)
         # (pixel / 255 - mean) / std as one product and one sum
         deviation = torch.tensor(std, device=device).view(-1, 1, 1)
         self._scale = 1 / (255 * deviation)
         self._shift = torch.tensor(mean, device=device).view(-1, 1, 1) / deviation
-        self._training, self._flip, self._pad_mode = training, flip, pad_mode
+        self._training, self._flip, self._pad_mode, self._margin = training, flip, pad_mode, margin
         self._augment = augment
         self._dtype = dtype
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -95,28 +104,40 @@ class ResidentBatches:
         draws = self._draws(epoch)
         own = draws.order[self._rank :: self._world_size][: len(self) * self.batch_size]
         for indices in own.split(self.batch_size):
-            images = self._images[indices]
-            if self._training and self._padding:
-                images = shifted_crop(images, draws.shifts[:, indices], self._padding, self._pad_mode)
+            images = self._seen(self._images[indices].to(self._device), draws.places[:, indices])
             if self._training and self._flip:
-                images = torch.where(draws.mirrored[indices].view(-1, 1, 1, 1), images.flip(-1), images)
+                mirrored = draws.mirrored[indices].to(self._device).view(-1, 1, 1, 1)
+                images = torch.where(mirrored, images.flip(-1), images)
             if self._training and self._augment:
                 images = self._augment(
                     images, [_mixed(self._seed, epoch, index) for index in indices.tolist()]
                 )
-            yield self._normalised(images), self._labels[indices]
+            yield self._normalised(images), self._labels[indices].to(self._device)
+
+    def _seen(self, images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """Each image's part that the network sees."""
+        if not self._training:
+            return middle(images, self._margin)
+        if self._margin:
+            return resized_crop(images, places.to(self._device), self._height, self._width)
+        if self._padding:
+            return shifted_crop(images, places.to(self._device), self._padding, self._pad_mode)
+        return images
 
     def _draws(self, epoch: int) -> _Draws:
         """All chances of an epoch, drawn at once so that no image's depend on the batches it is in."""
         device, count = self._images.device, len(self._labels)
         if not self._training:
-            return _Draws(torch.arange(count, device=device), torch.empty(0), torch.empty(0))
+            return _Draws(torch.arange(count, device=device), torch.empty(0, count), torch.empty(0))
         # the processor's generator, so that every device has the same epoch
         generator = torch.Generator().manual_seed(_mixed(self._seed, epoch))
         order = torch.randperm(count, generator=generator)
-        shifts = torch.randint(2 * self._padding + 1, (2, count), generator=generator)
+        if self._margin:
+            places = random_boxes(count, generator)
+        else:
+            places = torch.randint(2 * self._padding + 1, (2, count), generator=generator)
         mirrored = torch.rand(count, generator=generator) < 0.5
-        return _Draws(order.to(device), shifts.to(device), mirrored.to(device))
+        return _Draws(order.to(device), places.to(device), mirrored.to(device))
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
         pixels = images.to(torch.float32, memory_format=self._layout)
@@ -125,33 +146,15 @@ class ResidentBatches:
 
 class _Draws(NamedTuple):
     order: torch.Tensor  # (N,)
-    shifts: torch.Tensor  # (2, N): rows and columns
+    places: torch.Tensor  # (2, N) shifts or (4, N) boxes
     mirrored: torch.Tensor  # (N,) bool
 
 
-def shifted_crop(images: torch.Tensor, shifts: torch.Tensor, padding: int, mode: str) -> torch.Tensor:
-    """Crop each image, padded on all sides, at its own place.
-
-    Args:
-        images: (B, C, H, W).
-        shifts: (2, B), rows and columns from the upper left of the padded image, 0 to 2 x padding.
-        padding: pixels on each side.
-        mode: "zeros" or "reflect".
-    """
-    height, width = images.shape[-2:]
-    padded = _padded(images, padding, mode)
-    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # (B, C, shifts, shifts, H, W), a view
-    which = torch.arange(len(images), device=images.device)
-    down, right = shifts
-    return windows[which, :, down, right]
-
-
-def _padded(images: torch.Tensor, padding: int, mode: str) -> torch.Tensor:
-    sides = (padding,) * 4
-    if mode == "zeros":
-        return F.pad(images, sides)
-    # PyTorch reflects no bytes; every byte is a float, so there and back is exact
-    return F.pad(images.to(torch.float32), sides, mode="reflect").to(images.dtype)
+def _at_hand(images: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The images on the device, or as they are where they would fill more than half of what it has free."""
+    if device.type == "cuda" and 2 * images.nbytes > torch.cuda.mem_get_info(device)[0]:
+        return images
+    return images.to(device)
 
 
 def _mixed(*seeds: int) -> int:
@@ -161,8 +164,19 @@ def _mixed(*seeds: int) -> int:
 
 
 def _check(
-    count: int, side: int, batch_size: int, padding: int, pad_mode: str, rank: int, world_size: int
+    count: int,
+    side: int,
+    batch_size: int,
+    padding: int,
+    margin: int,
+    pad_mode: str,
+    rank: int,
+    world_size: int,
 ) -> None:
+    if margin < 0 or side < 1:
+        raise RequestError(
+            f"margin {margin}: give 0 to {(side + 2 * margin - 1) // 2} for images of {side + 2 * margin} pixels"
+        )
     faults = []
     if batch_size < 1:
         faults.append(f"batch size {batch_size}: give a positive number")

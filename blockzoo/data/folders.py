@@ -33,6 +33,9 @@ class ClassFolders:
 
     name, default_size = "folder", 32
     expected_classes: int | None = None
+    margin = 0.0
+    """Share of the image's side that is kept on each side of it for training's random resized crops."""
+    resampling = "bicubic"
     mean: tuple[float, ...] | None = None  # None: those of the training images
     std: tuple[float, ...] | None = None
 
@@ -58,7 +61,12 @@ class ClassFolders:
                 f"{self.expected_classes}; for a part of it use --dataset folder --data-dir {root}"
             )
         size = image_size or self.default_size
-        splits = {part: _decoded(f"{self.name}-{part}-{size}-v1", files[part], size) for part in files}
+        margin = round(self.margin * size)
+        stored = size + 2 * margin
+        splits = {
+            part: _decoded(f"{self.name}-{part}-{stored}", files[part], stored, self.resampling)
+            for part in files
+        }
         mean, std = (self.mean, self.std) if self.mean and self.std else moments(splits["train"].images)
         return ImageData(
             name=self.name,
@@ -68,6 +76,7 @@ class ClassFolders:
             mean=mean,
             std=std,
             flip=True,
+            margin=margin,
             class_names=tuple(names),
             source=str(root),
         )
@@ -77,10 +86,15 @@ class ClassFolders:
 class ImageNet(ClassFolders):
     """ImageNet (ILSVRC 2012) as imagenet/train/CLASS/ and imagenet/val/CLASS/; 224x224 unless --image-size.
 
+    As is usual, images are kept at 8/7 of that (256): evaluation sees the middle, training random resized crops. They
+    are crops of the central square at this size, not of the original.
+
     Source: Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, 2015, arXiv:1409.0575.
     """
 
     name, default_size, expected_classes = "imagenet", 224, 1000
+    margin = 1 / 14
+    resampling = "bilinear"  # as torchvision's weights are evaluated
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -143,18 +157,22 @@ def _pick(files: Sequence[File], indices: np.ndarray) -> list[File]:
     return [files[index] for index in indices]
 
 
-def _decoded(what: str, files: Sequence[File], size: int) -> Images:
+def _decoded(what: str, files: Sequence[File], size: int, resampling: str) -> Images:
     paths = [path for path, _ in files]
     shape = (len(paths), 3, size, size)
+
+    def decode(out: np.ndarray) -> None:
+        _decode_all(paths, out, resampling)
+
     return Images(
-        cached_array(what, stamps(paths), shape, np.uint8, lambda out: _decode_all(paths, out)),
-        _labels(files),
+        cached_array(f"{what}-{resampling}-v1", stamps(paths), shape, np.uint8, decode), _labels(files)
     )
 
 
-def _decode_all(paths: Sequence[Path], out: np.ndarray) -> None:
+def _decode_all(paths: Sequence[Path], out: np.ndarray, resampling: str) -> None:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        faults = [fault for fault in pool.map(_decode, paths, out) if fault]
+        found = pool.map(lambda path, target: _decode(path, target, resampling), paths, out)
+        faults = [fault for fault in found if fault]
     if faults:
         more = f" and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         raise DataError(
@@ -162,13 +180,15 @@ def _decode_all(paths: Sequence[Path], out: np.ndarray) -> None:
         )
 
 
-def _decode(path: Path, out: np.ndarray) -> str | None:
+def _decode(path: Path, out: np.ndarray, resampling: str) -> str | None:
     """Decode into `out` (3, size, size); what went wrong, in words."""
     from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as image:
-            square = ImageOps.fit(image.convert("RGB"), out.shape[:0:-1], Image.Resampling.BICUBIC)
+            square = ImageOps.fit(
+                image.convert("RGB"), out.shape[:0:-1], Image.Resampling[resampling.upper()]
+            )
     except (
         OSError,
         SyntaxError,

@@ -25,7 +25,8 @@ class ImageData:
     """A dataset: three splits and what one must know to use them.
 
     `mean` and `std` are per channel, of pixels scaled to 0..1. `flip` says whether a mirrored image keeps its
-    class. `split` names the way the splits were made, with its version: results compare only within one.
+    class. `margin` is how many pixels on each side only training sees: it takes random resized crops of the whole
+    image, evaluation the middle. `split` names the way the splits were made, with its version: results compare only within one.
     `source` says where the images came from.
     """
 
@@ -38,6 +39,7 @@ class ImageData:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     flip: bool
+    margin: int = 0
     class_names: tuple[str, ...] = ()
     source: str = ""
 
@@ -61,6 +63,10 @@ class ImageData:
         if not faults and not len(self.mean) == len(self.std) == self.shape[0]:
             faults.append(
                 f"mean and std have {len(self.mean)} and {len(self.std)} values for {self.shape[0]} channels"
+            )
+        if not faults and not 0 <= 2 * self.margin < min(self.train.images.shape[-2:]):
+            faults.append(
+                f"a margin of {self.margin} leaves nothing of images {self.train.images.shape[-2:]}"
             )
         if not all(value > 0 for value in self.std):
             faults.append(f"std {self.std} is not positive")
@@ -86,16 +92,26 @@ class ImageData:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of every image."""
+        """(C, H, W) of every image as a network sees it, without the margin."""
         channels, height, width = self.train.images.shape[1:]
-        return channels, height, width
+        return channels, height - 2 * self.margin, width - 2 * self.margin
+
+    def seen(self, images: np.ndarray) -> np.ndarray:
+        """(N, C, H, W) uint8 of one of the splits as a network evaluates them: without the margin, float32, normalised."""
+        mean, std = (np.array(values, np.float32)[:, None, None] * 255 for values in (self.mean, self.std))
+        pixels: np.ndarray = middle(images, self.margin).astype(np.float32)
+        pixels -= mean
+        pixels /= std
+        return pixels
 
     def resized(self, size: int) -> ImageData:
         """The images at another side length, by Pillow's bicubic filter; kept in the cache."""
         if size == self.shape[1] == self.shape[2]:
             return self
-        splits = {n: Images(self._resized(s.images, size), s.labels) for n, s in self._splits().items()}
-        return replace(self, **splits)
+        margin = round(self.margin * size / self.shape[1])
+        stored = size + 2 * margin
+        splits = {n: Images(self._resized(s.images, stored), s.labels) for n, s in self._splits().items()}
+        return replace(self, margin=margin, **splits)
 
     def with_validation(self, share: float) -> ImageData:
         """This share of the training and validation images together validates, chosen by a fixed seed, alike in every class.
@@ -123,6 +139,12 @@ class ImageData:
 
     def _splits(self) -> dict[str, Images]:
         return {"train": self.train, "val": self.val, "test": self.test}
+
+
+def middle(images: Any, margin: int) -> Any:
+    """(..., H, W), an array or a tensor, without `margin` pixels on each side; a view."""
+    height, width = images.shape[-2:]
+    return images[..., margin : height - margin, margin : width - margin]
 
 
 def resize(images: np.ndarray, out: np.ndarray) -> np.ndarray:

@@ -67,6 +67,7 @@ class Images:
             training=True,
             seed=self.seed,
             flip=self.data.flip,
+            margin=self.data.margin,
             pad_mode="reflect",
             mean=self.data.mean,
             std=self.data.std,
@@ -76,7 +77,12 @@ class Images:
         """All validation images."""
         val = self.data.val
         return ResidentBatches(
-            val.images, val.labels, EVALUATION_BATCH, mean=self.data.mean, std=self.data.std
+            val.images,
+            val.labels,
+            EVALUATION_BATCH,
+            margin=self.data.margin,
+            mean=self.data.mean,
+            std=self.data.std,
         )
 
 

@@ -11,8 +11,6 @@ from blockzoo.core.spec import NetworkSpec
 from blockzoo.tiling.tags import IMAGENET_SIDE, Tiling, tiled_subject
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from blockzoo.data import ImageData
     from blockzoo.tiling.export import ExportReport
     from blockzoo.tiling.onnx_fuse import FusedReport, Fusing
@@ -114,9 +112,9 @@ def export_subject(
     example = torch.randn(1, channels, side, side, generator=generator)
     calibration = None
     if data is not None:
-        example = torch.from_numpy(_normalised(data, data.val.images[:1]))
+        example = torch.from_numpy(data.seen(data.val.images[:1]))
         if quantise:
-            images = _normalised(data, data.train.images[:calibration_images])
+            images = data.seen(data.train.images[:calibration_images])
             calibration = Calibration(images, method, weight_bits)
     report = export_onnx(network, example, path, fusing=fusing, calibration=calibration, overwrite=overwrite)
     if not evaluate or data is None:
@@ -133,16 +131,6 @@ def _accuracies(models: list[Any], data: ImageData, split: str) -> Accuracies:
     from blockzoo.tiling.onnx_session import accuracy
 
     images, labels = data.test if split == "test" else data.val
-    inputs = _normalised(data, images)
-    floats, cut, file = (accuracy(model, inputs, labels) for model in models)
+    floats, cut, file = (accuracy(model, images, labels, data.seen) for model in models)
     versions = environment() | {"onnxruntime": needed("onnxruntime").__version__}
     return Accuracies(len(labels), split, data.name, floats, cut, file, versions)
-
-
-def _normalised(data: ImageData, images: np.ndarray) -> np.ndarray:
-    """(n, C, H, W) as the network reads them."""
-    import numpy as np
-
-    mean, std = (np.array(v, np.float32)[:, None, None] for v in (data.mean, data.std))
-    result: np.ndarray = (images.astype(np.float32) / 255 - mean) / std
-    return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -19,6 +19,8 @@ VIEWS = frozenset("Reshape Flatten Squeeze Unsqueeze Identity".split())
 """Nodes whose output is their first input in another shape."""
 IN_PLACE = frozenset("Relu Clip Sigmoid Tanh Elu LeakyRelu HardSigmoid Add Sub Mul Div".split())
 """Nodes that ONNX Runtime lets write over an operand of the output's size that nothing reads afterwards."""
+Prepare = Callable[[np.ndarray], np.ndarray]
+"""Makes a model's inputs of some images, both (n, C, H, W)."""
 
 
 @dataclass(frozen=True)
@@ -159,17 +161,31 @@ def _peak(model: Any, nodes: Sequence[Any], sizes: Mapping[str, int]) -> int:
     return peak
 
 
-def outputs(model: Any, images: np.ndarray, *, optimised: bool = True, threads: int = 0) -> np.ndarray:
-    """A model's first output for any number of images (n, C, H, W), in batches of the size that it was exported with."""
-    return np.concatenate(list(_batches(model, images, optimised, threads)))
+def outputs(
+    model: Any,
+    images: np.ndarray,
+    *,
+    prepare: Prepare = lambda images: images,
+    optimised: bool = True,
+    threads: int = 0,
+) -> np.ndarray:
+    """A model's first output for any number of images (n, C, H, W), in batches of the size that it was exported with.
+
+    Args:
+        model: an ONNX model, or the path of one.
+        images: the model's inputs, or what `prepare` makes them of, a batch at a time.
+    """
+    return np.concatenate(list(_batches(model, images, prepare, optimised, threads)))
 
 
-def _batches(model: Any, images: np.ndarray, optimised: bool, threads: int) -> Iterator[np.ndarray]:
+def _batches(
+    model: Any, images: np.ndarray, prepare: Prepare, optimised: bool, threads: int
+) -> Iterator[np.ndarray]:
     ready = session(model, optimised=optimised, threads=threads)
     (source,) = ready.get_inputs()
     size = source.shape[0]
     for start in range(0, len(images), size):
-        some = np.asarray(images[start : start + size], np.float32)
+        some = np.asarray(prepare(images[start : start + size]), np.float32)
         filled = np.concatenate([some, np.zeros((size - len(some), *some.shape[1:]), np.float32)])
         yield ready.run(None, {source.name: filled})[0][: len(some)]
 
@@ -179,6 +195,6 @@ def relative_error(found: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.abs(found - wanted).max() / max(float(np.abs(wanted).max()), 1e-30))
 
 
-def accuracy(model: Any, images: np.ndarray, labels: np.ndarray, *, threads: int = 0) -> float:
-    """Share of images (n, C, H, W) whose largest output is their label (n)."""
-    return float((outputs(model, images, threads=threads).argmax(1) == np.asarray(labels)).mean())
+def accuracy(model: Any, images: np.ndarray, labels: np.ndarray, prepare: Prepare) -> float:
+    """Share of images (n, C, H, W) whose largest output is their label (n); `prepare` as in `outputs`."""
+    return float((outputs(model, images, prepare=prepare).argmax(1) == np.asarray(labels)).mean())

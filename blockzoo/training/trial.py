@@ -197,6 +197,7 @@ def _loaders(
     common: dict[str, Any] = {
         "mean": data.mean,
         "std": data.std,
+        "margin": data.margin,
         "device": device,
         "channels_last": protocol.channels_last,
     }

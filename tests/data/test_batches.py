@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from blockzoo.core.errors import RequestError
-from blockzoo.data.batches import ResidentBatches, shifted_crop
+from blockzoo.data.batches import ResidentBatches, _at_hand
+from blockzoo.data.crops import RATIOS, random_boxes, resized_crop, shifted_crop
 from tests.reference.augmentation import augmented
 
 RAW = {"mean": (0.0,), "std": (1 / 255,)}  # batches hold the bytes as they are
@@ -41,12 +42,65 @@ def test_a_whole_epoch_is_that_of_the_slow_truth(mode: str) -> None:
     seen, mirrored = 0, 0
     for pixels, labels in batches:
         for image, n in zip(pixels.round().to(torch.uint8).numpy(), labels.tolist(), strict=True):
-            down, right = draws.shifts[:, n].tolist()
+            down, right = draws.places[:, n].tolist()
             flip = bool(draws.mirrored[n])
             assert np.array_equal(image, augmented(images[n], down, right, 2, mode, flip))
             seen, mirrored = seen + 1, mirrored + flip
     assert seen == 24 and 0 < mirrored < 24
-    assert draws.shifts.min() == 0 and draws.shifts.max() == 4
+    assert draws.places.min() == 0 and draws.places.max() == 4
+
+
+def test_resized_crops_are_pillows() -> None:
+    """Pillow reads the pixels around a box as well, and rounds each of its two passes."""
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (30, 2, 20, 24), dtype=np.uint8)
+    boxes = random_boxes(30, torch.Generator().manual_seed(0))
+    found = resized_crop(torch.from_numpy(images), boxes, 20, 24).numpy()
+    assert found.dtype == np.uint8
+    for image, crop, (top, left, height, width) in zip(images, found, boxes.T.tolist(), strict=True):
+        box = (left * 24, top * 20, min(24, (left + width) * 24), min(20, (top + height) * 20))
+        for plane, cut in zip(image, crop, strict=True):
+            want = np.asarray(Image.fromarray(plane).resize((24, 20), Image.Resampling.BILINEAR, box))
+            assert np.abs(cut.astype(int) - want).max() <= 1
+
+
+def test_boxes_have_the_areas_and_ratios_that_are_usual_and_lie_within() -> None:
+    top, left, height, width = random_boxes(100_000, torch.Generator().manual_seed(1))
+    for begin, length in ((top, height), (left, width)):
+        assert begin.min() >= 0 and (begin + length).max() <= 1 + 1e-6 and length.min() > 0.2
+    uncut = (height < 1) & (width < 1)
+    area, ratio = (height * width)[uncut], (width / height)[uncut]
+    assert 0.08 <= area.min() < 0.081 and area.max() > 0.95
+    assert RATIOS[0] <= ratio.min() < 0.752 and 1.33 < ratio.max() <= RATIOS[1] + 1e-5
+    assert (height * width).mean() == pytest.approx(0.53, abs=0.01)
+    assert torch.log(ratio).mean() == pytest.approx(0, abs=0.005)
+
+
+def test_a_margin_is_for_training_alone() -> None:
+    images = np.random.default_rng(1).integers(0, 256, (12, 1, 20, 16), dtype=np.uint8)
+    evaluated = ResidentBatches(images, np.arange(12), 5, margin=2, **RAW)
+    assert torch.equal(
+        torch.cat([x for x, _ in evaluated]).byte(), torch.from_numpy(images)[:, :, 2:18, 2:14]
+    )
+    batches = ResidentBatches(images, np.arange(12), 4, training=True, margin=2, **RAW)
+    draws = batches._draws(0)
+    seen = 0
+    for crops, labels in batches:
+        want = resized_crop(torch.from_numpy(images[labels]), draws.places[:, labels], 16, 12)
+        assert torch.equal(crops.byte(), want)
+        seen += len(labels)
+    assert seen == 12
+    assert not torch.equal(batches._draws(1).places, draws.places)
+    with pytest.raises(RequestError, match="margin 8: give 0 to 7 for images of 16 pixels"):
+        ResidentBatches(images, np.arange(12), 4, margin=8, **RAW)
+
+
+def test_images_that_do_not_fit_stay_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2 * images.nbytes - 1, 10**12))
+    assert _at_hand(images, torch.device("cuda")) is images
 
 
 def test_values_are_normalised_and_in_the_wanted_form() -> None:

@@ -111,5 +111,25 @@ def test_imagenet_has_its_own_size_statistics_and_class_count(tmp_path: Path, ti
         plant(tmp_path / "imagenet" / part, {"n01": 10, "n02": 10})
     data = load_dataset(tiny_imagenet, tmp_path)
     assert data.shape == (3, 224, 224) and data.mean == (0.485, 0.456, 0.406)
+    assert data.train.images.shape == (20 - 2, 3, 256, 256) and data.margin == 16, "as is usual for 224"
+    small = load_dataset(tiny_imagenet, tmp_path, image_size=32)
+    assert small.shape == (3, 32, 32) and small.train.images.shape[-1] == 36
+    middle = small.test.images[:1, :, 2:-2, 2:-2].astype(np.float32)
+    mean, std = (np.array(v, np.float32)[:, None, None] for v in (small.mean, small.std))
+    assert np.allclose(small.seen(small.test.images[:1]), (middle / 255 - mean) / std, atol=1e-5)
     with pytest.raises(DataError, match="2 class folders, not 1000"):
         load_dataset("imagenet", tmp_path)
+
+
+def test_imagenet_is_evaluated_as_torchvision_does(tmp_path: Path, tiny_imagenet: str) -> None:
+    from torchvision.models import ResNet18_Weights
+
+    for part in ("train", "val"):
+        plant(tmp_path / "imagenet" / part, {"n01": 10, "n02": 10})
+    noise = np.random.default_rng(0).integers(0, 256, (300, 600, 3), dtype=np.uint8)
+    picture = Image.fromarray(noise).resize((600, 300), box=(0, 0, 90, 45))
+    picture.save(tmp_path / "imagenet" / "val" / "n01" / "000.png")
+    data = load_dataset(tiny_imagenet, tmp_path)
+    want = ResNet18_Weights.IMAGENET1K_V1.transforms()(picture).numpy()
+    pixel = 1 / 255 / min(data.std)
+    assert np.abs(data.seen(data.test.images[:1])[0] - want).max() < 1.01 * pixel
