@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -22,7 +22,7 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class TiledRunner(nn.Module):
-    """A network in evaluation mode, run as a plan says.
+    """A network in evaluation mode, run as a plan says; it moves (`to`) and loads weights as any module does.
 
     Args:
         model: the network the plan was made for; it is copied.
@@ -42,9 +42,20 @@ class TiledRunner(nn.Module):
         self.parts: list[Part] = program(self.network, plan.steps, plan.mode)
         self._parameters_of = model  # moved and saved with the runner
         self._fused = _rectified(self.network)
+        self._lay_out()
+        self.register_load_state_dict_post_hook(lambda runner, keys: runner._lay_out())
+
+    def _lay_out(self) -> None:
+        """Weights as the kernels read them, for the device and the number format they have now."""
         self._kernels = {
             o.name: self._kernel(o) for o in self.network.operations if o.payload.layer is not None
         }
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+        """What `to`, `cuda`, `half` and their like call."""
+        super()._apply(fn, recurse)
+        self._lay_out()
+        return self
 
     @torch.no_grad()
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -81,7 +92,7 @@ class TiledRunner(nn.Module):
     def _whole(self, operation: Operation, values: dict[str, Any], over: str | None) -> Any:
         """One operation on whole maps."""
         if operation.kind != "window":
-            return self._apply(operation, values, over)
+            return self._operate(operation, values, over)
         rows, columns = whole_map(self.network, operation)
         source = operation.maps[0]
         read = self._as_input(values[source]) if source == self.network.input else values[source]
@@ -134,7 +145,7 @@ class TiledRunner(nn.Module):
             if operation.kind == "window":
                 result = self._window(operation, read[operation.maps[0]], rows, columns)
             else:
-                result = self._apply(operation, read, over)
+                result = self._operate(operation, read, over)
             held[operation.name] = _Held(result, rows[0].first, columns[0].first)
             del read, result
             _drop(held, dead)
@@ -206,7 +217,7 @@ class TiledRunner(nn.Module):
                 del found
         return output
 
-    def _apply(self, operation: Operation, values: Any, over: str | None) -> Any:
+    def _operate(self, operation: Operation, values: Any, over: str | None) -> Any:
         """Anything else: in place of a value that dies here, where that can be."""
         if operation.name in self._fused:
             return values[operation.sources[0]]

@@ -50,8 +50,8 @@ class Gated(nn.Module):
         return self.last(torch.cat([second, first], 1))
 
 
-def whole_numbers(model: nn.Module) -> nn.Module:
-    generator = torch.Generator().manual_seed(0)
+def whole_numbers(model: nn.Module, seed: int = 0) -> nn.Module:
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for p in model.parameters():
             p.copy_(torch.randint(-2, 3, p.shape, generator=generator))
@@ -215,6 +215,22 @@ def test_a_network_that_only_export_can_trace() -> None:
     runner = TiledRunner(model, tiling.plan(model, x, mode="exact", budget="8KiB"))
     assert runner.plan.tiles > 1
     assert torch.equal(runner(x), model(x))
+
+
+@torch.no_grad()
+def test_a_runner_moves_and_loads_as_any_module_does() -> None:
+    """Weights that were laid out for convolutions follow."""
+    one, other, x = (
+        whole_numbers(Mixed(), 0),
+        whole_numbers(Mixed(), 1),
+        pixels(1, 2, 32, 32),
+    )
+    runner = TiledRunner(one, tiling.plan(one, x, grid=(2, 2), fuse_to="down", mode="exact"))
+    assert not torch.equal(one(x), other(x)) and torch.equal(runner(x), one(x))
+    runner.load_state_dict(TiledRunner(other, runner.plan).state_dict())
+    assert torch.equal(runner(x), other(x))
+    found = runner.double()(x.double())
+    assert found.dtype == torch.float64 and torch.equal(found, other.double()(x.double()))
 
 
 def test_plans_that_a_network_does_not_admit() -> None:
