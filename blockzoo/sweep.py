@@ -209,7 +209,7 @@ def execute_calibration(
     from blockzoo.data import load_dataset
     from blockzoo.profile import profile_block
     from blockzoo.train import available_device
-    from blockzoo.training.trial import training_step_seconds
+    from blockzoo.training.trial import training_image_seconds
 
     load_plugins(plugins)
     trials = [TrialSpec(**spec) for spec in specs]
@@ -226,7 +226,7 @@ def execute_calibration(
         shape = (1, *data.shape)
         return profile_block(trial.network.subject, input_shape=shape, memory=False, **scaffold).network.macs
 
-    per_image = training_step_seconds(first, data, available_device(device)) / first.batch_size
+    per_image = training_image_seconds(first, data, available_device(device))
     seconds = sum(per_image * per_epoch * t.epochs * macs(t) / macs(first) for t in trials)
     return [
         Record("calibration", first.fingerprint(), first.network.subject, {}, values={"seconds": seconds})

@@ -29,6 +29,8 @@ from blockzoo.training.weights import check_continuable, load_weights
 
 EpochReport = Callable[[int, dict[str, float]], None]
 EVALUATION_BATCH = 512
+LONG_ENOUGH = 0.1
+"""Seconds of a training step beside which what a step costs whatever its batch hardly counts."""
 
 
 def run_trial(
@@ -145,18 +147,27 @@ def evaluate_trial(spec: TrialSpec, data: ImageData, *, split: str = "val", devi
     return record
 
 
-def training_step_seconds(spec: TrialSpec, data: ImageData, device: str, steps: int = 2) -> float:
-    """Seconds of one training step of `spec`, the fastest of `steps` after one that is not counted."""
+def training_image_seconds(spec: TrialSpec, data: ImageData, device: str, steps: int = 2) -> float:
+    """Seconds of training per image: the fastest of `steps` steps after one that is not counted, by the batch.
+
+    Of an eighth of a batch where that takes long enough to stand for the whole one, else of the whole.
+    """
     import time
 
     place = torch.device(device)
-    step = _bare_step(spec, data, place)
-    times = []
-    for _ in range(steps + 1):
-        begin = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - begin)
-    return min(times[1:])
+
+    def measured(batch_size: int) -> float:
+        step = _bare_step(spec.with_(batch_size=batch_size), data, place)
+        times = []
+        for _ in range(steps + 1):
+            begin = time.perf_counter()
+            step()
+            times.append(time.perf_counter() - begin)
+        return min(times[1:])
+
+    part = max(2, spec.batch_size // 8)
+    seconds = measured(part)
+    return seconds / part if seconds > LONG_ENOUGH else measured(spec.batch_size) / spec.batch_size
 
 
 def _check(spec: TrialSpec, data: ImageData) -> None:
