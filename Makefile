@@ -21,11 +21,11 @@ demo: setup ## 4 blocks x 3 positions x 2 seeds on digits: table, CSV and pictur
 		--positions all --seeds 2 --dataset digits --epochs 12 --batch-size 64 --lr 0.2 \
 		--num-blocks 1 --base-channels 8 --output results/demo
 
-test: setup ## lint, types and the quick tests (3 processes)
+test: setup ## lint, types and the quick tests (2 processes)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(PYTHON) -m pytest -n 3 --dist worksteal
+	$(PYTHON) -m pytest -n 2 --dist worksteal
 
 test-slow: setup ## the tests that take minutes
 	$(PYTHON) -m pytest -m slow
