@@ -25,7 +25,7 @@ test: setup ## lint, types and the quick tests (2 processes)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(PYTHON) -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal  # threads of two processes would wait for each other, busily
 
 test-slow: setup ## the tests that take minutes
 	$(PYTHON) -m pytest -m slow
