@@ -87,13 +87,12 @@ def isomorphic(a: Arch, b: Arch) -> bool:
         return one is two
     if sorted(one[0].values()) != sorted(two[0].values()) or len(one[1]) != len(two[1]):
         return False
-    names = list(one[0])
-    return any(
-        all(one[0][v] == two[0][w] for v, w in zip(names, order, strict=True))
-        and {
-            (dict(zip(names, order, strict=True))[x], dict(zip(names, order, strict=True))[y])
-            for x, y in one[1]
+    labels = sorted(set(one[0].values()))
+    ours, theirs = ([[v for v in g[0] if g[0][v] == label] for label in labels] for g in (one, two))
+    for orders in itertools.product(*(itertools.permutations(group) for group in theirs)):
+        renamed = {
+            v: w for group, order in zip(ours, orders, strict=True) for v, w in zip(group, order, strict=True)
         }
-        == two[1]
-        for order in itertools.permutations(two[0])
-    )
+        if {(renamed[x], renamed[y]) for x, y in one[1]} == two[1]:
+            return True
+    return False
