@@ -6,6 +6,7 @@ Source: Li et al., Block convolution: towards memory-efficient inference of larg
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -163,8 +164,9 @@ def over_tiles(
     for i, row in enumerate(rows):
         for j, column in enumerate(columns):
             groups.setdefault((row.shape, column.shape), []).append((i, j))
+    own = [_pieces(line, columns, -1) for line in _pieces(x, rows, -2)]
     for ((_, top, bottom), (_, left, right)), places in groups.items():
-        parts = [x[..., rows[i].start : rows[i].stop, columns[j].start : columns[j].stop] for i, j in places]
+        parts = [own[i][j] for i, j in places]
         stacked = parts[0] if len(parts) == 1 else torch.cat(parts)
         outputs = layer(padded(stacked, (left, right, top, bottom), padding_mode, value))
         found = [outputs] if len(places) == 1 else outputs.split(len(x))  # a split cannot be changed in place
@@ -172,6 +174,18 @@ def over_tiles(
             grid[i][j] = output
     lines = [line[0] if len(line) == 1 else torch.cat(line, dim=-1) for line in grid]
     return lines[0] if len(lines) == 1 else torch.cat(lines, dim=-2)
+
+
+def _pieces(x: torch.Tensor, parts: Sequence[Tile], dim: int) -> Sequence[torch.Tensor]:
+    """What each tile reads along one axis: by a split, whose gradient is one concatenation, where tiles leave nothing out.
+
+    The gradient of a slice is a map of zeros with one tile in it: with many tiles that took longer than the convolutions.
+    """
+    sizes = [part.stop - part.start for part in parts]
+    if parts[0].start or any(one.stop != other.start for one, other in pairwise(parts)):
+        return [x.narrow(dim, part.start, size) for part, size in zip(parts, sizes, strict=True)]
+    rest = x.shape[dim] - parts[-1].stop
+    return x.split([*sizes, rest], dim)[:-1]
 
 
 def padded(
