@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import nn
@@ -51,7 +51,7 @@ class TiledRunner(nn.Module):
             o.name: self._kernel(o) for o in self.network.operations if o.payload.layer is not None
         }
 
-    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> TiledRunner:
         """What `to`, `cuda`, `half` and their like call."""
         super()._apply(fn, recurse)
         self._lay_out()

@@ -158,3 +158,39 @@ def test_geometry_by_hand() -> None:
 def test_impossible_requests(make: Any, says: str) -> None:
     with pytest.raises(RequestError, match=says):
         make()
+
+
+@pytest.mark.parametrize("size", [9, 17, 32])
+@pytest.mark.parametrize(
+    "kernel, stride, dilation, padding", [(3, 1, 1, 1), (7, 2, 1, 3), (1, 3, 1, 0), (3, 2, 2, 2)]
+)
+@pytest.mark.parametrize("block, blocking", [(8, "fixed"), (3, "fixed"), (4, "hierarchical")])
+def test_gradients_are_those_of_tiles_one_by_one(
+    size: int, kernel: int, stride: int, dilation: int, padding: int, block: int, blocking: str
+) -> None:
+    """Each tile by itself, from a slice of the map; strides beyond the kernel leave pixels that no tile reads."""
+    torch.manual_seed(0)
+    layer = BlockConv2d(2, 3, kernel, block, blocking, stride, padding, dilation).double()  # type: ignore[arg-type]
+    x = torch.randn(2, 2, size, size, dtype=torch.float64, requires_grad=True)
+    rows, columns = (tiles(size, window, block, blocking) for window in layer.windows())  # type: ignore[arg-type]
+
+    def one_by_one() -> torch.Tensor:
+        lines = []
+        for r in rows:
+            parts = [x[..., r.start : r.stop, c.start : c.stop] for c in columns]
+            widened = [
+                nn.functional.pad(part, (c.before, c.after, r.before, r.after))
+                for part, c in zip(parts, columns, strict=True)
+            ]
+            made = [nn.functional.conv2d(w, layer.weight, layer.bias, stride, 0, dilation) for w in widened]
+            lines.append(torch.cat(made, -1))
+        return torch.cat(lines, -2)
+
+    found, want = layer(x), one_by_one()
+    weights = torch.randn_like(want)
+    inputs = [x, layer.weight, layer.bias]
+    for one, other in zip(
+        torch.autograd.grad(found, inputs, weights), torch.autograd.grad(want, inputs, weights), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(found, want, rtol=1e-10, atol=1e-10)
