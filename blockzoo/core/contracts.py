@@ -111,6 +111,18 @@ class Search(Protocol):
         ...
 
 
+class Check(Protocol):
+    """A fast path compared with the plain way where it is used: a function that returns the largest deviation found.
+
+    Its docstring says what is compared with what, then has the paragraphs `Catches:`, `Tolerance:` and `Cost:` that
+    docs/trust.md shows. A test marked `@pytest.mark.mutation("name")` breaks the fast path and sees it fail.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> float:
+        """CheckFailed where the deviation is more than is tolerated."""
+        ...
+
+
 HOW_TO_ADD_A_BLOCK = """Your own block can be named in four ways:
   --plugin path/to/file.py          (a file with @register_block classes; or BLOCKZOO_PLUGINS=path/to/file.py)
   path/to/file.py:ClassName         (as the block's name)
@@ -131,3 +143,9 @@ CURRICULA = Registry("CURRICULA", "curriculum", "blockzoo.blockwise")
 SCHEDULES = Registry("SCHEDULES", "schedule", "blockzoo.blockwise")
 STOPPERS = Registry("STOPPERS", "stopper", "blockzoo.training")
 EXECUTORS = Registry("EXECUTORS", "executor", "blockzoo.execution")
+CHECKS = Registry(
+    "CHECKS",
+    "check",
+    *(f"blockzoo.{room}" for room in ("models", "data", "measure", "training", "nas", "nas.search", "blockwise")),
+    *(f"blockzoo.{room}" for room in ("blockwise.curvature", "blockwise.engines", "tiling")),
+)

@@ -36,3 +36,7 @@ class Diverged(BlockzooError):
 
 class OutOfMemory(BlockzooError):
     """A training step did not fit; the message names the batch size that would."""
+
+
+class CheckFailed(BlockzooError):
+    """A fast path differs from the plain way it stands for; the message names the operation. No number is given."""

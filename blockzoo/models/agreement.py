@@ -1,0 +1,136 @@
+"""A fast path against the plain way: inputs and statistics that could show a difference, and the comparison itself."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from blockzoo.core.errors import CheckFailed
+
+
+def random_statistics(module: nn.Module, seed: int = 0) -> nn.Module:
+    """A copy of `module` whose norms have random means, variances, weights and biases.
+
+    Fresh batch norms are the identity in eval mode, so a wrong fold does not show on them; on these it does.
+    """
+    result = copy.deepcopy(module)
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(tensor: torch.Tensor, low: float, high: float) -> None:
+        values = torch.rand(tensor.shape, generator=generator) * (high - low) + low
+        tensor.copy_(values.to(tensor))
+
+    with torch.no_grad():
+        for layer in result.modules():
+            mean, variance = getattr(layer, "running_mean", None), getattr(layer, "running_var", None)
+            if isinstance(mean, torch.Tensor) and isinstance(variance, torch.Tensor):
+                draw(mean, -0.5, 0.5)
+                draw(variance, 0.5, 2.0)
+                for name, low, high in (("weight", 0.5, 1.5), ("bias", -0.5, 0.5)):
+                    if isinstance(value := getattr(layer, name, None), torch.Tensor):
+                        draw(value, low, high)
+    return result
+
+
+def probes(example: torch.Tensor, seed: int = 0, *, special: bool = True) -> list[torch.Tensor]:
+    """Inputs of `example`'s shape on which a wrong shortcut shows: of both signs, large, and with NaN and infinities.
+
+    Args:
+        example: floating point, any shape.
+        seed: of the values; the generator of the process is left alone.
+        special: False leaves out the one with NaN and infinities.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    normal = torch.randn(example.shape, generator=generator).to(example)
+    inputs = [normal, normal.flip(-1) * 100]
+    if special and example.is_floating_point() and example.numel() >= 3:
+        broken = normal.flatten()
+        places = torch.linspace(0, broken.numel() - 1, 3).long()
+        broken[places] = torch.tensor([float("nan"), float("inf"), float("-inf")]).to(broken)
+        inputs.append(broken.view(example.shape))
+    return inputs
+
+
+def tensors(output: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors of an output (a tensor, or tuples, lists, mappings and dataclasses of them), each with its path."""
+    yield from _tensors(output, "output")
+
+
+def _tensors(value: Any, path: str) -> Iterator[tuple[str, torch.Tensor]]:
+    if isinstance(value, torch.Tensor):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _tensors(part, f"{path}[{key!r}]")
+    elif isinstance(value, (tuple, list)):
+        for index, part in enumerate(value):
+            yield from _tensors(part, f"{path}[{index}]")
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            yield from _tensors(getattr(value, field.name), f"{path}.{field.name}")
+
+
+def deviation(plain: Any, fast: Any) -> float:
+    """The largest absolute difference of two outputs, relative to the largest finite value of `plain`'s tensor.
+
+    Infinite where the outputs differ in structure, shape, or in where they are NaN or infinite.
+    """
+    expected, got = dict(tensors(plain)), dict(tensors(fast))
+    if list(expected) != list(got) or not expected:
+        return float("inf")
+    return max(_deviation(expected[path], got[path]) for path in expected)
+
+
+def _deviation(plain: torch.Tensor, fast: torch.Tensor) -> float:
+    if plain.shape != fast.shape:
+        return float("inf")
+    plain, fast = plain.detach().double().cpu(), fast.detach().double().cpu()
+    finite = plain.isfinite()
+    same = plain.isnan() == fast.isnan()
+    same &= torch.where(plain.isinf(), plain == fast, ~fast.isinf())
+    if not bool(same.all()):
+        return float("inf")
+    if not bool(finite.any()):
+        return 0.0
+    difference = (plain - fast)[finite].abs().max()
+    return float(difference / plain[finite].abs().max().clamp_min(1e-12))
+
+
+def compare(
+    name: str,
+    plain: Callable[[torch.Tensor], Any],
+    fast: Callable[[torch.Tensor], Any],
+    inputs: list[torch.Tensor],
+    *,
+    tolerance: float,
+    what: str,
+) -> float:
+    """The largest deviation of `fast` from `plain` over the inputs.
+
+    Args:
+        name: of the check, for the message.
+        plain: the way that is right.
+        fast: the way that is used.
+        inputs: each given to both, as copies.
+        tolerance: of `deviation`.
+        what: the operation or network that is checked, for the message.
+
+    Raises:
+        CheckFailed: it is larger than `tolerance`; the message names `what` and the input.
+    """
+    worst = 0.0
+    with torch.no_grad():
+        for index, example in enumerate(inputs):
+            found = deviation(plain(example.clone()), fast(example.clone()))
+            if not found <= tolerance:
+                raise CheckFailed(
+                    f"{what}: check {name!r} failed: the result differs from the plain network's by {found:.1e} "
+                    f"(relative; allowed {tolerance:.0e}) on probe {index}, so it is not used"
+                )
+            worst = max(worst, found)
+    return worst

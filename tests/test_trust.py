@@ -1,0 +1,46 @@
+"""Every check of the registry says what it is worth, is on the page, and has a test that sees it fail."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+from blockzoo.core.contracts import CHECKS
+
+TESTS = Path(__file__).parent
+PAGE = TESTS.parent / "docs" / "trust.md"
+PARAGRAPHS = ("Catches:", "Tolerance:", "Cost:")
+
+
+def mutations() -> set[str]:
+    """The names in `@pytest.mark.mutation("name", ...)` over the whole test tree."""
+    found: set[str] = set()
+    for path in TESTS.rglob("test_*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.mutation":
+                found.update(ast.literal_eval(argument) for argument in node.args)
+    return found
+
+
+def told(name: str) -> dict[str, str]:
+    """A check's paragraphs: what it compares, then Catches, Tolerance and Cost."""
+    paragraphs = [" ".join(p.split()) for p in (inspect.getdoc(CHECKS[name]) or "").split("\n\n")]
+    parts = {"compares": paragraphs[0]}
+    for part in PARAGRAPHS:
+        parts[part] = next((p.removeprefix(part).strip() for p in paragraphs if p.startswith(part)), "")
+    return parts
+
+
+def test_every_check_can_fail() -> None:
+    assert set(CHECKS) == mutations()
+
+
+def test_every_check_says_what_it_is_worth() -> None:
+    assert [name for name in CHECKS if not all(told(name).values())] == []
+
+
+def test_the_page_lists_every_check() -> None:
+    listed = re.findall(r"^\| `([^`]+)` \| (.*) \|$", PAGE.read_text(), re.MULTILINE)
+    assert dict(listed) == {name: " | ".join(told(name).values()) for name in CHECKS}
