@@ -13,7 +13,7 @@ from blockzoo.core.devices import choose_device
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import RequestError
 from blockzoo.core.record import Record
-from blockzoo.core.spec import NetworkSpec
+from blockzoo.core.spec import CLASSES, NetworkSpec
 from blockzoo.core.subject import Subject
 from blockzoo.measure.timing_options import DTYPES, check_options
 from blockzoo.profile import check_shape
@@ -91,7 +91,7 @@ def benchmark_block(
     *,
     num_blocks: int = 3,
     base_channels: int = 64,
-    out_dim: int = 10,
+    out_dim: int | None = None,
     filler: str | None = None,
     input_shape: Sequence[int] | None = None,
     batch_sizes: Sequence[int] = (1, 256),
@@ -130,12 +130,17 @@ def benchmark_block(
     if not subjects:
         raise RequestError("no subject to time; name at least one block")
     shape = check_shape(input_shape or (1, 3, 32, 32))
+    parsed = [
+        Subject.parse(text) for text in subjects
+    ]  # before torch is loaded: a wrong name is answered at once
+    from blockzoo.models.own import classes_of
+
     networks = []
-    for text in subjects:
-        subject = Subject.parse(text)
+    for subject in parsed:
+        classes = classes_of(subject, out_dim, CLASSES)
         subject = subject if subject.position or not subject.is_block else subject.at(position or "mid")
         networks.append(
-            NetworkSpec(str(subject), num_blocks, base_channels, out_dim, in_channels=shape[1], filler=filler)
+            NetworkSpec(str(subject), num_blocks, base_channels, classes, in_channels=shape[1], filler=filler)
         )
     return benchmark_specs(
         networks,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.contracts import BLOCKS
 from blockzoo.core.errors import RequestError
-from blockzoo.core.spec import NetworkSpec
+from blockzoo.core.spec import CLASSES, NetworkSpec
 from blockzoo.core.subject import Subject
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def profile_block(
     *,
     num_blocks: int = 3,
     base_channels: int = 64,
-    out_dim: int = 10,
+    out_dim: int | None = None,
     filler: str | None = None,
     input_shape: Sequence[int] = DEFAULT_SHAPE,
     memory: bool = True,
@@ -71,6 +71,7 @@ def profile_block(
     if isinstance(subject, nn.Module):
         return get_model_profile(subject, shape, memory=memory)
     from blockzoo.measure.costs import measure_chain, total
+    from blockzoo.models.own import classes_of
     from blockzoo.models.resolve import build_network
     from blockzoo.models.scaffold import scaffold_parts
 
@@ -81,7 +82,7 @@ def profile_block(
         subject=str(parsed if parsed.position else parsed.at(position or "mid")),
         num_blocks=num_blocks,
         base_channels=base_channels,
-        out_dim=out_dim,
+        out_dim=classes_of(parsed, out_dim, CLASSES),
         in_channels=shape[1],
         filler=filler,
         active_blocks=active_blocks,

@@ -15,7 +15,7 @@ def benchmark(
     position: o.Position = None,
     num_blocks: o.NumBlocks = 3,
     base_channels: o.BaseChannels = 64,
-    out_dim: o.OutDim = 10,
+    out_dim: o.OutDim = None,
     filler: o.Filler = None,
     input_shape: o.InputShape = None,
     batch_sizes: Annotated[

@@ -35,7 +35,14 @@ ActiveBlocks = Annotated[
 ActiveWidth = Annotated[
     float, _option("--active-width", help="width of the stage under test, times its usual width")
 ]
-OutDim = Annotated[int, _option("--out-dim", help="number of classes")]
+OutDim = Annotated[
+    int | None,
+    _option(
+        "--out-dim",
+        "--num-classes",
+        help="number of classes (default 10; a class of your own keeps its own default)",
+    ),
+]
 InputShape = Annotated[tuple[int, int, int, int] | None, _option("--input-shape", help="B C H W")]
 Device = Annotated[str, _option("--device", help="cpu, cuda or auto")]
 Seed = Annotated[int, _option("--seed", help="drives initialisation, order and augmentation")]

@@ -12,7 +12,7 @@ def profile(
     position: o.Position = None,
     num_blocks: o.NumBlocks = 3,
     base_channels: o.BaseChannels = 64,
-    out_dim: o.OutDim = 10,
+    out_dim: o.OutDim = None,
     filler: o.Filler = None,
     active_blocks: o.ActiveBlocks = None,
     active_width: o.ActiveWidth = 1.0,

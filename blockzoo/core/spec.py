@@ -16,6 +16,8 @@ from blockzoo.core.subject import Subject
 
 Count = Annotated[int, Ge(1)]
 Positive = Annotated[float, Gt(0)]
+CLASSES = 10
+"""Outputs of a network where nothing says how many."""
 DEFAULT_FILLER = "ResNetBasicBlock"
 IDENTITY = "identity"
 LATER_FIELDS = frozenset(
@@ -77,7 +79,9 @@ class NetworkSpec(Spec):
     subject: str = described("ResNetBasicBlock/mid", "what is looked at, with its position for a block")
     num_blocks: Count = described(3, "blocks in each of the three stages")
     base_channels: Count = described(64, "width of the first stage; it doubles with each stage")
-    out_dim: Count = described(10, "number of classes")
+    out_dim: Count | None = described(
+        None, f"number of classes (default {CLASSES}; a class of your own keeps its own default)"
+    )
     in_channels: Count = described(3, "channels of the images")
     filler: str | None = described(
         None, "what the other stages hold: a block's name or 'identity' (default ResNetBasicBlock)"
@@ -94,6 +98,9 @@ class NetworkSpec(Spec):
                 f"write {self.subject}/mid, or choose one of {', '.join(POSITIONS)}"
             )
         object.__setattr__(self, "subject", str(subject))
+        own_class = subject.innermost.prefix == "code" and not subject.innermost.is_block
+        if self.out_dim is None and not own_class:
+            object.__setattr__(self, "out_dim", CLASSES)
         if self.filler not in (None, IDENTITY):
             object.__setattr__(self, "filler", str(Subject.parse(str(self.filler))))
 

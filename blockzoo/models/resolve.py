@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 
 from torch import nn
 
 from blockzoo.blocks.lookup import block_class
 from blockzoo.core.contracts import NETWORKS, SUBJECTS
 from blockzoo.core.errors import UnknownNameError
-from blockzoo.core.plugins import load_object
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.subject import Subject
+from blockzoo.models.own import own_class
 from blockzoo.models.scaffold import ScaffoldNet, seeded
 
 
@@ -64,15 +63,6 @@ def timm_network(subject: Subject, spec: NetworkSpec) -> nn.Module:
 def own_network(subject: Subject, spec: NetworkSpec) -> nn.Module:
     """A network of blockzoo's own, by its registered name."""
     return NETWORKS[subject.name](spec)
-
-
-def own_class(subject: Subject, spec: NetworkSpec) -> nn.Module:
-    """The user's own network, told the number of classes if it asks for them by one of the usual names."""
-    maker = load_object(*subject.name.rpartition(":")[::2])
-    asked = inspect.signature(maker).parameters
-    name = next((n for n in ("num_classes", "out_dim", "n_classes", "classes") if n in asked), None)
-    network: nn.Module = maker(**{name: spec.out_dim} if name else {})
-    return network
 
 
 def _unknown(subject: Subject, names: list[str]) -> UnknownNameError:

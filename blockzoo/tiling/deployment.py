@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from blockzoo.core.errors import RequestError
 from blockzoo.core.spec import NetworkSpec
-from blockzoo.tiling.tags import IMAGENET_SIDE, Tiling, tiled_subject
+from blockzoo.core.subject import Subject
+from blockzoo.tiling.tags import IMAGENET_SIDE, Tiling, plain_subject, tiled_subject
 
 if TYPE_CHECKING:
     from blockzoo.data import ImageData
@@ -57,6 +58,8 @@ def export_subject(
     fusing: Fusing | None = None,
     tiling: Tiling | None = None,
     weights: str | Path | None = None,
+    pretrained: bool = False,
+    num_classes: int | None = None,
     data: ImageData | None = None,
     image_size: int | None = None,
     quantise: bool = False,
@@ -65,16 +68,18 @@ def export_subject(
     weight_bits: int = 8,
     evaluate: Literal["", "val", "test"] = "",
     overwrite: bool = False,
-) -> tuple[ExportReport | FusedReport, Accuracies | None]:
-    """Write a network to an ONNX file.
+) -> tuple[ExportReport | FusedReport, str, Accuracies | None]:
+    """Write a network to an ONNX file: what it is, what its weights are in words (the file's metadata say it too), accuracies.
 
     Args:
         subject: block_resnet18, torchvision:NAME, timm:NAME, model:NAME, ...
         path: of the file.
         fusing: what to fuse; None: layer by layer.
         tiling: how its layers are cut before; None: not at all.
-        weights: checkpoint; None: as initialised.
-        data: says what the images are; without one, 3 channels and 1,000 classes.
+        weights: checkpoint; None: drawn at random, which the file says.
+        pretrained: in place of a checkpoint, torchvision's ImageNet weights.
+        num_classes: outputs of the network; None: of the dataset, else 1,000, or a class of the user's own default.
+        data: says what the images are; without one, 3 channels, or a class of the user's own default.
         image_size: side of the images where there is no dataset (224).
         quantise: to int8, calibrated on the first images for training.
         calibration_images, method, weight_bits: see `quantise.Calibration`.
@@ -86,28 +91,42 @@ def export_subject(
     """
     import torch
 
+    from blockzoo.models.own import channels_of, classes_of
     from blockzoo.models.resolve import build_network
     from blockzoo.tiling.export import export_onnx, onnx_layers
     from blockzoo.tiling.onnx_files import free
     from blockzoo.tiling.onnx_fuse import Layers
+    from blockzoo.tiling.pretrained import pretrained_file
     from blockzoo.tiling.quantise import Calibration
     from blockzoo.training.weights import load_weights
 
     free(path, overwrite)
     if data is None and (quantise or evaluate):
         raise RequestError("--dtype int8 and --evaluate need images: name a dataset with --dataset")
-    if evaluate and weights is None:
-        raise RequestError("--evaluate needs weights: name them with --weights FILE")
+    if weights is not None and pretrained:
+        raise RequestError("--weights and --pretrained both name weights: give one of them")
+    if evaluate and weights is None and not pretrained:
+        raise RequestError("--evaluate needs weights: name them with --weights FILE, or use --pretrained")
+    if data is not None and num_classes not in (None, data.num_classes) and evaluate:
+        raise RequestError(
+            f"--num-classes {num_classes}: {data.name} has {data.num_classes} classes to evaluate"
+        )
     if calibration_images < 1:
         raise RequestError(f"--calibration-images {calibration_images}: give 1 or more")
     side = image_size or IMAGENET_SIDE
-    channels, side, classes = (data.shape[0], data.shape[1], data.num_classes) if data else (3, side, CLASSES)
+    name = plain_subject(subject)
+    if data is not None:
+        channels, side, classes = data.shape[0], data.shape[1], num_classes or data.num_classes
+    else:
+        channels, classes = channels_of(name), classes_of(name, num_classes, CLASSES)
     spec = NetworkSpec(
         tiled_subject(subject, tiling or Tiling(), side), out_dim=classes, in_channels=channels
     )
     network = build_network(spec, seed=0).eval()
-    if weights is not None:
-        load_weights(network, weights)
+    found = pretrained_file(name) if pretrained else weights
+    if found is not None:
+        load_weights(network, found)
+    stated = weights_stated(name, found, pretrained)
     generator = torch.Generator().manual_seed(0)
     example = torch.randn(1, channels, side, side, generator=generator)
     calibration = None
@@ -116,13 +135,34 @@ def export_subject(
         if quantise:
             images = data.seen(data.train.images[:calibration_images])
             calibration = Calibration(images, method, weight_bits)
-    report = export_onnx(network, example, path, fusing=fusing, calibration=calibration, overwrite=overwrite)
+    report = export_onnx(
+        network,
+        example,
+        path,
+        fusing=fusing,
+        calibration=calibration,
+        overwrite=overwrite,
+        story={"subject": spec.subject, "weights": stated},
+    )
     if not evaluate or data is None:
-        return report, None
+        return report, stated, None
     layers = onnx_layers(network, example)
     cuts = getattr(report, "cuts", layers.cuts)
     models = [layers.one_by_one(), Layers(layers.model, cuts).one_by_one(), Path(path)]
-    return report, _accuracies(models, data, evaluate)
+    return report, stated, _accuracies(models, data, evaluate)
+
+
+def weights_stated(subject: str, path: str | Path | None, pretrained: bool) -> str:
+    """What a network's weights are, in words."""
+    from blockzoo.training.weights import digest_of
+
+    if path is None:
+        loads = (
+            "" if Subject.parse(subject).prefix != "code" else " by the class itself, unless it loads others"
+        )
+        return f"DRAWN AT RANDOM{loads} (seed 0), not trained: name some with --weights FILE or --pretrained"
+    source = "torchvision IMAGENET1K_V1, " if pretrained else ""
+    return f"{source}{Path(path).name} (sha256 {digest_of(path)}...)"
 
 
 def _accuracies(models: list[Any], data: ImageData, split: str) -> Accuracies:

@@ -6,18 +6,23 @@ import contextlib
 import copy
 import io
 import logging
+import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from blockzoo.core.errors import RequestError
+from blockzoo.models.agreement import tensors
 from blockzoo.tiling.conv import BlockConv2d
 from blockzoo.tiling.graph import Network
-from blockzoo.tiling.onnx_files import free, needed, saved
+from blockzoo.tiling.onnx_check import Plain, check_file, images_for
+from blockzoo.tiling.onnx_files import free, needed, saved, told
 from blockzoo.tiling.onnx_fuse import FusedReport, Fusing, Layers, fused
 from blockzoo.tiling.onnx_graph import Cut, label_of, network_of
 from blockzoo.tiling.onnx_normalise import normalised
@@ -38,18 +43,23 @@ class ExportReport:
         path: of the file.
         nodes: in it.
         peak_bytes: of live activations as ONNX Runtime runs it, the input not counted.
-        max_error: against the network in torch, relative to the largest output; of int8, what quantisation changes.
+        max_error: against the network in torch on the example, relative to the largest output; of int8, what quantisation
+            changes.
+        checked: the largest difference from the network in torch that check `onnx-file` found in the written file; None: int8,
+            which has nothing to be equal to.
     """
 
     path: Path
     nodes: int
     peak_bytes: int
     max_error: float
+    checked: float | None = None
 
     def __str__(self) -> str:
         return (
             f"{self.path}: {self.nodes} nodes, live activations {kib(self.peak_bytes)}, "
             f"largest difference from torch {self.max_error:.1e}"
+            + ("" if self.checked is None else f"; checked {self.checked:.1e}")
         )
 
 
@@ -61,6 +71,7 @@ def export_onnx(
     fusing: Fusing | None = None,
     calibration: Calibration | None = None,
     overwrite: bool = False,
+    story: Mapping[str, Any] | None = None,
 ) -> ExportReport | FusedReport:
     """Write a network in evaluation mode to an ONNX file; batch norms are folded into convolutions.
 
@@ -71,34 +82,62 @@ def export_onnx(
         fusing: what to fuse; None: layer by layer.
         calibration: how to quantise to int8; None: floats.
         overwrite: replace a file that is there.
+        story: what the file's metadata say, as of its weights.
 
     Raises:
         RequestError: torch cannot export the network, a stage cannot be cut, a budget cannot be reached, the file is there
             already, or the extra `onnx` is missing.
+        CheckFailed: the file computes something else than the network; there is no file then.
     """
     path = free(path, overwrite)
-    layers = onnx_layers(model, example)
+    layers = onnx_layers(model, example, story)
+    images = images_for(layers.model, example.numpy())
     if calibration is not None:
+        assert layers.plain is not None
+        check_file(
+            layers.one_by_one(), layers.plain, images, layers.name
+        )  # what is quantised computes what it should
         layers = quantised(layers, calibration)
     if fusing is not None:
         return fused(layers, path, fusing, example.numpy())
-    made = layers.one_by_one()
-    with torch.no_grad():
-        wanted = copy.deepcopy(model).eval()(example).numpy()
-    error = relative_error(outputs(made, example.numpy()), wanted)
-    report = ExportReport(path, len(made.graph.node), executed(made).peak_bytes, error)
-    saved(made, path)
-    return report
+    made, checked = told(layers.one_by_one(), layers.story), None
+
+    def check(written: Path) -> dict[str, Any]:
+        nonlocal checked
+        if layers.plain is not None:
+            checked = check_file(written, layers.plain, images, layers.name)
+        return {"checked": "not compared: int8" if checked is None else f"{checked:.1e}"}
+
+    saved(made, path, check)
+    error = relative_error(outputs(made, example.numpy()), _in_torch(model)(example.numpy())[0])
+    return ExportReport(path, len(made.graph.node), executed(made).peak_bytes, error, checked)
 
 
-def onnx_layers(model: nn.Module, example: torch.Tensor) -> Layers:
+def _in_torch(model: nn.Module) -> Plain:
+    """All outputs of a network in evaluation mode, as they come; the network stays as it is."""
+    ready = copy.deepcopy(model).eval()
+
+    @torch.no_grad()
+    def run(images: np.ndarray) -> list[np.ndarray]:
+        first = next(ready.parameters(), torch.empty(0))
+        given = torch.from_numpy(np.array(images)).to(first.device, first.dtype)
+        return [tensor.float().cpu().numpy() for _, tensor in tensors(ready(given))]
+
+    return run
+
+
+def onnx_layers(model: nn.Module, example: torch.Tensor, story: Mapping[str, Any] | None = None) -> Layers:
     """A network as an ONNX model of one node for each layer, and where its blocked layers are cut.
+
+    Args:
+        story: what the metadata of a file made of it say.
 
     Raises:
         RequestError: torch cannot export it, or the extra `onnx` is missing.
     """
     for name in ("onnx", "onnxscript", "onnxruntime"):
         needed(name)
+    about: dict[str, Any] = {"name": type(model).__name__, "plain": _in_torch(model), "story": story or {}}
     plain = ready(model, example, fold=True)
     blocked = any(isinstance(layer, BLOCKED) for layer in plain.modules())
     cuts = _cuts(traced(plain, example)) if blocked else {}
@@ -109,7 +148,7 @@ def onnx_layers(model: nn.Module, example: torch.Tensor) -> Layers:
         _exported(plain, example), {name for name, m in plain.named_modules() if not [*m.children()]}
     )
     if not cuts:
-        return Layers(made)
+        return Layers(made, **about)
     waiting = {label: list(found) for label, found in cuts.items()}
     named = {}
     for operation in network_of(made, values_of(made), {}).operations:
@@ -120,7 +159,7 @@ def onnx_layers(model: nn.Module, example: torch.Tensor) -> Layers:
         raise RequestError(
             f"{', '.join(label for label, left in waiting.items() if left)}: blocked layers that the exporter replaced by others"
         )
-    return Layers(made, named)
+    return Layers(made, named, **about)
 
 
 BLOCKED = (BlockConv2d, BlockMaxPool2d, BlockAvgPool2d)
@@ -158,12 +197,30 @@ def _exported(model: nn.Module, example: torch.Tensor) -> Any:
             warnings.simplefilter("ignore")
             program = torch.onnx.export(model, (example,), dynamo=True, opset_version=OPSET, verbose=False)
     except Exception as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise RequestError(
-            f"{type(model).__name__} cannot be exported to ONNX by torch ({first}); "
-            "its forward pass may depend on values, or use an operation that ONNX lacks"
-        ) from error
+        raise RequestError(f"{type(model).__name__} cannot be exported to ONNX: {_reason(error)}") from error
     finally:
         log.setLevel(level)
     assert program is not None
     return program.model_proto
+
+
+def _reason(error: BaseException) -> str:
+    """What torch's exporter stumbled over, in one sentence: the operation that ONNX lacks, or the first line that says most."""
+    chain: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    for cause in chain:
+        missing = MISSING.search(str(cause))
+        if missing:
+            return f"ONNX has no operation for {missing[1]}; replace it in the network by others, or export another part"
+    lines = [line.strip() for cause in reversed(chain) for line in str(cause).splitlines() if line.strip()]
+    first = ANSI.sub("", lines[0]) if lines else type(error).__name__
+    return f"{first} (its forward pass may depend on values)"
+
+
+MISSING = re.compile(
+    r"(?:No ONNX function found for|No decompositions registered for).*?<OpOverload\(op='([^']+)'"
+)
+ANSI = re.compile(r"\x1b\[[0-9;]*m")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,33 @@ def free(path: str | Path, overwrite: bool) -> Path:
     return path
 
 
-def saved(model: Any, path: Path) -> Path:
+def saved(model: Any, path: Path, check: Callable[[Path], Mapping[str, Any]] = lambda written: {}) -> Path:
     """Check a model and write it, whole or not at all.
+
+    Args:
+        check: of the written file, before it gets its name: what it returns is added to the metadata, and where it raises
+            there is no file.
 
     Raises:
         StoreError: the disk is full or the folder cannot be written.
     """
     onnx = needed("onnx")
     onnx.checker.check_model(model)
-    write_atomically(path, lambda temporary: temporary.write_bytes(model.SerializeToString()))
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(model.SerializeToString())
+        if found := check(temporary):
+            temporary.write_bytes(told(model, found).SerializeToString())
+
+    write_atomically(path, write)
     return path
+
+
+def told(model: Any, story: Mapping[str, Any]) -> Any:
+    """The same model, changed: what is said of it stands in its metadata, under names that begin with `blockzoo.`."""
+    kept = [entry for entry in model.metadata_props if entry.key.removeprefix("blockzoo.") not in story]
+    entries = [(entry.key, entry.value) for entry in kept]
+    del model.metadata_props[:]
+    for key, value in [*entries, *((f"blockzoo.{name}", str(value)) for name, value in story.items())]:
+        model.metadata_props.add(key=key, value=value)
+    return model

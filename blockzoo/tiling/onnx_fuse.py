@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import numpy as np
 from blockzoo.core.errors import RequestError
 from blockzoo.tiling.geometry import pair
 from blockzoo.tiling.graph import Network
-from blockzoo.tiling.onnx_files import free, opened, saved
+from blockzoo.tiling.onnx_check import Plain, check_file, check_integers, images_for, plain_of
+from blockzoo.tiling.onnx_files import free, opened, saved, told
 from blockzoo.tiling.onnx_graph import Cut, network_of, plain_name
 from blockzoo.tiling.onnx_normalise import normalised
 from blockzoo.tiling.onnx_session import executed, outputs, relative_error, values_of
@@ -75,6 +76,7 @@ class FusedReport:
         identical: no output differs in any bit.
         plan: the steps.
         cuts: where layers are cut, by name of the node; the same in the model of floats and in int8.
+        checked: the largest difference that check `onnx-file`, or `onnx-integers` of int8, found in the written file.
     """
 
     path: Path
@@ -88,13 +90,15 @@ class FusedReport:
     identical: bool
     plan: Plan
     cuts: Mapping[str, Cut]
+    checked: float = 0.0
 
     def __str__(self) -> str:
         same = "the same in every bit" if self.identical else f"largest difference {self.max_error:.1e}"
         return (
             f"{self.path}: {self.nodes} nodes, {self.tiles} tiles, {self.macs_ratio:.2f} x the MACs; live activations "
             f"{kib(self.peak_bytes)} (layer by layer {kib(self.layer_by_layer_bytes)}; planned, written in place, "
-            f"{kib(self.planned_bytes)}); against the layers one by one: {same}"
+            f"{kib(self.planned_bytes)}); against the layers one by one: {same}; "
+            f"checked {self.checked:.1e}"
         )
 
 
@@ -105,10 +109,16 @@ class Layers:
     Args:
         model: in the form of `onnx_normalise.normalised`.
         cuts: by name of the node.
+        plain: the network that it was made from; None: quantised, which only its own integers are equal to.
+        name: of the network, for messages.
+        story: what the metadata of its files say.
     """
 
     model: Any
     cuts: Mapping[str, Cut] = field(default_factory=dict)
+    plain: Plain | None = None
+    name: str = "the model"
+    story: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def network(self) -> Network:
@@ -184,18 +194,28 @@ def fuse_onnx(
             budget that no plan reaches.
     """
     path = free(path, overwrite)
-    return fused(Layers(normalised(opened(source))), path, fusing, images)
+    model = opened(source)
+    layers = Layers(normalised(model), name=str(source))
+    return fused(layers if layers.quantised else replace(layers, plain=plain_of(model)), path, fusing, images)
 
 
 def fused(layers: Layers, path: Path, fusing: Fusing, images: np.ndarray | None = None) -> FusedReport:
     """Fuse, compare and write; see `fuse_onnx`."""
     plan = layers.planned(fusing)
-    made, truth = layers.in_tiles(plan), layers.one_by_one(plan)
+    made, truth = told(layers.in_tiles(plan), layers.story), layers.one_by_one(plan)
     if images is None:
         count, *shape = layers.network.input_shape
         images = np.random.default_rng(0).standard_normal((max(4, count), *shape))
+    checked = 0.0
+
+    def check(written: Path) -> dict[str, Any]:
+        nonlocal checked
+        checked = _checked(layers, plan, written, truth, images)
+        return {"checked": f"{checked:.1e}", "plan": str(plan)}
+
+    saved(made, path, check)
     found, wanted = (outputs(model, images) for model in (made, truth))
-    report = FusedReport(
+    return FusedReport(
         path,
         len(made.graph.node),
         plan.tiles,
@@ -207,9 +227,23 @@ def fused(layers: Layers, path: Path, fusing: Fusing, images: np.ndarray | None 
         bool(np.array_equal(found, wanted)),
         plan,
         layers.cuts_of(plan),
+        checked,
     )
-    saved(made, path)
-    return report
+
+
+def _checked(layers: Layers, plan: Plan, written: Path, truth: Any, seen: np.ndarray) -> float:
+    """The largest difference between a fused file and what it stands for.
+
+    Tiles that do not see each other are another network, which the layers one by one compute, cut alike; that these are the
+    network's own is compared too, uncut.
+    """
+    images = images_for(layers.model, seen)
+    if layers.plain is None:
+        return check_integers(written, plain_of(truth), images, layers.name)
+    if plan.mode == "exact" or layers.cuts:
+        return check_file(written, layers.plain, images, layers.name)
+    whole = check_file(layers.one_by_one(), layers.plain, images, layers.name)
+    return max(whole, check_file(written, plain_of(truth), images, layers.name))
 
 
 def _cuts_of(network: Network, stage: Stage) -> dict[str, Cut]:

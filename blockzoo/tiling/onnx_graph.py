@@ -16,7 +16,8 @@ from blockzoo.tiling.onnx_session import IN_PLACE, VIEWS, Value, input_of
 
 ELEMENTWISE = frozenset(
     "Relu Clip Sigmoid Tanh HardSigmoid HardSwish LeakyRelu PRelu Elu Selu Celu Gelu Erf Softplus Softsign Mish Swish "
-    "Add Sub Mul Div Pow Sqrt Exp Neg Abs Max Min Reciprocal Cast Identity Dropout "
+    "Add Sub Mul Div Pow Sqrt Exp Log Neg Abs Sign Floor Ceil Round Max Min Reciprocal Cast Identity Dropout "
+    "Shrink ThresholdedRelu Greater GreaterOrEqual Less LessOrEqual Equal And Or Not Where "
     "QLinearAdd QLinearMul QLinearSigmoid QLinearLeakyRelu".split()
 )
 """Nodes whose output at a place depends on their operands there alone."""

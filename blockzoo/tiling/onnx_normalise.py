@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from blockzoo.tiling.onnx_files import needed
+from blockzoo.tiling.onnx_functions import with_kernels
 
 SCOPES = "pkg.torch.onnx.name_scopes"
 """Key of a node's metadata under which torch names the modules around it."""
@@ -20,12 +21,12 @@ def normalised(model: Any, modules: Collection[str] = ()) -> Any:
         model: as torch exports it, or from elsewhere.
         modules: paths of layers without children: a node of such a layer bears its name, others add their own to the module's.
     """
-    onnx = needed("onnx")
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = with_kernels(model)
     graph = copy.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    nodes = [made for node in graph.node for made in _normal(node, constants)]
+    shapes = {value.name: value.type.tensor_type.shape for value in (*graph.value_info, *graph.input)}
+    nodes = [made for node in graph.node for made in _normal(node, constants, shapes)]
+    nodes = _stable_logarithms(nodes, {value.name for value in graph.output})
     taken: dict[str, int] = {}
     for node in nodes:
         name = _name(node, modules)
@@ -57,7 +58,7 @@ def _name(node: Any, modules: Collection[str]) -> str:
     return f"{around}.{node.op_type.lower()}" if around else node.op_type.lower()
 
 
-def _normal(node: Any, constants: dict[str, Any]) -> list[Any]:
+def _normal(node: Any, constants: dict[str, Any], shapes: Mapping[str, Any]) -> list[Any]:
     """A node as none (a constant), one, or several; constants are collected."""
     onnx = needed("onnx")
     if node.op_type == "Constant" and node.attribute[0].name == "value":
@@ -74,8 +75,8 @@ def _normal(node: Any, constants: dict[str, Any]) -> list[Any]:
         return []
     if node.op_type == "ReduceMean" and _over_pixels(node, constants):
         return _with_metadata(node, _global_pool(node, constants))
-    if node.op_type == "Split" and len(node.input) > 1 and node.input[1] in constants:
-        return _with_metadata(node, _slices(node, constants))
+    if node.op_type == "Split" and (sizes := _sizes(node, constants, shapes)) is not None:
+        return _with_metadata(node, _slices(node, constants, sizes))
     return [node]
 
 
@@ -110,10 +111,21 @@ def _global_pool(node: Any, constants: dict[str, Any]) -> list[Any]:
     ]
 
 
-def _slices(node: Any, constants: dict[str, Any]) -> list[Any]:
+def _sizes(node: Any, constants: dict[str, Any], shapes: Mapping[str, Any]) -> np.ndarray | None:
+    """Of the pieces of a split; None if they are computed."""
+    if len(node.input) > 1 and node.input[1]:
+        known = constants.get(node.input[1])
+        return None if known is None else needed("onnx").numpy_helper.to_array(known)
+    shape, axis = shapes.get(node.input[0]), _attribute(node, "axis", 0)
+    whole = shape.dim[axis].dim_value if shape is not None and len(shape.dim) > axis else 0
+    each = -(-whole // len(node.output))
+    left = whole - each * (len(node.output) - 1)
+    return np.array([each] * (len(node.output) - 1) + [left]) if left > 0 else None
+
+
+def _slices(node: Any, constants: dict[str, Any], sizes: np.ndarray) -> list[Any]:
     """One slice for each output of a split."""
     onnx = needed("onnx")
-    sizes = onnx.numpy_helper.to_array(constants[node.input[1]])
     ends = np.cumsum(sizes)
     made = []
     for output, start, end in zip(node.output, ends - sizes, ends, strict=True):
@@ -126,3 +138,22 @@ def _slices(node: Any, constants: dict[str, Any]) -> list[Any]:
             onnx.helper.make_node("Slice", [node.input[0], *names], [output], name=f"{node.name}_{output}")
         )
     return made
+
+
+def _stable_logarithms(nodes: list[Any], results: Collection[str]) -> list[Any]:
+    """The logarithm of a sigmoid, minus infinity where the sigmoid rounds to zero, as -softplus(-x), which is not."""
+    onnx = needed("onnx")
+    makers = {node.output[0]: node for node in nodes}
+    made: list[Any] = []
+    for node in nodes:
+        source = makers.get(node.input[0]) if node.op_type == "Log" else None
+        if source is None or source.op_type != "Sigmoid":
+            made.append(node)
+            continue
+        (x,), (output,) = source.input, node.output
+        minus, plus = f"{output}_minus", f"{output}_plus"
+        for kind, read, written in (("Neg", x, minus), ("Softplus", minus, plus), ("Neg", plus, output)):
+            step = onnx.helper.make_node(kind, [read], [written], name=f"{node.name}_{written}")
+            made += _with_metadata(node, [step])
+    read_by_any = {name for node in made for name in node.input} | set(results)
+    return [node for node in made if node.op_type != "Sigmoid" or node.output[0] in read_by_any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -40,7 +40,9 @@ class Value:
         return prod(self.shape) * self.item
 
 
-def session(model: Any, *, optimised: bool = True, threads: int = 0, profile: str = "") -> Any:
+def session(
+    model: Any, *, optimised: bool = True, threads: int = 0, profile: str = "", written: str = ""
+) -> Any:
     """A session for a model, one node after the other in the file's order.
 
     Args:
@@ -48,6 +50,7 @@ def session(model: Any, *, optimised: bool = True, threads: int = 0, profile: st
         optimised: let ONNX Runtime merge and replace nodes; without it, nodes run as they stand in the file.
         threads: within a node; 0 for all.
         profile: beginning of the name of a profile to write; "" for none.
+        written: file for the model as it is run, operations without a kernel replaced by others; "" for none.
 
     Raises:
         RequestError: ONNX Runtime refuses the model.
@@ -62,6 +65,8 @@ def session(model: Any, *, optimised: bool = True, threads: int = 0, profile: st
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimised else level.ORT_DISABLE_ALL
     if profile:
         options.enable_profiling, options.profile_file_prefix = True, profile
+    if written:
+        options.optimized_model_filepath = written
     source = str(model) if isinstance(model, (str, Path)) else model.SerializeToString()
     try:
         return runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
@@ -117,11 +122,12 @@ class Execution:
 
 
 def executed(model: Any) -> Execution:
-    """Run a model on zeros, node by node as it stands, and take order and sizes from ONNX Runtime's profile.
+    """Run a model, or the file of one, on zeros, node by node as it stands, and take order and sizes from ONNX Runtime's profile.
 
     Counted are the values that nodes make, from where they are made to where they are read last; a view is the value it shows,
     and a node of `IN_PLACE` writes over an operand that dies there. Weights and the scratch memory of kernels are not counted.
     """
+    model = needed("onnx").load(str(model)) if isinstance(model, (str, Path)) else model
     name, shape = input_of(model)
     with tempfile.TemporaryDirectory() as folder:
         ready = session(model, optimised=False, threads=1, profile=str(Path(folder) / "profile"))
@@ -133,6 +139,13 @@ def executed(model: Any) -> Execution:
         n: int(event["args"]["output_size"]) for n, event in zip(order, ran, strict=True) if event["args"]
     }
     nodes = {node.name: node for node in model.graph.node}
+    unknown = sorted(
+        {event["args"].get("op_name", "?") for n, event in zip(order, ran, strict=True) if n not in nodes}
+    )
+    if unknown:
+        raise RequestError(
+            f"ONNX Runtime replaced operations of the model by {', '.join(unknown)}: its memory cannot be counted node by node"
+        )
     return Execution(tuple(order), _peak(model, [nodes[n] for n in order], sizes))
 
 
@@ -188,6 +201,16 @@ def _batches(
         some = np.asarray(prepare(images[start : start + size]), np.float32)
         filled = np.concatenate([some, np.zeros((size - len(some), *some.shape[1:]), np.float32)])
         yield ready.run(None, {source.name: filled})[0][: len(some)]
+
+
+def every_output(
+    model: Any, batches: Iterable[np.ndarray], *, optimised: bool = True
+) -> Iterator[list[np.ndarray]]:
+    """All outputs for each batch (N, C, H, W) of the size that the model was exported with, in order."""
+    ready = session(model, optimised=optimised)
+    (source,) = ready.get_inputs()
+    for images in batches:
+        yield ready.run(None, {source.name: np.asarray(images, np.float32)})
 
 
 def relative_error(found: np.ndarray, wanted: np.ndarray) -> float:

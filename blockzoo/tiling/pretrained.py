@@ -20,12 +20,14 @@ def pretrained_file(subject: str) -> Path:
     network = Subject.parse(subject)
     if network.prefix != "torchvision":
         raise RequestError(
-            f"--pretrained: torchvision has no weights of {subject}; train it first and name them with --resume-from"
+            f"--pretrained: torchvision has no weights of {subject}; train it first and name them: "
+            "--resume-from FILE (train, eval), --weights FILE (export)"
         )
     weights = getattr(models.get_model_weights(network.name), "IMAGENET1K_V1", None)
     if weights is None:
         raise RequestError(
-            f"--pretrained: torchvision has no ImageNet weights of {subject}; use --resume-from"
+            f"--pretrained: torchvision has no ImageNet weights of {subject}; "
+            "use --resume-from FILE (train, eval) or --weights FILE (export)"
         )
     name = weights.url.rpartition("/")[2]
     path = Path(torch.hub.get_dir()) / "checkpoints" / name

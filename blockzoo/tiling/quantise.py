@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ def quantised(layers: Layers, calibration: Calibration) -> Layers:
                 )
             write(layers.one_by_one(), path, cache)
         write(_copy(layers.model), path, cache)
-        return Layers(normalised(needed("onnx").load(str(path))), layers.cuts)
+        return replace(layers, model=normalised(needed("onnx").load(str(path))), plain=None)
 
 
 def _copy(model: Any) -> Any:

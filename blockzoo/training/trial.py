@@ -144,6 +144,7 @@ def evaluate_trial(spec: TrialSpec, data: ImageData, *, split: str = "val", devi
     record.values = {f"{split}_{name}": value for name, value in classifier.tested._asdict().items()}
     images = len((data.val if split == "val" else data.test).labels)
     record.values |= {"split": data.split, "images": images, "image_size": data.shape[1]}
+    record.values["weights"] = f"{Path(spec.start).name} ({spec.start_identity})"
     return record
 
 

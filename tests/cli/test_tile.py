@@ -67,7 +67,11 @@ def test_train_fine_tune_and_evaluate(capsys: pytest.CaptureFixture[str]) -> Non
         "--resume-from",
         str(weights),
     ]
-    assert main(saved) == 0 and "359 validation images" in capsys.readouterr().out
+    assert main(saved) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "359 validation images" in printed and f"weights: {weights.name} (" in printed
+    (evaluation,) = Outputs.at("results").store().records("evaluation")
+    assert evaluation.values["weights"].startswith(weights.name)
     assert (
         main([*saved, *cut, "--split", "test", "-j", "1"]) == 0 and "test images" in capsys.readouterr().out
     )
@@ -182,6 +186,27 @@ def test_studies_that_cannot_be(change: str, says: str, capsys: pytest.CaptureFi
     Path("s.yaml").write_text(STUDY.replace(before, after, 1))
     assert main(["tile", "study", "s.yaml", "--output", "out"]) == 2
     assert says in capsys.readouterr().err and not Path("out").exists()
+
+
+UNET = """
+from torch import nn
+class UNet(nn.Sequential):
+    def __init__(self, channels_in=1, classes=2):
+        super().__init__(nn.Conv2d(channels_in, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, classes, 1))
+"""
+
+
+def test_a_class_of_the_users_is_planned_as_it_stands(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    Path("my.py").write_text(UNET)
+    plan = ["tile", "plan", "my.py:UNet", "--image-size", "32", "--dtype", "int8", "--budget", "1MiB"]
+    assert main(plan) == 0
+    assert "input 1 x 1 x 32 x 32: peak 10.0 KiB" in " ".join(capsys.readouterr().out.split())
+    assert "built as it stands, classes=2" in caplog.text
+    assert main([*plan, "--num-classes", "1000"]) == 0
+    assert "peak 1008.0 KiB" in " ".join(capsys.readouterr().out.split())
+    assert "classes=1000 (default 2)" in caplog.text
 
 
 def test_help_starts_without_torch() -> None:

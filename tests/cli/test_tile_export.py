@@ -24,13 +24,48 @@ def test_int8_within_a_budget_with_accuracies(tmp_path: Path, capsys: pytest.Cap
     words = ["tile", "export", "model:resnet8_half", "--dataset", "digits", "--weights", str(weights)]
     words += ["--output", str(path), "--dtype", "int8", "--calibration-images", "16", "--evaluate"]
     assert run([*words, "--budget", "20KiB", "--mode", "exact"]) == 0
-    shown = capsys.readouterr().out
-    assert "the same in every bit" in shown
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "the same in every bit" in shown and "checked 0.0e+00" in shown
+    assert "weights: weights.pth (sha256 " in shown
+    assert said(path)["blockzoo.weights"].startswith("weights.pth (sha256 ")
+    assert said(path)["blockzoo.subject"].endswith("model:resnet8_half")
     assert "the type" in shown
     assert "val images of digits" in shown
     assert path.is_file()
     assert run(words) == 2
     assert "--overwrite" in capsys.readouterr().err
+
+
+def said(path: Path) -> dict[str, str]:
+    import onnx
+
+    return {entry.key: entry.value for entry in onnx.load(str(path)).metadata_props}
+
+
+def test_random_weights_are_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "made.onnx"
+    words = ["tile", "export", "model:resnet8_half", "--image-size", "16", "--num-classes", "7", "--output"]
+    assert run([*words, str(path)]) == 0
+    assert "weights: DRAWN AT RANDOM" in " ".join(capsys.readouterr().out.split())
+    assert "DRAWN AT RANDOM" in said(path)["blockzoo.weights"]
+    assert float(said(path)["blockzoo.checked"]) < 1e-4
+
+
+def test_pretrained_weights_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision import models
+
+    torch.manual_seed(0)
+    weights = tmp_path / "squeezenet1_1-b8a52dc0.pth"
+    torch.save(models.squeezenet1_1().state_dict(), weights)
+    monkeypatch.setattr("blockzoo.tiling.pretrained.pretrained_file", lambda subject: weights)
+    path = tmp_path / "made.onnx"
+    words = ["tile", "export", "torchvision:squeezenet1_1", "--image-size", "33", "--output", str(path)]
+    assert run([*words, "--pretrained"]) == 0
+    assert "torchvision IMAGENET1K_V1, squeezenet1_1-b8a52dc0.pth" in said(path)["blockzoo.weights"]
+    assert run([*words, "--pretrained", "--weights", str(weights), "--overwrite"]) == 2
+    assert "give one of them" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,13 @@ Milestones = Annotated[
     str | None,
     Parameter(help="epochs after which the step size falls to a tenth, 30,60 (default: the preset's)"),
 ]
+NumClasses = Annotated[
+    int | None,
+    Parameter(
+        name=("--num-classes", "--out-dim"),
+        help="outputs of the network (default: the dataset's, else 1000; a class of your own keeps its own default)",
+    ),
+]
 Pretrained = Annotated[bool, Parameter(help="start from torchvision's ImageNet weights", negative=())]
 
 

@@ -91,7 +91,7 @@ def evaluated(
     screen.out.print(
         f"{record.subject} on {values['images']:,} {'validation' if split == 'val' else 'test'} images of {spec.dataset}: "
         f"accuracy {values[f'{split}_acc']:.4f}, among the first five {values[f'{split}_top5']:.4f}, "
-        f"loss {values[f'{split}_loss']:.4f}",
+        f"loss {values[f'{split}_loss']:.4f}; weights: {values['weights']}",
         soft_wrap=True,
     )
     return 0

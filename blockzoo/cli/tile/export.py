@@ -35,7 +35,13 @@ def export(
     dtype: Annotated[
         Literal["fp32", "int8"], Parameter(help="of the file; int8 is calibrated on --dataset")
     ] = "fp32",
-    weights: Annotated[Path | None, Parameter(help="checkpoint with the weights")] = None,
+    weights: Annotated[
+        Path | None, Parameter(help="checkpoint with the weights (default: drawn at random, and said so)")
+    ] = None,
+    pretrained: Annotated[
+        bool, Parameter(help="the file holds torchvision's ImageNet weights", negative=())
+    ] = False,
+    num_classes: own.NumClasses = None,
     dataset: o.Dataset = None,
     data_dir: Annotated[
         Path | None, Parameter(help="folder with the datasets (default: BLOCKZOO_DATA, then ./data)")
@@ -79,12 +85,14 @@ def export(
         tiles = own.whole_numbers(grid, "--grid")
         tiles = tiles * 2 if tiles and len(tiles) == 1 else tiles
         fusing = Fusing(tiles, fuse_to, budget, mode)
-    report, accuracies = export_subject(
+    report, stated, accuracies = export_subject(
         subject,
         output,
         fusing=fusing,
         tiling=tiling,
         weights=weights,
+        pretrained=pretrained,
+        num_classes=num_classes,
         data=load_data(dataset, data_dir, image_size) if dataset else None,
         image_size=image_size,
         quantise=dtype == "int8",
@@ -95,6 +103,7 @@ def export(
         overwrite=overwrite,
     )
     screen.out.print(str(report), soft_wrap=True, markup=False)
+    screen.out.print(f"weights: {stated}", soft_wrap=True, markup=False)
     if accuracies is not None:
         screen.out.print(str(accuracies), soft_wrap=True, markup=False)
     return 0

@@ -53,6 +53,7 @@ def plan(
     blocking: own.Blocking = None,
     type_: own.Type = None,
     padding_mode: own.PaddingMode = "constant",
+    num_classes: own.NumClasses = None,
     plugin: o.Plugin = None,
 ) -> int:
     """Print a plan: its stages, peak memory, multiply-adds and tiles, beside the network layer by layer.
@@ -63,16 +64,19 @@ def plan(
 
     from blockzoo.core.plugins import load_plugins
     from blockzoo.core.spec import NetworkSpec
+    from blockzoo.models.own import channels_of, classes_of
     from blockzoo.models.resolve import build_network
     from blockzoo.tiling import planner
+    from blockzoo.tiling.deployment import CLASSES
     from blockzoo.tiling.offchip import traffic
     from blockzoo.tiling.tags import tiled_subject
 
     load_plugins(plugin or ())
     tiling = own.tiling(subject, block_size, blocking, type_, padding_mode)
     name = tiled_subject(subject, tiling, image_size)
-    model = build_network(NetworkSpec(name, in_channels=3, out_dim=1000)).eval()
-    image = torch.zeros(1, 3, image_size, image_size)
+    channels, classes = channels_of(name), classes_of(name, num_classes, CLASSES)
+    model = build_network(NetworkSpec(name, in_channels=channels, out_dim=classes)).eval()
+    image = torch.zeros(1, channels, image_size, image_size)
     if results is not None:
         return _with_accuracy(subject, model, image, results)
     if pareto:
