@@ -18,7 +18,7 @@ import pytest
 from blockzoo.core.table import COLUMNS
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "compat" / "README.md"]
 
 
 def fenced(page: Path, language: str) -> list[str]:
@@ -27,7 +27,7 @@ def fenced(page: Path, language: str) -> list[str]:
 
 def prepared(folder: Path) -> dict[str, str]:
     """A folder like a checkout, and an environment in which `python` and `blockzoo` are this installation's."""
-    for name in ("scripts", "docs", "examples"):
+    for name in ("scripts", "docs", "examples", "compat"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "my_block.py").write_text((ROOT / "tests" / "my_custom_block.py").read_text())
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -35,7 +35,7 @@ def prepared(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_runs(page: Path, tmp_path: Path) -> None:
     environment = prepared(tmp_path)
     lines = "".join(fenced(page, "bash")).replace("\\\n", " ").splitlines()
@@ -58,7 +58,7 @@ def test_every_command_runs(page: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_example_runs(page: Path, tmp_path: Path) -> None:
     environment = prepared(tmp_path)
     if blocks := fenced(page, "python"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import logging
 import os
 import re
@@ -17,8 +18,11 @@ from rich.console import Console
 from blockzoo import __version__
 from blockzoo.core.discovery import first_sentence
 from blockzoo.core.errors import BlockzooError
+from blockzoo.core.plugins import load_plugins
 
-NOT_COMMANDS = ("__init__", "_options", "app", "options", "progress", "screen")
+NOT_COMMANDS = ("app", "options", "progress", "screen")
+READERS = {"nas": [[name] for name in ("info", "validate", "convert", "diff", "merge", "download")]}
+"""Commands that only read files: for them a project's plugins are code that nobody asked to run. `--plugin` still asks."""
 
 
 def commands(folder: Path = Path(__file__).parent) -> dict[str, str]:
@@ -26,7 +30,7 @@ def commands(folder: Path = Path(__file__).parent) -> dict[str, str]:
     found = {}
     for path in sorted([*folder.glob("*.py"), *folder.glob("*/__init__.py")]):
         name = path.parent.name if path.name == "__init__.py" and path.parent != folder else path.stem
-        if name not in NOT_COMMANDS:
+        if name not in NOT_COMMANDS and not name.startswith("_"):
             sentence = first_sentence(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))))
             found[name] = sentence.partition(": ")[2] or sentence
     return found
@@ -80,9 +84,14 @@ def run(argv: list[str]) -> int:
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
-        result = build()(
-            argv, exit_on_error=False, print_error=False, result_action="return_value", error_console=errors
+        command, bound, _ = build().parse_args(
+            argv, exit_on_error=False, print_error=False, error_console=errors
         )
+        if "plugin" in inspect.signature(command).parameters:  # not so --help and --version
+            load_plugins(
+                bound.arguments.get("plugin") or (), ambient=argv[1:2] not in READERS.get(argv[0], [])
+            )
+        result = command(*bound.args, **bound.kwargs)
         return result if isinstance(result, int) else 0
     except CycloptsError as error:
         if debug:

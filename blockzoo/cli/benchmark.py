@@ -46,9 +46,7 @@ def benchmark(
     """
     from blockzoo.benchmark import benchmark_block
     from blockzoo.core.environment import describe
-    from blockzoo.core.plugins import load_plugins
 
-    load_plugins(plugin or ())
     found = benchmark_block(
         subjects,
         position,

@@ -19,9 +19,7 @@ def blocks(
 ) -> None:
     """List the blocks that a command can name."""
     from blockzoo.core.contracts import BLOCKS, HOW_TO_ADD_A_BLOCK
-    from blockzoo.core.plugins import load_plugins
 
-    load_plugins(plugin or ())
     rows = [
         {"block": name, "summary": BLOCKS.summary(name), "from": BLOCKS.origin(name)}
         for name in BLOCKS.names(variants=variants)

@@ -15,10 +15,8 @@ def datasets(
 ) -> None:
     """List the datasets and the folders they are looked for in."""
     from blockzoo.core.contracts import DATASETS
-    from blockzoo.core.plugins import load_plugins
     from blockzoo.data import search_roots
 
-    load_plugins(plugin or ())
     rows = [{"dataset": name, "summary": DATASETS.summary(name)} for name in DATASETS.names()]
     made = screen.table("", ["dataset", "what it is"], [(r["dataset"], r["summary"]) for r in rows])
     made.columns[1].justify = "left"

@@ -79,7 +79,10 @@ Name = Annotated[str, _option("--experiment-name", "--name", help="a name for th
 Notes = Annotated[str, _option("--notes", help="a remark for the rows")]
 Plugin = Annotated[
     list[str] | None,
-    _option("--plugin", help="a .py file or module with blocks of your own (may be repeated)"),
+    _option(
+        "--plugin",
+        help="a .py file or module of your own: blocks, datasets, engines, searches (may be repeated)",
+    ),
 ]
 OnOom = Annotated[
     Literal["fail", "halve"],

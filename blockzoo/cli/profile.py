@@ -25,10 +25,8 @@ def profile(
 
     Whole network and stage under test. Nothing is computed, so it is instant at any size.
     """
-    from blockzoo.core.plugins import load_plugins
     from blockzoo.profile import DEFAULT_SHAPE, profile_block
 
-    load_plugins(plugin or ())
     found = profile_block(
         subject,
         position,

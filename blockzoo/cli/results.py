@@ -22,6 +22,7 @@ def results(
     markdown: Annotated[bool, Parameter(help="print Markdown", negative=())] = False,
     format: o.Format = "table",
     output: o.OutputFile = None,
+    plugin: o.Plugin = None,
 ) -> None:
     """Print the results. Rows are compared only where protocol, data and overrides are equal."""
     from blockzoo.core.files import write_text

@@ -47,9 +47,6 @@ def train(
 
     --input-shape B C H W sets batch size and image size at once; C must be the dataset's.
     """
-    from blockzoo.core.plugins import load_plugins
-
-    load_plugins(plugin or ())
     if input_shape is not None:
         batch, _, height, width = input_shape
         if height != width:

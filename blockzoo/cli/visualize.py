@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from blockzoo.cli import options as o
 from blockzoo.cli import screen
 
 
@@ -23,6 +24,7 @@ def visualize(
     average_positions: Annotated[
         bool, Parameter(help="one point per block: the mean over positions and seeds", negative=())
     ] = False,
+    plugin: o.Plugin = None,
 ) -> None:
     """Draw accuracy against cost, as PNG and SVG."""
     from blockzoo.visualize import plot_results

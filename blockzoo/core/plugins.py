@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,14 +18,19 @@ ENVIRONMENT_VARIABLE = "BLOCKZOO_PLUGINS"
 _PREFIX = "blockzoo_plugin_"  # of the module that a loaded file becomes
 
 
-def load_plugins(named: Sequence[str] = ()) -> list[str]:
+def load_plugins(named: Sequence[str] = (), *, ambient: bool = True) -> list[str]:
     """Load the plugins of the project file, of BLOCKZOO_PLUGINS and the `named` ones, each once.
+
+    Args:
+        named: files or modules that were asked for.
+        ambient: also those of the project file and of the variable.
 
     Returns:
         All of them with absolute paths, so that a worker in another folder can load the same.
     """
     from_variable = [p for p in os.environ.get(ENVIRONMENT_VARIABLE, "").split(os.pathsep) if p]
-    plugins = list(dict.fromkeys(absolute(p) for p in [*remembered(), *from_variable, *named]))
+    around = [*remembered(), *from_variable] if ambient else []
+    plugins = list(dict.fromkeys(absolute(p) for p in [*around, *named]))
     for plugin in plugins:
         load_module(plugin)
     return plugins
@@ -78,6 +84,25 @@ def origin_of(obj: Any) -> str:
     if file is None:
         raise RequestError(f"{obj.__name__} was typed into a running session; put it into a file of its own")
     return str(Path(file).resolve())
+
+
+_OWN_CODE = re.compile(r"(?P<file>.+\.py)?(?P<module>[A-Za-z_][\w.]*)?:(?P<name>[A-Za-z_]\w*)")
+
+
+def own_code(text: object) -> tuple[str, str] | None:
+    """Origin and name of `path/to/file.py:Class` (the path absolute) or `package.module:Class`; None for any other text.
+
+    Of a module the first part must be there, so that `name:argument` is not taken for one.
+    """
+    found = _OWN_CODE.fullmatch(text) if isinstance(text, str) else None
+    if not found or bool(found["file"]) == bool(found["module"]):
+        return None
+    if found["file"]:
+        return absolute(found["file"]), found["name"]
+    top = found["module"].partition(".")[0]
+    if top not in sys.modules and importlib.util.find_spec(top) is None:
+        return None
+    return found["module"], found["name"]
 
 
 def load_object(origin: str, name: str) -> Any:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, overload
 
 from blockzoo.core.discovery import declarations, first_sentence
 from blockzoo.core.errors import RequestError, UnknownNameError
+from blockzoo.core.plugins import load_object, own_code
 
 T = TypeVar("T")
 
@@ -31,6 +32,8 @@ class Registry(MutableMapping[str, Any]):
     `register` / item assignment in the running process, which win over the others.
 
     A name `NAME@variant` is a variant of `NAME`: found when asked for, left out of iteration.
+
+    `path/to/file.py:Class` and `package.module:Class` are found at every door without being registered.
     """
 
     def __init__(self, constant: str, kind: str, *packages: str, how_to_add: str = "") -> None:
@@ -73,11 +76,15 @@ class Registry(MutableMapping[str, Any]):
     # --- looking up -------------------------------------------------------------------------------
 
     def canonical(self, name: str) -> str:
-        """The registered name behind `name`, which may be an alias (of a variant too).
+        """The registered name behind `name`, which may be an alias (of a variant too); of `file.py:Class` the absolute path.
 
         Raises:
             UnknownNameError: with the nearest names and the ways to add one.
+            RequestError: a file or class that is not there.
         """
+        if code := own_code(name):
+            load_object(*code)
+            return ":".join(code)
         self._discover()
         base, at, variant = name.partition("@")
         full = self._aliases.get(base, base) + at + variant
@@ -86,15 +93,17 @@ class Registry(MutableMapping[str, Any]):
         raise UnknownNameError(self._unknown(name))
 
     def __getitem__(self, name: str) -> Any:
-        return self._entries[self.canonical(name)].load()
+        return load_object(*code) if (code := own_code(name)) else self._entries[self.canonical(name)].load()
 
     def make(self, text: str) -> Any:
-        """What `name` or `name:argument` describes: the entry, made from the text behind its name.
+        """What `name`, `name:argument` or `file.py:Class:argument` describes: the entry, made from the text behind its name.
 
         Raises:
             RequestError: no such name; or an argument that is a ValueError to it, answered with its summary.
         """
         name, _, argument = text.strip().partition(":")
+        if own_code(first_two := ":".join([name, argument.partition(":")[0]])) and name not in self:
+            name, argument = first_two, argument.partition(":")[2]
         maker = self[name]
         try:
             return maker(argument)
@@ -106,7 +115,7 @@ class Registry(MutableMapping[str, Any]):
     def __contains__(self, name: object) -> bool:
         try:
             return isinstance(name, str) and bool(self.canonical(name))
-        except UnknownNameError:
+        except RequestError:
             return False
 
     def names(self, *, variants: bool = False) -> list[str]:
@@ -115,10 +124,14 @@ class Registry(MutableMapping[str, Any]):
 
     def summary(self, name: str) -> str:
         """The first sentence of the entry's docstring."""
+        if code := own_code(name):
+            return first_sentence(inspect.getdoc(load_object(*code)))
         return self._entries[self.canonical(name)].summary
 
     def origin(self, name: str) -> str:
-        """The module that registered the entry."""
+        """The module that registered the entry, or the file that holds it."""
+        if code := own_code(name):
+            return code[0]
         return self._entries[self.canonical(name)].origin
 
     def name_of(self, obj: object) -> str | None:

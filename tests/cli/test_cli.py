@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import subprocess
 import sys
@@ -9,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from blockzoo.cli import main
+from blockzoo.cli import app, main
 from blockzoo.cli.app import commands, normalised
+from blockzoo.core.contracts import SEARCHES
 from blockzoo.core.table import COLUMNS, read_csv
 
 SMALL = ["--base-channels", "4", "--num-blocks", "1"]
@@ -188,3 +191,61 @@ def test_default_dataset_falls_back_and_says_so(
     assert main(words) == 0
     assert "digits" in caplog.text
     assert read_csv("results/results.csv")[0]["dataset"] == "digits"
+
+
+def commands_of_the_package() -> list[tuple[str, ...]]:
+    folder = Path(app.__file__).parent
+    groups = [name for name in commands() if (folder / name).is_dir()]
+    return [(name,) for name in commands() if name not in groups] + [
+        (group, own.replace("_", "-")) for group in groups for own in commands(folder / group)
+    ]
+
+
+@pytest.mark.parametrize("words", commands_of_the_package(), ids=" ".join)
+def test_every_command_takes_plugins(words: tuple[str, ...]) -> None:
+    module = importlib.import_module(".".join(["blockzoo.cli", *words]).replace("-", "_"))
+    command = getattr(module, words[-1].replace("-", "_"))
+    assert "plugin" in inspect.signature(command).parameters
+
+
+SEARCH = """
+from blockzoo.core.contracts import SEARCHES
+from blockzoo.nas.search.task import Query
+
+
+@SEARCHES.register("walk")
+class Walk:
+    '''Every known network in turn.'''
+
+    def __init__(self, task, seed):
+        self.known, self.place = task.known.tolist(), seed
+
+    def ask(self):
+        self.place += 1
+        return Query(self.known[self.place % len(self.known)])
+
+    def tell(self, query, value):
+        pass
+"""
+
+
+def test_a_search_of_ones_own_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text(SEARCH)
+    few = ["--benchmark", "mini", "--budget", "5", "--seeds", "2", "--workers", "1", "--output", "out"]
+    assert main(["nas", "search", "--algorithm", "mine.py:Walk", "random", *few]) == 0
+    assert "Walk" in capsys.readouterr().out
+    assert main(["nas", "search", "--algorithm", "walk", "--plugin", "mine.py", *few]) == 0
+    assert "walk" in capsys.readouterr().out
+    SEARCHES.pop("walk")
+
+
+def test_a_project_plugin_runs_for_commands_with_doors_and_not_where_files_are_read(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("pyproject.toml").write_text('[tool.blockzoo]\nplugins = ["loud.py"]\n')
+    Path("loud.py").write_text("print('loud was run')")
+    main(["nas", "info", "nowhere"])
+    main(["nas", "search", "--help"])
+    assert "loud was run" not in capsys.readouterr().out
+    main(["nas", "search", "--dry-run", "--algorithm", "random", "--benchmark", "mini"])
+    assert "loud was run" in capsys.readouterr().out

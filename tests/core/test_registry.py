@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
+from blockzoo.core import contracts
 from blockzoo.core.contracts import BLOCKS, DATASETS, EXECUTORS, PROTOCOLS, RUNTIMES
 from blockzoo.core.errors import RequestError, UnknownNameError
 from blockzoo.core.registry import Registry
@@ -77,3 +79,36 @@ def test_a_text_makes_an_object() -> None:
         registry.make("step:7")
     with pytest.raises(UnknownNameError, match="Did you mean step"):
         registry.make("stop:2")
+
+
+DOORS = sorted(
+    (registry for registry in vars(contracts).values() if isinstance(registry, Registry)),
+    key=lambda registry: registry.constant,
+)
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.constant)
+def test_every_door_takes_a_class_of_a_file_and_of_a_module(
+    door: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "class Mine:\n    '''One of my own.'''\n    def __init__(self, argument=''): self.argument = argument\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    absolute = f"{tmp_path / 'mine.py'}:Mine"
+    assert door["mine.py:Mine"] is door[absolute] and door["mine.py:Mine"].__name__ == "Mine"
+    assert door.canonical("mine.py:Mine") == absolute and "mine.py:Mine" in door
+    assert door.summary("mine.py:Mine") == "One of my own." and door.origin(absolute) == str(
+        tmp_path / "mine.py"
+    )
+    assert door.make("mine.py:Mine").argument == "" and door.make("mine.py:Mine:0.9:b").argument == "0.9:b"
+    assert door["collections.abc:Sized"].__name__ == "Sized"
+    assert door.names() == [name for name in door.names() if "mine" not in name], (
+        "nothing is registered by asking"
+    )
+    for wrong, says in (("mine.py:Other", "no class 'Other'"), ("gone.py:Mine", "no such file")):
+        assert wrong not in door
+        with pytest.raises(RequestError, match=says):
+            door[wrong]
+    with pytest.raises(UnknownNameError, match="nonsense:Thing"):
+        door["nonsense:Thing"]

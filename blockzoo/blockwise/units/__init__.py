@@ -12,7 +12,6 @@ from typing import Any
 
 from blockzoo.core.contracts import UNITS, MeasurementUnit
 from blockzoo.core.errors import RequestError
-from blockzoo.core.plugins import load_object
 
 
 def read_units(path: Path) -> list[str]:
@@ -44,7 +43,7 @@ def make_units(lines: Sequence[str]) -> dict[str, MeasurementUnit]:
             }
         except ValueError:
             raise RequestError(f"unit {line!r}: options are written name=value") from None
-        maker = load_object(*name.rpartition(":")[::2]) if ":" in name else UNITS[name]
+        maker = UNITS[name]
         try:
             units[name] = maker(**options)
         except TypeError as error:

@@ -111,9 +111,7 @@ def run(
     dry_run: own.DryRun = False,
 ) -> int:
     """Train; one folder a run, with parameters, progress, measurements, status and checkpoint."""
-    from blockzoo.core.plugins import load_plugins
 
-    load_plugins(plugin or ())
     from blockzoo.blockwise.communication import Network
     from blockzoo.blockwise.options import Options
     from blockzoo.blockwise.units import read_units

@@ -7,8 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from blockzoo.cli import options as o
 from blockzoo.cli import screen
-from blockzoo.cli.nas import _options as o
+from blockzoo.cli.nas import _options as own
 
 
 def build(
@@ -28,8 +29,9 @@ def build(
             name="--round", negative=(), help="in .blox, round accuracies to the nearest count it can hold"
         ),
     ] = False,
-    overwrite: o.Overwrite = False,
-    allow_pickle: o.AllowPickle = False,
+    overwrite: own.Overwrite = False,
+    allow_pickle: own.AllowPickle = False,
+    plugin: o.Plugin = None,
 ) -> None:
     """Write blox-base, blox-ext, blox-env of each seed and blox-info; list what is missing."""
     from blockzoo.nas.release import build_release

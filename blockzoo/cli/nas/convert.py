@@ -7,8 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from blockzoo.cli import options as o
 from blockzoo.cli import screen
-from blockzoo.cli.nas import _options as o
+from blockzoo.cli.nas import _options as own
 
 
 def convert(
@@ -18,8 +19,9 @@ def convert(
     to: Annotated[
         str | None, Parameter(help="format of a folder's files: native, blox, csv or pickle")
     ] = None,
-    overwrite: o.Overwrite = False,
-    allow_pickle: o.AllowPickle = False,
+    overwrite: own.Overwrite = False,
+    allow_pickle: own.AllowPickle = False,
+    plugin: o.Plugin = None,
 ) -> None:
     """Convert dataset files without loss; what a format cannot hold is refused with the column named."""
     from blockzoo.nas.maintenance import convert as run

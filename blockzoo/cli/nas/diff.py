@@ -7,15 +7,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from blockzoo.cli import options as o
 from blockzoo.cli import screen
-from blockzoo.cli.nas import _options as o
+from blockzoo.cli.nas import _options as own
 
 
 def diff(
     first: Annotated[Path, Parameter(help="a dataset file")],
     second: Annotated[Path, Parameter(help="another")],
     *,
-    allow_pickle: o.AllowPickle = False,
+    allow_pickle: own.AllowPickle = False,
+    plugin: o.Plugin = None,
 ) -> int:
     """Say whether two files hold the same; exit code 1 where they do not."""
     from blockzoo.nas.io import read_dataset_file

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from blockzoo.cli import options as o
 from blockzoo.cli import screen
 
 
@@ -16,6 +17,7 @@ def download(
     mirror: Annotated[
         Path | None, Parameter(help="a local copy of the release: copy from there first")
     ] = None,
+    plugin: o.Plugin = None,
 ) -> int:
     """Explain where the published benchmark is; copy it from a mirror; check sizes and checksums."""
     from blockzoo.core.errors import RequestError

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.nas import _options as own
 
@@ -20,6 +21,7 @@ def draw(
     output: Annotated[Path, Parameter(name=["--output", "-o"], help="the picture: .png or .svg")] = Path(
         "benchmark.png"
     ),
+    plugin: o.Plugin = None,
 ) -> None:
     """Draw a benchmark as accuracy against MACs and parameters, or one network as its graph."""
     from blockzoo.nas.figures import accuracy_against_cost, draw_architecture

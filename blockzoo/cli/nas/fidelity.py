@@ -7,7 +7,9 @@ from blockzoo.cli.nas import _options as own
 from blockzoo.cli.nas._tables import correlations
 
 
-def fidelity(*, benchmark: own.Benchmark = "mini", format: o.Format = "table") -> None:
+def fidelity(
+    *, benchmark: own.Benchmark = "mini", format: o.Format = "table", plugin: o.Plugin = None
+) -> None:
     """Print the rank correlation of validation accuracy at each epoch with the final test accuracy."""
     from blockzoo.nas.loading import open_benchmark
     from blockzoo.nas.studies import fidelity as run

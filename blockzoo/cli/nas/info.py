@@ -7,8 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from blockzoo.cli import options as o
 from blockzoo.cli import screen
-from blockzoo.cli.nas import _options as o
+from blockzoo.cli.nas import _options as own
 
 
 def info(
@@ -16,7 +17,8 @@ def info(
         Path, Parameter(help="a dataset file, a folder, or the name of a bundled benchmark")
     ] = Path("mini"),
     *,
-    allow_pickle: o.AllowPickle = False,
+    allow_pickle: own.AllowPickle = False,
+    plugin: o.Plugin = None,
 ) -> None:
     """Describe dataset files: part, rows, columns, size on disk and in memory."""
     from blockzoo.nas.folder import Folder

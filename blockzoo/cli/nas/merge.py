@@ -7,8 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from blockzoo.cli import options as o
 from blockzoo.cli import screen
-from blockzoo.cli.nas import _options as o
+from blockzoo.cli.nas import _options as own
 
 
 def merge(
@@ -16,8 +17,9 @@ def merge(
     output: Annotated[
         Path, Parameter(name=["--output", "-o"], help="the file to write; its suffix says the format")
     ],
-    overwrite: o.Overwrite = False,
-    allow_pickle: o.AllowPickle = False,
+    overwrite: own.Overwrite = False,
+    allow_pickle: own.AllowPickle = False,
+    plugin: o.Plugin = None,
 ) -> None:
     """Merge dataset files; a network that two of them hold must be the same in both."""
     from blockzoo.nas.maintenance import merge as run

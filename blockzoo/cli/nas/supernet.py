@@ -29,6 +29,7 @@ def supernet(
     limit_train: o.LimitTrain = None,
     seed: o.Seed = 0,
     dry_run: own.DryRun = False,
+    plugin: o.Plugin = None,
 ) -> None:
     """Train shared weights by single paths and print how they rank the benchmark's networks."""
     from blockzoo.nas.lessons import Images, rank_by_supernet, search_by_supernet

@@ -40,6 +40,7 @@ def train(
     output: Annotated[Path, Parameter(name=["--output", "--out-dir"], help="results folder")] = Path("exp"),
     experiment_name: o.Name = "",
     dry_run: Annotated[bool, Parameter(help="print the plan, train nothing", negative=())] = False,
+    plugin: o.Plugin = None,
 ) -> int:
     """Train networks of the macro space; the same command goes on where it was interrupted.
 
@@ -68,6 +69,7 @@ def train(
             device=device,
             workers=workers,
             executor=executor,
+            plugins=plugin or (),
             output=str(output),
             experiment_name=experiment_name,
             dry_run=dry_run,

@@ -7,14 +7,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from blockzoo.cli import options as o
 from blockzoo.cli import screen
-from blockzoo.cli.nas import _options as o
+from blockzoo.cli.nas import _options as own
 
 
 def validate(
     folder: Annotated[Path, Parameter(help="a folder of dataset files")],
     *,
-    allow_pickle: o.AllowPickle = False,
+    allow_pickle: own.AllowPickle = False,
+    plugin: o.Plugin = None,
 ) -> int:
     """Print the seconds that each file took and whether the formats of each part hold the same."""
     from blockzoo.nas.maintenance import validate as run

@@ -22,6 +22,7 @@ def zero_cost(
     seed: o.Seed = 0,
     format: o.Format = "table",
     dry_run: own.DryRun = False,
+    plugin: o.Plugin = None,
 ) -> None:
     """Print rank correlations of grad_norm, snip, synflow, jacov, naswot and zen, beside parameters and MACs."""
     from blockzoo.nas.lessons import Images

@@ -49,7 +49,7 @@ def eval(
     return evaluated(
         data, dataset, arch, tiling, split, resume_from=resume_from, pretrained=pretrained, batch_size=batch_size,
         image_size=image_size, validation_split=validation_split, device=own.device_of(gpus, device),
-        workers=workers, output=output, story={"experiment_name": experiment_name, "notes": notes}, plugin=plugin,
+        workers=workers, output=output, story={"experiment_name": experiment_name, "notes": notes},
     )  # fmt: skip
 
 
@@ -69,14 +69,11 @@ def evaluated(
     workers: int | None,
     output: Path,
     story: dict[str, str],
-    plugin: list[str] | None,
 ) -> int:
     """Evaluate and print."""
-    from blockzoo.core.plugins import load_plugins
     from blockzoo.tiling.training import Recipe, evaluate_tiled, starting_point, tiled_spec
     from blockzoo.train import load_data
 
-    load_plugins(plugin or ())
     own.use_threads(workers)
     if resume_from is None and not pretrained:
         raise RequestError(

@@ -71,13 +71,11 @@ def export(
 
     A fused file holds a stage's layers once for each tile, with slices before and concatenations behind; weights are shared.
     """
-    from blockzoo.core.plugins import load_plugins
     from blockzoo.tiling.deployment import export_subject
     from blockzoo.tiling.onnx_files import free
     from blockzoo.tiling.onnx_fuse import Fusing
     from blockzoo.train import load_data
 
-    load_plugins(plugin or ())
     free(output, overwrite)
     tiling = own.tiling(subject, block_size, blocking, type_, padding_mode)
     fusing = None

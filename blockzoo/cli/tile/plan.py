@@ -62,7 +62,6 @@ def plan(
     """
     import torch
 
-    from blockzoo.core.plugins import load_plugins
     from blockzoo.core.spec import NetworkSpec
     from blockzoo.models.own import channels_of, classes_of
     from blockzoo.models.resolve import build_network
@@ -71,7 +70,6 @@ def plan(
     from blockzoo.tiling.offchip import traffic
     from blockzoo.tiling.tags import tiled_subject
 
-    load_plugins(plugin or ())
     tiling = own.tiling(subject, block_size, blocking, type_, padding_mode)
     name = tiled_subject(subject, tiling, image_size)
     channels, classes = channels_of(name), classes_of(name, num_classes, CLASSES)
