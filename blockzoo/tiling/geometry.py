@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from blockzoo.core.errors import RequestError
 
@@ -76,8 +76,7 @@ class Enlargement:
 Reads = Window | Enlargement
 
 
-@dataclass(frozen=True)
-class Tile:
+class Tile(NamedTuple):
     """One tile along one axis.
 
     Args:

@@ -16,6 +16,8 @@ from blockzoo.tiling.geometry import Reads, Window
 
 Kind = Literal["window", "pointwise", "pool", "small", "whole"]
 SAME = Window(1)
+RECENT = 64
+"""Values that a network keeps in `recent`."""
 
 
 @dataclass
@@ -77,6 +79,13 @@ class Operation:
         assert self.axes is not None
         return self.shape[self.axes[axis]]
 
+    @property
+    def square(self) -> bool:
+        """Do its tiles lie along columns as along rows? A pool with indices is cut into strips along rows alone."""
+        same = self.axes is None or self.size(0) == self.size(1)
+        own = self.own is None or list(self.own[0]) == list(self.own[1])
+        return same and own and self.windows[0] == self.windows[1] and not self.indices
+
     def __str__(self) -> str:
         return self.label or self.name
 
@@ -111,6 +120,17 @@ class Network:
     def position(self) -> dict[str, int]:
         """Of each operation, by name; the input is at -1."""
         return {self.input: -1, **{operation.name: i for i, operation in enumerate(self.operations)}}
+
+    @cached_property
+    def recent(self) -> dict[Any, Any]:
+        """What was worked out of late, for plans that differ in a part; see `remember`."""
+        return {}
+
+    def remember(self, key: Any, value: Any) -> None:
+        """Keep a value in `recent`; the oldest goes."""
+        if len(self.recent) >= RECENT:
+            del self.recent[next(iter(self.recent))]
+        self.recent[key] = value
 
     @property
     def macs(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from blockzoo.tiling.geometry import Tile
 from blockzoo.tiling.graph import Operation, held_until
-from blockzoo.tiling.stage import Line, Stage
+from blockzoo.tiling.stage import Axis, Line, Stage
 
 Place = tuple[int, int]
 
@@ -23,13 +23,16 @@ def groups(stage: Stage, batch: int) -> list[list[Place]]:
     return found
 
 
-def _alike(stage: Stage, lines: Sequence[Line]) -> list[list[int]]:
+def _alike(stage: Stage, lines: Axis) -> list[list[int]]:
     """Tiles of one axis by what they have in common."""
+    if lines.alike is not None:
+        return lines.alike
     together: dict[Any, list[int]] = {}
     for number, line in enumerate(lines):
         key = tuple(_shape(stage, operation, line) for operation in stage.operations)
         together.setdefault(key, []).append(number)
-    return list(together.values())
+    lines.alike = list(together.values())
+    return lines.alike
 
 
 def _shape(stage: Stage, operation: Operation, line: Line) -> tuple[Any, ...]:

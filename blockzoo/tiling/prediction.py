@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
-from blockzoo.tiling.geometry import Enlargement, Tile, Window, equal_padding
+import numpy as np
+
+from blockzoo.tiling.geometry import Reads, Tile, Window, equal_padding
 from blockzoo.tiling.graph import Network, Operation, roots
 from blockzoo.tiling.grouping import Place
-from blockzoo.tiling.stage import Stage, whole_map
+from blockzoo.tiling.stage import Line, Stage, whole_map
 from blockzoo.tiling.steps import Cost, Part
 
 Counting = Literal["runtime", "bare"]
@@ -55,11 +57,7 @@ def cost(
             macs += sum(operation.macs for operation in part.operations)
             continue
         made = _bytes(network, network.by_name[part.step.output], counted)
-        peaks.append(
-            sum(live.values())
-            + made
-            + max(tile_bytes(network, part, places, counted) for places in part.groups)
-        )
+        peaks.append(sum(live.values()) + made + stage_bytes(network, part, counted))
         macs += stage_macs(part.stage)
         tiles += len(part.stage.rows) * len(part.stage.columns)
         live[part.step.output] = made
@@ -115,8 +113,10 @@ def _beside_whole(network: Network, operation: Operation, counted: Counted) -> i
     if operation.kind != "window":
         return operation.beside * counted.item // 4
     rows, columns = whole_map(network, operation)
-    made, beside = _window(network, operation, rows[operation.name], columns[operation.name], 1, counted)
-    extra = made + beside - _bytes(network, operation, counted)
+    alone = np.array([0]), np.array([0])
+    sides = (_Side(operation, axis, [line], alone) for axis, line in enumerate((rows, columns)))
+    made, beside = _window(network, operation, *sides, np.array([1]), counted)
+    extra = int(made[0] + beside[0]) - _bytes(network, operation, counted)
     if operation.maps[0] == network.input:  # brought into the layout of convolutions
         extra += prod(network.input_shape) * counted.item
     return extra
@@ -132,114 +132,165 @@ def _depthwise_over(operation: Operation, dead: Sequence[str], counted: Counted)
 
 def tile_bytes(network: Network, part: Part, places: Sequence[Place], counted: Counted) -> int:
     """Peak bytes of some tiles on their way through a stage."""
+    return int(_groups_bytes(network, part, [places], counted)[0])
+
+
+def stage_bytes(network: Network, part: Part, counted: Counted) -> int:
+    """Peak bytes of the tiles of a stage, of those that run together at a time."""
+    return int(_groups_bytes(network, part, part.groups, counted).max())
+
+
+def _groups_bytes(
+    network: Network, part: Part, groups: Sequence[Sequence[Place]], counted: Counted
+) -> np.ndarray:
+    """Peak bytes of each group of tiles; all groups in one walk over the operations."""
     stage = part.stage
     assert stage is not None
-    i, j = places[0]
-    count = len(places)
-    live: dict[str, int] = {}
+    count = np.array([len(places) for places in groups])
+    chosen = [np.unique([places[0][axis] for places in groups], return_inverse=True) for axis in (0, 1)]
+    live: dict[str, np.ndarray] = {}
     root = roots(stage.operations)
-    peak = 0
+    total = peak = np.zeros(len(groups), np.int64)
     for operation, dead, over in zip(stage.operations, part.dead, part.over, strict=True):
-        rows, columns = stage.rows[i][operation.name], stage.columns[j][operation.name]
-        read = sum(
-            _copied(network, stage, source, operation, rows, columns, count, counted)
-            for source in operation.sources
+        rows, columns = (
+            _Side(operation, 0, stage.rows, chosen[0]),
+            _Side(operation, 1, stage.columns, chosen[1]),
         )
+        read = _copied(network, stage, operation, rows, columns, count, counted)
         over = over or _depthwise_over(operation, dead, counted)
+        made: Any
         if over is not None:
             root[operation.name] = root.get(over, over)
-            made = beside = 0
+            made, beside = 0, 0
         elif operation.kind == "window":
             made, beside = _window(network, operation, rows, columns, count, counted)
         else:
-            share = _area(rows, columns) * count / (operation.size(0) * operation.size(1))
-            made = 0 if operation.alias else round(_bytes(network, operation, counted) * share)
+            area = rows.made * columns.made * count
+            pixels = operation.size(0) * operation.size(1)
+            made = 0 if operation.alias else _share(_bytes(network, operation, counted), area, pixels)
             beside = (
-                round(operation.beside * counted.item / 4 * share) if counted.counting == "runtime" else 0
+                _share(operation.beside * counted.item // 4, area, pixels)
+                if counted.counting == "runtime"
+                else 0
             )
-        if made:
+        if over is None and not operation.alias:
             live[operation.name] = made
-        peak = max(peak, sum(live.values()) + beside + read)
+            total = total + made
+        peak = np.maximum(peak, total + beside + read)
         keep = root.get(operation.name, operation.name)
-        _forget(live, [name for name in dead if root.get(name, name) != keep], root)
+        for name in dict.fromkeys(root.get(name, name) for name in dead):
+            if name != keep and name in live:
+                total = total - live.pop(name)
     return peak
+
+
+def _share(size: int, area: Any, pixels: int) -> Any:
+    """Of the bytes of a whole map, those of a part of it."""
+    return np.rint(size * area / pixels).astype(np.int64)
+
+
+class _Side:
+    """What the tiles of one axis come to for an operation, one number for each of some groups.
+
+    Args:
+        lines: of the stage.
+        chosen: the lines that occur, and which of these each group has.
+
+    Has:
+        made, reach: outputs, and pixels that are read from the first to the last; of all parts of a tile together.
+    """
+
+    def __init__(
+        self, operation: Operation, axis: int, lines: Sequence[Line], chosen: tuple[np.ndarray, np.ndarray]
+    ) -> None:
+        used, self._place = chosen
+        self._tiles = [lines[number][operation.name] for number in used]
+        self._operation, self._axis = operation, axis
+        self.made = self._each([tiles[-1].last - tiles[0].first for tiles in self._tiles])
+        self.reach = self._each([_reach(tiles) for tiles in self._tiles])
+
+    def _each(self, values: Sequence[Any]) -> np.ndarray:
+        found: np.ndarray = np.array(values)[self._place]
+        return found
+
+    @property
+    def several(self) -> np.ndarray:
+        """Is a tile made in several parts?"""
+        return self._each([len(tiles) > 1 for tiles in self._tiles])
+
+    def parts(self) -> list[np.ndarray]:
+        """Of each group and each part of its tile, (G, P): outputs that a kernel makes with equal padding, those that are wanted,
+        does such a padding fit, pixels of a padded copy, is there none; a tile of fewer parts shows its last one again.
+        """
+        reads = self._operation.windows[self._axis]
+        most = max(map(len, self._tiles))
+        numbers = [
+            [_along(t, reads) for t in (*tiles, *[tiles[-1]] * (most - len(tiles)))] for tiles in self._tiles
+        ]
+        return list(np.moveaxis(np.array(numbers)[self._place], 2, 0))
+
+
+def _reach(tiles: Sequence[Tile]) -> int:
+    return max(tile.stop for tile in tiles) - min(tile.start for tile in tiles)
+
+
+def _along(tile: Tile, reads: Reads) -> tuple[int, int, int, int, int]:
+    """Of one part along one axis; see `_Side.parts`."""
+    wanted, read = tile.last - tile.first, tile.stop - tile.start
+    pixels = read + max(0, tile.before) + max(0, tile.after)
+    bare = int(max(tile.before, tile.after) <= 0)
+    if not isinstance(reads, Window):
+        return read * reads.scale, wanted, 1, pixels, bare
+    equal = equal_padding(tile, reads)
+    return (wanted if equal is None else equal[2]), wanted, int(equal is not None), pixels, bare
 
 
 def _copied(
     network: Network,
     stage: Stage,
-    source: str,
     operation: Operation,
-    rows: Sequence[Tile],
-    columns: Sequence[Tile],
-    count: int,
+    rows: _Side,
+    columns: _Side,
+    count: np.ndarray,
     counted: Counted,
-) -> int:
+) -> Any:
     """Bytes of what is copied to be read: tiles that run together, and the image, brought into the layout of convolutions."""
-    if source not in stage.known or counted.counting == "bare":
-        return 0
-    if count == 1 and source != network.input:
-        return 0
-    whole = network.elements(source) * counted.item
-    if source not in operation.maps:
-        return whole * count
-    area = (max(t.stop for t in rows) - min(t.start for t in rows)) * (
-        max(t.stop for t in columns) - min(t.start for t in columns)
-    )
-    return round(whole * area * count / (network.size(source, 0) * network.size(source, 1)))
-
-
-def _area(rows: Sequence[Tile], columns: Sequence[Tile]) -> int:
-    return (rows[-1].last - rows[0].first) * (columns[-1].last - columns[0].first)
+    total: Any = 0
+    for source in operation.sources if counted.counting == "runtime" else ():
+        if source not in stage.known:
+            continue
+        whole = network.elements(source) * counted.item
+        if source in operation.maps:
+            pixels = network.size(source, 0) * network.size(source, 1)
+            size = _share(whole, rows.reach * columns.reach * count, pixels)
+        else:
+            size = whole * count
+        total = total + (size if source == network.input else np.where(count > 1, size, 0))
+    return total
 
 
 def _window(
-    network: Network,
-    operation: Operation,
-    rows: Sequence[Tile],
-    columns: Sequence[Tile],
-    count: int,
-    counted: Counted,
-) -> tuple[int, int]:
-    """Bytes of the output of a layer that reads neighbours on one tile, and what it needs for a moment besides."""
+    network: Network, operation: Operation, rows: _Side, columns: _Side, count: np.ndarray, counted: Counted
+) -> tuple[Any, Any]:
+    """Bytes of the output of a layer that reads neighbours on one tile, and what it needs for a moment besides, by group."""
     batch = count * network.input_shape[0]
-    each = (
-        prod(operation.shape)
-        // (operation.shape[0] * operation.size(0) * operation.size(1))
-        * batch
-        * counted.item
-    )
+    pixels = operation.shape[0] * operation.size(0) * operation.size(1)
+    each = prod(operation.shape) // pixels * batch * counted.item
+    whole = each * rows.made * columns.made
     if counted.counting == "bare":
-        return each * _area(rows, columns), 0
+        return whole, 0
     channels = network.shape(operation.maps[0])[1] * batch * counted.item
-    made, beside = 0, 0
-    for row in rows:
-        for column in columns:
-            height, width, copied = _made(operation, row, column)
-            indices = each // counted.item * height * width * INDEX_BYTES if operation.indices else 0
-            made = max(made, each * height * width)
-            beside = max(beside, channels * copied + indices)
-    if len(rows) * len(columns) > 1:  # made part by part and put in place
-        return each * _area(rows, columns), beside + made
-    return made, beside
-
-
-def _made(operation: Operation, row: Tile, column: Tile) -> tuple[int, int, int]:
-    """Rows and columns that a kernel makes, also those that are cut off; and pixels of a padded copy of its input."""
-    sizes, fits = [], []
-    for tile, reads in ((row, operation.windows[0]), (column, operation.windows[1])):
-        if isinstance(reads, Enlargement):
-            sizes.append((tile.stop - tile.start) * reads.scale)
-            fits.append(True)
-            continue
-        equal = equal_padding(tile, reads)
-        fits.append(equal is not None)
-        sizes.append(equal[2] if equal is not None else tile.last - tile.first)
-    if all(fits) and operation.padding in ("zeros", "constant"):
-        return sizes[0], sizes[1], 0
-    pixels = prod(tile.stop - tile.start + max(0, tile.before) + max(0, tile.after) for tile in (row, column))
-    unpadded = max(row.before, row.after, column.before, column.after) <= 0
-    return row.last - row.first, column.last - column.first, 0 if unpadded else pixels
+    high, high_wanted, high_fits, high_pixels, high_bare = (a[:, :, None] for a in rows.parts())
+    wide, wide_wanted, wide_fits, wide_pixels, wide_bare = (a[:, None, :] for a in columns.parts())
+    fits = (high_fits * wide_fits > 0) & (operation.padding in ("zeros", "constant"))
+    area = np.where(fits, high * wide, high_wanted * wide_wanted)
+    copied = np.where(fits | (high_bare * wide_bare > 0), 0, high_pixels * wide_pixels)
+    each, channels = each[:, None, None], channels[:, None, None]
+    indices = each // counted.item * area * INDEX_BYTES if operation.indices else 0
+    made = (each * area).max((1, 2))
+    beside = (channels * copied + indices).max((1, 2))
+    several = rows.several | columns.several  # made part by part and put in place
+    return np.where(several, whole, made), np.where(several, beside + made, beside)
 
 
 def stage_macs(stage: Stage) -> int:

@@ -171,8 +171,18 @@ class Planner:
         own = cost(self.network, program(self.network, steps, self.mode, known), self.counted, entry)
         return _Way(own.peak_bytes, own.macs, own.tiles, tuple(steps))
 
+    def _in_place(self, start: int, stop: int) -> bool:
+        """Do these operations, the last one included, do nothing but write over the one map?"""
+        return all(
+            o.alias or (o.kind == "pointwise" and len(o.sources) == 1 and o.over == o.sources)
+            for o in self.network.operations[start : stop + 1]
+        )
+
     def _states(self) -> list[int]:
-        """Boundaries at which the map is no larger than at both neighbours, the ends, and where what follows cannot be cut."""
+        """Boundaries at which the map is no larger than at both neighbours, the ends, and where what follows cannot be cut.
+
+        Behind an operation that writes over the map alone (a rectifier) rather than before it: that is as good in every way.
+        """
         network = self.network
         ends = network.boundaries
         sizes = [network.elements(network.operations[i].name) if i >= 0 else 0 for i in ends]
@@ -183,6 +193,8 @@ class Planner:
                 cannot_tile(network, ends[k - 1], ends[k])
             )
             if narrow or edge:
+                while k < len(ends) - 1 and self._in_place(ends[k] + 1, ends[k + 1]):
+                    k += 1
                 chosen.add(ends[k])
         return sorted(chosen)
 

@@ -21,6 +21,12 @@ Line = dict[str, list[Tile]]
 """One tile along one axis: for each operation what it makes, in one part, or in several where the layer is cut itself."""
 
 
+class Axis(list[Line]):
+    """The tiles of one axis; what a stage of any grid has in common with others along it is worked out once."""
+
+    alike: list[list[int]] | None = None
+
+
 @dataclass(frozen=True)
 class Stage:
     """Operations that every tile goes through.
@@ -33,8 +39,8 @@ class Stage:
 
     operations: list[Operation]
     known: list[str]
-    rows: list[Line]
-    columns: list[Line]
+    rows: Axis
+    columns: Axis
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -72,8 +78,14 @@ def make_stage(
     outside = dict.fromkeys(source for o in operations for source in o.sources if source not in inside)
     blocked = any(operation.own for operation in network.operations)
     independent = mode == "block" and not blocked
-    rows, columns = (_axis(network, operations, axis, grid[axis], independent) for axis in (0, 1))
-    return Stage(operations, list(outside), rows, columns)
+    alike = all(operation.square for operation in operations)
+    axes = []
+    for axis in (0, 1):
+        key = (output, tuple(outside), grid[axis], independent, 0 if alike else axis)
+        if key not in network.recent:
+            network.remember(key, _axis(network, operations, axis, grid[axis], independent))
+        axes.append(network.recent[key])
+    return Stage(operations, list(outside), *axes)
 
 
 def check_options(grid: tuple[int, int], mode: str) -> None:
@@ -99,7 +111,7 @@ def whole_map(network: Network, operation: Operation) -> tuple[Line, Line]:
 
 def _axis(
     network: Network, operations: Sequence[Operation], axis: int, count: int, independent: bool
-) -> list[Line]:
+) -> Axis:
     outputs = operations[-1].size(axis)
     count = min(count, outputs)
     places = sorted({round(i * outputs / count) for i in range(count + 1)})
@@ -108,7 +120,7 @@ def _axis(
         if independent
         else _own_cuts(network, operations, axis)
     )
-    return [_line(network, operations, axis, ends, cuts) for ends in pairwise(places)]
+    return Axis(_line(network, operations, axis, ends, cuts) for ends in pairwise(places))
 
 
 def _own_cuts(network: Network, operations: Sequence[Operation], axis: int) -> dict[str, list[int]]:
@@ -141,6 +153,12 @@ def _line(
     found: Line = {}
     for operation in reversed(operations):
         first, last = needed[operation.name]
+        if operation.kind == "pointwise":  # each output reads its own place
+            found[operation.name] = [Tile(first, last, first, last, 0, 0)]
+            for source in operation.maps:
+                known = needed.get(source, (first, last))
+                needed[source] = (min(known[0], first), max(known[1], last))
+            continue
         reads = operation.windows[axis]
         mirrored = operation.padding == "reflect"
         size = network.size(operation.maps[0], axis)

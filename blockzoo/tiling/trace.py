@@ -17,6 +17,7 @@ from blockzoo.measure.memory import LiveMemory
 from blockzoo.models.deploy import fold_batch_norm
 from blockzoo.tiling.graph import Network, Operation
 from blockzoo.tiling.locality import PICTURE, Call, locality
+from blockzoo.tiling.merging import with_merged_branches
 from blockzoo.tiling.normalise import normalised, plain_convolutions
 
 OVERWRITES = frozenset("relu relu6 silu hardswish hardsigmoid mish sigmoid tanh add mul".split())
@@ -45,7 +46,7 @@ class Payload:
 
 
 def ready(model: nn.Module, example: torch.Tensor, fold: bool) -> nn.Module:
-    """A copy for inference: batch norms folded if wanted, subclasses of nn.Conv2d as what they compute.
+    """A copy for inference: branches merged and batch norms folded if wanted, subclasses of nn.Conv2d as what they compute.
 
     Raises:
         RequestError: the example is no batch of images, or the network does not run on it.
@@ -53,7 +54,8 @@ def ready(model: nn.Module, example: torch.Tensor, fold: bool) -> nn.Module:
     if example.ndim != 4:
         raise RequestError(f"an input of shape {tuple(example.shape)}: tiles need images (N, C, H, W)")
     try:
-        model = fold_batch_norm(model, example) if fold else copy.deepcopy(model).eval()
+        merged = with_merged_branches(model, example) if fold else model
+        model = fold_batch_norm(merged, example) if fold else copy.deepcopy(model).eval()
         return plain_convolutions(model, example)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         shape = tuple(example.shape)
