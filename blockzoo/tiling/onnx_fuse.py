@@ -13,12 +13,19 @@ import numpy as np
 from blockzoo.core.errors import RequestError
 from blockzoo.tiling.geometry import pair
 from blockzoo.tiling.graph import Network
-from blockzoo.tiling.onnx_check import Plain, check_file, check_integers, images_for, plain_of
+from blockzoo.tiling.onnx_check import (
+    Plain,
+    check_file,
+    check_integers,
+    check_memory,
+    images_for,
+    plain_of,
+)
 from blockzoo.tiling.onnx_files import free, opened, saved, told
 from blockzoo.tiling.onnx_graph import Cut, network_of, plain_name
 from blockzoo.tiling.onnx_normalise import normalised
-from blockzoo.tiling.onnx_session import executed, outputs, relative_error, values_of
-from blockzoo.tiling.onnx_tiles import tiled_model
+from blockzoo.tiling.onnx_session import Value, executed, outputs, relative_error, values_of
+from blockzoo.tiling.onnx_tiles import planned_bytes, tiled_model
 from blockzoo.tiling.planner import bytes_of
 from blockzoo.tiling.prediction import Counted
 from blockzoo.tiling.search import Planner
@@ -70,7 +77,7 @@ class FusedReport:
         tiles: passes through fused stages.
         peak_bytes: of live activations as ONNX Runtime runs it, the input not counted; joining tiles is counted.
         layer_by_layer_bytes: the same of the model that was fused.
-        planned_bytes: of the same plan on a device that writes tiles in place.
+        planned_bytes: what the plan said before the file was written, and check `onnx-memory` holds it to.
         macs_ratio: multiply-adds, relative to layer by layer.
         max_error: against the layers one by one, in "block" mode each cut by the same tiles, relative to the largest output.
         identical: no output differs in any bit.
@@ -96,7 +103,7 @@ class FusedReport:
         same = "the same in every bit" if self.identical else f"largest difference {self.max_error:.1e}"
         return (
             f"{self.path}: {self.nodes} nodes, {self.tiles} tiles, {self.macs_ratio:.2f} x the MACs; live activations "
-            f"{kib(self.peak_bytes)} (layer by layer {kib(self.layer_by_layer_bytes)}; planned, written in place, "
+            f"{kib(self.peak_bytes)} (layer by layer {kib(self.layer_by_layer_bytes)}; planned "
             f"{kib(self.planned_bytes)}); against the layers one by one: {same}; "
             f"checked {self.checked:.1e}"
         )
@@ -122,7 +129,7 @@ class Layers:
 
     @cached_property
     def network(self) -> Network:
-        return network_of(self.model, values_of(self.model), self.cuts)
+        return network_of(self.model, self._values, self.cuts)
 
     @property
     def quantised(self) -> bool:
@@ -148,28 +155,62 @@ class Layers:
         return tiled_model(self.model, self.network, program(self.network, plan.steps, plan.mode))
 
     def planned(self, fusing: Fusing) -> Plan:
-        """The plan that is asked for.
+        """The plan that is asked for, its memory as ONNX Runtime runs the file: slices are copied and tiles are joined.
 
         Raises:
             RequestError: a stage that cannot be cut, or a budget that no plan reaches as ONNX Runtime runs it.
         """
-        dtype, item = ("int8", 1) if self.quantised else ("fp32", 4)
-        planner = Planner(self.network, fusing.mode, dtype, False, Counted(item, "bare"))
         if fusing.fuse_to is not None:
-            return planner.fused(fusing.tiles, fusing.fuse_to, 1, None)
+            return self._as_file(self._planner(fusing.mode).fused(fusing.tiles, fusing.fuse_to, 1, None))
         assert fusing.budget is not None
-        limit, least = bytes_of(fusing.budget), planner.layer_by_layer.peak_bytes
-        for way in sorted(planner.ways(), key=lambda way: (way.macs, way.tiles)):
-            plan = planner.made(way.steps)
-            if self.quantised and any(step.kind == "pooled" for step in plan.steps):
-                continue
-            peak = executed(self.in_tiles(plan)).peak_bytes
-            if peak <= limit:
+        limit = bytes_of(fusing.budget)
+        plans = filter(self._can_be_written, self._planner(fusing.mode).front(limit))
+        for plan in sorted(plans, key=lambda plan: (plan.macs, plan.tiles)):
+            plan = self._as_file(plan)
+            if plan.peak_bytes <= limit:
                 return plan
-            least = min(least, peak)
         raise RequestError(
-            f"no plan keeps the live activations within {kib(limit)} as ONNX Runtime runs it; the least is {kib(least)}"
+            f"no plan keeps the live activations within {kib(limit)} as ONNX Runtime runs it, which joins tiles; "
+            f"the least is {kib(self.front(fusing.mode)[0].peak_bytes)}"
         )
+
+    def front(self, mode: Mode) -> list[Plan]:
+        """The plans that `planned` chooses from, those that no other beats as ONNX Runtime runs them, the least memory first."""
+        plans = [self._as_file(p) for p in self._planner(mode).front() if self._can_be_written(p)]
+        costs = {(p.peak_bytes, p.macs, p.tiles): p for p in plans}
+        return [costs[a] for a in sorted(costs) if not any(_beats(b, a) for b in costs)]
+
+    def _can_be_written(self, plan: Plan) -> bool:
+        """Means of integers would be rounded tile by tile."""
+        return not (self.quantised and any(step.kind == "pooled" for step in plan.steps))
+
+    def _planner(self, mode: Mode) -> Planner:
+        dtype, item = ("int8", 1) if self.quantised else ("fp32", 4)
+        return Planner(self.network, mode, dtype, False, Counted(item, "bare"))
+
+    @cached_property
+    def _values(self) -> Mapping[str, Value]:
+        return values_of(self.model)
+
+    @cached_property
+    def _peak_of_layers(self) -> int:
+        parts = program(self.network, whole_steps(self.network), "exact")
+        return max(planned_bytes(self.model, self.network, parts, self._values))
+
+    def _as_file(self, plan: Plan) -> Plan:
+        """The same steps, counted as a file needs them."""
+        parts = program(self.network, plan.steps, plan.mode)
+        each = tuple(planned_bytes(self.model, self.network, parts, self._values))
+        return replace(
+            plan,
+            target="onnx",
+            cost=replace(plan.cost, peak_bytes=max(each), steps=each),
+            layer_by_layer=replace(plan.layer_by_layer, peak_bytes=self._peak_of_layers),
+        )
+
+
+def _beats(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
 
 
 def fuse_onnx(
@@ -211,6 +252,8 @@ def fused(layers: Layers, path: Path, fusing: Fusing, images: np.ndarray | None 
     def check(written: Path) -> dict[str, Any]:
         nonlocal checked
         checked = _checked(layers, plan, written, truth, images)
+        limit = None if fusing.budget is None else bytes_of(fusing.budget)
+        check_memory(written, plan.peak_bytes, limit, layers.name)
         return {"checked": f"{checked:.1e}", "plan": str(plan)}
 
     saved(made, path, check)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -146,12 +146,40 @@ def executed(model: Any) -> Execution:
         raise RequestError(
             f"ONNX Runtime replaced operations of the model by {', '.join(unknown)}: its memory cannot be counted node by node"
         )
-    return Execution(tuple(order), _peak(model, [nodes[n] for n in order], sizes))
+    made = {nodes[name].output[0]: size for name, size in sizes.items()}
+    kept = [value.name for value in model.graph.output]
+    return Execution(tuple(order), max(live_bytes([nodes[n] for n in order], made, kept), default=0))
 
 
-def _peak(model: Any, nodes: Sequence[Any], sizes: Mapping[str, int]) -> int:
-    """Peak of live bytes with the nodes in this order; `sizes` are of each node's outputs, by its name."""
-    kept = {value.name for value in model.graph.output}
+def run_order(nodes: Sequence[Any]) -> list[int]:
+    """The places of a file's nodes in the order in which ONNX Runtime runs them one by one.
+
+    From the last result backwards, depth first, of several operands the one that stands last in the file first.
+    """
+    maker = {output: place for place, node in enumerate(nodes) for output in node.output if output}
+    reads = [sorted({maker[name] for name in node.input if name in maker}) for node in nodes]
+    read = {place for places in reads for place in places}
+    waiting = [(place, False) for place in range(len(nodes)) if place not in read]
+    order, seen = [], set()
+    while waiting:
+        place, done = waiting.pop()
+        if done:
+            order.append(place)
+        elif place not in seen:
+            seen.add(place)
+            waiting.append((place, True))
+            waiting.extend((source, False) for source in reads[place] if source not in seen)
+    return order
+
+
+def live_bytes(nodes: Sequence[Any], sizes: Mapping[str, int], kept: Collection[str]) -> list[int]:
+    """Live bytes while each node runs, with the nodes in this order.
+
+    Args:
+        nodes: of a model.
+        sizes: bytes of what each makes, by the name of its first output.
+        kept: values that stay to the end.
+    """
     root: dict[str, str] = {}
     for node in nodes:
         if node.op_type in VIEWS:
@@ -161,17 +189,17 @@ def _peak(model: Any, nodes: Sequence[Any], sizes: Mapping[str, int]) -> int:
         last.update({root.get(value, value): place for value in (*node.input, *node.output)})
     last.update({root.get(value, value): len(nodes) for value in kept})
     live: dict[str, int] = {}
-    peak = 0
+    found = []
     for place, node in enumerate(nodes):
         if node.op_type not in VIEWS:
             dying = [r for v in node.input if last[r := root.get(v, v)] == place]
-            over = next((r for r in dying if live.get(r) == sizes[node.name]), None)
+            over = next((r for r in dying if live.get(r) == sizes[node.output[0]]), None)
             if node.op_type in IN_PLACE and over is not None:
                 del live[over]
-            live[node.output[0]] = sizes[node.name]
-        peak = max(peak, sum(live.values()))
+            live[node.output[0]] = sizes[node.output[0]]
+        found.append(sum(live.values()))
         live = {value: size for value, size in live.items() if last[value] > place}
-    return peak
+    return found
 
 
 def outputs(

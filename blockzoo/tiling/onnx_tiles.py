@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from blockzoo.core.errors import RequestError
 from blockzoo.tiling.geometry import Reads, Tile, Window
 from blockzoo.tiling.graph import Network, Operation
 from blockzoo.tiling.onnx_files import needed
+from blockzoo.tiling.onnx_session import Value, live_bytes, run_order
 from blockzoo.tiling.stage import Stage, whole_map
 from blockzoo.tiling.steps import Part
 
@@ -31,10 +33,12 @@ class _Map:
     Args:
         strips: rows [first, last) of each and the value that holds them.
         columns: that all of them span.
+        pixel: bytes of one pixel.
     """
 
     strips: list[tuple[int, int, str]]
     columns: Span
+    pixel: int
 
 
 def tiled_model(model: Any, network: Network, parts: Sequence[Part]) -> Any:
@@ -48,21 +52,55 @@ def tiled_model(model: Any, network: Network, parts: Sequence[Part]) -> Any:
     Raises:
         RequestError: a mean of tiles in integers.
     """
-    return _Writer(model, network).written(parts)
+    writer = _Writer(model, network, {})
+    writer.write(parts)
+    return writer.model_of_nodes()
+
+
+def planned_bytes(
+    model: Any, network: Network, parts: Sequence[Part], values: Mapping[str, Value]
+) -> list[int]:
+    """Live bytes at the peak of each part of what `tiled_model` writes, tiles joined and slices copied, without running it.
+
+    Args:
+        values: of the model, see `onnx_session.values_of`.
+        Others: see `tiled_model`.
+    """
+    writer = _Writer(model, network, values)
+    writer.write(parts)
+    order = run_order(writer.nodes)
+    kept = [value.name for value in model.graph.output]
+    found = live_bytes([writer.nodes[place] for place in order], writer.bytes, kept)
+    live = [size for _, size in sorted(zip(order, found, strict=True))]
+    return [max(live[first:last], default=0) for first, last in pairwise([0, *writer.ends])]
 
 
 class _Writer:
-    def __init__(self, model: Any, network: Network) -> None:
+    """Nodes, one tile after the other, and the bytes of what each of them makes."""
+
+    def __init__(self, model: Any, network: Network, values: Mapping[str, Value]) -> None:
         self.onnx = needed("onnx")
         self.model, self.network = model, network
         self.nodes: list[Any] = []
         self.constants: dict[str, Any] = {}
+        self.values = values
+        self.bytes: dict[str, int] = {}
         height, width = network.input_shape[2:]
-        self.maps: dict[str, _Map] = {network.input: _Map([(0, height, network.input)], (0, width))}
+        entire = _Map([(0, height, network.input)], (0, width), self._pixel(network.input, height * width))
+        self.maps: dict[str, _Map] = {network.input: entire}
         self.slices: dict[tuple[str, Span, Span], str] = {}
+        self.ends: list[int] = []
         self.stages = 0
 
-    def written(self, parts: Sequence[Part]) -> Any:
+    def _size(self, name: str) -> int:
+        """Bytes of a value of the model; 0 where nobody asks."""
+        return self.values[name].bytes if name in self.values else 0
+
+    def _pixel(self, name: str, pixels: int) -> int:
+        return self._size(name) // pixels
+
+    def write(self, parts: Sequence[Part]) -> None:
+        """The steps of a program, in order."""
         for part in parts:
             self.stages += part.stage is not None
             if part.stage is None:
@@ -72,7 +110,12 @@ class _Writer:
                 self._pooled(part.stage, self.network.by_name[part.step.output])
             else:
                 self._tiled(part.stage)
+            self.ends.append(len(self.nodes))
         self._entire(self.network.operations[-1].name)
+        self.ends[-1:] = [len(self.nodes)]
+
+    def model_of_nodes(self) -> Any:
+        """A copy of the model with the nodes that were written."""
         made = self.onnx.ModelProto()
         made.CopyFrom(self.model)
         del made.graph.node[:], made.graph.value_info[:]
@@ -92,12 +135,15 @@ class _Writer:
             )
         else:
             self.nodes.append(operation.payload)
+            self.bytes[operation.name] = self._size(operation.name)
         if operation.axes:
-            self._hold(operation)
+            height, width = operation.size(0), operation.size(1)
+            self.maps[operation.name] = _Map(
+                [(0, height, operation.name)], (0, width), self._pixel_of(operation)
+            )
 
-    def _hold(self, operation: Operation) -> None:
-        height, width = operation.size(0), operation.size(1)
-        self.maps[operation.name] = _Map([(0, height, operation.name)], (0, width))
+    def _pixel_of(self, operation: Operation) -> int:
+        return self._pixel(operation.name, operation.size(0) * operation.size(1))
 
     def _tiled(self, stage: Stage) -> None:
         """The map of a stage, in strips: one for each row of tiles."""
@@ -113,7 +159,7 @@ class _Writer:
             ]
             self._joined(tiles, name, axis=3)
             strips.append((first, last, name))
-        self.maps[final.name] = _Map(strips, (0, final.size(1)))
+        self.maps[final.name] = _Map(strips, (0, final.size(1)), self._pixel_of(final))
 
     def _tile(self, stage: Stage, i: int, j: int, name: str) -> str:
         """One tile through all operations of a stage, as the value `name`."""
@@ -124,7 +170,7 @@ class _Writer:
             rows, columns = stage.rows[i][operation.name], stage.columns[j][operation.name]
             made = name if operation is stage.output else f"{operation.name}{place}"
             self._parts(operation, rows, columns, {**self.maps, **held}, made, place)
-            held[operation.name] = _Map([(*_span(rows), made)], _span(columns))
+            held[operation.name] = _Map([(*_span(rows), made)], _span(columns), self._pixel_of(operation))
         return name
 
     def _pooled(self, stage: Stage, mean: Operation) -> None:
@@ -137,10 +183,11 @@ class _Writer:
         for i in range(len(stage.rows)):
             for j in range(len(stage.columns)):
                 tile = self._tile(stage, i, j, f"{mean.name}/{i}.{j}/map")
-                found = self._node("ReduceSum", [tile, axes], f"{mean.name}/{i}.{j}", keepdims=1)
-                total = self._node("Add", [total, found], f"{mean.name}/{i}.{j}/total") if total else found
+                size, name = self._size(mean.name), f"{mean.name}/{i}.{j}"
+                found = self._node("ReduceSum", [tile, axes], name, size, keepdims=1)
+                total = self._node("Add", [total, found], f"{name}/total", size) if total else found
         count = np.float32(stage.output.size(0) * stage.output.size(1))
-        self._node("Div", [total, self._scalar(count)], mean.name)
+        self._node("Div", [total, self._scalar(count)], mean.name, self._size(mean.name))
 
     def _parts(
         self,
@@ -181,40 +228,49 @@ class _Writer:
         node.name = f"{operation.payload.name}{place}"
         node.input[:] = [read.get(value, value) for value in operation.payload.input]
         node.output[:] = [name]
+        pixel, sizes = self._pixel_of(operation), [tile.last - tile.first for tile in (row, column)]
+        self.bytes[name] = pixel * sizes[0] * sizes[1]
         if operation.kind != "window":
             self.nodes.append(node)
             return
         found = [_pads(t, w) for t, w in zip((row, column), operation.windows, strict=True)]
         pads = [pad for pad, _, _ in found]
         if operation.padding in BORDERS and any(any(pad) for pad in pads):
-            node.input[0] = self._padded(node.input[0], pads, BORDERS[operation.padding])
+            node.input[0] = self._padded(node.input[0], pads, operation, (row, column))
             pads = [(0, 0), (0, 0)]
         kept = [a for a in node.attribute if a.name not in ("pads", "auto_pad", "ceil_mode")]
         del node.attribute[:]
         before, after = zip(*pads, strict=True)
         node.attribute.extend([*kept, self.onnx.helper.make_attribute("pads", [*before, *after])])
         self.nodes.append(node)
-        sizes = [tile.last - tile.first for tile in (row, column)]
-        if [made for _, _, made in found] != sizes:  # of a tile that owns none of the pixels its outputs read
+        larger = [made for _, _, made in found]
+        if larger != sizes:  # of a tile that owns none of the pixels its outputs read
             node.output[:] = [f"{name}/more"]
+            self.bytes[f"{name}/more"] = pixel * larger[0] * larger[1]
             starts = [start for _, start, _ in found]
             ends = [start + size for start, size in zip(starts, sizes, strict=True)]
             inputs = [f"{name}/more", *(self._constant(v) for v in (starts, ends, [2, 3]))]
-            self._node("Slice", inputs, name)
+            self._node("Slice", inputs, name, pixel * sizes[0] * sizes[1])
 
-    def _padded(self, value: str, pads: Sequence[Span], mode: str) -> str:
+    def _padded(
+        self, value: str, pads: Sequence[Span], operation: Operation, tiles: tuple[Tile, Tile]
+    ) -> str:
         (top, bottom), (left, right) = pads
+        height, width = (t.stop - t.start + sum(pad) for t, pad in zip(tiles, pads, strict=True))
+        source = operation.maps[0]
+        pixel = self._pixel(source, self.network.size(source, 0) * self.network.size(source, 1))
         around = self._constant([0, 0, top, left, 0, 0, bottom, right])
         name = f"{value}/padded{top}.{left}.{bottom}.{right}"
         if (name, (0, 0), (0, 0)) not in self.slices:
-            self.slices[name, (0, 0), (0, 0)] = self._node("Pad", [value, around], name, mode=mode)
+            mode, size = BORDERS[operation.padding], pixel * height * width
+            self.slices[name, (0, 0), (0, 0)] = self._node("Pad", [value, around], name, size, mode=mode)
         return name
 
     def _read(self, found: _Map, rows: Span, columns: Span) -> str:
         """A rectangle of a map, as a value: of the strips that it crosses."""
         crossed = [strip for strip in found.strips if strip[0] < rows[1] and rows[0] < strip[1]]
         pieces = [
-            self._sliced(strip, found.columns, (max(rows[0], strip[0]), min(rows[1], strip[1])), columns)
+            self._sliced(found, strip, (max(rows[0], strip[0]), min(rows[1], strip[1])), columns)
             for strip in crossed
         ]
         if len(pieces) == 1:
@@ -224,8 +280,9 @@ class _Writer:
             self.slices[key] = self._joined(pieces, f"{pieces[0]}/{len(self.nodes)}", axis=2)
         return self.slices[key]
 
-    def _sliced(self, strip: tuple[int, int, str], held: Span, rows: Span, columns: Span) -> str:
+    def _sliced(self, whole: _Map, strip: tuple[int, int, str], rows: Span, columns: Span) -> str:
         first, last, value = strip
+        held = whole.columns
         if rows == (first, last) and columns == held:
             return value
         key = (value, rows, columns)
@@ -233,7 +290,8 @@ class _Writer:
             starts = [rows[0] - first, columns[0] - held[0]]
             ends = [rows[1] - first, columns[1] - held[0]]
             inputs = [value, *(self._constant(list(v)) for v in (starts, ends, (2, 3)))]
-            self.slices[key] = self._node("Slice", inputs, f"{value}/{len(self.nodes)}")
+            size = whole.pixel * (rows[1] - rows[0]) * (columns[1] - columns[0])
+            self.slices[key] = self._node("Slice", inputs, f"{value}/{len(self.nodes)}", size)
         return self.slices[key]
 
     def _entire(self, name: str) -> None:
@@ -241,15 +299,18 @@ class _Writer:
         found = self.maps.get(name)
         if found is not None and len(found.strips) > 1:
             self._joined([value for _, _, value in found.strips], name, axis=2)
-            self.maps[name] = _Map([(found.strips[0][0], found.strips[-1][1], name)], found.columns)
+            ends = found.strips[0][0], found.strips[-1][1]
+            self.maps[name] = _Map([(*ends, name)], found.columns, found.pixel)
 
     def _joined(self, values: Sequence[str], name: str, axis: int) -> str:
         if len(values) == 1:
             assert values[0] == name
             return name
-        return self._node("Concat", list(values), name, axis=axis)
+        size = sum(self.bytes.get(value, 0) for value in values)
+        return self._node("Concat", list(values), name, size, axis=axis)
 
-    def _node(self, kind: str, inputs: Iterable[str], output: str, **attributes: Any) -> str:
+    def _node(self, kind: str, inputs: Iterable[str], output: str, size: int, **attributes: Any) -> str:
+        self.bytes[output] = size
         name = f"{kind}:{output}"
         self.nodes.append(self.onnx.helper.make_node(kind, list(inputs), [output], name=name, **attributes))
         return output

@@ -148,40 +148,38 @@ def _groups_bytes(
     assert stage is not None
     count = np.array([len(places) for places in groups])
     chosen = [np.unique([places[0][axis] for places in groups], return_inverse=True) for axis in (0, 1)]
-    live: dict[str, np.ndarray] = {}
-    root = roots(stage.operations)
+    live: dict[str, Any] = {}
+    root, known, lines = roots(stage.operations), set(stage.known), (stage.rows, stage.columns)
     total = peak = np.zeros(len(groups), np.int64)
     for operation, dead, over in zip(stage.operations, part.dead, part.over, strict=True):
-        rows, columns = (
-            _Side(operation, 0, stage.rows, chosen[0]),
-            _Side(operation, 1, stage.columns, chosen[1]),
-        )
-        read = _copied(network, stage, operation, rows, columns, count, counted)
         over = over or _depthwise_over(operation, dead, counted)
-        made: Any
         if over is not None:
             root[operation.name] = root.get(over, over)
-            made, beside = 0, 0
-        elif operation.kind == "window":
-            made, beside = _window(network, operation, rows, columns, count, counted)
-        else:
-            area = rows.made * columns.made * count
-            pixels = operation.size(0) * operation.size(1)
-            made = 0 if operation.alias else _share(_bytes(network, operation, counted), area, pixels)
-            beside = (
-                _share(operation.beside * counted.item // 4, area, pixels)
-                if counted.counting == "runtime"
-                else 0
-            )
-        if over is None and not operation.alias:
-            live[operation.name] = made
-            total = total + made
-        peak = np.maximum(peak, total + beside + read)
+        fresh = over is None and not operation.alias
+        if fresh or not known.isdisjoint(operation.sources):
+            rows, columns = (_Side(operation, axis, lines[axis], chosen[axis]) for axis in (0, 1))
+            made, beside = _made(network, operation, rows, columns, count, counted) if fresh else (0, 0)
+            if fresh:
+                live[operation.name] = made
+                total = total + made
+            read = _copied(network, stage, operation, rows, columns, count, counted)
+            peak = np.maximum(peak, total + beside + read)
         keep = root.get(operation.name, operation.name)
         for name in dict.fromkeys(root.get(name, name) for name in dead):
             if name != keep and name in live:
                 total = total - live.pop(name)
     return peak
+
+
+def _made(
+    network: Network, operation: Operation, rows: _Side, columns: _Side, count: np.ndarray, counted: Counted
+) -> tuple[Any, Any]:
+    """Bytes of an operation's output on one tile, and what it needs for a moment besides, by group."""
+    if operation.kind == "window":
+        return _window(network, operation, rows, columns, count, counted)
+    area, pixels = rows.made * columns.made * count, operation.size(0) * operation.size(1)
+    beside = operation.beside * counted.item // 4 if counted.counting == "runtime" else 0
+    return _share(_bytes(network, operation, counted), area, pixels), _share(beside, area, pixels)
 
 
 def _share(size: int, area: Any, pixels: int) -> Any:

@@ -1,7 +1,8 @@
 """The search for plans: dynamic programming over cut points and grids.
 
 A state is a place in the network where one map alone is alive. From each, steps lead to later ones: the operations between run on
-whole maps, or as a stage of some grid. A state keeps the ways to it that no other beats in peak bytes, multiply-adds and tiles.
+whole maps, or as a stage of some grid. Within a limit of memory a state keeps the ways to it that no other beats in multiply-adds
+and tiles; the front is what is left at each limit.
 """
 
 from __future__ import annotations
@@ -35,19 +36,31 @@ MOST_MACS = 1.2
 """Without a budget: the least memory for at most this many times the multiply-adds."""
 SMALL_BYTES = 256 * 1024
 """A network that needs less has nothing worth saving: stages that were asked for are not refused for saving nothing."""
-MOST_WAYS = 24
-"""Ways to one state that are kept: the least memory first, then evenly over the front."""
+MOST_STATES = 30
+"""Places where a plan may go from one stage to the next."""
+MOST_LEVELS = 400
+"""Sizes of memory at which the front is looked at one by one; where segments have more, in steps of a part of 20."""
 LEAST_SIDE = {"block": 4, "exact": 2}
 """Rows and columns of the smallest tiles that are tried: what independent tiles cost in accuracy grows as they shrink."""
 
 
 class _Way(NamedTuple):
-    """To a state: what it costs so far, and its steps."""
+    """To a state: what it costs so far, its last steps, and the way before these."""
 
     peak: int
     macs: int
     tiles: int
     steps: tuple[Step, ...]
+    before: _Way | None = None
+
+    @property
+    def all_steps(self) -> tuple[Step, ...]:
+        found: list[Step] = []
+        way: _Way | None = self
+        while way is not None:
+            found[:0] = way.steps
+            way = way.before
+        return tuple(found)
 
 
 class Planner:
@@ -87,31 +100,49 @@ class Planner:
     def least_memory(self) -> Plan:
         """The least peak that a way with few enough multiply-adds has; tiles run together where that costs no memory."""
         most = MOST_MACS * self.layer_by_layer.macs
-        peaks = sorted({segment.peak for segments in self._segments.values() for segment in segments})
+        peaks = self._levels
 
         def enough(limit: int) -> bool:
             return any(way.macs <= most for way in self.ways(limit))
 
         best = peaks[bisect_left(peaks, True, key=enough)]
-        return self.together(min(self.ways(best), key=lambda way: (way.macs, way.tiles)), best)
+        return self.together(min(self.ways(best), key=lambda way: way[1:3]), best)
 
     def within(self, limit: int) -> Plan:
         """The fewest multiply-adds, then the fewest tiles, whose peak lies within a budget."""
         fitting = self.ways(limit)
         if not fitting:
-            best = self.made(min(self.ways()).steps)
+            best = self.least()
             raise RequestError(
                 f"no plan needs {kib(limit)} or less; the least is {kib(best.peak_bytes)}: {_largest(best)}"
             )
         return self.together(min(fitting, key=lambda way: (way.macs, way.tiles, way.peak)), limit)
 
-    def front(self) -> list[Plan]:
-        """All ways to the end that no other beats."""
-        return [self.made(way.steps) for way in sorted(self.ways())]
+    def least(self) -> Plan:
+        """The least peak there is, whatever it costs."""
+        peaks = self._levels
+        best = peaks[bisect_left(peaks, True, key=lambda limit: bool(self.ways(limit)))]
+        return self.made(min(self.ways(best), key=lambda way: way[1:3]).all_steps)
+
+    def front(self, limit: int | None = None) -> list[Plan]:
+        """Ways to the end that no other beats, the least memory first: all of them, or where there are very many those at some
+        sizes of memory. What is listed is beaten by none, listed or not.
+
+        Args:
+            limit: of the memory; None: none.
+        """
+        found: dict[tuple[int, int, int], _Way] = {}
+        every = len(self._levels) <= MOST_LEVELS
+        limit = self._levels[-1] if limit is None else limit
+        while ways := self.ways(limit):
+            found.update((way[:3], way) for way in ways)
+            below = max(way.peak for way in ways) - 1
+            limit = below if every else min(below, limit - limit // 20)
+        return [self.made(found[cost].all_steps) for cost in sorted(found)]
 
     def together(self, way: _Way, limit: int) -> Plan:
         """As many tiles at a time as the limit allows, stage by stage."""
-        steps = list(way.steps)
+        steps = list(way.all_steps)
         for place, step in enumerate(steps):
             if step.kind == "whole":
                 continue
@@ -122,25 +153,30 @@ class Planner:
                     break
         return self.made(steps)
 
-    def ways(self, limit: int | None = None) -> list[_Way]:
-        """To the end of the network: those that no other beats, of those within a limit if there is one."""
+    def ways(self, limit: int) -> list[_Way]:
+        """To the end of the network, with no more memory than this: those that no other beats in multiply-adds and tiles, of
+        equals the one with the least memory. No other way within the limit, or within less, beats one of them in all three.
+        """
         found: dict[int, list[_Way]] = {-1: [_Way(0, 0, 0, ())]}
-        for stop in self._states()[1:]:
+        for stop in self._states[1:]:
             found[stop] = _undominated(
-                (
-                    _extended(way, segment)
-                    for start in found
-                    for way in found[start]
-                    for segment in self._segments[start, stop]
-                ),
-                limit,
+                _Way(max(way.peak, own.peak), way.macs + own.macs, way.tiles + own.tiles, own.steps, way)
+                for start, ways in found.items()
+                for own in self._segments[start, stop]
+                if own.peak <= limit
+                for way in ways
             )
         return found[len(self.network.operations) - 1]
 
     @cached_property
+    def _levels(self) -> list[int]:
+        """The peaks that plans can have."""
+        return sorted({segment.peak for segments in self._segments.values() for segment in segments})
+
+    @cached_property
     def _segments(self) -> dict[tuple[int, int], list[_Way]]:
         """From each state to each later one: whole, if it is the next one, and in tiles."""
-        ends = self._states()
+        ends = self._states
         return {
             (start, stop): list(self._between(start, stop, start == ends[place - 1]))
             for place, stop in enumerate(ends)
@@ -178,6 +214,7 @@ class Planner:
             for o in self.network.operations[start : stop + 1]
         )
 
+    @cached_property
     def _states(self) -> list[int]:
         """Boundaries at which the map is no larger than at both neighbours, the ends, and where what follows cannot be cut.
 
@@ -186,7 +223,7 @@ class Planner:
         network = self.network
         ends = network.boundaries
         sizes = [network.elements(network.operations[i].name) if i >= 0 else 0 for i in ends]
-        chosen = {ends[0], ends[-1]}
+        chosen, needed = {ends[0], ends[-1]}, {ends[0], ends[-1]}
         for k in range(1, len(ends) - 1):
             narrow = sizes[k] <= sizes[k + 1] and (sizes[k] <= sizes[k - 1] or k == 1)
             edge = bool(cannot_tile(network, ends[k], ends[k + 1])) != bool(
@@ -196,30 +233,27 @@ class Planner:
                 while k < len(ends) - 1 and self._in_place(ends[k] + 1, ends[k + 1]):
                     k += 1
                 chosen.add(ends[k])
-        return sorted(chosen)
+                needed |= {ends[k]} if edge else set()
+        return _thinned(sorted(chosen), needed)
 
 
-def _extended(way: _Way, segment: _Way) -> _Way:
-    return _Way(
-        max(way.peak, segment.peak),
-        way.macs + segment.macs,
-        way.tiles + segment.tiles,
-        (*way.steps, *segment.steps),
-    )
+def _thinned(states: list[int], needed: set[int]) -> list[int]:
+    """At most `MOST_STATES` and those that are needed, evenly spread: a deep network of equal blocks has one behind each."""
+    others = [state for state in states if state not in needed]
+    room = max(0, MOST_STATES - len(needed))
+    if len(others) <= room:
+        return states
+    kept = {others[round(i * (len(others) - 1) / max(1, room - 1))] for i in range(room)}
+    return sorted(needed | kept)
 
 
-def _undominated(ways: Iterable[_Way], limit: int | None = None) -> list[_Way]:
-    """Those that no other beats in all three, thinned to MOST_WAYS; within a limit the peak does not matter."""
+def _undominated(ways: Iterable[_Way]) -> list[_Way]:
+    """Those that no other beats in multiply-adds and tiles; of equals the one with the least memory."""
     kept: list[_Way] = []
-    if limit is not None:
-        ways = (way for way in ways if way.peak <= limit)
-    for way in sorted(ways, key=lambda way: way[:3] if limit is None else (way.macs, way.tiles, way.peak)):
-        if not any(other.macs <= way.macs and other.tiles <= way.tiles for other in kept):
+    for way in sorted(ways, key=lambda way: (way.macs, way.tiles, way.peak)):
+        if not kept or way.tiles < kept[-1].tiles:
             kept.append(way)
-    if len(kept) <= MOST_WAYS:
-        return kept
-    step = (len(kept) - 1) / (MOST_WAYS - 1)
-    return [kept[round(i * step)] for i in range(MOST_WAYS)]
+    return kept
 
 
 def _joined(steps: Sequence[Step]) -> Iterator[Step]:

@@ -16,6 +16,10 @@ ITEM_BYTES = {"int8": 1, "fp16": 2, "bf16": 2, "fp32": 4}
 """Of one activation."""
 
 
+FORMS = {"torch": "", "onnx": ", as an ONNX file"}
+"""What a plan is counted for, in words."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One part of a plan.
@@ -66,6 +70,8 @@ class Plan:
         cost: predicted.
         layer_by_layer: of the same network, one operation after the other.
         labels: of the steps, for people.
+        target: what runs it, as whose memory is counted: "torch", this package's executor (int8: a device that writes tiles in
+            place), or "onnx", ONNX Runtime a file, which copies slices and joins tiles.
     """
 
     steps: tuple[Step, ...]
@@ -76,6 +82,7 @@ class Plan:
     cost: Cost
     layer_by_layer: Cost
     labels: tuple[str, ...] = field(default=(), compare=False)
+    target: Literal["torch", "onnx"] = "torch"
 
     @property
     def peak_bytes(self) -> int:
@@ -98,7 +105,8 @@ class Plan:
     def __str__(self) -> str:
         before, after = self.layer_by_layer, self.cost
         lines = [
-            f"{self.mode}, {self.dtype}, input {' x '.join(map(str, self.input_shape))}: peak {kib(after.peak_bytes)} "
+            f"{self.mode}, {self.dtype}{FORMS[self.target]}, input {' x '.join(map(str, self.input_shape))}: "
+            f"peak {kib(after.peak_bytes)} "
             f"(layer by layer {kib(before.peak_bytes)}; the image's {kib(self.input_bytes)} not counted), "
             f"{after.macs / max(1, before.macs):.2f} x the MACs, {after.tiles} tiles"
         ]
@@ -211,8 +219,10 @@ def whole_steps(network: Network, start: int = -1, stop: int | None = None) -> l
 def tiled_steps(network: Network, start: int, stop: int, grid: tuple[int, int], batch: int = 1) -> list[Step]:
     """The operations between two positions as stages: one for each mean of a whole map, one for the last map.
 
-    What a mean is taken of is computed again for what is done with the mean: two passes, and no map is kept.
+    What a mean is taken of is computed again for what is done with the mean: two passes, and no map is kept. The mean of the map
+    that they start from needs no pass.
     """
+    held = network.operations[start].name if start >= 0 else network.input
     steps: list[Step] = []
     small: list[str] = []
 
@@ -222,10 +232,10 @@ def tiled_steps(network: Network, start: int, stop: int, grid: tuple[int, int], 
             small.clear()
 
     for operation in network.operations[start + 1 : stop + 1]:
-        if operation.kind == "pool":
+        if operation.kind == "pool" and operation.maps != [held]:
             flush()
             steps.append(Step("pooled", operation.name, (), grid, batch))
-        elif operation.kind == "small":
+        elif operation.kind in ("pool", "small"):
             small.append(operation.name)
     flush()
     last = network.operations[stop]

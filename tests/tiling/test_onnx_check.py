@@ -22,6 +22,7 @@ from blockzoo.tiling.export import export_onnx, onnx_layers  # noqa: E402
 from blockzoo.tiling.onnx_check import check_memory  # noqa: E402
 from blockzoo.tiling.onnx_files import opened, saved  # noqa: E402
 from blockzoo.tiling.onnx_fuse import Fusing, fuse_onnx, fused  # noqa: E402
+from blockzoo.tiling.onnx_plan import pareto_onnx, plan_onnx  # noqa: E402
 from blockzoo.tiling.onnx_session import executed  # noqa: E402
 
 ACTIVATIONS = (
@@ -132,6 +133,32 @@ def test_a_file_that_needs_more_than_planned_is_not_written(tmp_path: Path) -> N
         check_memory(path, needs - 1, None, "small")
     with pytest.raises(CheckFailed, match="were asked for"):
         check_memory(path, needs, needs - 1, "small")
+
+
+@pytest.mark.parametrize(("name", "made_of"), [("small", layers), ("small", integers), ("pooled", layers)])
+@pytest.mark.parametrize("mode", ["block", "exact"])
+def test_planned_memory_is_what_the_file_needs_to_the_byte(name: str, made_of: Any, mode: Any) -> None:
+    """Every plan of the front; and each budget finds a plan that no listed one beats."""
+    found = made_of(name)
+    plans = found.front(mode)
+    costs = [(plan.peak_bytes, plan.macs, plan.tiles) for plan in plans]
+    assert not [a for a in costs for b in costs if a != b and all(x <= y for x, y in zip(b, a, strict=True))]
+    for plan in plans:
+        assert executed(found.in_tiles(plan)).peak_bytes == plan.peak_bytes == max(plan.cost.steps)
+        again = found.planned(Fusing(budget=plan.peak_bytes, mode=mode))
+        assert again.peak_bytes <= plan.peak_bytes and again.macs <= plan.macs
+
+
+def test_plan_and_export_agree(tmp_path: Path) -> None:
+    x = images("small")[:1]
+    for options in ({"budget": "8KiB"}, {"grid": (3, 2), "fuse_to": "5"}):
+        planned = plan_onnx(network("small"), x, **options)  # type: ignore[arg-type]
+        path = tmp_path / f"{len(options)}.onnx"
+        report = export_onnx(network("small"), x, path, fusing=Fusing(**options))  # type: ignore[arg-type]
+        assert planned == report.plan
+        assert planned.peak_bytes == report.planned_bytes == report.peak_bytes
+    assert plan_onnx(network("small"), x).peak_bytes <= pareto_onnx(network("small"), x)[-1].peak_bytes
+    assert plan_onnx(network("small"), x, dtype="int8").peak_bytes < 8192
 
 
 def test_what_was_found_is_in_the_file_and_the_report(tmp_path: Path) -> None:

@@ -102,11 +102,10 @@ class Chain(nn.Sequential):
 def test_the_search_finds_what_trying_all_ways_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     grids = ((1, 1), (2, 2), (4, 4))
     monkeypatch.setattr(search, "GRIDS", grids)
-    monkeypatch.setattr(search, "MOST_WAYS", 10**6)
     x = torch.zeros(1, 3, 32, 32)
     traces = traced(ready(Chain().eval(), x, True), x)
     made = search.Planner(traces, "exact", "fp32", True, Counted())
-    states = made._states()
+    states = made._states
     assert len(states) > 3
     found = set()
     for count in range(len(states) - 1):
@@ -133,6 +132,89 @@ def test_the_search_finds_what_trying_all_ways_finds(monkeypatch: pytest.MonkeyP
         fewest = min((a[1], a[2]) for a in found if a[0] <= limit)
         plan = made.within(limit)
         assert plan.peak_bytes <= limit and (plan.macs, plan.tiles) == fewest
+
+
+class Gated(nn.Module):
+    """A gate from a map that a stage may start with, and one from the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU())
+        self.gate, self.of_image = nn.Conv2d(8, 8, 1), nn.Conv2d(3, 8, 1)
+        self.last = nn.Conv2d(8, 8, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.first(x)
+        y = y * torch.sigmoid(self.gate(y.mean((2, 3), keepdim=True)))
+        return self.last(y) * torch.sigmoid(self.of_image(x.mean((2, 3), keepdim=True)))
+
+
+@pytest.mark.parametrize("mode", ["block", "exact"])
+@torch.no_grad()
+def test_a_gate_at_the_start_of_a_segment(mode: str) -> None:
+    torch.manual_seed(0)
+    model, x = Gated().eval(), torch.randn(1, 3, 64, 64)
+    for found in tiling.pareto(model, x, mode=mode):  # type: ignore[arg-type]
+        runner = TiledRunner(model, found)
+        if mode == "exact":
+            assert (runner(x) - model(x)).abs().max() < 1e-5
+        assert tiling.peak_memory(runner, x) == pytest.approx(found.peak_bytes, rel=0.01)
+    stages = [step for found in tiling.pareto(model, x, mode=mode) for step in found.steps]  # type: ignore[arg-type]
+    assert any(step.kind == "tiled" for step in stages)
+
+
+class Branched(nn.Module):
+    """As RepVGG trains: two kernels, merged by `reparameterize`; wrongly where asked for."""
+
+    def __init__(self, wrong: float = 0.0) -> None:
+        super().__init__()
+        self.three, self.one, self.wrong = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 1), wrong
+        self.merged: nn.Module | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.three(x) + self.one(x) if self.merged is None else self.merged(x)
+
+    def reparameterize(self) -> None:
+        self.merged = nn.Conv2d(4, 4, 3, padding=1)
+        kernel = self.three.weight + nn.functional.pad(self.one.weight, (1, 1, 1, 1))
+        self.merged.weight = nn.Parameter(kernel.detach() + self.wrong)
+        self.merged.bias = nn.Parameter((self.three.bias + self.one.bias).detach())
+
+
+@pytest.mark.mutation("merged-branches")
+def test_branches_are_merged_before_planning_or_left(caplog: pytest.LogCaptureFixture) -> None:
+    x = torch.randn(1, 3, 16, 16)
+    right, wrong = (nn.Sequential(nn.Conv2d(3, 4, 1), Branched(off)).eval() for off in (0.0, 0.1))
+    assert len(traced(ready(right, x, True), x).operations) == 2
+    assert not caplog.text
+    assert len(traced(ready(wrong, x, True), x).operations) == 4
+    assert "check 'merged-branches' failed" in caplog.text
+    with torch.no_grad():
+        assert (TiledRunner(right, tiling.plan(right, x, mode="exact"))(x) - right(x)).abs().max() < 1e-5
+
+
+@pytest.mark.timeout(60)
+def test_a_network_of_many_branches_is_planned_in_time() -> None:
+    model = network("timm:mobileone_s0")
+    assert tiling.plan(model, torch.zeros(1, 3, 64, 64), mode="exact").tiles > 0
+
+
+@pytest.mark.parametrize("mode", ["block", "exact"])
+@pytest.mark.parametrize("counting", ["runtime", "bare"])
+def test_the_front_and_budgets_agree(mode: str, counting: str) -> None:
+    """Each listed plan costs what its way said, no budget finds better, and none is beaten by another."""
+    x = torch.zeros(1, 3, 64, 64)
+    traces = traced(ready(network("timm:mobilenetv2_050"), x, True), x)
+    made = search.Planner(traces, mode, "fp32", True, Counted(4, counting))  # type: ignore[arg-type]
+    plans = made.front()
+    costs = [(p.peak_bytes, p.macs, p.tiles) for p in plans]
+    assert len(costs) > (24 if mode == "exact" else 3) and costs == sorted(set(costs))
+    assert not [a for a in costs for b in costs if a != b and all(x <= y for x, y in zip(b, a, strict=True))]
+    for plan in plans[:: max(1, len(plans) // 8)]:
+        found = made.within(plan.peak_bytes)
+        assert found.peak_bytes <= plan.peak_bytes and (found.macs, found.tiles) <= (plan.macs, plan.tiles)
+        below = [p for p in plans if p.peak_bytes <= plan.peak_bytes]
+        assert (found.macs, found.tiles) == min((p.macs, p.tiles) for p in below)
 
 
 def test_budgets() -> None:

@@ -54,6 +54,12 @@ def plan(
     type_: own.Type = None,
     padding_mode: own.PaddingMode = "constant",
     num_classes: own.NumClasses = None,
+    target: Annotated[
+        Literal["torch", "onnx"],
+        Parameter(
+            help="torch: run by this package; onnx: the file that `tile export` writes, which joins tiles"
+        ),
+    ] = "torch",
     plugin: o.Plugin = None,
 ) -> int:
     """Print a plan: its stages, peak memory, multiply-adds and tiles, beside the network layer by layer.
@@ -62,6 +68,7 @@ def plan(
     """
     import torch
 
+    from blockzoo.core.errors import RequestError
     from blockzoo.core.spec import NetworkSpec
     from blockzoo.models.own import channels_of, classes_of
     from blockzoo.models.resolve import build_network
@@ -77,21 +84,37 @@ def plan(
     image = torch.zeros(1, channels, image_size, image_size)
     if results is not None:
         return _with_accuracy(subject, model, image, results)
+    tiles = own.whole_numbers(grid, "--grid")
+    tiles = tiles * 2 if tiles and len(tiles) == 1 else tiles
+    if target == "onnx":
+        from blockzoo.tiling.onnx_plan import pareto_onnx, plan_onnx
+
+        if buffer is not None or figure is not None or batch != 1:
+            raise RequestError(
+                "--target onnx: --buffer, --figure and --batch belong to plans that this package runs"
+            )
+        if pareto:
+            _print_front(pareto_onnx(model, image, dtype=dtype, mode=mode))
+            return 0
+        asked: Any = {"budget": budget, "grid": tiles, "fuse_to": fuse_to, "dtype": dtype, "mode": mode}
+        screen.out.print(str(plan_onnx(model, image, **asked)), soft_wrap=True)
+        return 0
     if pareto:
         _print_front(planner.pareto(model, image, dtype=dtype, mode=mode))
         return 0
-    tiles = own.whole_numbers(grid, "--grid")
     found = planner.plan(
         model,
         image,
         budget=budget,
-        grid=tiles * 2 if tiles and len(tiles) == 1 else tiles,
+        grid=tiles,
         fuse_to=fuse_to,
         dtype=dtype,
         mode=mode,
         batch=batch,
     )
     screen.out.print(str(found), soft_wrap=True)
+    if found.tiles:
+        screen.out.print("A file of `tile export` joins its tiles and needs more: --target onnx plans it.")
     if buffer is not None:
         ours, layers = traffic(model, found, planner.bytes_of(buffer))
         screen.out.print(f"beyond {buffer} on chip: {ours}", soft_wrap=True)
