@@ -38,7 +38,7 @@ def tables(epochs: int) -> dict[str, Table]:
     """The base, the extended and the static part of a made-up release of the whole space."""
     space, rng = nas.MacroSpace(), np.random.default_rng(0)
     n = len(space)
-    hashes = Column(HASH, np.array(all_hashes(3, 2, 3)))
+    hashes = Column(HASH, np.array(all_hashes(("conv", "mbconv", "bconv"), 2, 3)))
     rise = 1 - np.exp(-np.arange(1, epochs + 1) / (epochs / 5))
 
     def accuracy(total: int, low: float, high: float) -> Column:

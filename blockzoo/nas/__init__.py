@@ -15,9 +15,12 @@ _PUBLIC = {
     "read_dataset_file": ".io",
     "write_dataset_file": ".io",
     "MacroSpace": ".space",
-    "get_model_hash": ".published",
-    "get_unique_architectures": ".published",
-    "get_random_architectures": ".published",
+    "get_model_hash": ".search_space",
+    "get_unique_architectures": ".search_space",
+    "get_random_architectures": ".search_space",
+    "BenchmarkingDataset": ".beside",
+    "StaticInfoDataset": ".beside",
+    "EnvInfoDataset": ".beside",
     "static_info": ".costs",
     "Skeleton": ".costs",
     "build": ".networks",
@@ -26,6 +29,8 @@ _PUBLIC = {
     "pareto_front": "blockzoo.report.pareto",
     "hypervolume": "blockzoo.report.pareto",
 }
-_MODULES = ("io",)
+_MODULES = ("dataset", "graph_utils", "io", "search_space")
+__version__ = "1.0.0"
+"""Of the published package whose names are served here; `blockzoo.__version__` is ours."""
 __all__ = [*_PUBLIC, *_MODULES]
 __getattr__, __dir__ = lazy_names(__name__, _PUBLIC, _MODULES)

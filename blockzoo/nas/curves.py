@@ -26,9 +26,26 @@ class Training:
         self, space: MacroSpace, base: tuple[Header, Table], ext: tuple[Header, Table] | None
     ) -> None:
         self.header = base[0]
+        self.ext_header = ext[0] if ext else None
         self.base = Lookup(base[1], space)
         self.ext = Lookup(ext[1], space) if ext else None
         self._cache: dict[tuple[Any, ...], Values] = {}
+
+    @property
+    def epochs(self) -> int | None:
+        """Epochs of this seed's trainings: as its header says, or as long as its curves are."""
+        if "epochs" in self.header or "val_top1" not in self.base.table:
+            return self.header.get("epochs")
+        column = self.base.table.stored["val_top1"]
+        return max(map(len, column.data), default=0) if column.ragged else int(column.data.shape[-1])
+
+    def check_epoch(self, epoch: int) -> None:
+        """RequestError for what is no epoch of this seed's trainings."""
+        whole = isinstance(epoch, int | np.integer) and not isinstance(epoch, bool)
+        if not whole or not 1 <= epoch <= (self.epochs or epoch):
+            seed = self.header.get("seed")
+            of = "this benchmark" if seed is None else f"seed {seed} of this benchmark"
+            raise RequestError(f"epoch {epoch!r}: {of} has epochs 1 to {self.epochs}")
 
     @property
     def columns(self) -> list[str]:
@@ -88,8 +105,8 @@ class TrainingQueries:
 
     @property
     def epochs(self) -> int | None:
-        """Epochs of the full schedule."""
-        return self._first.header.get("epochs")
+        """Epochs of the full schedule (of the first seed, where unvalidated files differ)."""
+        return self._first.epochs
 
     @property
     def seeds(self) -> list[int]:
@@ -156,12 +173,14 @@ class TrainingQueries:
         return self._value("test_top5", arch, None, False, seed)
 
     def train_time(self, arch: Any, epoch: int | None = None, seed: int | str | None = None) -> Any:
-        """Seconds that training took for the first `epoch` epochs, linear in epochs; all of them by default."""
+        """Seconds that training took for the first `epoch` epochs (0: none), linear in epochs; all of them by default."""
+        if seed == MEAN:
+            return mean_of_known([self.train_time(arch, epoch, one) for one in self._trainings])
+        training = self._training(seed)
+        if epoch is not None and epoch != 0:
+            training.check_epoch(epoch)
         total = self._value("train_time_s", arch, None, False, seed)
-        if epoch is None or total is None:
-            return total
-        self._check_epoch(epoch)
-        return total * (epoch / (self.epochs or epoch))
+        return total if epoch is None or total is None else total * (epoch / (training.epochs or epoch or 1))
 
     def curve(self, column: str, arch: Architecture, seed: int | None = None) -> Values | None:
         """(epochs,): one whole curve, None for an unknown architecture."""
@@ -172,16 +191,9 @@ class TrainingQueries:
 
     def _curve(self, column: str, arch: Any, epoch: int | None, best: bool, seed: int | str | None) -> Any:
         if epoch is not None:
-            self._check_epoch(epoch)
+            for training in self._trainings.values() if seed == MEAN else [self._training(seed)]:
+                training.check_epoch(epoch)
         return self._value(column, arch, epoch, best, seed)
-
-    def _check_epoch(self, epoch: int) -> None:
-        if (
-            isinstance(epoch, bool)
-            or not isinstance(epoch, int | np.integer)
-            or not 1 <= epoch <= (self.epochs or epoch)
-        ):
-            raise RequestError(f"epoch {epoch!r}: this benchmark has epochs 1 to {self.epochs}")
 
     def _value(self, column: str, arch: Any, epoch: int | None, best: bool, seed: int | str | None) -> Any:
         if seed == MEAN:
@@ -199,6 +211,8 @@ class TrainingQueries:
         if seed is None:
             return self._first
         try:
+            if isinstance(seed, bool):
+                raise KeyError(seed)
             return self._trainings[seed]  # type: ignore[index]
         except (KeyError, TypeError):
             raise RequestError(f"seed {seed!r}: loaded are {self.seeds}, or 'mean'") from None

@@ -6,83 +6,116 @@ indices, vectors or hashes gives an array, with NaN where a network is missing. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from blockzoo.core.errors import RequestError
+from blockzoo.nas.beside import (
+    BenchmarkingDataset,
+    Described,
+    EnvInfoDataset,
+    Files,
+    StaticInfoDataset,
+    plain_values,
+    row_of,
+)
 from blockzoo.nas.costs import Skeleton, static_info
 from blockzoo.nas.curves import Training, TrainingQueries
-from blockzoo.nas.formats.table import Table, nested_vectors
+from blockzoo.nas.formats.header import Header
 from blockzoo.nas.graphs import hash_of_graph
-from blockzoo.nas.lookup import Lookup
+from blockzoo.nas.ranking import Ranking
+from blockzoo.nas.settings import OF_THE_FILE, skeleton_of
 from blockzoo.nas.space import Architecture, ArchVector, MacroSpace
-from blockzoo.report.pareto import pareto_front
+
+NO_LATENCIES = "no latencies are here: they lie in files blox-bench-DEVICE"
 
 
-class Dataset(TrainingQueries):
-    """A loaded benchmark. Made by `from_folder` or `load`.
+class Dataset(TrainingQueries, Ranking, Described):
+    """A loaded benchmark. `from_folder` and `load` make it; so does a list of files.
 
     Args:
-        space: the networks it is about.
-        trainings: curves by seed.
-        static, env, bench: tables beside them: per network, per seed, per device.
-        title: where it comes from, in a few words.
+        dataset_files: blox-base-SEED of each seed, then blox-ext-SEED of them.
+        devices_files, static_info, env_info: files beside them.
+        validate_data: check that parts agree with each other and with the space.
     """
 
     def __init__(
         self,
+        dataset_files: Files,
+        devices_files: Files | None = None,
+        static_info: str | None = None,
+        env_info: Files | None = None,
+        validate_data: bool = True,
+    ) -> None:
+        from blockzoo.nas.loading import trainings_of_files, validated
+
+        space, trainings = trainings_of_files(dataset_files)
+        self._hold(
+            space,
+            trainings,
+            static=StaticInfoDataset(static_info) if static_info else None,
+            env=EnvInfoDataset(env_info) if env_info else None,
+            bench=BenchmarkingDataset(devices_files) if devices_files else None,
+            include_static_info=bool(static_info),
+            include_env_info=bool(env_info),
+        )
+        validated(self, "these files", values=validate_data)
+
+    @classmethod
+    def of(cls, space: MacroSpace, trainings: dict[int, Training], **parts: Any) -> Any:
+        """A benchmark of tables in memory.
+
+        Args:
+            space: the networks it is about.
+            trainings: curves by seed.
+            parts: `static`, `env`, `bench`, `title`, `include_static_info`, `include_env_info`.
+        """
+        made = cls.__new__(cls)
+        made._hold(space, trainings, **parts)
+        return made
+
+    def _hold(
+        self,
         space: MacroSpace,
         trainings: dict[int, Training],
         *,
-        static: Table | None = None,
-        env: dict[int, Table] | None = None,
-        bench: dict[str, Table] | None = None,
+        static: StaticInfoDataset | None = None,
+        env: EnvInfoDataset | None = None,
+        bench: BenchmarkingDataset | None = None,
         title: str = "",
         include_static_info: bool = False,
         include_env_info: bool = False,
     ) -> None:
         self.space, self.title = space, title
-        self._trainings = trainings
-        self._static = Lookup(static, space) if static is not None else None
-        self._env = {seed: Lookup(table, space) for seed, table in (env or {}).items()}
-        self._bench = {device: Lookup(table, space) for device, table in (bench or {}).items()}
+        self._trainings, self._static, self._env, self._bench = trainings, static, env, bench
         self._include_static_info, self._include_env_info = include_static_info, include_env_info
 
     # --- what it is -------------------------------------------------------------------------------
 
     @property
-    def version(self) -> int:
-        """Version of the format."""
-        return int(self._first.header["version"])
+    def header(self) -> Header:
+        """What the training files say together, and all their columns."""
+        kept = {name: value for name, value in self._first.header.items() if name not in OF_THE_FILE}
+        return {**kept, "dataset_type": "training", "columns": self._first.columns}
 
     @property
-    def search_space(self) -> list[list[list[int]]]:
-        """Its shape: the options of each coordinate by stage and node."""
-        return self.space.shape
+    def static_info(self) -> StaticInfoDataset | None:
+        """Parameters and vectors, where the benchmark was loaded with them."""
+        return self._static if self._include_static_info else None
 
     @property
-    def ops(self) -> list[str]:
-        """Names of the operations."""
-        return list(self.space.ops)
+    def env_info(self) -> EnvInfoDataset | None:
+        """Where networks were trained, where the benchmark was loaded with it."""
+        return self._env if self._include_env_info else None
 
     @property
-    def nodes(self) -> int:
-        """Nodes of a cell."""
-        return self.space.nodes
-
-    @property
-    def stages(self) -> int:
-        """Cells of a network."""
-        return self.space.stages
-
-    @property
-    def columns(self) -> list[str]:
-        """Columns of the training tables."""
-        return self._first.columns
+    def bench_info(self) -> BenchmarkingDataset | None:
+        """Latencies, where there are any."""
+        return self._bench
 
     @property
     def dataset(self) -> str | None:
@@ -97,43 +130,77 @@ class Dataset(TrainingQueries):
     @property
     def skeleton(self) -> Skeleton:
         """What surrounds the cells of the networks that were trained."""
-        given = {"width": "width", "num_classes": "classes", "image_size": "image_size"}
-        return Skeleton(
-            **{name: int(self.setting[key]) for name, key in given.items() if self.setting.get(key)}
-        )
+        return skeleton_of(self._first.header)
 
     @property
     def width(self) -> int:
         """Channels of the first stage of the networks that were trained."""
-        return int(self.setting.get("width", 32))
+        return self.skeleton.width
 
     @property
-    def is_extended(self) -> bool:
-        """Are training accuracies, losses and top-5 there?"""
+    def has_extension(self) -> bool:
+        """Are training accuracies, losses and top-5 there, for every seed?"""
         return all(training.ext is not None for training in self._trainings.values())
+
+    is_extended = has_extension
 
     @property
     def devices(self) -> list[str]:
         """Devices with latencies."""
-        return list(self._bench)
+        return [] if self._bench is None else self._bench.devices
 
     def __repr__(self) -> str:
+        devices = [
+            f"{d} (predicted)" if self._bench and self._bench.predicted(d) else d for d in self.devices
+        ]
         return (
             f"Dataset({self.title or 'unnamed'}: {len(self):,} networks, {self.dataset}, {self.epochs} epochs, "
-            f"seeds {self.seeds}, devices {self.devices})"
+            f"seeds {self.seeds}, devices {devices})"
         )
 
     def __len__(self) -> int:
         return len(self._hashes)
 
-    def __iter__(self) -> Iterator[str]:
-        """Hashes of the networks, in the order of the first seed's file, then those that other seeds add."""
-        return iter(self._hashes)
+    def __iter__(self) -> Iterator[list[Any]]:
+        """`d[hash]` of each network, in the order of the first seed's file, then those that other seeds add."""
+        return (self[text] for text in self._hashes)
+
+    def __getitem__(self, model_hash: str) -> list[Any]:
+        """[hash, rows by seed, static rows, rows by device, environment rows]: values without the hash; None for no part.
+
+        Raises:
+            KeyError: no network of this hash. A seed or part that lacks it has None in its place.
+        """
+        if not isinstance(model_hash, str) or model_hash not in self._hashes:
+            raise KeyError(model_hash)
+
+        def rows(tables: Iterable[Any]) -> list[Any]:
+            return [
+                None if one.row(model_hash) is None else plain_values(one, model_hash, self.space)
+                for one in tables
+            ]
+
+        seeds = [self._training_row(training, model_hash) for training in self._trainings.values()]
+        parts = (self.static_info, self.bench_info, self.env_info)
+        return [model_hash, seeds, *(None if not part else rows(part._tables.values()) for part in parts)]
+
+    def _training_row(self, training: Training, arch: Any) -> list[Any] | None:
+        found = self._training_columns(training, arch)
+        return None if found is None else list(found.values())[1:]
+
+    def _training_columns(self, training: Training, arch: Any) -> dict[str, Any] | None:
+        """All columns of one network, the hash first; None where the seed lacks it."""
+        if (row := training.base.row(arch)) is None:
+            return None
+        found = row_of(training.base, row)
+        if training.ext is not None and (row := training.ext.row(arch)) is not None:
+            found.update(row_of(training.ext, row))
+        return {"model_hash": found.pop("model_hash"), **found}
 
     @cached_property
-    def _hashes(self) -> list[str]:
+    def _hashes(self) -> dict[str, None]:
         tables = [training.base.table["model_hash"].tolist() for training in self._trainings.values()]
-        return list(dict.fromkeys(text for table in tables for text in table))
+        return dict.fromkeys(text for table in tables for text in table)
 
     def __contains__(self, arch: object) -> bool:
         try:
@@ -144,30 +211,27 @@ class Dataset(TrainingQueries):
     @cached_property
     def indices(self) -> npt.NDArray[np.int64]:
         """Indices of the networks of the first seed, in ascending order."""
-        return np.flatnonzero(self._first.base.row_of_index[:-1] >= 0)
+        return self.indices_of(None)
 
     # --- beside the trainings ---------------------------------------------------------------------
 
     def params(self, arch: Any) -> Any:
         """Parameters, as the benchmark states them; exact by formula where it does not."""
-        return self._of_static("params", arch)
+        if self._static is None or not self._static.has("params"):
+            return self._of_formula(0, arch)
+        return self._static.params(arch)
 
     def flops(self, arch: Any) -> Any:
         """The published number, near MACs (a counter of that time: 1.010 to 1.076 x `macs`). `macs` is exact."""
-        if self._static is None or "flops" not in self._static.table:
+        if self._static is None or not self._static.has("flops"):
             raise RequestError(
                 "flops are published numbers of the part blox-info, which is not here; macs() is exact"
             )
-        return self._of_static("flops", arch)
+        return self._static.flops(arch)
 
     def macs(self, arch: Any) -> Any:
         """Multiply-adds of convolutions and linear layers for one image, exact."""
         return self._of_formula(1, arch)
-
-    def _of_static(self, column: str, arch: Any) -> Any:
-        if self._static is None or column not in self._static.table:
-            return self._of_formula(0, arch)
-        return _looked_up(self._static, column, arch)
 
     def _of_formula(self, which: int, arch: Any) -> Any:
         values = static_info(self.space, self.skeleton)[which]
@@ -177,36 +241,18 @@ class Dataset(TrainingQueries):
         return None if index is None else values.item(index)
 
     def arch_vec(self, arch: Architecture) -> ArchVector | None:
-        """The vector of a network by stage and node, as the benchmark states it or else the canonical one."""
-        if self._static is not None and (row := self._static.row(arch)) is not None:
-            vectors = self._static.table.stored["arch_vec"].data[row : row + 1]
-            return nested_vectors(vectors, self.space.shape)[0]  # type: ignore[no-any-return]
-        return self.space.arch_vec(arch) if self.space.is_valid(arch) else None
+        """The vector of a network by stage and node, as the benchmark states it or else the canonical one; None if unknown."""
+        if self._static is not None and (found := self._static.arch_vec(arch)) is not None:
+            return found  # type: ignore[no-any-return]
+        return self.space.arch_vec(arch) if arch in self else None
 
     def latency(
         self, arch: Any, devices: str | Sequence[str] | None = None, return_dict: bool = False
     ) -> Any:
-        """Seconds for one image: a number for one device, a list for several, or a dict by device.
-
-        Args:
-            devices: by default all that are loaded.
-        """
-        names = self._devices(devices)
-        found = {name: self._latency(name, arch) for name in names}
-        if return_dict:
-            return found
-        return found[names[0]] if len(names) == 1 else list(found.values())
-
-    def _latency(self, device: str, arch: Any) -> Any:
-        return _looked_up(self._bench[device], "latency", arch)
-
-    def _devices(self, devices: str | Sequence[str] | None) -> list[str]:
-        names = self.devices if devices is None else [devices] if isinstance(devices, str) else list(devices)
-        if unknown := [name for name in names if name not in self._bench]:
-            raise RequestError(f"device {unknown}: loaded are {self.devices or 'none'}")
-        if not names:
-            raise RequestError("no latencies are here: they lie in files blox-bench-DEVICE")
-        return names
+        """Seconds for one image, see `BenchmarkingDataset.latency`: `[[0.01]]`, or with `return_dict` by device."""
+        if self._bench is None:
+            raise RequestError(NO_LATENCIES if devices is None else f"device {devices!r}: {NO_LATENCIES}")
+        return self._bench.latency(arch, devices, return_dict)
 
     # --- all of it --------------------------------------------------------------------------------
 
@@ -214,38 +260,55 @@ class Dataset(TrainingQueries):
         self,
         arch: Architecture,
         seed: int | None = None,
-        devices: str | Sequence[str] | None = None,
+        devices: str | Sequence[str] | Literal[False] | None = None,
         include_static_info: bool | None = None,
         include_env_info: bool | None = None,
         return_dict: bool = True,
     ) -> dict[str, Any] | list[Any] | None:
-        """Everything about one network: its columns, a latency per device, `info` and `env`; None if unknown.
+        """Everything about one network: its columns, hash and seed, a dict per device, `info` and `env`; None if unknown.
 
         Args:
+            seed: by default the first that is loaded.
+            devices: by default all that have the network; False for none.
             include_static_info, include_env_info: by default as the benchmark was loaded.
-            return_dict: False for the values alone, in the order of the dict.
+            return_dict: False for a list: hash, columns, seed, a list per device, then the lists of static and env.
+
+        Raises:
+            RequestError: a seed, device or part that is not loaded.
         """
         training = self._training(seed)
-        if (row := training.base.row(arch)) is None:
+        found = self._training_columns(training, arch)
+        if found is None:
             return None
-        found: dict[str, Any] = _row_of(training.base, row)
-        if training.ext is not None and (row := training.ext.row(arch)) is not None:
-            found.update(_row_of(training.ext, row))
-        names = self._devices(devices) if devices is not None else self.devices
-        found.update({name: self._latency(name, arch) for name in names})
+        seed = self.seeds[0] if seed is None else seed
+        text = found.pop("model_hash")
+        info = {**found, "model_hash": text, "seed": seed}
+        latencies = {}
+        if devices is not False and (devices is not None or self._bench is not None):
+            if self._bench is None:
+                raise RequestError(f"device {devices!r}: {NO_LATENCIES}")
+            latencies = self._bench.latency(arch, devices, return_dict=True) or {}
+        beside: dict[str, Any] = {}
         if self._include_static_info if include_static_info is None else include_static_info:
-            found["info"] = {
-                "params": self.params(arch),
-                "macs": self.macs(arch),
-                "arch_vec": self.arch_vec(arch),
-            }
-            if self._static is not None and "flops" in self._static.table:
-                found["info"]["flops"] = self.flops(arch)
+            beside["info"] = self._static_columns(arch)
         if self._include_env_info if include_env_info is None else include_env_info:
-            env = self._env.get(self.seeds[0] if seed is None else seed)
-            env_row = env.row(arch) if env else None
-            found["env"] = None if env is None or env_row is None else _row_of(env, env_row)
-        return found if return_dict else list(found.values())
+            if self._env is None:
+                raise RequestError("no environments are here: from_folder(..., include_env_info=True)")
+            beside["env"] = self._env.info(arch, seed)
+        if return_dict:
+            return {**info, **latencies, **beside}
+        lists = [None if part is None else list(part.values()) for part in beside.values()]
+        return [text, *found.values(), seed, *([one["latency"]] for one in latencies.values()), *lists]
+
+    def _static_columns(self, arch: Any) -> dict[str, Any]:
+        stated = self._static is not None and self._static.has("flops")
+        flops = {"flops": self.flops(arch)} if stated else {}
+        return {
+            "params": self.params(arch),
+            **flops,
+            "arch_vec": self.arch_vec(arch),
+            "macs": self.macs(arch),
+        }
 
     def full_info_by_graph(self, graph: Any, **options: Any) -> dict[str, Any] | list[Any] | None:
         """`full_info` of a network given as its graph, see `blockzoo.nas.graphs`."""
@@ -279,50 +342,5 @@ class Dataset(TrainingQueries):
             "params": self.params(index),
             "macs": self.macs(index),
         }
-        found.update({f"latency_{device}": self._latency(device, index) for device in self.devices})
+        found.update({f"latency_{device}": self.latency(index, device) for device in self.devices})
         return found
-
-    def top(self, n: int = 10, by: str = "val_acc", seed: int | str | None = None) -> npt.NDArray[np.int64]:
-        """(n,): indices of the best networks, the best first; equal ones by index.
-
-        Args:
-            by: a query of this class, such as "val_acc" or "test_acc".
-        """
-        values = getattr(self, by)(self.indices, seed=seed)
-        known = ~np.isnan(values)
-        order = np.argsort(-values[known], kind="stable")
-        return self.indices[known][order[:n]]
-
-    def pareto(
-        self, *costs: str, by: str = "val_acc", seed: int | str | None = None
-    ) -> npt.NDArray[np.int64]:
-        """Indices of networks that no other equals or beats in accuracy and all costs at once, cheapest first.
-
-        Args:
-            costs: "macs" (by default), "params", "flops", or the name of a device.
-        """
-        names = costs or ("macs",)
-        columns = [
-            self._latency(name, self.indices) if name in self._bench else getattr(self, name)(self.indices)
-            for name in names
-        ]
-        points = np.stack([*columns, -getattr(self, by)(self.indices, seed=seed)], axis=1)
-        known = np.flatnonzero(~np.isnan(points).any(1))
-        front = known[pareto_front(points[known])]
-        return self.indices[front[np.argsort(points[front, 0], kind="stable")]]
-
-
-def _row_of(part: Lookup, row: int) -> dict[str, Any]:
-    """One row as plain values: numbers, text, lists."""
-    one = part.table.take(np.array([row]))
-    return {
-        name: values[0].tolist() if isinstance(values[0], np.generic | np.ndarray) else values[0]
-        for name, values in one.items()
-    }
-
-
-def _looked_up(part: Lookup, column: str, arch: Any) -> Any:
-    if isinstance(arch, np.ndarray) and arch.ndim:
-        return part.values(column)[part.rows(arch)]
-    row = part.row(arch)
-    return None if row is None else part.table.stored[column].take(np.array([row])).values.item(0)

@@ -80,7 +80,7 @@ class Folder:
         order = [ext.removeprefix(".") for ext in preferred] or list(SUFFIXES)
         if unknown := [ext for ext in order if ext not in SUFFIXES]:
             raise RequestError(f"preferred_ext {unknown}: formats are {', '.join(SUFFIXES)}")
-        folder = Path(path)
+        folder = Path(path).expanduser()
         if not folder.is_dir():
             raise DataError(
                 f"{folder} is no folder; `blockzoo nas download` says where the published files are"
@@ -97,10 +97,9 @@ class Folder:
         return Folder(folder, files, order, allow_pickle)
 
     def keys(self, kind: str) -> list[int | str]:
-        """Seeds or devices of the parts of a kind, in order."""
-        return sorted(
-            (part.key for part in self.files if part.kind == kind and part.key is not None), key=str
-        )
+        """Seeds (as numbers) or devices (as text) of the parts of a kind, in order."""
+        keys = [part.key for part in self.files if part.kind == kind and part.key is not None]
+        return sorted(keys, key=lambda key: (isinstance(key, str), key))
 
     def file(self, part: Part) -> Path | None:
         """The file that a part is read from; None where it has none.

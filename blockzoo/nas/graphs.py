@@ -19,7 +19,7 @@ from blockzoo.nas.space import Architecture, MacroSpace
 class Graph:
     """Labels of vertices 0..n-1, and edges between them."""
 
-    labels: tuple[int, ...]
+    labels: tuple[int | str, ...]
     edges: tuple[tuple[int, int], ...]
 
 
@@ -34,7 +34,7 @@ def graph_of(arch: Architecture, space: MacroSpace | None = None) -> Graph:
     if index is None:
         raise RequestError(f"{arch!r} is invalid: a stage has no path from its input to its output")
     cells = [space.cells.graphs[cell] for cell in space.digits(index)]
-    labels, _, after = network_graph(cells, len(space.ops))
+    labels, _, after = network_graph(cells, space.ops)
     return Graph(tuple(labels), tuple((a, b) for a, targets in enumerate(after) for b in targets))
 
 
@@ -42,9 +42,17 @@ def hash_of_graph(graph: Any) -> str | None:
     """The hash of a network's graph; None if nothing leads from its input to its output.
 
     Args:
-        graph: a `Graph`, or one of networkx whose vertices carry `label` (or `op`). Vertices on no path from the
-            input (label -1) to the output (label -2) are dropped.
+        graph: a `Graph`, what `graph_utils.get_model_graph` gives, or a graph of networkx whose vertices carry `label`
+            (or `op`). Vertices on no path from the input (label -1) to the output (label -2) are dropped.
     """
+    if isinstance(graph, tuple) and len(graph) == 2 and isinstance(graph[1], list | tuple):
+        from blockzoo.nas.graph_utils import graph_hash as hash_of_published
+        from blockzoo.nas.graph_utils import is_empty
+
+        graph = (
+            graph[0] if isinstance(graph[0], tuple) else graph
+        )  # get_model_graph gives the full graph beside it
+        return None if is_empty(graph) else hash_of_published(graph)
     if isinstance(graph, Graph):
         labels, edges = dict(enumerate(graph.labels)), list(graph.edges)
     else:

@@ -1,8 +1,9 @@
 """The published hash of a network: Weisfeiler-Lehman rounds of md5 over its graph, equal for isomorphic networks.
 
 The graph is the chain input, (nodes and a reduction) for each stage, output. A vertex starts as the md5 of
-`str((out_degree, in_degree, label))`; in as many rounds as there are vertices it becomes the md5 of its sorted
-predecessors, '|', its sorted successors, '|', itself. The hash of the network is the md5 of the sorted list.
+`str((out_degree, in_degree, label))`, where the label says operation and stage; in as many rounds as there are vertices it
+becomes the md5 of its sorted predecessors, '|', its sorted successors, '|', itself. The hash of the network is the md5 of
+the sorted list.
 """
 
 from __future__ import annotations
@@ -25,21 +26,29 @@ from blockzoo.nas.cells import CellGraph, cell_table
 log = logging.getLogger(__name__)
 
 INPUT, OUTPUT = -1, -2
+OPERATIONS = ("conv", "mbconv", "bconv")
+"""The published operations. Labels are by name: whatever their order in a space, a network of convs has one hash."""
+REDUCTION = len(OPERATIONS)
+Label = int | str
 SHARED_ROUNDS = 3
 """In the first rounds a vertex knows its near surroundings only, which many networks share."""
 
 
-def network_hash(cells: Sequence[CellGraph], num_ops: int, known: dict[str, str] | None = None) -> str:
+def network_hash(cells: Sequence[CellGraph], ops: Sequence[str], known: dict[str, str] | None = None) -> str:
     """The hash of the network whose stages hold `cells`, as 32 hexadecimal digits.
 
     Args:
+        ops: names of the operations that cells number.
         known: md5 of messages of earlier networks, added to; saves about a third of the work.
     """
-    return graph_hash(*network_graph(cells, num_ops), known)
+    return graph_hash(*network_graph(cells, ops), known)
 
 
 def graph_hash(
-    labels: list[int], before: list[list[int]], after: list[list[int]], known: dict[str, str] | None = None
+    labels: Sequence[Label],
+    before: list[list[int]],
+    after: list[list[int]],
+    known: dict[str, str] | None = None,
 ) -> str:
     """The hash of a graph given by the label, the predecessors and the successors of each vertex."""
     known = {} if known is None else known
@@ -67,16 +76,25 @@ def _joined(state: list[str], vertices: list[int]) -> str:
     return "".join(sorted([state[v] for v in vertices]))
 
 
+def label_of(name: str, stage: int) -> Label:
+    """What stands for an operation, or `reduction`, in a stage: the published number, or for operations of others their name."""
+    if name == "reduction" or name in OPERATIONS:
+        number = REDUCTION if name == "reduction" else OPERATIONS.index(name)
+        return number + (REDUCTION + 1) * stage
+    return f"{name}@{stage}"
+
+
 def network_graph(
-    cells: Sequence[CellGraph], num_ops: int
-) -> tuple[list[int], list[list[int]], list[list[int]]]:
+    cells: Sequence[CellGraph], ops: Sequence[str]
+) -> tuple[list[Label], list[list[int]], list[list[int]]]:
     """Labels, predecessors and successors of the vertices of a whole network."""
-    labels, edges, entry = [INPUT], [], 0
+    labels: list[Label] = [INPUT]
+    edges, entry = [], 0
     for stage, cell in enumerate(cells):
         base = len(labels)
-        labels += [op + (num_ops + 1) * stage for op in cell.ops]
+        labels += [label_of(ops[op], stage) for op in cell.ops]
         reduction = len(labels)
-        labels.append(num_ops + (num_ops + 1) * stage)
+        labels.append(label_of("reduction", stage))
         place = {0: entry, len(cell.ops) + 1: reduction}
         edges += [(place.get(a, base + a - 1), place.get(b, base + b - 1)) for a, b in cell.edges]
         entry = reduction
@@ -90,17 +108,17 @@ def network_graph(
     return labels, before, after
 
 
-def all_hashes(num_ops: int, nodes: int, stages: int) -> npt.NDArray[np.uint8]:
+def all_hashes(ops: Sequence[str], nodes: int, stages: int) -> npt.NDArray[np.uint8]:
     """(networks, 16): the hashes of a whole space by index, memory-mapped.
 
     Computed once, in two processes, and kept in the cache folder with a checksum as the last row. A file that does not match
     its checksum is made again; a folder that cannot be written to costs the time anew in each process, and is said.
     """
-    path, count = _place(num_ops, nodes, stages)
+    path, count = _place(ops, nodes, stages)
     cached = _cached(path, count)
     if cached is not None:
         return cached
-    hashes = _compute(num_ops, nodes, stages, count)
+    hashes = _compute(ops, nodes, stages, count)
     try:
         write_atomically(path, lambda temporary: np.save(temporary, np.vstack([hashes, _checksum(hashes)])))
     except StoreError as error:
@@ -108,9 +126,9 @@ def all_hashes(num_ops: int, nodes: int, stages: int) -> npt.NDArray[np.uint8]:
     return hashes
 
 
-def hashes_are_cached(num_ops: int, nodes: int, stages: int) -> bool:
+def hashes_are_cached(ops: Sequence[str], nodes: int, stages: int) -> bool:
     """Is the table of this space in the cache folder, whole?"""
-    return _cached(*_place(num_ops, nodes, stages)) is not None
+    return _cached(*_place(ops, nodes, stages)) is not None
 
 
 def _cached(path: Path, count: int) -> npt.NDArray[np.uint8] | None:
@@ -126,36 +144,37 @@ def _checksum(hashes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.frombuffer(md5(hashes.tobytes(), usedforsecurity=False).digest(), np.uint8)
 
 
-def _place(num_ops: int, nodes: int, stages: int) -> tuple[Path, int]:
-    count = len(cell_table(num_ops, nodes)) ** stages
-    return cache_folder() / "nas" / f"hashes-v2-{num_ops}-{nodes}-{stages}.npy", count
+def _place(ops: Sequence[str], nodes: int, stages: int) -> tuple[Path, int]:
+    count = len(cell_table(len(ops), nodes)) ** stages
+    names = md5(",".join(ops).encode(), usedforsecurity=False).hexdigest()[:8]
+    return cache_folder() / "nas" / f"hashes-v3-{names}-{nodes}-{stages}.npy", count
 
 
-def _compute(num_ops: int, nodes: int, stages: int, count: int) -> npt.NDArray[np.uint8]:
+def _compute(ops: Sequence[str], nodes: int, stages: int, count: int) -> npt.NDArray[np.uint8]:
     # a child of its own, not multiprocessing: that would import the caller's script again
-    command = [sys.executable, "-m", "blockzoo.nas.hashing", str(num_ops), str(nodes), str(stages)]
+    command = [sys.executable, "-m", "blockzoo.nas.hashing", ",".join(ops), str(nodes), str(stages)]
     middle = count // 2
     child = subprocess.Popen([*command, str(middle), str(count)], stdout=subprocess.PIPE)
     try:
-        first = hash_range(num_ops, nodes, stages, 0, middle)
+        first = hash_range(ops, nodes, stages, 0, middle)
         second, _ = child.communicate()
     finally:
         child.kill()
     if child.returncode:
-        second = hash_range(num_ops, nodes, stages, middle, count)
+        second = hash_range(ops, nodes, stages, middle, count)
     return np.frombuffer(first + second, np.uint8).reshape(count, 16)
 
 
-def hash_range(num_ops: int, nodes: int, stages: int, start: int, stop: int) -> bytes:
+def hash_range(ops: Sequence[str], nodes: int, stages: int, start: int, stop: int) -> bytes:
     """The hashes of networks `start` to `stop` of a space, 16 bytes each."""
-    graphs = cell_table(num_ops, nodes).graphs
+    graphs = cell_table(len(ops), nodes).graphs
     known: dict[str, str] = {}
     found = []
     for index in range(start, stop):
         cells = [graphs[index // len(graphs) ** stage % len(graphs)] for stage in range(stages)]
-        found.append(network_hash(cells, num_ops, known))
+        found.append(network_hash(cells, ops, known))
     return bytes.fromhex("".join(found))
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(hash_range(*(int(word) for word in sys.argv[1:])))
+    sys.stdout.buffer.write(hash_range(sys.argv[1].split(","), *(int(word) for word in sys.argv[2:])))

@@ -27,6 +27,8 @@ from blockzoo.nas.formats.table import Table
 FORMATS: dict[str, Any] = {"native": native, "custom": custom, "csv": text, "pickle": pickled}
 """By the name that headers use, best first; each module has `read` and `write`."""
 FORMAT_OF_SUFFIX = {".native": "native", ".blox": "custom", ".csv": "csv", ".pickle": "pickle"}
+has_C = True
+"""Published name: can .blox files be decoded fast? Here always."""
 SUFFIXES = tuple(suffix.removeprefix(".") for suffix in FORMAT_OF_SUFFIX)
 
 
@@ -40,22 +42,25 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         return parse(file.read(LIMIT))[0]
 
 
-def read_dataset_file(path: str | os.PathLike[str], *, allow_pickle: bool = False) -> tuple[Header, Table]:
+def read_dataset_file(
+    path: str | os.PathLike[str], fast: bool = True, *, allow_pickle: bool = False
+) -> tuple[Header, Table]:
     """The header and the columns of a dataset file.
 
     Args:
         path: a file in any of the formats; its header says in which.
+        fast: of the published function, where it chooses a compiled decoder; here decoding is always fast.
         allow_pickle: open a pickle, with a reader that builds plain values and refuses everything else.
 
     Returns:
         header: what the file says of itself, by field.
-        table: columns by name; `table["val_top1"]` is an array (rows, epochs) of percent.
+        table: columns by name; `table["val_top1"]` is an array (rows, epochs) of percent, `table[0]` the first row as a list.
 
     Raises:
         DataError: no such file, damaged, or a pickle that was not allowed. Memory stays within what the file's size allows.
     """
     with _named(path):
-        raw = _mapped(Path(path))
+        raw = _mapped(Path(path).expanduser())
         header, start = parse(raw[:LIMIT].tobytes())
         kind = header["format"]
         if kind not in FORMATS:

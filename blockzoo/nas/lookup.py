@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +14,7 @@ from blockzoo.nas.formats.table import Table
 from blockzoo.nas.space import Architecture, MacroSpace
 
 MISSING = -1
+_HASH = re.compile(r"[0-9a-fA-F]{32}")
 Rows = npt.NDArray[np.int64]
 
 
@@ -45,11 +47,14 @@ class Lookup:
 
     def row(self, arch: Architecture) -> int | None:
         """The row of one architecture: an index, a hash or a vector. None where it has none or is invalid."""
+        if isinstance(arch, np.ndarray) and not arch.ndim:
+            arch = arch.item()
         if isinstance(arch, str):
-            try:
-                return self._row_of_hash.get(bytes.fromhex(arch))
-            except ValueError:
-                raise RequestError(f"{arch!r}: a hash has 32 hexadecimal digits") from None
+            if not _HASH.fullmatch(arch):
+                raise RequestError(
+                    f"{arch!r}: a hash has 32 hexadecimal digits; an index is a number, not a text"
+                )
+            return self._row_of_hash.get(bytes.fromhex(arch))
         index = self.space.index(arch)
         if index is None:
             return None
@@ -66,7 +71,7 @@ class Lookup:
         return self._values[column]
 
     def rows(self, architectures: npt.NDArray[Any]) -> Rows:
-        """(N,): the rows of many architectures, -1 where there is none."""
+        """(N,): the rows of many architectures, -1 where there is none; an index -1 is one that is none."""
         if architectures.ndim == 1 and architectures.dtype.kind in "US":
             found = [self.row(str(text)) for text in architectures.astype(str)]
             return np.array([MISSING if row is None else row for row in found], np.int64)

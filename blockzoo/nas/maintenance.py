@@ -13,7 +13,10 @@ from blockzoo.core.errors import DataError, RequestError
 from blockzoo.nas.folder import Folder, part_of
 from blockzoo.nas.formats.header import Header, same_content
 from blockzoo.nas.formats.table import Table
+from blockzoo.nas.impossible import impossible_networks, impossible_values
 from blockzoo.nas.io import SUFFIXES, read_dataset_file, write_dataset_file
+from blockzoo.nas.published import space_of
+from blockzoo.nas.settings import contradictions, misfits
 
 
 def convert(
@@ -81,8 +84,9 @@ def validate(folder: Path, *, allow_pickle: bool = False) -> list[Checked]:
         DataError: no dataset file in it.
     """
     files = Folder.open(folder, allow_pickle=allow_pickle)
-    checked = []
-    for part in sorted(files.files, key=lambda part: part.stem):
+    checked: list[Checked] = []
+    first_seed: Header | None = None
+    for part in sorted(files.files, key=lambda part: (part.kind, isinstance(part.key, str), part.key or 0)):
         first: tuple[Header, Table] | None = None
         for suffix in files.order:
             if suffix not in files.files[part]:
@@ -100,10 +104,36 @@ def validate(folder: Path, *, allow_pickle: bool = False) -> list[Checked]:
                 )
                 continue
             seconds = time.perf_counter() - begin
-            faults = differences(first, found) if first is not None else []
+            if part.kind == "base":
+                first_seed = first_seed or found[0]
+            faults = [*contents_faults(*found), *_other_benchmark(first_seed, found[0])]
+            faults += differences(first, found) if first is not None else []
             checked.append(Checked(path, found[1].num_rows, seconds, faults))
             first = first or found
     return checked
+
+
+def _other_benchmark(first_seed: Header | None, header: Header) -> list[str]:
+    """In what a file is not of the benchmark of the first seed's base."""
+    if first_seed is None:
+        return []
+    if header["dataset_type"] == "benchmarking":
+        faults = misfits(first_seed, header)
+    else:
+        base = header.get("part") == "base"
+        faults = contradictions(first_seed, header, stated_by_both=not base)
+    return [f"not of one benchmark with the first seed: {fault}" for fault in faults]
+
+
+def contents_faults(header: Header, table: Table) -> list[str]:
+    """What cannot be in a dataset file that can be read: impossible values, networks of no space, a header of no space."""
+    try:
+        space = space_of(header)
+    except DataError as error:
+        return [str(error)]
+    if "model_hash" not in table:
+        return ["it has no column model_hash"]
+    return [*impossible_values(header, table), *impossible_networks(table, space)]
 
 
 def differences(a: tuple[Header, Table], b: tuple[Header, Table]) -> list[str]:

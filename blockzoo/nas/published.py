@@ -1,10 +1,13 @@
-"""The published space: 91,125 networks of three stages, and the functions that its scripts call."""
+"""The published space of 91,125 networks, and the space that the header of a dataset file states."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
-from blockzoo.nas.space import Architecture, ArchVector, MacroSpace
+from blockzoo.core.errors import DataError, RequestError
+from blockzoo.nas.space import MacroSpace
 
 
 @cache
@@ -13,21 +16,20 @@ def published_space() -> MacroSpace:
     return MacroSpace()
 
 
-def get_model_hash(arch_vec: Architecture) -> str | None:
-    """The published hash of a network of the published space; None where a stage has no path from input to output.
+def space_of(header: Mapping[str, Any]) -> MacroSpace:
+    """The space that a header states; the published one where it states none.
 
-    Computed from the graph (a third of a millisecond) until the table of all hashes exists on this machine.
+    Raises:
+        DataError: its shape is not that of its ops, nodes and stages.
     """
-    space = published_space()
-    return space.hash(arch_vec) if space.hashes_are_known() else space.hash_alone(arch_vec)
-
-
-def get_unique_architectures() -> list[ArchVector]:
-    """The canonical vectors of all 91,125 networks, by index."""
-    return list(published_space())
-
-
-def get_random_architectures(n: int, seed: int | None = None) -> list[ArchVector]:
-    """Canonical vectors of `n` different networks, drawn uniformly."""
-    space = published_space()
-    return [space.arch_vec(int(index)) for index in space.sample(n, seed)]
+    stated = header.get("search_space")
+    if stated is None:
+        return published_space()
+    try:
+        space = MacroSpace(tuple(stated["ops"]), stated["nodes"], stated["stages"])
+        same = stated.get("shape", space.shape) == space.shape
+    except (RequestError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise DataError(f"its search_space cannot be: {type(error).__name__} {error}") from None
+    if not same:
+        raise DataError("the shape of its search_space is not that of its ops, nodes and stages")
+    return published_space() if space == published_space() else space

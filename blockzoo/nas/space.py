@@ -100,8 +100,10 @@ class MacroSpace:
             return self._index(architectures)
 
     def _index(self, architectures: Any) -> Any:
-        if isinstance(architectures, np.ndarray) and architectures.ndim:
-            return self._indices(architectures)
+        if isinstance(architectures, np.ndarray):
+            if architectures.ndim:
+                return self._indices(architectures)
+            architectures = architectures.item()
         if isinstance(architectures, str):
             return self.index_of_hash(architectures)
         if isinstance(architectures, int | np.integer) and not isinstance(architectures, bool):
@@ -126,6 +128,13 @@ class MacroSpace:
         ]
 
     def _indices(self, array: npt.NDArray[Any]) -> Indices:
+        if array.shape == (0,):
+            return np.zeros(0, np.int64)
+        if array.shape == (self.coordinates,) and array.dtype.kind in "iu" and self._could_be_vector(array):
+            raise RequestError(
+                f"the array {array.tolist()} could be {len(array)} indices or one flat vector: give a vector as array[None] "
+                f"or array.tolist(), or its index; indices as one of other length"
+            )
         if array.ndim == 1 and array.dtype.kind in "iu":
             if array.size and not 0 <= int(array.min()) <= int(array.max()) < len(self):
                 raise RequestError(f"an index is out of this space of networks 0 to {len(self) - 1:,}")
@@ -141,6 +150,9 @@ class MacroSpace:
         for start in range(0, len(array), CHUNK):
             index[start : start + CHUNK] = self._indices_of_vectors(array[start : start + CHUNK], start)
         return index
+
+    def _could_be_vector(self, array: npt.NDArray[Any]) -> bool:
+        return bool(((array >= 0) & (array < np.tile(self.cells.options, self.stages))).all())
 
     def _indices_of_vectors(self, array: npt.NDArray[Any], row: int) -> Indices:
         columns = np.ascontiguousarray(array.T)  # one pass over memory, then everything is contiguous
@@ -220,9 +232,13 @@ class MacroSpace:
 
     def nested(self, arch: Architecture) -> ArchVector:
         """The vector of a network by stage and node: as given where a vector is given, else the canonical one."""
-        index = self._valid(arch)
+        self._valid(arch)
+        return self.nested_as_written(arch)
+
+    def nested_as_written(self, arch: Architecture) -> ArchVector:
+        """The same for a vector that may be invalid."""
         if isinstance(arch, int | str | np.integer):
-            return self.arch_vec(index)
+            return self.arch_vec(arch)
         width = len(self.cells.options)
         codes = np.array(self._flat(arch)).reshape(self.stages, width) @ self.cells.strides
         return [self.cells.nested(code) for code in codes.tolist()]
@@ -245,7 +261,7 @@ class MacroSpace:
     @cached_property
     def _hashes(self) -> npt.NDArray[np.str_]:
         """All hashes and an empty text behind them, which index -1 (invalid) finds."""
-        raw = all_hashes(len(self.ops), self.nodes, self.stages).tobytes()
+        raw = all_hashes(self.ops, self.nodes, self.stages).tobytes()
         return np.append(np.frombuffer(raw.hex().encode(), "S32").astype("U32"), "")
 
     @cached_property
@@ -276,11 +292,11 @@ class MacroSpace:
         index = self.index(arch)
         if index is None:
             return None
-        return network_hash([self.cells.graphs[cell] for cell in self.digits(index)], len(self.ops))
+        return network_hash([self.cells.graphs[cell] for cell in self.digits(index)], self.ops)
 
     def hashes_are_known(self) -> bool:
         """Are all hashes in this process or in the cache folder, so that asking for one takes no seconds?"""
-        return "_hashes" in vars(self) or hashes_are_cached(len(self.ops), self.nodes, self.stages)
+        return "_hashes" in vars(self) or hashes_are_cached(self.ops, self.nodes, self.stages)
 
     def index_of_hash(self, text: str) -> int:
         """The index of a hash of 32 hexadecimal digits.
@@ -295,7 +311,7 @@ class MacroSpace:
 
     def indices_of_raw_hashes(self, hashes: npt.NDArray[np.uint8]) -> Indices:
         """(N,): the indices of hashes given as (N, 16) bytes, -1 where no network has one."""
-        own = np.ascontiguousarray(all_hashes(len(self.ops), self.nodes, self.stages)).view("V16").ravel()
+        own = np.ascontiguousarray(all_hashes(self.ops, self.nodes, self.stages)).view("V16").ravel()
         order = np.argsort(own)
         asked = np.ascontiguousarray(hashes, np.uint8).view("V16").ravel()
         place = np.minimum(np.searchsorted(own, asked, sorter=order), len(own) - 1)

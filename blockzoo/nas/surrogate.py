@@ -101,7 +101,7 @@ def surrogate_of(dataset: Dataset, seeds: Sequence[int] = (0, 1, 2), noise: bool
     accuracy, time = np.clip(predicted[:, :-1], 0, 100), np.exp(predicted[:, -1])
     spread = seed_deviation(dataset) or float(model.leave_one_out[:, -3].std())
     header = {**dataset._trainings[first].header, "part": "base", "surrogate": True}
-    hashes = np.asarray(all_hashes(len(dataset.ops), dataset.nodes, dataset.stages))
+    hashes = np.asarray(all_hashes(tuple(dataset.ops), dataset.nodes, dataset.stages))
     trainings = {}
     for seed in seeds:
         shift = np.random.default_rng(seed).normal(0, spread, (len(predicted), 1)) if noise else 0.0
@@ -115,15 +115,27 @@ def surrogate_of(dataset: Dataset, seeds: Sequence[int] = (0, 1, 2), noise: bool
             }
         )
         trainings[seed] = Training(dataset.space, ({**header, "seed": seed}, table), None)
-    return Surrogate(dataset.space, trainings, title=f"surrogate of {dataset.title}", fitted_to=len(known))
+    made: Surrogate = Surrogate.of(dataset.space, trainings, title=f"surrogate of {dataset.title}")
+    made.fitted_to, made.test_error = len(known), float(np.abs(model.leave_one_out[:, -2]).mean())
+    return made
 
 
 class Surrogate(Dataset):
     """A dataset whose numbers are predictions."""
 
-    def __init__(self, *arguments: Any, fitted_to: int, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.fitted_to = fitted_to
+    fitted_to: int
+    test_error: float
+    """Mean error of the fit on a network that it was not fitted to, in points of test accuracy (leave-one-out)."""
+
+    def full_info(self, *arguments: Any, **options: Any) -> Any:
+        """As of any dataset, and that it is predicted, with the error on networks left out of the fit."""
+        found = super().full_info(*arguments, **options)
+        if isinstance(found, dict):
+            found |= {"predicted": True, "held_out_error_points": round(self.test_error, 2)}
+        return found
 
     def __repr__(self) -> str:
-        return f"Surrogate, no measurement, fitted to {self.fitted_to} networks: {super().__repr__()}"
+        return (
+            f"Surrogate, no measurement, fitted to {self.fitted_to} networks, off by "
+            f"{self.test_error:.2f} points of test accuracy on one left out: {super().__repr__()}"
+        )

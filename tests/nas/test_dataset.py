@@ -135,7 +135,7 @@ def test_properties(full: Any) -> None:
     assert (full.version, full.epochs, full.dataset, full.nodes, full.stages) == (1, EPOCHS, "cifar100", 2, 3)
     assert full.ops == ["conv", "mbconv", "bconv"] and full.search_space == SPACE.shape
     assert full.is_extended and full.seeds == [0, 7] and full.devices == ["here", "there-1"]
-    assert len(full) == 40 == len(list(full)) and next(iter(full)) in full and "0" * 32 not in full
+    assert len(full) == 40 == len(list(full)) and next(iter(full))[0] in full and "0" * 32 not in full
     assert (
         full.columns[:4] == ["model_hash", "val_top1", "test_top1", "train_time_s"]
         and len(full.columns) == 11
@@ -172,10 +172,13 @@ def test_every_query_against_the_columns(full: Any, folder: Path) -> None:
         )
     assert full.params(index) == info["info"]["params"] and full.flops(index) == info["info"]["flops"]
     assert full.arch_vec(index) == SPACE.arch_vec(index) == info["info"]["arch_vec"]
-    assert full.latency(index, "here") == info["here"]
-    assert full.latency(index) == [info["here"], info["there-1"]]
+    assert full.latency(index, "here") == [[info["here"]["latency"]]]
+    assert full.latency(index) == [[info["here"]["latency"]], [info["there-1"]["latency"]]]
     assert full.latency(index, ["there-1"], return_dict=True) == {"there-1": info["there-1"]}
-    assert full.full_info(index, seed=7, return_dict=False) == list(info.values())
+    plain = full.full_info(index, seed=7, return_dict=False)
+    assert plain[0] == info["model_hash"] and plain[1] == info["val_top1"] and plain[11] == info["seed"] == 7
+    assert plain[12:14] == full.latency(index) and plain[14][:3] == list(info["info"].values())[:3]
+    assert plain[15] == list(info["env"].values())
     assert full.full_info_by_graph(nas.graph_of(index), seed=7) == info
     assert full.val_acc(index) == full.val_acc(index, seed=0)
     assert full.val_acc(index, seed="mean") == pytest.approx(
@@ -200,7 +203,7 @@ def test_many_at_a_time_equal_one_by_one(full: Any) -> None:
         np.testing.assert_array_equal(getattr(full, query)(hashes), many)
         np.testing.assert_array_equal(getattr(full, query)(flat), many)
     np.testing.assert_array_equal(
-        full.latency(asked, "here")[:10], [full.latency(int(i), "here") for i in asked[:10]]
+        full.latency(asked, "here")[:10], [full.latency(int(i), "here")[0][0] for i in asked[:10]]
     )
     mean = full.test_acc(asked, seed="mean")
     np.testing.assert_allclose(mean[:10], (full.test_acc(asked[:10]) + full.test_acc(asked[:10], seed=7)) / 2)
@@ -212,7 +215,7 @@ def test_an_unknown_network_is_none(full: Any) -> None:
         for query in ("val_acc", "test_acc", "train_time", "train_loss", "full_info"):
             assert getattr(full, query)(arch) is None
         assert arch not in full
-    assert full.latency(1) == [None, None] and full.params(1) is None
+    assert full.latency(1) is None and full.params(1) is None and full.arch_vec(1) is None
 
 
 def test_wrong_requests_say_what_there_is(full: Any, folder: Path) -> None:
@@ -222,7 +225,7 @@ def test_wrong_requests_say_what_there_is(full: Any, folder: Path) -> None:
     with pytest.raises(RequestError, match="epochs 1 to 5"):
         full.val_acc(index, epoch=6)
     with pytest.raises(RequestError, match="epochs 1 to 5"):
-        full.train_time(index, epoch=0)
+        full.train_time(index, epoch=-1)
     with pytest.raises(RequestError, match="extended=True"):
         nas.from_folder(folder).train_acc(index)
     with pytest.raises(RequestError, match="here"):
@@ -241,8 +244,17 @@ def test_which_files_are_read(folder: Path, tmp_path: Path) -> None:
         nas.from_folder(tmp_path)
     with pytest.raises(RequestError, match="zip"):
         nas.from_folder(folder, preferred_ext=["zip"])
-    with pytest.raises(DataError, match="blox-ext-0"):  # it is there as .native only
-        nas.from_folder(folder, extended=True, preferred_ext=["blox", "csv"])
+    with pytest.warns(UserWarning, match="only the base"):  # ext is there as .native only
+        base = nas.from_folder(folder, extended=True, preferred_ext=["blox", "csv"])
+    assert not base.has_extension and base.seeds == [0, 7]
+    (tmp_path / "half").mkdir()
+    for path in folder.iterdir():
+        if path.name != "blox-ext-7.native":
+            (tmp_path / "half" / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(
+        DataError, match="blox-ext-7"
+    ):  # of one seed only: asked for, and half of it is not there
+        nas.from_folder(tmp_path / "half", extended=True)
 
 
 def test_a_folder_of_pickles_needs_a_word(oracles: Path, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def made_up(
         )
         header = {**header_of(SPACE, "training"), "epochs": EPOCHS, "part": "base", "columns": list(table)}
         trainings[seed] = Training(SPACE, (header, table), None)
-    return nas.Dataset(SPACE, trainings, title="made up")
+    return nas.Dataset.of(SPACE, trainings, title="made up")
 
 
 @pytest.fixture(scope="module")

@@ -98,19 +98,21 @@ def test_cached_hashes_are_checked_and_a_cache_is_a_convenience(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Damage is noticed and mended; where nothing can be kept, the hashes come all the same, and that is said."""
-    expected = all_hashes(2, 2, 1).copy()
+    expected = all_hashes(("conv", "mbconv"), 2, 1).copy()
     monkeypatch.setenv("BLOCKZOO_CACHE", str(tmp_path))
-    assert (all_hashes(2, 2, 1) == expected).all() and hashes_are_cached(2, 2, 1)
+    assert (all_hashes(("conv", "mbconv"), 2, 1) == expected).all() and hashes_are_cached(
+        ("conv", "mbconv"), 2, 1
+    )
     (kept,) = tmp_path.rglob("hashes-*.npy")
     sound = kept.read_bytes()
     for damaged in (sound[:-3], sound[:-40] + bytes([sound[-40] ^ 1]) + sound[-39:], b"", sound[:90]):
         kept.write_bytes(damaged)
-        assert not hashes_are_cached(2, 2, 1)
-        assert (all_hashes(2, 2, 1) == expected).all() and kept.read_bytes() == sound
+        assert not hashes_are_cached(("conv", "mbconv"), 2, 1)
+        assert (all_hashes(("conv", "mbconv"), 2, 1) == expected).all() and kept.read_bytes() == sound
     blocked = tmp_path / "a-file"
     blocked.write_text("")
     monkeypatch.setenv("BLOCKZOO_CACHE", str(blocked))
-    assert (all_hashes(2, 2, 1) == expected).all()
+    assert (all_hashes(("conv", "mbconv"), 2, 1) == expected).all()
     assert "computed anew" in caplog.text
 
 

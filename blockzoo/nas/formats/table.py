@@ -25,7 +25,14 @@ class Table(Mapping[str, Array]):
             raise DamagedFile(f"columns differ in length: {lengths}")
         self.num_rows = next(iter(lengths.values()), 0)
 
-    def __getitem__(self, name: str) -> Array:
+    def __getitem__(self, name: Any) -> Any:
+        """The values of a column by its name; one row (plain values) by its number, or a list of them by a slice."""
+        if isinstance(name, slice):
+            return [self[row] for row in range(*name.indices(self.num_rows))]
+        if isinstance(name, int | np.integer) and not isinstance(name, bool):
+            if not -self.num_rows <= name < self.num_rows:
+                raise IndexError(f"row {name} of {self.num_rows:,}")
+            return next(python_rows(self.take(np.array([name])), None))
         return self._columns[name].values
 
     def __iter__(self) -> Iterator[str]:

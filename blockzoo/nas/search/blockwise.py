@@ -48,14 +48,21 @@ class BlockwiseSearch:
         if self._waiting:
             return Query(self._waiting[-1][2])
         if self._ranked is None:
-            filled = np.where(
-                np.isnan(self._scores), np.nanmean(self._scores, axis=1, keepdims=True), self._scores
-            )
+            filled = self._filled()
             digits = self._space.digits(self._known)
             total = sum(filled[s][digits[:, s]] for s in range(self._space.stages))
             order = self._known[np.argsort(np.asarray(total), kind="stable")]
             self._ranked = [i for i in order.tolist() if i not in self._asked] or order.tolist()
         return Query(self._ranked.pop() if len(self._ranked) > 1 else self._ranked[0])
+
+    def _filled(self) -> Table:
+        """The scores, the mean of the stage where a variant was not trained, that of all where none of the stage was."""
+        trained = ~np.isnan(self._scores)
+        total = np.where(trained, self._scores, 0)
+        overall = total.sum() / max(int(trained.sum()), 1)
+        count = trained.sum(axis=1, keepdims=True)
+        means = np.where(count > 0, total.sum(axis=1, keepdims=True) / np.maximum(count, 1), overall)
+        return np.where(trained, self._scores, means)
 
     def tell(self, query: Query, value: float) -> None:
         self._asked.add(query.index)

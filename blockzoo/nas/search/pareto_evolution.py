@@ -54,14 +54,7 @@ def cost_columns(task: Task, costs: Sequence[str]) -> list[list[float]]:
     """Each cost by index of the space."""
     everything = np.arange(len(task.space))
     dataset = task.dataset
-    return [
-        (
-            dataset.latency(everything, name)
-            if name in dataset.devices
-            else getattr(dataset, name)(everything)
-        ).tolist()
-        for name in costs
-    ]
+    return [np.asarray(dataset.quantity(name, everything), float).tolist() for name in costs]
 
 
 def front_quality(ledger: Ledger, costs: Sequence[str] = ("macs",)) -> tuple[float, float]:

@@ -23,7 +23,12 @@ def search(task: Task, algorithm: str, seed: int = 0, **options: Any) -> Ledger:
 
     Raises:
         UnknownNameError: no such algorithm.
+        RequestError: the benchmark has no network to draw, the algorithm asks for one it lacks, or the budget buys nothing.
     """
+    if not len(task.known):
+        raise RequestError(
+            f"{task.dataset.title or 'the benchmark'} has no network with all numbers for seed {task.seed}"
+        )
     proposer = SEARCHES[algorithm](task, seed, **options)
     ledger = Ledger(task)
     ask, tell, query = proposer.ask, proposer.tell, ledger.query
@@ -36,7 +41,18 @@ def search(task: Task, algorithm: str, seed: int = 0, **options: Any) -> Ledger:
             spent = ledger.spent
     except BudgetSpent:
         pass
+    if not ledger.history:
+        raise RequestError(nothing_bought(task, algorithm))
     return ledger
+
+
+def nothing_bought(task: Task, algorithm: str = "the search") -> str:
+    """What is wrong with a budget that is less than the first training."""
+    prices = np.asarray(task.prices)[task.known]
+    return (
+        f"budget {task.budget:g} {task.unit}: the first training of {algorithm} costs more, so nothing is found; one "
+        f"training of all epochs costs {prices.min():g} to {prices.max():g} {task.unit}"
+    )
 
 
 def regret(ledger: Ledger, at: Values) -> Values:
@@ -46,13 +62,15 @@ def regret(ledger: Ledger, at: Values) -> Values:
     none was yet. Before the first answer the regret is that of the worst network.
     """
     task = ledger.task
+    if not ledger.history:
+        raise RequestError(nothing_bought(task))
     spent, index, value, full = (np.array(column) for column in zip(*ledger.history, strict=True))
     value = np.where(full, value, value - 1000)
     best = np.maximum.accumulate(value)
     incumbent = index[np.maximum.accumulate(np.where(value == best, np.arange(len(value)), 0))]
     place = np.searchsorted(spent, at, side="right") - 1
     curve = task.best_test - task.test[incumbent]
-    worst = task.best_test - float(np.nanmin(task.test))
+    worst = task.best_test - float(task.test[task.known].min())
     return np.where(place < 0, worst, curve[np.maximum(place, 0)])
 
 

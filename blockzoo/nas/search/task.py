@@ -5,6 +5,7 @@ Simulated: a network's accuracy and training time are looked up, and the ledger 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blockzoo.core.errors import RequestError
+from blockzoo.nas.curves import MEAN
 from blockzoo.nas.dataset import Dataset
 from blockzoo.nas.space import Indices, MacroSpace
 
@@ -37,7 +39,7 @@ class Task:
 
     Args:
         dataset: where accuracies and times come from.
-        seed: of the trainings; None for the first loaded.
+        seed: of the trainings; None for the first loaded, "mean" for the mean over seeds.
         unit: what the budget counts: full `trainings` (an epoch counts its share), or simulated `seconds` of training.
         budget: how much of it.
         duplicates: whether training the same network (an isomorphic vector is the same) again is `free` or `charged`.
@@ -47,7 +49,7 @@ class Task:
     budget: float
     unit: str = "trainings"
     duplicates: str = "free"
-    seed: int | None = None
+    seed: int | str | None = None
 
     def __post_init__(self) -> None:
         faults = []
@@ -55,8 +57,13 @@ class Task:
             faults.append(f"unit {self.unit!r}: choose {' or '.join(UNITS)}")
         if self.duplicates not in DUPLICATES:
             faults.append(f"duplicates {self.duplicates!r}: choose {' or '.join(DUPLICATES)}")
-        if not self.budget > 0:
+        if not (self.budget > 0 and math.isfinite(self.budget)):
             faults.append(f"budget {self.budget}: give a positive number")
+        if self.seed != MEAN:
+            try:
+                self.dataset.indices_of(self.seed)
+            except RequestError as error:
+                faults.append(str(error))
         if faults:
             raise RequestError("; ".join(faults))
 
@@ -72,8 +79,10 @@ class Task:
 
     @cached_property
     def known(self) -> Indices:
-        """The networks whose accuracy the dataset has; algorithms draw from these."""
-        return self.dataset.indices
+        """The networks whose accuracies and price the dataset has for this seed; algorithms draw from these."""
+        have = self.dataset.indices_of(self.seed)
+        values = [self.accuracies(), self.test.tolist(), self.prices]
+        return have[np.all([np.isfinite(np.asarray(column)[have]) for column in values], axis=0)]
 
     @cached_property
     def is_complete(self) -> bool:
@@ -107,8 +116,8 @@ class Task:
 
     @cached_property
     def best_test(self) -> float:
-        """The best test accuracy of any network of the dataset."""
-        return float(np.nanmax(self.test))
+        """The best test accuracy of any network that can be drawn."""
+        return float(self.test[self.known].max())
 
 
 @dataclass
@@ -129,8 +138,10 @@ class Ledger:
 
         Raises:
             BudgetSpent: it would cost more than is left.
+            RequestError: no query, or one of a network or an epoch that the benchmark does not have; nothing is charged.
         """
-        task, (index, epochs) = self.task, query
+        task = self.task
+        index, epochs, value = self._looked_up(query)
         asked = task.epochs if epochs is None else epochs
         before = 0 if task.duplicates == "charged" else self.trained.get(index, 0)
         if asked > before:
@@ -139,6 +150,25 @@ class Ledger:
                 raise BudgetSpent
             self.spent = spent
             self.trained[index] = asked
-        value = task.accuracies(epochs)[index]
         self.history.append((self.spent, index, value, asked == task.epochs))
         return value
+
+    def _looked_up(self, query: Query) -> tuple[int, int | None, float]:
+        """Index, epochs and accuracy of a query, all of them known numbers."""
+        task = self.task
+        try:
+            index, epochs = query
+            value, price = task.accuracies(epochs)[index], task.prices[index]
+        except RequestError:
+            raise
+        except (TypeError, ValueError, IndexError):
+            raise RequestError(
+                f"the algorithm asked {query!r}: ask() returns Query(index, epochs), an index below {len(task.space):,}"
+            ) from None
+        if not (math.isfinite(value) and price >= 0 and index >= 0):
+            raise RequestError(
+                f"the algorithm asked for network {index}, which {task.dataset.title or 'the benchmark'} does not have "
+                f"(seed {task.seed if task.seed is not None else task.dataset.seeds[0]}): draw from task.known, "
+                f"{len(task.known):,} networks"
+            )
+        return index, epochs, value
