@@ -73,7 +73,41 @@ class Enlargement:
         return place // self.scale
 
 
-Reads = Window | Enlargement
+@dataclass(frozen=True)
+class Spread:
+    """What a transposed convolution reads along one axis: input i adds to the outputs i s - p, ..., i s - p + d (k - 1).
+
+    Args:
+        kernel, stride, dilation: of the layer.
+        before: padding, which is outputs cut off on the left, or above.
+    """
+
+    kernel: int
+    stride: int = 1
+    dilation: int = 1
+    before: int = 0
+
+    @property
+    def extent(self) -> int:
+        """Outputs from the first that an input adds to, to the last."""
+        return self.dilation * (self.kernel - 1) + 1
+
+    def wanted(self, first: int, last: int) -> tuple[int, int]:
+        """Inputs [start, stop) that add to the outputs [first, last); at least one that begins no later than the first."""
+        low, high = first + self.before, last - 1 + self.before
+        return min(-(-(low - self.extent + 1) // self.stride), low // self.stride), high // self.stride + 1
+
+    def carried(self, place: int) -> int:
+        """A cut of the outputs, on the inputs."""
+        return place // self.stride
+
+    def made(self, start: int, stop: int) -> tuple[int, int]:
+        """Outputs [first, last) that the inputs [start, stop) add to, those that are cut off too."""
+        first = start * self.stride - self.before
+        return first, first + (stop - start - 1) * self.stride + self.extent
+
+
+Reads = Window | Enlargement | Spread
 
 
 class Tile(NamedTuple):
@@ -82,7 +116,7 @@ class Tile(NamedTuple):
     Args:
         first, last: the outputs it makes, [first, last).
         start, stop: the inputs it owns and reads, [start, stop).
-        before, after: padding around these.
+        before, after: padding around these; where an input makes several outputs, outputs made that are cut off.
     """
 
     first: int
@@ -166,7 +200,10 @@ def part_of_tile(first: int, last: int, own: tuple[int, int], reads: Reads, mirr
     start = max(own[0], min(wanted_start, own[1] - 1))
     stop = max(start + 1, min(own[1], wanted_stop))
     if isinstance(reads, Enlargement):
-        return Tile(first, last, start, stop, 0, 0)
+        return Tile(first, last, start, stop, first - start * reads.scale, stop * reads.scale - last)
+    if isinstance(reads, Spread):
+        made = reads.made(start, stop)
+        return Tile(first, last, start, stop, first - made[0], made[1] - last)
     if mirrored:
         before, after = start - wanted_start, wanted_stop - stop
         stop = min(own[1], max(stop, start + before + 1)) if before > 0 else stop
@@ -185,6 +222,21 @@ def equal_padding(tile: Tile, window: Window) -> tuple[int, int, int] | None:
     before, rest = divmod(padding - tile.before, window.stride)
     made = (tile.stop - tile.start + 2 * padding - window.extent) // window.stride + 1
     return (padding, before, made) if rest == 0 and made >= before + tile.last - tile.first else None
+
+
+def transposed_padding(tile: Tile, reads: Spread) -> tuple[int, int, int, int]:
+    """How a transposed convolution makes a tile's outputs: zeros behind its pixels, padding equal on both sides, output padding,
+    and outputs made, of which those of the tile are not the first where more come before.
+
+    Zeros are needed where outputs are wanted that no pixel of the tile adds to, more of them than output padding may make.
+    """
+    most = max(reads.stride, reads.dilation) - 1
+    zeros = max(0, -(-(-tile.after - most) // reads.stride))
+    after = tile.after + zeros * reads.stride
+    padding = max(0, min(tile.before, after + most))
+    more = max(0, padding - after)
+    first, last = reads.made(tile.start, tile.stop + zeros)
+    return zeros, padding, more, last - first - 2 * padding + more
 
 
 def parts(

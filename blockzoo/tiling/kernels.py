@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from blockzoo.tiling.conv import padded
-from blockzoo.tiling.geometry import Enlargement, Tile, Window, equal_padding
+from blockzoo.tiling.geometry import Enlargement, Spread, Tile, Window, equal_padding, transposed_padding
 from blockzoo.tiling.graph import Operation
 from blockzoo.tiling.pool import counts_of
 
@@ -71,6 +71,8 @@ def on_part(
         size: rows and columns of the whole map that is read.
     """
     layer = operation.payload.layer
+    if isinstance(layer, nn.ConvTranspose2d):
+        return _transposed(operation, layer, x, (row, column))
     if isinstance(operation.windows[0], Enlargement):
         return _enlarged(operation, x, row, column)
     windows: tuple[Window, Window] = operation.windows  # type: ignore[assignment]
@@ -97,6 +99,25 @@ def _enlarged(operation: Operation, x: torch.Tensor, row: Tile, column: Tile) ->
     scales = [reads.scale for reads in operation.windows if isinstance(reads, Enlargement)]
     y = F.interpolate(x, scale_factor=[float(scale) for scale in scales], mode=mode)
     top, left = row.first - row.start * scales[0], column.first - column.start * scales[1]
+    return y[..., top : top + row.last - row.first, left : left + column.last - column.first]
+
+
+def _transposed(
+    operation: Operation, layer: nn.ConvTranspose2d, x: torch.Tensor, tiles: tuple[Tile, Tile]
+) -> torch.Tensor:
+    """A transposed convolution of a part: what its pixels add to, the rest cut off."""
+    found = [
+        transposed_padding(tile, reads)
+        for tile, reads in zip(tiles, operation.windows, strict=True)
+        if isinstance(reads, Spread)
+    ]
+    zeros, padding, more, _ = zip(*found, strict=True)
+    x = F.pad(x, (0, zeros[1], 0, zeros[0])) if any(zeros) else x
+    y = F.conv_transpose2d(
+        x, layer.weight, layer.bias, layer.stride, padding, more, layer.groups, layer.dilation
+    )
+    top, left = (tile.before - cut for tile, cut in zip(tiles, padding, strict=True))
+    row, column = tiles
     return y[..., top : top + row.last - row.first, left : left + column.last - column.first]
 
 

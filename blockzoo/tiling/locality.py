@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from blockzoo.tiling.conv import BlockConv2d
-from blockzoo.tiling.geometry import Enlargement, Reads, Window, tiles
+from blockzoo.tiling.geometry import Enlargement, Reads, Spread, Window, tiles
 from blockzoo.tiling.graph import SAME, Kind
 from blockzoo.tiling.pool import BlockAvgPool2d, BlockMaxPool2d, windows_of
 
@@ -105,6 +105,17 @@ def _convolution(call: Call) -> Found | None:
     if layer.padding_mode != "zeros":
         return whole(call, f"padding {layer.padding_mode} of a convolution that is not blocked")
     return Found("window", PICTURE, windows_of_convolution(layer))
+
+
+def _transposed(call: Call) -> Found | None:
+    layer = call.layer
+    if type(layer) is not nn.ConvTranspose2d:
+        return None
+    if call.axes[0] != PICTURE:
+        return whole(call, "a transposed convolution on channels that come last")
+    options = (layer.kernel_size, layer.stride, layer.dilation, layer.padding)
+    rows, columns = (Spread(*(int(option[axis]) for option in options)) for axis in (0, 1))  # type: ignore[arg-type, index]
+    return Found("window", PICTURE, (rows, columns))
 
 
 def windows_of_convolution(layer: nn.Conv2d) -> tuple[Window, Window]:
@@ -225,6 +236,7 @@ def _elementwise(call: Call) -> Found | None:
 
 RULES: tuple[Callable[[Call], Found | None], ...] = (
     _convolution,
+    _transposed,
     _pool,
     _enlargement,
     _mean,

@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from blockzoo.core.errors import RequestError
-from blockzoo.tiling.geometry import Window
+from blockzoo.tiling.geometry import Spread, Window
 from blockzoo.tiling.graph import Network, Operation
 from blockzoo.tiling.locality import PICTURE, Found
 from blockzoo.tiling.onnx_files import needed
@@ -160,6 +160,23 @@ def _convolution(call: _Call) -> Found | None:
     return _window(call, tuple(weight.dims[2:]))
 
 
+def _transposed(call: _Call) -> Found | None:
+    if call.node.op_type != "ConvTranspose":
+        return None
+    weight = call.constants.get(call.node.input[1])
+    automatic = (call.attribute("auto_pad", b"NOTSET") or b"NOTSET").decode() != "NOTSET"
+    if weight is None or automatic or call.attribute("output_shape") is not None:
+        return _whole(call, "a transposed convolution whose weights or padding are computed")
+    options = (
+        tuple(weight.dims[2:]),
+        tuple(call.attribute("strides", (1, 1))),
+        tuple(call.attribute("dilations", (1, 1))),
+        tuple(call.attribute("pads", (0, 0, 0, 0)))[:2],
+    )
+    rows, columns = (Spread(*(int(option[axis]) for option in options)) for axis in (0, 1))
+    return Found("window", PICTURE, (rows, columns))
+
+
 def _pool(call: _Call) -> Found | None:
     if call.node.op_type not in ("MaxPool", "AveragePool", "QLinearAveragePool"):
         return None
@@ -216,16 +233,25 @@ def _elementwise(call: _Call) -> Found | None:
     return Found("pointwise", PICTURE) if same and small else None
 
 
-RULES: tuple[Callable[[_Call], Found | None], ...] = (_convolution, _pool, _mean, _pieces, _elementwise)
+RULES: tuple[Callable[[_Call], Found | None], ...] = (
+    _convolution,
+    _transposed,
+    _pool,
+    _mean,
+    _pieces,
+    _elementwise,
+)
 
 
 def _macs(call: _Call) -> int:
     """Multiply-adds of the whole map."""
     kind = call.node.op_type
-    place = {**CONVOLUTIONS, **PRODUCTS}.get(kind)
+    place = {**CONVOLUTIONS, **PRODUCTS, "ConvTranspose": 1}.get(kind)
     weight = call.constants.get(call.node.input[place]) if place is not None else None
     if weight is None:
         return 0
+    if kind == "ConvTranspose":
+        return int(prod(call.values[call.node.input[0]].shape) * prod(weight.dims[1:]))
     if kind in CONVOLUTIONS:
         return int(prod(call.shape) * prod(weight.dims[1:]))
     return int(prod(call.shape) * prod(weight.dims)) // max(1, call.shape[-1])

@@ -74,6 +74,15 @@ def session(
         raise RequestError(f"ONNX Runtime refuses the model: {str(error).strip().splitlines()[0]}") from error
 
 
+def _run(ready: Any, given: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    try:
+        found: list[np.ndarray] = ready.run(None, dict(given))
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0].rpartition("Non-zero status code returned while ")[2]
+        raise RequestError(f"ONNX Runtime cannot run the model: {reason}") from error
+    return found
+
+
 def input_of(model: Any) -> tuple[str, tuple[int, ...]]:
     """Name and shape (N, C, H, W) of a model's only input.
 
@@ -102,7 +111,7 @@ def values_of(model: Any) -> dict[str, Value]:
     name, shape = input_of(model)
     ready = session(copy, optimised=False)
     zeros = np.zeros(shape, np.float32)
-    found = ready.run(None, {name: zeros})
+    found = _run(ready, {name: zeros})
     names = [output.name for output in ready.get_outputs()]
     values = {n: Value(tuple(a.shape), a.itemsize) for n, a in zip(names, found, strict=True)}
     return {name: Value(shape, zeros.itemsize), **values}
@@ -131,7 +140,7 @@ def executed(model: Any) -> Execution:
     name, shape = input_of(model)
     with tempfile.TemporaryDirectory() as folder:
         ready = session(model, optimised=False, threads=1, profile=str(Path(folder) / "profile"))
-        ready.run(None, {name: np.zeros(shape, np.float32)})
+        _run(ready, {name: np.zeros(shape, np.float32)})
         events = json.loads(Path(ready.end_profiling()).read_text(encoding="utf-8"))
     ran = [event for event in events if event["name"].endswith("_kernel_time")]
     order = [event["name"].removesuffix("_kernel_time") for event in ran]
@@ -238,7 +247,7 @@ def every_output(
     ready = session(model, optimised=optimised)
     (source,) = ready.get_inputs()
     for images in batches:
-        yield ready.run(None, {source.name: np.asarray(images, np.float32)})
+        yield _run(ready, {source.name: np.asarray(images, np.float32)})
 
 
 def relative_error(found: np.ndarray, wanted: np.ndarray) -> float:

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from blockzoo.core.errors import RequestError
-from blockzoo.tiling.geometry import Reads, Tile, Window
+from blockzoo.tiling.geometry import Tile
 from blockzoo.tiling.graph import Network, Operation
 from blockzoo.tiling.onnx_files import needed
+from blockzoo.tiling.onnx_padding import pads_of, zeros_of
 from blockzoo.tiling.onnx_session import Value, live_bytes, run_order
 from blockzoo.tiling.stage import Stage, whole_map
 from blockzoo.tiling.steps import Part
@@ -233,15 +234,21 @@ class _Writer:
         if operation.kind != "window":
             self.nodes.append(node)
             return
-        found = [_pads(t, w) for t, w in zip((row, column), operation.windows, strict=True)]
+        found = [pads_of(t, w) for t, w in zip((row, column), operation.windows, strict=True)]
         pads = [pad for pad, _, _ in found]
+        zeros = [zeros_of(t, w) for t, w in zip((row, column), operation.windows, strict=True)]
+        if zeros != [(0, 0), (0, 0)]:
+            node.input[0] = self._padded(node.input[0], zeros, operation, (row, column))
         if operation.padding in BORDERS and any(any(pad) for pad in pads):
             node.input[0] = self._padded(node.input[0], pads, operation, (row, column))
             pads = [(0, 0), (0, 0)]
-        kept = [a for a in node.attribute if a.name not in ("pads", "auto_pad", "ceil_mode")]
-        del node.attribute[:]
         before, after = zip(*pads, strict=True)
-        node.attribute.extend([*kept, self.onnx.helper.make_attribute("pads", [*before, *after])])
+        own = {"pads": [*before, *(max(0, pad) for pad in after)]}
+        if node.op_type == "ConvTranspose":
+            own["output_padding"] = [max(0, -pad) for pad in after]
+        kept = [a for a in node.attribute if a.name not in ("auto_pad", "ceil_mode", *own)]
+        del node.attribute[:]
+        node.attribute.extend([*kept, *(self.onnx.helper.make_attribute(k, v) for k, v in own.items())])
         self.nodes.append(node)
         larger = [made for _, _, made in found]
         if larger != sizes:  # of a tile that owns none of the pixels its outputs read
@@ -262,7 +269,7 @@ class _Writer:
         around = self._constant([0, 0, top, left, 0, 0, bottom, right])
         name = f"{value}/padded{top}.{left}.{bottom}.{right}"
         if (name, (0, 0), (0, 0)) not in self.slices:
-            mode, size = BORDERS[operation.padding], pixel * height * width
+            mode, size = BORDERS.get(operation.padding, "constant"), pixel * height * width
             self.slices[name, (0, 0), (0, 0)] = self._node("Pad", [value, around], name, size, mode=mode)
         return name
 
@@ -328,12 +335,3 @@ class _Writer:
 
 def _span(tiles: Sequence[Tile]) -> Span:
     return tiles[0].first, tiles[-1].last
-
-
-def _pads(tile: Tile, reads: Reads) -> tuple[Span, int, int]:
-    """Padding before and after that makes a tile's outputs, how many outputs come before these, and how many it makes."""
-    assert isinstance(reads, Window)
-    more = -(-max(0, -tile.before) // reads.stride)
-    before, after = tile.before + more * reads.stride, max(0, tile.after)
-    made = (tile.stop - tile.start + before + after - reads.extent) // reads.stride + 1
-    return (before, after), more, made

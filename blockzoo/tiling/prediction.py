@@ -14,7 +14,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from blockzoo.tiling.geometry import Reads, Tile, Window, equal_padding
+from blockzoo.tiling.geometry import (
+    Enlargement,
+    Reads,
+    Spread,
+    Tile,
+    Window,
+    equal_padding,
+    transposed_padding,
+)
 from blockzoo.tiling.graph import Network, Operation, roots
 from blockzoo.tiling.grouping import Place
 from blockzoo.tiling.stage import Line, Stage, whole_map
@@ -237,8 +245,11 @@ def _along(tile: Tile, reads: Reads) -> tuple[int, int, int, int, int]:
     wanted, read = tile.last - tile.first, tile.stop - tile.start
     pixels = read + max(0, tile.before) + max(0, tile.after)
     bare = int(max(tile.before, tile.after) <= 0)
-    if not isinstance(reads, Window):
-        return read * reads.scale, wanted, 1, pixels, bare
+    if isinstance(reads, Enlargement):
+        return read * reads.scale, wanted, 1, 0, 1
+    if isinstance(reads, Spread):
+        zeros, _, _, made = transposed_padding(tile, reads)
+        return made, made, int(zeros == 0), read + zeros, int(zeros == 0)
     equal = equal_padding(tile, reads)
     return (wanted if equal is None else equal[2]), wanted, int(equal is not None), pixels, bare
 

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import accumulate
 from typing import NamedTuple
 
 from blockzoo.core.errors import RequestError
@@ -36,8 +37,8 @@ MOST_MACS = 1.2
 """Without a budget: the least memory for at most this many times the multiply-adds."""
 SMALL_BYTES = 256 * 1024
 """A network that needs less has nothing worth saving: stages that were asked for are not refused for saving nothing."""
-MOST_STATES = 30
-"""Places where a plan may go from one stage to the next."""
+MOST_WORK = 100_000
+"""Operations that are looked at, once for each segment and grid: deep networks get fewer places to go from stage to stage."""
 MOST_LEVELS = 400
 """Sizes of memory at which the front is looked at one by one; where segments have more, in steps of a part of 20."""
 LEAST_SIDE = {"block": 4, "exact": 2}
@@ -234,13 +235,38 @@ class Planner:
                     k += 1
                 chosen.add(ends[k])
                 needed |= {ends[k]} if edge else set()
-        return _thinned(sorted(chosen), needed)
+        states, most = sorted(chosen), len(chosen)
+        while self._work(states) > MOST_WORK and most > len(needed):
+            most -= 1
+            states = _thinned(sorted(chosen), needed, most)
+        return states
+
+    def _work(self, states: Sequence[int]) -> int:
+        """Operations in all segments between states, once for each grid."""
+        wholes = list(accumulate((o.kind == "whole" for o in self.network.operations), initial=0))
+        return sum(
+            (stop - start) * self._grids[stop]
+            for place, stop in enumerate(states)
+            for start in states[:place]
+            if wholes[stop + 1] == wholes[start + 1]
+        )
+
+    @cached_property
+    def _grids(self) -> list[int]:
+        """For each operation, how many grids its map could be cut into."""
+        least = LEAST_SIDE[self.mode]
+        return [
+            sum(all(n == 1 or n * least <= o.size(axis) for axis, n in enumerate(grid)) for grid in GRIDS)
+            if o.axes
+            else 1
+            for o in self.network.operations
+        ]
 
 
-def _thinned(states: list[int], needed: set[int]) -> list[int]:
-    """At most `MOST_STATES` and those that are needed, evenly spread: a deep network of equal blocks has one behind each."""
+def _thinned(states: list[int], needed: set[int], most: int) -> list[int]:
+    """So many states, those that are needed and others, evenly spread."""
     others = [state for state in states if state not in needed]
-    room = max(0, MOST_STATES - len(needed))
+    room = max(0, most - len(needed))
     if len(others) <= room:
         return states
     kept = {others[round(i * (len(others) - 1) / max(1, room - 1))] for i in range(room)}

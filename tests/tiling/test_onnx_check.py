@@ -81,10 +81,10 @@ def test_a_wrong_cut_is_not_written(mode: Any, tmp_path: Path, monkeypatch: pyte
         (before, after), more, made = pads(tile, reads)
         return ((before - 1, after + 1) if before and not after else (before, after)), more, made
 
-    pads, fusing = onnx_tiles._pads, Fusing((3, 2), "5", mode=mode)
+    pads, fusing = onnx_tiles.pads_of, Fusing((3, 2), "5", mode=mode)
     truth = layers("small").one_by_one(layers("small").planned(fusing))
     monkeypatch.setattr(onnx_fuse.Layers, "one_by_one", lambda self, plan=None: truth if plan else self.model)
-    monkeypatch.setattr(onnx_tiles, "_pads", shifted)
+    monkeypatch.setattr(onnx_tiles, "pads_of", shifted)
     with pytest.raises(CheckFailed, match="check 'onnx-file' failed"):
         fused(layers("small"), tmp_path / "x.onnx", fusing, images("small").numpy())
     assert not list(tmp_path.iterdir())
