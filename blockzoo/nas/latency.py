@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from blockzoo.core.errors import RequestError
+from blockzoo.nas.costs import Skeleton
 from blockzoo.nas.folder import Part
 from blockzoo.nas.io import write_dataset_file
 from blockzoo.nas.published import published_space
 from blockzoo.nas.release import header_of
+from blockzoo.nas.settings import SKELETON
 from blockzoo.nas.space import MacroSpace
 
 if TYPE_CHECKING:
@@ -28,22 +31,51 @@ class LatencyTable:
     Args:
         cells: (stages, cells).
         fixed: stem, reductions and head together.
+        skeleton: of the networks whose parts were timed; for others the table says nothing.
         environment: where they were taken.
     """
 
     space: MacroSpace
     cells: Values
     fixed: float
+    skeleton: Skeleton = field(default_factory=Skeleton)
     environment: dict[str, Any] = field(default_factory=dict)
 
-    def predict(self, indices: npt.NDArray[np.int64] | None = None) -> Values:
-        """(N,): predicted milliseconds of networks; of the whole space by default."""
+    def predict(
+        self, indices: npt.NDArray[np.int64] | None = None, skeleton: Skeleton | None = None
+    ) -> Values:
+        """(N,): predicted milliseconds of networks; of the whole space by default.
+
+        Args:
+            skeleton: of the networks that are asked about, where it should be made sure that it is the table's.
+
+        Raises:
+            RequestError: the table was made of networks of other width, image size or classes.
+        """
+        if skeleton is not None and skeleton != self.skeleton:
+            raise RequestError(
+                f"times of {self.skeleton} do not fit {skeleton}: time its parts, blockzoo nas latency --width "
+                f"{skeleton.width} --image-size {skeleton.image_size} --num-classes {skeleton.num_classes}"
+            )
         digits = self.space.digits(np.arange(len(self.space)) if indices is None else indices)
         return np.asarray(self.fixed + sum(self.cells[s][digits[:, s]] for s in range(self.space.stages)))
 
-    def write(self, folder: Path, device: str, suffix: str = "native") -> Path:
-        """A benchmarking file of the whole space: seconds, rounded to microseconds."""
-        header = {**header_of(self.space, "benchmarking"), "device": device, "predicted": True}
+    def write(self, folder: Path, device: str, error: LatencyError, suffix: str = "native") -> Path:
+        """A benchmarking file of the whole space: seconds, rounded to microseconds, and of which networks, where, how well.
+
+        Args:
+            error: against whole networks; every number of the file carries it.
+        """
+        given = {key: getattr(self.skeleton, name) for name, key in SKELETON.items()}
+        where = {name: self.environment.get(name) for name in ("gpu", "cpu", "threads", "torch")}
+        header = {
+            **header_of(self.space, "benchmarking"),
+            "device": device,
+            "predicted": True,
+            "held_out": error.summary(),
+            "setting": given,
+            "environment": {name: value for name, value in where.items() if value is not None},
+        }
         table = {"model_hash": self.space.hashes(), "latency": np.round(self.predict() / 1e3, 6)}
         return write_dataset_file(folder / f"{Part('bench', device).stem}.{suffix}", header, table)
 
@@ -71,6 +103,15 @@ class LatencyError:
         from scipy.stats import spearmanr
 
         return float(spearmanr(self.predicted_ms, self.measured_ms).statistic)
+
+    def summary(self) -> dict[str, float]:
+        """What is stored beside every predicted number."""
+        return {
+            "mape_percent": round(self.mean_absolute_percentage, 2),
+            "largest_percent": round(self.largest_percentage, 2),
+            "spearman": round(self.spearman, 3),
+            "n": len(self.measured_ms),
+        }
 
     def __str__(self) -> str:
         return (
@@ -103,6 +144,10 @@ def measure_latency(
     from blockzoo.measure.contenders import time_modules
     from blockzoo.nas.networks import build
 
+    if check < 2:
+        raise RequestError(
+            f"check {check}: give 2 or more whole networks; without any the error would be unknown"
+        )
     space = space or published_space()
     count = len(space.cells)
     shape = (1, 3, image_size, image_size)
@@ -120,7 +165,8 @@ def measure_latency(
     medians = {name: float(np.median(values)) for name, values in samples.items()}
     cells = np.array([[medians[f"cell {s} {c}"] for c in range(count)] for s in range(space.stages)])
     fixed = sum(value for name, value in medians.items() if name.startswith("fixed"))
-    table = LatencyTable(space, cells, fixed, environment)
+    skeleton = Skeleton(width, num_classes=num_classes, image_size=image_size)
+    table = LatencyTable(space, cells, fixed, skeleton, environment)
     return table, LatencyError(np.array([medians[name] for name in wholes]), table.predict(drawn))
 
 

@@ -80,15 +80,7 @@ def build_release(
     """
     if unknown := [name for name in formats if name not in SUFFIXES]:
         raise RequestError(f"format {unknown}: choose of {', '.join(SUFFIXES)}")
-    pickles = [source] if source.suffix == ".pickle" else sorted(source.glob("*.pickle"))
-    if pickles:
-        if not allow_pickle:
-            raise RequestError(
-                f"{source} holds pickles, which can run code: --allow-pickle reads them as plain values"
-            )
-        trained = _from_pickles(pickles)
-    else:
-        trained = _from_store(source, experiment_name)
+    trained = gathered(source, experiment_name, allow_pickle=allow_pickle)
     if not trained:
         raise RequestError(f"{source}: no finished training of a network of the macro space in it")
     parts = _parts(trained)
@@ -106,6 +98,22 @@ def build_release(
     space = published_space()
     known = {space.index_of_hash(text) for rows in trained.rows.values() for text in rows}
     return Release(written, len(known), sorted(trained.rows), holes(known), trained.unfinished)
+
+
+def gathered(source: Path, experiment_name: str | None = None, *, allow_pickle: bool = False) -> Trained:
+    """The trainings that a results folder, or pickles of the published launcher, hold.
+
+    Raises:
+        RequestError: trials of several settings, or pickles that are not allowed.
+    """
+    pickles = [source] if source.suffix == ".pickle" else sorted(source.glob("*.pickle"))
+    if not pickles:
+        return _from_store(source, experiment_name)
+    if not allow_pickle:
+        raise RequestError(
+            f"{source} holds pickles, which can run code: --allow-pickle reads them as plain values"
+        )
+    return _from_pickles(pickles)
 
 
 def holes(indices: set[int]) -> list[tuple[int, int]]:
@@ -209,15 +217,20 @@ def _row(record: Record) -> Row:
 def _from_pickles(paths: Sequence[Path]) -> Trained:
     combined = next((path for path in paths if path.name == "combined.pickle"), None)
     trained = Trained(header={"dataset": "cifar100"})
+    stories: dict[str, dict[str, Any]] = {}
     for path in [combined] if combined else paths:
         for text, entry in published_results(path).items():
             if entry is None:
                 trained.unfinished.append(f"{text}: no result in {path.name}")
                 continue
+            stories[str(entry.story)] = entry.story
             trained.rows.setdefault(0, {})[text] = entry.row
             trained.env.setdefault(0, {})[text] = entry.env
             trained.static[text] = {**entry.static, "arch_vec": published_space().arch_vec(text)}
     trained.unfinished = [u for u in trained.unfinished if u.partition(":")[0] not in trained.rows.get(0, {})]
+    if len(stories) > 1:
+        raise RequestError(f"the pickles hold trainings of several settings: {'; '.join(sorted(stories))}")
+    trained.header |= next(iter(stories.values()), {})
     lengths = {len(row["val_top1"]) for rows in trained.rows.values() for row in rows.values()}
     trained.header["epochs"] = max(lengths, default=0)
     return trained

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import pickletools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ class Result:
     row: dict[str, Any]
     env: dict[str, str]
     static: dict[str, int]
+    story: dict[str, Any]
+    """Dataset and setting, where this project trained it; the published launcher's are all of cifar100."""
 
 
 def published_results(path: Path) -> dict[str, Result | None]:
@@ -72,15 +75,45 @@ def _result(text: str, entry: Any) -> Result:
             "test_top5": test["top5"][-1],
         }
         env = {name: str(_only(value)) for name, value in sorted(entry["env"].items())}
-        return Result(row, env, {"params": int(entry["params"]), "flops": int(entry["flops"])})
+        story = {name: entry[name] for name in ("dataset", "setting") if entry.get(name)}
+        return Result(row, env, {"params": int(entry["params"]), "flops": int(entry["flops"])}, story)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise DamagedFile(
             f"the result of {text[:40]} lacks something: {type(error).__name__} {error}"
         ) from None
 
 
+def published_entry(
+    row: Mapping[str, Any], static: Mapping[str, Any], env: Mapping[str, Any], story: Mapping[str, Any]
+) -> dict[str, Any]:
+    """One training as the launcher's pickles have it, with what it was trained on beside it; `_result` reads it back."""
+    epochs = len(row["val_top1"])
+
+    def by_epoch(part: str) -> dict[int, dict[str, list[float]]]:
+        return {
+            e + 1: {name: [float(row[f"{part}_{name}"][e])] for name in ("top1", "top5", "loss")}
+            for e in range(epochs)
+        }
+
+    test = {name: [float(row[f"test_{name}"])] for name in ("top1", "top5", "loss")}
+    seconds = int(row["train_time_s"])
+    return {
+        "train": by_epoch("train"),
+        "valid": by_epoch("val"),
+        "test": {epochs: test},
+        "params": int(static["params"]),
+        "flops": int(static["flops"]),
+        "env": dict(env),
+        "time": f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}",
+        **{name: value for name, value in story.items() if value},
+    }
+
+
 def _curves(by_epoch: dict[int, dict[str, Any]]) -> dict[str, list[float]]:
-    epochs = [by_epoch[epoch] for epoch in sorted(by_epoch)]
+    numbers = sorted(by_epoch)
+    if numbers and len(numbers) > 1 and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        raise ValueError(f"its epochs are {numbers[:8]}, some are missing")
+    epochs = [by_epoch[epoch] for epoch in numbers]
     digits = {"top1": 3, "top5": 3, "loss": 6}
     return {name: [round(float(_only(e[name])), n) for e in epochs] for name, n in digits.items()}
 

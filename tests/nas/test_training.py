@@ -43,7 +43,7 @@ def test_latency_is_a_sum_of_parts(tmp_path: Any) -> None:
         table.fixed + table.cells[0, low] + table.cells[1, high]
     )
     assert len(error.measured_ms) == 3 and error.largest_percentage >= error.mean_absolute_percentage > 0
-    header, written = nas.read_dataset_file(table.write(tmp_path, "here"))
+    header, written = nas.read_dataset_file(table.write(tmp_path, "here", error))
     assert header["device"] == "here" and header["predicted"]
     np.testing.assert_allclose(written["latency"] * 1e3, table.predict(), atol=1e-3)
 

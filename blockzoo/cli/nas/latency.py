@@ -45,7 +45,7 @@ def latency(
         seconds=seconds,
         seed=seed,
     )
-    path = table.write(output, name)
+    path = table.write(output, name, error)
     where = table.environment.get("gpu") or table.environment.get("cpu")
     picture = output / f"latency-{name}.png"
     save(

@@ -1,0 +1,3 @@
+"""blox.io"""
+
+from blockzoo.nas.io import has_C, read_dataset_file
