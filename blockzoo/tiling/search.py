@@ -37,7 +37,7 @@ MOST_MACS = 1.2
 """Without a budget: the least memory for at most this many times the multiply-adds."""
 SMALL_BYTES = 256 * 1024
 """A network that needs less has nothing worth saving: stages that were asked for are not refused for saving nothing."""
-MOST_WORK = 100_000
+MOST_WORK = 75_000
 """Operations that are looked at, once for each segment and grid: deep networks get fewer places to go from stage to stage."""
 MOST_LEVELS = 400
 """Sizes of memory at which the front is looked at one by one; where segments have more, in steps of a part of 20."""

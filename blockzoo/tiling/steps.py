@@ -72,6 +72,7 @@ class Plan:
         labels: of the steps, for people.
         target: what runs it, as whose memory is counted: "torch", this package's executor (int8: a device that writes tiles in
             place), or "onnx", ONNX Runtime a file, which copies slices and joins tiles.
+        checked: how far the peak that was tracked in a run is from the predicted one, as a share of it; None: not run.
     """
 
     steps: tuple[Step, ...]
@@ -83,6 +84,7 @@ class Plan:
     layer_by_layer: Cost
     labels: tuple[str, ...] = field(default=(), compare=False)
     target: Literal["torch", "onnx"] = "torch"
+    checked: float | None = field(default=None, compare=False)
 
     @property
     def peak_bytes(self) -> int:
@@ -109,6 +111,7 @@ class Plan:
             f"peak {kib(after.peak_bytes)} "
             f"(layer by layer {kib(before.peak_bytes)}; the image's {kib(self.input_bytes)} not counted), "
             f"{after.macs / max(1, before.macs):.2f} x the MACs, {after.tiles} tiles"
+            + ("" if self.checked is None else f"; checked {self.checked:.1e}")
         ]
         for step, label, size in zip(self.steps, self.labels, after.steps, strict=True):
             how = (

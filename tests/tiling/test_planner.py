@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import pytest
@@ -11,11 +12,12 @@ import torchvision
 from torch import nn
 
 from blockzoo import tiling
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import CheckFailed, RequestError
 from blockzoo.models.mobilenet import MobileNetV1
 from blockzoo.tiling import planner, search
 from blockzoo.tiling.executor import TiledRunner
 from blockzoo.tiling.prediction import Counted
+from blockzoo.tiling.proof import proved
 from blockzoo.tiling.steps import program, tiled_steps, whole_steps
 from blockzoo.tiling.trace import ready, traced
 
@@ -191,6 +193,20 @@ def test_branches_are_merged_before_planning_or_left(caplog: pytest.LogCaptureFi
     assert "check 'merged-branches' failed" in caplog.text
     with torch.no_grad():
         assert (TiledRunner(right, tiling.plan(right, x, mode="exact"))(x) - right(x)).abs().max() < 1e-5
+
+
+@pytest.mark.mutation("planned-memory")
+def test_a_peak_that_is_more_than_planned_is_refused() -> None:
+    model, x = Gated().eval(), torch.zeros(1, 3, 32, 32)
+    plan = tiling.plan(model, x, mode="exact")
+    checked = proved(model, plan).checked
+    assert checked is not None and checked <= 0.01
+    short = dataclasses.replace(
+        plan, cost=dataclasses.replace(plan.cost, peak_bytes=plan.peak_bytes * 9 // 10)
+    )
+    with pytest.raises(CheckFailed, match="check 'planned-memory' failed"):
+        proved(model, short)
+    assert proved(model, tiling.plan(model, x, dtype="int8")).checked is None
 
 
 @pytest.mark.timeout(60)

@@ -75,6 +75,7 @@ def plan(
     from blockzoo.tiling import planner
     from blockzoo.tiling.deployment import CLASSES
     from blockzoo.tiling.offchip import traffic
+    from blockzoo.tiling.proof import proved
     from blockzoo.tiling.tags import tiled_subject
 
     tiling = own.tiling(subject, block_size, blocking, type_, padding_mode)
@@ -112,6 +113,7 @@ def plan(
         mode=mode,
         batch=batch,
     )
+    found = proved(model, found)
     screen.out.print(str(found), soft_wrap=True)
     if found.tiles:
         screen.out.print("A file of `tile export` joins its tiles and needs more: --target onnx plans it.")

@@ -1,0 +1,46 @@
+"""A plan's predicted memory against what is tracked while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from blockzoo.core.contracts import CHECKS
+from blockzoo.core.errors import CheckFailed
+from blockzoo.measure.memory import peak_memory
+from blockzoo.tiling.executor import TiledRunner
+from blockzoo.tiling.steps import Plan
+
+PROVED_MACS = 2_000_000_000
+"""Plans of no more multiply-adds are run once: some tenths of a second."""
+TOLERANCE = 0.01
+
+
+def proved(model: nn.Module, plan: Plan) -> Plan:
+    """The plan, with what its check found (`checked`) where running it costs little: up to `PROVED_MACS`, in fp32, for this
+    package's executor.
+    """
+    if plan.dtype != "fp32" or plan.target != "torch" or plan.macs > PROVED_MACS:
+        return plan
+    return replace(plan, checked=check_planned_memory(model, plan))
+
+
+@CHECKS.register("planned-memory")
+def check_planned_memory(model: nn.Module, plan: Plan) -> float:
+    """The predicted peak of live activations against the storages that are tracked while the plan runs once on noise.
+
+    Catches: a value that is held longer than predicted, a copy or an index nobody counted, a write in place that is none.
+
+    Tolerance: 1 % more than predicted.
+
+    Cost: one tiled pass of the network; ResNet-18 at 64 in 0.3 s on one core. Only up to 2 G multiply-adds, in fp32.
+    """
+    found = peak_memory(TiledRunner(model, plan), torch.randn(plan.input_shape))
+    if found > (1 + TOLERANCE) * plan.peak_bytes:
+        raise CheckFailed(
+            f"{type(model).__name__}: check 'planned-memory' failed: the plan says {plan.peak_bytes:,} bytes and {found:,} were "
+            "alive while it ran, so it is not given; plan it in another mode, or with another budget"
+        )
+    return abs(found - plan.peak_bytes) / max(1, plan.peak_bytes)
