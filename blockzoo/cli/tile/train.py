@@ -71,7 +71,7 @@ def train(
             data, dataset, arch, own.tiling(arch, block_size, blocking, type_, padding_mode), "test",
             resume_from=resume_from, pretrained=pretrained, batch_size=batch_size, image_size=image_size,
             validation_split=validation_split, device=own.device_of(gpus, device), workers=workers,
-            output=output, story={"experiment_name": experiment_name, "notes": notes}, plugin=plugin,
+            output=output, story={"experiment_name": experiment_name, "notes": notes},
         )  # fmt: skip
     plugins = load_plugins(plugin or ())
     tiling = own.tiling(arch, block_size, blocking, type_, padding_mode)
