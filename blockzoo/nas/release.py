@@ -15,11 +15,12 @@ from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
 from blockzoo.core.spec import TrialSpec
 from blockzoo.core.subject import Subject
+from blockzoo.nas.checks import formula_against_records, write_checked
 from blockzoo.nas.costs import Skeleton, static_info
 from blockzoo.nas.folder import Part
 from blockzoo.nas.formats.columns import accuracy_total, percent_table
 from blockzoo.nas.formats.header import Header
-from blockzoo.nas.io import SUFFIXES, write_dataset_file
+from blockzoo.nas.io import SUFFIXES
 from blockzoo.nas.published import published_space
 from blockzoo.nas.results_pickles import published_results
 from blockzoo.nas.space import MacroSpace
@@ -94,7 +95,7 @@ def build_release(
     for part, (header, columns) in parts.items():
         for path in targets[part]:
             rounded = round_counts and path.suffix == ".blox"
-            written.append(write_dataset_file(path, header, _nearest_counts(columns) if rounded else columns))
+            written.append(write_checked(path, header, _nearest_counts(columns) if rounded else columns))
     space = published_space()
     known = {space.index_of_hash(text) for rows in trained.rows.values() for text in rows}
     return Release(written, len(known), sorted(trained.rows), holes(known), trained.unfinished)
@@ -157,6 +158,10 @@ def _from_store(source: Path, experiment_name: str | None) -> Trained:
         }
     size = int(finished[0].values["image_size"] or 32)
     params, macs = static_info(space, Skeleton(setting["width"], 1, setting["classes"], size))
+    for record in finished:
+        index = space.index(_architecture(record.subject))
+        formula = {"params": int(params[index]), "macs": int(macs[index])}
+        formula_against_records(index, formula, record.values)
     for rows in trained.rows.values():
         for text in rows:
             index = space.index_of_hash(text)

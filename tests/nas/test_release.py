@@ -11,7 +11,7 @@ import pytest
 
 import blockzoo.nas as nas
 from blockzoo.cli import main
-from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.errors import CheckFailed, DataError, RequestError
 from blockzoo.nas.release import build_release, holes
 from blockzoo.nas.results_pickles import published_results
 from blockzoo.nas.training import chosen
@@ -84,6 +84,20 @@ def test_trainings_become_a_benchmark(
     build_release(trained, tmp_path / "blox", ["blox"], round_counts=True, overwrite=True)
     near = nas.from_folder(tmp_path / "blox", extended=True)
     assert near.train_acc(11) == pytest.approx(found.train_acc(11), abs=100 / 45_000)
+
+
+@pytest.mark.mutation("macro-costs")
+def test_no_file_is_made_of_costs_that_are_not_the_networks(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*arguments: Any) -> Any:
+        params, macs = nas.static_info(*arguments)
+        return params, macs + 1
+
+    monkeypatch.setattr("blockzoo.nas.release.static_info", wrong)
+    with pytest.raises(CheckFailed, match="macs are"):
+        build_release(trained, tmp_path / "release")
+    assert not (tmp_path / "release").exists()
 
 
 def test_the_published_recipe_runs_end_to_end(tmp_path: Path) -> None:

@@ -83,9 +83,14 @@ class Column:
         """Equal values, whatever the small form."""
         a, b = self.values, other.values
         if a.dtype == object or b.dtype == object:
-            return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
-        nan = a.dtype.kind == b.dtype.kind == "f"
-        return bool(np.array_equal(a, b, equal_nan=nan))
+            return len(a) == len(b) and all(_equal(x, y) for x, y in zip(a, b, strict=True))
+        return _equal(a, b)
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Equal shapes and values; NaN equals NaN."""
+    one, other = np.asarray(a), np.asarray(b)
+    return bool(np.array_equal(one, other, equal_nan=one.dtype.kind == other.dtype.kind == "f"))
 
 
 def as_objects(parts: Sequence[Any]) -> Array:

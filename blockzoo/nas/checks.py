@@ -1,0 +1,66 @@
+"""What is written and what is stated by formula, compared with the plain way on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from blockzoo.core.contracts import CHECKS
+from blockzoo.core.errors import CheckFailed, DataError
+from blockzoo.nas.formats.header import Header, same_content
+from blockzoo.nas.formats.table import Table
+from blockzoo.nas.io import read_dataset_file, write_dataset_file
+
+
+@CHECKS.register("dataset-file")
+def written_file(path: str, meant: tuple[Header, Table], read: tuple[Header, Table]) -> float:
+    """A dataset file that a command wrote, read again, with the header and the columns that were to be written.
+
+    Catches: a format that drops, rounds, reorders or clips a value or a hash; a header that says something else; a full disk.
+
+    Tolerance: none; every value is equal.
+
+    Cost: one more reading of the file: 0.1 s for 91,125 networks of 200 epochs as .blox, 0.5 s as .csv (AMD EPYC).
+    """
+    faults = [] if same_content(meant[0], read[0]) else ["the header differs"]
+    if faults := faults + meant[1].differences(read[1]):
+        raise CheckFailed(
+            f"{path}: what was written is not what is read again ({'; '.join(faults)}); the file was taken away"
+        )
+    return 0.0
+
+
+@CHECKS.register("macro-costs")
+def formula_against_records(index: int, formula: Mapping[str, int], measured: Mapping[str, Any]) -> float:
+    """Parameters and MACs of a network of the macro space by formula, with those counted on the network that was trained.
+
+    Catches: a formula that has not followed a change of a block, a width, an image size or a number of classes.
+
+    Tolerance: none; both are whole numbers.
+
+    Cost: nothing that can be measured; the counts lie in the records of the trainings.
+    """
+    for name, value in formula.items():
+        if measured.get(name) is not None and int(measured[name]) != value:
+            raise CheckFailed(
+                f"macro:{index}: {name} are {value:,} by formula and {int(measured[name]):,} in the network that was trained"
+            )
+    return 0.0
+
+
+def write_checked(path: Path, header: Mapping[str, Any], table: Any) -> Path:
+    """`write_dataset_file`, then the file is read again and compared; what is not as meant is taken away.
+
+    Raises:
+        CheckFailed: it is not as meant.
+    """
+    columns = table if isinstance(table, Table) else Table(table)
+    write_dataset_file(path, header, columns)
+    try:
+        read = read_dataset_file(path, allow_pickle=True)
+        written_file(str(path), ({"version": 1, "columns": list(columns), **header}, columns), read)
+    except (CheckFailed, DataError):
+        path.unlink()
+        raise
+    return path
