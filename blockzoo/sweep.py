@@ -209,7 +209,7 @@ def execute_calibration(
     from blockzoo.data import load_dataset
     from blockzoo.profile import profile_block
     from blockzoo.train import available_device
-    from blockzoo.training.trial import training_image_seconds
+    from blockzoo.training.steps import training_image_seconds
 
     load_plugins(plugins)
     trials = [TrialSpec(**spec) for spec in specs]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from blockzoo.core.table import Row
 
 if TYPE_CHECKING:
     from blockzoo.data import ImageData
+    from blockzoo.training.launch import Circumstances
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,9 @@ def train_block(
     image_size: int | None = None,
     limit_train: int | None = None,
     device: str = "auto",
+    devices: int = 1,
+    sync_batch_norm: bool = False,
+    plugins: Sequence[str] = (),
     output: str | Path = "results",
     experiment_name: str = "",
     notes: str = "",
@@ -71,6 +75,9 @@ def train_block(
         dataset: name of a dataset; default cifar10, or digits where it cannot be had.
         protocol, epochs, batch_size, lr: the recipe, and what to override in it.
         seed: drives initialisation, order and augmentation.
+        devices: how many train it together: GPUs, or processes on the processor; `batch_size` is that of all.
+        sync_batch_norm: batch norms take their statistics over all devices.
+        plugins: files and modules with the user's own code, which all processes load.
         output: results folder, or the path of the CSV.
         resume: go on from the checkpoint of the same trial, if there is one.
         on_oom: "fail" says which batch size fits; "halve" goes on with half of it.
@@ -80,6 +87,8 @@ def train_block(
     Raises:
         RequestError, DataError, OutOfMemory, StoreError: each says what to do.
     """
+    from blockzoo.training.launch import check_devices
+
     if on_oom not in ("fail", "halve"):
         raise RequestError(f"on_oom {on_oom!r}: choose fail or halve")
     data = load_data(dataset, data_dir, image_size)
@@ -94,6 +103,8 @@ def train_block(
         seed=seed,
         image_size=image_size,
         limit_train=limit_train,
+        devices=devices,
+        sync_batch_norm=sync_batch_norm,
         scaffold={
             "num_blocks": num_blocks,
             "base_channels": base_channels,
@@ -102,18 +113,19 @@ def train_block(
             "active_width": active_width,
         },
     )
+    where = circumstances(device, data_dir, plugins)
+    check_devices(spec, where.device)
     outputs = Outputs.at(output)
     store = outputs.store()  # before the work: a folder that cannot be written is known now
     checkpoint = outputs.checkpoint(spec.fingerprint())
     if not resume:
         checkpoint.unlink(missing_ok=True)
-    place = available_device(device)
-    record = _train(spec, data, place, checkpoint, on_oom, on_epoch)
+    record = _train(spec, data, where, checkpoint, on_oom, on_epoch)
     record.experiment_name, record.notes = experiment_name, notes
     store.add(record)
     checkpoint.unlink(missing_ok=True)
     if latency and record.status == "ok":
-        for timed in time_networks([spec.network], data.shape, place, seconds=2.0):
+        for timed in time_networks([spec.network], data.shape, where.device, seconds=2.0):
             store.add(timed)
     csv = export(outputs, store)
     return Trained(record, rows_of(store, [record.fingerprint])[0], csv)
@@ -141,6 +153,8 @@ def trial_spec(
     seed: int = 0,
     image_size: int | None = None,
     limit_train: int | None = None,
+    devices: int = 1,
+    sync_batch_norm: bool = False,
     scaffold: dict[str, Any],
 ) -> TrialSpec:
     """The spec of a trial, with what is not given taken from the protocol and the data."""
@@ -160,6 +174,20 @@ def trial_spec(
         seed=seed,
         image_size=image_size,
         limit_train=limit_train,
+        devices=devices,
+        sync_batch_norm=sync_batch_norm,
+    )
+
+
+def circumstances(
+    device: str, data_dir: str | Path | None, plugins: Sequence[str] = (), *, deterministic: bool = False
+) -> Circumstances:
+    """How a trial runs here; says so where the device is not the one wanted."""
+    from blockzoo.core.plugins import load_plugins
+    from blockzoo.training.launch import Circumstances
+
+    return Circumstances(
+        available_device(device), None if data_dir is None else str(data_dir), tuple(load_plugins(plugins))
     )
 
 
@@ -176,7 +204,7 @@ def available_device(wanted: str) -> str:
 def _train(
     spec: TrialSpec,
     data: ImageData,
-    device: str,
+    where: Circumstances,
     checkpoint: Path,
     on_oom: str,
     on_epoch: EpochReport,
@@ -184,19 +212,20 @@ def _train(
 ) -> Record:
     import torch
 
-    from blockzoo.training.trial import fitting_batch_size, run_trial
+    from blockzoo.training.launch import run_on_devices
+    from blockzoo.training.steps import fitting_batch_size
 
     record: Record
     try:
-        record = run_trial(
-            spec, data, device=device, checkpoint=checkpoint, on_epoch=on_epoch, read_test=read_test
+        record = run_on_devices(
+            spec, data, where, checkpoint=checkpoint, on_epoch=on_epoch, read_test=read_test
         )
     except OutOfMemory:
-        fits = fitting_batch_size(spec, data, torch.device(device)) if on_oom == "halve" else None
+        fits = fitting_batch_size(spec, data, torch.device(where.device)) if on_oom == "halve" else None
         if fits is None:
             raise
         log.warning("batch size %d does not fit in memory; going on with %d", spec.batch_size, fits)
-        halved = _train(spec.with_(batch_size=fits), data, device, checkpoint, on_oom, on_epoch, read_test)
+        halved = _train(spec.with_(batch_size=fits), data, where, checkpoint, on_oom, on_epoch, read_test)
         halved.fingerprint = spec.fingerprint()  # it answers this request; its spec says what really ran
         return halved
     record.values |= costs(spec.network, data.shape)
@@ -242,6 +271,7 @@ def execute_trial(
     report: EpochReport,
     keep: str | None = None,
     read_test: bool = True,
+    deterministic: bool = False,
     **story: str,
 ) -> list[Record]:
     """The body of a worker: one trial of a sweep; its last checkpoint is left at `keep` too."""
@@ -251,8 +281,8 @@ def execute_trial(
     load_plugins(plugins)
     trial = TrialSpec(**spec)
     data = load_dataset(trial.dataset, data_dir, image_size=trial.image_size)
-    place = available_device(device)
-    record = _train(trial, data, place, Path(checkpoint), on_oom, report, read_test)
+    where = circumstances(device, data_dir, plugins, deterministic=deterministic)
+    record = _train(trial, data, where, Path(checkpoint), on_oom, report, read_test)
     if keep is not None and record.status == "ok":
         write_atomically(Path(keep), lambda temporary: shutil.copyfile(checkpoint, temporary))
     record.experiment_name, record.notes = story.get("experiment_name", ""), story.get("notes", "")

@@ -45,6 +45,21 @@ OutDim = Annotated[
 ]
 InputShape = Annotated[tuple[int, int, int, int] | None, _option("--input-shape", help="B C H W")]
 Device = Annotated[str, _option("--device", help="cpu, cuda or auto")]
+Devices = Annotated[
+    int | None,
+    _option(
+        "--devices",
+        help="train one network on so many GPUs, or processes with --device cpu; the batch size is that of all",
+    ),
+]
+Gpus = Annotated[
+    str | None,
+    _option("--gpus", help="which GPUs, by number: 0 or 0,1,2,3 (default: one where there is one)"),
+]
+Cpu = Annotated[bool, _option("--cpu", help="the processor, whatever --gpus says")]
+SyncBatchNorm = Annotated[
+    bool, _option("--sync-batch-norm", help="with several devices: batch norms over the whole batch")
+]
 Seed = Annotated[int, _option("--seed", help="drives initialisation, order and augmentation")]
 Dataset = Annotated[
     str | None,
@@ -61,7 +76,7 @@ Epochs = Annotated[
     int | None, _option("--epochs", help="passes over the training images (default: the protocol's)")
 ]
 BatchSize = Annotated[
-    int | None, _option("--batch-size", help="images per training step (default: the protocol's)")
+    int | None, _option("--batch-size", "-b", help="images per training step (default: the protocol's)")
 ]
 LearningRate = Annotated[
     float | None,
@@ -71,11 +86,13 @@ ImageSize = Annotated[
     int | None, _option("--image-size", help="side length the images are resized to (default: their own)")
 ]
 LimitTrain = Annotated[int | None, _option("--limit-train", help="use only the first N training images")]
-Output = Annotated[Path, _option("--output", "--out-dir", help="results folder, or the path of the CSV")]
+Output = Annotated[
+    Path, _option("--output", "--out-dir", "-o", help="results folder, or the path of the CSV")
+]
 OutputFile = Annotated[
     Path | None, _option("--output", "--out-dir", help="also write to this file; .csv or .json by its name")
 ]
-Name = Annotated[str, _option("--experiment-name", "--name", help="a name for the rows")]
+Name = Annotated[str, _option("--experiment-name", "--name", "-n", help="a name for the rows")]
 Notes = Annotated[str, _option("--notes", help="a remark for the rows")]
 Plugin = Annotated[
     list[str] | None,
@@ -92,3 +109,17 @@ Latency = Annotated[
     bool, Parameter(name="--latency", negative="--no-latency", help="time the networks afterwards")
 ]
 Format = Annotated[Literal["table", "json", "csv"], _option("--format", help="what to print")]
+
+
+def placed(device: str, devices: int | None, gpus: str | None, cpu: bool) -> tuple[str, int]:
+    """The device that the options name together, and how many; this process sees no other GPUs from now on.
+
+    Raises:
+        RequestError: see `chosen_gpus`.
+    """
+    from blockzoo.core.devices import chosen_gpus, use_only
+    from blockzoo.execution.queue import gpus as visible_gpus
+
+    device, count, chosen = chosen_gpus(device, devices, gpus, cpu=cpu, present=visible_gpus("auto"))
+    use_only(chosen)
+    return device, count

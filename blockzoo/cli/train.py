@@ -32,6 +32,10 @@ def train(
     limit_train: o.LimitTrain = None,
     input_shape: o.InputShape = None,
     device: o.Device = "auto",
+    devices: o.Devices = None,
+    gpus: o.Gpus = None,
+    cpu: o.Cpu = False,
+    sync_batch_norm: o.SyncBatchNorm = False,
     output: o.Output = Path("results"),
     experiment_name: o.Name = "",
     notes: o.Notes = "",
@@ -47,6 +51,7 @@ def train(
 
     --input-shape B C H W sets batch size and image size at once; C must be the dataset's.
     """
+    device, count = o.placed(device, devices, gpus, cpu)
     if input_shape is not None:
         batch, _, height, width = input_shape
         if height != width:
@@ -69,6 +74,8 @@ def train(
         "seed": seed,
         "image_size": image_size,
         "limit_train": limit_train,
+        "devices": count,
+        "sync_batch_norm": sync_batch_norm,
     }
     if dry_run or input_shape is not None:
         from blockzoo.train import load_data, trial_spec
@@ -81,6 +88,7 @@ def train(
             screen.out.print(
                 f"would train {spec.network.subject} on {spec.dataset} for {spec.epochs} epochs, "
                 f"batch {spec.batch_size}, lr {spec.lr:g}, seed {spec.seed} ({spec.protocol})"
+                + (f", on {spec.devices} devices" if spec.devices > 1 else "")
             )
             return 0
     from blockzoo.train import train_block
@@ -91,6 +99,7 @@ def train(
         dataset=dataset,
         data_dir=data_dir,
         device=device,
+        plugins=plugin or (),
         output=output,
         experiment_name=experiment_name,
         notes=notes,

@@ -38,5 +38,9 @@ class OutOfMemory(BlockzooError):
     """A training step did not fit; the message names the batch size that would."""
 
 
+class RankLost(BlockzooError):
+    """One of several processes that work together ended or does not answer; the message says how to go on."""
+
+
 class CheckFailed(BlockzooError):
     """A fast path differs from the plain way it stands for; the message names the operation. No number is given."""

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -21,7 +21,8 @@ CLASSES = 10
 DEFAULT_FILLER = "ResNetBasicBlock"
 IDENTITY = "identity"
 LATER_FIELDS = frozenset(
-    "momentum weight_decay milestones validation_share start_identity start_with_optimizer".split()
+    "momentum weight_decay milestones validation_share start_identity start_with_optimizer "
+    "devices sync_batch_norm images limit_val limit_test".split()
 )
 """Fields of `TrialSpec` that are left out of its identity where they have their default."""
 
@@ -165,6 +166,13 @@ class TrialSpec(Spec):
         None, "what they are: a digest of the file, or the fingerprint of the trial that made them"
     )
     start_with_optimizer: bool = described(False, "go on with the optimiser and the epoch of that file too")
+    devices: Count = described(1, "devices that train it together, each on its part of every batch")
+    sync_batch_norm: bool = described(False, "batch norms take their statistics over all devices")
+    images: Literal["resident", "stream"] = described(
+        "resident", "decoded once and kept at one size, or read from the files in each epoch"
+    )
+    limit_val: Count | None = described(None, "so many validation images (default: all)")
+    limit_test: Count | None = described(None, "so many test images (default: all)")
 
     def __post_init__(self) -> None:
         if isinstance(self.network, dict):
@@ -174,12 +182,26 @@ class TrialSpec(Spec):
             raise RequestError(f"milestones {self.milestones}: give epochs in rising order")
         if (self.start is None) != (self.start_identity is None):
             raise RequestError("weights to start from have a file and an identity: give both")
+        self._check_devices()
+
+    def _check_devices(self) -> None:
+        if self.sync_batch_norm and self.devices == 1:
+            raise RequestError(
+                "sync_batch_norm joins the statistics of several devices: give --devices 2 or more"
+            )
+        if self.batch_size % self.devices or self.batch_size < 2 * self.devices:
+            below = max(2, self.batch_size // self.devices) * self.devices
+            raise RequestError(
+                f"batch_size {self.batch_size} on {self.devices} devices: each takes an equal part of 2 images or more; "
+                f"give a multiple of {self.devices}, such as --batch-size {below} or {below + self.devices}"
+            )
 
     def identity(self) -> dict[str, Any]:
         """Fields that came after the first version count only where they are used: older fingerprints stay."""
         own = asdict(self) | {"network": self.network.identity()}
         own.pop("start")  # where the file lies is no part of what it holds
-        later = {k: v for k, v in own.items() if k in LATER_FIELDS and v is not None and v is not False}
+        unused = {f.name: f.default for f in fields(self)}
+        later = {k: v for k, v in own.items() if k in LATER_FIELDS and v != unused[k]}
         return {k: v for k, v in own.items() if k not in LATER_FIELDS} | later
 
     def comparable(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ import torch
 
 from blockzoo.core.errors import RequestError
 from blockzoo.data.crops import PAD_MODES, random_boxes, resized_crop, shifted_crop
+from blockzoo.data.epochs import Shares, mixed, permutation
 from blockzoo.data.images import middle
 
 Augmentation = Callable[[torch.Tensor, Sequence[int]], torch.Tensor]
@@ -85,32 +85,34 @@ class ResidentBatches:
         self._augment = augment
         self._dtype = dtype
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
-        self._seed, self._rank, self._world_size = seed, rank, world_size
-        count = len(labels)
-        self._share = count // world_size if training else len(range(rank, count, world_size))
-        self.batch_size = min(batch_size, self._share)
+        self._seed = seed
+        self._shares = Shares(len(labels), batch_size, training, rank, world_size)
+        self.batch_size = self._shares.batch_size
         self.epoch = 0
+
+    @property
+    def handed_out(self) -> torch.Tensor:
+        """(N,) how often this rank has handed out each image in the present evaluation."""
+        return self._shares.handed_out
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order and augmentation come next."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        whole, rest = divmod(self._share, self.batch_size)
-        return whole if self._training else whole + bool(rest)
+        return len(self._shares)
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         epoch, self.epoch = self.epoch, self.epoch + 1  # here: after the last `yield` nothing may run
         draws = self._draws(epoch)
-        own = draws.order[self._rank :: self._world_size][: len(self) * self.batch_size]
-        for indices in own.split(self.batch_size):
+        for indices in self._shares.of(draws.order):
             images = self._seen(self._images[indices].to(self._device), draws.places[:, indices])
             if self._training and self._flip:
                 mirrored = draws.mirrored[indices].to(self._device).view(-1, 1, 1, 1)
                 images = torch.where(mirrored, images.flip(-1), images)
             if self._training and self._augment:
                 images = self._augment(
-                    images, [_mixed(self._seed, epoch, index) for index in indices.tolist()]
+                    images, [mixed(self._seed, epoch, index) for index in indices.tolist()]
                 )
             yield self._normalised(images), self._labels[indices].to(self._device)
 
@@ -129,9 +131,7 @@ class ResidentBatches:
         device, count = self._images.device, len(self._labels)
         if not self._training:
             return _Draws(torch.arange(count, device=device), torch.empty(0, count), torch.empty(0))
-        # the processor's generator, so that every device has the same epoch
-        generator = torch.Generator().manual_seed(_mixed(self._seed, epoch))
-        order = torch.randperm(count, generator=generator)
+        order, generator = permutation(count, self._seed, epoch)
         if self._margin:
             places = random_boxes(count, generator)
         else:
@@ -155,12 +155,6 @@ def _at_hand(images: torch.Tensor, device: torch.device) -> torch.Tensor:
     if device.type == "cuda" and 2 * images.nbytes > torch.cuda.mem_get_info(device)[0]:
         return images
     return images.to(device)
-
-
-def _mixed(*seeds: int) -> int:
-    """One seed from several, so that neighbours share nothing."""
-    text = "/".join(map(str, seeds))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big")
 
 
 def _check(

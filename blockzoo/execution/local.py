@@ -85,7 +85,7 @@ class LocalProcesses:
         process = self._context.Process(
             target=_work, args=(job, str(path), self._threads, device, send), daemon=True
         )
-        with _without_main(), _environment(OMP_NUM_THREADS=str(self._threads)):
+        with without_main(), _environment(OMP_NUM_THREADS=str(self._threads)):
             process.start()
         send.close()
         return _Worker(job, slot, process, receive, path)
@@ -150,7 +150,8 @@ def leftovers(spool: Path) -> Iterator[tuple[Path, list[Record]]]:
 def _work(job: Job, path: str, threads: int, device: str | None, pipe: connection.Connection) -> None:
     """The body of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to answer
-    threading.Thread(target=_die_with_supervisor, daemon=True).start()
+    threading.Thread(target=die_with_supervisor, daemon=True).start()
+    multiprocessing.current_process().daemon = False  # it may have ranks, or processes that load images
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device
 
@@ -164,7 +165,8 @@ def _work(job: Job, path: str, threads: int, device: str | None, pipe: connectio
     write_text(Path(path), json.dumps([record.to_json() for record in records]))
 
 
-def _die_with_supervisor() -> None:
+def die_with_supervisor() -> None:
+    """End this process when the one that started it has ended; the body of a thread."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])
@@ -172,7 +174,7 @@ def _die_with_supervisor() -> None:
 
 
 @contextmanager
-def _without_main() -> Iterator[None]:
+def without_main() -> Iterator[None]:
     """Start a process without importing the user's script again: no job lives in it."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from blockzoo.core.errors import RequestError
 from blockzoo.core.outputs import Outputs, export, rows_of
@@ -17,6 +17,7 @@ from blockzoo.tiling.tags import Tiling, plain_subject, tiled_subject
 
 if TYPE_CHECKING:
     from blockzoo.data import ImageData
+    from blockzoo.training.launch import Circumstances
 
 EpochReport = Callable[[int, dict[str, float]], None]
 
@@ -28,7 +29,8 @@ class Recipe:
     Args:
         epochs, batch_size, lr, weight_decay, momentum: see `Preset`.
         milestones: as there; those of the preset keep their shares of the epochs.
-        effective_train_size: use only so many training images.
+        effective_train_size, effective_valid_size, effective_test_size: so many images of each split, or a share of them
+            (a float up to 1), counted after `validation_share` has been taken.
         validation_share: of all training images, in place of the dataset's own split.
     """
 
@@ -38,8 +40,10 @@ class Recipe:
     weight_decay: float | None = None
     momentum: float | None = None
     milestones: tuple[int, ...] | None = None
-    effective_train_size: int | None = None
+    effective_train_size: int | float | None = None
     validation_share: float | None = None
+    effective_valid_size: int | float | None = None
+    effective_test_size: int | float | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,8 @@ def tiled_spec(
     start: Start | None = None,
     seed: int = 0,
     image_size: int | None = None,
+    devices: int = 1,
+    sync_batch_norm: bool = False,
 ) -> tuple[TrialSpec, Preset]:
     """The trial of one network, cut in one way; the preset fills in what the recipe leaves open.
 
@@ -108,7 +114,7 @@ def tiled_spec(
         lr=recipe.lr or preset.lr,
         seed=seed,
         image_size=image_size,
-        limit_train=recipe.effective_train_size,
+        **_limits(recipe, data),
         momentum=preset.momentum if recipe.momentum is None else recipe.momentum,
         weight_decay=preset.weight_decay if recipe.weight_decay is None else recipe.weight_decay,
         milestones=milestones,
@@ -116,8 +122,30 @@ def tiled_spec(
         start=None if start is None else str(start.path),
         start_identity=None if start is None else start.identity,
         start_with_optimizer=start is not None and start.with_optimizer,
+        devices=devices,
+        sync_batch_norm=sync_batch_norm,
     )
     return spec, preset
+
+
+def _limits(recipe: Recipe, data: ImageData) -> dict[str, int | None]:
+    """How many images of each split the recipe asks for; None for all."""
+    train, val, test = (len(split.labels) for split in (data.train, data.val, data.test))
+    if recipe.validation_share is not None:
+        both = train + val
+        val = round(recipe.validation_share * both)
+        train = both - val
+    sizes = {
+        "limit_train": (recipe.effective_train_size, train),
+        "limit_val": (recipe.effective_valid_size, val),
+        "limit_test": (recipe.effective_test_size, test),
+    }
+    return {name: _images(size, count) for name, (size, count) in sizes.items()}
+
+
+def _images(size: int | float | None, count: int) -> int | None:
+    wanted = max(1, round(size * count)) if isinstance(size, float) else size
+    return None if wanted is None or wanted >= count else wanted
 
 
 def starting_point(
@@ -150,6 +178,7 @@ def train_tiled(
     *,
     data_dir: str | Path | None = None,
     device: str = "auto",
+    deterministic: bool = False,
     output: str | Path = "results",
     experiment_name: str = "",
     notes: str = "",
@@ -171,9 +200,10 @@ def train_tiled(
         RequestError, DataError, OutOfMemory, StoreError: each says what to do.
     """
     from blockzoo.execution.queue import only_writer
-    from blockzoo.train import execute_trial
+    from blockzoo.train import circumstances, execute_trial
 
     outputs, identity = Outputs.at(output), spec.fingerprint()
+    where = circumstances(device, data_dir, plugins, deterministic=deterministic)
     with only_writer(outputs):
         store = outputs.store()
         kept = outputs.weights(identity)
@@ -183,8 +213,9 @@ def train_tiled(
             (found,) = execute_trial(
                 spec.to_json(),
                 data_dir=None if data_dir is None else str(data_dir),
-                device=device,
+                device=where.device,
                 plugins=list(plugins),
+                deterministic=deterministic,
                 checkpoint=str(outputs.checkpoint(identity)),
                 on_oom=on_oom,
                 report=on_epoch,
@@ -197,7 +228,7 @@ def train_tiled(
             outputs.checkpoint(identity).unlink(missing_ok=True)
         elif read_test and found is not None and found.status == "ok" and "test_acc" not in found.values:
             start = spec.with_(start=str(kept), start_identity=identity, start_with_optimizer=False)
-            found.values |= _evaluated(start, data_dir, "test", device).values
+            found.values |= _evaluated(start, where, "test").values
             store.add(found)
         assert found is not None
         return Run(found, rows_of(store, [identity])[0], export(outputs, store), kept, preset, not done)
@@ -209,6 +240,8 @@ def evaluate_tiled(
     split: str = "val",
     data_dir: str | Path | None = None,
     device: str = "auto",
+    plugins: Sequence[str] = (),
+    deterministic: bool = False,
     output: str | Path = "results",
     experiment_name: str = "",
     notes: str = "",
@@ -219,20 +252,21 @@ def evaluate_tiled(
         RequestError, DataError, StoreError: each says what to do.
     """
     from blockzoo.execution.queue import only_writer
+    from blockzoo.train import circumstances
 
     outputs = Outputs.at(output)
+    where = circumstances(device, data_dir, plugins, deterministic=deterministic)
     with only_writer(outputs):
         store = outputs.store()
-        record = _evaluated(spec, data_dir, split, device)
+        record = _evaluated(spec, where, split)
         record.experiment_name, record.notes = experiment_name, notes
         store.add(record)
         return record
 
 
-def _evaluated(spec: TrialSpec, data_dir: Any, split: str, device: str) -> Record:
+def _evaluated(spec: TrialSpec, where: Circumstances, split: str) -> Record:
     from blockzoo.data import load_dataset
-    from blockzoo.train import available_device
-    from blockzoo.training.trial import evaluate_trial
+    from blockzoo.training.launch import evaluate_on_devices
 
-    data = load_dataset(spec.dataset, data_dir, image_size=spec.image_size)
-    return evaluate_trial(spec, data, split=split, device=available_device(device))
+    data = load_dataset(spec.dataset, where.data_dir, image_size=spec.image_size)
+    return evaluate_on_devices(spec, data, where, split=split)

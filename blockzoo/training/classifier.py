@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections import defaultdict
@@ -13,7 +14,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from blockzoo.core.errors import Diverged
+from blockzoo.data.epochs import check_each_image_once
 from blockzoo.training.protocols import Protocol
+from blockzoo.training.synchronised import SynchronisedBatchNorms
+from blockzoo.training.together import ALONE, Ranks
 
 CHECK_EVERY = 50  # steps between looks at the loss on a GPU, where looking waits for the device
 
@@ -54,17 +58,28 @@ class _Sums:
         sums = [loss.detach().float() * n, hits[:, 0].sum().float(), hits.sum().float(), n]
         self._sums += torch.stack(sums).to(self._sums)
 
-    def means(self) -> Means:
-        """This waits for the device."""
-        *sums, n = self._sums.tolist()
-        return Means(*(value / max(n, 1) for value in sums))
+    def means(self, ranks: Ranks) -> tuple[Means, int]:
+        """Over the images of all ranks, and how many they are; this waits for the device."""
+        *sums, n = ranks.summed(self._sums).tolist()
+        return Means(*(value / max(n, 1) for value in sums)), int(n)
 
 
 class Classifier(L.LightningModule):
-    """Trains `network` by `protocol`, with the peak step size `lr`."""
+    """Trains `network` by `protocol`, with the peak step size `lr`; together with other ranks, where there are."""
 
-    def __init__(self, network: nn.Module, protocol: Protocol, lr: float, seed: int) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        protocol: Protocol,
+        lr: float,
+        seed: int,
+        *,
+        ranks: Ranks = ALONE,
+        sync_batch_norm: bool = False,
+    ) -> None:
         super().__init__()
+        self.ranks = ranks
+        self._norms = SynchronisedBatchNorms if sync_batch_norm else contextlib.nullcontext
         self.network, self.protocol, self.lr, self.seed = network, protocol, lr, seed
         self.history = History()
         self.tested = Means(*3 * [float("nan")])
@@ -113,13 +128,14 @@ class Classifier(L.LightningModule):
     def on_train_epoch_start(self) -> None:
         self.trainer.train_dataloader.set_epoch(self.current_epoch)
         # dropout and the like start from (seed, epoch), so a resumed run is the uninterrupted one
-        torch.manual_seed(self.seed * 100_003 + self.current_epoch)
+        torch.manual_seed(self.seed * 100_003 + self.current_epoch + 1_000_000_007 * self.ranks.rank)
         self._sums = _Sums(self.device)
         self._began = time.perf_counter()
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> torch.Tensor:
         images, labels = batch
-        logits = self.network(images)
+        with self._norms():
+            logits = self.network(images)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.protocol.label_smoothing)
         self._sums.add(loss, logits, labels)
         if (self.device.type == "cpu" or index % CHECK_EVERY == 0) and not torch.isfinite(loss):
@@ -132,14 +148,15 @@ class Classifier(L.LightningModule):
         raise Diverged(f"{what}, at step size {self.lr:g}; try a smaller --lr")
 
     def on_validation_epoch_start(self) -> None:
-        self._training_means = self._sums.means()
+        self.ranks.share_statistics(self.network)
+        self._training_means, _ = self._sums.means(self.ranks)
         self._sums = _Sums(self.device)
 
     def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> None:
         self._evaluate(*batch)
 
     def on_validation_epoch_end(self) -> None:
-        train, val = self._training_means, self._sums.means()
+        train, val = self._training_means, self._evaluated(self.trainer.val_dataloaders)
         self.log("val_loss", val.loss)
         if self.protocol.tested == "best" and val.acc > max(self.history.curves["val_acc"], default=-1.0):
             self._best = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
@@ -166,7 +183,13 @@ class Classifier(L.LightningModule):
         self._evaluate(*batch)
 
     def on_test_epoch_end(self) -> None:
-        self.tested = self._sums.means()
+        self.tested = self._evaluated(self.trainer.test_dataloaders)
+
+    def _evaluated(self, batches: Any) -> Means:
+        """Means over the images of all ranks, each of them once."""
+        means, count = self._sums.means(self.ranks)
+        check_each_image_once(self.ranks.summed(batches.handed_out), count)
+        return means
 
     def _evaluate(self, images: torch.Tensor, labels: torch.Tensor) -> None:
         logits = self.network(images).float()

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from blockzoo.training.protocols import Protocol
+
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
 
 
@@ -22,6 +24,20 @@ def fastest_dtype(device: torch.device) -> torch.dtype:
     else:
         native = any(_cpu_has(feature) for feature in ("amx_tile", "avx512_bf16"))
     return torch.bfloat16 if native else torch.float32
+
+
+def number_format(protocol: Protocol, device: torch.device) -> torch.dtype:
+    """What a protocol computes in on a device."""
+    return fastest_dtype(device) if protocol.precision == "fastest" else torch.float32
+
+
+def made_ready(network: nn.Module, protocol: Protocol, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """The network in the protocol's memory format, its layers in the number format that is fastest for them."""
+    if protocol.channels_last:
+        network = network.to(memory_format=torch.channels_last)
+    if device.type == "cpu" and dtype != torch.float32:
+        network = keep_grouped_convolutions_in_float32(network)
+    return network
 
 
 def keep_grouped_convolutions_in_float32(network: nn.Module) -> nn.Module:

@@ -19,8 +19,7 @@ SHORT = [
     "digits",
     "--image-size",
     "16",
-    "--gpus",
-    "0",
+    "--cpu",
     "--effective-train-size",
     "128",
     "--batch-size",
@@ -79,6 +78,42 @@ def test_train_fine_tune_and_evaluate(capsys: pytest.CaptureFixture[str]) -> Non
     assert "test images" in capsys.readouterr().out
 
 
+def test_sizes_are_shares_or_counts_and_devices_share_an_evaluation(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = [
+        "tile",
+        "train",
+        *SHORT,
+        *ARCH,
+        "--epochs=1",
+        "--valid-size",
+        "0",
+        "--evs=0.5",
+        "--etes",
+        "100",
+        "-j=2",
+    ]
+    assert (
+        main([*words, "--gpus=0,1,2,3", "--deterministic", "--do_train", "--do_eval", "-o", "out"])
+        == 0
+    )
+    (record,) = Outputs.at("out").store().records()
+    assert (record.spec["limit_train"], record.spec["limit_val"], record.spec["limit_test"]) == (
+        128,
+        180,
+        100,
+    )
+    assert record.values["split"].endswith("-val-180-v1-test-100-v1")
+    (weights,) = map(str, Path("out/weights").glob("*.ckpt"))
+    saved = ["tile", "eval", "--dataset=digits", "--image_size=16", *ARCH, "--cpu", "--resume_from", weights]
+    capsys.readouterr()
+    assert main([*saved, "--etes=101", "--split=test"]) == 0
+    alone = capsys.readouterr().out
+    assert main([*saved, "--etes=101", "--split=test", "--devices", "2"]) == 0
+    assert capsys.readouterr().out == alone and "101 test images" in alone
+
+
 def test_presets_are_shown_and_options_override_them(capsys: pytest.CaptureFixture[str]) -> None:
     plan = ["tile", "train", "--dataset", "digits", "--dry-run"]
     assert main([*plan, "--arch", "block_vgg16"]) == 0
@@ -111,6 +146,9 @@ def test_presets_are_shown_and_options_override_them(capsys: pytest.CaptureFixtu
         (["--validation-split", "1.5"], "validation_share"),
         (["--do-eval"], "nothing to evaluate"),
         (["--workers", "0"], "--workers 0"),
+        (["--gpus", "a"], "--gpus a"),
+        (["--devices", "3", "--cpu"], "multiple of 3"),
+        (["--effective-train-size", "1.5"], "--effective-train-size 1.5"),
         (["--epochs", "-1"], "epochs"),
     ],
 )

@@ -17,6 +17,7 @@ from blockzoo.data import ImageData, load_dataset
 from blockzoo.data.batches import ResidentBatches
 from blockzoo.models.resolve import build_network
 from blockzoo.train import train_block
+from blockzoo.training import steps
 from blockzoo.training import trial as trial_module
 from blockzoo.training.checkpoint import DurableCheckpoints
 from blockzoo.training.protocols import get_protocol
@@ -161,7 +162,8 @@ class _Scarce:
 def test_out_of_memory_says_what_fits_or_halves(
     digits: ImageData, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(trial_module, "build_network", _Scarce(trial_module.build_network))
+    for module in (trial_module, steps):
+        monkeypatch.setattr(module, "build_network", _Scarce(build_network))
     with pytest.raises(OutOfMemory, match="--batch-size 32 fits"):
         run_trial(spec(), digits)
     options = {"base_channels": 4, "num_blocks": 1, "epochs": 1, "dataset": "digits", "batch_size": 128}

@@ -21,7 +21,8 @@ Data = Annotated[
 Arch = Annotated[
     str,
     Parameter(
-        help="block_resnet18, ..., or any network: torchvision:NAME, timm:NAME, model:NAME; resnet18 is not cut"
+        name=("--arch", "-a"),
+        help="block_resnet18, ..., or any network: torchvision:NAME, timm:NAME, model:NAME; resnet18 is not cut",
     ),
 ]
 BlockSize = Annotated[
@@ -38,19 +39,41 @@ Type = Annotated[int | None, Parameter(name="--type", help="the same as a number
 PaddingMode = Annotated[
     str, Parameter(help="what stands around each tile: constant (also zeros), replicate or reflect")
 ]
-Gpus = Annotated[
-    int | None, Parameter(help="0 for the processor, 1 for a GPU (default: one where there is one)")
-]
 Workers = Annotated[
-    int | None, Parameter(name=("--workers", "-j"), help="threads on the processor (default: all)")
+    int | None,
+    Parameter(
+        name=("--workers", "-j"),
+        help="processes that read images where these are not kept decoded (default: one per core)",
+    ),
 ]
 EffectiveTrainSize = Annotated[
-    int | None,
-    Parameter(name=("--effective-train-size", "--limit-train"), help="use only the first N training images"),
+    str | None,
+    Parameter(
+        name=("--effective-train-size", "--etrs", "--limit-train"),
+        help="so many training images, or a share of them: 0.1 is a tenth (default: all)",
+    ),
+]
+EffectiveValidSize = Annotated[
+    str | None,
+    Parameter(name=("--effective-valid-size", "--evs"), help="the same of the validation images"),
+]
+EffectiveTestSize = Annotated[
+    str | None, Parameter(name=("--effective-test-size", "--etes"), help="the same of the test images")
+]
+Deterministic = Annotated[
+    bool,
+    Parameter(
+        name=("--deterministic", "--det"),
+        help="only operations that give the same bits every time, where there are such",
+        negative=(),
+    ),
 ]
 ValidationSplit = Annotated[
     float | None,
-    Parameter(help="share of the training images that validates (default: the dataset's own split)"),
+    Parameter(
+        name=("--validation-split", "--valid-size", "--vs"),
+        help="share of the training images that validates (default, and 0: the dataset's own split)",
+    ),
 ]
 WeightDecay = Annotated[
     float | None, Parameter(name=("--weight-decay", "--wd"), help="of all weights (default: the preset's)")
@@ -58,7 +81,10 @@ WeightDecay = Annotated[
 Momentum = Annotated[float | None, Parameter(help="of SGD (default: .9)")]
 Milestones = Annotated[
     str | None,
-    Parameter(help="epochs after which the step size falls to a tenth, 30,60 (default: the preset's)"),
+    Parameter(
+        name=("--milestones", "--ms"),
+        help="epochs after which the step size falls to a tenth, 30,60 (default: the preset's)",
+    ),
 ]
 NumClasses = Annotated[
     int | None,
@@ -105,29 +131,32 @@ def tiling(
     return tiling_from(whole_numbers(block_size, "--block-size") or (28,), blocking, type_, padding_mode)
 
 
-def device_of(gpus: int | None, device: str) -> str:
-    """The device that --gpus and --device name together.
+def size(text: str | None, option: str) -> int | float | None:
+    """A number of images, or a share of them above 0 and up to 1; `1` is all of them, as `1.0` is.
 
     Raises:
-        RequestError: several GPUs for one network.
+        RequestError: it is neither.
     """
-    if gpus is not None and gpus not in (0, 1):
-        raise RequestError(
-            f"--gpus {gpus}: one network trains on one GPU, give 0 or 1; `blockzoo tile study` uses all"
-        )
-    return device if gpus is None else "cuda" if gpus else "cpu"
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if 0 < value <= 1:
+        return value
+    if value > 1 and value.is_integer():
+        return int(value)
+    raise RequestError(
+        f"{option} {text}: give a number of images, or a share of them such as 0.1 for a tenth"
+    )
 
 
-def use_threads(workers: int | None) -> None:
-    """Let torch use so many threads.
+def check_workers(workers: int | None) -> None:
+    """There is at least one.
 
     Raises:
-        RequestError: fewer than one.
+        RequestError: there is not.
     """
-    if workers is None:
-        return
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise RequestError(f"--workers {workers}: give 1 or more")
-    import torch
-
-    torch.set_num_threads(workers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,6 +15,7 @@ from blockzoo.core.errors import RequestError
 
 if TYPE_CHECKING:
     from blockzoo.tiling.tags import Tiling
+    from blockzoo.tiling.training import Recipe
 
 
 def eval(
@@ -33,8 +35,13 @@ def eval(
     batch_size: o.BatchSize = None,
     image_size: o.ImageSize = None,
     validation_split: own.ValidationSplit = None,
-    gpus: own.Gpus = None,
+    effective_valid_size: own.EffectiveValidSize = None,
+    effective_test_size: own.EffectiveTestSize = None,
+    gpus: o.Gpus = None,
     device: o.Device = "auto",
+    devices: o.Devices = None,
+    cpu: o.Cpu = False,
+    deterministic: own.Deterministic = False,
     workers: own.Workers = None,
     output: o.Output = Path("results"),
     experiment_name: o.Name = "",
@@ -45,11 +52,21 @@ def eval(
 
     The weights of a network that is not cut fit the same network on tiles: the names are the same.
     """
+    from blockzoo.tiling.training import Recipe
+
     tiling = own.tiling(arch, block_size, blocking, type_, padding_mode)
+    recipe = Recipe(
+        batch_size=batch_size,
+        validation_share=validation_split or None,
+        effective_valid_size=own.size(effective_valid_size, "--effective-valid-size"),
+        effective_test_size=own.size(effective_test_size, "--effective-test-size"),
+    )
+    own.check_workers(workers)
+    place, count = o.placed(device, devices, gpus, cpu)
     return evaluated(
-        data, dataset, arch, tiling, split, resume_from=resume_from, pretrained=pretrained, batch_size=batch_size,
-        image_size=image_size, validation_split=validation_split, device=own.device_of(gpus, device),
-        workers=workers, output=output, story={"experiment_name": experiment_name, "notes": notes},
+        data, dataset, arch, tiling, recipe, split, resume_from=resume_from, pretrained=pretrained,
+        image_size=image_size, device=place, devices=count, deterministic=deterministic, output=output,
+        story={"experiment_name": experiment_name, "notes": notes}, plugins=plugin or (),
     )  # fmt: skip
 
 
@@ -58,32 +75,34 @@ def evaluated(
     dataset: str | None,
     arch: str,
     tiling: Tiling,
+    recipe: Recipe,
     split: str,
     *,
     resume_from: Path | None,
     pretrained: bool,
-    batch_size: int | None,
     image_size: int | None,
-    validation_split: float | None,
     device: str,
-    workers: int | None,
+    devices: int,
+    deterministic: bool,
     output: Path,
     story: dict[str, str],
+    plugins: Sequence[str],
 ) -> int:
     """Evaluate and print."""
-    from blockzoo.tiling.training import Recipe, evaluate_tiled, starting_point, tiled_spec
+    from blockzoo.tiling.training import evaluate_tiled, starting_point, tiled_spec
     from blockzoo.train import load_data
 
-    own.use_threads(workers)
     if resume_from is None and not pretrained:
         raise RequestError(
             "there is nothing to evaluate: name weights with --resume-from FILE, or use --pretrained"
         )
     start = starting_point(arch, resume_from, reset_optimizer=not pretrained, pretrained=pretrained)
     images = load_data(dataset, data, image_size)
-    recipe = Recipe(batch_size=batch_size, validation_share=validation_split)
-    spec, _ = tiled_spec(arch, tiling, images, recipe, start=start, image_size=image_size)
-    record = evaluate_tiled(spec, split=split, data_dir=data, device=device, output=output, **story)
+    spec, _ = tiled_spec(arch, tiling, images, recipe, start=start, image_size=image_size, devices=devices)
+    record = evaluate_tiled(
+        spec, split=split, data_dir=data, device=device, plugins=plugins, deterministic=deterministic, output=output,
+        **story,
+    )  # fmt: skip
     values = record.values
     screen.out.print(
         f"{record.subject} on {values['images']:,} {'validation' if split == 'val' else 'test'} images of {spec.dataset}: "

@@ -35,6 +35,8 @@ def train(
     ] = False,
     pretrained: own.Pretrained = False,
     effective_train_size: own.EffectiveTrainSize = None,
+    effective_valid_size: own.EffectiveValidSize = None,
+    effective_test_size: own.EffectiveTestSize = None,
     validation_split: own.ValidationSplit = None,
     image_size: o.ImageSize = None,
     seed: o.Seed = 0,
@@ -44,8 +46,12 @@ def train(
     do_eval: Annotated[
         bool, Parameter(help="read the test split at the end; alone: train nothing", negative=())
     ] = False,
-    gpus: own.Gpus = None,
+    gpus: o.Gpus = None,
     device: o.Device = "auto",
+    devices: o.Devices = None,
+    cpu: o.Cpu = False,
+    sync_batch_norm: o.SyncBatchNorm = False,
+    deterministic: own.Deterministic = False,
     workers: own.Workers = None,
     output: o.Output = Path("results"),
     experiment_name: o.Name = "",
@@ -60,34 +66,36 @@ def train(
     --resume-from FILE --reset-optimizer) for fine-tuning. A killed run goes on with the same command; a finished one is not
     run again.
     """
-    from blockzoo.core.plugins import load_plugins
     from blockzoo.tiling.training import Recipe, starting_point, tiled_spec, train_tiled
     from blockzoo.train import load_data
 
+    tiling = own.tiling(arch, block_size, blocking, type_, padding_mode)
+    recipe = Recipe(
+        epochs, batch_size, lr, weight_decay, momentum, own.whole_numbers(milestones, "--milestones"),
+        own.size(effective_train_size, "--effective-train-size"), validation_split or None,
+        own.size(effective_valid_size, "--effective-valid-size"), own.size(effective_test_size, "--effective-test-size"),
+    )  # fmt: skip
+    own.check_workers(workers)
+    place, count = o.placed(device, devices, gpus, cpu)
     if do_eval and not do_train:
         from blockzoo.cli.tile.eval import evaluated
 
         return evaluated(
-            data, dataset, arch, own.tiling(arch, block_size, blocking, type_, padding_mode), "test",
-            resume_from=resume_from, pretrained=pretrained, batch_size=batch_size, image_size=image_size,
-            validation_split=validation_split, device=own.device_of(gpus, device), workers=workers,
-            output=output, story={"experiment_name": experiment_name, "notes": notes},
+            data, dataset, arch, tiling, recipe, "test", resume_from=resume_from, pretrained=pretrained,
+            image_size=image_size, device=place, devices=count, deterministic=deterministic, output=output,
+            story={"experiment_name": experiment_name, "notes": notes}, plugins=plugin or (),
         )  # fmt: skip
-    plugins = load_plugins(plugin or ())
-    tiling = own.tiling(arch, block_size, blocking, type_, padding_mode)
-    place = own.device_of(gpus, device)
-    own.use_threads(workers)
     start = starting_point(arch, resume_from, reset_optimizer=reset_optimizer, pretrained=pretrained)
-    recipe = Recipe(
-        epochs, batch_size, lr, weight_decay, momentum, own.whole_numbers(milestones, "--milestones"),
-        effective_train_size, validation_split,
-    )  # fmt: skip
     images = load_data(dataset, data, image_size)
-    spec, preset = tiled_spec(arch, tiling, images, recipe, start=start, seed=seed, image_size=image_size)
+    spec, preset = tiled_spec(
+        arch, tiling, images, recipe, start=start, seed=seed, image_size=image_size, devices=count,
+        sync_batch_norm=sync_batch_norm,
+    )  # fmt: skip
     falls = f"milestones {','.join(map(str, spec.milestones))}" if spec.milestones else "cosine"
     screen.out.print(
         f"{spec.network.subject} on {spec.dataset}: {spec.epochs} epochs, batch {spec.batch_size}, lr {spec.lr:g}, "
-        f"decay {spec.weight_decay:g}, {falls}, seed {spec.seed} (preset: {preset.name}; {spec.protocol})",
+        f"decay {spec.weight_decay:g}, {falls}, seed {spec.seed} (preset: {preset.name}; {spec.protocol})"
+        + (f", on {spec.devices} devices" if spec.devices > 1 else ""),
         soft_wrap=True,
     )
     if dry_run:
@@ -97,11 +105,12 @@ def train(
         preset,
         data_dir=data,
         device=place,
+        deterministic=deterministic,
         output=output,
         experiment_name=experiment_name,
         notes=notes,
         on_oom=on_oom,
-        plugins=plugins,
+        plugins=plugin or (),
         read_test=do_eval or not do_train,
         on_epoch=_print_epoch,
     )

@@ -1,0 +1,161 @@
+"""A trial on the devices that its spec asks for: in this process, or in one process per device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from blockzoo.core.contracts import BLOCKS
+from blockzoo.core.errors import RequestError
+from blockzoo.core.plugins import load_plugins
+from blockzoo.core.record import Record
+from blockzoo.core.spec import TrialSpec
+from blockzoo.data import ImageData, load_dataset
+from blockzoo.execution.ranks import EndsAll, run_together
+from blockzoo.training.together import Ranks
+from blockzoo.training.trial import evaluate_trial, run_trial
+
+EpochReport = Callable[[int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """How a trial runs, beside what it is: none of it changes its numbers.
+
+    Args:
+        device: "cpu" or "cuda".
+        data_dir: the folder that holds the datasets, for ranks to load them anew.
+        plugins: files and modules with the user's own code, for ranks to load too.
+        deterministic: only operations that give the same bits every time, where there are such.
+    """
+
+    device: str = "cpu"
+    data_dir: str | None = None
+    plugins: Sequence[str] = ()
+    deterministic: bool = False
+
+
+def run_on_devices(
+    spec: TrialSpec,
+    data: ImageData,
+    where: Circumstances,
+    *,
+    checkpoint: Path | None = None,
+    on_epoch: EpochReport = lambda epoch, values: None,
+    read_test: bool = True,
+) -> Record:
+    """`run_trial` on one device, or in as many processes as the spec has devices. Only the first of them writes.
+
+    Raises:
+        RankLost: one of the processes ended or hung.
+        Others: as in `run_trial`.
+    """
+    if spec.devices == 1:
+        return run_trial(
+            spec,
+            data,
+            device=where.device,
+            deterministic=where.deterministic,
+            checkpoint=checkpoint,
+            on_epoch=on_epoch,
+            read_test=read_test,
+        )
+    options = {"checkpoint": None if checkpoint is None else str(checkpoint), "read_test": read_test}
+    return _together("blockzoo.training.launch:_train_rank", spec, where, on_epoch, options)
+
+
+def evaluate_on_devices(spec: TrialSpec, data: ImageData, where: Circumstances, *, split: str) -> Record:
+    """`evaluate_trial` on one device, or in as many processes as the spec has devices: each image is seen by one.
+
+    Raises:
+        As `run_on_devices`.
+    """
+    if spec.devices == 1:
+        return evaluate_trial(spec, data, split=split, device=where.device)
+    silent: EpochReport = lambda epoch, values: None  # noqa: E731
+    return _together("blockzoo.training.launch:_evaluate_rank", spec, where, silent, {"split": split})
+
+
+def check_devices(spec: TrialSpec, device: str) -> None:
+    """There is a GPU for each of the spec's devices, and other processes can find its network.
+
+    Raises:
+        RequestError: there is not, or they cannot.
+    """
+    if device == "cuda" and spec.devices > torch.cuda.device_count():
+        raise RequestError(
+            f"--devices {spec.devices}: there are {torch.cuda.device_count()} GPUs here; give fewer, "
+            "or --device cpu for processes on the processor"
+        )
+    subject = spec.network.parsed.innermost
+    if spec.devices > 1 and subject.prefix == "block" and BLOCKS.origin(subject.name) == "__main__":
+        raise RequestError(
+            f"{subject} is defined in the running script, which the processes of --devices {spec.devices} cannot see: "
+            "put it in a file of its own and name that as file.py:Class or with --plugin"
+        )
+
+
+def _together(
+    target: str, spec: TrialSpec, where: Circumstances, report: EpochReport, options: dict[str, Any]
+) -> Record:
+    check_devices(spec, where.device)
+    record: Record = run_together(
+        target,
+        spec.devices,
+        threads=max(1, torch.get_num_threads() // spec.devices),
+        gpus=where.device == "cuda",
+        report=report,
+        spec=spec.to_json(),
+        where=where,
+        options=options,
+    )
+    return record
+
+
+def _train_rank(
+    rank: int,
+    count: int,
+    report: EpochReport,
+    spec: dict[str, Any],
+    where: Circumstances,
+    options: dict[str, Any],
+) -> Record:
+    """The body of a process: one rank of a training."""
+    trial, data = _loaded(spec, where)
+    checkpoint = options.pop("checkpoint")
+    record = run_trial(
+        trial,
+        data,
+        device=where.device,
+        deterministic=where.deterministic,
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        on_epoch=report,
+        ranks=Ranks(rank, count),
+        **options,
+    )
+    if record.status != "ok":
+        raise EndsAll(record)  # the others wait for its gradients
+    return record
+
+
+def _evaluate_rank(
+    rank: int,
+    count: int,
+    report: EpochReport,
+    spec: dict[str, Any],
+    where: Circumstances,
+    options: dict[str, Any],
+) -> Record:
+    """The body of a process: one rank of an evaluation."""
+    trial, data = _loaded(spec, where)
+    return evaluate_trial(trial, data, device=where.device, ranks=Ranks(rank, count), **options)
+
+
+def _loaded(spec: dict[str, Any], where: Circumstances) -> tuple[TrialSpec, ImageData]:
+    load_plugins(where.plugins)
+    trial = TrialSpec(**spec)
+    return trial, load_dataset(trial.dataset, where.data_dir, image_size=trial.image_size)

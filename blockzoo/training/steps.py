@@ -1,0 +1,98 @@
+"""One training step by itself: whether it fits in memory, and how long it takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+
+from blockzoo.core.spec import TrialSpec
+from blockzoo.data import ImageData
+from blockzoo.models.resolve import build_network
+from blockzoo.training.hardware import made_ready, number_format
+from blockzoo.training.loaders import loaders
+from blockzoo.training.protocols import protocol_of
+
+LONG_ENOUGH = 0.1
+"""Seconds of a training step beside which what a step costs whatever its batch hardly counts."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Did an allocation fail, on a processor or a GPU?"""
+    text = str(error).lower()
+    return (
+        isinstance(error, torch.OutOfMemoryError)
+        or "can't allocate memory" in text
+        or "out of memory" in text
+    )
+
+
+def _bare_step(spec: TrialSpec, data: ImageData, device: torch.device) -> Callable[[], None]:
+    """A step of one of the trial's devices, on its part of a batch."""
+    spec = spec.with_(batch_size=spec.batch_size // spec.devices, devices=1, sync_batch_norm=False)
+    protocol = protocol_of(spec)
+    dtype = number_format(protocol, device)
+    network = (
+        made_ready(build_network(spec.network, seed=spec.seed), protocol, device, dtype).to(device).train()
+    )
+    images, labels = next(iter(loaders(spec, data, device).train))
+
+    def step() -> None:
+        network.zero_grad()
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            loss = torch.nn.functional.cross_entropy(network(images), labels)
+        loss.backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return step
+
+
+def leaves_parameters_unused(spec: TrialSpec, data: ImageData, device: torch.device) -> bool:
+    """Does a training step leave parameters without a gradient? Tried on two images of noise."""
+    network = build_network(spec.network, seed=spec.seed).to(device).train()
+    network(torch.randn(2, *data.shape, device=device)).sum().backward()
+    return any(p.requires_grad and p.grad is None for p in network.parameters())
+
+
+def fitting_batch_size(spec: TrialSpec, data: ImageData, device: torch.device) -> int | None:
+    """The largest batch size of 1/2, 1/4, ... of the spec's whose training step runs; None if none does."""
+    batch_size = spec.batch_size // 2
+    while batch_size >= 2 * spec.devices and batch_size % spec.devices == 0:
+        try:
+            _bare_step(spec.with_(batch_size=batch_size), data, device)()
+            return batch_size
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        batch_size //= 2
+    return None
+
+
+def advice(spec: TrialSpec, data: ImageData, device: torch.device) -> str:
+    """That a training step does not fit, and the batch size that does."""
+    fits = fitting_batch_size(spec, data, device)
+    remedy = f"--batch-size {fits} fits (or --on-oom halve)" if fits else "not even a batch of 2 fits"
+    return f"{spec.network.subject}: a training step at batch size {spec.batch_size} does not fit in memory; {remedy}"
+
+
+def training_image_seconds(spec: TrialSpec, data: ImageData, device: str, steps: int = 2) -> float:
+    """Seconds of training per image: the fastest of `steps` steps after one that is not counted, by the batch.
+
+    Of an eighth of a batch where that takes long enough to stand for the whole one, else of the whole.
+    """
+    place = torch.device(device)
+
+    def measured(batch_size: int) -> float:
+        step = _bare_step(spec.with_(batch_size=batch_size), data, place)
+        times = []
+        for _ in range(steps + 1):
+            begin = time.perf_counter()
+            step()
+            times.append(time.perf_counter() - begin)
+        return min(times[1:])
+
+    part = max(2, spec.batch_size // 8 // spec.devices) * spec.devices
+    seconds = measured(part)
+    return seconds / part if seconds > LONG_ENOUGH else measured(spec.batch_size) / spec.batch_size
