@@ -58,7 +58,7 @@ def spec(subject: str, **changes: object) -> TrialSpec:
         "lr": 0.1,
         "limit_train": 384,
     }
-    return TrialSpec(network=NetworkSpec(subject), protocol="step-v1", **{**common, **changes})  # type: ignore[arg-type]
+    return TrialSpec(network=NetworkSpec(subject, out_dim=10), protocol="step-v1", **{**common, **changes})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
