@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from blockzoo.core.table import COLUMNS
+from blockzoo.execution.queue import gpus
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "compat" / "README.md"]
@@ -54,6 +55,10 @@ def test_every_command_runs(page: Path, tmp_path: Path) -> None:
             # even a plan needs the number of classes, which only images at hand give
             absent = {"cifar100", "imagenet"} | (set() if "BLOCKZOO_DATA" in os.environ else {"cifar10"})
             words = ["digits" if word in absent else word for word in words]
+            words = ["--dataset=digits" if word == "--dataset=imagenet" else word for word in words]
+            words += (
+                ["--cpu"] if any(word.startswith("--gpus") for word in words) and not gpus("auto") else []
+            )
         done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
 

@@ -17,6 +17,8 @@ from blockzoo.core.errors import RequestError
 WRAPPERS = frozenset({"module", "model", "network", "net", "backbone", "features", "state_dict", "_orig_mod"})
 """Parts of a name that say who held the network, not which layer it is."""
 UNUSED = "num_batches_tracked"  # counts that older files lack and no protocol here reads
+OPTIMIZERS = [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop]
+"""Classes that checkpoints of earlier scripts name; to make one runs none of the file's code."""
 SHOWN = 4  # names in an error
 
 
@@ -37,7 +39,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
             found: Any = load_file(path, device="cpu")
         else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals(OPTIMIZERS):
+                found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if zipfile.is_zipfile(path) or ("weights_only" in str(error).lower() and "GLOBAL" in str(error)):
             raise RequestError(

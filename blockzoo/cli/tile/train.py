@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.tile import _options as own
+from blockzoo.core.files import write_atomically
+
+if TYPE_CHECKING:
+    from blockzoo.tiling.training import Run
 
 
 def train(
@@ -54,6 +59,7 @@ def train(
     deterministic: own.Deterministic = False,
     workers: own.Workers = None,
     output: o.Output = Path("results"),
+    save: Annotated[Path | None, Parameter(help="leave the weights in this file too")] = None,
     experiment_name: o.Name = "",
     notes: o.Notes = "",
     on_oom: o.OnOom = "fail",
@@ -114,10 +120,12 @@ def train(
         read_test=do_eval or not do_train,
         on_epoch=_print_epoch,
     )
-    return _print(done)
+    if save is not None and done.record.status == "ok":
+        write_atomically(save, lambda temporary: shutil.copyfile(done.weights, temporary))
+    return _print(done, save)
 
 
-def _print(done: Any) -> int:
+def _print(done: Run, save: Path | None) -> int:
     values = done.record.values
     if done.record.status != "ok":
         screen.out.print(f"{done.record.status}: {done.record.reason}", markup=False)
@@ -126,7 +134,7 @@ def _print(done: Any) -> int:
         screen.out.print("this run is in the store already; nothing was trained")
     tested = f"test accuracy {values['test_acc']:.4f}, " if "test_acc" in values else ""
     screen.out.print(f"{tested}validation {values['val_acc']:.4f}, {values['training_time']:.1f} s")
-    screen.out.print(f"row       {done.csv}\nweights   {done.weights}", soft_wrap=True)
+    screen.out.print(f"row       {done.csv}\nweights   {save or done.weights}", soft_wrap=True)
     return 0
 
 
