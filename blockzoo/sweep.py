@@ -86,7 +86,7 @@ def run_sweep(
     plugins = load_plugins(plugins)
     if device not in DEVICES:
         raise RequestError(f"device {device!r}: choose one of {', '.join(DEVICES)}")
-    data = load_data(dataset, data_dir, image_size)
+    data = load_data(dataset, data_dir, image_size, images="auto")
     trials = grid(
         blocks,
         positions,
@@ -214,7 +214,7 @@ def execute_calibration(
     load_plugins(plugins)
     trials = [TrialSpec(**spec) for spec in specs]
     first = trials[0]
-    data = load_dataset(first.dataset, data_dir, image_size=first.image_size)
+    data = load_dataset(first.dataset, data_dir, image_size=first.image_size, images=first.images)
 
     images = min(first.limit_train or len(data.train.labels), len(data.train.labels))
     per_epoch = images + len(data.val.labels) / 3  # a training image costs about three forward passes

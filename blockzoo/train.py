@@ -58,6 +58,8 @@ def train_block(
     device: str = "auto",
     devices: int = 1,
     sync_batch_norm: bool = False,
+    images: str = "auto",
+    workers: int | None = None,
     plugins: Sequence[str] = (),
     output: str | Path = "results",
     experiment_name: str = "",
@@ -77,6 +79,8 @@ def train_block(
         seed: drives initialisation, order and augmentation.
         devices: how many train it together: GPUs, or processes on the processor; `batch_size` is that of all.
         sync_batch_norm: batch norms take their statistics over all devices.
+        images: "resident" decodes them once; "stream" reads their files in each epoch; "auto" decides by size.
+        workers: processes that read image files (default: one per core).
         plugins: files and modules with the user's own code, which all processes load.
         output: results folder, or the path of the CSV.
         resume: go on from the checkpoint of the same trial, if there is one.
@@ -91,7 +95,7 @@ def train_block(
 
     if on_oom not in ("fail", "halve"):
         raise RequestError(f"on_oom {on_oom!r}: choose fail or halve")
-    data = load_data(dataset, data_dir, image_size)
+    data = load_data(dataset, data_dir, image_size, images=images)
     spec = trial_spec(
         subject,
         position,
@@ -113,7 +117,7 @@ def train_block(
             "active_width": active_width,
         },
     )
-    where = circumstances(device, data_dir, plugins)
+    where = circumstances(device, data_dir, plugins, workers=workers)
     check_devices(spec, where.device)
     outputs = Outputs.at(output)
     store = outputs.store()  # before the work: a folder that cannot be written is known now
@@ -131,11 +135,17 @@ def train_block(
     return Trained(record, rows_of(store, [record.fingerprint])[0], csv)
 
 
-def load_data(dataset: str | None, data_dir: str | Path | None, image_size: int | None) -> ImageData:
+def load_data(
+    dataset: str | None,
+    data_dir: str | Path | None,
+    image_size: int | None,
+    *,
+    images: str = "resident",
+) -> ImageData:
     """The dataset of that name; with None the default one, or digits with a word to the user."""
     from blockzoo.data import load_or_fallback
 
-    data, note = load_or_fallback(dataset, data_dir, image_size=image_size)
+    data, note = load_or_fallback(dataset, data_dir, image_size=image_size, images=images)
     if note:
         log.warning(note)
     return data
@@ -176,18 +186,28 @@ def trial_spec(
         limit_train=limit_train,
         devices=devices,
         sync_batch_norm=sync_batch_norm,
+        images=data.kept,
     )
 
 
 def circumstances(
-    device: str, data_dir: str | Path | None, plugins: Sequence[str] = (), *, deterministic: bool = False
+    device: str,
+    data_dir: str | Path | None,
+    plugins: Sequence[str] = (),
+    *,
+    deterministic: bool = False,
+    workers: int | None = None,
 ) -> Circumstances:
     """How a trial runs here; says so where the device is not the one wanted."""
     from blockzoo.core.plugins import load_plugins
     from blockzoo.training.launch import Circumstances
 
     return Circumstances(
-        available_device(device), None if data_dir is None else str(data_dir), tuple(load_plugins(plugins))
+        available_device(device),
+        None if data_dir is None else str(data_dir),
+        tuple(load_plugins(plugins)),
+        deterministic,
+        workers,
     )
 
 
@@ -272,6 +292,7 @@ def execute_trial(
     keep: str | None = None,
     read_test: bool = True,
     deterministic: bool = False,
+    workers: int | None = None,
     **story: str,
 ) -> list[Record]:
     """The body of a worker: one trial of a sweep; its last checkpoint is left at `keep` too."""
@@ -280,8 +301,8 @@ def execute_trial(
 
     load_plugins(plugins)
     trial = TrialSpec(**spec)
-    data = load_dataset(trial.dataset, data_dir, image_size=trial.image_size)
-    where = circumstances(device, data_dir, plugins, deterministic=deterministic)
+    data = load_dataset(trial.dataset, data_dir, image_size=trial.image_size, images=trial.images)
+    where = circumstances(device, data_dir, plugins, deterministic=deterministic, workers=workers)
     record = _train(trial, data, where, Path(checkpoint), on_oom, report, read_test)
     if keep is not None and record.status == "ok":
         write_atomically(Path(keep), lambda temporary: shutil.copyfile(checkpoint, temporary))

@@ -57,6 +57,19 @@ Gpus = Annotated[
     _option("--gpus", help="which GPUs, by number: 0 or 0,1,2,3 (default: one where there is one)"),
 ]
 Cpu = Annotated[bool, _option("--cpu", help="the processor, whatever --gpus says")]
+Images = Annotated[
+    Literal["auto", "resident", "stream"],
+    _option(
+        "--images",
+        help="decoded once and kept (resident), or read from their files in each epoch (stream); auto: by size",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    _option(
+        "--workers", "-j", help="processes that read images, where these are streamed (default: one per core)"
+    ),
+]
 SyncBatchNorm = Annotated[
     bool, _option("--sync-batch-norm", help="with several devices: batch norms over the whole batch")
 ]
@@ -123,3 +136,15 @@ def placed(device: str, devices: int | None, gpus: str | None, cpu: bool) -> tup
     device, count, chosen = chosen_gpus(device, devices, gpus, cpu=cpu, present=visible_gpus("auto"))
     use_only(chosen)
     return device, count
+
+
+def check_workers(workers: int | None) -> None:
+    """There is at least one.
+
+    Raises:
+        RequestError: there is not.
+    """
+    if workers is not None and workers < 1:
+        from blockzoo.core.errors import RequestError
+
+        raise RequestError(f"--workers {workers}: give 1 or more")

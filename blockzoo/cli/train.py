@@ -36,6 +36,8 @@ def train(
     gpus: o.Gpus = None,
     cpu: o.Cpu = False,
     sync_batch_norm: o.SyncBatchNorm = False,
+    images: o.Images = "auto",
+    workers: o.Workers = None,
     output: o.Output = Path("results"),
     experiment_name: o.Name = "",
     notes: o.Notes = "",
@@ -51,6 +53,7 @@ def train(
 
     --input-shape B C H W sets batch size and image size at once; C must be the dataset's.
     """
+    o.check_workers(workers)
     device, count = o.placed(device, devices, gpus, cpu)
     if input_shape is not None:
         batch, _, height, width = input_shape
@@ -80,7 +83,7 @@ def train(
     if dry_run or input_shape is not None:
         from blockzoo.train import load_data, trial_spec
 
-        data = load_data(dataset, data_dir, image_size)
+        data = load_data(dataset, data_dir, image_size, images=images)
         if input_shape is not None and input_shape[1] != data.shape[0]:
             raise RequestError(f"--input-shape {input_shape}: {data.name} has {data.shape[0]} channels")
         spec = trial_spec(subject, position, data, scaffold=scaffold, **recipe)
@@ -99,6 +102,8 @@ def train(
         dataset=dataset,
         data_dir=data_dir,
         device=device,
+        images=images,
+        workers=workers,
         plugins=plugin or (),
         output=output,
         experiment_name=experiment_name,

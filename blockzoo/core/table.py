@@ -52,6 +52,8 @@ COLUMNS: dict[str, str] = {
     "split": "the train / validation / test split, name and version",
     "image_size": "side length of the images in pixels",
     "limit_train": "training images used, where fewer than the split has",
+    "images": "resident: decoded once, at one size; stream: read from their files in each epoch, crops of the original",
+    "devices": "how many trained it together, each on its part of every batch; norms take their statistics by parts",
     "filler": "what the stages without the block under test hold",
     "active_blocks": "depth of the stage under test",
     "active_width": "width of the stage under test as a multiple of its usual width",
@@ -97,7 +99,7 @@ def _row(trial: Record, latencies: dict[str, Record]) -> Row:
     values: Row = {
         **trial.environment,
         **{k: getattr(spec, k) for k in ("dataset", "epochs", "batch_size", "lr", "seed", "protocol")},
-        **{k: getattr(spec, k) for k in ("image_size", "limit_train")},
+        **{k: getattr(spec, k) for k in ("image_size", "limit_train", "images", "devices")},
         "block": subject.label,
         "position": subject.position,
         "out_dim": network.out_dim,

@@ -43,23 +43,60 @@ class ClassFolders:
         self, roots: Sequence[Path], *, image_size: int | None = None, download: bool = True
     ) -> ImageData:
         """The first root (or ROOT/NAME) that holds such a tree."""
+        return self._data(*self._found(roots), image_size)
+
+    def stream(self, roots: Sequence[Path], *, image_size: int | None = None) -> ImageData:
+        """The same files and splits, each image read anew in each epoch."""
+        from blockzoo.data.streams import StreamedData
+
+        root, names, split, files = self._found(roots)
+        parts = {
+            part: Images(np.array([os.fsencode(path) for path, _ in found]), _labels(found))
+            for part, found in files.items()
+        }
+        return StreamedData(
+            name=self.name,
+            split=split,
+            **parts,
+            num_classes=len(names),
+            mean=self.mean or ImageNet.mean,
+            std=self.std or ImageNet.std,
+            flip=True,
+            class_names=tuple(names),
+            source=str(root),
+            size=image_size or self.default_size,
+        )
+
+    def decoded_bytes(self, roots: Sequence[Path], *, image_size: int | None = None) -> int:
+        """What all images take, decoded at the size that `load` keeps."""
+        size = image_size or self.default_size
+        stored = size + 2 * round(self.margin * size)
+        return sum(map(len, self._found(roots)[-1].values())) * 3 * stored**2
+
+    def _found(self, roots: Sequence[Path]) -> tuple[Path, list[str], str, dict[str, list[File]]]:
+        """The folder, the classes, the name of the split and the files of its parts."""
         places = [place for root in roots for place in (root / self.name, root)]
         for root in places:
             if _classes(root / "train"):
-                return self._data(root, _classes(root / "train"), *_given_splits(root), image_size)
+                return self._complete(root, _classes(root / "train"), *_given_splits(root))
             if self.expected_classes is None and _classes(root):
-                return self._data(root, _classes(root), *_fifths(root), image_size)
+                return self._complete(root, _classes(root), *_fifths(root))
         expected = "a tree train/CLASS/image.jpg with val/CLASS/ or test/CLASS/ beside it"
         raise DatasetNotFound(self.name, places, expected, "cannot be downloaded")
 
-    def _data(
-        self, root: Path, names: list[str], split: str, files: dict[str, list[File]], image_size: int | None
-    ) -> ImageData:
+    def _complete(
+        self, root: Path, names: list[str], split: str, files: dict[str, list[File]]
+    ) -> tuple[Path, list[str], str, dict[str, list[File]]]:
         if self.expected_classes not in (None, len(names)):
             raise DataError(
                 f"dataset {self.name}: {root / 'train'} holds {len(names)} class folders, not "
                 f"{self.expected_classes}; for a part of it use --dataset folder --data-dir {root}"
             )
+        return root, names, split, files
+
+    def _data(
+        self, root: Path, names: list[str], split: str, files: dict[str, list[File]], image_size: int | None
+    ) -> ImageData:
         size = image_size or self.default_size
         margin = round(self.margin * size)
         stored = size + 2 * margin

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,9 @@ class ImageData:
     image, evaluation the middle. `split` names the way the splits were made, with its version: results compare only within one.
     `source` says where the images came from.
     """
+
+    kept: ClassVar[str] = "resident"
+    """How the images are at hand: decoded, or as files that are read in each epoch (see `StreamedData`)."""
 
     name: str
     split: str

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from blockzoo.core.contracts import DATASETS
 from blockzoo.core.errors import RequestError
@@ -10,10 +12,16 @@ from blockzoo.data.images import ImageData
 from blockzoo.data.places import DatasetNotFound, search_roots
 
 DEFAULT, FALLBACK = "cifar10", "digits"
+WAYS = ("resident", "stream", "auto")
 
 
 def load_dataset(
-    name: str, data_dir: str | Path | None = None, *, image_size: int | None = None, download: bool = True
+    name: str,
+    data_dir: str | Path | None = None,
+    *,
+    image_size: int | None = None,
+    download: bool = True,
+    images: str = "resident",
 ) -> ImageData:
     """The dataset of that name.
 
@@ -22,6 +30,8 @@ def load_dataset(
         data_dir: the folder that holds it (default: see `search_roots`).
         image_size: resize to this side length, by Pillow's bicubic filter (which averages when it shrinks).
         download: try to, where it is not found and can be had from a public address.
+        images: "resident" decodes them once, at one size; "stream" leaves them in their files, see `StreamedData`; "auto" does so
+            where decoded they take more than this machine's memory.
 
     Raises:
         UnknownNameError: no dataset of that name.
@@ -31,8 +41,29 @@ def load_dataset(
     source = DATASETS[name]()
     if image_size is not None and image_size < 1:
         raise RequestError(f"image size {image_size}: give a positive number")
-    data: ImageData = source.load(search_roots(data_dir), image_size=image_size, download=download)
+    roots = search_roots(data_dir)
+    if _streamed(name, source, roots, image_size, images):
+        streamed: ImageData = source.stream(roots, image_size=image_size)
+        return streamed
+    data: ImageData = source.load(roots, image_size=image_size, download=download)
     return data.resized(image_size) if image_size else data
+
+
+def _streamed(name: str, source: Any, roots: Sequence[Path], image_size: int | None, images: str) -> bool:
+    if images not in WAYS:
+        raise RequestError(f"images {images!r}: choose one of {', '.join(WAYS)}")
+    if not hasattr(source, "stream"):
+        if images == "stream":
+            raise RequestError(
+                f"dataset {name} does not come as image files: --images stream is for folder and imagenet"
+            )
+        return False
+    if images != "auto":
+        return images == "stream"
+    import psutil
+
+    needed: int = source.decoded_bytes(roots, image_size=image_size)
+    return needed > psutil.virtual_memory().total
 
 
 def load_or_fallback(
@@ -41,6 +72,7 @@ def load_or_fallback(
     *,
     image_size: int | None = None,
     download: bool = True,
+    images: str = "resident",
 ) -> tuple[ImageData, str | None]:
     """The dataset of that name; where none is named cifar10, or digits and a sentence that says so.
 
@@ -48,7 +80,7 @@ def load_or_fallback(
     """
     chosen = name or DEFAULT
     try:
-        return load_dataset(chosen, data_dir, image_size=image_size, download=download), None
+        return load_dataset(chosen, data_dir, image_size=image_size, download=download, images=images), None
     except DatasetNotFound as error:
         if name is not None:
             raise

@@ -124,6 +124,7 @@ def tiled_spec(
         start_with_optimizer=start is not None and start.with_optimizer,
         devices=devices,
         sync_batch_norm=sync_batch_norm,
+        images=data.kept,
     )
     return spec, preset
 
@@ -179,6 +180,7 @@ def train_tiled(
     data_dir: str | Path | None = None,
     device: str = "auto",
     deterministic: bool = False,
+    workers: int | None = None,
     output: str | Path = "results",
     experiment_name: str = "",
     notes: str = "",
@@ -203,7 +205,7 @@ def train_tiled(
     from blockzoo.train import circumstances, execute_trial
 
     outputs, identity = Outputs.at(output), spec.fingerprint()
-    where = circumstances(device, data_dir, plugins, deterministic=deterministic)
+    where = circumstances(device, data_dir, plugins, deterministic=deterministic, workers=workers)
     with only_writer(outputs):
         store = outputs.store()
         kept = outputs.weights(identity)
@@ -216,6 +218,7 @@ def train_tiled(
                 device=where.device,
                 plugins=list(plugins),
                 deterministic=deterministic,
+                workers=workers,
                 checkpoint=str(outputs.checkpoint(identity)),
                 on_oom=on_oom,
                 report=on_epoch,
@@ -242,6 +245,7 @@ def evaluate_tiled(
     device: str = "auto",
     plugins: Sequence[str] = (),
     deterministic: bool = False,
+    workers: int | None = None,
     output: str | Path = "results",
     experiment_name: str = "",
     notes: str = "",
@@ -255,7 +259,7 @@ def evaluate_tiled(
     from blockzoo.train import circumstances
 
     outputs = Outputs.at(output)
-    where = circumstances(device, data_dir, plugins, deterministic=deterministic)
+    where = circumstances(device, data_dir, plugins, deterministic=deterministic, workers=workers)
     with only_writer(outputs):
         store = outputs.store()
         record = _evaluated(spec, where, split)
@@ -268,5 +272,5 @@ def _evaluated(spec: TrialSpec, where: Circumstances, split: str) -> Record:
     from blockzoo.data import load_dataset
     from blockzoo.training.launch import evaluate_on_devices
 
-    data = load_dataset(spec.dataset, where.data_dir, image_size=spec.image_size)
+    data = load_dataset(spec.dataset, where.data_dir, image_size=spec.image_size, images=spec.images)
     return evaluate_on_devices(spec, data, where, split=split)

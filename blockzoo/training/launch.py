@@ -15,6 +15,7 @@ from blockzoo.core.plugins import load_plugins
 from blockzoo.core.record import Record
 from blockzoo.core.spec import TrialSpec
 from blockzoo.data import ImageData, load_dataset
+from blockzoo.execution.queue import cores
 from blockzoo.execution.ranks import EndsAll, run_together
 from blockzoo.training.together import Ranks
 from blockzoo.training.trial import evaluate_trial, run_trial
@@ -31,12 +32,18 @@ class Circumstances:
         data_dir: the folder that holds the datasets, for ranks to load them anew.
         plugins: files and modules with the user's own code, for ranks to load too.
         deterministic: only operations that give the same bits every time, where there are such.
+        workers: processes that read images, of all devices together, where images stay in their files; None: one per core.
     """
 
     device: str = "cpu"
     data_dir: str | None = None
     plugins: Sequence[str] = ()
     deterministic: bool = False
+    workers: int | None = None
+
+    def workers_of_each(self, devices: int) -> int:
+        """Processes that read images for one of so many devices."""
+        return max(1, (self.workers or cores()) // devices)
 
 
 def run_on_devices(
@@ -60,6 +67,7 @@ def run_on_devices(
             data,
             device=where.device,
             deterministic=where.deterministic,
+            workers=where.workers_of_each(1),
             checkpoint=checkpoint,
             on_epoch=on_epoch,
             read_test=read_test,
@@ -75,7 +83,8 @@ def evaluate_on_devices(spec: TrialSpec, data: ImageData, where: Circumstances, 
         As `run_on_devices`.
     """
     if spec.devices == 1:
-        return evaluate_trial(spec, data, split=split, device=where.device)
+        workers = where.workers_of_each(1)
+        return evaluate_trial(spec, data, split=split, device=where.device, workers=workers)
     silent: EpochReport = lambda epoch, values: None  # noqa: E731
     return _together("blockzoo.training.launch:_evaluate_rank", spec, where, silent, {"split": split})
 
@@ -132,6 +141,7 @@ def _train_rank(
         data,
         device=where.device,
         deterministic=where.deterministic,
+        workers=where.workers_of_each(count),
         checkpoint=None if checkpoint is None else Path(checkpoint),
         on_epoch=report,
         ranks=Ranks(rank, count),
@@ -152,10 +162,13 @@ def _evaluate_rank(
 ) -> Record:
     """The body of a process: one rank of an evaluation."""
     trial, data = _loaded(spec, where)
+    options["workers"] = where.workers_of_each(count)
     return evaluate_trial(trial, data, device=where.device, ranks=Ranks(rank, count), **options)
 
 
 def _loaded(spec: dict[str, Any], where: Circumstances) -> tuple[TrialSpec, ImageData]:
     load_plugins(where.plugins)
     trial = TrialSpec(**spec)
-    return trial, load_dataset(trial.dataset, where.data_dir, image_size=trial.image_size)
+    return trial, load_dataset(
+        trial.dataset, where.data_dir, image_size=trial.image_size, images=trial.images
+    )

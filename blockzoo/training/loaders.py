@@ -11,7 +11,8 @@ import torch
 from blockzoo.core.spec import TrialSpec
 from blockzoo.data import ImageData
 from blockzoo.data.batches import ResidentBatches
-from blockzoo.data.images import seeded_order, take
+from blockzoo.data.images import Images, seeded_order, take
+from blockzoo.data.streams import StreamedBatches, StreamedData
 from blockzoo.training.augmentation import augmentation
 from blockzoo.training.protocols import protocol_of
 from blockzoo.training.together import ALONE, Ranks
@@ -19,12 +20,15 @@ from blockzoo.training.together import ALONE, Ranks
 EVALUATION_BATCH = 512
 
 
+Batches = ResidentBatches | StreamedBatches
+
+
 class Loaders(NamedTuple):
     """Batches of the three splits, on the device."""
 
-    train: ResidentBatches
-    val: ResidentBatches
-    test: ResidentBatches
+    train: Batches
+    val: Batches
+    test: Batches
 
 
 def asked_for(spec: TrialSpec, data: ImageData) -> ImageData:
@@ -45,7 +49,9 @@ def _stratified(labels: np.ndarray, count: int) -> np.ndarray:
     return np.sort(by_class[np.arange(count) * len(labels) // count])
 
 
-def loaders(spec: TrialSpec, data: ImageData, device: torch.device, ranks: Ranks = ALONE) -> Loaders:
+def loaders(
+    spec: TrialSpec, data: ImageData, device: torch.device, ranks: Ranks = ALONE, workers: int = 0
+) -> Loaders:
     """The batches of a trial.
 
     Args:
@@ -53,32 +59,26 @@ def loaders(spec: TrialSpec, data: ImageData, device: torch.device, ranks: Ranks
         data: what the trial sees of its dataset.
         device: where the batches are.
         ranks: this process among those that train together.
+        workers: processes that read images, where these stay in their files.
     """
     protocol = protocol_of(spec)
+    own = spec.batch_size // ranks.count
     common: dict[str, Any] = {
-        "mean": data.mean,
-        "std": data.std,
-        "margin": data.margin,
         "device": device,
         "channels_last": protocol.channels_last,
         "rank": ranks.rank,
         "world_size": ranks.count,
     }
-    images, labels = data.train.images[: spec.limit_train], data.train.labels[: spec.limit_train]
-    train = ResidentBatches(
-        images,
-        labels,
-        spec.batch_size // ranks.count,
-        training=True,
-        seed=spec.seed,
-        flip=data.flip,
-        pad_mode=protocol.crop_padding,
-        augment=augmentation(protocol, data.mean),
-        **common,
-    )
-    evaluation = max(EVALUATION_BATCH, spec.batch_size // ranks.count)
+    training = {"training": True, "seed": spec.seed, "augment": augmentation(protocol, data.mean)}
+    train = Images(data.train.images[: spec.limit_train], data.train.labels[: spec.limit_train])
+    make: Any = StreamedBatches
+    if isinstance(data, StreamedData):
+        common |= {"data": data, "workers": workers}
+    else:
+        make = ResidentBatches
+        common |= {"mean": data.mean, "std": data.std, "margin": data.margin}
+        training |= {"flip": data.flip, "pad_mode": protocol.crop_padding}
     return Loaders(
-        train,
-        ResidentBatches(data.val.images, data.val.labels, evaluation, **common),
-        ResidentBatches(data.test.images, data.test.labels, evaluation, **common),
+        make(*train, own, **training, **common),
+        *(make(*split, max(EVALUATION_BATCH, own), **common) for split in (data.val, data.test)),
     )

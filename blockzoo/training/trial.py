@@ -18,12 +18,13 @@ from blockzoo.core.errors import Diverged, OutOfMemory, RequestError
 from blockzoo.core.record import Record
 from blockzoo.core.spec import TrialSpec, fingerprint_of
 from blockzoo.data import ImageData
+from blockzoo.data.streams import StreamedBatches, check_streamed_images
 from blockzoo.measure.size import count_params
 from blockzoo.models.resolve import build_network
 from blockzoo.training.checkpoint import AfterEachEpoch, DurableCheckpoints
 from blockzoo.training.classifier import Classifier
 from blockzoo.training.hardware import keep_freed_memory, made_ready, number_format
-from blockzoo.training.loaders import asked_for, loaders
+from blockzoo.training.loaders import Batches, asked_for, loaders
 from blockzoo.training.protocols import protocol_of
 from blockzoo.training.steps import advice, is_out_of_memory, leaves_parameters_unused
 from blockzoo.training.together import ALONE, Ranks, check_equal_ranks, digest_of_weights
@@ -42,6 +43,7 @@ def run_trial(
     on_epoch: EpochReport = lambda epoch, values: None,
     read_test: bool = True,
     ranks: Ranks = ALONE,
+    workers: int = 0,
 ) -> Record:
     """Train, validate each epoch, read the test split once at the end.
 
@@ -55,6 +57,7 @@ def run_trial(
         on_epoch: told the epoch (from 1) and its values.
         read_test: False leaves the test split for later.
         ranks: this process among the spec's `devices`; all of them make the same call.
+        workers: processes that read images for this one, where they stay in their files.
 
     Returns:
         A record with status `ok`, or `diverged` with its reason.
@@ -73,7 +76,8 @@ def run_trial(
     classifier = Classifier(
         network, protocol, spec.lr, spec.seed, ranks=ranks, sync_batch_norm=spec.sync_batch_norm
     )
-    train, validation, test = loaders(spec, data, place, ranks)
+    train, validation, test = loaders(spec, data, place, ranks, workers)
+    checked = _checked_images(train, validation)
     unused = ranks.many and leaves_parameters_unused(spec, data, place)
     options = ranks.trainer_options(unused_parameters=unused)
     options |= {"deterministic": "warn"} if deterministic else {}
@@ -104,7 +108,8 @@ def run_trial(
     }
     if record.status == "ok":
         record.values["best_val_acc"] = max(curves["val_acc"])
-        record.values |= _checked(classifier, ranks)
+        checked += _checked_weights(classifier, ranks)
+        record.values |= {"checked": max(checked)} if checked else {}
     if record.status == "ok" and read_test:
         record.values |= {
             "test_acc": classifier.tested.acc,
@@ -121,6 +126,7 @@ def evaluate_trial(
     split: str = "val",
     device: str = "cpu",
     ranks: Ranks = ALONE,
+    workers: int = 0,
 ) -> Record:
     """What the weights that `spec` starts from come to on a split, without training.
 
@@ -129,7 +135,7 @@ def evaluate_trial(
         data: the dataset that `spec.dataset` names.
         split: "val" or "test".
         device: "cpu" or "cuda".
-        ranks: see `run_trial`.
+        ranks, workers: see `run_trial`.
 
     Returns:
         A record of kind `evaluation` with `val_acc`, `val_top5`, `val_loss` (or `test_...`) and `images`.
@@ -152,7 +158,8 @@ def evaluate_trial(
         spec.seed,
         ranks=ranks,
     )
-    _, validation, test = loaders(spec, data, place, ranks)
+    _, validation, test = loaders(spec, data, place, ranks, workers)
+    checked = _checked_images(validation, test)
     options = ranks.trainer_options(unused_parameters=False)
     trainer = _trainer(spec, place, dtype, None, lambda epoch, values: None, options)
     trainer.test(classifier, validation if split == "val" else test, verbose=False)
@@ -162,6 +169,7 @@ def evaluate_trial(
     record.values = {f"{split}_{name}": value for name, value in classifier.tested._asdict().items()}
     images = len((data.val if split == "val" else data.test).labels)
     record.values |= {"split": data.split, "images": images, "image_size": data.shape[1]}
+    record.values |= {"checked": max(checked)} if checked else {}
     record.values["weights"] = f"{Path(spec.start).name} ({spec.start_identity})"
     return record
 
@@ -189,11 +197,14 @@ def _circumstances(device: str, dtype: torch.dtype, ranks: Ranks) -> dict[str, A
     return environment(device=device, dtype=number, threads=torch.get_num_threads(), **ranks.facts)
 
 
-def _checked(classifier: Classifier, ranks: Ranks) -> dict[str, float]:
-    """The largest deviation that the checks of the training found, where there was something to compare."""
-    if not ranks.many:
-        return {}
-    return {"checked": check_equal_ranks(ranks.gathered(digest_of_weights(classifier.network)))}
+def _checked_images(*splits: Batches) -> list[float]:
+    """What the check of images that are read from files found; nothing of decoded ones."""
+    return [check_streamed_images(split) for split in splits if isinstance(split, StreamedBatches)]
+
+
+def _checked_weights(classifier: Classifier, ranks: Ranks) -> list[float]:
+    """What the check of the ranks' weights found; nothing of one alone."""
+    return [check_equal_ranks(ranks.gathered(digest_of_weights(classifier.network)))] if ranks.many else []
 
 
 def _trainer(

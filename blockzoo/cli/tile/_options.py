@@ -39,13 +39,6 @@ Type = Annotated[int | None, Parameter(name="--type", help="the same as a number
 PaddingMode = Annotated[
     str, Parameter(help="what stands around each tile: constant (also zeros), replicate or reflect")
 ]
-Workers = Annotated[
-    int | None,
-    Parameter(
-        name=("--workers", "-j"),
-        help="processes that read images where these are not kept decoded (default: one per core)",
-    ),
-]
 EffectiveTrainSize = Annotated[
     str | None,
     Parameter(
@@ -150,13 +143,3 @@ def size(text: str | None, option: str) -> int | float | None:
     raise RequestError(
         f"{option} {text}: give a number of images, or a share of them such as 0.1 for a tenth"
     )
-
-
-def check_workers(workers: int | None) -> None:
-    """There is at least one.
-
-    Raises:
-        RequestError: there is not.
-    """
-    if workers is not None and workers < 1:
-        raise RequestError(f"--workers {workers}: give 1 or more")

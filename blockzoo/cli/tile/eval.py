@@ -42,7 +42,8 @@ def eval(
     devices: o.Devices = None,
     cpu: o.Cpu = False,
     deterministic: own.Deterministic = False,
-    workers: own.Workers = None,
+    images: o.Images = "auto",
+    workers: o.Workers = None,
     output: o.Output = Path("results"),
     experiment_name: o.Name = "",
     notes: o.Notes = "",
@@ -61,11 +62,12 @@ def eval(
         effective_valid_size=own.size(effective_valid_size, "--effective-valid-size"),
         effective_test_size=own.size(effective_test_size, "--effective-test-size"),
     )
-    own.check_workers(workers)
+    o.check_workers(workers)
     place, count = o.placed(device, devices, gpus, cpu)
     return evaluated(
         data, dataset, arch, tiling, recipe, split, resume_from=resume_from, pretrained=pretrained,
-        image_size=image_size, device=place, devices=count, deterministic=deterministic, output=output,
+        image_size=image_size, images=images, device=place, devices=count, deterministic=deterministic,
+        workers=workers, output=output,
         story={"experiment_name": experiment_name, "notes": notes}, plugins=plugin or (),
     )  # fmt: skip
 
@@ -84,6 +86,8 @@ def evaluated(
     device: str,
     devices: int,
     deterministic: bool,
+    images: str,
+    workers: int | None,
     output: Path,
     story: dict[str, str],
     plugins: Sequence[str],
@@ -97,10 +101,11 @@ def evaluated(
             "there is nothing to evaluate: name weights with --resume-from FILE, or use --pretrained"
         )
     start = starting_point(arch, resume_from, reset_optimizer=not pretrained, pretrained=pretrained)
-    images = load_data(dataset, data, image_size)
-    spec, _ = tiled_spec(arch, tiling, images, recipe, start=start, image_size=image_size, devices=devices)
+    kept = load_data(dataset, data, image_size, images=images)
+    spec, _ = tiled_spec(arch, tiling, kept, recipe, start=start, image_size=image_size, devices=devices)
     record = evaluate_tiled(
-        spec, split=split, data_dir=data, device=device, plugins=plugins, deterministic=deterministic, output=output,
+        spec, split=split, data_dir=data, device=device, plugins=plugins, deterministic=deterministic,
+        workers=workers, output=output,
         **story,
     )  # fmt: skip
     values = record.values

@@ -57,7 +57,8 @@ def train(
     cpu: o.Cpu = False,
     sync_batch_norm: o.SyncBatchNorm = False,
     deterministic: own.Deterministic = False,
-    workers: own.Workers = None,
+    images: o.Images = "auto",
+    workers: o.Workers = None,
     output: o.Output = Path("results"),
     save: Annotated[Path | None, Parameter(help="leave the weights in this file too")] = None,
     experiment_name: o.Name = "",
@@ -81,27 +82,29 @@ def train(
         own.size(effective_train_size, "--effective-train-size"), validation_split or None,
         own.size(effective_valid_size, "--effective-valid-size"), own.size(effective_test_size, "--effective-test-size"),
     )  # fmt: skip
-    own.check_workers(workers)
+    o.check_workers(workers)
     place, count = o.placed(device, devices, gpus, cpu)
     if do_eval and not do_train:
         from blockzoo.cli.tile.eval import evaluated
 
         return evaluated(
             data, dataset, arch, tiling, recipe, "test", resume_from=resume_from, pretrained=pretrained,
-            image_size=image_size, device=place, devices=count, deterministic=deterministic, output=output,
+            image_size=image_size, images=images, device=place, devices=count, deterministic=deterministic,
+        workers=workers, output=output,
             story={"experiment_name": experiment_name, "notes": notes}, plugins=plugin or (),
         )  # fmt: skip
     start = starting_point(arch, resume_from, reset_optimizer=reset_optimizer, pretrained=pretrained)
-    images = load_data(dataset, data, image_size)
+    kept = load_data(dataset, data, image_size, images=images)
     spec, preset = tiled_spec(
-        arch, tiling, images, recipe, start=start, seed=seed, image_size=image_size, devices=count,
+        arch, tiling, kept, recipe, start=start, seed=seed, image_size=image_size, devices=count,
         sync_batch_norm=sync_batch_norm,
     )  # fmt: skip
     falls = f"milestones {','.join(map(str, spec.milestones))}" if spec.milestones else "cosine"
     screen.out.print(
         f"{spec.network.subject} on {spec.dataset}: {spec.epochs} epochs, batch {spec.batch_size}, lr {spec.lr:g}, "
         f"decay {spec.weight_decay:g}, {falls}, seed {spec.seed} (preset: {preset.name}; {spec.protocol})"
-        + (f", on {spec.devices} devices" if spec.devices > 1 else ""),
+        + (f", on {spec.devices} devices" if spec.devices > 1 else "")
+        + (", images read from their files" if spec.images == "stream" else ""),
         soft_wrap=True,
     )
     if dry_run:
@@ -112,6 +115,7 @@ def train(
         data_dir=data,
         device=place,
         deterministic=deterministic,
+        workers=workers,
         output=output,
         experiment_name=experiment_name,
         notes=notes,

@@ -1,0 +1,264 @@
+"""Images that are read from their files in each epoch: what does not fit in memory at any one size, at the resolution it has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import v2
+
+from blockzoo.core.contracts import CHECKS
+from blockzoo.core.errors import CheckFailed, DataError
+from blockzoo.data.batches import Augmentation
+from blockzoo.data.epochs import Shares, mixed, permutation
+from blockzoo.data.images import ImageData
+
+SHOWN = 5  # faults named in an error
+EVALUATED_SHARE = 7 / 8
+"""Of the shorter side, what evaluation sees: 224 of 256 pixels."""
+
+
+@dataclass(frozen=True)
+class StreamedData(ImageData):
+    """A dataset of files: `images` of a split is (N,) paths as bytes, `size` the side that a network sees.
+
+    Training takes random resized crops of the original image and mirrors half of them; evaluation the middle of the image,
+    its shorter side resized to 8/7 of `size`. That is how networks are trained on ImageNet elsewhere.
+    """
+
+    kept: ClassVar[str] = "stream"
+    size: int = 224
+
+    def __post_init__(self) -> None:
+        if empty := [name for name, split in self._splits().items() if not len(split.labels)]:
+            raise DataError(f"dataset {self.name} ({self.source}): no images in {', '.join(empty)}")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) as a network sees an image."""
+        return 3, self.size, self.size
+
+    def resized(self, size: int) -> StreamedData:
+        """The same files, seen at another side length."""
+        return self if size == self.size else StreamedData(**{**vars(self), "size": size})
+
+    def seen(self, images: np.ndarray) -> np.ndarray:
+        """(N, 3, size, size) float32 of some paths as a network evaluates them."""
+        batches = StreamedBatches(images, np.zeros(len(images), np.int64), len(images), data=self)
+        return batches.read(0, range(len(images))).numpy()
+
+
+class StreamedBatches:
+    """Batches of normalised images, read from their files by `workers` processes; used as `ResidentBatches` is.
+
+    Crop and mirroring of an image depend on (seed, epoch, its index) alone: not on the workers, the ranks, or whether
+    the run was resumed. The order is that of `ResidentBatches`.
+
+    Args:
+        paths: (N,) of the files, as bytes.
+        labels: (N,) int64.
+        batch_size: images per batch and rank.
+        data: mean, std, size and whether to mirror.
+        training: shuffle, crop and mirror by chance; else in order, all of them, the middle.
+        seed: drives order and crops.
+        augment: what else happens to training images (B, 3, H, W) uint8; told a seed for each of them.
+        device, channels_last: where, and in which layout, the batches are.
+        rank, world_size: which part of how many.
+        workers: processes that read; 0 reads in this one.
+    """
+
+    def __init__(
+        self,
+        paths: np.ndarray,
+        labels: np.ndarray,
+        batch_size: int,
+        *,
+        data: StreamedData,
+        training: bool = False,
+        seed: int = 0,
+        augment: Augmentation | None = None,
+        device: torch.device | str = "cpu",
+        channels_last: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+        workers: int = 0,
+    ) -> None:
+        self._reader = _Reader(paths, evaluation(data.size), None)
+        if training:
+            self._reader = _Reader(paths, random_crops(data.size, data.flip), seed)
+        self._labels = torch.from_numpy(np.require(labels, requirements=["C", "W"]))
+        self._data, self._training, self._seed, self._augment = data, training, seed, augment
+        self._device = torch.device(device)
+        self._layout = torch.channels_last if channels_last else torch.contiguous_format
+        self._shares = Shares(len(labels), batch_size, training, rank, world_size)
+        self.batch_size = self._shares.batch_size
+        self._workers = min(workers, len(self._shares))
+        self.epoch = 0
+
+    @property
+    def handed_out(self) -> torch.Tensor:
+        """(N,) how often this rank has handed out each image in the present evaluation."""
+        return self._shares.handed_out
+
+    @property
+    def paths(self) -> np.ndarray:
+        """(N,) of the files, as bytes."""
+        return self._reader.paths
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order and crops come next."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._shares)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        epoch, self.epoch = self.epoch, self.epoch + 1  # here: after the last `yield` nothing may run
+        order = torch.arange(len(self._labels))
+        if self._training:
+            order, _ = permutation(len(self._labels), self._seed, epoch)
+        batches = list(self._shares.of(order))
+        requests = [[(epoch, index) for index in batch.tolist()] for batch in batches]
+        loader = DataLoader(
+            self._reader,
+            batch_sampler=requests,
+            num_workers=self._workers,
+            collate_fn=_collated,
+            pin_memory=self._device.type == "cuda",
+        )
+        waiting = None  # the next batch is asked for before this one is given, so the workers have ended before the last
+        for found, indices in zip(loader, batches, strict=True):
+            if waiting is not None:
+                yield waiting
+            waiting = self._ready(found, epoch, indices)
+        if waiting is not None:
+            yield waiting
+
+    def read(self, epoch: int, indices: Sequence[int]) -> torch.Tensor:
+        """(n, 3, size, size): some images as this epoch has them, read in this process."""
+        found = _collated([self._reader[epoch, index] for index in indices])
+        return self._ready(found, epoch, torch.tensor(indices))[0]
+
+    def _ready(
+        self, found: torch.Tensor | list[str], epoch: int, indices: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if isinstance(found, list):
+            more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+            raise DataError(f"cannot be read as images: {'; '.join(found[:SHOWN])}{more}. Replace them")
+        images = found.to(self._device, non_blocking=True)
+        if self._training and self._augment:
+            images = self._augment(images, [mixed(self._seed, epoch, index) for index in indices.tolist()])
+        pixels = v2.functional.to_dtype(images, torch.float32, scale=True)
+        pixels = v2.functional.normalize(pixels, list(self._data.mean), list(self._data.std), inplace=True)
+        return pixels.contiguous(memory_format=self._layout), self._labels[indices].to(self._device)
+
+
+class _Reader(Dataset[Any]):
+    """(epoch, index) to (3, size, size) uint8, or to a sentence where the file cannot be read."""
+
+    def __init__(self, paths: np.ndarray, transform: Any, seed: int | None) -> None:
+        self.paths, self.transform, self.seed = paths, transform, seed
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, request: tuple[int, int]) -> torch.Tensor | str:
+        epoch, index = request
+        try:
+            image = _opened(os.fsdecode(self.paths[index]))
+        except DataError as error:
+            return str(error)
+        with torch.random.fork_rng(devices=[]):
+            if self.seed is not None:
+                torch.manual_seed(crop_seed(self.seed, epoch, index))
+            pixels: torch.Tensor = v2.functional.pil_to_tensor(self.transform(image))
+        return pixels
+
+
+def random_crops(size: int, flip: bool) -> v2.Transform:
+    """Of a training image: a random resized crop of the original, mirrored by chance."""
+    mirrored = [v2.RandomHorizontalFlip()] if flip else []
+    return v2.Compose([v2.RandomResizedCrop(size, antialias=True), *mirrored])
+
+
+def evaluation(size: int) -> v2.Transform:
+    """Of an image that is evaluated: resized, then its middle."""
+    return v2.Compose([v2.Resize(round(size / EVALUATED_SHARE), antialias=True), v2.CenterCrop(size)])
+
+
+def crop_seed(seed: int, epoch: int, index: int) -> int:
+    """What an image's crop is drawn from; what else happens to it is drawn from another."""
+    return mixed(seed, epoch, index, 1)
+
+
+def _opened(path: str) -> Any:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            if image.mode[0] in "IF":
+                raise DataError(f"{path} (pixels of mode {image.mode}: save it with 8 bits a channel)")
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow raises all
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path} ({error})") from error
+
+
+def _collated(images: list[torch.Tensor | str]) -> torch.Tensor | list[str]:
+    faults = [image for image in images if isinstance(image, str)]
+    return faults or torch.stack(images)  # type: ignore[arg-type]
+
+
+@CHECKS.register("streamed-images")
+def check_streamed_images(batches: StreamedBatches, count: int = 4) -> float:
+    """Some images as a training that reads files sees them, against torchvision's own loader and its first transforms.
+
+    Training images have the same draws in both, evaluated ones none.
+
+    Catches: another crop, resizing without averaging, a channel order, a mean or deviation that is not the dataset's, images
+    read through a wrong index.
+
+    Tolerance: 1e-5 of the largest value, the rounding of a normalisation.
+
+    Cost: eight images read, 0.1 s for photographs on one core, once a training.
+
+    Args:
+        batches: of a split.
+        count: how many of its images, from all over it.
+    """
+    from torchvision import transforms
+    from torchvision.datasets.folder import default_loader
+
+    data, worst = batches._data, 0.0
+    size = data.size
+    middle = [transforms.Resize(round(size / EVALUATED_SHARE)), transforms.CenterCrop(size)]
+    crops = [transforms.RandomResizedCrop(size), *([transforms.RandomHorizontalFlip()] if data.flip else [])]
+    plain = transforms.Compose(
+        [
+            *(crops if batches._training else middle),
+            transforms.ToTensor(),
+            transforms.Normalize(data.mean, data.std),
+        ]
+    )
+    if batches._augment is not None and batches._training:
+        return worst  # what a protocol adds has no counterpart there
+    for index in np.unique(np.linspace(0, len(batches.paths) - 1, count).astype(int)).tolist():
+        path = os.fsdecode(batches.paths[index])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(crop_seed(batches._seed, 0, index))
+            expected = plain(default_loader(path))
+        found = batches.read(0, [index])[0].cpu()
+        deviation = float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-12))
+        if not deviation <= 1e-5:
+            raise CheckFailed(
+                f"check 'streamed-images' failed: {path} differs from what torchvision makes of it by {deviation:.1e} "
+                "(relative; allowed 1e-05), so nothing is trained on it; --images resident keeps decoded images"
+            )
+        worst = max(worst, deviation)
+    return worst
