@@ -54,6 +54,8 @@ def run_sweep(
     image_size: int | None = None,
     limit_train: int | None = None,
     device: str = "auto",
+    devices: int = 1,
+    sync_batch_norm: bool = False,
     workers: int | None = None,
     executor: str = "local",
     output: str | Path = "results",
@@ -74,6 +76,7 @@ def run_sweep(
         blocks: subjects; "all" stands for every block of the zoo.
         positions: "all", or some of early, mid, late.
         seeds: how many (0, 1, ...), or which.
+        devices, sync_batch_norm: how many devices each trial takes, see `train_block`.
         workers: trials at a time; default: one per GPU, else one per core, each with its share of the cores.
         plugins: files or modules with the user's own blocks; the workers load them too.
         dry_run: plan and estimate only.
@@ -98,6 +101,8 @@ def run_sweep(
         lr=lr,
         image_size=image_size,
         limit_train=limit_train,
+        devices=devices,
+        sync_batch_norm=sync_batch_norm,
         scaffold={
             "num_blocks": num_blocks,
             "base_channels": base_channels,

@@ -25,7 +25,7 @@ class RayCluster:
     Args:
         spool: not needed: results come back through Ray.
         workers, threads: jobs at a time, and cores of each.
-        devices: where there are accelerators, each job asks Ray for one.
+        devices: where there are accelerators, each job asks Ray for as many as the first of these names.
         listener: hears of starts.
 
     Raises:
@@ -52,7 +52,9 @@ class RayCluster:
 
         own = None if ray.is_initialized() else self._join()
         task = ray.remote(_work).options(
-            num_cpus=self._threads, num_gpus=1 if self._devices else 0, max_retries=0
+            num_cpus=self._threads,
+            num_gpus=self._devices[0].count(",") + 1 if self._devices else 0,
+            max_retries=0,
         )
         waiting, running = list(reversed(jobs)), {}  # type: ignore[var-annotated]
         try:

@@ -36,7 +36,7 @@ class LocalProcesses:
         spool: folder for the records of finished jobs until they are stored.
         workers: jobs at a time.
         threads: threads of each.
-        devices: accelerators to hand out in turn, one per worker (empty: the CPU).
+        devices: accelerators to hand out in turn, one (or several with commas between them) per worker (empty: the CPU).
         listener: hears of starts and epochs.
     """
 

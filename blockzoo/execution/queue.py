@@ -99,7 +99,7 @@ class Queue:
         return Job(target, {"device": self.device, "plugins": self.plugins, **arguments}, stub)
 
     def _executor(self, workers: int, threads: int, listener: Progress | None = None) -> Any:
-        devices = gpus(self.device)
+        devices = grouped(gpus(self.device), devices_of(self.plan.trials))
         return self.make_executor(
             self.outputs.spool, workers=workers, threads=threads, devices=devices, listener=listener
         )
@@ -111,13 +111,31 @@ def plan_of(trials: list[TrialSpec], store: Store, workers: int | None, device: 
     pending = [t for t in trials if t.fingerprint() not in done]
     if workers is not None and workers < 1:
         raise RequestError(f"workers {workers}: give 1 or more")
-    workers = max(1, min(workers or worker_count(device), len(pending) or 1))
+    workers = max(1, min(workers or worker_count(device, devices_of(trials)), len(pending) or 1))
     return Plan(trials, pending, workers, max(1, cores() // workers), cores())
 
 
-def worker_count(device: str = "auto") -> int:
-    """Trials that run at a time unless said otherwise: one per GPU, else one per core."""
-    return len(gpus(device)) or cores()
+def worker_count(device: str = "auto", devices: int = 1) -> int:
+    """Trials that run at a time unless said otherwise: one per GPU, else one per core, or as many as each has devices."""
+    return len(grouped(gpus(device), devices)) or max(1, cores() // devices)
+
+
+def devices_of(trials: Sequence[TrialSpec]) -> int:
+    """How many devices each trial of a sweep takes."""
+    return max((trial.devices for trial in trials), default=1)
+
+
+def grouped(names: Sequence[str], devices: int) -> list[str]:
+    """GPUs in groups of so many, each as CUDA_VISIBLE_DEVICES has it; some may be left over.
+
+    Raises:
+        RequestError: there are some, but not so many.
+    """
+    if names and devices > len(names):
+        raise RequestError(
+            f"--devices {devices}: there are {len(names)} GPUs; give fewer, or --device cpu for processes on the processor"
+        )
+    return [",".join(names[i : i + devices]) for i in range(0, len(names) - devices + 1, devices)]
 
 
 def cores() -> int:

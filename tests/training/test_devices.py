@@ -15,6 +15,7 @@ from blockzoo.core.errors import CheckFailed, RankLost, RequestError
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.data import ImageData, load_dataset
 from blockzoo.data.epochs import Shares, check_each_image_once
+from blockzoo.execution.queue import grouped
 from blockzoo.execution.ranks import run_together
 from blockzoo.training.launch import Circumstances, run_on_devices
 from blockzoo.training.together import check_equal_ranks, digest_of_weights
@@ -170,6 +171,44 @@ def test_a_batch_is_that_of_all_devices(networks: str) -> None:
     with pytest.raises(RequestError, match="--devices 2 or more"):
         spec(f"{networks}:Plain", sync_batch_norm=True)
     assert spec(f"{networks}:Plain", devices=1).fingerprint() == spec(f"{networks}:Plain").fingerprint()
+
+
+def test_each_network_of_a_sweep_on_two_devices(tmp_path: Path) -> None:
+    """Ranks are started by a worker that is a process itself, and each trial takes as many cores as it has devices."""
+    from blockzoo.cli import main
+    from blockzoo.core.outputs import Outputs
+
+    words = [
+        "nas",
+        "train",
+        "--indices",
+        "5",
+        "--width",
+        "4",
+        "--dataset",
+        "digits",
+        "--image-size",
+        "12",
+        "--epochs",
+        "1",
+    ]
+    words += [
+        "--protocol",
+        "fast-v1",
+        "--limit-train",
+        "128",
+        "--batch-size",
+        "64",
+        "--cpu",
+        "-o",
+        str(tmp_path / "exp"),
+    ]
+    assert main([*words, "--devices", "2"]) == 0
+    (record,) = Outputs.at(tmp_path / "exp").store().records("trial")
+    assert (record.status, record.spec["devices"], record.environment["strategy"]) == ("ok", 2, "ddp")
+    assert grouped(["0", "1", "2", "3", "4"], 2) == ["0,1", "2,3"] and grouped([], 2) == []
+    with pytest.raises(RequestError, match="--devices 3: there are 2 GPUs"):
+        grouped(["0", "1"], 3)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from blockzoo.cli import options as o
+from blockzoo.core.errors import RequestError
 
 
 def train(
@@ -33,11 +34,20 @@ def train(
     image_size: o.ImageSize = None,
     limit_train: o.LimitTrain = None,
     device: o.Device = "auto",
+    devices: Annotated[
+        int | None,
+        Parameter(help="GPUs, or processes with --device cpu, that train each network together (default 1)"),
+    ] = None,
+    gpus: Annotated[
+        str | None, Parameter(help="which GPUs to use, by number: 0,1,2,3 (default: all)")
+    ] = None,
+    cpu: o.Cpu = False,
+    sync_batch_norm: o.SyncBatchNorm = False,
     workers: Annotated[
         int | None, Parameter(help="trials at a time (default: one per GPU, else per core)")
     ] = None,
     executor: Annotated[str, Parameter(help="where the trials run")] = "local",
-    output: Annotated[Path, Parameter(name=["--output", "--out-dir"], help="results folder")] = Path("exp"),
+    output: Annotated[Path, Parameter(name=["--output", "--out-dir", "-o"], help="results folder")] = Path("exp"),
     experiment_name: o.Name = "",
     dry_run: Annotated[bool, Parameter(help="print the plan, train nothing", negative=())] = False,
     plugin: o.Plugin = None,
@@ -51,7 +61,11 @@ def train(
     from blockzoo.execution.queue import worker_count
     from blockzoo.nas.training import chosen, train_networks
 
-    count = workers or worker_count(device)
+    device, _ = o.placed(device, None, gpus, cpu)
+    each = 1 if devices is None else devices
+    if each < 1:
+        raise RequestError(f"--devices {each}: give 1 or more")
+    count = workers or worker_count(device, each)
     networks = chosen(range, indices, sample, sample_seed, start, per_worker, count, first)
     with LiveProgress(screen.out) as progress:
         done = train_networks(
@@ -67,6 +81,8 @@ def train(
             image_size=image_size,
             limit_train=limit_train,
             device=device,
+            devices=each,
+            sync_batch_norm=sync_batch_norm,
             workers=workers,
             executor=executor,
             plugins=plugin or (),
