@@ -35,6 +35,8 @@ def made_ready(network: nn.Module, protocol: Protocol, device: torch.device, dty
     """The network in the protocol's memory format, its layers in the number format that is fastest for them."""
     if protocol.channels_last:
         network = network.to(memory_format=torch.channels_last)
+    if device.type == "cpu" and protocol.channels_last:
+        network = keep_narrow_strided_convolutions_whole(network)
     if device.type == "cpu" and dtype != torch.float32:
         network = keep_grouped_convolutions_in_float32(network)
     return network
@@ -50,6 +52,35 @@ def keep_grouped_convolutions_in_float32(network: nn.Module) -> nn.Module:
         if isinstance(layer, nn.Conv2d) and layer.groups > 1:
             layer.forward = _outside_autocast(layer.forward)  # type: ignore[method-assign]
     return network
+
+
+def keep_narrow_strided_convolutions_whole(network: nn.Module) -> nn.Module:
+    """Let 1x1 convolutions with stride and fewer than 8 inputs read the pixels they keep, rather than skip the others.
+
+    oneDNN's backward pass of such a layer writes past its memory in channels_last on processors without AVX-512 (torch
+    2.14.1 on AVX2: `free(): invalid size`, the whole process ends). The function and its gradients are the same.
+    """
+    if "AVX512" in torch.backends.cpu.get_cpu_capability():
+        return network
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d) and type(layer).forward is nn.Conv2d.forward and _is_narrow(layer):
+            layer.forward = _of_kept_pixels(layer)  # type: ignore[method-assign]
+    return network
+
+
+def _is_narrow(layer: nn.Conv2d) -> bool:
+    pointwise = layer.kernel_size == (1, 1) and layer.padding in ((0, 0), 0, "valid")
+    return pointwise and max(layer.stride) > 1 and layer.in_channels < 8
+
+
+def _of_kept_pixels(layer: nn.Conv2d) -> Callable[[torch.Tensor], torch.Tensor]:
+    rows, columns = layer.stride
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        kept = x[..., ::rows, ::columns]
+        return nn.functional.conv2d(kept, layer.weight, layer.bias, groups=layer.groups)
+
+    return forward
 
 
 def _outside_autocast(
