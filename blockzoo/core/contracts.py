@@ -146,6 +146,9 @@ EXECUTORS = Registry("EXECUTORS", "executor", "blockzoo.execution")
 CHECKS = Registry(
     "CHECKS",
     "check",
-    *(f"blockzoo.{room}" for room in ("models", "data", "measure", "training", "nas", "nas.search", "blockwise")),
+    *(
+        f"blockzoo.{room}"
+        for room in ("models", "data", "measure", "training", "nas", "nas.search", "blockwise")
+    ),
     *(f"blockzoo.{room}" for room in ("blockwise.curvature", "blockwise.engines", "tiling")),
 )

@@ -94,10 +94,7 @@ def test_sizes_are_shares_or_counts_and_devices_share_an_evaluation(
         "100",
         "-j=2",
     ]
-    assert (
-        main([*words, "--gpus=0,1,2,3", "--deterministic", "--do_train", "--do_eval", "-o", "out"])
-        == 0
-    )
+    assert main([*words, "--gpus=0,1,2,3", "--deterministic", "--do_train", "--do_eval", "-o", "out"]) == 0
     (record,) = Outputs.at("out").store().records()
     assert (record.spec["limit_train"], record.spec["limit_val"], record.spec["limit_test"]) == (
         128,

@@ -47,7 +47,9 @@ def train(
         int | None, Parameter(help="trials at a time (default: one per GPU, else per core)")
     ] = None,
     executor: Annotated[str, Parameter(help="where the trials run")] = "local",
-    output: Annotated[Path, Parameter(name=["--output", "--out-dir", "-o"], help="results folder")] = Path("exp"),
+    output: Annotated[Path, Parameter(name=["--output", "--out-dir", "-o"], help="results folder")] = Path(
+        "exp"
+    ),
     experiment_name: o.Name = "",
     dry_run: Annotated[bool, Parameter(help="print the plan, train nothing", negative=())] = False,
     plugin: o.Plugin = None,
