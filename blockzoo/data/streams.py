@@ -226,7 +226,7 @@ def check_streamed_images(batches: StreamedBatches, count: int = 4) -> float:
 
     Tolerance: 1e-5 of the largest value, the rounding of a normalisation.
 
-    Cost: eight images read, 0.1 s for photographs on one core, once a training.
+    Cost: eight images read (not measured), once a training.
 
     Args:
         batches: of a split.

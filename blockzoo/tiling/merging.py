@@ -44,7 +44,7 @@ def check_merged(model: nn.Module, merged: nn.Module, example: torch.Tensor) -> 
 
     Tolerance: 1e-4 of the largest output; 1e-3 with random statistics, on which deep networks round more.
 
-    Cost: eight passes of the network; MobileOne-S0 at 224 on one core 1.9 s. Nothing where there are no branches.
+    Cost: eight passes of the network (not measured). Nothing where there are no branches.
     """
     plain, what = model.eval(), type(model).__name__
     inputs = probes(example[:1], special=False)

@@ -44,7 +44,7 @@ def check_file(model: Any, plain: Plain, images: Sequence[np.ndarray], what: str
 
     Tolerance: 1e-4 of the largest output; 1e-3 where inputs are a hundred times as large, which rounding is too.
 
-    Cost: two or three passes of the network in either; ResNet-18 at 224 on one core 0.7 s.
+    Cost: two or three passes of the network in either (not measured).
     """
     return _compared("onnx-file", model, plain, images, what, (FLOATS, LARGE, FLOATS))
 
@@ -57,7 +57,7 @@ def check_integers(model: Any, plain: Plain, images: Sequence[np.ndarray], what:
 
     Tolerance: 1e-2 of the largest output, one or two of its 256 steps; equal in every bit unless floats lie between.
 
-    Cost: three passes of both; ResNet-18 at 224 on one core 0.3 s.
+    Cost: three passes of both (not measured).
     """
     return _compared("onnx-integers", model, plain, images, what, (INTEGERS,) * 3)
 
@@ -92,7 +92,7 @@ def check_memory(path: str | Path, planned: int, limit: int | None, what: str) -
 
     Tolerance: none: not a byte more than planned, nor than the budget.
 
-    Cost: one pass of the network; ResNet-18 at 224 on one core 0.1 s.
+    Cost: one pass of the network (not measured).
     """
     found = executed(path).peak_bytes
     most = planned if limit is None else min(planned, limit)

@@ -35,7 +35,7 @@ def check_planned_memory(model: nn.Module, plan: Plan) -> float:
 
     Tolerance: 1 % more than predicted.
 
-    Cost: one tiled pass of the network; ResNet-18 at 64 in 0.3 s on one core. Only up to 2 G multiply-adds, in fp32.
+    Cost: one tiled pass of the network (not measured). Only up to 2 G multiply-adds, in fp32.
     """
     found = peak_memory(TiledRunner(model, plan), torch.randn(plan.input_shape))
     if found > (1 + TOLERANCE) * plan.peak_bytes:

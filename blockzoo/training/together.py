@@ -111,7 +111,7 @@ def check_equal_ranks(digests: Sequence[str]) -> float:
 
     Tolerance: none, all bytes are equal.
 
-    Cost: one pass over the weights: 0.05 s for ResNet-18 on one core, once a training.
+    Cost: one pass over the weights (not measured), once a training.
 
     Args:
         digests: one per rank, see `digest_of_weights`.
