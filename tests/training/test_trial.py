@@ -17,6 +17,7 @@ from blockzoo.data import ImageData, load_dataset
 from blockzoo.data.batches import ResidentBatches
 from blockzoo.models.resolve import build_network
 from blockzoo.train import train_block
+from blockzoo.training import loaders as loaders_module
 from blockzoo.training import steps
 from blockzoo.training import trial as trial_module
 from blockzoo.training.checkpoint import DurableCheckpoints
@@ -265,7 +266,7 @@ def test_last_batch_statistics_do_not_depend_on_the_evaluation_batch(
     digits: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run_trial(spec(), digits)
-    monkeypatch.setattr(trial_module, "EVALUATION_BATCH", 37)
+    monkeypatch.setattr(loaders_module, "EVALUATION_BATCH", 37)
     second = run_trial(spec(), digits)
     np.testing.assert_allclose(first.values["val_loss"], second.values["val_loss"], rtol=1e-2)  # type: ignore[arg-type]
 
