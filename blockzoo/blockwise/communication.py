@@ -32,9 +32,9 @@ class Network:
 
     def __post_init__(self) -> None:
         faults = []
-        if not self.delay_s >= 0:
+        if not 0 <= self.delay_s < float("inf"):
             faults.append(f"communication delay {self.delay_s}: give 0 or more seconds")
-        if not self.step_s >= 0:
+        if not 0 <= self.step_s < float("inf"):
             faults.append(f"seconds of a step {self.step_s}: give 0 or more")
         if not self.bandwidth_bytes_per_s > 0:
             faults.append(
@@ -42,7 +42,7 @@ class Network:
             )
         if not 0 <= self.straggler_share <= 1:
             faults.append(f"share of stragglers {self.straggler_share}: give a number in [0, 1]")
-        if not self.straggler_factor >= 1:
+        if not 1 <= self.straggler_factor < float("inf"):
             faults.append(f"straggler factor {self.straggler_factor}: give 1 or more")
         if faults:
             raise RequestError("; ".join(faults))

@@ -68,7 +68,7 @@ class RunConfig:
             for name in ("report_sampling_rate", "measurement_sampling_rate", "limit_train", "image_size")
             if (value := getattr(self, name)) is not None and value < 1
         ]
-        if not self.tuned >= 0:
+        if not 0 <= self.tuned < float("inf"):
             faults.append(f"tuned {self.tuned}: give 0 for off, or a positive share of the proximal weight")
         name, _, most = self.budget.partition(":")
         if self.budget and (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Literal
 
 import torch
@@ -57,9 +58,31 @@ def swap_block(
 
 
 def buffer_names(model: nn.Module, partition: Partition, block: int) -> list[str]:
-    """Buffers of the modules that hold parameters of a block."""
-    modules = {name.rpartition(".")[0] for name in partition.names[block]}
-    return [name for name, _ in model.named_buffers() if name.rpartition(".")[0] in modules]
+    """Buffers that go with a block: of modules that hold parameters of it, and of those without any that lie nearest to it."""
+    holders = {name.rpartition(".")[0] for _, names in partition for name in names}
+    own = {name.rpartition(".")[0] for name in partition.names[block]}
+    found = []
+    for name, _ in model.named_buffers():
+        module = name.rpartition(".")[0]
+        if module in own or (module not in holders and _nearest(model, partition, module) == block):
+            found.append(name)
+    return found
+
+
+def _nearest(model: nn.Module, partition: Partition, module: str) -> int:
+    """The block of the parameter that shares most of its path with a module; of several, the last one before the module."""
+    block_of = {name: block for block, (_, names) in enumerate(partition) for name in names}
+    order = {name: place for place, (name, _) in enumerate(model.named_modules())}
+    path = module.split(".")
+
+    def nearness(name: str) -> tuple[int, bool, int]:
+        holder = name.rpartition(".")[0]
+        pairs = zip(holder.split("."), path, strict=False)
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        before = order.get(holder, 0) <= order[module]
+        return shared, before, order.get(holder, 0) if before else -order.get(holder, 0)
+
+    return block_of[max(block_of, key=nearness)]
 
 
 @torch.no_grad()

@@ -95,7 +95,7 @@ def _losses(frame: Frame) -> torch.Tensor:
     frame.model.eval()
     found = []
     for x, y in frame.train.batches(512):
-        output = frame.model(x)
+        output = frame.model(x.clone())
         if y.is_floating_point():
             found.append((output - y).square().flatten(1).mean(1))
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -26,17 +26,41 @@ class Examples:
                 f"{len(self.x)} inputs and {len(self.y)} targets: as many of each are needed, and at least one"
             )
 
+    @classmethod
+    def of(cls, data: Examples | Batch | Iterable[Batch]) -> Examples:
+        """Examples as they are, one batch (x, y), or all the batches that a list, a generator or a DataLoader has.
+
+        Raises:
+            RequestError: anything else, or no batch.
+        """
+        if isinstance(data, Examples):
+            return data
+        parts = [data] if _is_batch(data) else list(data) if isinstance(data, Iterable) else [data]
+        if not parts or not all(map(_is_batch, parts)):
+            what = type(parts[0] if parts else data).__name__
+            raise RequestError(
+                f"examples are Examples(x, y), a pair (x, y) of tensors or batches of such pairs, not {what if parts else 'none'}"
+            )
+        xs, ys = zip(*parts, strict=True)
+        return cls(torch.cat(xs), torch.cat(ys))
+
     def __len__(self) -> int:
         return len(self.x)
 
     def batches(self, size: int) -> Iterator[Batch]:
-        """All examples, in order."""
+        """All examples, in order; what is written to a batch is written to the examples."""
         for start in range(0, len(self), size):
             yield self.x[start : start + size], self.y[start : start + size]
 
     def to(self, device: torch.device | str) -> Examples:
         """The same examples on another device."""
         return Examples(self.x.to(device), self.y.to(device))
+
+
+def _is_batch(data: object) -> bool:
+    return (
+        isinstance(data, (tuple, list)) and len(data) == 2 and all(isinstance(t, torch.Tensor) for t in data)
+    )
 
 
 class Stream:

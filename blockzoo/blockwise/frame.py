@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,10 @@ import torch
 from torch import nn
 
 from blockzoo.blockwise.copying import buffer_names
+from blockzoo.blockwise.counting import Spent, counted, uncounted
 from blockzoo.blockwise.data import Batch, Examples, Stream
-from blockzoo.blockwise.local import Criterion, Proximal, make_optimizer
+from blockzoo.blockwise.local import Proximal, make_optimizer
+from blockzoo.blockwise.losses import Criterion, batch_loss, check_mean, no_reentrant_checkpoints
 from blockzoo.blockwise.options import Options
 from blockzoo.blockwise.partition import Partition, make_partition
 from blockzoo.core.errors import RequestError
@@ -25,7 +28,10 @@ ALL_BLOCKS = -1
 
 @dataclass
 class BlockState:
-    """What one block keeps between rounds: its optimiser's state, and how far its stream of batches is."""
+    """What one block keeps between rounds: its optimiser's state, and how far its stream of batches is.
+
+    `parameters` are those that are trained: a block that is frozen as a whole has none, and rests.
+    """
 
     parameters: list[nn.Parameter]
     buffers: list[str]
@@ -45,7 +51,8 @@ class RoundRecord:
 
     `movement` is how far each worker's block went from where it started, `staleness` the age of what it started from, both
     before communication; blocks that rested have None. `steps` has one number per worker. `sequential` says that workers
-    waited for each other.
+    waited for each other. `spent` are the backward passes that were counted while the engine ran: a run sets it, whatever the
+    engine says.
     """
 
     number: int
@@ -57,17 +64,17 @@ class RoundRecord:
     bytes_communicated: int
     seconds: dict[str, float] = field(default_factory=dict)
     sequential: bool = False
+    spent: Spent = field(default_factory=Spent)
 
     @property
     def gradient_evaluations(self) -> int:
-        """Local steps of all workers: forward and backward passes, whatever the block."""
-        return sum(steps for steps in self.steps if steps is not None)
+        """Forward and backward passes of all workers, whatever the block."""
+        return self.spent.evaluations
 
     @property
     def critical_steps(self) -> int:
-        """Local steps one after the other, were every worker a machine of its own."""
-        taken = [steps for steps in self.steps if steps is not None]
-        return sum(taken) if self.sequential else max(taken, default=0)
+        """Forward and backward passes one after the other, were every worker a machine of its own."""
+        return self.spent.critical(self.sequential)
 
 
 class Frame:
@@ -76,28 +83,34 @@ class Frame:
     Args:
         model: the centre network; trained in place.
         partition: see `make_partition`.
-        train, validation: examples; the second is never trained on.
+        train, validation: see `Examples.of`; the second is never trained on.
         criterion: (output, target) -> mean loss.
         options: the run.
 
+    Parameters that are frozen (`requires_grad` False) stay as they are, in every engine.
+
     Raises:
-        RequestError: a partition that is none, or lists of another length than there are blocks.
+        RequestError: a partition that is none, lists of another length than there are blocks, or all parameters frozen.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        train: Examples,
-        validation: Examples,
+        train: Examples | Batch | Iterable[Batch],
+        validation: Examples | Batch | Iterable[Batch],
         criterion: Criterion,
         options: Options,
         partition: str | Partition | dict[str, str] | Sequence[Sequence[str]] = "blocks",
     ) -> None:
-        self.model, self.train, self.validation = model, train, validation
+        self.model, self.train, self.validation = model, Examples.of(train), Examples.of(validation)
         self.criterion, self.options = criterion, options
         self.partition = make_partition(model, partition)
         self.share = options.share_of_active_workers
         """Of workers that are active in the next round."""
+        if not any(p.requires_grad for p in model.parameters()):
+            raise RequestError(
+                "all parameters of this network are frozen (requires_grad False): nothing is trained"
+            )
         self.blocks = self._states()
         self.whole = self._whole()
         self.worker_optimizers: list[torch.optim.Optimizer] = []
@@ -107,6 +120,10 @@ class Frame:
         self.last: RoundRecord | None = None
         self.previous: list[list[torch.Tensor]] | None = None
         """Block by block, the centre before the last round, where a unit asked for it."""
+        self.checked: dict[str, float] = {}
+        """By the name of a check, the largest deviation it has found so far."""
+        self._tally = Spent()
+        self._loss_is_a_mean = False
 
     def _states(self) -> list[BlockState]:
         count = len(self.partition)
@@ -118,6 +135,7 @@ class Frame:
         for i, (label, parameters) in enumerate(
             zip(self.partition.labels, self.partition.parameters(self.model), strict=True)
         ):
+            parameters = [p for p in parameters if p.requires_grad]
             states.append(
                 BlockState(
                     parameters=parameters,
@@ -135,7 +153,7 @@ class Frame:
         several = [n for n in ("step_size", "optimizer") if isinstance(getattr(self.options, n), tuple)]
         if several and self.options.training_mode == "entire":
             raise RequestError(f"training mode entire has one {' and one '.join(several)}: give one")
-        parameters = list(self.model.parameters())
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
         step, name = (self.options.per_block(n, len(self.partition))[0] for n in ("step_size", "optimizer"))
         return BlockState(
             parameters,
@@ -168,25 +186,99 @@ class Frame:
         options = choose(found, share=config.tuned).applied(config.options)
         return cls(model, *data, options, frame.partition)
 
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """What `evaluate` finds."""
+        return ("loss",) if self.validation.y.is_floating_point() else ("loss", "accuracy")
+
     def probe(self, batches: int = 1, batch_size: int = 256) -> list[Batch]:
-        """Fixed batches of the training examples, the same in every round: what curvature is measured on."""
+        """Copies of fixed batches of the training examples, the same in every round: what curvature is measured on.
+
+        Raises:
+            RequestError: no batch, or batches of no examples.
+        """
+        if batches < 1 or batch_size < 1:
+            raise RequestError(f"batches {batches} of batch size {batch_size}: give 1 or more of each")
         found = []
-        for batch in self.train.batches(batch_size):
+        for x, y in self.train.batches(batch_size):
             if len(found) == batches:
                 break
-            found.append(batch)
+            found.append((x.clone(), y.clone()))
+        return found
+
+    def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """The mean loss of the network, as it is, on a batch, which stays as it is.
+
+        Raises:
+            RequestError: as `batch_loss`.
+        """
+        return batch_loss(self.model, self.criterion, x, y)
+
+    @torch.no_grad()
+    def loss_over(self, batches: Iterable[Batch]) -> float:
+        """The mean loss over some batches, in evaluation mode; larger ones count for more."""
+        was = self.model.training
+        self.model.eval()
+        parts = [(float(self.loss(x, y)), len(x)) for x, y in batches]
+        self.model.train(was)
+        return sum(value * size for value, size in parts) / sum(size for _, size in parts)
+
+    def check_loss(self) -> None:
+        """The criterion is a mean over examples; found out once, on two of them.
+
+        Raises:
+            RequestError: it is a sum, or one number for each example.
+        """
+        if self._loss_is_a_mean:
+            return
+        with self.undisturbed(), no_reentrant_checkpoints():
+            self.model.eval()
+            check_mean(self.model, self.criterion, self.train.x[:2], self.train.y[:2])
+        self._loss_is_a_mean = True
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Within, the network may be looked at: buffers, modes and generators of chance are put back, nothing is counted."""
+        modes = [(module, module.training) for module in self.model.modules()]
+        kept = [(buffer, buffer.detach().clone()) for buffer in self.model.buffers()]
+        place = self.whole.parameters[0].device
+        try:
+            with torch.random.fork_rng([place] if place.type == "cuda" else []), uncounted():
+                yield
+        finally:
+            for module, mode in modes:
+                module.training = mode
+            with torch.no_grad():
+                for buffer, value in kept:
+                    buffer.copy_(value)
+
+    def found(self, check: str, deviation: float) -> None:
+        """What a check has found, for the record of the run."""
+        self.checked[check] = max(deviation, self.checked.get(check, 0.0))
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Within, backward passes count as those of the round."""
+        self.check_loss()
+        with counted(self._tally):
+            yield
+
+    def spent(self) -> Spent:
+        """The backward passes within `working` since this was last asked for."""
+        found, self._tally = self._tally, Spent()
         return found
 
     @torch.no_grad()
     def evaluate(self, examples: Examples | None = None, batch_size: int = 512) -> dict[str, float]:
         """Loss, and accuracy where targets are classes, on the validation examples or others."""
         examples = examples or self.validation
+        self.check_loss()
         was = self.model.training
         self.model.eval()
         loss = hits = 0.0
         classes = not examples.y.is_floating_point()
         for x, y in examples.batches(batch_size):
-            output = self.model(x)
+            output = self.model(x.clone())
             loss += float(self.criterion(output, y)) * len(x)
             hits += float((output.argmax(1) == y).sum()) if classes else 0.0
         self.model.train(was)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from blockzoo.blockwise.counting import on_behalf_of
 from blockzoo.blockwise.data import Batch
+from blockzoo.blockwise.losses import Criterion, Forward, batch_loss, no_reentrant_checkpoints
 from blockzoo.core.errors import Diverged, RequestError
-
-Criterion = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
 def make_optimizer(name: str, parameters: list[nn.Parameter], lr: float) -> torch.optim.Optimizer:
@@ -23,7 +22,7 @@ def make_optimizer(name: str, parameters: list[nn.Parameter], lr: float) -> torc
         RequestError: there is none of that name, or it cannot make one step after the other from a gradient.
     """
     if name.lower() == "momentum":
-        return torch.optim.SGD(parameters, lr, momentum=0.9)
+        return torch.optim.SGD([{"params": parameters}], lr, momentum=0.9)
     known = {
         n.lower(): found
         for n, found in vars(torch.optim).items()
@@ -33,12 +32,12 @@ def make_optimizer(name: str, parameters: list[nn.Parameter], lr: float) -> torc
     }
     if name.lower() not in known:
         raise RequestError(f"optimizer {name!r}: choose momentum, {', '.join(sorted(known))}")
-    return known[name.lower()](parameters, lr=lr)
+    return known[name.lower()]([{"params": parameters}], lr=lr)  # a list alone may not be empty
 
 
 @dataclass
 class LocalResult:
-    """What K local steps came to."""
+    """What K local steps came to; one more loss than steps where the gradient of the last ended them early."""
 
     losses: list[float]
     steps: int
@@ -71,27 +70,27 @@ def local_steps(
     proximal: Proximal = NO_PROXIMAL,
     label: str = "",
 ) -> LocalResult:
-    """One optimiser step per batch on the parameters of a block; no other parameter gets a gradient.
+    """One optimiser step per batch on the parameters of a block; no other parameter gets a gradient, nor a frozen one.
 
     Args:
         block: the parameters; `optimizer` holds them.
         forward: from inputs to outputs of the whole network.
-        label: of the block, for the error.
+        label: of the worker whose gradients these are, for the counter and for errors.
 
     Raises:
         Diverged: a loss that is not finite.
+        RequestError: as `batch_loss`.
     """
+    block = [p for p in block if p.requires_grad]
     reference = [p.detach().clone() for p in block] if proximal.weight > 0 else []
     losses, norm = [], 0.0
-    for x, y in batches:
-        loss = criterion(forward(x), y)
-        value = float(loss.detach())
-        if not abs(value) < float("inf"):
-            raise Diverged(
-                f"block {label}: the loss became {value:g}; try a smaller step size, or a proximal term"
-            )
+    for x, y in batches if block else ():
+        with no_reentrant_checkpoints(), torch.enable_grad():
+            loss = batch_loss(forward, criterion, x, y)
+            value = finite(float(loss.detach()), label)
+            with on_behalf_of([label]):
+                gradients = gradients_of(loss, block)
         losses.append(value)
-        gradients = torch.autograd.grad(loss, list(block), materialize_grads=True)
         with torch.no_grad():
             squares = torch.zeros((), device=gradients[0].device)
             distance = torch.zeros((), device=gradients[0].device)
@@ -99,9 +98,9 @@ def local_steps(
                 if reference:
                     away = p - reference[n]
                     g = g + proximal.weight * away
-                    distance += away.square().sum()
+                    distance += squared_norm(away)
                 p.grad = g
-                squares += g.square().sum()
+                squares += squared_norm(g)
             norm = float(squares.sqrt())
             solved = norm <= proximal.factor * proximal.weight * float(distance.sqrt())
             if reference and proximal.factor > 0 and len(losses) > 1 and solved:
@@ -112,6 +111,33 @@ def local_steps(
     return LocalResult(losses, len(losses), norm, False)
 
 
+def finite(loss: float, label: str) -> float:
+    """The loss of a block's worker.
+
+    Raises:
+        Diverged: it is not finite.
+    """
+    if not abs(loss) < float("inf"):
+        raise Diverged(
+            f"block {label}: the loss became {loss:g}; try a smaller step size, or a proximal term"
+        )
+    return loss
+
+
+def gradients_of(loss: torch.Tensor, parameters: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Dense gradients, one for each parameter; zero for those that the loss does not depend on."""
+    if not loss.requires_grad:
+        return [torch.zeros_like(p) for p in parameters]
+    found = torch.autograd.grad(loss, list(parameters), materialize_grads=True)
+    return [g.to_dense() if g.is_sparse else g for g in found]
+
+
+def squared_norm(tensor: torch.Tensor) -> torch.Tensor:
+    """The sum of squares, for numbers of 16 bits in single precision."""
+    wide = tensor if tensor.element_size() > 2 else tensor.float()
+    return wide.square().sum()
+
+
 def _clear(block: Sequence[nn.Parameter]) -> None:
     for p in block:
         p.grad = None
@@ -119,11 +145,11 @@ def _clear(block: Sequence[nn.Parameter]) -> None:
 
 @contextmanager
 def only_trainable(model: nn.Module, block: Sequence[nn.Parameter]) -> Iterator[None]:
-    """Within, gradients reach the parameters of one block only: the backward pass stops there."""
+    """Within, gradients reach the parameters of one block only: the backward pass stops there. Frozen ones stay frozen."""
     before = [(p, p.requires_grad) for p in model.parameters()]
     inside = {id(p) for p in block}
-    for p, _ in before:
-        p.requires_grad_(id(p) in inside)
+    for p, was in before:
+        p.requires_grad_(was and id(p) in inside)
     try:
         yield
     finally:

@@ -58,10 +58,12 @@ class Options:
             faults.append(f"rounds {self.rounds}: give 1 or more")
         if any(k < 1 for k in _each(self.k)):
             faults.append(f"K {self.k}: give 1 or more local steps")
-        if any(not step > 0 for step in _each(self.step_size)):
+        if any(not 0 < step < float("inf") for step in _each(self.step_size)):
             faults.append(f"step size {self.step_size}: give a positive number")
-        if any(not value >= 0 for value in _each(self.prox_lambda)):
+        if any(not 0 <= value < float("inf") for value in _each(self.prox_lambda)):
             faults.append(f"prox lambda {self.prox_lambda}: give 0 or more")
+        if not 0 <= self.delta_factor < float("inf"):
+            faults.append(f"delta factor {self.delta_factor}: give 0 for never, or a positive number")
         if not 0 < self.gamma <= 1:
             faults.append(f"gamma {self.gamma}: give a number in (0, 1]")
         if not 0 < self.share_of_active_workers <= 1:

@@ -85,14 +85,29 @@ def check(model: nn.Module, partition: Partition) -> None:
     own = dict(model.named_parameters())
     listed = Counter(name for _, names in partition for name in names)
     faults = [f"block {label!r} is empty" for label, names in partition if not names]
+    if again := sorted(label for label, times in Counter(partition.labels).items() if times > 1):
+        faults.append(f"several blocks are called {_shown(again)}")
     if missing := [name for name in own if name not in listed]:
         faults.append(f"in no block: {_shown(missing)}")
     if twice := sorted(name for name, times in listed.items() if times > 1):
         faults.append(f"in several blocks: {_shown(twice)}")
     if unknown := [name for name in listed if name not in own]:
         faults.append(f"no parameter of this network: {_shown(unknown)}")
+    if tied := [" = ".join(names) for names in _tied(model) if set(names) & {*twice, *unknown}]:
+        faults.append(
+            f"one parameter under several names (tied) goes into one block: {_shown(tied)}; give expressions that put their "
+            "modules together, 'first=blocks.[01].*;rest=blocks.2.*'"
+        )
     if faults:
         raise RequestError("the partition is not one: " + "; ".join(faults))
+
+
+def _tied(model: nn.Module) -> list[list[str]]:
+    """The names of each parameter that has several."""
+    names: dict[int, list[str]] = {}
+    for name, p in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(p), []).append(name)
+    return [found for found in names.values() if len(found) > 1]
 
 
 def _shown(names: Sequence[str], most: int = 6) -> str:

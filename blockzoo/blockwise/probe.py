@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from blockzoo.blockwise.frame import Frame
+from blockzoo.blockwise.local import gradients_of
 from blockzoo.core.errors import OutOfMemory
 
 SAFE_SHARE = 0.8
@@ -63,8 +64,7 @@ def _step(frame: Frame, size: int) -> None:
     """Forward and backward of the whole network, on examples repeated as needed."""
     places = torch.arange(size, device=frame.train.x.device) % len(frame.train)
     frame.model.train()
-    loss = frame.criterion(frame.model(frame.train.x[places]), frame.train.y[places])
-    torch.autograd.grad(loss, list(frame.model.parameters()), materialize_grads=True)
+    gradients_of(frame.loss(frame.train.x[places], frame.train.y[places]), frame.whole.parameters)
 
 
 def _runs(frame: Frame, size: int) -> bool:

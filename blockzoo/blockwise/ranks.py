@@ -77,6 +77,15 @@ class Ranks:
             dist.broadcast_object_list(box, src=0)
         return box[0]
 
+    def summed(self, counts: list[int]) -> list[int]:
+        """The sums over all ranks, on all of them."""
+        if not self.many:
+            return counts
+        total = torch.tensor(counts, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+        with lost_ranks_are_named(self.rank):
+            dist.all_reduce(total)
+        return [int(count) for count in total.tolist()]
+
     def gather(self, value: Any) -> list[Any]:
         """What each rank has, on all of them."""
         if not self.many:

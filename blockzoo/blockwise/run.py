@@ -19,6 +19,7 @@ import torch
 
 from blockzoo.blockwise.communication import SimulatedClock
 from blockzoo.blockwise.config import RunConfig
+from blockzoo.blockwise.counting import NOBODY, Spent, checked_by_hooks, counted
 from blockzoo.blockwise.curricula import make_curriculum
 from blockzoo.blockwise.frame import Frame, RoundRecord
 from blockzoo.blockwise.ranks import Ranks
@@ -201,7 +202,10 @@ class Training:
             state.stream.weigh(weights, number)
         if self._keep_previous:
             frame.previous = [[p.detach().clone() for p in state.parameters] for state in frame.blocks]
-        record: RoundRecord = self.engine.run(frame)
+        first = "counted-gradients" not in frame.checked
+        with checked_by_hooks(frame.whole.parameters, frame.found) if first else counted() as spent:
+            record: RoundRecord = self.engine.run(frame)  # which does not say itself what it spent
+        record.spent = self._of_all_ranks(spent)
         frame.last, frame.round = record, number + 1
         self.totals["gradient_evaluations"] += record.gradient_evaluations
         self.totals["critical_steps"] += record.critical_steps
@@ -209,11 +213,17 @@ class Training:
         self.totals["seconds"] += sum(record.seconds.values())
         self.clock.round(
             number,
-            [steps for steps in record.steps if steps is not None],
+            record.spent.each(self.frame.partition.labels, record.sequential),
             record.bytes_communicated,
             one_after_the_other=record.sequential,
         )
         return record
+
+    def _of_all_ranks(self, spent: Spent) -> Spent:
+        labels = [*self.frame.partition.labels, self.frame.whole.label]
+        others = spent.evaluations - sum(spent.passes[label] for label in labels)
+        counts = self.ranks.summed([*(spent.passes[label] for label in labels), others])
+        return Spent(dict(zip([*labels, NOBODY], counts, strict=True)))
 
     def _schedule(self, number: int) -> None:
         """Step sizes, K and the share of workers of this round."""

@@ -11,7 +11,7 @@ from torch import nn
 
 from blockzoo.blockwise.config import RunConfig
 from blockzoo.blockwise.data import Examples
-from blockzoo.blockwise.local import Criterion
+from blockzoo.blockwise.losses import Criterion
 from blockzoo.blockwise.regressions import REGRESSIONS, load_regression
 from blockzoo.core.contracts import NETWORKS
 from blockzoo.core.spec import NetworkSpec

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from blockzoo.blockwise.engines.rounds import WorkerOutcome, distance, recorded, solve
+from blockzoo.blockwise.engines.rounds import WorkerOutcome, bytes_to_all, distance, recorded, solve
 from blockzoo.blockwise.frame import Frame, RoundRecord
 from blockzoo.blockwise.local import only_trainable
 from blockzoo.core.contracts import ENGINES
@@ -15,7 +15,7 @@ from blockzoo.core.contracts import ENGINES
 
 @ENGINES.register("pairs")
 class Pairs:
-    """Round r trains blocks r and r + 1 (counted around), one step of each in turn."""
+    """Round r trains blocks r and r + 1 (counted around), one step of each in turn. Its gradients are counted in `solve`."""
 
     def run(self, frame: Frame) -> RoundRecord:
         """K steps of either block, alternating."""
@@ -33,4 +33,5 @@ class Pairs:
             WorkerOutcome(i, [], {}, results[i], distance(frame.blocks[i].parameters, before[i]), 0.0)
             for i in chosen
         ]
-        return recorded(frame, outcomes, 0, {"local": time.perf_counter() - begin, "communication": 0.0})
+        seconds = {"local": time.perf_counter() - begin, "communication": 0.0}
+        return recorded(frame, outcomes, bytes_to_all(frame, chosen), seconds, sequential=True)

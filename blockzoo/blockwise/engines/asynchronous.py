@@ -11,7 +11,7 @@ from blockzoo.blockwise.data import mixed
 from blockzoo.blockwise.engines.rounds import (
     Tensors,
     active_blocks,
-    block_bytes,
+    bytes_to_all,
     commit_buffers,
     put,
     recorded,
@@ -56,7 +56,7 @@ class Asynchronous:
                 ):
                     p.add_(value - old, alpha=frame.options.gamma)
         commit_buffers(frame, outcomes)
-        sent = sum(block_bytes(frame.blocks[o.block]) for o in outcomes) * max(1, len(frame.blocks) - 1)
+        sent = bytes_to_all(frame, [outcome.block for outcome in outcomes])
         local = sum(outcome.seconds for outcome in outcomes)
         return recorded(frame, outcomes, sent, {"local": local, "communication": time.perf_counter() - begin})
 

@@ -1,7 +1,8 @@
 """Distributed: jacobi with real processes. Each rank owns some blocks; one collective a round brings them together.
 
-Every rank holds the same centre, trains its own blocks from it, and packs their new values into one vector; an all-gather later
-every rank makes the same update, so centres stay equal without a sum over ranks: the result is that of `jacobi` bit for bit.
+Every rank holds the same centre, trains its own blocks from it, and packs the bytes of their new values into one vector; an
+all-gather later every rank makes the same update, so centres stay equal without a sum over ranks: the result is that of `jacobi`
+bit for bit.
 """
 
 from __future__ import annotations
@@ -13,15 +14,22 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from blockzoo.blockwise.engines.rounds import WorkerOutcome, active_blocks, commit, recorded, work
+from blockzoo.blockwise.engines.rounds import (
+    WorkerOutcome,
+    active_blocks,
+    commit,
+    mean_loss,
+    recorded,
+    work,
+)
 from blockzoo.blockwise.frame import Frame, RoundRecord
 from blockzoo.blockwise.local import LocalResult
 from blockzoo.blockwise.ranks import Ranks, lost_ranks_are_named
 from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import Diverged, RequestError
 
-FIGURES = 5
-"""Numbers that travel with a block: its mean loss, steps, gradient norm, movement and seconds."""
+FIGURES = 6
+"""Numbers that travel with a block: its mean loss, of how many, steps, gradient norm, movement and seconds."""
 
 
 @ENGINES.register("distributed", aliases=("blockwise",))
@@ -54,7 +62,7 @@ class Distributed:
         commit(frame, outcomes)
         waited = time.perf_counter() - begin
         length = max(self._length(frame, chosen, rank) for rank in range(self.ranks))
-        bytes_ = length * self._like(frame).element_size() * self.ranks * max(1, self.ranks - 1)
+        bytes_ = length * self.ranks * max(1, self.ranks - 1)
         local = sum(outcome.seconds for outcome in own)
         return recorded(frame, outcomes, bytes_, {"local": local, "communication": waited})
 
@@ -88,11 +96,11 @@ class Distributed:
         self, frame: Frame, chosen: Sequence[int], own: Sequence[WorkerOutcome]
     ) -> list[WorkerOutcome]:
         """The outcomes of all active blocks, in order, from one all-gather of equally long vectors."""
-        like = self._like(frame)
         lengths = [self._length(frame, chosen, rank) for rank in range(self.ranks)]
-        packed = torch.zeros(max(lengths)).to(like)
+        place = frame.whole.parameters[0].device
+        packed = torch.zeros(max(lengths), dtype=torch.uint8, device=place)
         if own:
-            mine = torch.cat([self._packed(outcome).to(like) for outcome in own])
+            mine = torch.cat([self._packed(outcome) for outcome in own])
             packed[: len(mine)] = mine
         gathered = [torch.empty_like(packed) for _ in range(self.ranks)]
         with lost_ranks_are_named(self.rank):
@@ -107,18 +115,16 @@ class Distributed:
         mine_by_block = {outcome.block: outcome for outcome in own}
         return [mine_by_block.get(outcome.block, outcome) for outcome in found]
 
-    def _like(self, frame: Frame) -> torch.Tensor:
-        return frame.blocks[0].parameters[0].detach()
-
     def _buffers(self, frame: Frame, block: int) -> list[str]:
         if frame.options.buffers == "average":
             return [name for name, _ in frame.model.named_buffers()]
         return frame.blocks[block].buffers
 
     def _size(self, frame: Frame, block: int) -> int:
+        """Bytes of what is handed in of a block."""
         buffers = dict(frame.model.named_buffers())
-        held = sum(buffers[name].numel() for name in self._buffers(frame, block))
-        return sum(p.numel() for p in frame.blocks[block].parameters) + held + FIGURES
+        held = [*frame.blocks[block].parameters, *(buffers[name] for name in self._buffers(frame, block))]
+        return sum(t.numel() * t.element_size() for t in held) + FIGURES * torch.float64.itemsize
 
     def _length(self, frame: Frame, chosen: Sequence[int], rank: int) -> int:
         return sum(self._size(frame, block) for block in chosen if self.owner(block) == rank)
@@ -126,27 +132,29 @@ class Distributed:
     def _packed(self, outcome: WorkerOutcome) -> torch.Tensor:
         result = outcome.result
         figures = [
-            sum(result.losses) / len(result.losses),
+            mean_loss([result]),
+            len(result.losses),
             result.steps,
             result.gradient_norm,
             outcome.movement,
             outcome.seconds,
         ]
-        tensors = [*outcome.values, *outcome.buffers.values()]
-        flat = [t.reshape(-1).to(outcome.values[0]) for t in tensors]
-        return torch.cat([*flat, torch.tensor(figures).to(outcome.values[0])])
+        told = torch.tensor(figures, dtype=torch.float64).to(outcome.values[0].device)
+        tensors = [*outcome.values, *outcome.buffers.values(), told]
+        return torch.cat([t.contiguous().view(-1).view(torch.uint8) for t in tensors])
 
     def _unpacked(self, frame: Frame, block: int, flat: torch.Tensor) -> WorkerOutcome:
-        values, at = [], 0
-        for p in frame.blocks[block].parameters:
-            values.append(flat[at : at + p.numel()].view_as(p).clone())
-            at += p.numel()
-        buffers, now = {}, dict(frame.model.named_buffers())
-        for name in self._buffers(frame, block):
-            size = now[name].numel()
-            buffers[name] = flat[at : at + size].view_as(now[name]).to(now[name].dtype).clone()
-            at += size
-        loss, steps, norm, movement, seconds = flat[at : at + FIGURES].tolist()
-        taken, early = round(steps), round(steps) < frame.blocks[block].steps
-        result = LocalResult([loss] * (taken + early), taken, norm, early)  # as many losses as its worker saw
+        at = 0
+
+        def taken(like: torch.Tensor) -> torch.Tensor:
+            nonlocal at
+            at, begin = at + like.numel() * like.element_size(), at
+            return flat[begin:at].clone().view(like.dtype).view(like.shape)
+
+        now = dict(frame.model.named_buffers())
+        values = [taken(p.detach()) for p in frame.blocks[block].parameters]
+        buffers = {name: taken(now[name]) for name in self._buffers(frame, block)}
+        told = taken(torch.empty(FIGURES, dtype=torch.float64)).tolist()
+        loss, losses, steps, norm, movement, seconds = told
+        result = LocalResult([loss] * round(losses), round(steps), norm, steps < losses)
         return WorkerOutcome(block, values, buffers, result, movement, seconds)

@@ -7,7 +7,7 @@ import time
 import torch
 
 from blockzoo.blockwise.data import mixed
-from blockzoo.blockwise.engines.rounds import distance, solve
+from blockzoo.blockwise.engines.rounds import distance, mean_loss, solve
 from blockzoo.blockwise.frame import Frame, RoundRecord
 from blockzoo.core.contracts import ENGINES
 
@@ -27,11 +27,12 @@ class Entire:
         moved = [distance(b.parameters, old) for b, old in zip(frame.blocks, before, strict=True)]
         return RoundRecord(
             number=frame.round,
-            train_loss=sum(result.losses) / len(result.losses),
+            train_loss=mean_loss([result]),
             movement=list(moved),
             staleness=[0] * len(frame.blocks),
             gradient_norm=[result.gradient_norm] * len(frame.blocks),
             steps=[result.steps],
             bytes_communicated=0,
             seconds={"local": time.perf_counter() - begin, "communication": 0.0},
+            spent=frame.spent(),
         )

@@ -12,10 +12,19 @@ import time
 import torch
 from torch import nn
 
+from blockzoo.blockwise.chains import Prefix, chain_of, check_kept_activations
 from blockzoo.blockwise.data import Batch, mixed
-from blockzoo.blockwise.engines.rounds import WorkerOutcome, active_blocks, distance, recorded, solve
+from blockzoo.blockwise.engines.rounds import (
+    WorkerOutcome,
+    active_blocks,
+    bytes_to_all,
+    distance,
+    recorded,
+    solve,
+)
 from blockzoo.blockwise.frame import Frame, RoundRecord
-from blockzoo.blockwise.local import only_trainable
+from blockzoo.blockwise.local import gradients_of, only_trainable
+from blockzoo.blockwise.losses import no_reentrant_checkpoints
 from blockzoo.core.contracts import ENGINES
 
 
@@ -23,8 +32,14 @@ from blockzoo.core.contracts import ENGINES
 class GaussSeidel:
     """Blocks in an order: ascending, descending, random (drawn each round), or by importance (largest gradient first).
 
-    All blocks of a round train on the same K batches, so that activations can be kept.
+    All blocks of a round train on the same K batches, so that activations can be kept. Communication is counted as if every
+    block were on a machine of its own, which sends it to all others once it is trained.
     """
+
+    def __init__(self) -> None:
+        self._first = True
+        self._seen: Frame | None = None
+        self._chain: list[nn.Module] | None = None
 
     def run(self, frame: Frame) -> RoundRecord:
         """One round."""
@@ -32,11 +47,24 @@ class GaussSeidel:
         frame.model.train()
         steps = max(state.steps for state in frame.blocks)
         batches = [next(frame.whole.stream) for _ in range(steps)]
-        chain = chain_of(frame)
-        prefix = _Prefix(chain, batches) if chain is not None else None
+        if frame is not self._seen:
+            self._first, self._seen = True, frame
+            self._chain = chain_of(frame, batches[0])
+        prefix = Prefix(self._chain, batches) if self._chain is not None else None
         outcomes = [self._visit(frame, block, batches, prefix) for block in self._order(frame, batches)]
+        self._first = False
         seconds = {"local": time.perf_counter() - begin, "communication": 0.0}
-        return recorded(frame, outcomes, 0, seconds, sequential=True)
+        sent = bytes_to_all(frame, [outcome.block for outcome in outcomes])
+        return recorded(frame, outcomes, sent, seconds, sequential=True)
+
+    def _check(self, frame: Frame, prefix: Prefix, block: int, batch: Batch, kept: torch.Tensor) -> None:
+        """The first batch of a block's first visit, through kept activations and through the whole network."""
+        rest = nn.Sequential(*prefix.chain[block:])
+        with frame.undisturbed(), torch.no_grad():
+            whole, again = (frame.model(batch[0].clone()) for _ in range(2))
+            if torch.equal(whole, again):  # chance within the network could not be told from a fault
+                found = check_kept_activations(whole, rest(kept.clone()), frame.blocks[block].label)
+                frame.found("kept-activations", found)
 
     def _order(self, frame: Frame, batches: list[Batch]) -> list[int]:
         chosen, order = active_blocks(frame), frame.options.order
@@ -53,7 +81,7 @@ class GaussSeidel:
             return sorted(chosen, key=lambda i: -norms[i])
         return chosen
 
-    def _visit(self, frame: Frame, block: int, batches: list[Batch], prefix: _Prefix | None) -> WorkerOutcome:
+    def _visit(self, frame: Frame, block: int, batches: list[Batch], prefix: Prefix | None) -> WorkerOutcome:
         state, begin = frame.blocks[block], time.perf_counter()
         before = [p.detach().clone() for p in state.parameters]
         torch.manual_seed(mixed(frame.options.seed, frame.round, block))
@@ -63,6 +91,8 @@ class GaussSeidel:
                 result = solve(frame, state, used)
             else:
                 inputs = prefix.before(block)[: state.steps]
+                if self._first:
+                    self._check(frame, prefix, block, used[0], inputs[0])
                 fed = [(x, y) for x, (_, y) in zip(inputs, used, strict=True)]
                 result = solve(frame, state, fed, nn.Sequential(*prefix.chain[block:]))
                 prefix.changed(block)
@@ -75,64 +105,13 @@ class GaussSeidel:
         return WorkerOutcome(block, [], {}, result, moved, time.perf_counter() - begin)
 
 
-class _Prefix:
-    """Activations of K batches before each block of a chain, computed when asked for and kept until something changes."""
-
-    def __init__(self, chain: list[nn.Module], batches: list[Batch]) -> None:
-        self.chain = chain
-        self._kept: dict[int, list[torch.Tensor]] = {0: [x for x, _ in batches]}
-
-    @torch.no_grad()
-    def before(self, block: int) -> list[torch.Tensor]:
-        """What the block reads, batch by batch."""
-        start = max(place for place in self._kept if place <= block)
-        activations = self._kept[start]
-        for place in range(start, block):
-            activations = [self.chain[place](x) for x in activations]
-        for place in [p for p in self._kept if 0 < p < block]:
-            del self._kept[place]  # one set of activations is enough
-        self._kept[block] = activations
-        return activations
-
-    def changed(self, block: int) -> None:
-        """The block has other parameters now: what lies behind it is stale."""
-        for place in [p for p in self._kept if p > block]:
-            del self._kept[place]
-
-
-def chain_of(frame: Frame) -> list[nn.Module] | None:
-    """The blocks as a chain whose parameters are the partition's blocks; None where they are not that.
-
-    Ensembles have blocks side by side; a partition by tensor cuts through them.
-    """
-    from blockzoo.models.feedforward import Ensemble
-
-    blocks = getattr(frame.model, "blocks", None)
-    if blocks is None or isinstance(frame.model, Ensemble):
-        return None
-    chain = list(blocks)
-    owned = [[id(p) for p in block.parameters()] for block in chain]
-    if [o for o in owned if o] != [[id(p) for p in state.parameters] for state in frame.blocks]:
-        return None
-    if any(not o for o in owned):  # blocks without parameters go with the one before
-        merged: list[nn.Module] = []
-        for block, own in zip(chain, owned, strict=True):
-            if own or not merged:
-                merged.append(block)
-            else:
-                merged[-1] = nn.Sequential(merged[-1], block)
-        chain = merged
-        if len(chain) != len(frame.blocks):
-            return None
-    return chain
-
-
 def _gradient_norms(frame: Frame, batch: Batch) -> list[float]:
-    x, y = batch
+    """By block, on one batch; a frozen block has none."""
     parameters = [p for state in frame.blocks for p in state.parameters]
-    flat = list(torch.autograd.grad(frame.criterion(frame.model(x), y), parameters, materialize_grads=True))
+    with frame.working(), no_reentrant_checkpoints():
+        flat = gradients_of(frame.loss(*batch), parameters)
     norms = []
     for state in frame.blocks:
         own, flat = flat[: len(state.parameters)], flat[len(state.parameters) :]
-        norms.append(float(torch.stack([g.square().sum() for g in own]).sum().sqrt()))
+        norms.append(distance(own, [torch.zeros_like(g) for g in own]))
     return norms

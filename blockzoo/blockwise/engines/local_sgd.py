@@ -6,14 +6,15 @@ The baseline that communicates as rarely as block-wise training, but whole netwo
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from blockzoo.blockwise.data import mixed
-from blockzoo.blockwise.engines.rounds import Tensors, distance, put
+from blockzoo.blockwise.engines.rounds import Tensors, distance, mean_loss, put, solve
 from blockzoo.blockwise.frame import Frame, RoundRecord
-from blockzoo.blockwise.local import local_steps, make_optimizer
+from blockzoo.blockwise.local import make_optimizer
 from blockzoo.core.contracts import ENGINES
 
 
@@ -30,7 +31,7 @@ class LocalSGD:
 
     def run(self, frame: Frame) -> RoundRecord:
         """One round."""
-        parameters, buffers = list(frame.model.parameters()), list(frame.model.buffers())
+        parameters, buffers = frame.whole.parameters, list(frame.model.buffers())
         self._prepare(frame, parameters)
         begin = time.perf_counter()
         start = [p.detach().clone() for p in parameters]
@@ -43,30 +44,22 @@ class LocalSGD:
             frame.model.train()
             torch.manual_seed(mixed(frame.options.seed, frame.round, worker))
             batches = [next(state.stream) for _ in range(state.steps)]
-            results.append(
-                local_steps(
-                    parameters,
-                    frame.model,
-                    frame.criterion,
-                    batches,
-                    self._optimizers[worker],
-                    label=state.label,
-                )
-            )
+            own = replace(frame.whole, optimizer=self._optimizers[worker], label=state.label)
+            results.append(solve(frame, own, batches))
             ended.append([t.detach().clone() for t in [*parameters, *buffers]])
         local = time.perf_counter() - begin
         put([*parameters, *buffers], [_mean(values) for values in zip(*ended, strict=True)])
         size = sum(p.numel() * p.element_size() for p in parameters)
-        losses = [loss for result in results for loss in result.losses]
         return RoundRecord(
             number=frame.round,
-            train_loss=sum(losses) / len(losses),
+            train_loss=mean_loss(results),
             movement=[distance(worker[: len(start)], start) for worker in ended],
             staleness=[0] * len(ended),
             gradient_norm=[result.gradient_norm for result in results],
             steps=[result.steps for result in results],
             bytes_communicated=2 * size * (len(ended) - 1),
             seconds={"local": local, "communication": time.perf_counter() - begin - local},
+            spent=frame.spent(),
         )
 
     def _prepare(self, frame: Frame, parameters: list[torch.nn.Parameter]) -> None:

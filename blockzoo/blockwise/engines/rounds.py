@@ -10,7 +10,8 @@ import torch
 
 from blockzoo.blockwise.data import Batch, mixed
 from blockzoo.blockwise.frame import BlockState, Frame, RoundRecord
-from blockzoo.blockwise.local import Forward, LocalResult, local_steps, only_trainable
+from blockzoo.blockwise.local import LocalResult, local_steps, only_trainable, squared_norm
+from blockzoo.blockwise.losses import Forward
 
 Tensors = list[torch.Tensor]
 
@@ -29,13 +30,13 @@ class WorkerOutcome:
 
 
 def active_blocks(frame: Frame) -> list[int]:
-    """The blocks that work this round: all, or a share drawn from (seed, round)."""
-    count = len(frame.blocks)
-    wanted = max(1, round(frame.share * count))
-    if wanted >= count:
-        return list(range(count))
+    """The blocks that work this round: all that are not frozen, or a share of them drawn from (seed, round)."""
+    able = [block for block, state in enumerate(frame.blocks) if state.parameters]
+    wanted = max(1, round(frame.share * len(able)))
+    if wanted >= len(able):
+        return able
     generator = torch.Generator().manual_seed(mixed(frame.options.seed, frame.round, 1))
-    return sorted(torch.randperm(count, generator=generator)[:wanted].tolist())
+    return sorted(able[place] for place in torch.randperm(len(able), generator=generator)[:wanted].tolist())
 
 
 def work(frame: Frame, block: int) -> WorkerOutcome:
@@ -69,16 +70,17 @@ def solve(
 ) -> LocalResult:
     """The local steps of a block on batches, through the whole network or another way forward."""
     forward = frame.model if forward is None else forward
-    return local_steps(
-        state.parameters, forward, frame.criterion, batches, state.optimizer, state.proximal, state.label
-    )
+    with frame.working():
+        return local_steps(
+            state.parameters, forward, frame.criterion, batches, state.optimizer, state.proximal, state.label
+        )
 
 
 @torch.no_grad()
 def distance(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> float:
-    """Euclidean, over all tensors together."""
-    squares = [(a.detach() - b).square().sum() for a, b in zip(one, other, strict=True)]
-    return float(torch.stack(squares).sum().sqrt())
+    """Euclidean, over all tensors together; 0 where there are none."""
+    squares = [squared_norm(a.detach() - b) for a, b in zip(one, other, strict=True)]
+    return float(torch.stack(squares).sum().sqrt()) if squares else 0.0
 
 
 @torch.no_grad()
@@ -120,10 +122,9 @@ def recorded(
     """The record of a round; deviation, staleness and gradients are those before communication."""
     count = len(frame.blocks)
     by_block = {outcome.block: outcome for outcome in outcomes}
-    losses = [loss for outcome in outcomes for loss in outcome.result.losses]
     return RoundRecord(
         number=frame.round,
-        train_loss=sum(losses) / len(losses),
+        train_loss=mean_loss([outcome.result for outcome in outcomes]),
         movement=[by_block[i].movement if i in by_block else None for i in range(count)],
         staleness=[by_block[i].staleness if i in by_block else None for i in range(count)],
         gradient_norm=[by_block[i].result.gradient_norm if i in by_block else None for i in range(count)],
@@ -131,9 +132,22 @@ def recorded(
         sequential=sequential,
         bytes_communicated=bytes_,
         seconds=seconds,
+        spent=frame.spent(),
     )
 
 
+def mean_loss(results: Sequence[LocalResult]) -> float:
+    """Of all local steps; NaN where there were none."""
+    losses = [loss for result in results for loss in result.losses]
+    return sum(losses) / len(losses) if losses else float("nan")
+
+
 def block_bytes(state: BlockState) -> int:
-    """Bytes of a block's parameters."""
+    """Bytes of a block's parameters that are trained."""
     return sum(p.numel() * p.element_size() for p in state.parameters)
+
+
+def bytes_to_all(frame: Frame, chosen: Sequence[int]) -> int:
+    """Bytes that travel where each of these blocks is sent to the workers of all others that are trained."""
+    workers = sum(1 for state in frame.blocks if state.parameters)
+    return sum(block_bytes(frame.blocks[block]) for block in chosen) * max(1, workers - 1)

@@ -6,16 +6,89 @@ all workers have made of their blocks so far; stacking it against the centre giv
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch.func import functional_call, grad_and_value, vmap
 
-from blockzoo.blockwise.engines.rounds import Tensors, WorkerOutcome, distance, put
+from blockzoo.blockwise.counting import on_behalf_of
+from blockzoo.blockwise.engines.rounds import Tensors, WorkerOutcome, distance, put, work
 from blockzoo.blockwise.frame import Frame
-from blockzoo.blockwise.local import LocalResult
-from blockzoo.core.errors import Diverged, RequestError
+from blockzoo.blockwise.local import LocalResult, finite, squared_norm
+from blockzoo.core.contracts import CHECKS
+from blockzoo.core.errors import BlockzooError, CheckFailed, RequestError
+
+TOLERANCE, SMALLEST_LOSS = 1e-3, 1e-2
+
+
+def work_checked(frame: Frame, chosen: Sequence[int]) -> list[WorkerOutcome]:
+    """`work_stacked`, after the same problems one by one, with which it is compared.
+
+    Raises:
+        CheckFailed: they differ.
+        As `work_stacked`.
+    """
+    states = [frame.blocks[block] for block in chosen]
+    before = [(state.stream.position, copy.deepcopy(state.optimizer.state_dict())) for state in states]
+    with frame.undisturbed():
+        alone = [work(frame, block) for block in chosen]
+    for state, (position, optimizer) in zip(states, before, strict=True):
+        state.stream.position = position
+        state.optimizer.load_state_dict(optimizer)
+    stacked = work_stacked(frame, chosen)
+    with frame.undisturbed():
+        for one, other in zip(alone, stacked, strict=True):
+            ends = [_loss_with(frame, outcome) for outcome in (one, other)]
+            found = check_stacked_workers(
+                [*one.result.losses, ends[0]],
+                [*other.result.losses, ends[1]],
+                frame.blocks[one.block].label,
+                frame.whole.parameters[0].dtype,
+            )
+            frame.found("stacked-workers", found)
+    return stacked
+
+
+@CHECKS.register("stacked-workers")
+def check_stacked_workers(
+    alone: Sequence[float], stacked: Sequence[float], label: str, dtype: torch.dtype = torch.float32
+) -> float:
+    """The losses of each worker in its local steps and after them, stacked (`--vectorised`) and one by one.
+
+    Catches: a worker that gets another one's block, batch or gradient; an operation or a layer that vmap treats in another way;
+    optimisers that step apart; steps that end at another one.
+
+    Tolerance: 1e-3 of the loss, or 1e-5 where it is below 0.01; steps of Adam enlarge the rounding of gradients that are zero.
+    0.03 of it in bfloat16.
+
+    Cost: the first round of a run is made twice.
+    """
+    if len(alone) != len(stacked):
+        raise CheckFailed(
+            f"check 'stacked-workers' failed: the worker of block {label} made {len(stacked) - 1} gradients where one by one it "
+            f"makes {len(alone) - 1}; leave out vectorised"
+        )
+    found = max(abs(a - b) / max(abs(a), SMALLEST_LOSS) for a, b in zip(alone, stacked, strict=True))
+    allowed = max(TOLERANCE, 4 * torch.finfo(dtype).eps)
+    if not found <= allowed:
+        raise CheckFailed(
+            f"check 'stacked-workers' failed: the losses of the worker of block {label} differ from those one by one by "
+            f"{found:.1e} (relative; allowed {allowed:.0e}); leave out vectorised"
+        )
+    return found
+
+
+def _loss_with(frame: Frame, outcome: WorkerOutcome) -> float:
+    """The loss on two batches of training examples where the centre has a worker's block."""
+    parameters = frame.blocks[outcome.block].parameters
+    before = [p.detach().clone() for p in parameters]
+    put(parameters, outcome.values)
+    loss = frame.loss_over(frame.probe(2, frame.options.batch_size))
+    put(parameters, before)
+    return loss
 
 
 def work_stacked(frame: Frame, chosen: Sequence[int]) -> list[WorkerOutcome]:
@@ -35,7 +108,9 @@ def work_stacked(frame: Frame, chosen: Sequence[int]) -> list[WorkerOutcome]:
     frame.model.train()
     centre = {name: p.detach().clone() for name, p in frame.model.named_parameters()}
     current = dict(frame.model.named_parameters())
-    names = [frame.partition.names[block] for block in chosen]
+    names = [
+        [name for name in frame.partition.names[block] if current[name].requires_grad] for block in chosen
+    ]
     states = [frame.blocks[block] for block in chosen]
     losses: list[list[float]] = [[] for _ in chosen]
     norms, done = [0.0] * len(chosen), [False] * len(chosen)
@@ -43,22 +118,24 @@ def work_stacked(frame: Frame, chosen: Sequence[int]) -> list[WorkerOutcome]:
     def loss(parameters: dict[str, torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return frame.criterion(functional_call(frame.model, parameters, (x,)), y)
 
-    step = vmap(grad_and_value(loss))
+    step = _stackable(vmap(grad_and_value(loss)))
     drawn = [[next(state.stream) for _ in range(state.steps)] for state in states]
     for turn in range(max(state.steps for state in states)):
         alive = [w for w, state in enumerate(states) if turn < state.steps and not done[w]]
         if not alive:
             break
         x, y = (torch.stack(part) for part in zip(*(drawn[w][turn] for w in alive), strict=True))
-        gradients, values = step(_stacked(centre, current, [names[w] for w in alive]), x, y)
+        try:
+            with frame.working(), on_behalf_of([states[w].label for w in alive]):
+                gradients, values = step(_stacked(centre, current, [names[w] for w in alive]), x, y)
+            found = [
+                finite(float(value), states[w].label) for w, value in zip(alive, values.detach(), strict=True)
+            ]
+        except BlockzooError:
+            _restore(current, centre)
+            raise
         for row, w in enumerate(alive):
-            value = float(values[row].detach())
-            if not abs(value) < float("inf"):
-                _restore(current, centre)
-                raise Diverged(
-                    f"block {states[w].label}: the loss became {value:g}; try a smaller step size, or a proximal term"
-                )
-            losses[w].append(value)
+            losses[w].append(found[row])
             own = [gradients[name][row] for name in names[w]]
             norms[w], done[w] = _step(frame, chosen[w], own, [centre[n] for n in names[w]], len(losses[w]))
     seconds = (time.perf_counter() - begin) / len(chosen)
@@ -74,6 +151,23 @@ def work_stacked(frame: Frame, chosen: Sequence[int]) -> list[WorkerOutcome]:
         )
     _restore(current, centre)
     return outcomes
+
+
+def _stackable(step: Callable[..., Any]) -> Callable[..., Any]:
+    """`step`, whose refusals by vmap are a sentence."""
+
+    def refused(*arguments: Any) -> Any:
+        try:
+            return step(*arguments)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise RequestError(
+                f"the workers of this network cannot be stacked: {str(error).strip().splitlines()[0]} "
+                "Leave out vectorised"
+            ) from error
+
+    return refused
 
 
 def _stacked(
@@ -99,7 +193,7 @@ def _step(frame: Frame, block: int, gradients: Tensors, reference: Tensors, turn
         gradients = [
             g + weight * (p - r) for g, p, r in zip(gradients, state.parameters, reference, strict=True)
         ]
-    norm = float(torch.stack([g.square().sum() for g in gradients]).sum().sqrt())
+    norm = float(torch.stack([squared_norm(g) for g in gradients]).sum().sqrt())
     if weight > 0 and factor > 0 and turns > 1 and norm <= factor * weight * away:
         return norm, True
     for p, g in zip(state.parameters, gradients, strict=True):

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from blockzoo.blockwise.engines.rounds import distance, put
 from blockzoo.blockwise.frame import Frame
 from blockzoo.core.contracts import UNITS
@@ -38,24 +36,27 @@ class Descent:
         batches = frame.probe(self.batches, self.batch_size)
         now = [[p.detach().clone() for p in state.parameters] for state in frame.blocks]
         moved = [distance(a, b) for a, b in zip(now, frame.previous, strict=True)]
-        after = _loss(frame, batches)
+        after = frame.loss_over(batches)
         try:
             for state, old in zip(frame.blocks, frame.previous, strict=True):
                 put(state.parameters, old)
-            before = _loss(frame, batches)
+            before = frame.loss_over(batches)
             found = coupling_map(
                 frame.model, frame.criterion, batches, frame.partition, rank=self.rank, tol=self.tol
             )
             alone = []
             for state, old, new in zip(frame.blocks, frame.previous, now, strict=True):
                 put(state.parameters, new)
-                alone.append(_loss(frame, batches) - before)
+                alone.append(frame.loss_over(batches) - before)
                 put(state.parameters, old)
         finally:
             for state, new in zip(frame.blocks, now, strict=True):
                 put(state.parameters, new)
-        pairs = [(i, j) for i in range(len(moved)) for j in range(i)]
-        bound = sum(float(found.sigma[i, j]) * moved[i] * moved[j] for i, j in pairs)
+        went = dict(zip(frame.partition.labels, moved, strict=True))
+        steps = [went[label] for label in found.labels]
+        bound = sum(
+            float(found.sigma[i, j]) * steps[i] * steps[j] for i in range(len(steps)) for j in range(i)
+        )
         return {
             "predicted_change_loss": sum(alone),
             "actual_change_loss": after - before,
@@ -63,12 +64,3 @@ class Descent:
             "interplay_bound_loss": bound,
             "block_change_loss": alone,
         }
-
-
-@torch.no_grad()
-def _loss(frame: Frame, batches: list[Any]) -> float:
-    was = frame.model.training
-    frame.model.eval()
-    losses = [float(frame.criterion(frame.model(x), y)) * len(x) for x, y in batches]
-    frame.model.train(was)
-    return sum(losses) / sum(len(x) for x, _ in batches)

@@ -17,13 +17,13 @@ class WorkingMemory:
     def measure(self, frame: Frame) -> dict[str, Any]:
         """A client holds the whole network, for its forward pass, and the gradient and the optimiser state of what it trains."""
         network = _bytes(frame.model.parameters())
-        buffers = _bytes(frame.model.buffers())
+        buffers, gradients = _bytes(frame.model.buffers()), _bytes(frame.whole.parameters)
         mode = frame.options.training_mode
         if mode == "entire":
-            trained = [network + _state_bytes(frame.whole.optimizer)]
+            trained = [gradients + _state_bytes(frame.whole.optimizer)]
         elif mode == "local-sgd":
             states = [_state_bytes(optimizer) for optimizer in frame.worker_optimizers]
-            trained = [network + state for state in states or [0] * len(frame.blocks)]
+            trained = [gradients + state for state in states or [0] * len(frame.blocks)]
         else:
             trained = [_bytes(s.parameters) + _state_bytes(s.optimizer) for s in frame.blocks]
         clients = [network + buffers + own for own in trained]

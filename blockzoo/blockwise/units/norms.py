@@ -6,7 +6,10 @@ from typing import Any
 
 import torch
 
+from blockzoo.blockwise.engines.rounds import distance
 from blockzoo.blockwise.frame import Frame
+from blockzoo.blockwise.local import gradients_of
+from blockzoo.blockwise.losses import no_reentrant_checkpoints
 from blockzoo.core.contracts import UNITS
 
 
@@ -18,7 +21,7 @@ class Norms:
         self.batches, self.batch_size = batches, batch_size
 
     def measure(self, frame: Frame) -> dict[str, Any]:
-        """One per block; the network in evaluation mode."""
+        """One per block, of what is trained; the network in evaluation mode."""
         parameters = [p for state in frame.blocks for p in state.parameters]
         total = [torch.zeros_like(p) for p in parameters]
         was = frame.model.training
@@ -26,24 +29,23 @@ class Norms:
         batches = frame.probe(self.batches, self.batch_size)
         examples = sum(len(x) for x, _ in batches)
         for x, y in batches:
-            loss = frame.criterion(frame.model(x), y)
-            for sum_, g in zip(
-                total, torch.autograd.grad(loss, parameters, materialize_grads=True), strict=True
-            ):
+            with no_reentrant_checkpoints():
+                gradients = gradients_of(frame.loss(x, y), parameters)
+            for sum_, g in zip(total, gradients, strict=True):
                 sum_ += g * (len(x) / examples)
         frame.model.train(was)
-        gradients, sizes, at = [], [], 0
+        norms, sizes, at = [], [], 0
         for state in frame.blocks:
             own = total[at : at + len(state.parameters)]
             at += len(state.parameters)
-            gradients.append(_norm(own))
+            norms.append(_norm(own))
             sizes.append(_norm([p.detach() for p in state.parameters]))
         return {
-            "gradient_norm": gradients,
+            "gradient_norm": norms,
             "update_norm": frame.last.movement if frame.last else None,
             "parameter_norm": sizes,
         }
 
 
 def _norm(tensors: list[torch.Tensor]) -> float:
-    return float(torch.stack([t.square().sum() for t in tensors]).sum().sqrt())
+    return distance(tensors, [torch.zeros_like(t) for t in tensors])
