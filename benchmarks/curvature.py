@@ -27,6 +27,7 @@ from blockzoo.blockwise.curvature.coupling import coupling_map
 from blockzoo.blockwise.partition import make_partition
 from blockzoo.core.environment import environment
 from blockzoo.data import load_or_fallback
+from blockzoo.data.images import some_of
 from blockzoo.models.feedforward import ConvNet, FeedForward
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -141,9 +142,10 @@ def trained(model: nn.Module, batches: list[Batch], steps: int = 60) -> nn.Modul
 
 def examples(side: int, count: int) -> tuple[str, list[Batch]]:
     data, _ = load_or_fallback(None, image_size=side)
-    images = torch.from_numpy(data.train.images[:count].astype(np.float32)) / 255
+    some = some_of(data.train, count)
+    images = torch.from_numpy(some.images.astype(np.float32)) / 255
     mean, std = (torch.tensor(v).view(1, -1, 1, 1) for v in (data.mean, data.std))
-    labels = torch.from_numpy(data.train.labels[:count])
+    labels = torch.from_numpy(some.labels)
     return data.name, list(zip(((images - mean) / std).split(64), labels.split(64), strict=True))
 
 

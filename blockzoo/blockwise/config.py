@@ -8,7 +8,7 @@ from typing import Any
 from blockzoo.blockwise.communication import Network
 from blockzoo.blockwise.options import Options
 from blockzoo.core.errors import RequestError
-from blockzoo.core.spec import fingerprint_of
+from blockzoo.core.spec import SUBSET, fingerprint_of
 
 COSTS = ("gradient_evaluations", "critical_steps", "communicated_bytes", "seconds")
 """What a run is counted in: passes of all workers, passes one after the other, bytes, wall time of this process."""
@@ -25,7 +25,7 @@ class RunConfig:
         dataset: of `blockzoo datasets`, or ones, california_housing.
         data_dir: folder with the datasets.
         image_size: side length the images are resized to.
-        limit_train: use the first so many training examples only.
+        limit_train: train on only so many examples, a stratified draw.
         partition: see `make_partition`.
         options: of the engine.
         tuned: above 0, proximal weights, step sizes and K come from a coupling map of the first network, with this share of the
@@ -87,6 +87,8 @@ class RunConfig:
     def fingerprint(self) -> str:
         """16 hex digits; where the data lie and on which device is no part of the request."""
         identity = {k: v for k, v in self.to_json().items() if k not in ("data_dir", "device")}
+        if self.limit_train is not None:
+            identity["subset"] = SUBSET
         identity["network"] = {k: v if v != float("inf") else None for k, v in identity["network"].items()}
         return fingerprint_of(identity)
 

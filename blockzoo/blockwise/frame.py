@@ -18,6 +18,7 @@ from blockzoo.blockwise.losses import Criterion, batch_loss, check_mean, no_reen
 from blockzoo.blockwise.options import Options
 from blockzoo.blockwise.partition import Partition, make_partition
 from blockzoo.core.errors import RequestError
+from blockzoo.data.subsets import drawn
 
 if TYPE_CHECKING:
     from blockzoo.blockwise.config import RunConfig
@@ -194,17 +195,18 @@ class Frame:
     def probe(self, batches: int = 1, batch_size: int = 256) -> list[Batch]:
         """Copies of fixed batches of the training examples, the same in every round: what curvature is measured on.
 
+        A stratified draw, so that in class-ordered data they are not the first class alone.
+
         Raises:
             RequestError: no batch, or batches of no examples.
         """
         if batches < 1 or batch_size < 1:
             raise RequestError(f"batches {batches} of batch size {batch_size}: give 1 or more of each")
-        found = []
-        for x, y in self.train.batches(batch_size):
-            if len(found) == batches:
-                break
-            found.append((x.clone(), y.clone()))
-        return found
+        count = min(batches * batch_size, len(self.train))
+        if not count:
+            return []
+        chosen = torch.from_numpy(drawn(self.train.y.cpu().numpy(), count)).to(self.train.x.device)
+        return list(Examples(self.train.x[chosen], self.train.y[chosen]).batches(batch_size))
 
     def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """The mean loss of the network, as it is, on a batch, which stays as it is.

@@ -15,6 +15,7 @@ from blockzoo.blockwise.losses import Criterion
 from blockzoo.blockwise.regressions import REGRESSIONS, load_regression
 from blockzoo.core.contracts import NETWORKS
 from blockzoo.core.spec import NetworkSpec
+from blockzoo.data.subsets import drawn
 from blockzoo.models.feedforward import SIZED, sized_network
 from blockzoo.models.resolve import build_network
 from blockzoo.models.scaffold import seeded
@@ -50,9 +51,10 @@ def load_problem(config: RunConfig) -> Problem:
     Raises:
         DataError: they are not there, or not what they should be.
     """
-    limit = slice(config.limit_train)
     if config.dataset in REGRESSIONS:
-        train, validation = load_regression(config.dataset, config.data_dir)
+        (x, y), validation = load_regression(config.dataset, config.data_dir)
+        rows = drawn(y, min(config.limit_train, len(y))) if config.limit_train else slice(None)
+        train = x[rows], y[rows]
         outputs, name = 1, config.dataset
     else:
         from blockzoo.data import load_or_fallback
@@ -60,13 +62,14 @@ def load_problem(config: RunConfig) -> Problem:
         data, note = load_or_fallback(config.dataset, config.data_dir, image_size=config.image_size)
         if note:
             log.warning(note)
-        train = data.seen(data.train.images[limit]), data.train.labels[limit]
+        data = data.limited(config.limit_train)
+        train = data.seen(data.train.images), data.train.labels
         validation = data.seen(data.val.images), data.val.labels
         outputs, name = data.num_classes, data.name
     return Problem(
         name,
-        Examples(torch.from_numpy(train[0][limit]), torch.from_numpy(train[1][limit])).to(config.device),
-        Examples(torch.from_numpy(validation[0]), torch.from_numpy(validation[1])).to(config.device),
+        Examples(*map(torch.from_numpy, train)).to(config.device),
+        Examples(*map(torch.from_numpy, validation)).to(config.device),
         outputs,
     )
 

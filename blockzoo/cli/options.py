@@ -98,7 +98,9 @@ LearningRate = Annotated[
 ImageSize = Annotated[
     int | None, _option("--image-size", help="side length the images are resized to (default: their own)")
 ]
-LimitTrain = Annotated[int | None, _option("--limit-train", help="use only the first N training images")]
+LimitTrain = Annotated[
+    int | None, _option("--limit-train", help="train on only N images, every class by its share")
+]
 Output = Annotated[
     Path, _option("--output", "--out-dir", "-o", help="results folder, or the path of the CSV")
 ]

@@ -25,6 +25,8 @@ LATER_FIELDS = frozenset(
     "devices sync_batch_norm images limit_val limit_test".split()
 )
 """Fields of `TrialSpec` that are left out of its identity where they have their default."""
+SUBSET = "stratified-v1"
+"""How `limit_train` chooses; before it was the first images, and trials on those are others."""
 
 
 def described(default: Any, sentence: str) -> Any:
@@ -152,7 +154,9 @@ class TrialSpec(Spec):
     lr: Positive = described(0.01, "peak step size")
     seed: Annotated[int, Ge(0), Le(2**31 - 1)] = described(0, "drives initialisation, order and augmentation")
     image_size: Count | None = described(None, "side length the images are resized to (default: their own)")
-    limit_train: Count | None = described(None, "use only the first N training images of the split")
+    limit_train: Count | None = described(
+        None, "train on only N images: a draw in which every class has its share"
+    )
     momentum: Annotated[float, Ge(0), Lt(1)] | None = described(None, "of SGD (default: the protocol's)")
     weight_decay: Annotated[float, Ge(0)] | None = described(None, "of all weights (default: the protocol's)")
     milestones: tuple[Count, ...] | None = described(
@@ -202,6 +206,8 @@ class TrialSpec(Spec):
         own.pop("start")  # where the file lies is no part of what it holds
         unused = {f.name: f.default for f in fields(self)}
         later = {k: v for k, v in own.items() if k in LATER_FIELDS and v != unused[k]}
+        if self.limit_train is not None:
+            later["subset"] = SUBSET
         return {k: v for k, v in own.items() if k not in LATER_FIELDS} | later
 
     def comparable(self) -> str:

@@ -51,7 +51,7 @@ COLUMNS: dict[str, str] = {
     "protocol": "the training recipe, name and version",
     "split": "the train / validation / test split, name and version",
     "image_size": "side length of the images in pixels",
-    "limit_train": "training images used, where fewer than the split has",
+    "limit_train": "training images used, where fewer than the split has: a stratified draw, see `split`",
     "images": "resident: decoded once, at one size; stream: read from their files in each epoch, crops of the original",
     "devices": "how many trained it together, each on its part of every batch; norms take their statistics by parts",
     "filler": "what the stages without the block under test hold",

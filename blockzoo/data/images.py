@@ -9,8 +9,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from blockzoo.core.errors import DataError
+from blockzoo.core.errors import DataError, RequestError
 from blockzoo.data.cache import cached_array
+from blockzoo.data.subsets import VERSION, check_room, drawn, seeded_order
 
 
 class Images(NamedTuple):
@@ -133,6 +134,27 @@ class ImageData:
         rest, held = np.flatnonzero(~validates), np.flatnonzero(validates)
         return replace(self, train=take(both, rest), val=take(both, held), split=name)
 
+    def limited(
+        self, train: int | None = None, *, val: int | None = None, test: int | None = None
+    ) -> ImageData:
+        """At most so many images of each split: a draw by a fixed seed with every class's share, see `subsets.drawn`.
+
+        They are copied in memory, in the order of the draw. The split's name says so: results compare only within one.
+        A split that has no more images stays as it is.
+
+        Raises:
+            RequestError: fewer than one image.
+            DataError: they do not fit in memory.
+        """
+        name, splits = self.split, self._splits()
+        for part, count in (("train", train), ("val", val), ("test", test)):
+            if count is not None and count < 1:
+                raise RequestError(f"{count} {part} images: give 1 or more")
+            if count is not None and count < len(splits[part].labels):
+                name += f"{'' if part == 'train' else f'-{part}'}-stratified-{count}-{VERSION}"
+                splits[part] = some_of(splits[part], count)
+        return self if name == self.split else replace(self, split=name, **splits)
+
     def _resized(self, images: np.ndarray, size: int) -> np.ndarray:
         content = hashlib.blake2b(np.ascontiguousarray(images)).hexdigest()
         shape = (*images.shape[:2], size, size)
@@ -168,11 +190,6 @@ def moments(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(mean.tolist()), tuple(np.maximum(std, 1e-3).tolist())
 
 
-def seeded_order(count: int, seed: int = 0) -> np.ndarray:
-    """A permutation that is the same on every machine and in every version of numpy."""
-    return np.argsort(np.random.Generator(np.random.PCG64(seed)).random(count), kind="stable")
-
-
 def stratified(labels: np.ndarray, parts: int, seed: int = 0) -> list[np.ndarray]:
     """Indices of `parts` disjoint parts with equal shares of every class (to one image)."""
     order = seeded_order(len(labels), seed)
@@ -189,3 +206,10 @@ def holdout(labels: np.ndarray, parts: int = 10, seed: int = 0) -> tuple[np.ndar
 def take(images: Images, indices: Sequence[int] | np.ndarray) -> Images:
     """Some of the images."""
     return Images(np.ascontiguousarray(images.images[indices]), images.labels[indices])
+
+
+def some_of(images: Images, count: int, seed: int = 0) -> Images:
+    """A stratified draw of so many (all, where there are no more), in the order of the draw: see `subsets.drawn`."""
+    count = min(count, len(images.labels))
+    check_room(count * images.images[:1].nbytes, f"{count:,} images")
+    return take(images, drawn(images.labels, count, seed))

@@ -30,7 +30,7 @@ class Images:
     Args:
         data: the dataset.
         batch_size: of training.
-        limit_train: use only the first N training images.
+        limit_train: use only N training images, a stratified draw.
         seed: of order and augmentation.
     """
 
@@ -56,10 +56,7 @@ class Images:
 
     def train(self, part: int = 0, parts: int = 1) -> ResidentBatches:
         """All training images, or one of several parts of them."""
-        images, labels = (
-            self.data.train.images[: self.limit_train],
-            self.data.train.labels[: self.limit_train],
-        )
+        images, labels = self.data.limited(self.limit_train).train
         return ResidentBatches(
             images[part::parts],
             labels[part::parts],
@@ -73,9 +70,9 @@ class Images:
             std=self.data.std,
         )
 
-    def validation(self) -> ResidentBatches:
-        """All validation images."""
-        val = self.data.val
+    def validation(self, limit: int | None = None) -> ResidentBatches:
+        """All validation images, or a stratified draw of so many."""
+        val = self.data.limited(val=limit).val
         return ResidentBatches(
             val.images,
             val.labels,
@@ -106,7 +103,7 @@ def rank_by_supernet(
     train_paths(supernet, images.train(), epochs, seed=images.seed, report=report)
     chosen = benchmark.indices[:: max(1, len(benchmark.indices) // networks)][:networks]
     calibration = list(itertools.islice(images.train(), 4))
-    validation = list(itertools.islice(images.validation(), 4))
+    validation = list(images.validation(4 * EVALUATION_BATCH))
     found = [shared_accuracy(supernet, int(index), calibration, validation) for index in chosen]
     return rank_correlation("shared weights", found, benchmark.test_acc(chosen, seed="mean"))
 

@@ -133,7 +133,7 @@ def _from_store(source: Path, experiment_name: str | None) -> Trained:
         if r.subject.startswith("macro:") and experiment_name in (None, r.experiment_name)
     ]
     finished = [r for r in records if r.status == "ok"]
-    settings = {_setting(TrialSpec(**r.spec)) for r in finished}
+    settings = {_setting(TrialSpec(**r.spec), r.values.get("split")) for r in finished}
     if len(settings) > 1:
         several = "; ".join(sorted(str(dict(s)) for s in settings))
         raise RequestError(
@@ -173,8 +173,8 @@ def _from_store(source: Path, experiment_name: str | None) -> Trained:
     return trained
 
 
-def _setting(spec: TrialSpec) -> tuple[tuple[str, Any], ...]:
-    """Everything that trials of one benchmark share."""
+def _setting(spec: TrialSpec, split: Any) -> tuple[tuple[str, Any], ...]:
+    """Everything that trials of one benchmark share; of a part of the images, also which one it is."""
     _, _, width = Subject.parse(spec.network.subject).name.partition("@")
     return (
         ("dataset", spec.dataset),
@@ -184,6 +184,7 @@ def _setting(spec: TrialSpec) -> tuple[tuple[str, Any], ...]:
         ("lr", spec.lr),
         ("image_size", spec.image_size),
         ("limit_train", spec.limit_train),
+        *([("split", split)] if spec.limit_train else []),
         ("width", int(width or 32)),
         ("classes", spec.network.out_dim),
     )

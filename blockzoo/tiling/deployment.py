@@ -81,7 +81,7 @@ def export_subject(
         num_classes: outputs of the network; None: of the dataset, else 1,000, or a class of the user's own default.
         data: says what the images are; without one, 3 channels, or a class of the user's own default.
         image_size: side of the images where there is no dataset (224).
-        quantise: to int8, calibrated on the first images for training.
+        quantise: to int8, calibrated on a stratified draw of the training images.
         calibration_images, method, weight_bits: see `quantise.Calibration`.
         evaluate: a split to name the accuracies on; "" for none.
         overwrite: replace a file that is there.
@@ -91,6 +91,7 @@ def export_subject(
     """
     import torch
 
+    from blockzoo.data.images import some_of
     from blockzoo.models.own import channels_of, classes_of
     from blockzoo.models.resolve import build_network
     from blockzoo.tiling.export import export_onnx, onnx_layers
@@ -133,7 +134,7 @@ def export_subject(
     if data is not None:
         example = torch.from_numpy(data.seen(data.val.images[:1]))
         if quantise:
-            images = data.seen(data.train.images[:calibration_images])
+            images = data.seen(some_of(data.train, calibration_images).images)
             calibration = Calibration(images, method, weight_bits)
     report = export_onnx(
         network,

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 
 from blockzoo.core.spec import TrialSpec
 from blockzoo.data import ImageData
 from blockzoo.data.batches import ResidentBatches
-from blockzoo.data.images import Images, seeded_order, take
 from blockzoo.data.streams import StreamedBatches, StreamedData
 from blockzoo.training.augmentation import augmentation
 from blockzoo.training.protocols import protocol_of
@@ -34,19 +31,7 @@ class Loaders(NamedTuple):
 def asked_for(spec: TrialSpec, data: ImageData) -> ImageData:
     """The part of the dataset that a trial sees; the split's name says so."""
     data = data if spec.validation_share is None else data.with_validation(spec.validation_share)
-    for name, count in (("val", spec.limit_val), ("test", spec.limit_test)):
-        images = getattr(data, name)
-        if count is not None and count < len(images.labels):
-            part = {name: take(images, _stratified(images.labels, count))}
-            data = replace(data, split=f"{data.split}-{name}-{count}-v1", **part)
-    return data
-
-
-def _stratified(labels: np.ndarray, count: int) -> np.ndarray:
-    """Indices of a draw by a fixed seed in which every class has its share, to one image."""
-    order = seeded_order(len(labels))
-    by_class = order[np.argsort(labels[order], kind="stable")]
-    return np.sort(by_class[np.arange(count) * len(labels) // count])
+    return data.limited(spec.limit_train, val=spec.limit_val, test=spec.limit_test)
 
 
 def loaders(
@@ -70,7 +55,7 @@ def loaders(
         "world_size": ranks.count,
     }
     training = {"training": True, "seed": spec.seed, "augment": augmentation(protocol, data.mean)}
-    train = Images(data.train.images[: spec.limit_train], data.train.labels[: spec.limit_train])
+    train = data.limited(spec.limit_train).train
     make: Any = StreamedBatches
     if isinstance(data, StreamedData):
         common |= {"data": data, "workers": workers}

@@ -24,7 +24,8 @@ from blockzoo.models.resolve import build_network
 from blockzoo.training.checkpoint import AfterEachEpoch, DurableCheckpoints
 from blockzoo.training.classifier import Classifier
 from blockzoo.training.hardware import keep_freed_memory, made_ready, number_format
-from blockzoo.training.loaders import Batches, asked_for, loaders
+from blockzoo.training.loaders import Batches, asked_for
+from blockzoo.training.loaders import loaders as _loaders
 from blockzoo.training.protocols import protocol_of
 from blockzoo.training.steps import advice, is_out_of_memory, leaves_parameters_unused
 from blockzoo.training.together import ALONE, Ranks, check_equal_ranks, digest_of_weights
@@ -76,7 +77,7 @@ def run_trial(
     classifier = Classifier(
         network, protocol, spec.lr, spec.seed, ranks=ranks, sync_batch_norm=spec.sync_batch_norm
     )
-    train, validation, test = loaders(spec, data, place, ranks, workers)
+    train, validation, test = _loaders(spec, data, place, ranks, workers)
     checked = _checked_images(train, validation)
     unused = ranks.many and leaves_parameters_unused(spec, data, place)
     options = ranks.trainer_options(unused_parameters=unused)
@@ -103,6 +104,7 @@ def run_trial(
         "split": data.split,
         "image_size": data.shape[1],
         "training_time": sum(curves["seconds"]),
+        **({"limit_train": len(data.train.labels)} if spec.limit_train else {}),
         "params_trained": count_params(network).total,
         **{name: values[-1] for name, values in curves.items() if values and name != "seconds"},
     }
@@ -158,7 +160,7 @@ def evaluate_trial(
         spec.seed,
         ranks=ranks,
     )
-    _, validation, test = loaders(spec, data, place, ranks, workers)
+    _, validation, test = _loaders(spec, data, place, ranks, workers)
     checked = _checked_images(validation, test)
     options = ranks.trainer_options(unused_parameters=False)
     trainer = _trainer(spec, place, dtype, None, lambda epoch, values: None, options)

@@ -101,7 +101,7 @@ def test_sizes_are_shares_or_counts_and_devices_share_an_evaluation(
         180,
         100,
     )
-    assert record.values["split"].endswith("-val-180-v1-test-100-v1")
+    assert record.values["split"].endswith("-val-stratified-180-v1-test-stratified-100-v1")
     (weights,) = map(str, Path("out/weights").glob("*.ckpt"))
     saved = ["tile", "eval", "--dataset=digits", "--image_size=16", *ARCH, "--cpu", "--resume_from", weights]
     capsys.readouterr()

@@ -17,8 +17,7 @@ from blockzoo.data import ImageData, load_dataset
 from blockzoo.data.batches import ResidentBatches
 from blockzoo.models.resolve import build_network
 from blockzoo.train import train_block
-from blockzoo.training import loaders as loaders_module
-from blockzoo.training import steps
+from blockzoo.training import loaders, steps
 from blockzoo.training import trial as trial_module
 from blockzoo.training.checkpoint import DurableCheckpoints
 from blockzoo.training.protocols import get_protocol
@@ -88,7 +87,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
 
 def test_blox_v1_tests_the_weights_of_the_best_epoch(digits: ImageData, tmp_path: Path) -> None:
     """At a step size with which validation falls again: weights of its highest epoch are kept, and it is they that are tested."""
-    asked = spec(protocol="blox-v1", epochs=6, lr=0.8, seed=4)
+    asked = spec(protocol="blox-v1", epochs=6, lr=0.8, seed=0)
     checkpoint = tmp_path / "c.ckpt"
     record = run_trial(asked, digits, checkpoint=checkpoint)
     accuracy = record.samples["val_acc"]
@@ -98,7 +97,7 @@ def test_blox_v1_tests_the_weights_of_the_best_epoch(digits: ImageData, tmp_path
     there = torch.load(tmp_path / "best.ckpt", weights_only=True)["state_dict"]
     kept = torch.load(checkpoint, weights_only=True)["best"]
     assert kept and all(torch.equal(kept[name], there[f"network.{name}"]) for name in kept)
-    network = build_network(asked.network, seed=4)
+    network = build_network(asked.network, seed=0)
     network.load_state_dict(kept)
     test = ResidentBatches(digits.test.images, digits.test.labels, 512, mean=digits.mean, std=digits.std)
     network.eval()
@@ -134,7 +133,7 @@ def test_a_torn_checkpoint_is_named(digits: ImageData, tmp_path: Path) -> None:
 
 
 def test_divergence_is_a_result_with_its_reason(digits: ImageData) -> None:
-    record = run_trial(spec(lr=1e6), digits)
+    record = run_trial(spec(lr=1e9), digits)
     assert record.status == "diverged"
     assert "epoch 1" in record.reason and "smaller --lr" in record.reason
     assert "test_acc" not in record.values
@@ -266,7 +265,7 @@ def test_last_batch_statistics_do_not_depend_on_the_evaluation_batch(
     digits: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run_trial(spec(), digits)
-    monkeypatch.setattr(loaders_module, "EVALUATION_BATCH", 37)
+    monkeypatch.setattr(loaders, "EVALUATION_BATCH", 37)
     second = run_trial(spec(), digits)
     np.testing.assert_allclose(first.values["val_loss"], second.values["val_loss"], rtol=1e-2)  # type: ignore[arg-type]
 

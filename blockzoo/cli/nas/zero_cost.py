@@ -33,6 +33,6 @@ def zero_cost(
     if dry_run:
         screen.out.print(repr(opened), soft_wrap=True)
         return
-    images, labels = next(iter(Images.of(opened, dataset, data_dir, batch_size, None, seed).train()))
+    images, labels = next(iter(Images.of(opened, dataset, data_dir, batch_size, batch_size, seed).train()))
     found = run(opened, images, labels, networks=opened.indices[:networks].tolist(), seed=seed)
     correlations(f"rank correlation with test accuracy, {opened.title}", found, format)

@@ -43,7 +43,7 @@ EffectiveTrainSize = Annotated[
     str | None,
     Parameter(
         name=("--effective-train-size", "--etrs", "--limit-train"),
-        help="so many training images, or a share of them: 0.1 is a tenth (default: all)",
+        help="so many training images, every class by its share, or a share of them: 0.1 is a tenth (default: all)",
     ),
 ]
 EffectiveValidSize = Annotated[
