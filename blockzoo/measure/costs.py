@@ -17,7 +17,8 @@ from torch import nn
 from blockzoo.measure.memory import Saved, peak_memory, saved_for_backward
 from blockzoo.measure.shapes import ShapesOnly
 from blockzoo.measure.size import MacCounter, Params, count_params
-from blockzoo.models.deploy import fold_batch_norm, has_branches, merge_branches
+from blockzoo.models.deploy import fold_batch_norm
+from blockzoo.models.merging import has_branches, merge_branches
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from blockzoo.core.errors import RequestError
 from blockzoo.measure.memory import LiveMemory
 from blockzoo.models.deploy import fold_batch_norm
+from blockzoo.models.merging import with_merged_branches
 from blockzoo.tiling.graph import Network, Operation
 from blockzoo.tiling.locality import PICTURE, Call, locality
-from blockzoo.tiling.merging import with_merged_branches
 from blockzoo.tiling.normalise import normalised, plain_convolutions
 
 OVERWRITES = frozenset("relu relu6 silu hardswish hardsigmoid mish sigmoid tanh add mul".split())

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from blockzoo.core.contracts import BLOCKS, POSITIONS
-from blockzoo.models.deploy import deployed, merge_branches, relative_difference
+from blockzoo.models.deploy import deployed, relative_difference
+from blockzoo.models.merging import merge_branches
 
 SHAPES = [(16, 16, 1), (16, 32, 2), (16, 32, 1), (24, 24, 2), (32, 16, 1)]
 """in_channels, out_channels, stride. Variants that reproduce earlier tables keep their limit: whole multiples."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from blockzoo import ScaffoldNet
-from blockzoo.models.deploy import merge_branches
+from blockzoo.models.merging import merge_branches
 from blockzoo.profile import profile_block
 
 ORACLES = Path(os.environ.get("BLOCKZOO_ORACLES", Path(__file__).parents[3] / "shared" / "oracles"))

@@ -9,7 +9,8 @@ from blockzoo import ScaffoldNet
 from blockzoo.core.contracts import BLOCKS, POSITIONS
 from blockzoo.core.errors import RequestError
 from blockzoo.measure.memory import peak_memory
-from blockzoo.models.deploy import fold_batch_norm, merge_branches
+from blockzoo.models.deploy import fold_batch_norm
+from blockzoo.models.merging import merge_branches
 from blockzoo.profile import get_model_profile, profile_block, quick_profile
 
 

@@ -5,14 +5,33 @@ from __future__ import annotations
 import logging
 
 import torch
+from timm.utils import reparameterize_model
 from torch import nn
 
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed
 from blockzoo.models.agreement import compare, probes, random_statistics
-from blockzoo.models.deploy import has_branches, merge_branches
+from blockzoo.models.copying import duplicate
 
 log = logging.getLogger(__name__)
+
+
+def merge_branches(module: nn.Module, *, inplace: bool = False) -> nn.Module:
+    """`module`, or a copy of it, with reparameterisable blocks as one convolution each, in eval mode.
+
+    timm's walk never visits the root, so the root is wrapped. A module on the meta device stays there.
+    """
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    wrapped = nn.Sequential(module if inplace else duplicate(module))
+    with torch.device(device):
+        return reparameterize_model(wrapped, inplace=True)[0].eval()
+
+
+def has_branches(module: nn.Module) -> bool:
+    """Is there anything to merge?"""
+    return any(
+        hasattr(m, name) for m in module.modules() for name in ("fuse", "reparameterize", "switch_to_deploy")
+    )
 
 
 def with_merged_branches(model: nn.Module, example: torch.Tensor) -> nn.Module:
@@ -46,9 +65,9 @@ def check_merged(model: nn.Module, merged: nn.Module, example: torch.Tensor) -> 
 
     Cost: eight passes of the network (not measured). Nothing where there are no branches.
     """
-    plain, what = model.eval(), type(model).__name__
+    plain, what = duplicate(model).eval(), type(model).__name__
     inputs = probes(example[:1], special=False)
     found = compare("merged-branches", plain, merged, inputs, tolerance=1e-4, what=what)
-    drawn = random_statistics(model).eval()
+    drawn = random_statistics(plain)
     again = merge_branches(drawn)
     return max(found, compare("merged-branches", drawn, again, inputs[:1], tolerance=1e-3, what=what))

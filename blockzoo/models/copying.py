@@ -1,0 +1,39 @@
+"""Copies of modules, also of those whose weights are computed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+
+def duplicate(module: nn.Module) -> nn.Module:
+    """A copy that shares nothing with `module`. Tensors that are results (as of weight normalisation) are copied by their values,
+    which `copy.deepcopy` refuses.
+    """
+    memo = {id(t): t.detach().clone() for _, t in plain_tensors(module) if not t.is_leaf}
+    return copy.deepcopy(module, memo)
+
+
+def plain_tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Tensors that are attributes of modules, neither parameters nor buffers, each with its path."""
+    for path, layer in module.named_modules():
+        for name, value in vars(layer).items():
+            if isinstance(value, torch.Tensor):
+                yield f"{path}.{name}".lstrip("."), value
+
+
+def places(module: nn.Module, layer: nn.Module) -> list[str]:
+    """All paths at which `layer` stands in `module`; a module may have several names."""
+    return [path for path, found in module.named_modules(remove_duplicate=False) if found is layer]
+
+
+def replaced(module: nn.Module, layer: nn.Module, by: nn.Module) -> nn.Module:
+    """`module` with `by` wherever `layer` stands: under every name, also where it is the root or held by its parent twice."""
+    for parent in list(module.modules()):
+        for leaf, child in list(parent._modules.items()):
+            if child is layer:
+                parent._modules[leaf] = by
+    return by if module is layer else module

@@ -1,0 +1,304 @@
+"""What a network computes, as a graph: every operation that PyTorch is asked for, whatever class, function or hook asks.
+
+Traced below modules (torch.fx, `make_fx` before dispatch), on tensors without values: what a layer does is seen, not known from
+its name. Layers that are one operation to us (tiles that do not see each other) are handed over whole.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.fx.experimental.proxy_tensor import (
+    disable_proxy_modes_tracing,
+    get_proxy_mode,
+    get_proxy_slot,
+    make_fx,
+)
+from torch.overrides import TorchFunctionMode
+
+from blockzoo.core.errors import RequestError
+from blockzoo.models.copying import duplicate, plain_tensors
+from blockzoo.models.structure import Structure, taken_apart
+
+aten = torch.ops.aten
+_operations = torch.library.Library("blockzoo", "FRAGMENT")
+_operations.define("whole_layer(Tensor x, int number, int[] shape) -> Tensor")
+whole_layer = torch.ops.blockzoo.whole_layer.default
+"""Stands for a layer that was handed over whole; it is not run, see `Trace.layers`."""
+
+
+@torch.library.register_fake("blockzoo::whole_layer", lib=_operations)
+def _(x: torch.Tensor, number: int, shape: list[int]) -> torch.Tensor:
+    return x.new_empty(shape)
+
+
+SILENT = {
+    torch._C._set_grad_enabled,
+    aten._assert_tensor_metadata.default,
+    aten._assert_async.default,
+    aten._assert_async.msg,
+}
+"""Recorded, without an effect on what is computed."""
+
+
+@dataclass(frozen=True)
+class ModuleCall:
+    """One call of a module.
+
+    Args:
+        path: of the module.
+        nodes: that it made, those of its children included.
+        output: the node of its output, where that is one tensor.
+    """
+
+    path: str
+    nodes: list[fx.Node]
+    output: fx.Node | None
+
+
+@dataclass
+class Trace:
+    """A traced network.
+
+    Args:
+        graph: its operations are functions of aten, `operator.getitem` and `whole_layer`; operations that write in place do so.
+        attributes: of each `get_attr` node, by name: the path of the parameter or buffer, or the tensor itself.
+        structure: of its outputs.
+        calls: of modules, in the order in which they ended.
+        inputs: as they were given, on the meta device.
+        layers: the layers that were handed over whole, by the number that `whole_layer` is given.
+    """
+
+    graph: fx.Graph
+    attributes: dict[str, str | torch.Tensor]
+    structure: Structure
+    calls: list[ModuleCall]
+    inputs: list[torch.Tensor]
+    layers: list[str] = field(default_factory=list)
+
+    def value(self, node: fx.Node, module: nn.Module) -> torch.Tensor:
+        """Of a `get_attr` node, in a module with the same paths."""
+        found = self.attributes[node.name]
+        return found if isinstance(found, torch.Tensor) else attribute(module, found)
+
+
+def attribute(module: nn.Module, path: str) -> Any:
+    """What stands at a path."""
+    parent, _, name = path.rpartition(".")
+    return getattr(module.get_submodule(parent), name)
+
+
+def trace(module: nn.Module, inputs: Sequence[torch.Tensor], whole: Sequence[type[nn.Module]] = ()) -> Trace:
+    """The graph of a network in the mode it is in, for inputs of these shapes; neither it nor the inputs are changed.
+
+    Args:
+        inputs: only shape, type and device matter.
+        whole: classes of layers that are one operation, of one map.
+
+    Raises:
+        RequestError: what it does depends on values, or it does not run on such inputs.
+    """
+    try:
+        found = _traced(duplicate(module), inputs, whole, "fake")
+    except Exception as error:
+        if isinstance(error, RequestError):
+            raise
+        reason = _reason(module, inputs, error)
+        if not _asks_for_values(error):
+            raise RequestError(reason) from error
+        try:  # of buffers perhaps, which have them
+            found = _traced(duplicate(module), [x.clone() for x in inputs], whole, "real")
+        except RequestError:
+            raise
+        except Exception:
+            raise RequestError(reason) from error
+    _settle(found, module)
+    return found
+
+
+def _traced(
+    copied: nn.Module, inputs: Sequence[torch.Tensor], whole: Sequence[type[nn.Module]], mode: str
+) -> Trace:
+    watch = _Watch(copied, whole)
+    state: dict[str, Structure] = {}
+
+    def flat(*given: torch.Tensor) -> list[torch.Tensor]:
+        leaves, state["structure"] = taken_apart(copied(*given))
+        return [aten.alias.default(leaf) for leaf in leaves]  # also of what no operation made
+
+    with watch.watching(), _Data(), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = make_fx(flat, tracing_mode=mode, pre_dispatch=True, _allow_non_fake_inputs=True)(*inputs)
+    shapes = [torch.empty_like(x, device="meta") for x in inputs]
+    return Trace(made.graph, _attributes(made, copied), state["structure"], watch.calls, shapes, watch.layers)
+
+
+def _settle(found: Trace, module: nn.Module) -> None:
+    """Say of each operation which module made it, and leave out what computes nothing."""
+    for call in found.calls:
+        for node in call.nodes:
+            node.meta.setdefault("module", call.path)
+    for node in list(found.graph.nodes):
+        if node.op == "output":
+            for leaf in node.args[0]:
+                leaf.meta["output"] = True
+        elif node.op != "call_function":
+            continue
+        elif node.target in SILENT:
+            found.graph.erase_node(node)
+        elif "autocast" in str(node.target):
+            raise RequestError(
+                f"{type(module).__name__} sets autocast in its forward pass: cast its tensors, or run all of it so"
+            )
+        elif node.target is aten.item.default:
+            _as_number(found, node, module)
+
+
+def _as_number(found: Trace, node: fx.Node, module: nn.Module) -> None:
+    """A number read from a tensor that does not depend on the input."""
+
+    def value(source: fx.Node) -> Any:
+        if source.op == "get_attr":
+            return found.value(source, module)
+        if source.op == "placeholder" or source.target is whole_layer or _changes(source):
+            raise RequestError(
+                f"{type(module).__name__} cannot be traced: {source.meta.get('module', '')} reads a number from a tensor "
+                "with .item() or float(): leave it a tensor"
+            )
+        args, kwargs = fx.map_arg((source.args, source.kwargs), value)
+        return source.target(*args, **kwargs)  # type: ignore[operator]
+
+    node.replace_all_uses_with(value(node))
+    found.graph.erase_node(node)
+
+
+def _changes(node: fx.Node) -> bool:
+    overload: Any = node.target
+    return (
+        hasattr(overload, "_schema") and overload._schema.is_mutable and overload is not aten.detach_.default
+    )
+
+
+def _attributes(made: fx.GraphModule, module: nn.Module) -> dict[str, str | torch.Tensor]:
+    paths: dict[int, str] = {}
+    for name, tensor in (*module.named_parameters(), *module.named_buffers(), *plain_tensors(module)):
+        paths.setdefault(id(tensor), name)
+    found: dict[str, str | torch.Tensor] = {}
+    for node in made.graph.nodes:
+        if node.op == "get_attr":
+            tensor = getattr(made, str(node.target))
+            if isinstance(tensor, FakeTensor) and id(tensor) not in paths:
+                raise RequestError(
+                    f"{type(module).__name__} cannot be traced: it uses a tensor that no operation made, as kept from an earlier "
+                    "call"
+                )
+            found[node.name] = paths.get(id(tensor), tensor)
+    return found
+
+
+class _Data(TorchFunctionMode):
+    """`.data`, which goes past the tracer, as a view of the tensor."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func == torch.Tensor.data.__get__:  # type: ignore[attr-defined]
+            return aten.detach.default(args[0])
+        if func == torch.Tensor.data.__set__:  # type: ignore[attr-defined]
+            return args[0].copy_(args[1])
+        return func(*args, **(kwargs or {}))
+
+
+class _Watch:
+    """Hears of modules while they are traced: which operations each call made."""
+
+    def __init__(self, module: nn.Module, whole: Sequence[type[nn.Module]]) -> None:
+        self.calls: list[ModuleCall] = []
+        self.layers: list[str] = []
+        self._names = {layer: path for path, layer in module.named_modules()}
+        for layer, path in self._names.items():
+            if type(layer) in whole and "forward" not in vars(layer):
+                self._hand_over(layer, path)
+
+    def _hand_over(self, layer: nn.Module, path: str) -> None:
+        """Calls of the layer become one operation."""
+        number, own = len(self.layers), layer.forward
+        self.layers.append(path)
+
+        def forward(x: torch.Tensor) -> torch.Tensor:
+            with disable_proxy_modes_tracing():
+                shape = own(x).shape
+            made: torch.Tensor = whole_layer(x, number, list(shape))
+            return made
+
+        layer.forward = forward  # type: ignore[method-assign]
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        starts: list[fx.Node] = []
+
+        def begin(layer: nn.Module, inputs: Any) -> None:
+            starts.append(_last())
+
+        def end(layer: nn.Module, inputs: Any, output: Any) -> None:
+            start, node, nodes = starts.pop(), _last(), []
+            while node is not start:
+                nodes.append(node)
+                node = node.prev
+            self.calls.append(ModuleCall(self._names[layer], nodes[::-1], _node_of(output)))
+
+        handles = []
+        for layer in self._names:
+            handles.append(layer.register_forward_pre_hook(begin, prepend=True))
+            handles.append(layer.register_forward_hook(end))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+def _last() -> fx.Node:
+    """The operation that was recorded last."""
+    mode = get_proxy_mode()
+    assert mode is not None
+    return mode.tracer.graph._root.prev
+
+
+def _node_of(output: Any) -> fx.Node | None:
+    """Of a tensor that an operation made."""
+    mode = get_proxy_mode()
+    if not isinstance(output, torch.Tensor) or mode is None:
+        return None
+    slot: Any = get_proxy_slot(output, mode.tracer, None)
+    return None if slot is None else slot.proxy.node
+
+
+def _reason(module: nn.Module, inputs: Sequence[torch.Tensor], error: Exception) -> str:
+    """Why a network cannot be traced, in one sentence: it does not run, or it asks for values."""
+    name, first = type(module).__name__, (str(error).strip().splitlines() or [type(error).__name__])[0]
+    shapes = " and ".join(str(tuple(x.shape)) for x in inputs)
+    if _asks_for_values(error):
+        return (
+            f"{name} cannot be traced: what it does depends on the values of tensors. Rewrite that part without `if` on "
+            f"tensors, .item() and the like. ({first})"
+        )
+    return f"{name} cannot be traced: it does not run on an input of shape {shapes}: {first}"
+
+
+def _asks_for_values(error: Exception) -> bool:
+    return type(error).__name__ in VALUES or "data-dependent" in str(error).lower()
+
+
+VALUES = (
+    "DataDependentOutputException",
+    "DynamicOutputShapeException",
+    "GuardOnDataDependentSymNode",
+    "UnsupportedOperatorException",
+)
+"""Errors of tensors without values."""
