@@ -18,9 +18,18 @@ def fold_batch_norm(
 
     Args:
         example: an input; others where the network takes several.
+        inplace: change `module` itself, which is then not there to compare with: for counting on the meta device.
+
+    Raises:
+        CheckFailed: the outputs of a copy differ from the network's; the message names the norms.
     """
-    module = (module if inplace else duplicate(module)).eval()
-    return fold(module, safe_pairs(module, example, *others))
+    if inplace:
+        return fold(module.eval(), safe_pairs(module, example, *others))
+    plain = duplicate(module).eval()
+    pairs = safe_pairs(plain, example, *others)
+    folded = fold(duplicate(plain), pairs)
+    check_folded(plain, folded, pairs, example, *others)
+    return folded
 
 
 def deployed(module: nn.Module, example: torch.Tensor) -> nn.Module:
@@ -31,11 +40,7 @@ def deployed(module: nn.Module, example: torch.Tensor) -> nn.Module:
     Raises:
         CheckFailed: the outputs differ by folding; the message names the norms.
     """
-    whole = duplicate(with_merged_branches(module, example)).eval()
-    pairs = safe_pairs(whole, example)
-    folded = fold(duplicate(whole), pairs)
-    check_folded(whole, folded, pairs, example)
-    return folded
+    return fold_batch_norm(with_merged_branches(module, example), example)
 
 
 @torch.no_grad()
