@@ -81,8 +81,8 @@ def check_folded(module: nn.Module, folded: nn.Module, pairs: list[Pair], *input
 
     Tolerance: 1e-4 of the largest output; 1e-3 with random statistics, on which deep networks round more.
 
-    Cost: five passes of the network on one image, and its copies; ResNet-18 at 224, 0.45 s of one core (AMD EPYC). Nothing where no norm is
-    folded.
+    Cost: five passes of the network on one image, and its copies; ResNet-18 at 224, 0.45 s of one core (AMD EPYC).
+    Nothing where no norm is folded.
     """
     if not pairs:
         return 0.0
