@@ -134,7 +134,16 @@ def test_losses_that_are_no_mean_are_refused(mode: str, criterion: Any, says: st
     "criterion", [nn.CrossEntropyLoss(label_smoothing=0.1), nn.CrossEntropyLoss(torch.tensor([1.0, 2, 3]))]
 )
 def test_losses_that_are_a_mean_are_taken(criterion: Any) -> None:
-    ENGINES["jacobi"]().run(_frame("jacobi", _Net(), criterion))
+    """They train the network, and what is reported is the loss that was given."""
+    model, held_out = _Net(), _data(20)
+    before = copy.deepcopy(model.state_dict())
+    run = _frame("jacobi", model, criterion)
+    ENGINES["jacobi"]().run(run)
+    assert not any(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    with torch.no_grad():
+        assert run.evaluate()["loss"] == pytest.approx(
+            float(criterion(model(held_out.x), held_out.y)), rel=1e-5
+        )
 
 
 class _Checkpointed(nn.Module):

@@ -71,7 +71,7 @@ ValidationSplit = Annotated[
 WeightDecay = Annotated[
     float | None, Parameter(name=("--weight-decay", "--wd"), help="of all weights (default: the preset's)")
 ]
-Momentum = Annotated[float | None, Parameter(help="of SGD (default: .9)")]
+Momentum = Annotated[float | None, Parameter(help="of SGD (default: 0.9)")]
 Milestones = Annotated[
     str | None,
     Parameter(
