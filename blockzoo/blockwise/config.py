@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -101,6 +102,12 @@ class RunConfig:
             **{k: v if v is not None else float("inf") for k, v in known.get("network", {}).items()}
         )
         return cls(**{k: _tuples(v) if k in ("config", "units") else v for k, v in known.items()})
+
+
+def folder_name(config: RunConfig) -> str:
+    """What a run's folder is called: model, dataset, mode and fingerprint."""
+    parts = [config.model, config.dataset or "default", config.options.training_mode, config.fingerprint()]
+    return "-".join(re.sub(r"[^A-Za-z0-9_.]+", "-", part) for part in parts)
 
 
 def _tuples(value: Any) -> Any:

@@ -37,6 +37,8 @@ class Everything:
 class Growing:
     """`growing:0.2`: the first fifth of the examples at first, all of them from half of the rounds on."""
 
+    depends_on_rounds = True
+
     def __init__(self, argument: str = "0.2") -> None:
         self.start = float(argument or 0.2)
         if not 0 < self.start <= 1:

@@ -7,10 +7,8 @@ uninterrupted one would have, bit for bit on a CPU.
 from __future__ import annotations
 
 import logging
-import re
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +16,15 @@ from typing import Any
 import torch
 
 from blockzoo.blockwise.communication import SimulatedClock
-from blockzoo.blockwise.config import RunConfig
+from blockzoo.blockwise.config import RunConfig, folder_name
 from blockzoo.blockwise.counting import NOBODY, Spent, checked_by_hooks, counted
 from blockzoo.blockwise.curricula import make_curriculum
+from blockzoo.blockwise.earlier import adopt_earlier, read_checkpoint
 from blockzoo.blockwise.frame import Frame, RoundRecord
 from blockzoo.blockwise.ranks import Ranks
 from blockzoo.blockwise.reports import Nothing, Reporter, ReportFolder, record_of, run_status
 from blockzoo.blockwise.schedules import make_schedule
+from blockzoo.blockwise.termination import Terminated, terminated_is_an_exception
 from blockzoo.blockwise.units import make_units
 from blockzoo.core.contracts import ENGINES
 from blockzoo.core.environment import environment
@@ -32,7 +32,7 @@ from blockzoo.core.errors import Diverged, RequestError
 from blockzoo.core.files import write_atomically
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
-from blockzoo.training.stoppers import make_stopper
+from blockzoo.training.stoppers import check_fed, make_stopper
 
 log = logging.getLogger(__name__)
 Progress = Callable[[dict[str, Any]], None]
@@ -59,6 +59,7 @@ def run_blockwise(
     output: str | Path | None = "results",
     *,
     resume: bool = False,
+    adopt: bool = False,
     restart: bool = False,
     tensorboard: bool = False,
     store: bool = True,
@@ -70,6 +71,7 @@ def run_blockwise(
         config: the run.
         output: results folder; None writes nothing.
         resume: go on from the checkpoint of a run that was killed or interrupted.
+        adopt: where there is none, go on from a run that differs only in when it ends: see `adopt_earlier`.
         restart: forget an earlier run of the same configuration, once this one has begun well.
         tensorboard: also write event files.
         store: also write the run as a record to the results store in `output`.
@@ -88,6 +90,9 @@ def run_blockwise(
         ranks.leave()
         return found
     folder = Path(output) / "blockwise" / folder_name(config)
+    if adopt and (earlier := adopt_earlier(config, output)):
+        log.warning("goes on from %s", earlier)
+    resume = resume or adopt
     before = run_status(folder)
     if before is not None and not (resume or restart):
         raise RequestError(
@@ -96,7 +101,7 @@ def run_blockwise(
         )
     with ReportFolder(folder, tensorboard) as reports, reports.afresh() if restart else nullcontext():
         training = Training(config, reports, ranks)
-        saved = _read_checkpoint(reports.checkpoint) if resume and reports.checkpoint.exists() else None
+        saved = read_checkpoint(reports.checkpoint) if resume and reports.checkpoint.exists() else None
         if saved is not None:
             training.load_state_dict(saved)
         ranks.share(saved)
@@ -108,12 +113,6 @@ def run_blockwise(
     if store:
         Outputs.at(output).store().add(found.record(config))
     return found
-
-
-def folder_name(config: RunConfig) -> str:
-    """What a run's folder is called."""
-    parts = [config.model, config.dataset or "default", config.options.training_mode, config.fingerprint()]
-    return "-".join(re.sub(r"[^A-Za-z0-9_.]+", "-", part) for part in parts)
 
 
 class Training:
@@ -131,6 +130,7 @@ class Training:
         self.engine = ENGINES[config.options.training_mode]()
         self.units = make_units(config.units)
         self.stopper = make_stopper(config.stopper)
+        check_fed(config.stopper, self.frame.measures)
         self.curriculum = make_curriculum(config.curriculum)
         self.schedules = {
             "step_size": make_schedule(config.step_schedule),
@@ -149,21 +149,24 @@ class Training:
 
     def run(self, on_report: Progress = lambda values: None) -> RunResult:
         """All rounds that are left."""
-        self.reporter.status("running", round=self.frame.round)
+        self._status("running")
         try:
-            with _terminated_is_an_exception():
+            with terminated_is_an_exception():
                 status, reason = "finished", self._rounds(on_report)
         except Diverged as error:
             status, reason = "diverged", str(error)
-        except (KeyboardInterrupt, _Terminated) as error:
-            self.reporter.status("interrupted", str(error) or "interrupted", round=self.frame.round)
+        except (KeyboardInterrupt, Terminated) as error:
+            self._status("interrupted", str(error) or "interrupted")
             raise KeyboardInterrupt from None
         except BaseException as error:
-            self.reporter.status("failed", f"{type(error).__name__}: {error}", round=self.frame.round)
+            self._status("failed", f"{type(error).__name__}: {error}")
             raise
-        self.reporter.status(status, reason, round=self.frame.round)
+        self._status(status, reason)
         folder = self.reporter.folder if isinstance(self.reporter, ReportFolder) else None
         return RunResult(status, reason, self.reports, folder, self.frame)
+
+    def _status(self, status: str, reason: str = "") -> None:
+        self.reporter.status(status, reason, round=self.frame.round, rounds=self.frame.options.rounds)
 
     def _rounds(self, on_report: Progress) -> str:
         rounds, config = self.frame.options.rounds, self.config
@@ -183,6 +186,7 @@ class Training:
             if spent or self.frame.round % config.report_sampling_rate == 0 or self.frame.round == rounds:
                 reason = self._report(record, on_report) or spent
                 self._save()
+                self._status("running")
                 if reason:
                     return reason
         return "all rounds were run"
@@ -305,35 +309,5 @@ class Training:
         self.reports = list(saved["reports"])
 
 
-class _Terminated(Exception):
-    """SIGTERM came."""
-
-
-@contextmanager
-def _terminated_is_an_exception() -> Iterator[None]:
-    """Within, SIGTERM ends the run as an interruption would: with a status that says so."""
-
-    def end(number: int, frame: Any) -> None:
-        raise _Terminated("ended by SIGTERM")
-
-    try:
-        before = signal.signal(signal.SIGTERM, end)
-    except ValueError:  # not the main thread: signals are somebody else's
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def _state_of(part: Any) -> Any:
     return part.state_dict() if hasattr(part, "state_dict") else None
-
-
-def _read_checkpoint(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise RequestError(f"checkpoint {path} cannot be read ({error}); --restart starts anew") from error
-    return found

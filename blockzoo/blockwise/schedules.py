@@ -20,6 +20,14 @@ def make_schedule(text: str) -> Schedule:
     return schedule
 
 
+def _share(text: str) -> float:
+    """A factor in text: a number of 0 or more."""
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise ValueError
+    return value
+
+
 @SCHEDULES.register("constant")
 class Constant:
     """`constant`: 1 in every round."""
@@ -36,7 +44,7 @@ class Cosine:
     """`cosine` or `cosine:0.01`: half a cosine from 1 to 0, or to that share, at the last round."""
 
     def __init__(self, argument: str = "") -> None:
-        self.end = float(argument or 0)
+        self.end = _share(argument or "0")
 
     def factor(self, round: int, rounds: int) -> float:
         """The cosine at the beginning of the round."""
@@ -48,7 +56,7 @@ class Linear:
     """`linear:0.1`: a straight line from 1 to 0.1."""
 
     def __init__(self, argument: str) -> None:
-        self.end = float(argument)
+        self.end = _share(argument)
 
     def factor(self, round: int, rounds: int) -> float:
         """The line at the beginning of the round."""
@@ -61,7 +69,7 @@ class Step:
 
     def __init__(self, argument: str) -> None:
         by, _, places = argument.partition("@")
-        self.by, self.places = float(by), [int(place) for place in places.split(",")]
+        self.by, self.places = _share(by), [int(place) for place in places.split(",")]
 
     def factor(self, round: int, rounds: int) -> float:
         """As many times as rounds are passed."""
@@ -74,7 +82,9 @@ class Warmup:
 
     def __init__(self, argument: str) -> None:
         self.length = int(argument)
+        if self.length < 1:
+            raise ValueError
 
     def factor(self, round: int, rounds: int) -> float:
         """The line at the end of the round, so that the first is not lost."""
-        return min(1.0, (round + 1) / max(1, self.length))
+        return min(1.0, (round + 1) / self.length)

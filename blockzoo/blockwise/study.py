@@ -124,7 +124,7 @@ def run_study(
     Raises:
         StoreError: the results folder cannot be written, or another study or sweep is writing to it.
     """
-    from blockzoo.blockwise.run import folder_name
+    from blockzoo.blockwise.config import folder_name
 
     outputs = Outputs.at(output)
     wanted = [

@@ -6,6 +6,9 @@ In text: `accuracy:0.9`, `loss:0.1`, `patience:20` (reports without a lower loss
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from blockzoo.core.contracts import STOPPERS, Stopper
 from blockzoo.core.errors import RequestError
 
@@ -21,6 +24,22 @@ def make_stopper(text: str) -> Stopper:
             return combined([make_stopper(part) for part in text.split(sign)])
     stopper: Stopper = STOPPERS.make(text)
     return stopper
+
+
+def check_fed(text: str, names: Sequence[str]) -> None:
+    """A stopper of this text finds what it asks for in reports of these names: a fresh one is told a made-up report.
+
+    Raises:
+        RequestError: it does not.
+    """
+    try:
+        make_stopper(text).reason_to_stop(dict.fromkeys(names, 0.5))
+    except RequestError as error:
+        raise RequestError(f"stopper {text}: {error}") from None
+    except Exception as error:
+        raise RequestError(
+            f"stopper {text} fails on a report of {', '.join(names)}: {type(error).__name__}: {error}"
+        ) from error
 
 
 @STOPPERS.register("never")
@@ -65,10 +84,16 @@ class All:
 class _Target:
     """Ends once a value is as good as wanted."""
 
-    name, sign = "loss", -1
+    name, sign, example = "loss", -1, "0.1"
+    can_be, what_it_is = (0.0, math.inf), "a loss is a number of 0 or more"
 
     def __init__(self, argument: str) -> None:
-        self.target = _number(self.name, argument, "0.1")
+        self.target = _number(self.name, argument, self.example)
+        low, high = self.can_be
+        if not low <= self.target <= high:
+            raise RequestError(
+                f"stopper {self.name}:{argument}: {self.what_it_is}, as in {self.name}:{self.example}"
+            )
 
     def reason_to_stop(self, values: dict[str, float]) -> str | None:
         value = _value(values, self.name)
@@ -86,24 +111,27 @@ class LossTarget(_Target):
 class AccuracyTarget(_Target):
     """`accuracy:0.9`: the validation accuracy (0..1) is that high."""
 
-    name, sign = "accuracy", 1
+    name, sign, example = "accuracy", 1, "0.9"
+    can_be, what_it_is = (math.ulp(0.0), 1.0), "an accuracy to reach is above 0 and at most 1"
 
 
 class _Patience:
     """Ends after so many reports in a row without a better value."""
 
-    name, sign = "loss", -1
+    kind, name, sign = "patience", "loss", -1
 
     def __init__(self, argument: str) -> None:
-        self.most = int(_number("patience", argument, "20"))
+        self.most = int(argument) if argument.strip().isdecimal() else 0
         if self.most < 1:
-            raise RequestError(f"stopper patience:{argument}: give 1 or more reports")
+            raise RequestError(f"stopper {self.kind}:{argument}: give a whole number of reports, 1 or more")
         self._best, self._waited = -float("inf"), 0
 
     def reason_to_stop(self, values: dict[str, float]) -> str | None:
         value = self.sign * _value(values, self.name)
-        better = value > self._best
-        self._best, self._waited = max(value, self._best), 0 if better else self._waited + 1
+        if value > self._best:  # not so for NaN, which is no better than anything
+            self._best, self._waited = value, 0
+        else:
+            self._waited += 1
         if self._waited < self.most:
             return None
         return f"no better validation {self.name} than {self.sign * self._best:.4g} for {self.most} reports"
@@ -118,17 +146,20 @@ class LossPatience(_Patience):
 class AccuracyPatience(_Patience):
     """`patience-accuracy:20`: that many reports without a higher validation accuracy."""
 
-    name, sign = "accuracy", 1
+    kind, name, sign = "patience-accuracy", "accuracy", 1
 
 
 def _value(values: dict[str, float], name: str) -> float:
     if name not in values:
-        raise RequestError(f"a stopper asks for {name}, but this run has only {', '.join(values)}")
+        raise RequestError(f"it asks for {name}, but this run has only {', '.join(values)}")
     return values[name]
 
 
 def _number(name: str, argument: str, example: str) -> float:
     try:
-        return float(argument)
+        found = float(argument)
     except ValueError:
-        raise RequestError(f"stopper {name}:{argument}: give a number, as in {name}:{example}") from None
+        found = math.nan
+    if not math.isfinite(found):
+        raise RequestError(f"stopper {name}:{argument}: give a number, as in {name}:{example}")
+    return found

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from blockzoo.blockwise.config import folder_name
 from blockzoo.blockwise.reports import read_lines, run_status
-from blockzoo.blockwise.run import folder_name, run_blockwise
+from blockzoo.blockwise.run import run_blockwise
 from blockzoo.core.errors import RequestError
 from tests.blockwise.runs import config, same, trained, wait_for_reports, words
 

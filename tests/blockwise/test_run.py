@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from blockzoo.blockwise.communication import Network
+from blockzoo.blockwise.config import folder_name
 from blockzoo.blockwise.frame import Frame
 from blockzoo.blockwise.reports import WRITTEN, ReportFolder, read_lines, run_status
-from blockzoo.blockwise.run import RunResult, folder_name, run_blockwise
+from blockzoo.blockwise.run import RunResult, run_blockwise
 from blockzoo.core.errors import DataError, RequestError, StoreError
 from blockzoo.core.outputs import Outputs
 from tests.blockwise.runs import config, same, started, trained, wait_for_reports
@@ -137,7 +138,7 @@ def test_divergence_is_a_result_and_torn_files_are_named(tmp_path: Path) -> None
     "changes",
     [
         {"dataset": "cifar10"},  # its data are not there
-        {"stopper": "accuracy:0.9", "dataset": "ones"},  # known at the first report alone
+        {"stopper": "accuracy:0.9", "dataset": "ones"},  # which have no accuracy
     ],
 )
 def test_a_restart_that_cannot_run_leaves_the_earlier_run(changes: dict[str, Any], tmp_path: Path) -> None:

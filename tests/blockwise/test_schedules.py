@@ -25,8 +25,9 @@ def test_schedules_by_hand(tmp_path: Path) -> None:
         "warmup:2": [0.5, 1, 1, 1],
     }
     assert set(SCHEDULES) == {text.partition(":")[0] for text in at}
-    with pytest.raises(RequestError, match="linear"):
-        make_schedule("linear")
+    for wrong in ("linear", "linear:nan", "linear:-1", "cosine:inf", "step:nan@3", "step:0.5@x", "warmup:0"):
+        with pytest.raises(RequestError, match=wrong.partition(":")[0]):
+            make_schedule(wrong)
     found = run_blockwise(config(k_schedule="linear:0.5", step_schedule="step:0.1@2"), None)
     assert found.frame is not None
     assert [s.steps for s in found.frame.blocks] == [round(2 * (1 - 0.5 * 3 / 4))] * 3

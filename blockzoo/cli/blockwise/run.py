@@ -99,7 +99,10 @@ def run(
     device: o.Device = "auto",
     output: own.Output = Path("results"),
     resume: Annotated[
-        bool, Parameter(help="go on with a run that was killed or interrupted", negative=())
+        bool,
+        Parameter(
+            help="go on with a run that was killed or interrupted, or that was to end sooner", negative=()
+        ),
     ] = False,
     restart: Annotated[
         bool, Parameter(help="forget an earlier run of the same request", negative=())
@@ -169,7 +172,7 @@ def run(
     from blockzoo.blockwise.run import run_blockwise
 
     found = run_blockwise(
-        asked, output, resume=resume, restart=restart, tensorboard=tensorboard, on_report=_print
+        asked, output, adopt=resume, restart=restart, tensorboard=tensorboard, on_report=_print
     )
     if found.folder is not None:
         screen.out.print(f"{found.status}: {found.reason}", markup=False)
@@ -204,7 +207,8 @@ def _merged(asked: Any, groups: int) -> Any:
 
 
 def _dry_run(asked: Any) -> int:
-    from blockzoo.blockwise.run import Training, folder_name
+    from blockzoo.blockwise.config import folder_name
+    from blockzoo.blockwise.run import Training
 
     if asked.options.training_mode == "distributed":
         screen.out.print(f"would run {folder_name(asked)} under torchrun")
