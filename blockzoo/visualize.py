@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from blockzoo.core.errors import RequestError
-from blockzoo.core.outputs import Outputs, all_rows
-from blockzoo.core.table import Row, read_csv
+from blockzoo.core.outputs import read_rows
+from blockzoo.core.table import Row
 
 SHORT = {"flops": "flops", "latency_ms": "latency", "peak_activation_bytes": "memory", "memory_mb": "memory"}
 
@@ -70,10 +70,7 @@ def _rows(source: Any) -> list[Row]:
         return [{k: None if v != v else v for k, v in row.items()} for row in source.to_dict("records")]
     if not isinstance(source, str | Path):
         return list(source)
-    path = Path(source)
-    if path.suffix == ".sqlite" or path.is_dir():
-        return all_rows(Outputs.at(path).store(create=False))
-    return read_csv(path)
+    return read_rows(source)
 
 
 def _beside(source: Any) -> Path:

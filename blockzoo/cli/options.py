@@ -6,10 +6,29 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
+
+PICTURES = ("png", "svg", "pdf", "jpg", "webp")
+"""Suffixes of pictures, in whatever case."""
 
 
-def _option(*names: str, help: str, many: bool = False) -> Parameter:
-    return Parameter(name=names, help=help, consume_multiple=many, negative=())
+def _option(*names: str, help: str, many: bool = False, least: int | None = None) -> Parameter:
+    return Parameter(
+        name=names,
+        help=help,
+        consume_multiple=many,
+        negative=(),
+        validator=() if least is None else Number(gte=least),
+    )
+
+
+at_least_one = Number(gte=1)
+
+
+def check_picture(kind: type, path: Path | None) -> None:
+    """For cyclopts: a picture is named as one, which is known before the work is done."""
+    if path is not None and path.suffix[1:].lower() not in PICTURES:
+        raise ValueError(f"{path}: end the name of a picture in .{', .'.join(PICTURES)}")
 
 
 Subject = Annotated[
@@ -96,7 +115,8 @@ LearningRate = Annotated[
     _option("--lr", "--learning-rate", "--step-size", help="peak step size (default: the protocol's)"),
 ]
 ImageSize = Annotated[
-    int | None, _option("--image-size", help="side length the images are resized to (default: their own)")
+    int | None,
+    _option("--image-size", help="side length the images are resized to (default: their own)", least=1),
 ]
 LimitTrain = Annotated[
     int | None, _option("--limit-train", help="train on only N images, every class by its share")

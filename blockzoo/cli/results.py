@@ -24,23 +24,29 @@ def results(
     output: o.OutputFile = None,
     plugin: o.Plugin = None,
 ) -> None:
-    """Print the results. Rows are compared only where protocol, data and overrides are equal."""
+    """Print the results. Rows are compared only where protocol, data and overrides are equal.
+
+    Of block-wise runs: one line a run. As CSV or JSON a store's trials are given, and its runs where it has no trials.
+    """
     from blockzoo.core.files import write_text
-    from blockzoo.core.outputs import Outputs
-    from blockzoo.core.table import read_csv, rows
+    from blockzoo.core.outputs import is_table, open_store, read_rows
+    from blockzoo.report.runs import run_rows, runs_table
     from blockzoo.report.tables import markdown_table, results_table
 
-    if source.suffix == ".csv":
-        found = read_csv(source)
-    else:
-        store = Outputs.at(source).store(create=False)
-        found = rows(store.records("trial", history=history), store.records("latency"))
+    screen.check_output(output)
+    found = read_rows(source, history=history)
+    runs = [] if is_table(source) else open_store(source).records("blockwise", history=history)
+    if not found and not runs:
+        screen.out.print(f"{source} holds no trial and no run yet", soft_wrap=True)
+    rows = found or run_rows(runs)
     if history or format != "table":
-        screen.out.file.write(screen.as_text(found, "json" if format == "json" else "csv"))
-    elif markdown:
+        screen.out.file.write(screen.as_text(rows, "json" if format == "json" else "csv"))
+    elif markdown and found:
         screen.out.file.write(markdown_table(found) + "\n")
     else:
         for made in results_table(found):
             screen.out.print(made)
+        if runs:
+            screen.out.print(runs_table(runs))
     if output is not None:
-        write_text(output, screen.as_text(found, "json" if output.suffix == ".json" else "csv"))
+        write_text(output, screen.as_text(rows, screen.form_of(output)))

@@ -73,13 +73,27 @@ def as_text(rows: Sequence[dict[str, Any]], form: str) -> str:
 
 def show(made: Table, rows: Sequence[dict[str, Any]], form: str, output: Path | None) -> None:
     """Print the table, or the rows as JSON or CSV; write them to `output` too where it is given."""
-    if output is not None and output.suffix not in (".csv", ".json"):
-        raise RequestError(f"--output {output}: name a .csv or a .json file")
+    check_output(output)
     if form == "table":
         out.print(made)
     else:
         out.file.write(as_text(rows, form))
     if output is not None:
-        write_text(output, as_text(rows, output.suffix[1:]))
+        write_text(output, as_text(rows, form_of(output)))
         if form == "table":
             out.print(f"written to {output}")
+
+
+def form_of(output: Path) -> str:
+    """csv or json, as the file's suffix says, in whatever case."""
+    return output.suffix[1:].lower()
+
+
+def check_output(output: Path | None) -> None:
+    """A file to write a table to is named as one.
+
+    Raises:
+        RequestError: it ends in neither .csv nor .json.
+    """
+    if output is not None and form_of(output) not in ("csv", "json"):
+        raise RequestError(f"--output {output}: name a .csv or a .json file")

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from blockzoo.core.errors import RequestError
 from blockzoo.core.store import Store
-from blockzoo.core.table import Row, export_csv, rows
+from blockzoo.core.table import Row, export_csv, read_csv, rows
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,17 @@ class Outputs:
 
     @classmethod
     def at(cls, output: str | Path) -> Outputs:
-        """`--output results/` or `--output results/run7.csv`."""
+        """`--output results/` or `--output results/run7.csv`; the suffix in whatever case.
+
+        Raises:
+            RequestError: a file that is neither.
+        """
         path = Path(output)
-        return cls(path.parent, path.stem) if path.suffix in (".csv", ".sqlite") else cls(path)
+        if path.suffix.lower() in (".csv", ".sqlite"):
+            return cls(path.parent, path.stem)
+        if path.exists() and not path.is_dir():
+            raise RequestError(f"--output {path} is a file: name a folder, or a path that ends in .csv")
+        return cls(path)
 
     @property
     def csv(self) -> Path:
@@ -54,6 +63,33 @@ class Outputs:
     def store(self, *, create: bool = True) -> Store:
         """Open the store."""
         return Store(self.database, create=create)
+
+
+def read_rows(source: str | Path, *, history: bool = False) -> list[Row]:
+    """The rows at a place: a results folder, a store (a file of any name), or a table, which is what ends in .csv.
+
+    Args:
+        source: the place.
+        history: the superseded records of a store too.
+
+    Raises:
+        RequestError, StoreError: there is neither.
+    """
+    if is_table(source):
+        return read_csv(source)
+    store = open_store(source)
+    return rows(store.records("trial", history=history), store.records("latency"))
+
+
+def is_table(source: str | Path) -> bool:
+    """Whether the place is a table, by its name: it ends in .csv, in whatever case."""
+    return Path(source).suffix.lower() == ".csv" and not Path(source).is_dir()
+
+
+def open_store(source: str | Path) -> Store:
+    """The store at a place, to be read: a results folder, or the file."""
+    path = Path(source)
+    return Store(path if path.is_file() else Outputs.at(path).database, create=False)
 
 
 def all_rows(store: Store) -> list[Row]:

@@ -157,22 +157,32 @@ def read_csv(path: str | Path) -> list[Row]:
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     reader = csv.DictReader(io.StringIO(text))
-    if not {"block", "position"} <= set(reader.fieldnames or ()):
-        raise RequestError(f"{path} is not a results table: it has no columns 'block' and 'position'")
-    found = []
-    for number, row in enumerate(reader, start=2):
-        if None in row or None in row.values():
-            raise RequestError(
-                f"{path}, line {number}: {len(reader.fieldnames or ())} cells expected; is the file torn?"
-            )
-        found.append({k: _typed(k, v) for k, v in row.items()})
-    return found
+    try:
+        if not {"block", "position"} <= set(reader.fieldnames or ()):
+            raise RequestError(f"{path} is not a results table: it has no columns 'block' and 'position'")
+        return [_read_row(row, reader, path) for row in reader if list(row.values()) != reader.fieldnames]
+    except csv.Error as error:
+        raise RequestError(f"{path}, after line {reader.line_num}: {error}") from error
+
+
+def _read_row(row: dict[str, Any], reader: csv.DictReader[str], path: Path) -> Row:
+    """One line with its types. A line that repeats the header, as tables joined with `cat` have, is none (see the caller)."""
+    place = f"{path}, line {reader.line_num}"
+    if None in row or None in row.values():
+        raise RequestError(
+            f"{place}: {len(reader.fieldnames or ())} cells expected; is the file torn, or two tables in one?"
+        )
+    typed = {name: _typed(name, cell) for name, cell in row.items()}
+    wrong = [f"{n} {v!r}" for n, v in typed.items() if n in COLUMNS and n not in TEXTS and isinstance(v, str)]
+    if wrong:
+        raise RequestError(f"{place}: no number in {', '.join(wrong[:3])}; is it another table?")
+    return typed
 
 
 TEXTS = frozenset(
     (
         "timestamp block dataset position device experiment_name notes protocol split filler status reason "
-        "latency_device dtype cpu gpu torch blockzoo environment_id comparable fingerprint"
+        "latency_device images dtype cpu gpu torch blockzoo environment_id comparable fingerprint"
     ).split()
 )
 """Columns that are never read as numbers."""

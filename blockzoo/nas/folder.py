@@ -40,7 +40,7 @@ EXPECTED = {"base": "training", "ext": "training", "env": "env", "info": "static
 def part_of(path: Path) -> Part | None:
     """The part that a file holds by its name; None for another file."""
     found = _NAME.fullmatch(path.stem)
-    if not found or path.suffix.removeprefix(".") not in SUFFIXES:
+    if not found or path.suffix.removeprefix(".").lower() not in SUFFIXES:
         return None
     kind, seed, info, bench, device = found.groups()
     return Part(kind, int(seed)) if kind else Part(info) if info else Part(bench, device)
@@ -88,7 +88,7 @@ class Folder:
         files: dict[Part, dict[str, Path]] = {}
         for file in sorted(folder.iterdir()):
             if (part := part_of(file)) and file.is_file():
-                files.setdefault(part, {})[file.suffix.removeprefix(".")] = file
+                files.setdefault(part, {})[file.suffix.removeprefix(".").lower()] = file
         if not files:
             raise DataError(
                 f"{folder}: no dataset file in it; they are named blox-base-0, blox-ext-0, blox-info, blox-env-0 or "

@@ -89,7 +89,7 @@ def write_dataset_file(
         DataError: values that the format cannot hold, with their column; the disk is full or closed.
     """
     path = Path(path)
-    kind = FORMAT_OF_SUFFIX.get(path.suffix)
+    kind = FORMAT_OF_SUFFIX.get(path.suffix.lower())
     if kind is None:
         raise RequestError(f"{path}: end the name in {', '.join(FORMAT_OF_SUFFIX)}, which says the format")
     names = [str(name) for name in table]

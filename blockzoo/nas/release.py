@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from blockzoo.core.errors import RequestError
-from blockzoo.core.outputs import Outputs
+from blockzoo.core.outputs import open_store
 from blockzoo.core.record import Record
 from blockzoo.core.spec import TrialSpec
 from blockzoo.core.subject import Subject
@@ -107,7 +107,7 @@ def gathered(source: Path, experiment_name: str | None = None, *, allow_pickle: 
     Raises:
         RequestError: trials of several settings, or pickles that are not allowed.
     """
-    pickles = [source] if source.suffix == ".pickle" else sorted(source.glob("*.pickle"))
+    pickles = [source] if source.suffix.lower() == ".pickle" else sorted(source.glob("*.pickle"))
     if not pickles:
         return _from_store(source, experiment_name)
     if not allow_pickle:
@@ -129,7 +129,7 @@ def holes(indices: set[int]) -> list[tuple[int, int]]:
 def _from_store(source: Path, experiment_name: str | None) -> Trained:
     records = [
         r
-        for r in Outputs.at(source).store(create=False).records("trial")
+        for r in open_store(source).records("trial")
         if r.subject.startswith("macro:") and experiment_name in (None, r.experiment_name)
     ]
     finished = [r for r in records if r.status == "ok"]

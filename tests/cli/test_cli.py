@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -136,6 +137,11 @@ def test_sweep_from_a_file(capsys: pytest.CaptureFixture[str]) -> None:
         (["results", "nowhere"], 1, "no results store"),
         (["train", "ResNetBasicBlock", "--dataset", "digitz"], 2, "Did you mean digits"),
         (["blocks", "--plugin", "none.py"], 2, "no such file"),
+        (["tile", "plan", "model:resnet8_half", "--image-size", "-5"], 2, "--image-size"),
+        (["tile", "plan", "model:resnet8_half", "--figure", "x.xyz"], 2, ".svg"),
+        (["nas", "draw", "--output", "x"], 2, ".svg"),
+        (["nas", "latency", "--image-size", "0"], 2, "--image-size"),
+        (["results", "--output", "x.sqlite"], 2, ".csv or a .json"),
     ],
 )
 def test_bad_requests(words: list[str], code: int, says: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -206,6 +212,42 @@ def test_every_command_takes_plugins(words: tuple[str, ...]) -> None:
     module = importlib.import_module(".".join(["blockzoo.cli", *words]).replace("-", "_"))
     command = getattr(module, words[-1].replace("-", "_"))
     assert "plugin" in inspect.signature(command).parameters
+
+
+PRIVATE = re.compile(
+    r"(?<![\w-])(_\w+|-[a-z][\w-]+|[\w./]*site-packages\S*|/(home|root|tmp|work|usr)/\S*|\w+\.pyc?\b)"
+)
+"""A name with an underscore before it (or the dash it becomes), a file of the package, a path of a machine."""
+SAYABLE = {"my_file.py", "my_custom_block.py", "file.py"}
+
+
+def pages() -> list[tuple[str, ...]]:
+    found = commands_of_the_package()
+    return [(), *dict.fromkeys(words[:1] for words in found), *(words for words in found if len(words) > 1)]
+
+
+@pytest.mark.parametrize("words", pages(), ids=lambda words: " ".join(words) or "blockzoo")
+def test_no_help_page_shows_a_private_name(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "Usage: " in text
+    found = {match[0] for match in PRIVATE.finditer(text)} - SAYABLE
+    assert not found
+
+
+def test_private_files_are_no_commands(tmp_path: Path) -> None:
+    for name in ("_tables", "shown", "_group/__init__", "group/__init__", "group/_options"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.py").write_text('"""what it does"""')
+    assert set(commands(tmp_path)) == {"shown", "group"}
+    assert set(commands(tmp_path / "group")) == set()
+    assert (
+        PRIVATE.search("│ -tables   x")
+        and PRIVATE.search("see _tables")
+        and not PRIVATE.search("--out-dir -j")
+    )
 
 
 SEARCH = """

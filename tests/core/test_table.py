@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from blockzoo.core.errors import RequestError, StoreError
+from blockzoo.core.outputs import Outputs, read_rows
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.table import COLUMNS, csv_text, export_csv, read_csv, rows
@@ -121,3 +122,31 @@ def test_disk_full_leaves_the_old_table(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_unknown_columns_come_last() -> None:
     assert csv_text([{"block": "A", "mine": 1}]).splitlines()[0].split(",") == [*COLUMNS, "mine"]
+
+
+def test_tables_joined_are_one_table_and_other_tables_are_refused(tmp_path: Path) -> None:
+    table = csv_text(rows([trial(seed=0, val_acc=0.5), trial(seed=1, val_acc=0.7)]))
+    path = tmp_path / "twice.CSV"
+    path.write_text(table + table)
+    assert [row["seed"] for row in read_rows(path)] == [0, 1, 0, 1]
+    header, *lines = table.splitlines()
+    other = ",".join(reversed(header.split(",")))
+    path.write_text("\n".join([header, *lines, other, *lines]) + "\n")
+    with pytest.raises(RequestError, match="line 4: no number in"):
+        read_rows(path)
+    path.write_text('block,position,val_acc\nA,mid,"0.5')
+    assert read_rows(path)[0]["val_acc"] == 0.5
+    path.write_text("block,position,val_acc\nA,mid," + "x" * 200_000)
+    with pytest.raises(RequestError, match="line 1: field larger"):
+        read_rows(path)
+
+
+def test_a_place_is_told_by_what_lies_there(tmp_path: Path) -> None:
+    Outputs.at(tmp_path / "R.SQLITE").store().add(trial(val_acc=0.5))
+    assert (tmp_path / "R.sqlite").is_file() and Outputs.at(
+        tmp_path / "R.CSV"
+    ).database == tmp_path / "R.sqlite"
+    (tmp_path / "R.sqlite").rename(tmp_path / "elsewhere.db")
+    assert read_rows(tmp_path / "elsewhere.db")[0]["val_acc"] == 0.5
+    with pytest.raises(RequestError, match=r"elsewhere\.db is a file"):
+        Outputs.at(tmp_path / "elsewhere.db")

@@ -18,9 +18,10 @@ def draw(
     ] = None,
     *,
     benchmark: own.Benchmark = "mini",
-    output: Annotated[Path, Parameter(name=["--output", "-o"], help="the picture: .png or .svg")] = Path(
-        "benchmark.png"
-    ),
+    output: Annotated[
+        Path,
+        Parameter(name=["--output", "-o"], help="the picture: .png or .svg", validator=o.check_picture),
+    ] = Path("benchmark.png"),
     plugin: o.Plugin = None,
 ) -> None:
     """Draw a benchmark as accuracy against MACs and parameters, or one network as its graph."""

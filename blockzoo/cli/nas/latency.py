@@ -15,7 +15,7 @@ from blockzoo.cli.nas import _options as own
 def latency(
     *,
     width: Annotated[int, Parameter(help="channels of the first stage")] = 32,
-    image_size: Annotated[int, Parameter(help="side length of the images")] = 32,
+    image_size: Annotated[int, Parameter(help="side length of the images", validator=o.at_least_one)] = 32,
     num_classes: Annotated[int, Parameter(help="of the networks")] = 100,
     check: Annotated[int, Parameter(help="whole networks timed to state the error")] = 30,
     seconds: Annotated[float, Parameter(help="for all timings")] = 60.0,

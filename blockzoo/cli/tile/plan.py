@@ -20,7 +20,9 @@ def plan(
         ),
     ],
     *,
-    image_size: Annotated[int, Parameter(help="rows and columns of the images")] = 224,
+    image_size: Annotated[
+        int, Parameter(help="rows and columns of the images", validator=o.at_least_one)
+    ] = 224,
     budget: Annotated[
         str | None, Parameter(help="live activations stay within, 256KiB; the image is not counted")
     ] = None,
@@ -47,7 +49,8 @@ def plan(
         Path | None, Parameter(help="lines of `tile study` (CSV): its settings with memory beside accuracy")
     ] = None,
     figure: Annotated[
-        Path | None, Parameter(help="picture of memory over the layers, before and after")
+        Path | None,
+        Parameter(help="picture of memory over the layers, before and after", validator=o.check_picture),
     ] = None,
     block_size: own.BlockSize = None,
     blocking: own.Blocking = None,
@@ -122,11 +125,11 @@ def plan(
         screen.out.print(f"beyond {buffer} on chip: {ours}", soft_wrap=True)
         screen.out.print(f"layer by layer: {layers}", soft_wrap=True)
     if figure is not None:
+        from blockzoo.report.figures import save
         from blockzoo.tiling.figures import memory_over_layers
 
         title = f"{subject}, {mode}, {dtype}, {image_size} x {image_size}"
-        figure.parent.mkdir(parents=True, exist_ok=True)
-        memory_over_layers(found, *planner.timelines(model, found), title=title).savefig(figure, dpi=130)
+        save(memory_over_layers(found, *planner.timelines(model, found), title=title), figure)
         screen.out.print(f"written   {figure}", soft_wrap=True)
     return 0
 
