@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import os
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from blockzoo.core.errors import BlockzooError, RequestError
-
-
-class RankLost(BlockzooError):
-    """Another rank ended or does not answer; the message says how to go on."""
+from blockzoo.core.errors import RankLost
+from blockzoo.execution.ranks import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -24,27 +21,21 @@ class Ranks:
     Args:
         rank: 0 is the one that reports.
         count: of processes.
+        started: by `run_together`, which ends their group itself.
     """
 
     rank: int = 0
     count: int = 1
+    started: bool = False
 
     @classmethod
-    def join(cls) -> Ranks:
-        """The processes that torchrun started: gloo on processors, nccl on GPUs.
-
-        Raises:
-            RequestError: this process was not started by torchrun.
-        """
+    def join(cls, patience: float = PATIENCE) -> Ranks:
+        """The processes that torchrun started: gloo on processors, nccl on GPUs; one waits so many seconds for the others."""
         if not dist.is_initialized():
-            if "RANK" not in os.environ:
-                raise RequestError(
-                    "training mode distributed runs under torchrun: torchrun --nproc-per-node 4 -m blockzoo.blockwise ...; "
-                    "jacobi makes the same updates in one process"
-                )
             # Imported once a group exists, its functions' defaults would hold that group, and its threads, until the end.
             importlib.import_module("torch.distributed.nn")
-            dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+            backend = "nccl" if torch.cuda.is_available() else "gloo"
+            dist.init_process_group(backend, timeout=timedelta(seconds=patience))
         return cls(dist.get_rank(), dist.get_world_size())
 
     @property
@@ -59,7 +50,7 @@ class Ranks:
 
     def leave(self) -> None:
         """At the end of a run: wait for the others, and end the group with its threads (one left at exit can abort the rank)."""
-        if dist.is_initialized():
+        if dist.is_initialized() and not self.started:
             with lost_ranks_are_named(self.rank):
                 dist.barrier()
             dist.destroy_process_group()
@@ -107,7 +98,8 @@ class lost_ranks_are_named:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, RuntimeError):
             first = str(error).strip().splitlines()[0][:200]
+            hung = ", it ended or kept this one waiting for longer than --rank-timeout allows"
             raise RankLost(
-                f"rank {self._rank}: another rank is lost ({first}); the last checkpoint is whole: "
-                "start the same command with --resume"
+                f"rank {self._rank}: another rank is lost{hung if 'imed out' in str(error) else ''} ({first}); "
+                "the last checkpoint is whole: start the same command with --resume"
             ) from error

@@ -133,7 +133,8 @@ def _outcome(ranks: list[_Rank], report: Report) -> Any:
             elif kind == "ends":
                 return value
             elif kind == "refused":
-                raise value
+                story = _dead(ranks) if isinstance(value, RankLost) else None
+                raise RankLost(story) if story else value
             elif kind == "failed":
                 raise RankLost(_dead(ranks) or f"rank {rank.number} of {len(ranks)}: {value}")
             else:
@@ -154,8 +155,8 @@ def _epitaph(rank: _Rank, count: int) -> str:
     how = f"signal {-code} ({signal.Signals(-code).name})" if code and code < 0 else f"exit code {code}"
     memory = "; the system may have run out of memory" if code == -signal.SIGKILL else ""
     return (
-        f"rank {rank.number} of {count} was ended by {how}{memory}. The others were ended too; the checkpoint of the "
-        "last epoch is whole, and a run that is resumed goes on from it"
+        f"rank {rank.number} of {count} was ended by {how}{memory}. The others were ended too; the last "
+        "checkpoint is whole, and a run that is resumed goes on from it"
     )
 
 
@@ -199,6 +200,8 @@ def _join(number: int, seat: _Seat) -> None:
     import torch
     import torch.distributed as dist
 
+    # Imported once a group exists, its functions' defaults would hold that group, and its threads, until the end.
+    importlib.import_module("torch.distributed.nn")
     torch.set_num_threads(seat.threads)
     if seat.gpus:
         torch.cuda.set_device(number)

@@ -15,9 +15,10 @@ from blockzoo.blockwise import counting
 from blockzoo.blockwise.counting import NOBODY, Spent, counted, on_behalf_of, uncounted
 from blockzoo.blockwise.engines.rounds import recorded
 from blockzoo.blockwise.frame import Frame, RoundRecord
+from blockzoo.blockwise.loop import Training
 from blockzoo.blockwise.ranks import Ranks
 from blockzoo.blockwise.reports import Nothing
-from blockzoo.blockwise.run import Training, run_blockwise
+from blockzoo.blockwise.run import run_blockwise
 from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import CheckFailed
 from tests.blockwise.runs import config

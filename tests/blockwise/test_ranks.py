@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,11 @@ import torch
 from blockzoo.blockwise.config import folder_name
 from blockzoo.blockwise.reports import read_lines, run_status
 from blockzoo.blockwise.run import run_blockwise
-from blockzoo.core.errors import RequestError
-from tests.blockwise.runs import config, same, trained, wait_for_reports, words
+from blockzoo.cli import main
+from blockzoo.core.errors import RankLost, RequestError
+from blockzoo.core.plugins import load_plugins
+from blockzoo.execution.queue import cores
+from tests.blockwise.runs import config, same, started, trained, wait_for_reports, words
 
 
 def _torchrun(ranks: int, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
@@ -31,7 +35,7 @@ def _torchrun(ranks: int, *arguments: str, timeout: float = 240) -> subprocess.C
     )
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("ranks", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_ranks_are_jacobi_bit_for_bit(ranks: int, tmp_path: Path) -> None:
     """Four blocks on two and on four ranks, with momentum and a share that rests; then resumed on one process."""
     asked = config(
@@ -100,20 +104,91 @@ print(json.dumps(threads()))
 
 def test_a_worker_that_diverges_ends_all_ranks_alike(tmp_path: Path) -> None:
     asked = config("distributed", options={"step_size": 1e30, "rounds": 50})
-    done = _torchrun(2, *words(asked, tmp_path))
-    folder = tmp_path / "blockwise" / folder_name(asked)
-    found = run_status(folder)
-    assert done.returncode != 0 and found is not None and found["status"] == "diverged"
-    assert "block" in found["reason"] and "smaller step size" in found["reason"]
-    assert "another rank is lost" not in done.stderr
+    found = run_blockwise(asked, tmp_path, ranks=2)
+    assert found.status == "diverged" and found.folder is not None
+    assert "block" in found.reason and "smaller step size" in found.reason
+    assert run_status(found.folder)["status"] == "diverged"  # type: ignore[index]
 
 
-def test_more_ranks_than_blocks_and_no_torchrun(tmp_path: Path) -> None:
+def test_more_ranks_than_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = config("distributed", config=(12,))
-    with pytest.raises(RequestError, match=r"torchrun --nproc-per-node"):
-        run_blockwise(asked, tmp_path)
-    done = _torchrun(3, *words(asked, tmp_path))
+    for wrong, says in (
+        (["--ranks", "3"], "3 ranks for 2 blocks"),
+        (["--ranks", "0"], "--ranks 0"),
+        (["--rank-timeout", "nan"], "--rank-timeout nan"),
+    ):
+        assert main(["blockwise", *words(asked, tmp_path), *wrong]) == 2
+        assert says in capsys.readouterr().err
+    assert main(["blockwise", *words(config(), tmp_path), "--ranks", "2"]) == 2
+    assert "--training-mode distributed" in capsys.readouterr().err
+    assert main(["blockwise", *words(asked, tmp_path), "--dry-run"]) == 0
+    assert f"distributed by {min(2, cores())} processes" in capsys.readouterr().out.replace("\n", " ")
+
+
+@pytest.mark.slow
+def test_more_ranks_than_blocks_under_torchrun(tmp_path: Path) -> None:
+    done = _torchrun(3, *words(config("distributed", config=(12,)), tmp_path))
     assert done.returncode != 0 and "3 ranks for 2 blocks" in done.stderr
+
+
+def test_a_run_starts_its_own_ranks(tmp_path: Path) -> None:
+    """Bit for bit jacobi; the caller has reports as they come, the network, and a whole folder; resumed on other ranks."""
+    asked = config("distributed", options={"optimizer": "momentum", "gamma": 0.9, "rounds": 3})
+    told: list[int] = []
+    run_blockwise(asked, tmp_path, ranks=2, on_report=lambda report: told.append(report["round"]))
+    more = replace(asked, options=replace(asked.options, rounds=5))
+    found = run_blockwise(more, tmp_path, ranks=3, adopt=True, on_report=lambda r: told.append(r["round"]))
+    assert told == [1, 2, 3, 4, 5]
+    alone = run_blockwise(replace(more, options=replace(more.options, training_mode="jacobi")), None)
+    assert same(dict(found.frame.model.state_dict()), dict(alone.frame.model.state_dict()))
+    assert found.folder is not None and same(trained(found.folder), dict(alone.frame.model.state_dict()))
+    assert [r["validation_loss"] for r in found.reports] == [r["validation_loss"] for r in alone.reports]
+    assert run_status(found.folder)["status"] == "finished"  # type: ignore[index]
+    with pytest.raises(RequestError, match="this run exists"):
+        run_blockwise(more, tmp_path, ranks=2)
+
+
+OWN = """
+import os, signal
+from blockzoo.core.contracts import CURRICULA
+
+@CURRICULA.register("own")
+class Own:
+    \"\"\"All examples; in round 2 the second rank goes wrong.\"\"\"
+    def __init__(self, argument=""):
+        self.how = argument
+    def weights(self, round, frame):
+        if round == 2 and os.environ.get("LOCAL_RANK") == "1":
+            os.kill(os.getpid(), getattr(signal, self.how))
+"""
+
+
+@pytest.mark.parametrize(("how", "says"), [("SIGSTOP", "--rank-timeout"), ("SIGKILL", "SIGKILL")])
+def test_a_rank_that_hangs_or_dies_ends_the_run(how: str, says: str, tmp_path: Path) -> None:
+    """The ranks load the plugin that this process has loaded."""
+    plugin = tmp_path / "own.py"
+    plugin.write_text(OWN)
+    asked = config("distributed", curriculum=f"own:{how}", options={"rounds": 50})
+    folder = tmp_path / "blockwise" / folder_name(asked)
+    begin = time.monotonic()
+    with pytest.raises(RankLost, match=says):
+        run_blockwise(asked, tmp_path, ranks=2, patience=3, plugins=load_plugins([str(plugin)]))
+    assert time.monotonic() - begin < 90
+    found = run_status(folder)
+    assert found is not None and found["status"] == "failed" and "RankLost" in found["reason"]
+    assert found["round"] == 2 and (folder / "checkpoint.pt").exists()
+
+
+def test_a_run_whose_ranks_are_ended_says_so(tmp_path: Path) -> None:
+    asked = config("distributed", options={"rounds": 100_000})
+    folder = tmp_path / "blockwise" / folder_name(asked)
+    with started(asked, tmp_path, "--ranks", "2") as process:
+        wait_for_reports(folder, 2, process)  # after the first one the status still says 0
+        process.terminate()
+        process.wait(60)
+    found = run_status(folder)
+    assert found is not None and (found["status"], found["reason"]) == ("interrupted", "ended by SIGTERM")
+    assert found["round"] >= 1
 
 
 def test_a_rank_that_dies_ends_the_run_with_a_checkpoint(tmp_path: Path) -> None:

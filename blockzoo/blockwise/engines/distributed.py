@@ -34,16 +34,16 @@ FIGURES = 6
 
 @ENGINES.register("distributed", aliases=("blockwise",))
 class Distributed:
-    """One rank of a block-wise run under torchrun.
+    """One rank of a block-wise run, started by torchrun or by `run_blockwise`.
 
     Raises:
-        RequestError: not under torchrun, or more ranks than blocks.
+        RequestError: more ranks than blocks.
         RankLost: another rank ended.
     """
 
     def __init__(self) -> None:
-        joined = Ranks.join()
-        self.rank, self.ranks = joined.rank, joined.count
+        grouped = dist.is_initialized()  # not so where a run is only planned
+        self.rank, self.ranks = (dist.get_rank(), dist.get_world_size()) if grouped else (0, 1)
 
     def run(self, frame: Frame) -> RoundRecord:
         """One round."""

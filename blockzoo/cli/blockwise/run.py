@@ -71,6 +71,13 @@ def run(
     groups: Annotated[
         int | None, Parameter(help="merge blocks into so many, by a coupling map measured first")
     ] = None,
+    ranks: Annotated[
+        int | None,
+        Parameter(help="distributed: processes to start (default: one per block, up to the cores or GPUs)"),
+    ] = None,
+    rank_timeout: Annotated[
+        float, Parameter(help="distributed: seconds that a process may keep the others waiting")
+    ] = 600.0,
     communication_delay: Annotated[float, Parameter(help="simulated seconds of a message")] = 0.0,
     bandwidth: Annotated[float, Parameter(help="simulated bytes per second of a link")] = float("inf"),
     step_seconds: Annotated[float, Parameter(help="simulated seconds of a local step")] = 0.0,
@@ -168,11 +175,20 @@ def run(
     if groups is not None:
         asked = _merged(asked, groups)
     if dry_run:
-        return _dry_run(asked)
+        return _dry_run(asked, ranks)
     from blockzoo.blockwise.run import run_blockwise
+    from blockzoo.core.plugins import load_plugins
 
     found = run_blockwise(
-        asked, output, adopt=resume, restart=restart, tensorboard=tensorboard, on_report=_print
+        asked,
+        output,
+        adopt=resume,
+        restart=restart,
+        tensorboard=tensorboard,
+        on_report=_print,
+        ranks=ranks,
+        patience=rank_timeout,
+        plugins=load_plugins(plugin or ()),
     )
     if found.folder is not None:
         screen.out.print(f"{found.status}: {found.reason}", markup=False)
@@ -206,20 +222,20 @@ def _merged(asked: Any, groups: int) -> Any:
     return replace(asked, partition=as_text(merged))
 
 
-def _dry_run(asked: Any) -> int:
+def _dry_run(asked: Any, ranks: int | None) -> int:
     from blockzoo.blockwise.config import folder_name
-    from blockzoo.blockwise.run import Training
-
-    if asked.options.training_mode == "distributed":
-        screen.out.print(f"would run {folder_name(asked)} under torchrun")
-        return 0
+    from blockzoo.blockwise.launch import rank_count
+    from blockzoo.blockwise.loop import Training
     from blockzoo.blockwise.ranks import Ranks
     from blockzoo.blockwise.reports import Nothing
 
     frame = Training(asked, Nothing(), Ranks()).frame
     sizes = frame.partition.sizes(frame.model)
+    mode = asked.options.training_mode
+    if mode == "distributed":
+        mode = f"distributed by {rank_count(frame, asked.device, ranks)} processes"
     screen.out.print(
-        f"would run {asked.options.rounds} rounds of {asked.options.training_mode} on {len(sizes)} blocks of "
+        f"would run {asked.options.rounds} rounds of {mode} on {len(sizes)} blocks of "
         f"{', '.join(f'{size:,}' for size in sizes)} parameters, {len(frame.train):,} examples: {folder_name(asked)}; "
         f"step size {frame.options.step_size}, K {frame.options.k}, lambda {frame.options.prox_lambda}",
         soft_wrap=True,
