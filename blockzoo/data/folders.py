@@ -12,11 +12,10 @@ import numpy as np
 from blockzoo.core.contracts import DATASETS
 from blockzoo.core.errors import DataError
 from blockzoo.data.cache import cached_array, stamps
+from blockzoo.data.decoding import opened
 from blockzoo.data.images import ImageData, Images, holdout, moments, stratified
 from blockzoo.data.places import DatasetNotFound
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm"})
-SHOWN = 5  # faults named in an error
+from blockzoo.data.trees import SHOWN, class_folders, has_images, images_of, is_image, tell_left_out
 
 File = tuple[Path, int]  # an image and its label
 
@@ -29,6 +28,7 @@ class ClassFolders:
     tenth of the training images, chosen by a fixed seed, is the validation split. A bare ROOT/CLASS/ tree is
     split into stratified fifths: three train, one validation, one test. The split is made on the list of
     files; then each image is decoded once, cropped to its central square, resized, and kept in the cache.
+    Subfolders belong to their class. What is no image, cannot be read, or lies elsewhere is refused by name.
     """
 
     name, default_size = "folder", 32
@@ -77,10 +77,10 @@ class ClassFolders:
         """The folder, the classes, the name of the split and the files of its parts."""
         places = [place for root in roots for place in (root / self.name, root)]
         for root in places:
-            if _classes(root / "train"):
-                return self._complete(root, _classes(root / "train"), *_given_splits(root))
-            if self.expected_classes is None and _classes(root):
-                return self._complete(root, _classes(root), *_fifths(root))
+            if names := _classes(root / "train"):
+                return self._complete(root, names, *_given_splits(root, names))
+            if self.expected_classes is None and (names := _bare_classes(root)):
+                return self._complete(root, names, *_fifths(root, names))
         expected = "a tree train/CLASS/image.jpg with val/CLASS/ or test/CLASS/ beside it"
         raise DatasetNotFound(self.name, places, expected, "cannot be downloaded")
 
@@ -136,32 +136,35 @@ class ImageNet(ClassFolders):
 
 
 def _classes(folder: Path) -> list[str]:
-    """Names of the class folders directly in `folder`, sorted: a class's label is its place."""
-    if not folder.is_dir():
+    """Names of the class folders in `folder`; none where no image is in any of them."""
+    names = class_folders(folder)
+    return names if any(has_images(folder / name) for name in names) else []
+
+
+def _bare_classes(root: Path) -> list[str]:
+    """Names of the folders in `root` that hold images, if any holds some directly: others may lie beside them."""
+    names = class_folders(root)
+    if not any(has_images(root / name, deep=False) for name in names):
         return []
-    return sorted(
-        d.name
-        for d in folder.iterdir()
-        if d.is_dir() and any(f.suffix.lower() in SUFFIXES for f in d.iterdir())
-    )
+    classes = [name for name in names if has_images(root / name)]
+    tell_left_out("without images", [str(root / name) for name in names if name not in classes])
+    return classes
 
 
 def _files(folder: Path, names: list[str]) -> list[File]:
-    if unknown := sorted(set(_classes(folder)) - set(names)):
+    present = [name for name in class_folders(folder) if name in names or has_images(folder / name)]
+    empty = [str(folder / name) for name in class_folders(folder) if name not in present]
+    tell_left_out("without images", empty)
+    if unknown := sorted(set(present) - set(names)):
         raise DataError(f"{folder} has classes that train/ has not: {', '.join(unknown[:SHOWN])}")
-    return [
-        (path, label)
-        for label, name in enumerate(names)
-        if (folder / name).is_dir()
-        for path in sorted((folder / name).iterdir())
-        if path.suffix.lower() in SUFFIXES
-    ]
+    label = {name: place for place, name in enumerate(names)}
+    found = zip(present, images_of(folder, present), strict=True)
+    return [(path, label[name]) for name, paths in found for path in paths]
 
 
-def _given_splits(root: Path) -> tuple[str, dict[str, list[File]]]:
+def _given_splits(root: Path, names: list[str]) -> tuple[str, dict[str, list[File]]]:
     """Name of the split and the files of its parts, where the tree has a folder train."""
-    names = _classes(root / "train")
-    held = [name for name in ("test", "val") if _classes(root / name)]
+    held = [name for name in ("test", "val") if _classes(root / name) or _loose(root / name)]
     if not held:
         raise DataError(
             f"{root} has train/ but no class folders in val/ or test/; expected {root}/val/CLASS/image.jpg"
@@ -178,9 +181,14 @@ def _given_splits(root: Path) -> tuple[str, dict[str, list[File]]]:
     return f"{held[0]}-is-test-v1", parts
 
 
-def _fifths(root: Path) -> tuple[str, dict[str, list[File]]]:
+def _loose(folder: Path) -> bool:
+    """Whether images lie in a split without class folders: reading it says so by name."""
+    return folder.is_dir() and any(is_image(path.name) for path in folder.iterdir())
+
+
+def _fifths(root: Path, names: list[str]) -> tuple[str, dict[str, list[File]]]:
     """Name of the split and the files of its parts, for a bare ROOT/CLASS/ tree."""
-    files = _files(root, _classes(root))
+    files = _files(root, names)
     *train, validation, test = stratified(_labels(files), 5)
     parts = {"train": np.sort(np.concatenate(train)), "val": validation, "test": test}
     return "stratified-fifths-v1", {part: _pick(files, indices) for part, indices in parts.items()}
@@ -202,7 +210,7 @@ def _decoded(what: str, files: Sequence[File], size: int, resampling: str) -> Im
         _decode_all(paths, out, resampling)
 
     return Images(
-        cached_array(f"{what}-{resampling}-v1", stamps(paths), shape, np.uint8, decode), _labels(files)
+        cached_array(f"{what}-{resampling}-v2", stamps(paths), shape, np.uint8, decode), _labels(files)
     )
 
 
@@ -222,16 +230,8 @@ def _decode(path: Path, out: np.ndarray, resampling: str) -> str | None:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(path) as image:
-            square = ImageOps.fit(
-                image.convert("RGB"), out.shape[:0:-1], Image.Resampling[resampling.upper()]
-            )
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        Image.DecompressionBombError,
-    ) as error:  # Pillow raises all of these
-        return f"{path} ({error})"
+        square = ImageOps.fit(opened(path, str(path)), out.shape[:0:-1], Image.Resampling[resampling.upper()])
+    except DataError as error:
+        return str(error)
     out[:] = np.asarray(square).transpose(2, 0, 1)
     return None

@@ -13,6 +13,7 @@ import numpy as np
 
 from blockzoo.core.errors import DataError
 from blockzoo.data.cache import cached_array, stamps
+from blockzoo.data.decoding import opened
 from blockzoo.data.images import Images
 
 IMAGE_COLUMNS = ("img", "image")
@@ -131,21 +132,19 @@ def _columns(source: _Source, name: str) -> Iterator[Any]:
 
 def _decode_piece(path: Path, first: int, encoded: list[Any], out: np.ndarray) -> list[str]:
     """Decode into out[first : first + len(encoded)]; what could not be, in words."""
-    from PIL import Image
-
     faults = []
     side = out.shape[-1]
     for row, content in enumerate(encoded, first):
         try:
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                if image.size != (side, side):
-                    faults.append(
-                        f"{path}: image {row} has {image.size[0]}x{image.size[1]} pixels, not {side}x{side}"
-                    )
-                    continue
-                out[row] = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-        except (OSError, SyntaxError, TypeError, ValueError) as error:  # Pillow raises all of these on damage
-            faults.append(f"{path}: image {row} cannot be decoded ({_first_line(error)})")
+            image = opened(io.BytesIO(content), f"{path}: image {row} cannot be decoded", FORMATS)
+        except (DataError, TypeError) as error:  # no bytes at all
+            faults.append(str(error) if isinstance(error, DataError) else f"{path}: image {row} is missing")
+            continue
+        if image.size != (side, side):
+            width, height = image.size
+            faults.append(f"{path}: image {row} has {width}x{height} pixels, not {side}x{side}")
+        else:
+            out[row] = np.asarray(image).transpose(2, 0, 1)
     return faults
 
 
