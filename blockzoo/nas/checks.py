@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from blockzoo.core.contracts import CHECKS
-from blockzoo.core.errors import CheckFailed, DataError
+from blockzoo.core.errors import CheckFailed
 from blockzoo.nas.formats.header import Header, same_content
 from blockzoo.nas.formats.table import Table
-from blockzoo.nas.io import read_dataset_file, write_dataset_file
 
 
 @CHECKS.register("dataset-file")
 def written_file(path: str, meant: tuple[Header, Table], read: tuple[Header, Table]) -> float:
-    """A dataset file that a command wrote, read again, with the header and the columns that were to be written.
+    """A dataset file before it gets its name, read again, with the header and the columns that were to be written.
 
     Catches: a format that drops, rounds, reorders or clips a value or a hash; a header that says something else; a full disk.
 
@@ -26,7 +24,8 @@ def written_file(path: str, meant: tuple[Header, Table], read: tuple[Header, Tab
     faults = [] if same_content(meant[0], read[0]) else ["the header differs"]
     if faults := faults + meant[1].differences(read[1]):
         raise CheckFailed(
-            f"{path}: what was written is not what is read again ({'; '.join(faults)}); the file was taken away"
+            f"{path}: what is read again is not what was to be written ({'; '.join(faults)}); "
+            "nothing was kept. The .native format holds every value"
         )
     return 0.0
 
@@ -47,20 +46,3 @@ def formula_against_records(index: int, formula: Mapping[str, int], measured: Ma
                 f"macro:{index}: {name} are {value:,} by formula and {int(measured[name]):,} in the network that was trained"
             )
     return 0.0
-
-
-def write_checked(path: Path, header: Mapping[str, Any], table: Any) -> Path:
-    """`write_dataset_file`, then the file is read again and compared; what is not as meant is taken away.
-
-    Raises:
-        CheckFailed: it is not as meant.
-    """
-    columns = table if isinstance(table, Table) else Table(table)
-    write_dataset_file(path, header, columns)
-    try:
-        read = read_dataset_file(path, allow_pickle=True)
-        written_file(str(path), ({"version": 1, "columns": list(columns), **header}, columns), read)
-    except (CheckFailed, DataError):
-        path.unlink()
-        raise
-    return path

@@ -19,6 +19,7 @@ from typing import Any
 
 from blockzoo.core.errors import DataError, RequestError
 from blockzoo.core.files import write_atomically
+from blockzoo.nas.checks import written_file
 from blockzoo.nas.formats import custom, native, pickled, text
 from blockzoo.nas.formats.errors import DamagedFile, describe
 from blockzoo.nas.formats.header import LIMIT, Header, dump, parse
@@ -77,7 +78,7 @@ def read_dataset_file(
 def write_dataset_file(
     path: str | os.PathLike[str], header: Mapping[str, Any], table: Mapping[str, Any]
 ) -> Path:
-    """Write a dataset file, in the format of its suffix; the file appears whole or not at all.
+    """Write a dataset file, in the format of its suffix; the file appears whole, as it is read again, or not at all.
 
     Args:
         path: ends in .native, .blox, .csv or .pickle.
@@ -87,6 +88,7 @@ def write_dataset_file(
     Raises:
         RequestError: another suffix, or columns other than the header says.
         DataError: values that the format cannot hold, with their column; the disk is full or closed.
+        CheckFailed: what is read again is not what was to be written.
     """
     path = Path(path)
     kind = FORMAT_OF_SUFFIX.get(path.suffix.lower())
@@ -105,6 +107,8 @@ def write_dataset_file(
             with temporary.open("wb") as file:
                 file.write(start)
                 file.writelines(pieces)
+            read = read_dataset_file(temporary, allow_pickle=True)
+            written_file(os.fspath(path), (header, columns), read)
 
         write_atomically(path, fill)
     return path

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from blockzoo.core.errors import RequestError
-from blockzoo.nas.checks import write_checked
 from blockzoo.nas.costs import Skeleton
 from blockzoo.nas.folder import Part
+from blockzoo.nas.io import write_dataset_file
 from blockzoo.nas.published import published_space
 from blockzoo.nas.release import header_of
 from blockzoo.nas.settings import SKELETON
@@ -77,7 +77,7 @@ class LatencyTable:
             "environment": {name: value for name, value in where.items() if value is not None},
         }
         table = {"model_hash": self.space.hashes(), "latency": np.round(self.predict() / 1e3, 6)}
-        return write_checked(folder / f"{Part('bench', device).stem}.{suffix}", header, table)
+        return write_dataset_file(folder / f"{Part('bench', device).stem}.{suffix}", header, table)
 
 
 @dataclass(frozen=True)

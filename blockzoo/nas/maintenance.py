@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from blockzoo.core.errors import DataError, RequestError
-from blockzoo.nas.checks import write_checked
 from blockzoo.nas.folder import Folder, part_of
 from blockzoo.nas.formats.header import Header, same_content
 from blockzoo.nas.formats.table import Table
 from blockzoo.nas.impossible import impossible_networks, impossible_values
-from blockzoo.nas.io import SUFFIXES, read_dataset_file
+from blockzoo.nas.io import SUFFIXES, read_dataset_file, write_dataset_file
 from blockzoo.nas.published import space_of
 from blockzoo.nas.settings import contradictions, misfits
 
@@ -56,7 +55,7 @@ def convert(
     written = []
     for file, path in pairs:
         header, table = read_dataset_file(file, allow_pickle=allow_pickle)
-        written.append(write_checked(path, _without_format(header), table))
+        written.append(write_dataset_file(path, _without_format(header), table))
     return written
 
 
@@ -187,7 +186,7 @@ def merge(
     for name in header["columns"]:
         values = [table[name] for _, table in read]
         columns[name] = [values[place][row] for place, row in rows.values()]
-    return write_checked(target, _without_format(header), columns)
+    return write_dataset_file(target, _without_format(header), columns)
 
 
 def describe_file(path: Path, *, allow_pickle: bool = False) -> dict[str, object]:

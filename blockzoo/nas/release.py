@@ -15,12 +15,12 @@ from blockzoo.core.outputs import open_store
 from blockzoo.core.record import Record
 from blockzoo.core.spec import TrialSpec
 from blockzoo.core.subject import Subject
-from blockzoo.nas.checks import formula_against_records, write_checked
+from blockzoo.nas.checks import formula_against_records
 from blockzoo.nas.costs import Skeleton, static_info
 from blockzoo.nas.folder import Part
 from blockzoo.nas.formats.columns import accuracy_total, percent_table
 from blockzoo.nas.formats.header import Header
-from blockzoo.nas.io import SUFFIXES
+from blockzoo.nas.io import SUFFIXES, write_dataset_file
 from blockzoo.nas.published import published_space
 from blockzoo.nas.results_pickles import published_results
 from blockzoo.nas.space import MacroSpace
@@ -95,7 +95,7 @@ def build_release(
     for part, (header, columns) in parts.items():
         for path in targets[part]:
             rounded = round_counts and path.suffix == ".blox"
-            written.append(write_checked(path, header, _nearest_counts(columns) if rounded else columns))
+            written.append(write_dataset_file(path, header, _nearest_counts(columns) if rounded else columns))
     space = published_space()
     known = {space.index_of_hash(text) for rows in trained.rows.values() for text in rows}
     return Release(written, len(known), sorted(trained.rows), holes(known), trained.unfinished)

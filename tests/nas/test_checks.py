@@ -10,7 +10,7 @@ import pytest
 
 import blockzoo.nas as nas
 from blockzoo.core.errors import CheckFailed
-from blockzoo.nas.checks import formula_against_records, write_checked
+from blockzoo.nas.checks import formula_against_records
 from blockzoo.nas.io import FORMATS
 from blockzoo.nas.release import header_of
 
@@ -37,12 +37,12 @@ def test_a_format_that_writes_something_else_is_noticed(
             raw = raw[: raw.index(b"\n") + 1]
         return header, iter([raw])
 
-    write_checked(tmp_path / "sound.csv", HEADER, TABLE)
+    nas.write_dataset_file(tmp_path / "sound.csv", HEADER, TABLE)
     monkeypatch.setattr(FORMATS["csv"], "write", broken)
     if change == "header":
         monkeypatch.setattr("blockzoo.nas.io.dump", _of_another_device(nas.io.dump))
     with pytest.raises(CheckFailed, match=r"lost\.csv.*read again"):
-        write_checked(tmp_path / "lost.csv", HEADER, TABLE)
+        nas.write_dataset_file(tmp_path / "lost.csv", HEADER, TABLE)
     assert [path.name for path in tmp_path.iterdir()] == ["sound.csv"]
 
 

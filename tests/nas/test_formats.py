@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import blockzoo.nas as nas
-from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.errors import CheckFailed, DataError, RequestError
 from blockzoo.nas.formats import bits, custom, header, native, pickled, text
 from blockzoo.nas.formats.columns import ACCURACY, Column, percent_table
 from blockzoo.nas.formats.errors import DamagedFile
@@ -104,6 +104,15 @@ losses = st.lists(st.integers(0, 2**24 - 1).map(lambda n: round(n * 1e-6, 6)), m
 texts = st.text(st.characters(codec="ascii", exclude_characters="\x00\r\n"), max_size=30).filter(
     lambda s: s == s.strip()
 )
+
+
+def test_what_a_format_cannot_hold_is_refused(tmp_path: Path) -> None:
+    """Text that reads as a number comes back from CSV as one."""
+    table = {"model_hash": hashes(2), "name": ["007", "1.0"]}
+    nas.write_dataset_file(tmp_path / "x.native", head(), table)
+    with pytest.raises(CheckFailed, match=r"column 'name' differs.*native"):
+        nas.write_dataset_file(tmp_path / "x.csv", head(), table)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.native"]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -252,7 +261,7 @@ def files(tmp_path: Path) -> list[Path]:
     made = []
     for suffix in SUFFIXES:
         for name, table in (("plain", example()), ("odd", odd), ("info", info)):
-            kind = {"plain": "training", "odd": "env", "info": "static"}[name]
+            kind = {"plain": "training", "odd": "training", "info": "static"}[name]
             made.append(nas.write_dataset_file(tmp_path / f"{name}.{suffix}", head(kind), table))
     return made
 
@@ -315,11 +324,16 @@ def test_mutations_of_large_csv(name: str, tmp_path: Path, monkeypatch: pytest.M
     assert refused > 50
 
 
-def test_a_count_above_its_total_is_damage(tmp_path: Path) -> None:
+def test_a_count_above_its_total_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Checksums do not help against a file that was made wrong."""
     made = tmp_path / "x.native"
     wrong = Column(ACCURACY, np.array([[10, 5001]], np.uint16), 5000)
-    nas.write_dataset_file(made, head(), Table({"model_hash": hashes(1), "val_top1": wrong}))
+    table = Table({"model_hash": hashes(1), "val_top1": wrong})
+    with pytest.raises(DamagedFile, match=r"x\.native: an accuracy counts more"):
+        nas.write_dataset_file(made, head(), table)
+    assert not made.exists()
+    monkeypatch.setattr("blockzoo.nas.io.written_file", lambda *args: 0.0)
+    nas.write_dataset_file(made, head(), table)
     with pytest.raises(DamagedFile, match="more than its 5,000"):
         nas.read_dataset_file(made)[1]["val_top1"]
 
