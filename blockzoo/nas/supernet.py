@@ -14,9 +14,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.contracts import CHECKS
+from blockzoo.core.errors import CheckFailed, RequestError
+from blockzoo.models.agreement import deviation
 from blockzoo.models.macro import Head, Reduction, connections, conv_bn_relu
-from blockzoo.nas.networks import operation
+from blockzoo.nas.networks import build, operation
 from blockzoo.nas.published import published_space
 from blockzoo.nas.space import Architecture, MacroSpace
 
@@ -106,6 +108,19 @@ class Supernet(nn.Module):
         for cell, reduction, vector in zip(self.cells, self.reductions, vectors, strict=True):
             x = reduction(cell.mixture(x) if vector is None else cell.path(x, vector))  # type: ignore[operator]
         return self.head(x)  # type: ignore[no-any-return]
+
+    def network(self, arch: Architecture) -> nn.Module:
+        """One network of the space by itself, with a copy of the weights and statistics that it has here."""
+        head = self.head.classifier
+        alone = build(arch, head.out_features, space=self.space, width=self.stem[0].out_channels)  # type: ignore[arg-type]
+        stem, *stages, last = alone.blocks  # type: ignore[misc]
+        pairs = [(stem, self.stem), (last, self.head), *zip(stages[1::2], self.reductions, strict=True)]
+        for cell, shared, vector in zip(stages[::2], self.cells, self.space.arch_vec(arch), strict=True):
+            for node, module in cell.nodes.items():
+                pairs.append((module, shared.nodes[int(node) - 1][vector[int(node) - 1][0]]))  # type: ignore[index]
+        for own, shared in pairs:
+            own.load_state_dict(shared.state_dict())
+        return alone.train(self.training)
 
     def architecture_parameters(self) -> list[nn.Parameter]:
         """The logits of operations and connections."""
@@ -214,7 +229,26 @@ def shared_accuracy(supernet: Supernet, index: int, calibration: Batches, valida
     for x, _ in calibration:
         supernet(x, index)
     supernet.eval()
+    path_of_supernet(supernet, index, next(iter(validation))[0][:2])
     hits = [(supernet(x, index).argmax(1) == y).float() for x, y in validation]
     for norm in norms:
         norm.momentum = 0.1
     return float(torch.cat(hits).mean())
+
+
+@CHECKS.register("shared-weights")
+def path_of_supernet(supernet: Supernet, index: int, images: torch.Tensor) -> float:
+    """The logits of a network inside a supernet, with those of that network built by itself with the same weights.
+
+    Catches: an operation, a connection or a stage that is taken from another network; weights that a path does not use.
+
+    Tolerance: 1e-4 of the largest logit.
+
+    Cost: building the network and two passes of two images (not measured), for each network that is ranked.
+    """
+    apart = deviation(supernet.network(index)(images), supernet(images, index))
+    if not apart <= 1e-4:
+        raise CheckFailed(
+            f"macro:{index} inside the supernet and by itself differ by {apart:.1g} of the largest logit"
+        )
+    return apart

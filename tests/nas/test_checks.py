@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import blockzoo.nas as nas
 from blockzoo.core.errors import CheckFailed
 from blockzoo.nas.checks import formula_against_records
 from blockzoo.nas.io import FORMATS
+from blockzoo.nas.predictors.ridge import PairwiseRidge
 from blockzoo.nas.release import header_of
 
 SPACE = nas.MacroSpace()
@@ -60,3 +62,23 @@ def test_a_formula_that_is_wrong_is_noticed_where_the_file_is_made(
     for name in measured:
         with pytest.raises(CheckFailed, match=f"macro:5: {name}"):
             formula_against_records(5, {name: int(measured[name]) + 1}, measured)
+
+
+@pytest.mark.mutation("fitted-tables")
+@pytest.mark.parametrize("change", ["table", "error"])
+def test_a_fit_whose_short_ways_are_wrong_is_noticed(monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    indices = SPACE.sample(40, seed=0)
+    targets = np.random.default_rng(0).normal(50, 10, 40)
+    PairwiseRidge(SPACE).fit(indices, targets)
+    tables, errors = PairwiseRidge._as_tables, PairwiseRidge._leave_one_out
+
+    def swapped(self: PairwiseRidge, *args: Any) -> Any:
+        made = tables(self, *args)
+        return made._replace(alone=made.alone[::-1])
+
+    if change == "table":
+        monkeypatch.setattr(PairwiseRidge, "_as_tables", swapped)
+    else:
+        monkeypatch.setattr(PairwiseRidge, "_leave_one_out", staticmethod(lambda *args: 0.9 * errors(*args)))
+    with pytest.raises(CheckFailed, match="addition" if change == "table" else "leave-one-out"):
+        PairwiseRidge(SPACE).fit(indices, targets)

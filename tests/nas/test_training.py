@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 import blockzoo.nas as nas
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import CheckFailed, RequestError
 from blockzoo.data import load_dataset
 from blockzoo.measure.zero_cost import SCORES, grad_norm, naswot, scores, snip, synflow
 from blockzoo.nas.distillation import distil_blocks, noise_to_signal, run_scenario, train_network
 from blockzoo.nas.latency import measure_latency
 from blockzoo.nas.lessons import Images, rank_by_supernet, search_by_supernet, teach
-from blockzoo.nas.supernet import Supernet, shared_accuracy, train_paths
+from blockzoo.nas.supernet import SharedCell, Supernet, shared_accuracy, train_paths
 from tests.nas.test_search import made_up
 
 SPACE = nas.MacroSpace()
@@ -116,6 +116,23 @@ def test_a_path_of_the_supernet_is_the_network_with_its_weights() -> None:
             state[name] = shared[source]
         network.load_state_dict(state)
         torch.testing.assert_close(supernet(x, index), network(x))
+        alone = supernet.network(index).state_dict()
+        assert all(torch.equal(alone[name], value) for name, value in state.items())
+
+
+@pytest.mark.mutation("shared-weights")
+def test_a_path_through_another_operation_is_noticed(images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    supernet = Supernet(num_classes=10, width=4)
+    batches, path = list(images.train())[:1], SharedCell.path
+    assert 0 <= shared_accuracy(supernet, 3, batches, batches) <= 1
+
+    def another(cell: SharedCell, x: torch.Tensor, vector: list[list[int]]) -> torch.Tensor:
+        return path(cell, x, [[(vector[0][0] + 1) % 3], *vector[1:]])
+
+    monkeypatch.setattr(SharedCell, "path", another)
+    with pytest.raises(CheckFailed, match="macro:3 inside the supernet"):
+        shared_accuracy(supernet, 3, batches, batches)
 
 
 def test_the_mixture_with_hard_logits_is_a_path() -> None:
@@ -161,7 +178,7 @@ def test_a_student_of_blocks_follows_its_teacher(images: Images) -> None:
     student = nas.build(45, 10, width=8, seed=1)
     seen: list[float] = []
     last = distil_blocks(
-        student, teacher, images.train(), 6, lr=0.01, report=lambda epoch, value: seen.append(value)
+        student, teacher, images.train(), 12, lr=0.01, report=lambda epoch, value: seen.append(value)
     )
     assert len(last) == len(student.blocks)  # type: ignore[arg-type]
     assert seen[-1] < 0.7 * seen[0]
