@@ -8,14 +8,8 @@ import torch
 from timm.models import fastvit
 from torch import nn
 
+from blockzoo.blocks.transition import conv_norm, transition
 from blockzoo.core.contracts import BLOCKS
-
-
-def _conv_norm(
-    in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1, groups: int = 1
-) -> nn.Sequential:
-    convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels))
 
 
 @BLOCKS.register
@@ -47,11 +41,11 @@ class _LargeKernelResidual(nn.Module):
     def __init__(self, channels: int, kernel: int, small_kernel: int) -> None:
         super().__init__()
         self.pre_norm = nn.BatchNorm2d(channels)
-        self.pointwise_in = _conv_norm(channels, channels)
+        self.pointwise_in = conv_norm(channels, channels)
         self.large_kernel = fastvit.ReparamLargeKernelConv(
             channels, channels, kernel, stride=1, group_size=1, small_kernel=small_kernel
         )
-        self.pointwise_out = _conv_norm(channels, channels)
+        self.pointwise_out = conv_norm(channels, channels)
         self.relu = nn.ReLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -70,11 +64,8 @@ class ReparamLargeKernelConv(nn.Sequential):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
-        layers: list[nn.Module] = []
-        if stride != 1 or in_channels != out_channels:
-            layers += [_conv_norm(in_channels, out_channels), nn.ReLU()]
-            layers += [_conv_norm(out_channels, out_channels, 3, stride, groups=out_channels), nn.ReLU()]
-        super().__init__(*layers, _LargeKernelResidual(out_channels, kernel=7, small_kernel=3))
+        block = transition(in_channels, out_channels, stride)
+        super().__init__(*block, _LargeKernelResidual(out_channels, kernel=7, small_kernel=3))
 
 
 @BLOCKS.register("ReparamLargeKernelConv@published")

@@ -44,3 +44,7 @@ class RankLost(BlockzooError):
 
 class CheckFailed(BlockzooError):
     """A fast path differs from the plain way it stands for; the message names the operation. No number is given."""
+
+
+class ContractBroken(CheckFailed, RequestError):
+    """A block does not do what the scaffold relies on; the message names every fault."""

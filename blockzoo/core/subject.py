@@ -5,8 +5,8 @@ ResNetBasicBlock/mid        in the scaffold         timm:resnet18               
 my_file.py:MyBlock[/mid]    the user's own code     package.module:MyBlock[/mid]
 tiled:F28:SUBJECT           that network on tiles
 
-Code with a `stride` (or any arguments) in its constructor is a block, any other a whole network. In Python a class
-may stand for its text.
+Code with a `stride` in its constructor (or any arguments, or a width it must be told, such as `dim`) is a block, any other a
+whole network unless a position is given. In Python a class may stand for its text.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path
 from blockzoo.core.contracts import BLOCKS, POSITIONS, SUBJECTS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.plugins import load_object, origin_of
+from blockzoo.core.signature import makes_a_block
 
 WRAPPERS = frozenset({"tiled"})
 """Prefixes that say something of another subject: `PREFIX:OPTIONS:SUBJECT`."""
@@ -90,7 +91,7 @@ class Subject:
         if self.prefix == "code" and not self.position:
             if _STORED.get():
                 return False
-            return _takes_stride(*self.name.rpartition(":")[::2])
+            return _makes_a_block(*self.name.rpartition(":")[::2])
         return self.prefix in ("block", "code")
 
     def at(self, position: str) -> Subject:
@@ -151,9 +152,8 @@ def _text_of(obj: object) -> str:
 
 
 @cache
-def _takes_stride(origin: str, name: str) -> bool:
-    parameters = inspect.signature(load_object(origin, name)).parameters.values()
-    return any(p.name == "stride" or p.kind is p.VAR_POSITIONAL for p in parameters)
+def _makes_a_block(origin: str, name: str) -> bool:
+    return makes_a_block(load_object(origin, name))
 
 
 def _source_path(origin: str) -> Path | None:

@@ -18,7 +18,11 @@ def random_statistics(module: nn.Module, seed: int = 0) -> nn.Module:
 
     Fresh batch norms are the identity in eval mode, so a wrong fold does not show on them; on these it does.
     """
-    result = copy.deepcopy(module)
+    return draw_statistics(copy.deepcopy(module), seed)
+
+
+def draw_statistics(module: nn.Module, seed: int = 0) -> nn.Module:
+    """`random_statistics` of `module` itself, which is changed."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(tensor: torch.Tensor, low: float, high: float) -> None:
@@ -26,7 +30,7 @@ def random_statistics(module: nn.Module, seed: int = 0) -> nn.Module:
         tensor.copy_(values.to(tensor))
 
     with torch.no_grad():
-        for layer in result.modules():
+        for layer in module.modules():
             mean, variance = getattr(layer, "running_mean", None), getattr(layer, "running_var", None)
             if isinstance(mean, torch.Tensor) and isinstance(variance, torch.Tensor):
                 draw(mean, -0.5, 0.5)
@@ -34,7 +38,7 @@ def random_statistics(module: nn.Module, seed: int = 0) -> nn.Module:
                 for name, low, high in (("weight", 0.5, 1.5), ("bias", -0.5, 0.5)):
                     if isinstance(value := getattr(layer, name, None), torch.Tensor):
                         draw(value, low, high)
-    return result
+    return module
 
 
 def probes(example: torch.Tensor, seed: int = 0, *, special: bool = True) -> list[torch.Tensor]:

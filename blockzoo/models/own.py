@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,10 +10,9 @@ from torch import nn
 
 from blockzoo.core.errors import RequestError
 from blockzoo.core.plugins import load_object
+from blockzoo.core.said import say_once
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.subject import Subject
-
-log = logging.getLogger(__name__)
 
 CLASSES = (
     "num_classes n_classes nclasses num_class n_class nb_classes nbclasses class_count classes out_dim output_dim "
@@ -26,7 +24,6 @@ CHANNELS = (
     "img_channels channels_in in_dim"
 ).split()
 """What a parameter for the channels of the images is called."""
-_said: set[str] = set()
 
 
 def own_class(subject: Subject, spec: NetworkSpec) -> nn.Module:
@@ -53,7 +50,7 @@ def own_class(subject: Subject, spec: NetworkSpec) -> nn.Module:
         raise RequestError(
             f"{subject} makes a {type(network).__name__}: name a class that is a torch nn.Module"
         )
-    _say(built_as(subject, spec.out_dim, spec.in_channels))
+    say_once(built_as(subject, spec.out_dim, spec.in_channels))
     return network
 
 
@@ -165,9 +162,3 @@ def _first(names: list[str], parameters: Mapping[str, Any]) -> str | None:
 
 def _listed(told: Mapping[str, int]) -> str:
     return ", ".join(f"{name}={value}" for name, value in told.items())
-
-
-def _say(sentence: str) -> None:
-    if sentence not in _said:
-        _said.add(sentence)
-        log.warning(sentence)

@@ -16,11 +16,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from blockzoo.blocks.adapters import adapted
 from blockzoo.blocks.lookup import block_class
 from blockzoo.core.contracts import BLOCKS, POSITIONS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.spec import IDENTITY, NetworkSpec
 from blockzoo.core.subject import Subject
+from blockzoo.models.contract import trust
 
 WIDENING = (1, 2, 4)
 """Width of each stage, as multiples of the base width; each stage but the first halves the resolution."""
@@ -77,10 +79,13 @@ def scaffold_parts(spec: NetworkSpec, block: Callable[..., nn.Module] | None = N
     Args:
         spec: what to build.
         block: the class of the block, where it is at hand rather than named by `spec.subject`.
+
+    Raises:
+        RequestError: a block that is not of the zoo cannot be called, or does not keep the contract of a block.
     """
     subject = spec.parsed
-    block = block or block_class(subject)
-    filler = identity_filler if spec.filler_name == IDENTITY else BLOCKS[spec.filler_name]
+    block = adapted(block or block_class(subject))
+    filler = identity_filler if spec.filler_name == IDENTITY else adapted(BLOCKS[spec.filler_name])
     parts = [
         Part("stem", ("stem", spec.in_channels, spec.base_channels), 1, False,
              lambda: _stem(spec.in_channels, spec.base_channels))
@@ -95,6 +100,7 @@ def scaffold_parts(spec: NetworkSpec, block: Callable[..., nn.Module] | None = N
         for index in range(depth):
             stride = 2 if stage > 0 and index == 0 else 1
             arguments = (channels, width, stride, position)
+            trust(maker, *arguments)
             parts.append(
                 Part(
                     f"stage{stage + 1}.{index}",

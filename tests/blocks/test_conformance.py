@@ -9,6 +9,7 @@ from torch import nn
 from blockzoo.core.contracts import BLOCKS, POSITIONS
 from blockzoo.models.deploy import deployed, relative_difference
 from blockzoo.models.merging import merge_branches
+from blockzoo.testing import check_block
 
 SHAPES = [(16, 16, 1), (16, 32, 2), (16, 32, 1), (24, 24, 2), (32, 16, 1)]
 """in_channels, out_channels, stride. Variants that reproduce earlier tables keep their limit: whole multiples."""
@@ -53,6 +54,12 @@ def test_block(name: str, shape: tuple[int, int, int]) -> None:
         assert torch.equal(module(x), module(x))
     assert relative_difference(module, merge_branches(module), x) < 1e-4
     assert relative_difference(module, deployed(module, x), x) < 1e-4
+
+
+@pytest.mark.parametrize("name", BLOCKS.names(variants=True))
+def test_block_keeps_the_contract(name: str) -> None:
+    """A block of the zoo is not examined when it is used: here it is. Variants of earlier tables change with their position."""
+    check_block(BLOCKS[name], SHAPES[:2], strict="@" not in name)
 
 
 @pytest.mark.parametrize("name", BLOCKS.names())

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from blockzoo.core.errors import RequestError
+from blockzoo.core.said import forget_what_was_said
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.subject import Subject
-from blockzoo.models import own
 from blockzoo.models.own import arguments, channels_of, classes_of
 from blockzoo.models.resolve import build_network
 from blockzoo.profile import profile_block
@@ -40,7 +40,7 @@ def outputs(network: nn.Module) -> int:
 
 @pytest.fixture(autouse=True)
 def nothing_said() -> None:
-    own._said.clear()
+    forget_what_was_said()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,35 @@
+"""What a module holds, as it was and as it is: parameters and buffers compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def state(block: nn.Module, *, copied: bool = False) -> dict[str, torch.Tensor]:
+    """Parameters and buffers by name; with `copied`, as they are now."""
+    found: dict[str, Any] = {**dict(block.named_parameters()), **dict(block.named_buffers())}
+    return {name: value.detach().clone() if copied else value.detach() for name, value in found.items()}
+
+
+def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> list[str]:
+    """Names that are new, gone, or of another value."""
+    return [name for name in before | after if not _equal(before.get(name), after.get(name))]
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    """Are names, order and values equal?"""
+    return list(first) == list(second) and not changed(first, second)
+
+
+def _equal(first: torch.Tensor | None, second: torch.Tensor | None) -> bool:
+    if first is None or second is None or first.shape != second.shape:
+        return False
+    return bool(((first == second) | ((first != first) & (second != second))).all())  # NaN is NaN
+
+
+def storages(block: nn.Module) -> dict[int, str]:
+    """The name of each parameter and buffer by where its values lie."""
+    return {t.data_ptr(): name for name, t in state(block).items() if t.numel()}
