@@ -53,7 +53,7 @@ def probes(example: torch.Tensor, seed: int = 0, *, special: bool = True) -> lis
     normal = torch.randn(example.shape, generator=generator).to(example)
     inputs = [normal, normal.flip(-1) * 100]
     if special and example.is_floating_point() and example.numel() >= 3:
-        broken = normal.flatten()
+        broken = normal.clone().flatten()  # a flat view would put them into the first one too
         places = torch.linspace(0, broken.numel() - 1, 3).long()
         broken[places] = torch.tensor([float("nan"), float("inf"), float("-inf")]).to(broken)
         inputs.append(broken.view(example.shape))

@@ -86,7 +86,11 @@ def _line(summary: Summary) -> tuple[str, ...]:
 
 
 def _percent(found: Estimate | None) -> str:
-    return "-" if found is None else found.text(2, 100)
+    if found is None:
+        return "-"
+    return f"{100 * found.mean:.2f}" + (
+        f" ± {100 * found.half_width:.2f}" if found.half_width is not None else ""
+    )
 
 
 def _half(flops: float | None) -> float | None:

@@ -164,8 +164,12 @@ class Layers:
             return self._as_file(self._planner(fusing.mode).fused(fusing.tiles, fusing.fuse_to, 1, None))
         assert fusing.budget is not None
         limit = bytes_of(fusing.budget)
-        plans = filter(self._can_be_written, self._planner(fusing.mode).front(limit))
-        for plan in sorted(plans, key=lambda plan: (plan.macs, plan.tiles)):
+        planner = self._planner(fusing.mode)
+        found = [
+            *planner.front(limit),
+            *planner.front(),
+        ]  # a file may need less than is counted before it is one
+        for plan in sorted(filter(self._can_be_written, found), key=lambda plan: (plan.macs, plan.tiles)):
             plan = self._as_file(plan)
             if plan.peak_bytes <= limit:
                 return plan

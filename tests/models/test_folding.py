@@ -236,3 +236,4 @@ def test_a_wrong_fold_is_noticed(broken: str, monkeypatch: pytest.MonkeyPatch) -
 def test_probes_show_what_a_fold_could_hide() -> None:
     x = probes(torch.zeros(1, 4, 4, 4))
     assert (x[0] < 0).any() and x[1].abs().max() > 100 and x[2].isnan().any()
+    assert x[0].isfinite().all() and x[1].isfinite().all()

@@ -12,7 +12,7 @@ from blockzoo.tiling.export import onnx_layers
 from blockzoo.tiling.onnx_fuse import Layers
 from blockzoo.tiling.quantise import Calibration, quantised
 
-SIDES = {"resnet18": 64, "mobilenet_v2": 48, "small": 22, "pooled": 32}
+SIDES = {"resnet18": 64, "mobilenet_v2": 48, "small": 22, "pooled": 32, "residual": 32}
 STAGES = {
     "resnet18": ((4, 4), "layer2", (2, 2), "layer1"),
     "mobilenet_v2": ((3, 2), "features.6", (2, 2), "features.3"),
@@ -29,6 +29,8 @@ def network(name: str) -> nn.Module:
         made: nn.Module = Small()
     elif name == "pooled":
         made = Pooled()
+    elif name == "residual":
+        made = Residual()
     else:
         made = torchvision.models.get_model(name, num_classes=10)
     for layer in made.modules():
@@ -83,3 +85,17 @@ class Pooled(nn.Module):
         x = torch.relu(self.stem(x))
         x = x * torch.sigmoid(self.gate(x.mean((2, 3), keepdim=True)))
         return self.last(x).mean((2, 3))
+
+
+class Residual(nn.Module):
+    """A pool, then a sum: its plan of least memory needs less as a file than it is counted with before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
+        self.one, self.two = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.last = nn.Conv2d(8, 8, 3, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        return self.last(torch.relu(x + self.two(torch.relu(self.one(x)))))

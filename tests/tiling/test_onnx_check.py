@@ -135,7 +135,9 @@ def test_a_file_that_needs_more_than_planned_is_not_written(tmp_path: Path) -> N
         check_memory(path, needs, needs - 1, "small")
 
 
-@pytest.mark.parametrize(("name", "made_of"), [("small", layers), ("small", integers), ("pooled", layers)])
+@pytest.mark.parametrize(
+    ("name", "made_of"), [("small", layers), ("small", integers), ("pooled", layers), ("residual", layers)]
+)
 @pytest.mark.parametrize("mode", ["block", "exact"])
 def test_planned_memory_is_what_the_file_needs_to_the_byte(name: str, made_of: Any, mode: Any) -> None:
     """Every plan of the front; and each budget finds a plan that no listed one beats."""
