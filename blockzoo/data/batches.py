@@ -10,13 +10,13 @@ import torch
 
 from blockzoo.core.errors import RequestError
 from blockzoo.data.crops import PAD_MODES, random_boxes, resized_crop, shifted_crop
-from blockzoo.data.epochs import Shares, mixed, permutation
+from blockzoo.data.epochs import Batches, Shares, mixed, permutation
 from blockzoo.data.images import middle
 
 Augmentation = Callable[[torch.Tensor, Sequence[int]], torch.Tensor]
 
 
-class ResidentBatches:
+class ResidentBatches(Batches):
     """Batches of normalised images from bytes that stay in the memory of the device.
 
     Where they would fill more than half of what a GPU has free they stay where they are (mapped from disk, say) and
@@ -86,24 +86,10 @@ class ResidentBatches:
         self._dtype = dtype
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
         self._seed = seed
-        self._shares = Shares(len(labels), batch_size, training, rank, world_size)
-        self.batch_size = self._shares.batch_size
-        self.epoch = 0
-
-    @property
-    def handed_out(self) -> torch.Tensor:
-        """(N,) how often this rank has handed out each image in the present evaluation."""
-        return self._shares.handed_out
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order and augmentation come next."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self._shares)
+        super().__init__(Shares(len(labels), batch_size, training, rank, world_size))
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        epoch, self.epoch = self.epoch, self.epoch + 1  # here: after the last `yield` nothing may run
+        epoch = self._begun()
         draws = self._draws(epoch)
         for indices in self._shares.of(draws.order):
             images = self._seen(self._images[indices].to(self._device), draws.places[:, indices])

@@ -54,6 +54,41 @@ class Shares:
             yield indices
 
 
+class Batches:
+    """What loaders of batches have in common: each iteration is an epoch, and the next one counts on.
+
+    Args:
+        shares: which images this rank sees.
+
+    Attributes:
+        batch_size: images per batch and rank.
+        epoch: whose order and chances come next.
+    """
+
+    def __init__(self, shares: Shares) -> None:
+        self._shares = shares
+        self.batch_size = shares.batch_size
+        self.epoch = 0
+
+    @property
+    def handed_out(self) -> torch.Tensor:
+        """(N,) how often this rank has handed out each image in the present evaluation."""
+        return self._shares.handed_out
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order and chances come next; a resumed run does."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return len(self._shares)
+
+    def _begun(self) -> int:
+        """The epoch that begins. Asked before the first `yield`: after the last one nothing may run."""
+        epoch, self.epoch = self.epoch, self.epoch + 1
+        return epoch
+
+
 @CHECKS.register("each-image-once")
 def check_each_image_once(handed_out: torch.Tensor, counted: int) -> float:
     """How often each image of an evaluation was handed to the network, over all ranks, and how many were counted.

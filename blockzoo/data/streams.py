@@ -16,7 +16,7 @@ from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed, DataError
 from blockzoo.data.batches import Augmentation
 from blockzoo.data.decoding import opened
-from blockzoo.data.epochs import Shares, mixed, permutation
+from blockzoo.data.epochs import Batches, Shares, mixed, permutation
 from blockzoo.data.images import ImageData
 
 SHOWN = 5  # faults named in an error
@@ -54,7 +54,7 @@ class StreamedData(ImageData):
         return batches.read(0, range(len(images))).numpy()
 
 
-class StreamedBatches:
+class StreamedBatches(Batches):
     """Batches of normalised images, read from their files by `workers` processes; used as `ResidentBatches` is.
 
     Crop and mirroring of an image depend on (seed, epoch, its index) alone: not on the workers, the ranks, or whether
@@ -96,30 +96,16 @@ class StreamedBatches:
         self._data, self._training, self._seed, self._augment = data, training, seed, augment
         self._device = torch.device(device)
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
-        self._shares = Shares(len(labels), batch_size, training, rank, world_size)
-        self.batch_size = self._shares.batch_size
+        super().__init__(Shares(len(labels), batch_size, training, rank, world_size))
         self._workers = min(workers, len(self._shares))
-        self.epoch = 0
-
-    @property
-    def handed_out(self) -> torch.Tensor:
-        """(N,) how often this rank has handed out each image in the present evaluation."""
-        return self._shares.handed_out
 
     @property
     def paths(self) -> np.ndarray:
         """(N,) of the files, as bytes."""
         return self._reader.paths
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order and crops come next."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self._shares)
-
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        epoch, self.epoch = self.epoch, self.epoch + 1  # here: after the last `yield` nothing may run
+        epoch = self._begun()
         order = torch.arange(len(self._labels))
         if self._training:
             order, _ = permutation(len(self._labels), self._seed, epoch)

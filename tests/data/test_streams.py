@@ -152,7 +152,8 @@ def test_a_run_on_files_resumes_and_is_the_same_on_two_devices(
     resumed = run_trial(asked, data, checkpoint=tmp_path / "c.ckpt", workers=1)
     assert resumed.samples["val_loss"] == whole.samples["val_loss"]
     together = run_on_devices(asked.with_(devices=2), data, where)
-    assert together.samples["train_loss"] == pytest.approx(whole.samples["train_loss"], rel=1e-5)
+    rounding = 1e-5 if whole.environment["dtype"] == "float32" else 1e-3
+    assert together.samples["train_loss"] == pytest.approx(whole.samples["train_loss"], rel=rounding)
     assert together.values["test_acc"] == whole.values["test_acc"]
     assert asked.fingerprint() != asked.with_(images="resident").fingerprint()
 
@@ -184,10 +185,10 @@ def test_the_command_says_how_images_are_kept(
 def test_a_damaged_file_is_named(tree: Path, data: StreamedData, tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes((tree / "val" / "class0" / "00.jpg").read_bytes()[:60])
-    Image.fromarray(np.full((20, 20), 40_000, np.uint16)).save(tmp_path / "deep.png")
-    paths = np.array([os.fsencode(broken), os.fsencode(tmp_path / "deep.png"), *data.test.images[:3]])
+    (tmp_path / "text.png").write_text("no image")
+    paths = np.array([os.fsencode(broken), os.fsencode(tmp_path / "text.png"), *data.test.images[:3]])
     for workers in (0, 1):
-        with pytest.raises(DataError, match=r"broken\.jpg.*deep\.png.*8 bits") as error:
+        with pytest.raises(DataError, match=r"broken\.jpg.*text\.png") as error:
             list(StreamedBatches(paths, np.zeros(5, np.int64), 5, data=data, workers=workers))
         assert "Traceback" not in str(error.value)
 
