@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import statistics
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,50 +14,20 @@ from blockzoo.core.errors import RequestError
 from blockzoo.core.record import Record
 from blockzoo.core.spec import CLASSES, NetworkSpec
 from blockzoo.core.subject import Subject
+from blockzoo.measure.deadline import Deadline
 from blockzoo.measure.timing_options import DTYPES, check_options
+from blockzoo.measure.timings import Timing, round_seconds, timings_of
 from blockzoo.profile import check_shape
-from blockzoo.report.latency import median_interval, p90, paired_ratio, throughput
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from blockzoo.measure.contenders import Contender, Setting
-    from blockzoo.measure.latency import Clock, Schedule
+    from blockzoo.measure.contenders import Contender
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Timing:
-    """Times of one network (or of its stage under test) at one batch size, with all samples in milliseconds."""
-
-    subject: str
-    part: str  # "network" or "stage"
-    batch_size: int
-    samples_ms: list[float] = field(repr=False)
-    noise: tuple[float, tuple[float, float] | None]  # the A/A reference: median ratio and its 95 % interval
-
-    @property
-    def latency_ms(self) -> float:
-        """Median time of one call."""
-        return statistics.median(self.samples_ms)
-
-    def columns(self) -> dict[str, Any]:
-        """One flat row of derived figures."""
-        interval = median_interval(self.samples_ms) or (None, None)
-        return {
-            "subject": self.subject,
-            "part": self.part,
-            "batch_size": self.batch_size,
-            "latency_ms": self.latency_ms,
-            "latency_low_ms": interval[0],
-            "latency_high_ms": interval[1],
-            "latency_p90_ms": p90(self.samples_ms),
-            "latency_std": statistics.stdev(self.samples_ms) if len(self.samples_ms) > 1 else 0.0,
-            "throughput": throughput(self.samples_ms, self.batch_size),
-            "n": len(self.samples_ms),
-            "aa_ratio": self.noise[0],
-        }
+SECONDS = 30.0
+"""For a whole command, where neither the time nor the rounds are given."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +38,7 @@ class Benchmark:
     environment: dict[str, Any]
     specs: dict[str, NetworkSpec]
     input_shape: tuple[int, ...]
+    left_out: list[str] = field(default_factory=list)  # batch sizes that did not fit, each with its sentence
 
     def records(self) -> list[Record]:
         """One latency record per network, for the results store."""
@@ -82,6 +52,7 @@ class Benchmark:
             )
             record.samples[f"{timing.part}_batch{timing.batch_size}_ms"] = timing.samples_ms
             record.values[f"{timing.part}_batch{timing.batch_size}_aa_ratio"] = timing.noise[0]
+            record.values[f"{timing.part}_batch{timing.batch_size}_doubt"] = timing.doubt
         return list(records.values())
 
 
@@ -103,7 +74,7 @@ def benchmark_block(
     stage: bool = True,
     warmup_runs: int | None = None,
     benchmark_runs: int | None = None,
-    seconds: float = 10.0,
+    seconds: float | None = None,
     seed: int = 0,
 ) -> Benchmark:
     """Time blocks in the scaffold, or any networks, against each other.
@@ -121,11 +92,16 @@ def benchmark_block(
         runtime: "eager" or "compile" (a door: `measure/runtimes/`).
         stage: also time the stage under test alone.
         warmup_runs: calls thrown away (default: until stable).
-        benchmark_runs: samples per network (default: as many as fit in `seconds` per batch size, 10 to 200).
+        benchmark_runs: samples per network (default: as many as fit in `seconds`, at most 200).
+        seconds: for all of it, from the call to the answer; at most one call of each network goes beyond. Batch sizes that do not
+            fit are left out by name. Default 30; with `benchmark_runs` no bound.
+
+    A run whose reference is off or whose samples are wild is made again while there is time; what stays doubtful says so.
 
     Raises:
         RequestError: an unknown name, or a value out of range.
     """
+    deadline = _deadline(seconds, benchmark_runs)
     subjects = [subjects] if isinstance(subjects, str | type) else list(subjects)
     if not subjects:
         raise RequestError("no subject to time; name at least one block")
@@ -154,7 +130,7 @@ def benchmark_block(
         stage=stage,
         warmup_runs=warmup_runs,
         benchmark_runs=benchmark_runs,
-        seconds=seconds,
+        deadline=deadline,
         seed=seed,
     )
 
@@ -172,10 +148,16 @@ def benchmark_specs(
     stage: bool = True,
     warmup_runs: int | None = None,
     benchmark_runs: int | None = None,
-    seconds: float = 10.0,
+    seconds: float | None = None,
+    deadline: Deadline | None = None,
     seed: int = 0,
 ) -> Benchmark:
-    """`benchmark_block` for networks that are specified already; the batch of `input_shape` is ignored."""
+    """`benchmark_block` for networks that are specified already; the batch of `input_shape` is ignored.
+
+    Args:
+        deadline: one that runs already, instead of `seconds`.
+    """
+    deadline = deadline or _deadline(seconds, benchmark_runs)
     import torch
 
     from blockzoo.measure.contenders import Setting
@@ -185,7 +167,7 @@ def benchmark_specs(
     shape = check_shape(input_shape)
     place = _device(device)
     specs = {spec.subject: spec for spec in networks}
-    schedule = Schedule(warmup_runs, benchmark_runs, seconds)
+    schedule = Schedule(warmup_runs, benchmark_runs)
     clock = Clock(torch.device(place))
     previous = torch.get_num_threads()
     torch.set_num_threads(threads or previous)
@@ -200,20 +182,46 @@ def benchmark_specs(
         hardware = facts["gpu"] if place == "cuda" else facts["cpu"]
         facts["timed_on"] = f"{hardware}, {dtype}, {memory_format}, {runtime}, {facts['threads']} threads"
         contenders = _contenders(specs, shape, stage, seed)
-        timings = []
-        for batch in batch_sizes:
+        if deadline.left() < deadline.seconds / 2:
+            log.warning(
+                "making the networks ready took %.2g of %g s: give more --seconds for surer times",
+                deadline.seconds - deadline.left(),
+                deadline.seconds,
+            )
+        timings, left_out = [], []
+        for place_in_line, batch in enumerate(batch_sizes):
             setting = Setting(
                 torch.device(place), getattr(torch, DTYPES[dtype]), memory_format, runtime, batch, seed
             )
-            timings += _timings(setting, contenders, clock, schedule)
+            needed = round_seconds(setting, contenders, clock, deadline.left())
+            if needed > deadline.left():
+                left_out.append(
+                    f"batch {batch} is not timed: one call of each takes {needed:.2g} s or more, and of "
+                    f"{deadline.seconds:g} s {deadline.left():.2g} are left; give more --seconds"
+                )
+                continue
+            share = Deadline(deadline.left() / (len(batch_sizes) - place_in_line))
+            timings += timings_of(setting, contenders, clock, schedule, share)
     finally:
         torch.set_num_threads(previous)
-    return Benchmark(timings, facts, specs, shape)
+    if not timings:
+        raise RequestError("; ".join(left_out))
+    for sentence in left_out:
+        log.warning(sentence)
+    return Benchmark(timings, facts, specs, shape, left_out)
+
+
+def _deadline(seconds: float | None, rounds: int | None) -> Deadline:
+    """Of a whole command: rounds that are asked for take what they take, unless the seconds are given too."""
+    if seconds is not None and not seconds > 0:
+        raise RequestError(f"seconds {seconds}: give a positive number")
+    return Deadline(SECONDS if seconds is None and rounds is None else seconds)
 
 
 def quick_benchmark(block: str, position: str = "mid", **options: Any) -> dict[str, Any]:
     """Times of one block at batch 1 as a flat dictionary; options as in `benchmark_block`."""
-    options = {"batch_sizes": (1,), "seconds": 2.0, "stage": False, **options}
+    options = {"batch_sizes": (1,), "stage": False, **options}
+    options.setdefault("seconds", None if "benchmark_runs" in options else 5.0)
     return benchmark_block(block, position, **options).timings[0].columns()
 
 
@@ -229,16 +237,15 @@ def benchmark_model(
     from blockzoo.measure.latency import Clock, Schedule
 
     place = _device(device)
-    schedule = Schedule(
-        options.pop("warmup_runs", None), options.pop("benchmark_runs", None), options.pop("seconds", 2.0)
-    )
+    schedule = Schedule(options.pop("warmup_runs", None), options.pop("benchmark_runs", None))
+    deadline = _deadline(options.pop("seconds", None if schedule.rounds else 5.0), schedule.rounds)
     runtime, seed = options.pop("runtime", "eager"), options.pop("seed", 0)
     if options:
         raise RequestError(f"benchmark_model takes no {', '.join(options)}")
     shape = check_shape(input_shape)
     setting = Setting(torch.device(place), runtime=runtime, batch_size=shape[0], seed=seed)
     network = Contender(type(model).__name__, "network", deploy(copy.deepcopy(model).cpu(), shape), shape)
-    return _timings(setting, [network], Clock(torch.device(place)), schedule)[0].columns()
+    return timings_of(setting, [network], Clock(torch.device(place)), schedule, deadline)[0].columns()
 
 
 def _device(wanted: str) -> str:
@@ -271,23 +278,6 @@ def _contenders(
                 x = block(x)
             found.append(Contender(name, "stage", deploy(network.active_stage, x.shape), tuple(x.shape)))
     return found
-
-
-def _timings(setting: Setting, contenders: list[Contender], clock: Clock, schedule: Schedule) -> list[Timing]:
-    """All contenders in one setting, and a second instance of the first as the noise."""
-    import torch
-
-    from blockzoo.measure.latency import REFERENCE, interleave
-
-    first = contenders[0]
-    calls = {f"{c.subject}\n{c.part}": setting.call(c) for c in contenders} | {REFERENCE: setting.call(first)}
-    with torch.inference_mode():
-        samples = interleave(calls, clock, schedule, seed=setting.seed)
-    noise = paired_ratio(samples[REFERENCE], samples[f"{first.subject}\n{first.part}"])
-    return [
-        Timing(c.subject, c.part, setting.batch_size, samples[f"{c.subject}\n{c.part}"], noise)
-        for c in contenders
-    ]
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ def train_block(
     store.add(record)
     checkpoint.unlink(missing_ok=True)
     if latency and record.status == "ok":
-        for timed in time_networks([spec.network], data.shape, where.device, seconds=2.0):
+        for timed in time_networks([spec.network], data.shape, where.device, seconds=5.0):
             store.add(timed)
     csv = export(outputs, store)
     return Trained(record, rows_of(store, [record.fingerprint])[0], csv)

@@ -9,7 +9,7 @@ import numpy as np
 
 from blockzoo.blockwise.study import Line, at_cost
 from blockzoo.report.figures import COLOURS
-from blockzoo.report.statistics import student_t
+from blockzoo.report.statistics import LEAST_SEEDS, student_t
 
 LABELS = {
     "gradient_evaluations": "gradient evaluations of all workers",
@@ -38,11 +38,11 @@ def over_costs(lines: Sequence[Line], costs: Sequence[str], quantity: str = "val
             label = ", ".join(str(v) for _, v in line.setting)
             label += "".join(f", {name.replace('_', ' ')} {value}" for name, value in line.tuned)
             axes.plot(amounts, mean, color=COLOURS[number % len(COLOURS)], label=label, linewidth=1.6)
-            if len(values) > 1:
+            if len(values) >= LEAST_SEEDS:
                 half = student_t(len(values) - 1) * values.std(0, ddof=1) / np.sqrt(len(values))
                 axes.fill_between(
                     amounts,
-                    mean - half,
+                    np.maximum(mean - half, 0.0),  # neither losses nor accuracies lie below
                     mean + half,
                     color=COLOURS[number % len(COLOURS)],
                     alpha=0.18,

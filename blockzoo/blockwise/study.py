@@ -33,11 +33,13 @@ from blockzoo.core.plugins import read_options
 from blockzoo.core.record import FINAL, Record
 from blockzoo.execution.jobs import Job
 from blockzoo.execution.queue import collect, only_writer
-from blockzoo.report.statistics import Estimate, estimate
+from blockzoo.report.statistics import FRACTION, Estimate, estimate
 
 log = logging.getLogger(__name__)
 Setting = tuple[tuple[str, Any], ...]
 
+LOSSES = (0.0, math.inf)
+"""What a loss can be."""
 OVER = ("finished", "diverged")
 """Statuses of runs that are not run again."""
 
@@ -238,8 +240,8 @@ def compare(study: Study, outcomes: Sequence[StudyRun]) -> list[Line]:
         line = Line(
             kept,
             tuned,
-            estimate(losses) if losses else None,
-            estimate(accuracies) if accuracies else None,
+            estimate(losses, LOSSES) if losses else None,
+            estimate(accuracies, FRACTION) if accuracies else None,
             {
                 cost: float(np.mean([run.curves[f"{cost}_total"][-1] for run in good]))
                 for cost in COSTS
@@ -279,7 +281,9 @@ def at_equal_costs(lines: Sequence[Line]) -> list[tuple[str, float, list[Estimat
         losses: list[Estimate | None] = []
         for line in lines:
             values = [float(at_cost(run, cost, amount, "validation_loss")[0]) for run in line.runs]
-            losses.append(estimate(values) if spent[id(line)] > 0 and all(v == v for v in values) else None)
+            losses.append(
+                estimate(values, LOSSES) if spent[id(line)] > 0 and all(v == v for v in values) else None
+            )
         found.append((cost, float(amount[0]), losses))
     return found
 

@@ -34,7 +34,10 @@ def benchmark(
     benchmark_runs: Annotated[
         int | None, Parameter(help="samples per network (default: what fits in --seconds)")
     ] = None,
-    seconds: Annotated[float, Parameter(help="time budget of each batch size")] = 10.0,
+    seconds: Annotated[
+        float | None,
+        Parameter(help="for the whole command (default 30; with --benchmark-runs as long as they take)"),
+    ] = None,
     seed: o.Seed = 0,
     plugin: o.Plugin = None,
     format: o.Format = "table",
@@ -42,8 +45,10 @@ def benchmark(
 ) -> None:
     """Time one or more subjects in shuffled, interleaved rounds; all deployed alike and checked for equality.
 
-    The line A/A is the first network against a second copy of itself: its distance from 1 is the noise.
+    The line A/A is the first network against a second copy of itself: its distance from 1 is the noise. Where it is off, or
+    samples are wild, the run is made again while there is time; a time that stays doubtful has a ? and its reason.
     """
+    screen.check_output(output)
     from blockzoo.benchmark import benchmark_block
     from blockzoo.core.environment import describe
 
@@ -76,18 +81,25 @@ def benchmark(
                 row["subject"],
                 row["part"],
                 str(row["batch_size"]),
-                f"{row['latency_ms']:.4g}",
+                f"{row['latency_ms']:.4g}{'?' if row['doubt'] else ''}",
                 f"{low:.4g} .. {high:.4g}" if low else "-",
                 f"{row['latency_p90_ms']:.4g}",
                 f"{row['throughput']:,.0f}",
                 str(row["n"]),
             )
         )
+    doubtful = [row for row in rows if row["doubt"]]
+    reasons = [f"? {r['subject']}, {r['part']}, batch {r['batch_size']}: {r['doubt']}" for r in doubtful]
     noise = {row["batch_size"]: f"{row['aa_ratio']:.3f} at batch {row['batch_size']}" for row in rows}
     made = screen.table(
         f"Latency on {found.environment['timed_on']}",
         ["subject", "part", "batch", "median ms", "95 % interval", "p90 ms", "images/s", "n"],
         lines,
-        f"A/A {', '.join(noise.values())}. {describe(found.environment)}",
+        "\n".join(
+            [
+                f"A/A {', '.join(noise.values())}. {describe(found.environment)}",
+                *reasons,
+            ]
+        ),
     )
     screen.show(made, rows, format, output)

@@ -88,7 +88,7 @@ class Queue:
             return
         self.progress.phase(f"timing {len(networks)} networks side by side")
         stub = Record("latency", networks[0].timing_key(shape[1]), networks[0].subject, asdict(networks[0]))
-        options = {"networks": [asdict(n) for n in networks], "shape": shape, "seconds": 3.0 * len(networks)}
+        options = {"networks": [asdict(n) for n in networks], "shape": shape, "seconds": 6.0 * len(networks)}
         job = self._job("blockzoo.train:execute_timing", stub, **options)
         for record in self._executor(1, self.plan.cores).run([job]):
             self.store.add(record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,13 @@ from torch import nn
 from blockzoo.core.contracts import RUNTIMES
 from blockzoo.core.devices import choose_device
 from blockzoo.core.environment import environment
+from blockzoo.measure.deadline import Deadline
 from blockzoo.measure.latency import Clock, Schedule, interleave
 from blockzoo.measure.timing_options import LAYOUTS
 from blockzoo.models.deploy import deployed
+from blockzoo.report.latency import doubts
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,11 +72,12 @@ def time_modules(
 
     Args:
         modules: by name, each with the shape of its input.
-        seconds: for all of them; `benchmark_runs` rounds instead where given.
+        seconds: for all of them, making them ready too; `benchmark_runs` rounds at most where given.
 
     Returns:
         Milliseconds of every call by name, and the environment.
     """
+    deadline = Deadline(seconds)
     place = torch.device(choose_device(device, gpu=torch.cuda.is_available())[0])
     setting = Setting(place, seed=seed)
     calls = {
@@ -79,6 +85,13 @@ def time_modules(
         for name, (module, shape) in modules.items()
     }
     with torch.inference_mode():
-        samples = interleave(calls, Clock(place), Schedule(None, benchmark_runs, seconds), seed=seed)
+        samples = interleave(calls, Clock(place), Schedule(None, benchmark_runs, deadline.left()), seed=seed)
+    doubtful = {name: reasons for name, found in samples.items() if (reasons := doubts(found))}
+    if doubtful:
+        name, reasons = next(iter(doubtful.items()))
+        log.warning(
+            "%d of %d times are doubtful (%s: %s): leave the machine alone, or give more --seconds",
+            len(doubtful), len(samples), name, ", ".join(reasons),
+        )  # fmt: skip
     facts = environment(device=place.type, dtype="float32", runtime="eager", threads=torch.get_num_threads())
     return samples, facts

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from blockzoo.core.errors import RequestError
+from blockzoo.measure.deadline import Deadline
 
 REFERENCE = "reference (A/A)"
 """Name of the second instance of the first contender: equal work, so its distance from 1 is the noise."""
@@ -18,12 +19,14 @@ REFERENCE = "reference (A/A)"
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to time. Rounds end at `rounds`, or when `seconds` are spent and `least_rounds` are done."""
+    """How long to time. Rounds end at `rounds`, or when `seconds` are spent: these bound everything, the warm-up too.
 
-    warmup_rounds: int | None = None  # None: until stable, at most `most_warmup_rounds`
+    Only the first round is always made, so that there is a number at all.
+    """
+
+    warmup_rounds: int | None = None  # None: until stable, for at most a quarter of the time
     rounds: int | None = None  # None: as many as `seconds` allow
     seconds: float = 10.0
-    least_rounds: int = 10
     most_rounds: int = 200
     most_warmup_rounds: int = 30
 
@@ -63,36 +66,51 @@ def interleave(
     In each round every contender runs once, in a freshly shuffled order, so that a drift of the machine's speed
     touches all alike and ratios can be taken round by round.
     """
-    shuffle = random.Random(seed)
+    shuffle, deadline = random.Random(seed), Deadline(schedule.seconds)
+    longest: dict[str, float] = {}
 
-    def one_round() -> dict[str, float]:
-        order = list(contenders)
+    def one_round(*, needed: bool = False) -> dict[str, float] | None:
+        """Times of one round; None where the time does not suffice for the rest of it, unless it is needed."""
+        order, times = list(contenders), {}
         shuffle.shuffle(order)
-        return {name: clock.time_ms(contenders[name]) for name in order}
+        for place, name in enumerate(order):
+            rest = sum(longest.get(other, 0.0) for other in order[place:]) / 1e3
+            if not needed and deadline.left() <= rest:
+                return None
+            times[name] = clock.time_ms(contenders[name])
+            longest[name] = max(longest.get(name, 0.0), times[name])
+        return times
 
-    _warm_up(one_round, schedule)
+    cold = _warm_up(one_round, schedule, Deadline(schedule.seconds / 4))
     samples: dict[str, list[float]] = {name: [] for name in contenders}
-    begin = time.perf_counter()
     for done in range(schedule.rounds or schedule.most_rounds):
-        spent = time.perf_counter() - begin
-        if schedule.rounds is None and done >= schedule.least_rounds and spent > schedule.seconds:
+        found = one_round(needed=done == 0 and cold is None)
+        if found is None and done == 0:
+            found = cold  # one cold call of each is all that fits
+        if found is None:
             break
-        for name, milliseconds in one_round().items():
+        for name, milliseconds in found.items():
             samples[name].append(milliseconds)
+        if found is cold:
+            break
     return samples
 
 
-def _warm_up(one_round: Callable[[], dict[str, float]], schedule: Schedule) -> None:
-    """Rounds that are thrown away, by default until the last three are within 5 % of the three before."""
-    if schedule.warmup_rounds is not None:
-        for _ in range(schedule.warmup_rounds):
-            one_round()
-        return
+def _warm_up(
+    one_round: Callable[..., dict[str, float] | None], schedule: Schedule, deadline: Deadline
+) -> dict[str, float] | None:
+    """Rounds that are thrown away, by default until the last three are within 5 % of the three before; the last of them."""
+    most = schedule.most_warmup_rounds if schedule.warmup_rounds is None else schedule.warmup_rounds
     totals: list[float] = []
-    begin = time.perf_counter()
-    while len(totals) < schedule.most_warmup_rounds and time.perf_counter() - begin < schedule.seconds:
-        totals.append(sum(one_round().values()))
-        if len(totals) >= 6:
+    last = None
+    while len(totals) < most and (not totals or schedule.warmup_rounds is not None or deadline.left()):
+        found = one_round(needed=not totals)
+        if found is None:
+            break
+        last = found
+        totals.append(sum(found.values()))
+        if schedule.warmup_rounds is None and len(totals) >= 6:
             before, after = statistics.median(totals[-6:-3]), statistics.median(totals[-3:])
             if abs(after / before - 1) < 0.05:
-                return
+                break
+    return last

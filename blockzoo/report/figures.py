@@ -146,8 +146,9 @@ def _draw_chart(axes: Any, chart: Chart, looks: dict[str, tuple[str, str]]) -> N
         if len(points) > 1:
             axes.plot(xs, ys, color=colour, lw=0.8, alpha=0.45, zorder=2)
         for point, x, y in zip(points, xs, ys, strict=True):
-            if point.accuracy.half_width is not None:
-                axes.errorbar(x, y, 100 * point.accuracy.half_width, color=colour, lw=1, alpha=0.4, zorder=3)
+            if interval := point.accuracy.interval:
+                low, high = (100 * end for end in interval)
+                axes.errorbar(x, y, [[y - low], [high - y]], color=colour, lw=1, alpha=0.4, zorder=3)
         sizes = [SIZES.get(p.position, SIZES[""]) for p in points]
         axes.scatter(xs, ys, s=sizes, color=colour, marker=marker, ec="white", lw=0.6, zorder=4, label=block)
     costs = [p.cost for p in chart.points]
@@ -160,10 +161,9 @@ def _draw_chart(axes: Any, chart: Chart, looks: dict[str, tuple[str, str]]) -> N
         axes.set_xscale("linear")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: engineering(value)))
         axes.locator_params(axis="x", nbins=5)
-    # an interval of two seeds can be wider than the picture: the marks decide the frame, bars may leave it
-    accuracies = [100 * p.accuracy.mean for p in chart.points]
-    margin = max(1.0, 0.35 * (max(accuracies) - min(accuracies)))
-    axes.set_ylim(max(0.0, min(accuracies) - margin), min(100.0, max(accuracies) + margin))
+    ends = [100 * end for p in chart.points for end in (p.accuracy.mean, *(p.accuracy.interval or ()))]
+    margin = max(1.0, 0.05 * (max(ends) - min(ends)))  # a mark at 100 % is drawn whole too
+    axes.set_ylim(min(ends) - margin, max(ends) + margin)
     axes.set_xlabel(AXES[chart.cost])
     axes.grid(color="#ECECEC", lw=0.8)
     axes.set_axisbelow(True)

@@ -39,3 +39,36 @@ def paired_ratio(first: Sequence[float], second: Sequence[float]) -> tuple[float
     """Median of the round-by-round ratios first / second, with its interval."""
     ratios = [a / b for a, b in zip(first, second, strict=True)]
     return statistics.median(ratios), median_interval(ratios)
+
+
+WIDE, WILD, OFF = 0.1, 0.25, 0.02
+"""Half of an interval, half of the middle half of the samples (shares of the median), distance of the A/A reference from 1: the
+least of each that is doubtful."""
+
+
+def doubts(
+    samples: Sequence[float], reference: tuple[float, tuple[float, float] | None] | None = None
+) -> list[str]:
+    """Why a time should not be taken as sure; nothing where it can.
+
+    Args:
+        samples: of one contender.
+        reference: of the run: equal work against equal work, the median ratio and its interval.
+    """
+    found, median = [], statistics.median(samples)
+    interval = median_interval(samples)
+    if interval is None:
+        found.append(f"only {len(samples)} sample{'s' * (len(samples) != 1)}")
+    elif (interval[1] - interval[0]) / 2 > WIDE * median:
+        found.append(f"interval {(interval[1] - interval[0]) / 2 / median:.0%} of the median to each side")
+    if len(samples) >= 4:
+        low, _, high = statistics.quantiles(samples, n=4)
+        if (high - low) / 2 > WILD * median:
+            found.append(f"wild samples, {low:.3g} to {high:.3g} ms in the middle half")
+    if reference is not None and reference[1] is not None:
+        ratio, (low, high) = reference
+        if low > 1 + OFF or high < 1 - OFF:
+            found.append(f"A/A {ratio:.2f}")
+        elif high - low > 2 * WIDE:
+            found.append(f"A/A {low:.2f} to {high:.2f}")
+    return found

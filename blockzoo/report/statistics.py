@@ -22,13 +22,52 @@ SHARED = ("dataset", "protocol", "epochs", "batch_size", "lr", "num_blocks", "ba
 """What rows of one group have in common; also the key of rows that carry no `comparable`."""
 
 
+LEAST_SEEDS = 3
+"""Seeds that an interval needs. Of two, Student's t makes 6.35 times their distance to each side: that says nothing; of three,
+4.30 standard errors. A mean of fewer stands alone."""
+FRACTION = (0.0, 1.0)
+"""What an accuracy can be."""
+
+
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds, with the half width of its 95 % interval (None for a single seed)."""
+    """A mean over seeds, with its 95 % interval where there is one: never wider than the quantity can vary.
+
+    Args:
+        mean: of the values.
+        half_width: of the interval before it is cut; None where there is none.
+        n: seeds.
+        limits: what the quantity can be.
+    """
 
     mean: float
     half_width: float | None
     n: int
+    limits: tuple[float, float] = (-math.inf, math.inf)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Low and high, within the limits."""
+        if self.half_width is None:
+            return None
+        least, most = min(self.limits[0], self.mean), max(self.limits[1], self.mean)
+        return max(least, self.mean - self.half_width), min(most, self.mean + self.half_width)
+
+    def text(self, digits: int = 2, scale: float = 1.0, sign: str = "") -> str:
+        """ "53.85 ± 3.99"; "98.61 (95.07 to 100.00)" where the limits cut the interval; the mean alone where there is none.
+
+        Args:
+            digits: after the point.
+            scale: 100 for percent of a fraction.
+            sign: "+" to show the sign of the mean.
+        """
+        mean = f"{scale * self.mean:{sign}.{digits}f}"
+        if self.interval is None or self.half_width is None:
+            return mean
+        low, high = self.interval
+        if high - low < 1.999 * self.half_width:
+            return f"{mean} ({scale * low:{sign}.{digits}f} to {scale * high:{sign}.{digits}f})"
+        return f"{mean} ± {scale * self.half_width:.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -43,12 +82,21 @@ class Summary:
     not_ok: dict[str, int] = field(default_factory=dict)  # status -> rows
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """Mean and 95 % interval of independent values, by Student's t with n - 1 degrees of freedom."""
-    n = len(values)
-    if n < 2:
-        return Estimate(values[0], None, n)
-    return Estimate(statistics.fmean(values), student_t(n - 1) * statistics.stdev(values) / math.sqrt(n), n)
+def estimate(values: Sequence[float], limits: tuple[float, float] = (-math.inf, math.inf)) -> Estimate:
+    """Mean and 95 % interval of independent values, by Student's t with n - 1 degrees of freedom.
+
+    There is no interval of fewer than `LEAST_SEEDS`, nor one that leaves the quantity all it can be.
+
+    Args:
+        values: one of each seed.
+        limits: what the quantity can be: 0 to 1 for an accuracy.
+    """
+    n, mean = len(values), statistics.fmean(values)
+    if n < LEAST_SEEDS:
+        return Estimate(mean, None, n, limits)
+    half = student_t(n - 1) * statistics.stdev(values) / math.sqrt(n)
+    says_nothing = mean - half <= limits[0] and mean + half >= limits[1]
+    return Estimate(mean, None if says_nothing else half, n, limits)
 
 
 def student_t(degrees: int) -> float:
@@ -90,7 +138,7 @@ def _summary(group: Any, block: str, position: str, rows: list[Row]) -> Summary:
     accuracies = {}
     for name in ("val_acc", "test_acc"):
         if per_seed := _per_seed(good, name):
-            accuracies[name] = estimate(per_seed)
+            accuracies[name] = estimate(per_seed, FRACTION)
     costs = {name: mean for name in COSTS if (mean := _mean_over_positions(good, name)) is not None}
     not_ok: dict[str, int] = defaultdict(int)
     for row in rows:

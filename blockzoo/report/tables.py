@@ -86,11 +86,7 @@ def _line(summary: Summary) -> tuple[str, ...]:
 
 
 def _percent(found: Estimate | None) -> str:
-    if found is None:
-        return "-"
-    return f"{100 * found.mean:.2f}" + (
-        f" ± {100 * found.half_width:.2f}" if found.half_width is not None else ""
-    )
+    return "-" if found is None else found.text(2, 100)
 
 
 def _half(flops: float | None) -> float | None:

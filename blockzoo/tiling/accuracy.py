@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from blockzoo.report.statistics import Estimate, estimate
+from blockzoo.report.statistics import FRACTION, Estimate, estimate
 from blockzoo.tiling.convert import block_convert
 from blockzoo.tiling.planner import plan
 from blockzoo.tiling.steps import Plan
@@ -53,7 +53,7 @@ def settings(model: nn.Module, example: torch.Tensor, lines: Sequence[dict[str, 
     for (tag, padding, way), accuracies in groups.items():
         if (tag, padding) not in plans:
             plans[tag, padding] = _planned(model, example, tag, padding)
-        found.append(Setting(tag, padding, way, estimate(accuracies), plans[tag, padding]))
+        found.append(Setting(tag, padding, way, estimate(accuracies, FRACTION), plans[tag, padding]))
     return sorted(found, key=lambda setting: -setting.accuracy.mean)
 
 

@@ -11,6 +11,8 @@ from blockzoo.report.statistics import Estimate, estimate
 from blockzoo.tiling import published
 
 Line = dict[str, Any]
+PERCENT = (0.0, 100.0)
+"""What an accuracy can be, here."""
 BASE, MORE, SCRATCH, TUNED = "baseline", "baseline, more epochs", "scratch", "fine-tuned"
 
 
@@ -113,10 +115,11 @@ def _cell(lines: Sequence[Line], arch: str, way: str, tag: str | None, padding: 
     if not own:
         return Cell()
     if way in (BASE, MORE):
-        return Cell(estimate(list(own.values())))
+        return Cell(estimate(list(own.values()), PERCENT))
     other = _by_seed(line for line in lines if line["arch"] == arch and line["way"] == MORE)
     pairs = [own[seed] - other[seed] for seed in own if seed in other]
-    return Cell(estimate(list(own.values())), estimate(pairs) if pairs else None)
+    difference = estimate(pairs, (-PERCENT[1], PERCENT[1])) if pairs else None
+    return Cell(estimate(list(own.values()), PERCENT), difference)
 
 
 def _by_seed(lines: Any) -> dict[int, float]:
@@ -151,7 +154,4 @@ def _order(tags: set[str]) -> list[str]:
 
 
 def _interval(found: Estimate | None, sign: str) -> str:
-    if found is None:
-        return "-"
-    half = "" if found.half_width is None else f" ± {found.half_width:.2f}"
-    return f"{found.mean:{sign}.2f}{half}"
+    return "-" if found is None else found.text(2, sign=sign)

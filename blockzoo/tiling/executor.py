@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from blockzoo.core.errors import RequestError
-from blockzoo.tiling.geometry import Tile
+from blockzoo.tiling.geometry import Taps, Tile
 from blockzoo.tiling.graph import Network, Operation
 from blockzoo.tiling.grouping import Place
+from blockzoo.tiling.interpolation import Sampler
 from blockzoo.tiling.kernels import OVERWRITING, Kernel, convolution_kernel, on_part, pool_kernel
 from blockzoo.tiling.stage import Stage, whole_map
 from blockzoo.tiling.steps import Part, Plan, program
@@ -41,15 +42,12 @@ class TiledRunner(nn.Module):
         self.network: Network = traced(model, example)
         self.parts: list[Part] = program(self.network, plan.steps, plan.mode)
         self._parameters_of = model  # moved and saved with the runner
-        self._fused = _rectified(self.network)
         self._lay_out()
         self.register_load_state_dict_post_hook(lambda runner, keys: runner._lay_out())
 
     def _lay_out(self) -> None:
         """Weights as the kernels read them, for the device and the number format they have now."""
-        self._kernels = {
-            o.name: self._kernel(o) for o in self.network.operations if o.payload.layer is not None
-        }
+        self._kernels = {o.name: self._kernel(o) for o in self.network.operations}
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> TiledRunner:
         """What `to`, `cuda`, `half` and their like call."""
@@ -206,7 +204,7 @@ class TiledRunner(nn.Module):
         for row in rows:
             for column in columns:
                 read = x[..., row.start - top : row.stop - top, column.start - left : column.stop - left]
-                found = on_part(kernel, operation, read, row, column, size)  # type: ignore[arg-type]
+                found = on_part(kernel, operation, read, row, column, size)
                 if single:
                     return found
                 spans = (
@@ -219,8 +217,6 @@ class TiledRunner(nn.Module):
 
     def _operate(self, operation: Operation, values: Any, over: str | None) -> Any:
         """Anything else: in place of a value that dies here, where that can be."""
-        if operation.name in self._fused:
-            return values[operation.sources[0]]
         if over is None:
             return operation.payload.run(values.__getitem__)
         others = [values[s] for s in operation.sources if s != over]
@@ -229,12 +225,12 @@ class TiledRunner(nn.Module):
             others = constants or [values[over]]
         return OVERWRITING[operation.payload.what](values[over], *others)
 
-    def _kernel(self, operation: Operation) -> Kernel | None:
-        layer = operation.payload.layer
+    def _kernel(self, operation: Operation) -> Kernel | Sampler | None:
+        layer, (rows, columns) = operation.payload.layer, operation.windows
+        if isinstance(rows, Taps) and isinstance(columns, Taps):
+            return Sampler(rows, columns)
         if isinstance(layer, nn.Conv2d) and operation.kind == "window":
-            users = [u for u in operation.users if u in self._fused]
-            what = self.network.by_name[users[0]].payload.what if users else ""
-            return convolution_kernel(layer, what)
+            return convolution_kernel(layer)
         return pool_kernel(layer) if isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d)) else None
 
 
@@ -294,17 +290,3 @@ def _drop(values: dict[str, Any], names: Sequence[str], kept: str = "") -> None:
     for name in names:
         if name != kept:
             values.pop(name, None)
-
-
-def _rectified(network: Network) -> set[str]:
-    """The rectifiers that a convolution alone goes into: they become part of it."""
-    return {
-        o.name
-        for o in network.operations
-        if o.kind == "pointwise"
-        and o.payload.what in ("relu", "relu6")
-        and (source := network.by_name.get(o.sources[0])) is not None
-        and source.kind == "window"
-        and isinstance(source.payload.layer, nn.Conv2d)
-        and source.users == [o.name]
-    }

@@ -107,7 +107,34 @@ class Spread:
         return first, first + (stop - start - 1) * self.stride + self.extent
 
 
-Reads = Window | Enlargement | Spread
+@dataclass(frozen=True)
+class Taps:
+    """What an interpolation of any scale reads along one axis.
+
+    Args:
+        taps: for each output the inputs that it reads, in order, each with its weight.
+        size: inputs.
+    """
+
+    taps: tuple[tuple[tuple[int, float], ...], ...]
+    size: int
+
+    @property
+    def most(self) -> int:
+        """Inputs of the output that reads most."""
+        return max(map(len, self.taps))
+
+    def wanted(self, first: int, last: int) -> tuple[int, int]:
+        """Inputs [start, stop) that the outputs [first, last) read."""
+        chosen = self.taps[first:last]
+        return min(taps[0][0] for taps in chosen), max(taps[-1][0] for taps in chosen) + 1
+
+    def carried(self, place: int) -> int:
+        """A cut of the outputs, on the inputs."""
+        return place * self.size // len(self.taps)
+
+
+Reads = Window | Enlargement | Spread | Taps
 
 
 class Tile(NamedTuple):
@@ -116,7 +143,8 @@ class Tile(NamedTuple):
     Args:
         first, last: the outputs it makes, [first, last).
         start, stop: the inputs it owns and reads, [start, stop).
-        before, after: padding around these; where an input makes several outputs, outputs made that are cut off.
+        before, after: padding around these; where an input makes several outputs, outputs made that are cut off; of an
+            interpolation whose every output is made in its own way, the place of the first.
     """
 
     first: int
@@ -201,6 +229,8 @@ def part_of_tile(first: int, last: int, own: tuple[int, int], reads: Reads, mirr
     stop = max(start + 1, min(own[1], wanted_stop))
     if isinstance(reads, Enlargement):
         return Tile(first, last, start, stop, first - start * reads.scale, stop * reads.scale - last)
+    if isinstance(reads, Taps):
+        return Tile(first, last, start, stop, first, 0)
     if isinstance(reads, Spread):
         made = reads.made(start, stop)
         return Tile(first, last, start, stop, first - made[0], made[1] - last)

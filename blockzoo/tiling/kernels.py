@@ -10,48 +10,46 @@ from torch import nn
 from torch.nn import functional as F
 
 from blockzoo.tiling.conv import padded
-from blockzoo.tiling.geometry import Enlargement, Spread, Tile, Window, equal_padding, transposed_padding
+from blockzoo.tiling.geometry import (
+    Enlargement,
+    Spread,
+    Taps,
+    Tile,
+    Window,
+    equal_padding,
+    transposed_padding,
+)
 from blockzoo.tiling.graph import Operation
+from blockzoo.tiling.interpolation import Sampler, options_of
 from blockzoo.tiling.pool import counts_of
 
 Kernel = Callable[[torch.Tensor, tuple[int, int]], torch.Tensor]
 """From a map and the padding along rows and columns, equal on both sides, to a map."""
 
 
-def convolution_kernel(layer: nn.Conv2d, activation: str = "") -> Kernel:
-    """A convolution, with the rectifier that follows it.
+def convolution_kernel(layer: nn.Conv2d) -> Kernel:
+    """A convolution; on a CPU in fp32 its weights are laid out for oneDNN once.
 
-    On a CPU in fp32 the weights are laid out for oneDNN once, and the rectifier is part of the same pass.
-
-    Args:
-        activation: "", "relu" or "relu6".
+    A rectifier behind it is a pass of its own: oneDNN's would be part of this one, and turns NaN into 0.
     """
     weight, bias = layer.weight.detach(), None if layer.bias is None else layer.bias.detach()
     stride, dilation, groups = list(layer.stride), list(layer.dilation), layer.groups
     if not (
         weight.device.type == "cpu" and weight.dtype == torch.float32 and torch.backends.mkldnn.is_available()
     ):
-        finish = {"": _as_it_is, "relu": torch.relu_, "relu6": F.relu6}[activation]
-        return lambda x, padding: finish(
-            F.conv2d(x, weight, bias, layer.stride, padding, layer.dilation, groups)
-        )
+        return lambda x, padding: F.conv2d(x, weight, bias, layer.stride, padding, layer.dilation, groups)
     own = torch.ops.mkldnn
     laid_out = own._reorder_convolution_weight(
         weight, [k // 2 for k in layer.kernel_size], stride, dilation, groups, None
     )
-    name, limits = {"": ("none", []), "relu": ("relu", []), "relu6": ("hardtanh", [0.0, 6.0])}[activation]
 
     def kernel(x: torch.Tensor, padding: tuple[int, int]) -> torch.Tensor:
         found: torch.Tensor = own._convolution_pointwise(
-            x, laid_out, bias, list(padding), stride, dilation, groups, name, limits, ""
+            x, laid_out, bias, list(padding), stride, dilation, groups, "none", [], ""
         )
         return found
 
     return kernel
-
-
-def _as_it_is(x: torch.Tensor) -> torch.Tensor:
-    return x
 
 
 def pool_kernel(layer: nn.MaxPool2d | nn.AvgPool2d) -> Kernel:
@@ -62,7 +60,12 @@ def pool_kernel(layer: nn.MaxPool2d | nn.AvgPool2d) -> Kernel:
 
 
 def on_part(
-    kernel: Kernel, operation: Operation, x: torch.Tensor, row: Tile, column: Tile, size: tuple[int, int]
+    kernel: Kernel | Sampler | None,
+    operation: Operation,
+    x: torch.Tensor,
+    row: Tile,
+    column: Tile,
+    size: tuple[int, int],
 ) -> torch.Tensor:
     """One part of an operation's output from what it reads of its input.
 
@@ -75,6 +78,11 @@ def on_part(
         return _transposed(operation, layer, x, (row, column))
     if isinstance(operation.windows[0], Enlargement):
         return _enlarged(operation, x, row, column)
+    if isinstance(operation.windows[0], Taps):
+        whole = (row.last - row.first, column.last - column.first) == operation.shape[-2:]
+        if whole and tuple(x.shape[-2:]) == size and len(operation.sources) == 1:
+            return operation.payload.run(lambda _: x)  # type: ignore[no-any-return]
+        return kernel(x, row, column)  # type: ignore[no-any-return, operator]
     windows: tuple[Window, Window] = operation.windows  # type: ignore[assignment]
     fits = [equal_padding(tile, window) for tile, window in zip((row, column), windows, strict=True)]
     if fits[0] is None or fits[1] is None or operation.padding not in ("zeros", "constant"):
@@ -94,8 +102,9 @@ def on_part(
 
 
 def _enlarged(operation: Operation, x: torch.Tensor, row: Tile, column: Tile) -> torch.Tensor:
-    layer, options = operation.payload.layer, operation.payload.kwargs
-    mode = layer.mode if layer is not None else options.get("mode", "nearest")
+    payload = operation.payload
+    options = options_of(payload.what, payload.layer, payload.args, payload.kwargs) or {}
+    mode = options.get("mode", "nearest")
     scales = [reads.scale for reads in operation.windows if isinstance(reads, Enlargement)]
     y = F.interpolate(x, scale_factor=[float(scale) for scale in scales], mode=mode)
     top, left = row.first - row.start * scales[0], column.first - column.start * scales[1]

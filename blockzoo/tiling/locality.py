@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
 from torch import nn
 
 from blockzoo.tiling.conv import BlockConv2d
-from blockzoo.tiling.geometry import Enlargement, Reads, Spread, Window, tiles
+from blockzoo.tiling.geometry import Reads, Spread, Window, tiles
 from blockzoo.tiling.graph import SAME, Kind
+from blockzoo.tiling.identity import is_known
+from blockzoo.tiling.interpolation import options_of, reads_of
 from blockzoo.tiling.pool import BlockAvgPool2d, BlockMaxPool2d, windows_of
 
 PICTURE, LAST = (2, 3), (1, 2)
@@ -21,14 +24,17 @@ ELEMENTWISE = frozenset(
     "add iadd radd mul imul rmul sub isub rsub div truediv itruediv neg pow sqrt rsqrt exp abs maximum minimum "
     "relu relu6 hardtanh leaky_relu elu celu selu gelu silu mish softplus sigmoid hardsigmoid hardswish tanh "
     "clamp clamp_min clamp_max dropout dropout2d identity contiguous clone detach stochastic_depth alias to "
-    "logsigmoid softsign hardshrink swish quickgelu gelutanh droppath prelu".split()
+    "logsigmoid softsign hardshrink softshrink tanhshrink".split()
 )
 """Operations whose output at a place depends on their operands there alone, whatever the layout."""
 CHANNELWISE = frozenset("batchnorm2d batch_norm frozenbatchnorm2d layernorm2d channel_shuffle".split())
 """Operations over the channels of each pixel of (N, C, H, W)."""
-MEANS = frozenset("adaptiveavgpool2d adaptive_avg_pool2d mean fastadaptiveavgpool".split())
-ENLARGEMENTS = frozenset("upsample interpolate upsamplingnearest2d upsamplingbilinear2d".split())
-HALO = {"nearest": 0, "bilinear": 1, "bicubic": 2}
+MEANS = frozenset("adaptiveavgpool2d adaptive_avg_pool2d mean".split())
+DROPPING = {"dropout": 2, "dropout2d": 2, "alpha_dropout": 2, "feature_dropout": 2, "stochastic_depth": 3}
+"""Functions that draw random numbers in training, and the place of the argument that says so."""
+RANDOM = frozenset(
+    "rand randn randint rand_like randn_like bernoulli normal uniform multinomial poisson".split()
+)
 
 
 @dataclass(frozen=True)
@@ -91,9 +97,18 @@ def whole(call: Call, reason: str) -> Found:
     return Found("whole", PICTURE if len(call.shape) == 4 else None, reason=reason)
 
 
+def _random(call: Call) -> Found | None:
+    if call.layer is not None:  # in evaluation mode
+        return None
+    draws = call.what in RANDOM
+    if call.what in DROPPING:
+        draws = bool(call.kwargs.get("train", call.option("training", DROPPING[call.what], True)))
+    return whole(call, f"{call.what} draws random numbers") if draws else None
+
+
 def _convolution(call: Call) -> Found | None:
     layer = call.layer
-    if not isinstance(layer, nn.Conv2d):
+    if not isinstance(layer, nn.Conv2d) or not is_known(layer):
         return None
     if call.axes[0] != PICTURE:
         return whole(call, "a convolution on channels that come last")
@@ -109,7 +124,7 @@ def _convolution(call: Call) -> Found | None:
 
 def _transposed(call: Call) -> Found | None:
     layer = call.layer
-    if type(layer) is not nn.ConvTranspose2d:
+    if type(layer) is not nn.ConvTranspose2d or not is_known(layer):
         return None
     if call.axes[0] != PICTURE:
         return whole(call, "a transposed convolution on channels that come last")
@@ -132,7 +147,7 @@ def windows_of_convolution(layer: nn.Conv2d) -> tuple[Window, Window]:
 
 def _pool(call: Call) -> Found | None:
     layer = call.layer
-    if not isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d)):
+    if not isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d)) or not is_known(layer):
         return None
     if call.axes[0] != PICTURE or (isinstance(layer, nn.MaxPool2d) and layer.return_indices):
         return whole(call, "a pool of another layout, or with indices")
@@ -151,16 +166,15 @@ def _own(call: Call, windows: Sequence[Window], blocks: Sequence[int], blocking:
     return rows, columns
 
 
-def _enlargement(call: Call) -> Found | None:
-    if call.what not in ENLARGEMENTS or call.axes[0] != PICTURE:
+def _interpolation(call: Call) -> Found | None:
+    options = options_of(call.what, call.layer, call.args, call.kwargs)
+    if options is None or call.axes[0] != PICTURE or len(call.shape) != 4:
         return None
-    options = vars(call.layer) if call.layer is not None else call.kwargs
-    mode, corners = options.get("mode", "nearest"), options.get("align_corners")
-    scales = [out / size for out, size in zip(call.shape[2:], call.shapes[0][2:], strict=True)]
-    if mode not in HALO or corners or any(scale != int(scale) or scale < 1 for scale in scales):
-        return whole(call, f"{mode} upsampling by {scales[0]:g} x {scales[1]:g}")
-    rows, columns = (Enlargement(int(scale), HALO[mode]) for scale in scales)
-    return Found("window", PICTURE, (rows, columns))
+    sizes = [(shape[2], shape[3]) for shape in (call.shapes[0], call.shape)]
+    windows = reads_of(options, sizes[0], sizes[1])
+    if windows is None:
+        return whole(call, f"an interpolation from {sizes[0]} to {sizes[1]} pixels: its maps are too large")
+    return Found("window", PICTURE, windows)
 
 
 def _mean(call: Call) -> Found | None:
@@ -168,9 +182,10 @@ def _mean(call: Call) -> Found | None:
         return None
     if call.what == "mean":
         dims = call.option("dim", 1)
-        if dims is None or sorted(d % 4 for d in dims) != [2, 3]:
+        dims = (dims,) if isinstance(dims, int) else dims
+        if dims is None or sorted(d % 4 for d in dims) != [2, 3] or call.option("dtype", 3) is not None:
             return None
-    elif call.what != "fastadaptiveavgpool" and call.shape[2:] != (1, 1):
+    elif call.shape[2:] != (1, 1):
         return whole(call, "an average to more than one pixel")
     return Found("pool")
 
@@ -196,9 +211,18 @@ def _on_channels_last(call: Call) -> Found | None:
 
 
 def _channelwise(call: Call) -> Found | None:
+    if call.what == "prelu":  # a slope for each channel, or one for all
+        layer_slopes = call.layer.weight.numel() if isinstance(call.layer, nn.PReLU) else prod(call.others[0])
+        return Found("pointwise", call.axes[0]) if call.axes[0] == PICTURE or layer_slopes == 1 else None
     if call.what not in CHANNELWISE or call.axes[0] != PICTURE:
         return None
-    return Found("pointwise", PICTURE)
+    if isinstance(call.layer, nn.BatchNorm2d):
+        own = call.layer.running_mean is None or call.layer.training
+    else:
+        own = call.what == "batch_norm" and bool(call.option("training", 5, False))
+    return (
+        whole(call, "a batch norm with the statistics of its input") if own else Found("pointwise", PICTURE)
+    )
 
 
 def _concatenation(call: Call) -> Found | None:
@@ -235,10 +259,11 @@ def _elementwise(call: Call) -> Found | None:
 
 
 RULES: tuple[Callable[[Call], Found | None], ...] = (
+    _random,
     _convolution,
     _transposed,
     _pool,
-    _enlargement,
+    _interpolation,
     _mean,
     _relayout,
     _on_channels_last,

@@ -18,6 +18,7 @@ from blockzoo.tiling.geometry import (
     Enlargement,
     Reads,
     Spread,
+    Taps,
     Tile,
     Window,
     equal_padding,
@@ -118,7 +119,8 @@ def _bytes(network: Network, operation: Operation, counted: Counted) -> int:
 def _beside_whole(network: Network, operation: Operation, counted: Counted) -> int:
     if counted.counting == "bare":
         return 0
-    if operation.kind != "window":
+    as_it_is = isinstance(operation.windows[0], Taps) and len(operation.sources) == 1
+    if operation.kind != "window" or as_it_is:
         return operation.beside * counted.item // 4
     rows, columns = whole_map(network, operation)
     alone = np.array([0]), np.array([0])
@@ -231,7 +233,8 @@ class _Side:
         reads = self._operation.windows[self._axis]
         most = max(map(len, self._tiles))
         numbers = [
-            [_along(t, reads) for t in (*tiles, *[tiles[-1]] * (most - len(tiles)))] for tiles in self._tiles
+            [_along(t, reads, self._axis) for t in (*tiles, *[tiles[-1]] * (most - len(tiles)))]
+            for tiles in self._tiles
         ]
         return list(np.moveaxis(np.array(numbers)[self._place], 2, 0))
 
@@ -240,13 +243,15 @@ def _reach(tiles: Sequence[Tile]) -> int:
     return max(tile.stop for tile in tiles) - min(tile.start for tile in tiles)
 
 
-def _along(tile: Tile, reads: Reads) -> tuple[int, int, int, int, int]:
+def _along(tile: Tile, reads: Reads, axis: int) -> tuple[int, int, int, int, int]:
     """Of one part along one axis; see `_Side.parts`."""
     wanted, read = tile.last - tile.first, tile.stop - tile.start
     pixels = read + max(0, tile.before) + max(0, tile.after)
     bare = int(max(tile.before, tile.after) <= 0)
     if isinstance(reads, Enlargement):
         return read * reads.scale, wanted, 1, 0, 1
+    if isinstance(reads, Taps):  # along rows first, then along columns, each a sum of pixels put side by side
+        return wanted, wanted, 0, wanted if axis == 0 else max(read + wanted, 2 * read - wanted), 0
     if isinstance(reads, Spread):
         zeros, _, _, made = transposed_padding(tile, reads)
         return made, made, int(zeros == 0), read + zeros, int(zeros == 0)

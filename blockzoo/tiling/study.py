@@ -24,6 +24,7 @@ from blockzoo.core.outputs import Outputs
 from blockzoo.core.plugins import read_options
 from blockzoo.core.record import now
 from blockzoo.core.spec import TrialSpec
+from blockzoo.report.statistics import LEAST_SEEDS
 from blockzoo.tiling.tags import WHOLE, Tiling, padding_of, plain_subject, tiling_of
 from blockzoo.tiling.training import Recipe, Start, tiled_spec
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from blockzoo.execution.progress import Progress
 
 Way = Literal["baseline", "baseline, more epochs", "scratch", "fine-tuned"]
-LEAST_SEEDS = 3
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from blockzoo.measure.memory import LiveMemory
 from blockzoo.models.deploy import fold_batch_norm
 from blockzoo.models.merging import with_merged_branches
 from blockzoo.tiling.graph import Network, Operation
+from blockzoo.tiling.identity import is_known, name_of_function, name_of_layer
 from blockzoo.tiling.locality import PICTURE, Call, locality
 from blockzoo.tiling.normalise import normalised, plain_convolutions
 
@@ -80,7 +81,7 @@ def traced(model: nn.Module, example: torch.Tensor) -> Network:
 
 
 class _WholeLayers(fx.Tracer):
-    """Sees layers as one operation, also those of timm that are a norm of channels."""
+    """Sees layers as one operation where what they do is known."""
 
     def __init__(self) -> None:
         from torchvision.models.shufflenetv2 import channel_shuffle
@@ -88,14 +89,7 @@ class _WholeLayers(fx.Tracer):
         super().__init__(autowrap_functions=(channel_shuffle,))
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        whole = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
-        known = type(module).__name__ in (
-            "LayerNorm2d",
-            "FrozenBatchNorm2d",
-            "FastAdaptiveAvgPool",
-            "DropPath",
-        )
-        return known or isinstance(module, whole) or super().is_leaf_module(module, name)
+        return is_known(module) and not isinstance(module, nn.Sequential)
 
 
 def _traced_by_fx(model: nn.Module) -> fx.GraphModule | None:
@@ -222,17 +216,12 @@ def _tensors(value: Any) -> list[torch.Tensor]:
 
 
 def _what(node: fx.Node, layer: nn.Module | None) -> str:
-    """The name of an operation's function, method or class: aten's and in-place forms under the same name."""
-    if layer is not None:
-        return type(layer).__name__.lower()
-    if isinstance(node.target, torch._ops.OpOverload):
-        return node.target._schema.name.split("::")[1].rstrip("_")
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
-    return name.lower().rstrip("_")
+    """The name of an operation's function, method or class."""
+    return name_of_function(node.target) if layer is None else name_of_layer(layer)
 
 
 def _label(node: fx.Node) -> str:
-    if node.op == "call_module":
+    if node.op == "call_module" and str(node.target) != f"{node.name}_layer":
         return str(node.target)
     stack = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values() if path]
     inner = stack[-1].removeprefix("L__self___").removeprefix("L['self'].") if stack else ""

@@ -37,8 +37,8 @@ def test_rounds_are_interleaved_and_shuffled() -> None:
 
 
 def test_stops_when_the_time_is_spent() -> None:
-    samples = interleave({"a": lambda: None}, Ticks(), Schedule(rounds=None, seconds=0, least_rounds=4))  # type: ignore[arg-type]
-    assert len(samples["a"]) == 4
+    samples = interleave({"a": lambda: None}, Ticks(), Schedule(rounds=None, seconds=0))  # type: ignore[arg-type]
+    assert len(samples["a"]) == 1, "one cold call, so that there is a number"
 
 
 def test_clock_measures_the_call() -> None:

@@ -37,6 +37,25 @@ def test_every_point_is_drawn_once(blocks: int) -> None:
     assert legend.y0 >= 0 and legend.x1 <= figure.bbox.x1
 
 
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_pictures_show_the_whole_of_every_interval(seeds: int) -> None:
+    table = [
+        {**row, "test_acc": min(1.0, 0.6 + 0.2 * row["seed"] + 0.01 * i)}
+        for i, row in enumerate(rows(2, seeds))
+    ]
+    (made,) = charts(table)
+    figure = draw(made)
+    for axes, chart in zip(figure.axes, made, strict=True):
+        low, high = axes.get_ylim()
+        bars = [segment for c in axes.containers for lines in c.lines[2] for segment in lines.get_segments()]
+        assert len(bars) == (len(chart.points) if seeds >= 3 else 0)
+        for point in chart.points:
+            ends = point.accuracy.interval or (point.accuracy.mean,)
+            assert all(low < 100 * end < high and 0 <= end <= 1 for end in ends)
+        for (_, bottom), (_, top) in bars:
+            assert low < bottom < top < high and bottom >= 0 and top <= 100 + 1e-9
+
+
 def test_files_and_what_they_are_made_from(tmp_path: Path) -> None:
     (tmp_path / "results.csv").write_text(csv_text(rows()))
     written = plot_results(tmp_path / "results.csv")

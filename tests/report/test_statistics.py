@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 
 import pytest
@@ -9,7 +10,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from blockzoo.report.latency import median_interval, p90, paired_ratio, throughput
-from blockzoo.report.statistics import average_positions, cost_accuracy_front, estimate, summarise
+from blockzoo.report.statistics import (
+    FRACTION,
+    LEAST_SEEDS,
+    average_positions,
+    cost_accuracy_front,
+    estimate,
+    summarise,
+)
 from blockzoo.report.tables import markdown_table, results_table
 
 
@@ -24,7 +32,32 @@ def test_interval_is_students() -> None:
     low, high = stats.t.interval(0.95, 3, statistics.fmean(values), stats.sem(values))
     assert found.n == 4
     assert (found.mean - found.half_width, found.mean + found.half_width) == pytest.approx((low, high))  # type: ignore[operator]
-    assert estimate([0.5]).half_width is None
+    assert estimate([0.5]).half_width is None and estimate([0.5, 0.6]).interval is None
+    assert estimate([0.5, 0.6]).mean == 0.55 and estimate([0.5, 0.6], FRACTION).text(2, 100) == "55.00"
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
+def test_no_interval_is_wider_than_an_accuracy_can_vary(values: list[float]) -> None:
+    found = estimate(values, FRACTION)
+    assert found.n == len(values) and (found.interval is None or len(values) >= LEAST_SEEDS)
+    if found.interval is not None:
+        low, high = found.interval
+        assert 0 <= low <= found.mean + 1e-12 and found.mean - 1e-12 <= high <= 1 and (low, high) != (0, 1)
+        expected = stats.t.interval(0.95, len(values) - 1, statistics.fmean(values), stats.sem(values))
+        if statistics.stdev(values) > 1e-9:
+            assert (low, high) == pytest.approx((max(0, expected[0]), min(1, expected[1])))
+    elif len(values) >= LEAST_SEEDS:
+        low, high = stats.t.interval(0.95, len(values) - 1, statistics.fmean(values), stats.sem(values))
+        assert low <= 0 and high >= 1, "left out although it says something"
+    assert all(0 <= float(number) <= 100 for number in re.findall(r"[\d.]+", found.text(2, 100)))
+
+
+def test_an_interval_that_the_limits_cut_is_written_as_its_ends() -> None:
+    assert estimate([0.97, 0.99, 0.998], FRACTION).text(2, 100) == "98.60 (95.02 to 100.00)"
+    assert estimate([0.5, 0.52, 0.54], FRACTION).text(2, 100) == "52.00 ± 4.97"
+    assert estimate([-3.0, 1.0, -1.0], (-100, 100)).text(1, sign="+") == "-1.0 ± 5.0"
+    assert estimate([0.1, 0.9, 0.5], FRACTION).interval is None, "0 to 1 says nothing"
+    assert estimate([0.1, 0.9, 0.5]).interval is not None
 
 
 def test_only_comparable_rows_meet() -> None:
@@ -55,7 +88,9 @@ def test_average_over_positions_is_paired_by_seed() -> None:
     found = average_positions(rows)[0]
     assert found.position == "" and found.accuracies["test_acc"].n == 2
     assert found.accuracies["test_acc"].mean == pytest.approx(0.105)
-    assert found.accuracies["test_acc"].half_width == pytest.approx(stats.t.ppf(0.975, 1) * 0.01 / 2)
+    third = [row("A", p, 2, 0.1 * i + 0.02) for i, p in enumerate(("early", "mid", "late"))]
+    three = average_positions([*rows, *third])[0].accuracies["test_acc"]
+    assert three.half_width == pytest.approx(stats.t.ppf(0.975, 2) * 0.01 / math.sqrt(3))
     incomplete = [*rows, row("A", "mid", 2, 0.9)]
     assert average_positions(incomplete)[0].accuracies["test_acc"].n == 2
 

@@ -116,6 +116,4 @@ def _name(line: Any) -> str:
 
 
 def _interval(value: Any, missing: str = "-") -> str:
-    if value is None:
-        return missing
-    return f"{value.mean:.4f}" + (f" ± {value.half_width:.4f}" if value.half_width is not None else "")
+    return missing if value is None else str(value.text(4))

@@ -52,7 +52,7 @@ def search(
         (
             row["algorithm"],
             *(f"{row[name]:.2f}" for name in ("regret_at_10_percent", "regret_at_50_percent", "regret")),
-            f"{row['regret_low']:.2f} to {row['regret_high']:.2f}",
+            "-" if row["regret_low"] is None else f"{row['regret_low']:.2f} to {row['regret_high']:.2f}",
             str(row["n"]),
         )
         for row in rows

@@ -178,8 +178,7 @@ def _with_accuracy(subject: str, model: Any, image: Any, results: Path) -> int:
     rows = [
         [
             f"{s.blocking} {s.padding}, {s.way}",
-            f"{100 * s.accuracy.mean:.2f}"
-            + ("" if s.accuracy.half_width is None else f" ± {100 * s.accuracy.half_width:.2f}"),
+            s.accuracy.text(2, 100),
             str(s.accuracy.n),
             screen.size(s.plan.peak_bytes),
             screen.size(s.plan.layer_by_layer.peak_bytes),

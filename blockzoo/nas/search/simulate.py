@@ -12,6 +12,7 @@ import numpy.typing as npt
 from blockzoo.core.contracts import SEARCHES
 from blockzoo.core.errors import RequestError
 from blockzoo.nas.search.task import BudgetSpent, Ledger, Task
+from blockzoo.report.statistics import LEAST_SEEDS
 
 Values = npt.NDArray[np.float64]
 PATIENCE = 10_000
@@ -85,8 +86,11 @@ class Comparison:
     label: str
 
     def interval(self, algorithm: str, draws: int = 1000, seed: int = 0) -> tuple[Values, Values, Values]:
-        """Mean regret at each budget, and its 95 % bootstrap interval over seeds."""
+        """Mean regret at each budget, and its 95 % bootstrap interval over seeds: NaN for fewer seeds than one needs."""
         curves = self.curves[algorithm]
+        if len(curves) < LEAST_SEEDS:
+            nothing = np.full(curves.shape[1], np.nan)
+            return curves.mean(0), nothing, nothing
         rng = np.random.default_rng(seed)
         means = np.stack([curves[rng.integers(0, len(curves), len(curves))].mean(0) for _ in range(draws)])
         low, high = np.quantile(means, [0.025, 0.975], axis=0)
@@ -104,8 +108,8 @@ class Comparison:
                     "regret_at_10_percent": mean[tenth],
                     "regret_at_50_percent": mean[half],
                     "regret": mean[-1],
-                    "regret_low": low[-1],
-                    "regret_high": high[-1],
+                    "regret_low": None if np.isnan(low[-1]) else low[-1],
+                    "regret_high": None if np.isnan(high[-1]) else high[-1],
                     "n": len(self.curves[name]),
                 }
             )

@@ -1,0 +1,135 @@
+"""Times of contenders at one batch size: taken in turns, judged, and taken again where they are doubtful."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from blockzoo.measure.deadline import Deadline
+from blockzoo.report.latency import doubts, median_interval, p90, paired_ratio, throughput
+
+if TYPE_CHECKING:
+    from blockzoo.measure.contenders import Contender, Setting
+    from blockzoo.measure.latency import Clock, Schedule
+
+ATTEMPTS = 3
+"""Times that a run is made, where its reference is off or its samples are wild and there is time."""
+PROBE = 16
+"""A large batch is timed if a round of it fits; that is known from batches so many times smaller."""
+
+
+LEAST_SAMPLES = 6
+"""Of which a median has an interval."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Times of one network (or of its stage under test) at one batch size, with all samples in milliseconds."""
+
+    subject: str
+    part: str  # "network" or "stage"
+    batch_size: int
+    samples_ms: list[float] = field(repr=False)
+    noise: tuple[float, tuple[float, float] | None]  # the A/A reference: median ratio and its 95 % interval
+    doubt: str = ""  # why it should not be taken as sure, after all attempts
+
+    @property
+    def latency_ms(self) -> float:
+        """Median time of one call."""
+        return statistics.median(self.samples_ms)
+
+    def columns(self) -> dict[str, Any]:
+        """One flat row of derived figures."""
+        interval = median_interval(self.samples_ms) or (None, None)
+        return {
+            "subject": self.subject,
+            "part": self.part,
+            "batch_size": self.batch_size,
+            "latency_ms": self.latency_ms,
+            "latency_low_ms": interval[0],
+            "latency_high_ms": interval[1],
+            "latency_p90_ms": p90(self.samples_ms),
+            "latency_std": statistics.stdev(self.samples_ms) if len(self.samples_ms) > 1 else 0.0,
+            "throughput": throughput(self.samples_ms, self.batch_size),
+            "n": len(self.samples_ms),
+            "aa_ratio": self.noise[0],
+            "doubt": self.doubt,
+        }
+
+
+def round_seconds(setting: Setting, contenders: list[Contender], clock: Clock, enough: float) -> float:
+    """What one call of each at this batch size takes, from one call of each at a `PROBE`th of it; 0 for small batches.
+
+    Ends where it has come to more than `enough`.
+    """
+    import torch
+
+    seconds = 0.0
+    if setting.batch_size < PROBE or enough == float("inf"):
+        return seconds
+    small = replace(setting, batch_size=setting.batch_size // PROBE)
+    with torch.inference_mode():
+        for contender in contenders:
+            seconds += clock.time_ms(small.call(contender)) * PROBE / 1e3
+            if seconds > enough:
+                break
+    return seconds
+
+
+def timings_of(
+    setting: Setting, contenders: list[Contender], clock: Clock, schedule: Schedule, deadline: Deadline
+) -> list[Timing]:
+    """All contenders in one setting, and a second instance of the first as the noise.
+
+    They are timed again, up to `ATTEMPTS` times in all, where the reference is off or samples are wild and time is left; the
+    attempt with the fewest doubts counts.
+    """
+    import torch
+
+    from blockzoo.measure.latency import REFERENCE, interleave
+
+    first = contenders[0]
+    calls = {f"{c.subject}\n{c.part}": setting.call(c) for c in contenders} | {REFERENCE: setting.call(first)}
+    best: list[Timing] = []
+    samples: dict[str, list[float]] = {name: [] for name in calls}
+    for attempt in range(ATTEMPTS):
+        before = deadline.left()
+        share = before if attempt == ATTEMPTS - 1 else before / 2
+        go_on = 0 < len(samples[REFERENCE]) < LEAST_SAMPLES  # slow calls: more of them, not others
+        asked = replace(schedule, seconds=share, warmup_rounds=0 if go_on else schedule.warmup_rounds)
+        with torch.inference_mode():
+            new = interleave(calls, clock, asked, seed=setting.seed + attempt)
+        samples = {name: samples[name] + new[name] for name in calls} if go_on else new
+        noise = paired_ratio(samples[REFERENCE], samples[next(iter(calls))])
+        found = _judged(setting, contenders, samples, noise)
+        if not best or go_on or _doubtful(found) < _doubtful(best):
+            best = found
+        took = before - deadline.left() if deadline.seconds < float("inf") else 0.0
+        asked_for_few = schedule.rounds is not None and schedule.rounds < LEAST_SAMPLES
+        slowest = sum(max(times) for times in samples.values()) / 1e3
+        enough = deadline.left() < (slowest if len(samples[REFERENCE]) < LEAST_SAMPLES else took)
+        if not _doubtful(found) or asked_for_few or enough:
+            break
+    return best
+
+
+def _doubtful(found: list[Timing]) -> int:
+    return sum(bool(timing.doubt) for timing in found)
+
+
+def _judged(
+    setting: Setting,
+    contenders: list[Contender],
+    samples: dict[str, list[float]],
+    noise: tuple[float, tuple[float, float] | None],
+) -> list[Timing]:
+    """Timings with what speaks against each."""
+    found = []
+    for c in contenders:
+        own = samples[f"{c.subject}\n{c.part}"]
+        reasons = doubts(own, noise)
+        if c.part == "stage" and statistics.median(own) > statistics.median(samples[f"{c.subject}\nnetwork"]):
+            reasons.append("slower than the network it is part of")
+        found.append(Timing(c.subject, c.part, setting.batch_size, own, noise, ", ".join(reasons)))
+    return found
