@@ -14,9 +14,9 @@ import torch.distributed as dist
 
 from blockzoo.blockwise.config import RunConfig, folder_name
 from blockzoo.blockwise.frame import Frame
-from blockzoo.blockwise.loop import Progress, RunResult
+from blockzoo.blockwise.loop import Progress, RunResult, Training
 from blockzoo.blockwise.ranks import Ranks
-from blockzoo.blockwise.reports import ReportFolder, run_status
+from blockzoo.blockwise.reports import Nothing, ReportFolder, run_status
 from blockzoo.blockwise.run import run_in
 from blockzoo.blockwise.termination import Terminated, terminated_is_an_exception
 from blockzoo.core.errors import RankLost, RequestError
@@ -49,6 +49,20 @@ def rank_count(frame: Frame, device: str, wanted: int | None = None) -> int:
             f"{wanted} ranks for {places} GPUs: start at most one per GPU, or give --device cpu"
         )
     return wanted
+
+
+def planned(config: RunConfig, ranks: int | None = None) -> str:
+    """What a run would do, in a sentence; all of it is built, nothing is run."""
+    frame = Training(config, Nothing(), Ranks()).frame
+    sizes, options = frame.partition.sizes(frame.model), frame.options
+    mode = options.training_mode
+    if mode == "distributed":
+        mode = f"distributed by {rank_count(frame, config.device, ranks)} processes"
+    return (
+        f"would run {options.rounds} rounds of {mode} on {len(sizes)} blocks of "
+        f"{', '.join(f'{size:,}' for size in sizes)} parameters, {len(frame.train):,} examples: {folder_name(config)}; "
+        f"step size {options.step_size}, K {options.k}, lambda {options.prox_lambda}"
+    )
 
 
 def run_on_ranks(

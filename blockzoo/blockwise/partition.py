@@ -11,7 +11,7 @@ from torch import nn
 
 from blockzoo.core.errors import RequestError
 
-WAYS = ("blocks", "module", "tensor", "stage")
+WAYS = ("blocks", "halves", "module", "tensor", "stage")
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ def make_partition(
 
     Args:
         model: the network.
-        how: "blocks" (the network's own blocks), "module" (every module that holds parameters itself), "tensor" (every
-            parameter), "stage" (its direct children), a dict from label to a regular expression that whole names match (as text:
-            "first=blocks.0.*;rest=blocks.[12].*"), or lists of parameter names.
+        how: "blocks" (the network's own blocks), "halves" (the first half of these, and the others), "module" (every module that
+            holds parameters itself), "tensor" (every parameter), "stage" (its direct children), a dict from label to a regular
+            expression that whole names match (as text: "first=blocks.0.*;rest=blocks.[12].*"), or lists of parameter names.
 
     Raises:
         RequestError: a hole, an overlap or an empty block, with the parameters named.
@@ -64,7 +64,13 @@ def make_partition(
         if "=" in how:
             pairs = [part.partition("=") for part in how.split(";") if part.strip()]
             return make_partition(model, {label.strip(): expression for label, _, expression in pairs})
-        ways = {"blocks": _by_blocks, "module": _by_module, "tensor": _by_tensor, "stage": _by_child}
+        ways = {
+            "blocks": _by_blocks,
+            "halves": _by_halves,
+            "module": _by_module,
+            "tensor": _by_tensor,
+            "stage": _by_child,
+        }
         if how not in ways:
             raise RequestError(
                 f"partition {how!r}: choose {', '.join(WAYS)}, or expressions, 'first=blocks.0.*;rest=blocks.[12].*'"
@@ -129,6 +135,14 @@ def _by_blocks(model: nn.Module) -> Partition:
             labels.append(f"{number} {_title(block)}")
             names.append(inside)
     return Partition(tuple(labels), tuple(names))
+
+
+def _by_halves(model: nn.Module) -> Partition:
+    """Two blocks; of an odd number of the network's own, the first has one less."""
+    blocks = _by_blocks(model).names
+    middle = len(blocks) // 2
+    halves = {"first half": blocks[:middle], "second half": blocks[middle:]}
+    return _of_groups({label: tuple(n for names in half for n in names) for label, half in halves.items()})
 
 
 def _title(module: nn.Module) -> str:

@@ -117,11 +117,12 @@ def run_study(
     devices: Sequence[str] = (),
     executor: str = "local",
     plugins: Sequence[str] = (),
+    tracker: Path | None = None,
     on_end: Callable[[int, int], None] = lambda done, all_: None,
 ) -> list[StudyRun]:
     """Run what is not finished yet, each run in its own folder and process, and read all of it.
 
-    `progress_tracker.json` in the output folder says what is done, running or failed, at every moment.
+    `tracker`, by default `progress_tracker.json` in the output folder, says what is done, running or failed, at every moment.
 
     Raises:
         StoreError: the results folder cannot be written, or another study or sweep is writing to it.
@@ -149,18 +150,18 @@ def run_study(
                 jobs.append(Job("blockzoo.blockwise.study:execute_run", arguments, stub))
             elif config.fingerprint() not in stored:  # killed after the run's last word, before its record's
                 store.add(_record(config, folder, state))
-        tracker = _Tracker(output, len(wanted) - len(jobs), jobs)
+        tracked = _Tracker(tracker or output / "progress_tracker.json", len(wanted) - len(jobs), jobs)
         ended = EXECUTORS[executor](
-            outputs.spool, workers=workers, threads=threads, devices=devices, listener=tracker
+            outputs.spool, workers=workers, threads=threads, devices=devices, listener=tracked
         )
         failed: dict[str, dict[str, Any]] = {}
         for record in ended.run(jobs):
             store.add(record)
-            tracker.ended(record)
+            tracked.ended(record)
             if record.status not in FINAL:
                 failed[record.fingerprint] = {"status": record.status, "reason": record.reason}
                 log.warning("%s: %s", record.status, record.reason)
-            on_end(tracker.done, len(wanted))
+            on_end(tracked.done, len(wanted))
     return [
         _read(setting, seed, output / "blockwise" / folder_name(config), failed.get(config.fingerprint()))
         for setting, seed, config in wanted
@@ -291,9 +292,9 @@ def at_equal_costs(lines: Sequence[Line]) -> list[tuple[str, float, list[Estimat
 class _Tracker:
     """Keeps progress_tracker.json."""
 
-    def __init__(self, output: Path, done: int, jobs: Sequence[Job]) -> None:
-        output.mkdir(parents=True, exist_ok=True)
-        self._path, self.done = output / "progress_tracker.json", done
+    def __init__(self, path: Path, done: int, jobs: Sequence[Job]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path, self.done = path, done
         self._states = {job.stub.fingerprint: {"status": "waiting"} for job in jobs}
         self._write()
 

@@ -15,6 +15,7 @@ from blockzoo.core.contracts import DATASETS
 from blockzoo.core.errors import DataError
 from blockzoo.data.images import ImageData, Images
 from blockzoo.data.places import DatasetNotFound
+from blockzoo.data.subsets import seeded_order
 
 SIDE = 28
 FILES = {"train": "train", "test": "t10k"}
@@ -30,7 +31,10 @@ class MNIST:
     name, folder, split = "mnist", "MNIST/raw", "54k-6k-v1"
     class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
     flip = False
+    channels = 3
     counts: ClassVar[dict[str, int]] = {"train": 60_000, "test": 10_000}
+    per_class: int | None = None
+    """Training images of each class that are used; None: all."""
 
     def load(
         self, roots: Sequence[Path], *, image_size: int | None = None, download: bool = True
@@ -42,6 +46,8 @@ class MNIST:
             expected = f"torchvision's folder {self.folder}/ with {FILES['train']}-images-idx3-ubyte and the other three files"
             raise DatasetNotFound(self.name, places, expected, "is not downloaded by blockzoo")
         splits = {split: self._split(folder, split) for split in FILES}
+        if self.per_class is not None:
+            splits["train"] = _some_of_each(splits["train"], self.per_class)
         return ImageData.held_out(
             **splits,
             name=self.name,
@@ -56,7 +62,28 @@ class MNIST:
         count = self.counts[split]
         pixels = read_idx(folder / f"{FILES[split]}-images-idx3-ubyte", (count, SIDE, SIDE))
         labels = read_idx(folder / f"{FILES[split]}-labels-idx1-ubyte", (count,))
-        return Images(np.repeat(pixels[:, None], 3, axis=1), labels.astype(np.int64))
+        return Images(np.repeat(pixels[:, None], self.channels, axis=1), labels.astype(np.int64))
+
+
+@DATASETS.register("mini_mnist")
+class MiniMNIST(MNIST):
+    """500 images of each class of MNIST's training images, a tenth of them for validation; all 10,000 to test."""
+
+    name, split, per_class = "mini_mnist", "mini-4500-500-v1", 500
+
+
+@DATASETS.register("mini_mnist_8chanel")
+class MiniMNIST8(MiniMNIST):
+    """The images of mini_mnist as eight equal channels."""
+
+    name, channels = "mini_mnist_8chanel", 8
+
+
+@DATASETS.register("mnist_flat")
+class FlatMNIST(MNIST):
+    """The images of mnist with one channel, for networks that take each pixel as a number."""
+
+    name, channels = "mnist_flat", 1
 
 
 @DATASETS.register("fashion-mnist")
@@ -69,6 +96,14 @@ class FashionMNIST(MNIST):
     name, folder = "fashion-mnist", "FashionMNIST/raw"
     class_names = ("top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
     flip = True
+
+
+def _some_of_each(images: Images, count: int) -> Images:
+    """So many of each class, drawn by the seed of all subsets."""
+    order = seeded_order(len(images.labels))
+    labels = images.labels[order]
+    chosen = np.sort(np.concatenate([order[labels == c][:count] for c in np.unique(labels)]))
+    return Images(images.images[chosen], images.labels[chosen])
 
 
 def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -17,6 +17,7 @@ from torch import nn
 from blockzoo.core.contracts import NETWORKS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.spec import NetworkSpec
+from blockzoo.models.plain import PlainConvNet, ResidualConvNet
 
 DEFAULT_WIDTHS = (64, 64)
 SMALLEST_MAP = 4
@@ -29,12 +30,14 @@ class FeedForward(nn.Module):
         inputs: numbers of one example.
         widths: of the hidden layers.
         outputs: of the last layer.
+        linear: without the ReLU: a product of matrices.
     """
 
-    def __init__(self, inputs: int, widths: Sequence[int], outputs: int) -> None:
+    def __init__(self, inputs: int, widths: Sequence[int], outputs: int, linear: bool = False) -> None:
         super().__init__()
         sizes = [inputs, *_checked(widths), outputs]
-        layers: list[nn.Module] = [nn.Sequential(nn.Linear(a, b), nn.ReLU()) for a, b in pairwise(sizes[:-1])]
+        between: list[nn.Module] = [] if linear else [nn.ReLU()]
+        layers: list[nn.Module] = [nn.Sequential(nn.Linear(a, b), *between) for a, b in pairwise(sizes[:-1])]
         layers.append(nn.Linear(*sizes[-2:]))
         layers[0] = nn.Sequential(
             nn.Flatten(), *(layers[0] if isinstance(layers[0], nn.Sequential) else [layers[0]])
@@ -131,7 +134,17 @@ def _checked(widths: Sequence[int]) -> list[int]:
     return list(widths)
 
 
-SIZED = ("feedforward", "cnn", "nn_ensemble", "cnn_ensemble")
+SIZED = (
+    "feedforward",
+    "linear",
+    "cnn",
+    "plain_cnn",
+    "residual_cnn",
+    "residual_cnn_bi",
+    "nn_ensemble",
+    "cnn_ensemble",
+    "plain_cnn_ensemble",
+)
 """Networks whose widths can be chosen."""
 
 
@@ -158,13 +171,19 @@ def sized_network(
     if any(is_list != kind.endswith("ensemble") for is_list in nested):
         form = "one list per member, [[16,16],[32,32]]" if kind.endswith("ensemble") else "one list, [64,64]"
         raise RequestError(f"config {list(widths)}: {kind} takes {form}")
-    if kind.startswith("cnn") and len(shape) != 3:
+    if "cnn" in kind and len(shape) != 3:
         raise RequestError(f"{kind} needs images, not examples of shape {tuple(shape)}; choose feedforward")
 
     def member(hidden: Sequence[int]) -> nn.Module:
         if kind.startswith("cnn"):
             return ConvNet(shape[0], hidden, outputs, shape[1])
-        return FeedForward(math.prod(shape), hidden, outputs)
+        if kind.startswith("plain"):
+            return PlainConvNet(shape[0], _checked(hidden), outputs)
+        if kind == "residual_cnn":
+            return ResidualConvNet(shape[0], _checked(hidden), outputs)
+        if kind == "residual_cnn_bi":
+            return ResidualConvNet(shape[0], _checked(hidden), outputs, stem=3, repeat_first=True)
+        return FeedForward(math.prod(shape), hidden, outputs, linear=kind == "linear")
 
     if not kind.endswith("ensemble"):
         return member(widths or DEFAULT_WIDTHS)

@@ -175,7 +175,10 @@ def run(
     if groups is not None:
         asked = _merged(asked, groups)
     if dry_run:
-        return _dry_run(asked, ranks)
+        from blockzoo.blockwise.launch import planned
+
+        screen.out.print(planned(asked, ranks), soft_wrap=True, markup=False)
+        return 0
     from blockzoo.blockwise.run import run_blockwise
     from blockzoo.core.plugins import load_plugins
 
@@ -220,27 +223,6 @@ def _merged(asked: Any, groups: int) -> Any:
     merged = clustered(frame.partition, found, groups)
     screen.out.print(f"groups: {'; '.join(merged.labels)}", soft_wrap=True)
     return replace(asked, partition=as_text(merged))
-
-
-def _dry_run(asked: Any, ranks: int | None) -> int:
-    from blockzoo.blockwise.config import folder_name
-    from blockzoo.blockwise.launch import rank_count
-    from blockzoo.blockwise.loop import Training
-    from blockzoo.blockwise.ranks import Ranks
-    from blockzoo.blockwise.reports import Nothing
-
-    frame = Training(asked, Nothing(), Ranks()).frame
-    sizes = frame.partition.sizes(frame.model)
-    mode = asked.options.training_mode
-    if mode == "distributed":
-        mode = f"distributed by {rank_count(frame, asked.device, ranks)} processes"
-    screen.out.print(
-        f"would run {asked.options.rounds} rounds of {mode} on {len(sizes)} blocks of "
-        f"{', '.join(f'{size:,}' for size in sizes)} parameters, {len(frame.train):,} examples: {folder_name(asked)}; "
-        f"step size {frame.options.step_size}, K {frame.options.k}, lambda {frame.options.prox_lambda}",
-        soft_wrap=True,
-    )
-    return 0
 
 
 def _print(report: dict[str, Any]) -> None:

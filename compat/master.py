@@ -1,0 +1,110 @@
+"""master.py --step_size 0.1 0.01 --K 1 10 --rounds 2000: many runs of dol1.py over all GPUs, or workers on the processor.
+
+Every option of dol1.py, each with as many values as wanted: all combinations are run. progress_tracker.json says what is done,
+running or failed at every moment; the same command goes on where it was killed. At the end the best step size for each K, and
+comparison_loss_vs_epochs.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from _compat import main
+from _reports import FIGURES, Report, write_measurements
+from _sandbox import DEFAULTS, parsed, parser, run_config
+
+from blockzoo.blockwise.config import RunConfig, folder_name
+from blockzoo.blockwise.figures import over_costs
+from blockzoo.blockwise.reports import read_lines, run_status
+from blockzoo.blockwise.study import Setting, Study, compare, run_study
+from blockzoo.core.errors import RequestError
+from blockzoo.core.files import write_atomically
+from blockzoo.execution.queue import cores, gpus, worker_count
+from blockzoo.train import available_device
+
+
+@dataclass(frozen=True)
+class Runs(Study):
+    """All combinations of the earlier options' values."""
+
+    asked: dict[str, list[Any]] = field(default_factory=dict)
+
+    def settings(self) -> list[Setting]:
+        return [
+            tuple(zip(self.asked, values, strict=True)) for values in itertools.product(*self.asked.values())
+        ]
+
+    def config(self, setting: Setting, seed: int) -> RunConfig:
+        """One run; a worker is one process, so that blockwise is its equal in one, blockwise_sequential."""
+        given = dict(setting)
+        alone = {"blockwise": "blockwise_sequential"}.get(given["training_mode"], given["training_mode"])
+        return run_config({**given, "training_mode": alone}, "cpu")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Run what is not finished, write the reports of all, and compare."""
+    asked = {name: getattr(given, name) for name in DEFAULTS}
+    varied = [name for name, values in asked.items() if len(values) > 1]
+    tuned = [name for name in ("step_size",) if name in varied]
+    runs = Runs({}, {name: asked[name] for name in varied}, tuned, 1, asked)
+    for setting in (settings := runs.settings()):
+        runs.config(setting, 0)
+    if given.dry_run:
+        print(f"would run {len(settings)} runs")
+        return 0
+    if any(number is not None and number >= 0 for number in given.cuda_core):
+        raise RequestError(
+            "--cuda_core: runs are spread over all visible GPUs; choose by CUDA_VISIBLE_DEVICES, or -1 for none"
+        )
+    where = "cpu" if -1 in given.cuda_core else "auto"
+    workers = given.workers or worker_count(where)
+    outcomes = run_study(
+        runs,
+        given.output,
+        data_dir=given.data_dir,
+        device=available_device(where),
+        workers=workers,
+        threads=max(1, cores() // workers),
+        devices=gpus(where),
+        tracker=Path("progress_tracker.json"),
+        on_end=lambda done, all_: print(f"{done} of {all_} runs are done", flush=True),
+    )
+    for outcome in outcomes:
+        _write(runs, outcome.setting, given.output)
+    lines = compare(runs, outcomes)
+    for line in lines:
+        at = ", ".join(f"{name}={value}" for name, value in line.setting) or "all runs"
+        if line.validation_loss is None:
+            print(f"For {at}, no run counts: {line.reason}")
+        else:
+            best = "".join(f"the best {name} is {value} with " for name, value in line.tuned)
+            print(f"For {at}, {best}validation loss {line.validation_loss.mean:.4f}")
+    figure = over_costs(lines, ["gradient_evaluations", "seconds"])
+    path = Path("comparison_loss_vs_epochs.png")
+    write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=150))
+    return int(any(outcome.fault for outcome in outcomes))
+
+
+def _write(runs: Runs, setting: Setting, output: Path) -> None:
+    """The report and the measurements of one run, as dol1.py writes them."""
+    folder = output / "blockwise" / folder_name(runs.config(setting, 0))
+    report = Report(dict(setting))
+    if (folder / "progress.jsonl").exists():
+        for line in read_lines(folder / "progress.jsonl"):
+            report.progress(line)
+    status = run_status(folder) or {"status": "missing", "reason": ""}
+    report.line(f"{status['status']}: {status['reason']}")
+    report.close()
+    write_measurements(folder, FIGURES.parent / report.path.stem)
+
+
+if __name__ == "__main__":
+    options = parser(__doc__, several=True)
+    options.add_argument("--workers", type=int, help="runs at a time (default: one per GPU, else per core)")
+    given = parsed(options, sys.argv[1:])
+    main(lambda: sys.exit(run(given)))
