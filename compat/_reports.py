@@ -91,10 +91,11 @@ def write_measurements(folder: Path, figures: Path) -> list[Path]:
         for number, values in enumerate(maps):
             figures.mkdir(parents=True, exist_ok=True)
             chart = HeatMap(
-                values,
-                tuple(map(str, range(len(values)))),
-                f"Block interaction, measurement {number}",
-                "largest singular value",
+                values=values,
+                labels=tuple(map(str, range(len(values)))),
+                title=f"Block interaction, measurement {number}",
+                quantity="largest singular value",
+                details={},
             )
             written.append(draw_map(chart, figures / f"{MAPS[unit][1]}_{number:03d}.pdf"))
     return written

@@ -28,7 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "report_sampling_rate": 5,
     "measurement_sampling_rate": 399,
     "model": "ResNet34",
-    "config": [32, 32, 32, 32, 32],
+    "config": (32, 32, 32, 32, 32),
     "K": 1,
     "communication_delay": 0.0,
     "n_workers": 1.0,
@@ -86,9 +86,9 @@ def parsed(options: argparse.ArgumentParser, words: list[str]) -> argparse.Names
 
 
 def literal(text: str) -> Any:
-    """A number or a list of them, as it stands."""
+    """A number, or a list of them as tuples."""
     try:
-        return ast.literal_eval(text)
+        return frozen(ast.literal_eval(text))
     except (ValueError, SyntaxError):
         raise argparse.ArgumentTypeError(f"{text} is neither a number nor a list") from None
 
@@ -126,7 +126,7 @@ def run_config(given: dict[str, Any], device: str, data_dir: str | None = None) 
     )
     return RunConfig(
         model=model,
-        config=() if model.startswith("resnet") else _tuples(given["config"]),
+        config=() if model.startswith("resnet") else _widths(given["config"]),
         combine="vote" if model.endswith("ensemble") else "average",
         dataset=dataset,
         data_dir=data_dir,
@@ -164,7 +164,12 @@ def earlier_units(path: Path = UNITS_FILE) -> tuple[str, ...]:
     return tuple(dict.fromkeys(aliases.get(name, name) for name in listed))
 
 
-def _tuples(value: Any) -> Any:
+def frozen(value: Any) -> Any:
+    """Lists as tuples."""
+    return tuple(map(frozen, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _widths(value: Any) -> Any:
     if not isinstance(value, (list, tuple)):
         raise RequestError(f"--config {value}: give a list, [64,64] or [[16,16],[32,32]]")
-    return tuple(_tuples(v) if isinstance(v, (list, tuple)) else v for v in value)
+    return frozen(value)

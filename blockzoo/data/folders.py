@@ -135,6 +135,17 @@ class ImageNet(ClassFolders):
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
+@DATASETS.register("mini_imagenet")
+class MiniImageNet(ClassFolders):
+    """A part of ImageNet as mini_imagenet/train/CLASS/, or mini_imagenet/CLASS/; 32x32 unless --image-size.
+
+    Source: Vinyals et al., Matching networks for one shot learning, 2016, arXiv:1606.04080.
+    """
+
+    name = "mini_imagenet"
+    mean, std = ImageNet.mean, ImageNet.std
+
+
 def _classes(folder: Path) -> list[str]:
     """Names of the class folders in `folder`; none where no image is in any of them."""
     names = class_folders(folder)

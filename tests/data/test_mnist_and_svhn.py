@@ -11,7 +11,7 @@ from scipy.io import savemat
 
 from blockzoo.core.errors import DataError
 from blockzoo.data import load_dataset
-from blockzoo.data.mnist import MNIST
+from blockzoo.data.mnist import MNIST, MiniMNIST
 from blockzoo.data.places import DatasetNotFound
 from blockzoo.data.svhn import SVHN
 
@@ -49,6 +49,23 @@ def test_idx_files(name: str, folder: str, packed: bool, tmp_path: Path) -> None
     np.testing.assert_array_equal(data.test.images[:, 1], images["test"])
     np.testing.assert_array_equal(data.test.labels, np.arange(40) % 10)
     assert load_dataset(name, tmp_path, image_size=32).shape == (3, 32, 32)
+
+
+def test_smaller_ones_of_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MiniMNIST, "per_class", 10)
+    images = mnist(tmp_path / "MNIST" / "raw")
+    for name, channels, count in (
+        ("mini_mnist", 3, 100),
+        ("mini_mnist_8chanel", 8, 100),
+        ("mnist_flat", 1, 200),
+    ):
+        data = load_dataset(name, tmp_path)
+        assert (len(data.train.labels) + len(data.val.labels), data.shape) == (count, (channels, 28, 28))
+        seen = np.concatenate([data.train.labels, data.val.labels])
+        assert np.bincount(seen).tolist() == [count // 10] * 10
+        theirs = {image.tobytes(): n % 10 for n, image in enumerate(images["train"])}
+        assert [theirs[x[-1].tobytes()] for x in data.train.images] == data.train.labels.tolist()
+        assert load_dataset(name, tmp_path, image_size=32).shape == (channels, 32, 32)
 
 
 def test_svhn(tmp_path: Path) -> None:
