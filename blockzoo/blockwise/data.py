@@ -31,7 +31,7 @@ class Examples:
         """Examples as they are, one batch (x, y), or all the batches that a list, a generator or a DataLoader has.
 
         Raises:
-            RequestError: anything else, or no batch.
+            RequestError: anything else, no batch, or batches that do not belong together.
         """
         if isinstance(data, Examples):
             return data
@@ -42,6 +42,10 @@ class Examples:
                 f"examples are Examples(x, y), a pair (x, y) of tensors or batches of such pairs, not {what if parts else 'none'}"
             )
         xs, ys = zip(*parts, strict=True)
+        for what, tensors in (("inputs", xs), ("targets", ys)):
+            kinds = dict.fromkeys(f"{kind_of(t)} {tuple(t.shape[1:])} on {t.device}" for t in tensors)
+            if len(kinds) > 1:
+                raise RequestError(f"the {what} of the batches differ: {' and '.join(list(kinds)[:2])}")
         return cls(torch.cat(xs), torch.cat(ys))
 
     def __len__(self) -> int:
@@ -55,6 +59,11 @@ class Examples:
     def to(self, device: torch.device | str) -> Examples:
         """The same examples on another device."""
         return Examples(self.x.to(device), self.y.to(device))
+
+
+def kind_of(t: torch.Tensor) -> str:
+    """The type of its numbers, in a word."""
+    return str(t.dtype).removeprefix("torch.")
 
 
 def _is_batch(data: object) -> bool:

@@ -12,7 +12,7 @@ from torch import nn
 
 from blockzoo.blockwise.copying import buffer_names
 from blockzoo.blockwise.counting import Spent, counted, uncounted
-from blockzoo.blockwise.data import Batch, Examples, Stream
+from blockzoo.blockwise.data import Batch, Examples, Stream, kind_of
 from blockzoo.blockwise.local import Proximal, make_optimizer
 from blockzoo.blockwise.losses import Criterion, batch_loss, check_mean, no_reentrant_checkpoints
 from blockzoo.blockwise.options import Options
@@ -229,13 +229,23 @@ class Frame:
         """The criterion is a mean over examples; found out once, on two of them.
 
         Raises:
-            RequestError: it is a sum, or one number for each example.
+            RequestError: it is a sum, or one number for each example; or the network and the loss cannot take the examples.
         """
         if self._loss_is_a_mean:
             return
         with self.undisturbed(), no_reentrant_checkpoints():
             self.model.eval()
-            check_mean(self.model, self.criterion, self.train.x[:2], self.train.y[:2])
+            x, y = self.train.x[:2], self.train.y[:2]
+            try:
+                check_mean(self.model, self.criterion, x, y)
+            except (RequestError, torch.OutOfMemoryError):
+                raise
+            except (RuntimeError, ValueError, TypeError, IndexError) as error:
+                first = str(error).strip().partition("\n")[0]
+                raise RequestError(
+                    f"a network of {kind_of(self.whole.parameters[0])} and its loss cannot take inputs of {kind_of(x)} "
+                    f"{tuple(x.shape)} and targets of {kind_of(y)} {tuple(y.shape)}: {first}"
+                ) from error
         self._loss_is_a_mean = True
 
     @contextmanager

@@ -43,6 +43,17 @@ def test_the_command_of_the_sandbox(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert says in capsys.readouterr().err.replace("\n", " ")
 
 
+def test_a_file_of_units_is_read_where_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("Units.txt").write_text("nonsense\n")
+    command = ["blockwise", "--dataset", "digits", "--image-size", "8", "--dry-run"]
+    assert main(command) == 0
+    assert main([*command, "--units-file", "Units.txt"]) == 2
+    assert "unknown measurement unit" in capsys.readouterr().err
+
+
 def test_the_command_curvature_measures_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = run_blockwise(config(config=(4,), image_size=4), tmp_path)
     assert found.folder is not None and found.frame is not None

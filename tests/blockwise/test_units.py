@@ -44,9 +44,14 @@ def test_units_by_the_names_of_the_sandbox_and_in_a_file(tmp_path: Path) -> None
         ("nonsense", "unknown measurement unit"),
         ("norms size=3", "size"),
         ("norms x", "name=value"),
+        ("norms 'x=1", "name=value"),
+        ("os:system command=true", "no class with a method measure"),
+        ("pathlib:Path", "no class with a method measure"),
     ):
         with pytest.raises(RequestError, match=says):
             make_units([wrong])
+    path.write_text("Measurement Units In Use:\n- Working_memory_usage\n-  coupling rank=2\n")
+    assert read_units(path) == ["Working_memory_usage", "coupling rank=2"]
     with pytest.raises(RequestError, match="cannot be read"):
         read_units(tmp_path / "no.txt")
 

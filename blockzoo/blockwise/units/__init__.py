@@ -1,4 +1,4 @@
-"""Measurement units (a door: one file each). What a line of Units.txt or --units names is made here.
+"""Measurement units (a door: one file each). What --units, or a line of the file that --units-file names, is made here.
 
 A line is a name and its options: `coupling rank=4 batches=2`. `path/to/file.py:Class` and `package.module:Class` work as well.
 """
@@ -15,7 +15,9 @@ from blockzoo.core.errors import RequestError
 
 
 def read_units(path: Path) -> list[str]:
-    """The lines of a Units.txt; what follows a # is a remark, commas at the end are nothing.
+    """The lines of a file of units; what follows a # is a remark, commas at the end are nothing.
+
+    A title that ends with a colon, and a dash before each unit, may be there.
 
     Raises:
         RequestError: it cannot be read.
@@ -25,7 +27,7 @@ def read_units(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(f"units file {path} cannot be read: {error}") from None
     lines = [line.partition("#")[0].strip().rstrip(",;").strip() for line in text.splitlines()]
-    return [line for line in lines if line]
+    return [line.removeprefix("-").strip() for line in lines if line and not line.endswith(":")]
 
 
 def make_units(lines: Sequence[str]) -> dict[str, MeasurementUnit]:
@@ -36,14 +38,16 @@ def make_units(lines: Sequence[str]) -> dict[str, MeasurementUnit]:
     """
     units = {}
     for line in lines:
-        name, *words = shlex.split(line)
         try:
+            name, *words = shlex.split(line)
             options = {
                 key.replace("-", "_"): _plain(value) for key, value in (w.split("=", 1) for w in words)
             }
         except ValueError:
             raise RequestError(f"unit {line!r}: options are written name=value") from None
         maker = UNITS[name]
+        if not (isinstance(maker, type) and callable(getattr(maker, "measure", None))):
+            raise RequestError(f"unit {line!r}: {name} is no class with a method measure")
         try:
             units[name] = maker(**options)
         except TypeError as error:

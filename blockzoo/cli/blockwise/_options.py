@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 Model = Annotated[
     str,
     Parameter(
-        help="feedforward, cnn, nn_ensemble, cnn_ensemble, resnet18, or a subject (macro:1234, timm:NAME)"
+        help="feedforward, linear, cnn, plain_cnn, residual_cnn, nn_ensemble, cnn_ensemble, plain_cnn_ensemble, resnet18, "
+        "or a subject (macro:1234, timm:NAME)"
     ),
 ]
 Config = Annotated[
@@ -26,7 +27,9 @@ Config = Annotated[
 Combine = Annotated[str, Parameter(help="outputs of an ensemble: average or vote")]
 Partition = Annotated[
     str,
-    Parameter(help="blocks, module, stage, tensor, or regular expressions for parameter names: 'a.*|b.*'"),
+    Parameter(
+        help="blocks, halves, module, stage, tensor, or regular expressions for parameter names: 'a.*|b.*'"
+    ),
 ]
 Numbers = Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())]
 DryRun = Annotated[bool, Parameter(help="build everything, run nothing", negative=())]

@@ -98,7 +98,7 @@ def run(
         Parameter(help="measurement units: coupling, norms, 'hessian batches=2', my_file.py:MyUnit"),
     ] = None,
     units_file: Annotated[
-        Path | None, Parameter(help="a file with one unit a line (default: Units.txt, where there is one)")
+        Path | None, Parameter(help="a file with one unit a line, Units.txt (none is read unasked)")
     ] = None,
     report_sampling_rate: Annotated[int, Parameter(help="rounds between two reports")] = 5,
     measurement_sampling_rate: Annotated[int, Parameter(help="rounds between two measurements")] = 100,
@@ -127,8 +127,8 @@ def run(
     from blockzoo.blockwise.units import read_units
 
     lines = list(units or ())
-    if units_file is not None or (Path("Units.txt").is_file() and not units):
-        lines += read_units(units_file or Path("Units.txt"))
+    if units_file is not None:
+        lines += read_units(units_file)
     asked = own.run_config(
         model=model,
         config=config,
