@@ -32,7 +32,7 @@ class PlainConvNet(nn.Module):
         return x
 
 
-class Residual(nn.Module):
+class ResidualPair(nn.Module):
     """x + f(x), where f is a batch norm and two 3x3 convolutions with ReLU; a 1x1 convolution where channels change."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -67,7 +67,7 @@ class ResidualConvNet(nn.Module):
     ) -> None:
         super().__init__()
         chain = [widths[0], *widths] if repeat_first else list(widths)
-        residual = [Residual(a, b) for a, b in pairwise(chain)]
+        residual = [ResidualPair(a, b) for a, b in pairwise(chain)]
         first = nn.Sequential(nn.Conv2d(in_channels, widths[0], stem, padding=1), nn.ReLU())
         self.blocks = nn.ModuleList([first, *residual, _head(widths[-1], outputs)])
 

@@ -36,7 +36,7 @@ def test_the_command_of_the_sandbox(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["--units", "nonsense"], "unknown measurement unit"),
         (["--training-mode", "jakobi"], "jacobi"),
         (["--partition", "first=blocks.0.*"], "in no block: blocks.1"),
-        (["--partition", "layers"], "choose blocks, module"),
+        (["--partition", "layers"], "choose blocks, halves"),
     ]
     for more, says in wrong:
         assert main(["blockwise", "--dataset", "digits", "--output", str(tmp_path), *more]) == 2, more
