@@ -35,12 +35,9 @@ class Examples:
         """
         if isinstance(data, Examples):
             return data
-        parts = [data] if _is_batch(data) else list(data) if isinstance(data, Iterable) else [data]
-        if not parts or not all(map(_is_batch, parts)):
-            what = type(parts[0] if parts else data).__name__
-            raise RequestError(
-                f"examples are Examples(x, y), a pair (x, y) of tensors or batches of such pairs, not {what if parts else 'none'}"
-            )
+        parts = as_batches(data)
+        if not parts:
+            raise RequestError(f"{WHAT_EXAMPLES_ARE}, not none")
         xs, ys = zip(*parts, strict=True)
         for what, tensors in (("inputs", xs), ("targets", ys)):
             kinds = dict.fromkeys(f"{kind_of(t)} {tuple(t.shape[1:])} on {t.device}" for t in tensors)
@@ -64,6 +61,23 @@ class Examples:
 def kind_of(t: torch.Tensor) -> str:
     """The type of its numbers, in a word."""
     return str(t.dtype).removeprefix("torch.")
+
+
+WHAT_EXAMPLES_ARE = "examples are Examples(x, y), a pair (x, y) of tensors or batches of such pairs"
+
+
+def as_batches(data: Examples | Batch | Iterable[Batch]) -> list[Batch]:
+    """Examples as one batch, one batch (x, y), or all the batches that a list, a generator or a DataLoader has; maybe none.
+
+    Raises:
+        RequestError: anything else.
+    """
+    if isinstance(data, Examples):
+        return [(data.x, data.y)]
+    parts = [data] if _is_batch(data) else list(data) if isinstance(data, Iterable) else [data]
+    if odd := [part for part in parts if not _is_batch(part)]:
+        raise RequestError(f"{WHAT_EXAMPLES_ARE}, not {type(odd[0]).__name__}")
+    return [(x, y) for x, y in parts]  # type: ignore[misc]
 
 
 def _is_batch(data: object) -> bool:

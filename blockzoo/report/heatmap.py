@@ -16,6 +16,7 @@ from blockzoo.core.files import write_atomically, write_text
 
 Matrix = npt.NDArray[np.float64]
 COLOURS = "viridis"
+MARK = "#d55e00"
 DECADES = 4.0
 """What lies further below the largest value is drawn as if it were here."""
 MOST_WRITTEN = 12
@@ -32,6 +33,8 @@ class HeatMap:
         title: what is shown, of what.
         quantity: what a value is, for the colour bar.
         details: further (B, B) maps by name, shown in the page when a cell is pointed at.
+        doubtful: (B, B) which values are not sure, and are marked in every picture; None for none.
+        doubt: what the mark means.
     """
 
     values: Matrix
@@ -39,6 +42,14 @@ class HeatMap:
     title: str
     quantity: str
     details: dict[str, Matrix]
+    doubtful: npt.NDArray[np.bool_] | None = None
+    doubt: str = "has not converged: a lower bound"
+
+    @property
+    def caption(self) -> str:
+        """The title, and what the mark means where there is one."""
+        marked = self.doubtful is not None and self.doubtful.any()
+        return f"{self.title}\n(hatched: {self.doubt})" if marked else self.title
 
 
 def draw_map(chart: HeatMap, path: Path) -> Path:
@@ -50,10 +61,10 @@ def draw_map(chart: HeatMap, path: Path) -> Path:
     figure = Figure(figsize=(side + 1.2, side), layout="constrained")
     axes = figure.add_subplot()
     image = _draw(axes, chart, _limits([chart.values]))
-    axes.set_title(chart.title, fontsize=10)
+    axes.set_title(chart.caption, fontsize=10)
     figure.colorbar(image, ax=axes, label=chart.quantity, shrink=0.85)
     if count <= MOST_WRITTEN:
-        _write_values(axes, chart.values, image)
+        _write_values(axes, chart, image)
     _save(figure, path)
     return path
 
@@ -68,7 +79,7 @@ def draw_strip(charts: Sequence[HeatMap], path: Path) -> Path:
     places = figure.subplots(1, len(charts), squeeze=False)[0]
     for axes, chart in zip(places, charts, strict=True):
         image = _draw(axes, chart, limits, labelled=axes is places[0])
-        axes.set_title(chart.title, fontsize=9)
+        axes.set_title(chart.caption, fontsize=9)
     figure.colorbar(image, ax=list(places), label=charts[0].quantity, shrink=0.9)
     _save(figure, path)
     return path
@@ -87,7 +98,7 @@ def animate(charts: Sequence[HeatMap], path: Path, seconds: float = 0.7) -> Path
         canvas = FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         figure.colorbar(_draw(axes, chart, limits), ax=axes, label=chart.quantity, shrink=0.85)
-        axes.set_title(chart.title, fontsize=10)
+        axes.set_title(chart.caption, fontsize=10)
         canvas.draw()
         frames.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,6 +119,8 @@ def write_page(chart: HeatMap, path: Path) -> Path:
         "labels": list(chart.labels),
         "maps": {name: [[float(f"{v:.6g}") for v in row] for row in values] for name, values in maps.items()},
         "decades": DECADES,
+        "doubtful": [] if chart.doubtful is None else chart.doubtful.tolist(),
+        "doubt": chart.doubt,
     }
     text = PAGE.replace("TITLE", html.escape(chart.title)).replace(
         "DATA", json.dumps(data).replace("</", "<\\/")
@@ -125,6 +138,7 @@ def _limits(maps: Sequence[Matrix]) -> tuple[float, float]:
 
 def _draw(axes: Any, chart: HeatMap, limits: tuple[float, float], labelled: bool = True) -> Any:
     from matplotlib.colors import LogNorm
+    from matplotlib.patches import Rectangle
 
     image = axes.imshow(
         np.clip(chart.values, limits[0], None), cmap=COLOURS, norm=LogNorm(*limits), interpolation="nearest"
@@ -134,16 +148,21 @@ def _draw(axes: Any, chart: HeatMap, limits: tuple[float, float], labelled: bool
     axes.set_xticks(places, chart.labels if labelled else [], rotation=90, fontsize=size)
     axes.set_yticks(places, chart.labels if labelled else [], fontsize=size)
     axes.tick_params(length=0)
+    for row, column in np.argwhere(chart.doubtful) if chart.doubtful is not None else ():
+        axes.add_patch(
+            Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=MARK, hatch="////", linewidth=0)
+        )
     return image
 
 
-def _write_values(axes: Any, values: Matrix, image: Any) -> None:
-    for (row, column), value in np.ndenumerate(values):
+def _write_values(axes: Any, chart: HeatMap, image: Any) -> None:
+    for (row, column), value in np.ndenumerate(chart.values):
+        sign = "\u2265 " if chart.doubtful is not None and chart.doubtful[row, column] else ""
         dark = image.norm(max(value, image.norm.vmin)) < 0.6
         axes.text(
             column,
             row,
-            f"{value:.2g}",
+            f"{sign}{value:.2g}",
             ha="center",
             va="center",
             fontsize=7,
@@ -167,6 +186,7 @@ h1 { font-size: 1.15rem; font-weight: 600; }
 select, label { font: inherit; margin-right: 1rem; }
 table { border-collapse: collapse; margin-top: 1rem; }
 td { width: 26px; height: 26px; padding: 0; }
+td.doubtful { background-image: repeating-linear-gradient(45deg, #d55e00 0 2px, transparent 2px 7px) !important; }
 td:hover { outline: 2px solid #d55e00; outline-offset: -2px; }
 th { font-weight: 400; font-size: 12px; text-align: right; padding-right: 6px; white-space: nowrap; }
 thead th { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; padding: 0 0 6px 0; }
@@ -199,9 +219,12 @@ function draw() {
     line.append(Object.assign(document.createElement("th"), {textContent: data.labels[i]}));
     row.forEach((value, j) => {
       const cell = line.insertCell();
-      cell.style.background = colour(share(value, most));
+      cell.style.backgroundColor = colour(share(value, most));
+      const doubtful = data.doubtful.length > 0 && data.doubtful[i][j];
+      if (doubtful) cell.className = "doubtful";
       cell.onmouseenter = () => {
-        told.textContent = data.labels[i] + "  x  " + data.labels[j] + "\\n" + Object.entries(data.maps)
+        const title = data.labels[i] + "  x  " + data.labels[j] + (doubtful ? "  (" + data.doubt + ")" : "");
+        told.textContent = title + "\\n" + Object.entries(data.maps)
           .map(([name, map]) => name.padEnd(34) + map[i][j].toPrecision(5)).join("\\n");
       };
     });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from blockzoo.blockwise.curvature.hessian import exact_hessian
 from blockzoo.blockwise.reports import read_lines
 from blockzoo.blockwise.run import run_blockwise
 from blockzoo.cli import main
+from blockzoo.core.contracts import NETWORKS
 from tests.blockwise.runs import config
 
 
@@ -89,6 +91,47 @@ def test_the_command_curvature_measures_a_run(tmp_path: Path, capsys: pytest.Cap
     assert main([*draw, str(found.folder)]) == 2 and "measured the unit coupling" in capsys.readouterr().err
     assert main(["blockwise", "curvature", "--run", str(tmp_path), "--output", str(tmp_path)]) == 2
     assert "no folder of a block-wise run" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_the_command_curvature_keeps_earlier_maps_and_marks_what_has_not_converged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = (
+        "blockwise curvature --dataset digits --image-size 4 --config [4] --batches 1 --batch-size 16 --no-spectra "
+        f"--output {tmp_path}"
+    ).split()
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "4 of 4 entries within 0.001 of the truth" in said and "at most" in said and "dense-blocks" in said
+    assert "NOT CONVERGED" not in said and "!" not in said
+    first = {path.name: path.read_bytes() for path in (tmp_path / "curvature").iterdir()}
+    assert json.loads(first["coupling.json"])["converged"] is True
+    assert main([*command, "--max-products", "3"]) == 0
+    said = capsys.readouterr().out
+    assert "NOT CONVERGED: stopped early, after 3 products (max_products)" in said and "! at least" in said
+    assert {path.name: path.read_bytes() for path in (tmp_path / "curvature").iterdir()} == first
+    second = tmp_path / "curvature-2"
+    found = json.loads((second / "coupling.json").read_text())
+    assert found["converged"] is False and "stopped early" in found["stopped"]
+    rows = list(csv.DictReader((second / "coupling.csv").open()))
+    assert {row["converged"] for row in rows} == {"False"}
+    assert all(float(row["upper"]) >= float(row["sigma"]) for row in rows)
+    assert "hatched" not in (tmp_path / "curvature" / "coupling.html").read_text()
+    assert '"doubtful": [[true' in (second / "coupling.html").read_text()
+
+
+def test_the_command_curvature_takes_plugins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plugin = tmp_path / "own.py"
+    plugin.write_text(
+        "from blockzoo.core.contracts import NETWORKS\nfrom blockzoo.models.feedforward import ConvNet\n"
+        "@NETWORKS.register\ndef narrow(spec):\n    return ConvNet(spec.in_channels, [3], spec.out_dim, 4)\n"
+    )
+    command = f"blockwise curvature --model model:narrow --dataset digits --image-size 4 --output {tmp_path} --no-spectra"
+    try:
+        assert main([*command.split(), "--batches", "1", "--plugin", str(plugin)]) == 0
+    finally:
+        NETWORKS.pop("narrow", None)
+    assert "0 Conv2d" in capsys.readouterr().out and (tmp_path / "curvature" / "coupling.csv").exists()
 
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "blockwise"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from blockzoo.report.heatmap import DECADES, HeatMap, _limits, animate, draw_map, draw_strip, write_page
+from blockzoo.report.heatmap import DECADES, MARK, HeatMap, _limits, animate, draw_map, draw_strip, write_page
 
 
 def chart(blocks: int = 4, title: str = "a map") -> HeatMap:
@@ -47,3 +48,24 @@ def test_colours_span_at_most_some_decades() -> None:
     low, high = _limits([np.array([[1e-12, 1.0], [1.0, 0.0]])])
     assert high == 1.0 and low == pytest.approx(10**-DECADES, rel=1e-2)
     assert _limits([np.zeros((2, 2))])[1] == 1.0
+
+
+def test_doubtful_values_are_marked_everywhere(tmp_path: Path) -> None:
+    """In pictures by hatching and in words, in the page by a class and in words; a map without any is as before."""
+    plain = chart(4)
+    doubtful = np.zeros((4, 4), bool)
+    doubtful[1, 2] = doubtful[2, 1] = True
+    marked = replace(plain, doubtful=doubtful)
+    assert marked.caption == "a map\n(hatched: has not converged: a lower bound)"
+    assert plain.caption == replace(plain, doubtful=np.zeros((4, 4), bool)).caption == "a map"
+    draw_map(plain, tmp_path / "plain.svg")
+    draw_map(marked, tmp_path / "marked.svg")
+    assert MARK not in (tmp_path / "plain.svg").read_text() and MARK in (tmp_path / "marked.svg").read_text()
+    for name, made in (("plain", plain), ("marked", marked)):
+        draw_strip([made], tmp_path / f"{name}.png")
+        animate([made], tmp_path / f"{name}.gif")
+    for suffix in ("png", "gif"):
+        assert (tmp_path / f"plain.{suffix}").read_bytes() != (tmp_path / f"marked.{suffix}").read_bytes()
+    text = write_page(marked, tmp_path / "x.html").read_text()
+    data = json.loads(re.search(r"const data = (.*);\n", text)[1].replace("<\\/", "</"))  # type: ignore[index]
+    assert np.argwhere(data["doubtful"]).tolist() == [[1, 2], [2, 1]] and "lower bound" in data["doubt"]

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from blockzoo.blockwise.curvature.bounds import least_component
 from blockzoo.blockwise.curvature.hessian import Hessian
-from blockzoo.blockwise.curvature.lanczos import GolubKahan, Lanczos, Product, random_unit, relative_residual
+from blockzoo.blockwise.curvature.lanczos import GolubKahan, Lanczos, Product, random_unit
 from blockzoo.core.errors import RequestError
 
 Values = npt.NDArray[np.float64]
@@ -17,38 +18,50 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Extremes:
-    """Smallest and largest eigenvalue of a block, algebraically, each with its residual, and the products it took."""
+    """Smallest and largest eigenvalue of a block, algebraically, each with its residual, and the products it took.
+
+    `converged`: with probability 1 - failure no eigenvalue lies further out than the tolerance allows.
+    """
 
     smallest: float
     largest: float
     residual_smallest: float
     residual_largest: float
     products: int
+    converged: bool
 
 
 def extreme_eigenvalues(
-    hessian: Hessian, block: int | None = None, tol: float = 1e-3, most: int = 100, seed: int = 0
+    hessian: Hessian,
+    block: int | None = None,
+    tol: float = 1e-3,
+    most: int = 100,
+    seed: int = 0,
+    failure: float = 1e-4,
 ) -> Extremes:
     """The two ends of a block's spectrum (of the whole Hessian for `block=None`), by Lanczos with full reorthogonalisation.
 
     Args:
-        tol: residual of both ends, relative to the larger in magnitude.
+        tol: how far beyond either end the truth may be, relative to the larger in magnitude.
         most: products at most.
+        failure: probability that it is further away though they have converged.
     """
     product, size = _of(hessian, block)
+    if not size:
+        return Extremes(0.0, 0.0, 0.0, 0.0, 0, True)
     process = Lanczos(product, random_unit(size, hessian.like, torch.Generator().manual_seed(seed)))
-    before = hessian.products
-    while hessian.products - before < most and not process.exhausted:
+    component = least_component(size, failure)
+    before, converged = hessian.products, False
+    while hessian.products - before < most and not (converged or process.exhausted):
         process.step()
-        worst = max(process.residual_smallest, process.residual_largest)
-        if process.steps > 2 and worst <= tol * process.value:
-            break
+        converged = process.exhausted or process.ends_within(tol, component)
     return Extremes(
         process.smallest,
         process.largest,
         0.0 if process.exhausted else process.residual_smallest,
         0.0 if process.exhausted else process.residual_largest,
         hessian.products - before,
+        converged,
     )
 
 
@@ -60,6 +73,8 @@ def trace(hessian: Hessian, block: int | None = None, products: int = 60, seed: 
     if products < 3:
         raise RequestError(f"products {products}: Hutch++ needs 3 or more")
     product, size = _of(hessian, block)
+    if not size:
+        return 0.0
     if size <= products:
         unit = torch.eye(size).to(hessian.like)
         return float(sum(product(unit[k])[k].double() for k in range(size)))
@@ -103,6 +118,8 @@ def spectral_density(
     if steps < 1 or repeats < 1:
         raise RequestError(f"steps {steps} and repeats {repeats}: give 1 or more of each")
     product, size = _of(hessian, block)
+    if not size:
+        raise RequestError(f"block {block} is frozen: it has no spectrum")
     generator = torch.Generator().manual_seed(seed)
     points, weights = [], []
     for _ in range(repeats):
@@ -115,30 +132,42 @@ def spectral_density(
     return Density(np.concatenate(points), np.concatenate(weights))
 
 
-def row_norm(hessian: Hessian, block: int, tol: float = 1e-3, most: int = 60, seed: int = 0) -> float:
-    """L_i = ||H_i,-i||: how strongly a block is coupled to all others together."""
-    sizes = hessian.sizes
-    places = np.cumsum([0, *sizes])
-    total, start, end = int(places[-1]), int(places[block]), int(places[block + 1])
-    if total == sizes[block]:
+def row_norm(
+    hessian: Hessian,
+    block: int,
+    tol: float = 1e-3,
+    most: int | None = None,
+    seed: int = 0,
+    failure: float = 1e-4,
+) -> float:
+    """L_i = ||H_i,-i||: how strongly a block is coupled to all others together.
+
+    Args:
+        tol, failure: as for `coupling_map`.
+        most: products at most; None for as many as the tolerance asks for.
+    """
+    _, size = _of(hessian, block)
+    start, total = sum(hessian.sizes[:block]), sum(hessian.sizes)
+    end = start + size
+    if size in (0, total):
         return 0.0
 
-    def forward(v: torch.Tensor) -> torch.Tensor:
-        whole = torch.cat([v[:start], torch.zeros(sizes[block]).to(v), v[start:]])
-        return hessian.full(whole)[start:end]
-
-    def backward(u: torch.Tensor) -> torch.Tensor:
-        column = torch.cat(hessian.column(block, u))
+    def to_others(v: torch.Tensor) -> torch.Tensor:
+        column = torch.cat(hessian.column(block, v))
         return torch.cat([column[:start], column[end:]])
 
-    first = backward(random_unit(sizes[block], hessian.like, torch.Generator().manual_seed(seed)))
-    length = float(first.norm())
-    if length == 0:
-        return 0.0
-    process = GolubKahan(forward, backward, first / length, (sizes[block], total - sizes[block]))
+    def to_block(u: torch.Tensor) -> torch.Tensor:
+        whole = torch.cat([u[:start], u.new_zeros(size), u[start:]])
+        return hessian.full(whole)[start:end]
+
+    first = random_unit(size, hessian.like, torch.Generator().manual_seed(seed))
+    process = GolubKahan(to_others, to_block, first, (total - size, size))
+    component = least_component(size, failure)
     before = hessian.products
-    while hessian.products - before + 2 <= most and relative_residual(process) > tol:
+    while most is None or hessian.products - before + process.price <= most:
         process.step()
+        if process.exhausted or process.within(tol, component) or process.hopeless(tol):
+            break
     return process.value
 
 

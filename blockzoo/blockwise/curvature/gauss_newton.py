@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from blockzoo.blockwise.curvature.hessian import Hessian, exact_kernels, flat, shaped
+from blockzoo.blockwise.curvature.frozen_loss import plain_kernels
+from blockzoo.blockwise.curvature.hessian import Hessian, backward, flat
 
 
 class _Pass(NamedTuple):
@@ -26,73 +27,57 @@ class _Pass(NamedTuple):
 class GaussNewton(Hessian):
     """The same questions as `Hessian`, of the Gauss-Newton matrix."""
 
-    def _gradient(self, x: torch.Tensor, y: torch.Tensor) -> Any:
-        with torch.enable_grad(), exact_kernels():
-            outputs = self.model(x)
+    def _gradient(self, x: torch.Tensor, y: torch.Tensor) -> _Pass:
+        with torch.enable_grad(), plain_kernels():
+            outputs = self.frozen.outputs(x)
             dummy = torch.zeros_like(outputs, requires_grad=True)
-            parameters = [p for block in self.blocks for p in block]
             pulled = torch.autograd.grad(
-                outputs, parameters, dummy, create_graph=True, materialize_grads=True
+                outputs, self._parameters, dummy, create_graph=True, materialize_grads=True
             )
-            detached = outputs.detach().requires_grad_(True)
-            gradient = torch.autograd.grad(self._loss_fn(detached, y), detached, create_graph=True)[0]
-        found, rest = [], list(pulled)
-        for block in self.blocks:
-            found.append(rest[: len(block)])
-            rest = rest[len(block) :]
-        return _Pass(outputs, dummy, found, detached, gradient)
+            detached = outputs.detach()
+            gradient = self._loss_gradient(detached, y)
+        return _Pass(outputs, dummy, self._by_block(pulled), detached, gradient)
 
     def gradient(self) -> list[torch.Tensor]:
         """The gradient of the loss by block, flat."""
-        everything = range(len(self.blocks))
-        parts = [self._pull(p, p.loss_gradient.detach(), everything) for p in self._gradients]
-        return [
-            sum(
-                (w * part[i] for w, part in zip(self._weights, parts, strict=True)),
-                torch.zeros_like(parts[0][i]),
-            )
-            for i in everything
-        ]
-
-    def full(self, v: torch.Tensor) -> torch.Tensor:
-        """G v: (all parameters,) in the order of the blocks."""
-        self.products += 1
-        parts = list(torch.split(v, self.sizes))
-        outputs = range(len(self.blocks))
-        return torch.cat(self._through(dict(enumerate(parts)), outputs))
-
-    def _product(self, j: int, v: torch.Tensor, rows: Sequence[int]) -> list[torch.Tensor]:
-        self.products += 1
-        return self._through({j: v}, rows)
-
-    def _through(self, parts: dict[int, torch.Tensor], rows: Sequence[int]) -> list[torch.Tensor]:
-        total = [torch.zeros(self.sizes[i]).to(self.like) for i in rows]
-        for weight, one in zip(self._weights, self._gradients, strict=True):
-            outputs = [g for j in parts for g in one.pulled[j]]
-            seeds = [s for j, v in parts.items() for s in shaped(v, self.blocks[j])]
-            live = [(o, s) for o, s in zip(outputs, seeds, strict=True) if o.requires_grad]
-            if not live:
-                continue
-            pushed = torch.autograd.grad(
-                [o for o, _ in live],
-                one.dummy,
-                [s for _, s in live],
-                retain_graph=True,
-                materialize_grads=True,
-            )[0]
-            curved = torch.autograd.grad(
-                one.loss_gradient, one.detached, pushed, retain_graph=True, materialize_grads=True
-            )[0]
-            for sum_, part in zip(total, self._pull(one, curved, rows), strict=True):
-                sum_.add_(part, alpha=weight)
+        total = [torch.zeros(size).to(self.like) for size in self.sizes]
+        for weight, one in zip(self.frozen.weights, self._gradients, strict=True):
+            found = self._pull(one, one.loss_gradient.detach(), self._parameters, False)
+            for part, block in zip(total, self._by_block(found), strict=True):
+                part.add_(flat(block, self.like), alpha=weight)
         return total
 
-    def _pull(self, one: _Pass, seed: torch.Tensor, rows: Sequence[int]) -> list[torch.Tensor]:
-        """J' seed, for the parameters of some blocks."""
-        asked = [p for i in rows for p in self.blocks[i]]
-        rest = list(torch.autograd.grad(one.outputs, asked, seed, retain_graph=True, materialize_grads=True))
-        found = []
-        for i in rows:
-            found.append(flat(rest[: len(self.blocks[i])]).detach())
-            rest = rest[len(self.blocks[i]) :]
-        return found
+    def by_differences(self, v: torch.Tensor, step: float) -> torch.Tensor:
+        """G v from outputs at two points, the loss's gradient at two outputs, and J', which is plain backpropagation."""
+        total = torch.zeros_like(v)
+        moved = [self._moved(v, s)[0] for s in (-step, step)]
+        batches = zip(self.frozen.weights, self.frozen.batches, self._gradients, strict=True)
+        for weight, (x, y), one in batches:
+            low, high = (self._loss_gradient(other.outputs(x).detach(), y).detach() for other in moved)
+            curved = (high - low) / (2 * step)
+            total.add_(flat(self._pull(one, curved, self._parameters, False), v), alpha=weight)
+        return total
+
+    def _loss_gradient(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """The gradient of the loss by these outputs, with its graph."""
+        at = outputs.requires_grad_(True)
+        return torch.autograd.grad(self.frozen.of_outputs(at, y), at, create_graph=True)[0]
+
+    def _product(
+        self,
+        gradient: Any,
+        columns: Sequence[int],
+        seeds: Sequence[torch.Tensor],
+        asked: Sequence[torch.Tensor],
+        stacked: bool,
+    ) -> Sequence[torch.Tensor]:
+        one: _Pass = gradient
+        pushed = backward([g for j in columns for g in one.pulled[j]], seeds, [one.dummy], stacked)
+        curved = backward([one.loss_gradient], pushed, [one.detached], stacked)[0]
+        return self._pull(one, curved, asked, stacked)
+
+    def _pull(
+        self, one: _Pass, seed: torch.Tensor, asked: Sequence[torch.Tensor], stacked: bool
+    ) -> Sequence[torch.Tensor]:
+        """J' seed, by these parameters."""
+        return [found.detach() for found in backward([one.outputs], [seed], asked, stacked)]

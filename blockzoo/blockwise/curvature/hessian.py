@@ -7,177 +7,227 @@ blocks visits only what leads from the one to the other.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import warnings
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from blockzoo.blockwise.curvature.checks import second_derivatives
+from blockzoo.blockwise.curvature.frozen_loss import (
+    Batches,
+    FrozenLoss,
+    LossFunction,
+    finite,
+    in_words,
+    plain_kernels,
+)
 from blockzoo.blockwise.partition import Partition, make_partition
 from blockzoo.core.errors import RequestError
 
-LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-Batch = tuple[torch.Tensor, torch.Tensor]
+How = str | Partition | dict[str, str] | Sequence[Sequence[str]]
+TOGETHER = 2**22
+"""Numbers of a stack of directions and their products that are computed at once."""
 
 
 class Hessian:
-    """The Hessian of the mean loss over fixed batches, as blocks H_ij of a partition.
+    """The Hessian of the loss over fixed batches, as blocks H_ij of a partition.
 
-    The network is copied and put into evaluation mode, so that the loss is one fixed function; batches count by their number
-    of examples.
+    A frozen parameter is a constant: it belongs to no block, and a block of such parameters has the size 0.
 
     Args:
-        model: the network.
-        loss_fn: (output, target) -> mean loss over the examples.
-        batches: (x, y) each; several smaller ones need less memory at a time, and their graphs are all kept.
+        model, loss_fn, batches: see `FrozenLoss`.
         partition: see `make_partition`.
 
     Raises:
-        RequestError: no batch, a loss that is not finite, or one that differs from call to call.
+        RequestError: as `FrozenLoss` and `make_partition`; something without a second derivative.
+        CheckFailed: second derivatives that are not those of the gradient.
     """
 
     def __init__(
-        self,
-        model: nn.Module,
-        loss_fn: LossFunction,
-        batches: Sequence[Batch],
-        partition: str | Partition | dict[str, str] | Sequence[Sequence[str]] = "blocks",
+        self, model: nn.Module, loss_fn: LossFunction, batches: Batches, partition: How = "blocks"
     ) -> None:
-        if not batches:
-            raise RequestError("no batch: the loss needs at least one (x, y)")
-        self.model = copy.deepcopy(model).eval().requires_grad_(True)
+        self._build(FrozenLoss(model, loss_fn, batches), partition)
+        self.checked = {"second-derivatives": second_derivatives(self)}
+
+    def _build(self, loss: FrozenLoss, partition: How) -> None:
+        self.frozen, self.model = loss, loss.model
         self.partition = make_partition(self.model, partition)
-        self.blocks = self.partition.parameters(self.model)
+        of_blocks = self.partition.parameters(self.model)
+        self.blocks = [[p for p in block if p.requires_grad] for block in of_blocks]
         self.sizes = [sum(p.numel() for p in block) for block in self.blocks]
-        self._loss_fn, self._batches = loss_fn, list(batches)
-        examples = sum(len(x) for x, _ in batches)
-        self._weights = [len(x) / examples for x, _ in batches]
         self.products = 0
         """Backward passes through the gradient so far, each over all batches."""
-        self._check_loss()
-        self._gradients = [self._gradient(x, y) for x, y in self._batches]
+        with in_words("this loss has no second derivatives"):
+            self._gradients = [self._gradient(x, y) for x, y in loss.batches]
+        finite(self.gradient(), "gradients")
+
+    def elsewhere(self) -> Hessian:
+        """The same kind of matrix for `FrozenLoss.elsewhere`, unchecked: what checks compare."""
+        other = object.__new__(type(self))
+        other._build(self.frozen.elsewhere(), self.partition)
+        return other
 
     @property
     def like(self) -> torch.Tensor:
         """A tensor of the type and on the device of the parameters."""
-        return self.blocks[0][0].detach()
+        return next(p for block in self.blocks for p in block).detach()
+
+    @property
+    def _parameters(self) -> list[nn.Parameter]:
+        return [p for block in self.blocks for p in block]
 
     def loss(self) -> float:
         """The frozen loss."""
-        with torch.no_grad(), exact_kernels():
-            parts = [
-                w * self._loss_fn(self.model(x), y)
-                for w, (x, y) in zip(self._weights, self._batches, strict=True)
-            ]
-        return float(torch.stack(parts).sum())
+        return self.frozen.value
 
-    def _check_loss(self) -> None:
-        first, second = self.loss(), self.loss()
-        if first != first or first in (float("inf"), -float("inf")):
-            raise RequestError(f"the loss is {first:g}: curvature needs a finite one")
-        if first != second:
-            raise RequestError(
-                f"the loss differs from call to call ({first!r}, {second!r}): switch off what is random in evaluation mode"
+    def _gradient(self, x: torch.Tensor, y: torch.Tensor) -> Any:
+        with torch.enable_grad(), plain_kernels():
+            found = torch.autograd.grad(
+                self.frozen.of(x, y), self._parameters, create_graph=True, materialize_grads=True
             )
+        if any(g.layout is not torch.strided for g in found):
+            raise RequestError("sparse gradients have no second derivative: sparse=False")
+        return self._by_block(found)
 
-    def _gradient(self, x: torch.Tensor, y: torch.Tensor) -> list[list[torch.Tensor]]:
-        with torch.enable_grad(), exact_kernels():
-            loss = self._loss_fn(self.model(x), y)
-            found_flat = torch.autograd.grad(
-                loss, [p for block in self.blocks for p in block], create_graph=True, materialize_grads=True
-            )
-        found, rest = [], list(found_flat)
-        for block in self.blocks:
-            found.append(rest[: len(block)])
-            rest = rest[len(block) :]
-        return found
+    def _by_block(self, of_parameters: Sequence[torch.Tensor]) -> list[list[torch.Tensor]]:
+        """What there is one of for each parameter, cut into blocks."""
+        rest = iter(of_parameters)
+        return [[next(rest) for _ in block] for block in self.blocks]
 
     def gradient(self) -> list[torch.Tensor]:
         """The gradient by block, flat."""
-        return [
-            sum(
-                (w * flat(g[i]).detach() for w, g in zip(self._weights, self._gradients, strict=True)),
-                torch.zeros(size).to(self.like),
-            )
-            for i, size in enumerate(self.sizes)
-        ]
+        total = [torch.zeros(size).to(self.like) for size in self.sizes]
+        for weight, gradient in zip(self.frozen.weights, self._gradients, strict=True):
+            for part, block in zip(total, gradient, strict=True):
+                part.add_(flat(block, self.like).detach(), alpha=weight)
+        return total
+
+    def by_differences(self, v: torch.Tensor, step: float) -> torch.Tensor:
+        """H v from gradients at two points, (all parameters,): exact but for step^2 and for rounding / step."""
+        low, high = (self._gradient_at(v, s) for s in (-step, step))
+        return (high - low) / (2 * step)
+
+    def _gradient_at(self, v: torch.Tensor, step: float) -> torch.Tensor:
+        """The gradient, by plain backpropagation, a step along v away."""
+        loss, parameters = self._moved(v, step)
+        total = torch.zeros_like(v)
+        for weight, (x, y) in zip(loss.weights, loss.batches, strict=True):
+            found = torch.autograd.grad(loss.of(x, y), parameters, materialize_grads=True)
+            total.add_(flat(found, v), alpha=weight)
+        return total
+
+    def _moved(self, v: torch.Tensor, step: float) -> tuple[FrozenLoss, list[nn.Parameter]]:
+        """The loss, a step along v away, and its parameters."""
+        loss = copy.copy(self.frozen)
+        loss.model = copy.deepcopy(self.model)
+        place = {id(own): p for own, p in zip(self.model.parameters(), loss.model.parameters(), strict=True)}
+        parameters = [place[id(p)] for p in self._parameters]
+        with torch.no_grad():
+            for p, part in zip(parameters, shaped(v, parameters), strict=True):
+                p.add_(part, alpha=step)
+        return loss, parameters
 
     def pair(self, i: int, j: int, v: torch.Tensor) -> torch.Tensor:
         """H_ij v: (size of i,) for v (size of j,)."""
-        return self._product(j, v, [i])[0]
+        return self._times({j: v}, [i])[0]
 
     def column(self, j: int, v: torch.Tensor) -> list[torch.Tensor]:
         """H_ij v for every block i, in one product."""
-        return self._product(j, v, range(len(self.blocks)))
+        return self._times({j: v}, range(len(self.blocks)))
+
+    def columns(self, j: int, vectors: torch.Tensor) -> list[torch.Tensor]:
+        """`column` for each of the rows of `vectors` (n, size of j): (n, size of i) for every block i; n products, stacked."""
+        rows = range(len(self.blocks))
+        parts = []
+        for some in vectors.split(max(1, min(64, TOGETHER // sum(self.sizes)))):
+            try:
+                parts.append(self._times({j: some}, rows))
+            except (RuntimeError, NotImplementedError):  # an operation that cannot be stacked
+                one_by_one = [self._times({j: v}, rows) for v in some]
+                parts.append([torch.stack(found) for found in zip(*one_by_one, strict=True)])
+        return [torch.cat(found) for found in zip(*parts, strict=True)]
 
     def full(self, v: torch.Tensor) -> torch.Tensor:
         """H v: (all parameters,) in the order of the blocks."""
-        parts = list(torch.split(v, self.sizes))
-        self.products += 1
-        total = [torch.zeros_like(part) for part in parts]
-        for weight, gradient in zip(self._weights, self._gradients, strict=True):
-            outputs = [g for block in gradient for g in block]
-            seeds = [s for block, part in zip(self.blocks, parts, strict=True) for s in shaped(part, block)]
-            found = self._backward(outputs, seeds, range(len(self.blocks)))
-            total = [a.add_(b, alpha=weight) for a, b in zip(total, found, strict=True)]
-        return torch.cat(total)
+        parts = dict(enumerate(torch.split(v, self.sizes)))
+        return torch.cat(self._times(parts, range(len(self.blocks))))
 
-    def _product(self, j: int, v: torch.Tensor, rows: Sequence[int]) -> list[torch.Tensor]:
-        self.products += 1
-        seeds = shaped(v, self.blocks[j])
-        total = [torch.zeros(self.sizes[i]).to(self.like) for i in rows]
-        for weight, gradient in zip(self._weights, self._gradients, strict=True):
-            found = self._backward(gradient[j], seeds, rows)
-            total = [a.add_(b, alpha=weight) for a, b in zip(total, found, strict=True)]
+    def _times(self, parts: dict[int, torch.Tensor], rows: Sequence[int]) -> list[torch.Tensor]:
+        """The rows of H times a vector that is 0 outside some blocks, or times several, stacked in front."""
+        stack = next(iter(parts.values())).shape[:-1]
+        total = [torch.zeros(*stack, self.sizes[i]).to(self.like) for i in rows]
+        seeds = [s for j, v in parts.items() for s in shaped(v, self.blocks[j])]
+        asked = [p for i in rows for p in self.blocks[i]]
+        for weight, gradient in zip(self.frozen.weights, self._gradients, strict=True):
+            with in_words("this loss has no second derivatives") if not stack else nullcontext():
+                rest = iter(self._product(gradient, list(parts), seeds, asked, bool(stack)))
+            for sum_, i in zip(total, rows, strict=True):
+                found = [next(rest).detach().flatten(len(stack)) for _ in self.blocks[i]]
+                if found:
+                    sum_.add_(torch.cat(found, -1), alpha=weight)
+        finite(total, "second derivatives")
+        self.products += int(stack[0]) if stack else 1
         return total
 
-    def _backward(
-        self, outputs: Sequence[torch.Tensor], seeds: Sequence[torch.Tensor], rows: Sequence[int]
-    ) -> list[torch.Tensor]:
-        """Derivatives of <outputs, seeds> by the parameters of some blocks, flat."""
-        live = [(o, s) for o, s in zip(outputs, seeds, strict=True) if o.requires_grad]
-        if not live:  # a gradient that does not depend on any parameter
-            return [torch.zeros(self.sizes[i]).to(self.like) for i in rows]
-        asked = [p for i in rows for p in self.blocks[i]]
-        found = torch.autograd.grad(
-            [o for o, _ in live], asked, [s for _, s in live], retain_graph=True, materialize_grads=True
+    def _product(
+        self,
+        gradient: Any,
+        columns: Sequence[int],
+        seeds: Sequence[torch.Tensor],
+        asked: Sequence[torch.Tensor],
+        stacked: bool,
+    ) -> Sequence[torch.Tensor]:
+        """For one batch: derivatives of <gradient of some blocks, seeds> by the parameters `asked`."""
+        return backward([g for j in columns for g in gradient[j]], seeds, asked, stacked)
+
+
+def backward(
+    outputs: Sequence[torch.Tensor],
+    seeds: Sequence[torch.Tensor],
+    asked: Sequence[torch.Tensor],
+    stacked: bool,
+) -> Sequence[torch.Tensor]:
+    """Derivatives of <outputs, seeds>; zeros where there are none. Stacked: one for each place of the seeds' first dimension."""
+    live = [(o, s) for o, s in zip(outputs, seeds, strict=True) if o.requires_grad]
+    if not live or not asked:  # a gradient that does not depend on any parameter
+        return [
+            torch.zeros(*(seeds[0].shape[:1] if stacked and seeds else ()), *p.shape).to(p) for p in asked
+        ]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "There is a performance drop")  # stacked one after the other
+        return torch.autograd.grad(
+            [o for o, _ in live],
+            asked,
+            [s for _, s in live],
+            retain_graph=True,
+            materialize_grads=True,
+            is_grads_batched=stacked,
         )
-        rest, parts = list(found), []
-        for i in rows:
-            parts.append(flat(rest[: len(self.blocks[i])]).detach())
-            rest = rest[len(self.blocks[i]) :]
-        return parts
 
 
-@contextmanager
-def exact_kernels() -> Iterator[None]:
-    """Attention by plain matrix products: the fused kernels have no second derivative."""
-    with sdpa_kernel(SDPBackend.MATH):
-        yield
-
-
-def flat(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Tensors one after the other, as a vector."""
-    return torch.cat([t.reshape(-1) for t in tensors])
+def flat(tensors: Sequence[torch.Tensor], like: torch.Tensor) -> torch.Tensor:
+    """Tensors one after the other, as a vector; an empty one like `like` where there are none."""
+    return torch.cat([t.reshape(-1) for t in tensors]) if tensors else like.new_zeros(0)
 
 
 def shaped(v: torch.Tensor, block: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """A vector cut into the shapes of a block's tensors."""
-    return [
-        part.view_as(p) for part, p in zip(torch.split(v, [p.numel() for p in block]), block, strict=True)
-    ]
+    """A vector cut into the shapes of a block's tensors; what is stacked in front stays in front."""
+    parts = torch.split(v, [p.numel() for p in block], dim=-1) if block else ()
+    return [part.reshape(*v.shape[:-1], *p.shape) for part, p in zip(parts, block, strict=True)]
 
 
 def exact_hessian(
     model: nn.Module,
     loss_fn: LossFunction,
-    batches: Sequence[Batch],
-    partition: str | Partition | dict[str, str] | Sequence[Sequence[str]] = "tensor",
+    batches: Batches,
+    partition: How = "tensor",
 ) -> torch.Tensor:
     """The whole Hessian (P, P), one product per parameter: for networks of a few thousand parameters.
 
-    Rows and columns are in the order of `partition`; by default that of `model.parameters()`.
+    Rows and columns are in the order of `partition`; by default that of `model.parameters()`. Frozen parameters have none.
 
     Raises:
         RequestError: as `Hessian`, or more than 20,000 parameters.
@@ -188,10 +238,10 @@ def exact_hessian(
         raise RequestError(
             f"an exact Hessian of {size:,} parameters takes {size**2 * 4 / 2**30:.0f} GiB; coupling_map needs none"
         )
-    unit = torch.zeros(size).to(hessian.like)
-    columns = torch.empty(size, size).to(hessian.like)
-    for k in range(size):
-        unit[k] = 1
-        columns[:, k] = hessian.full(unit)
-        unit[k] = 0
-    return (columns + columns.T) / 2
+    columns = [
+        torch.cat(hessian.columns(j, torch.eye(n).to(hessian.like)), -1)
+        for j, n in enumerate(hessian.sizes)
+        if n
+    ]
+    matrix = torch.cat(columns)
+    return (matrix + matrix.T) / 2

@@ -1,113 +1,209 @@
-"""Lanczos processes with full reorthogonalisation, one step at a time, each with its own residual.
+"""Lanczos processes with full reorthogonalisation, one step at a time, each with bounds on both sides.
 
 Two-sided (Golub-Kahan) for the largest singular value of a rectangular matrix known by its products with vectors, and
-one-sided for the extreme eigenvalues of a symmetric one. What they report is a Ritz value: never more than the truth, and
-within the residual of some true value.
+one-sided for the extreme eigenvalues of a symmetric one. `value` is a Ritz value: never more than the truth, and within
+`residual` of some true value - which may be the second one. `upper` is what the first one may be, by `bounds`.
 """
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+import numpy as np
 import torch
+
+from blockzoo.blockwise.curvature.bounds import bidiagonal_shows, least_impossible, tridiagonal_shows
 
 Product = Callable[[torch.Tensor], torch.Tensor]
 BREAKDOWN = 1e-10
 """A new direction shorter than this, relative to the largest value so far, is none: the subspace is invariant."""
 
 
-class GolubKahan:
+class Process(ABC):
+    """What both have in common."""
+
+    def __init__(self, start: torch.Tensor) -> None:
+        self._unit = 8 * torch.finfo(start.dtype).eps
+        self.residual = math.inf
+        self.exhausted = False
+        self.noise = 0.0
+        """By how much, at most, products have missed what symmetry says that they are: their rounding errors."""
+
+    @property
+    @abstractmethod
+    def steps(self) -> int:
+        """Steps so far."""
+
+    @property
+    @abstractmethod
+    def price(self) -> int:
+        """Products that the next step takes."""
+
+    @property
+    @abstractmethod
+    def value(self) -> float:
+        """The spectral norm, from below."""
+
+    @abstractmethod
+    def step(self) -> None:
+        """Make the space larger; nothing where it cannot be."""
+
+    @abstractmethod
+    def shows(self, sigma: float, component: float) -> bool:
+        """Whether a spectral norm of `sigma`, more than `value`, would have shown itself, were the start's component so large."""
+
+    @abstractmethod
+    def vector(self) -> torch.Tensor:
+        """The singular vector of `value`, on the side of the start."""
+
+    @property
+    def rounding(self) -> float:
+        """What rounding errors can add to a bound."""
+        return 2 * self.noise * math.sqrt(max(1, self.steps)) + self._unit * self.value
+
+    def upper(self, component: float) -> float:
+        """What the spectral norm is at most, if the start's component along its singular vector is at least so large."""
+        if self.exhausted:
+            return self.value + self.rounding
+        if not self.steps:
+            return math.inf
+        return least_impossible(lambda sigma: self.shows(sigma, component), self.value) + self.rounding
+
+    def within(self, tol: float, component: float) -> bool:
+        """Whether `value` is at least (1 - tol) `upper(component)`."""
+        if self.exhausted:
+            return self.rounding <= tol * self.value
+        most = self.value / (1 - tol) - self.rounding
+        return self.steps > 0 and most > self.value and self.shows(most, component)
+
+    def hopeless(self, tol: float) -> bool:
+        """Whether rounding errors keep the bounds further apart than this: more steps would not help."""
+        return self.steps > 2 and self.rounding > tol * self.value
+
+
+class GolubKahan(Process):
     """The largest singular value of A, from products with A and A'.
 
     Starting from v, step k appends u_k = A v_k and v_(k+1) = A' u_k, both made orthogonal to their predecessors. A restricted
-    to these spaces is bidiagonal. A step takes two products.
+    to these spaces is bidiagonal.
 
     Args:
         forward, backward: v -> A v and u -> A' u.
         start: a unit vector on the side of v.
         shape: (rows, columns) of A.
+        first: A times the start, where it is known.
     """
 
     def __init__(
-        self, forward: Product, backward: Product, start: torch.Tensor, shape: tuple[int, int]
+        self,
+        forward: Product,
+        backward: Product,
+        start: torch.Tensor,
+        shape: tuple[int, int],
+        first: torch.Tensor | None = None,
     ) -> None:
-        self._forward, self._backward, self._shape = forward, backward, shape
+        super().__init__(start)
+        self._forward, self._backward, self._shape, self._first = forward, backward, shape, first
         self._right, self._left = [start], []  # type: ignore[var-annotated]
         self._alphas: list[float] = []
         self._betas: list[float] = []
-        self.value, self.residual, self.gap = 0.0, float("inf"), 0.0
-        self.exhausted = False
+        self._value = 0.0
 
     @property
     def steps(self) -> int:
         """Steps so far."""
         return len(self._alphas)
 
+    @property
+    def price(self) -> int:
+        """See `Process`."""
+        return 2 if self._first is None else 1
+
+    @property
+    def value(self) -> float:
+        """The largest singular value, from below."""
+        return self._value
+
     def step(self) -> None:
-        """Two products; afterwards `value` and `residual` are those of the larger space."""
+        """Two products, or one where the first was known."""
         if self.exhausted:
             return
-        u = self._forward(self._right[-1])
+        u = self._forward(self._right[-1]) if self._first is None else self._first.clone()
+        self._first = None
+        if self._left:
+            self.noise = max(self.noise, abs(_inner(u, self._left[-1]) - self._betas[-1]))
         alpha = _orthogonalised(u, self._left)
-        self._alphas.append(alpha)
-        if alpha <= BREAKDOWN * max(self.value, alpha, 1e-300):
-            self._left.append(torch.zeros_like(u))
-            self._finish(0.0)
+        if alpha <= BREAKDOWN * max(self._value, alpha, 1e-300):
+            self._finish()  # all of A that the right side reaches is in the left one
             return
+        self._alphas.append(alpha)
         self._left.append(u / alpha)
         v = self._backward(self._left[-1])
+        self.noise = max(self.noise, abs(_inner(v, self._right[-1]) - alpha))
         beta = _orthogonalised(v, self._right)
-        if beta <= BREAKDOWN * max(self.value, alpha):
-            self._finish(0.0)
-            return
-        if (
-            len(self._left) == self._shape[0]
-        ):  # the whole left side: what leads on to the next v is all there is
-            self._finish(beta)
+        if len(self._right) == self._shape[1] or beta <= BREAKDOWN * max(self._value, alpha):
+            self._finish()
             return
         self._betas.append(beta)
         self._right.append(v / beta)
-        self._ritz(beta)
+        if len(self._left) == self._shape[0]:  # the whole left side: A' on it is all there is
+            self._finish()
+            return
+        self._ritz()
 
-    def vectors(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The singular vectors of `value`, on the side of u and on that of v."""
-        return tuple(
-            sum((float(c) * b for c, b in zip(coefficients, basis, strict=False)), torch.zeros_like(basis[0]))
-            for coefficients, basis in zip(self._top, (self._left, self._right), strict=True)
-        )  # type: ignore[return-value]
+    def shows(self, sigma: float, component: float) -> bool:
+        """See `Process`."""
+        return bidiagonal_shows(sigma, self._alphas, self._betas, component)
 
-    def _finish(self, beta: float) -> None:
-        self._ritz(beta, whole=True)
+    def frobenius(self) -> float:
+        """Of A on the spaces so far: at most that of A."""
+        return math.hypot(*self._alphas, *self._betas)
+
+    def vector(self) -> torch.Tensor:
+        """The right singular vector of `value`."""
+        pairs = zip(self._top, self._right, strict=False)
+        return sum((float(c) * b for c, b in pairs), torch.zeros_like(self._right[0]))
+
+    def _finish(self) -> None:
+        self._ritz()
         self.residual, self.exhausted = 0.0, True
 
-    def _ritz(self, beta: float, whole: bool = False) -> None:
+    def _ritz(self) -> None:
+        """A' on the left space, whose image is in the right one: the spectral norm of a bidiagonal matrix (k, k + 1)."""
         k = len(self._alphas)
-        bidiagonal = torch.zeros(k, k + 1, dtype=torch.float64)
-        bidiagonal.diagonal().copy_(torch.tensor(self._alphas, dtype=torch.float64))
-        above = [*self._betas[: k - 1], beta if whole else 0.0]
-        bidiagonal.diagonal(1).copy_(torch.tensor(above, dtype=torch.float64))
-        left, values, right = torch.linalg.svd(bidiagonal, full_matrices=False)
-        self._top = left[:, 0], right[0]
-        self.value = float(values[0])
-        self.residual = beta * abs(float(left[-1, 0]))
-        self.gap = float(values[0] - values[1]) if k > 1 else 0.0
+        if not k:
+            self._top = np.ones(1)
+            return
+        matrix = np.zeros((k, k + 1))
+        matrix[range(k), range(k)] = self._alphas
+        above = self._betas[:k]
+        matrix[range(len(above)), range(1, len(above) + 1)] = above
+        square = matrix[:, :k]
+        left, values, _ = np.linalg.svd(square)
+        _, whole, right = np.linalg.svd(matrix, full_matrices=False)
+        self._value, self._top = float(whole[0]), right[0]
+        beta = self._betas[k - 1] if len(self._betas) == k else 0.0
+        self.residual = beta * abs(float(left[-1, 0])) + float(whole[0] - values[0])
 
 
-class Lanczos:
-    """The extreme eigenvalues of a symmetric matrix, from products with it. A step takes one product.
+class Lanczos(Process):
+    """The extreme eigenvalues of a symmetric matrix, from products with it.
 
     Args:
         product: v -> A v.
         start: a unit vector.
+        first: A times the start, where it is known.
     """
 
-    def __init__(self, product: Product, start: torch.Tensor) -> None:
-        self._product, self.vectors = product, [start]
+    def __init__(self, product: Product, start: torch.Tensor, first: torch.Tensor | None = None) -> None:
+        super().__init__(start)
+        self._product, self._first, self.vectors = product, first, [start]
         self.diagonal: list[float] = []
         self.off_diagonal: list[float] = []
-        self.largest = self.smallest = self.gap = 0.0
-        self.residual_largest = self.residual_smallest = float("inf")
-        self.exhausted = False
+        self.largest = self.smallest = 0.0
+        self.residual_largest = self.residual_smallest = math.inf
 
     @property
     def steps(self) -> int:
@@ -115,22 +211,25 @@ class Lanczos:
         return len(self.diagonal)
 
     @property
+    def price(self) -> int:
+        """See `Process`."""
+        return 1 if self._first is None else 0
+
+    @property
     def value(self) -> float:
         """The spectral norm: the larger of the two extremes in magnitude."""
         return max(abs(self.largest), abs(self.smallest))
 
-    @property
-    def residual(self) -> float:
-        """That of the extreme that `value` is."""
-        return self.residual_largest if abs(self.largest) >= abs(self.smallest) else self.residual_smallest
-
     def step(self) -> None:
-        """One product."""
+        """One product, or none where `first` was known."""
         if self.exhausted:
             return
         v = self.vectors[-1]
-        w = self._product(v)
-        self.diagonal.append(float(torch.dot(v.double(), w.double())))
+        w = self._product(v) if self._first is None else self._first.clone()
+        self._first = None
+        if self.off_diagonal:
+            self.noise = max(self.noise, abs(_inner(w, self.vectors[-2]) - self.off_diagonal[-1]))
+        self.diagonal.append(_inner(v, w))
         beta = _orthogonalised(w, self.vectors)
         last = len(self.vectors) >= len(v) or beta <= BREAKDOWN * max(
             self.value, abs(self.diagonal[-1]), 1e-300
@@ -141,6 +240,24 @@ class Lanczos:
             return
         self.off_diagonal.append(beta)
         self.vectors.append(w / beta)
+
+    def shows(self, sigma: float, component: float) -> bool:
+        """See `Process`: at both ends."""
+        return all(
+            tridiagonal_shows(end, self.diagonal, self.off_diagonal, component) for end in (sigma, -sigma)
+        )
+
+    def ends_within(self, tol: float, component: float) -> bool:
+        """Whether an eigenvalue beyond either end by more than `tol` times the spectral norm would have shown itself."""
+        reach = tol * self.value - self.rounding
+        return reach > 0 and all(
+            tridiagonal_shows(end, self.diagonal, self.off_diagonal, component)
+            for end in (self.largest + reach, self.smallest - reach)
+        )
+
+    def frobenius(self) -> float:
+        """Of A on the space so far: at most that of A."""
+        return math.hypot(*self.diagonal, *(math.sqrt(2) * b for b in self.off_diagonal))
 
     def vector(self) -> torch.Tensor:
         """The eigenvector of `value`."""
@@ -161,17 +278,15 @@ class Lanczos:
         values, vectors = torch.linalg.eigh(self.tridiagonal())
         self.smallest, self.largest = float(values[0]), float(values[-1])
         self._top = vectors[:, int(values.abs().argmax())]
-        magnitudes = values.abs().sort(descending=True).values
-        self.gap = float(magnitudes[0] - magnitudes[1]) if len(values) > 1 else 0.0
         self.residual_smallest = beta * abs(float(vectors[-1, 0]))
         self.residual_largest = beta * abs(float(vectors[-1, -1]))
+        self.residual = (
+            self.residual_largest if abs(self.largest) >= abs(self.smallest) else self.residual_smallest
+        )
 
 
-def relative_residual(process: GolubKahan | Lanczos) -> float:
-    """Residual over value; 0 where the space is exhausted, infinite before the first step."""
-    if process.exhausted:
-        return 0.0
-    return process.residual / process.value if process.value > 0 else float("inf")
+def _inner(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float(torch.dot(a.double(), b.double()))
 
 
 def _orthogonalised(w: torch.Tensor, basis: list[torch.Tensor]) -> float:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from blockzoo.blockwise.config import RunConfig
@@ -17,6 +20,7 @@ from blockzoo.blockwise.curvature.coupling import MATRICES, CouplingMap, couplin
 from blockzoo.blockwise.curvature.diagonal import extreme_eigenvalues, trace
 from blockzoo.blockwise.frame import Frame
 from blockzoo.blockwise.reports import read_lines
+from blockzoo.core.environment import environment
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_text
 from blockzoo.report.heatmap import HeatMap, Matrix, animate, draw_map, draw_strip, write_page
@@ -71,33 +75,65 @@ def measure(
             "parameters": size,
             "smallest": None,
             "largest": None,
+            "converged": None,
             "trace": None,
         }
         if hessian is not None:
             ends = extreme_eigenvalues(hessian, i)
-            row |= {"smallest": ends.smallest, "largest": ends.largest, "trace": trace(hessian, i)}
+            row |= {"smallest": ends.smallest, "largest": ends.largest, "converged": ends.converged}
+            row["trace"] = trace(hessian, i)
         blocks.append({**row, "row_norm": float(found.row_bounds()[1][i])})
     return Curvature(found, blocks)
 
 
-def write(measured: Curvature, title: str, folder: Path) -> list[Path]:
-    """coupling.csv (one row per pair), blocks.csv, coupling.png, .pdf and .html."""
+def write(measured: Curvature, title: str, parent: Path) -> list[Path]:
+    """coupling.csv (one row per pair), blocks.csv, coupling.json (how it was found), coupling.png, .pdf and .html.
+
+    In `parent`/curvature, or where that has a map, in curvature-2, curvature-3, ...
+    """
+    names = [f"coupling{suffix}" for suffix in (".png", ".pdf", ".html", ".csv", ".json")] + ["blocks.csv"]
+    paths = [free_folder(parent, names) / name for name in names]
     found = measured.coupling
     chart = chart_of(found, title)
-    paths = [folder / f"coupling{suffix}" for suffix in (".png", ".pdf", ".html", ".csv")] + [
-        folder / "blocks.csv"
-    ]
-    folder.mkdir(parents=True, exist_ok=True)
     draw_map(chart, paths[0])
     draw_map(chart, paths[1])
     write_page(chart, paths[2])
     write_text(paths[3], _csv(found.rows()))
-    write_text(paths[4], _csv(measured.blocks))
+    write_text(paths[4], json.dumps(_facts(found, title), indent=2) + "\n")
+    write_text(paths[5], _csv(measured.blocks))
     return paths
 
 
-def draw_along(run: Path | None, folder: Path, most: int = 6) -> list[Path]:
+def free_folder(parent: Path, names: Sequence[str]) -> Path:
+    """The first of curvature, curvature-2, ... in `parent` that has no file of one of these names."""
+    for number in count(1):
+        folder = parent / ("curvature" if number == 1 else f"curvature-{number}")
+        if not any((folder / name).exists() for name in names):
+            return folder
+    raise AssertionError
+
+
+def _facts(found: CouplingMap, title: str) -> dict[str, Any]:
+    """What a map says of itself as a whole."""
+    return {
+        "title": title,
+        "labels": found.labels,
+        "parameters": found.sizes,
+        "tol": found.tol,
+        "failure": found.failure,
+        "products": found.products,
+        "seconds": found.seconds,
+        "converged": bool(found.converged.all()),
+        "stopped": found.stopped,
+        "checked": {name: None if value != value else value for name, value in found.checked.items()},
+        "environment": environment(),
+    }
+
+
+def draw_along(run: Path | None, parent: Path, most: int = 6) -> list[Path]:
     """The maps that a run's unit `coupling` measured: along.png, at most so many side by side, and along.gif, all of them.
+
+    Earlier pictures stay: see `write`.
 
     Raises:
         RequestError: no run, or one that measured no map.
@@ -113,14 +149,21 @@ def draw_along(run: Path | None, folder: Path, most: int = 6) -> list[Path]:
             f"round {line['round']}",
             "spectral norm",
             {},
+            _not_converged(run, line["values"]),
         )
         for line in found
     ]
+    folder = free_folder(parent, ["along.png", "along.gif"])
     places = np.unique(np.linspace(0, len(charts) - 1, most).round().astype(int))
     return [
         draw_strip([charts[place] for place in places], folder / "along.png"),
         animate(charts, folder / "along.gif"),
     ]
+
+
+def _not_converged(run: Path | None, values: dict[str, Any]) -> npt.NDArray[np.bool_] | None:
+    """Which entries of a measured map; None where an earlier version did not write it."""
+    return ~_array(run, values["converged"]).astype(bool) if "converged" in values else None
 
 
 def _array(run: Path | None, value: Any) -> Matrix:
@@ -135,7 +178,8 @@ def chart_of(found: CouplingMap, title: str) -> HeatMap:
         found.labels,
         title,
         "spectral norm of the block of the matrix",
-        {"at most (Frobenius norm)": found.frobenius, "residual": found.residual},
+        {"at most": found.upper, "residual": found.residual, "Frobenius norm": found.frobenius},
+        ~found.converged,
     )
 
 

@@ -14,22 +14,29 @@ class Coupling:
 
     Args:
         batches, batch_size: on how much of the training data.
-        rank, tol, seed, matrix: see `coupling_map`.
-        max_products: budget; 0 for the default.
+        rank, tol, seed, matrix, failure: see `coupling_map`.
+        max_products: budget; 0 for none: the tolerance decides.
     """
 
     def __init__(
         self,
         batches: int = 1,
         batch_size: int = 256,
-        rank: int = 8,
+        rank: int = 2,
         tol: float = 1e-3,
         seed: int = 0,
         matrix: str = "hessian",
         max_products: int = 0,
+        failure: float = 1e-4,
     ) -> None:
         self.batches, self.batch_size = batches, batch_size
-        self._how: dict[str, Any] = {"rank": rank, "tol": tol, "seed": seed, "matrix": matrix}
+        self._how: dict[str, Any] = {
+            "rank": rank,
+            "tol": tol,
+            "seed": seed,
+            "matrix": matrix,
+            "failure": failure,
+        }
         self._most = max_products or None
 
     def measure(self, frame: Frame) -> dict[str, Any]:
@@ -44,9 +51,14 @@ class Coupling:
             max_products=self._most,
             **self._how,
         )
+        for check, deviation in found.checked.items():
+            if deviation == deviation:  # NaN: no comparison
+                frame.found(check, deviation)
         return {
             "sigma": found.sigma,
             "lower_bound": found.lower_bound,
+            "upper": found.upper,
+            "converged": found.converged,
             "frobenius": found.frobenius,
             "residual": found.residual,
             "products": found.products,

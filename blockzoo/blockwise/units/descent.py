@@ -24,7 +24,7 @@ class Descent:
 
     needs_previous = True
 
-    def __init__(self, batches: int = 1, batch_size: int = 256, rank: int = 4, tol: float = 1e-2) -> None:
+    def __init__(self, batches: int = 1, batch_size: int = 256, rank: int = 2, tol: float = 1e-2) -> None:
         self.batches, self.batch_size, self.rank, self.tol = batches, batch_size, rank, tol
 
     def measure(self, frame: Frame) -> dict[str, Any]:

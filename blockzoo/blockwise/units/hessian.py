@@ -25,10 +25,11 @@ class ExactHessian:
         self.batches, self.batch_size, self.most = batches, batch_size, most
 
     def measure(self, frame: Frame) -> dict[str, Any]:
-        """Without a unit: second derivatives of the loss."""
+        """Without a unit: second derivatives of the loss by the parameters that are not frozen."""
         from blockzoo.blockwise.curvature.hessian import exact_hessian
 
-        sizes = frame.partition.sizes(frame.model)
+        of_blocks = frame.partition.parameters(frame.model)
+        sizes = [sum(p.numel() for p in block if p.requires_grad) for block in of_blocks]
         if sum(sizes) > self.most:
             raise RequestError(
                 f"unit hessian: {sum(sizes):,} parameters, at most {self.most:,}; the unit coupling needs no matrix"
@@ -43,7 +44,10 @@ class ExactHessian:
             "eigenvalues": spectrum,
             "trace": float(spectrum.sum()),
             "frobenius_norm": float(np.linalg.norm(matrix)),
-            "block_spectral_norms": np.array(
-                [[np.linalg.norm(matrix[a, b], 2) for b in blocks] for a in blocks]
-            ),
+            "block_spectral_norms": np.array([[_norm(matrix[a, b]) for b in blocks] for a in blocks]),
         }
+
+
+def _norm(block: np.ndarray[Any, Any]) -> float:
+    """The spectral norm; 0 for a block of frozen parameters."""
+    return float(np.linalg.norm(block, 2)) if block.size else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,9 +35,14 @@ def curvature(
     batches: Annotated[int, Parameter(help="fixed batches of training examples")] = 4,
     batch_size: Annotated[int, Parameter(help="examples per batch")] = 64,
     matrix: Annotated[str, Parameter(help="hessian, or ggn for the Gauss-Newton matrix")] = "hessian",
-    rank: Annotated[int, Parameter(help="random directions per block of the shared pass")] = 8,
-    tol: Annotated[float, Parameter(help="relative error to reach")] = 1e-3,
-    max_products: Annotated[int | None, Parameter(help="stop after so many products")] = None,
+    rank: Annotated[int, Parameter(help="random directions per block, for Frobenius norms")] = 2,
+    tol: Annotated[float, Parameter(help="relative error to reach: it decides when to stop")] = 1e-3,
+    failure: Annotated[
+        float, Parameter(help="probability that an upper bound of the whole map does not hold")
+    ] = 1e-4,
+    max_products: Annotated[
+        int | None, Parameter(help="stop after so many products, though entries have not converged")
+    ] = None,
     max_seconds: Annotated[float | None, Parameter(help="stop after so long")] = None,
     spectra: Annotated[bool, Parameter(help="extreme eigenvalues and trace of each block")] = True,
     seed: o.Seed = 0,
@@ -50,7 +56,7 @@ def curvature(
     from blockzoo.blockwise.options import Options
 
     if along:
-        for path in report.draw_along(run, output / "curvature"):
+        for path in report.draw_along(run, output):
             screen.out.print(f"written   {path}", soft_wrap=True)
         return
     asked = own.run_config(
@@ -71,42 +77,65 @@ def curvature(
             f"would measure {len(frame.partition)} blocks of {asked.model} on {len(frame.train)} examples"
         )
         return
-    measured = report.measure(
-        frame,
-        batches,
-        batch_size,
-        spectra=spectra,
-        matrix=matrix,
-        rank=rank,
-        tol=tol,
-        seed=seed,
-        max_products=max_products,
-        max_seconds=max_seconds,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "coupling map: ")  # said below
+        measured = report.measure(
+            frame,
+            batches,
+            batch_size,
+            spectra=spectra,
+            matrix=matrix,
+            rank=rank,
+            tol=tol,
+            failure=failure,
+            seed=seed,
+            max_products=max_products,
+            max_seconds=max_seconds,
+        )
     found = measured.coupling
     _print(measured.blocks, found.rows())
+    marked = int((~found.converged).sum())
     screen.out.print(
-        f"{found.products} products, {found.seconds:.1f} s; {int(found.converged.sum())} of {found.converged.size} entries "
-        f"within the tolerance"
+        f"{found.products} products, {found.seconds:.1f} s; {found.converged.size - marked} of {found.converged.size} entries "
+        f"within {found.tol:g} of the truth, all with probability {1 - found.failure:g}"
     )
-    for path in report.write(
-        measured, f"{report.NAMES[matrix]} of {run.name if run else model}", output / "curvature"
-    ):
+    screen.out.print(
+        f"checked   {', '.join(f'{name}: {value:.1g}' for name, value in found.checked.items())}"
+    )
+    for path in report.write(measured, f"{report.NAMES[matrix]} of {run.name if run else model}", output):
         screen.out.print(f"written   {path}", soft_wrap=True)
+    if found.stopped:
+        screen.out.print(f"NOT CONVERGED: {found.stopped}", style="bold red", soft_wrap=True)
 
 
 def _print(blocks: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> None:
-    names = ["smallest", "largest", "trace", "row_norm"]
-    lines = [[r["block"], f"{r['parameters']:,}", *(_short(r[n]) for n in names)] for r in blocks]
+    names = ["largest", "trace", "row_norm"]
+    lines = [
+        [
+            r["block"],
+            f"{r['parameters']:,}",
+            _short(r["smallest"]) + ("" if r["converged"] in (True, None) else " !"),
+            *(_short(r[n]) for n in names),
+        ]
+        for r in blocks
+    ]
     columns = ["block", "parameters", "smallest", "largest", "trace", "coupling to all others"]
-    screen.out.print(screen.table("curvature of each block", columns, lines))
+    unsure = any(r["converged"] is False for r in blocks)
+    caption = "! ends of the spectrum that have not converged" if unsure else ""
+    screen.out.print(screen.table("curvature of each block", columns, lines, caption))
     between = [r for r in pairs if r["first"] != r["second"]][:12]
     lines = [
-        [r["first"], r["second"], *(_short(r[n]) for n in ("sigma", "residual", "frobenius"))]
+        [
+            r["first"],
+            r["second"],
+            f"{'' if r['converged'] else '! at least '}{_short(r['sigma'])}",
+            *(_short(r[n]) for n in ("upper", "residual", "frobenius")),
+        ]
         for r in between
     ]
-    columns = ["block", "block", "sigma", "residual", "at most"]
-    screen.out.print(screen.table("strongest couplings between two blocks", columns, lines))
+    columns = ["block", "block", "sigma", "at most", "residual", "Frobenius norm"]
+    caption = "" if all(r["converged"] for r in between) else "! has not converged: a lower bound"
+    screen.out.print(screen.table("strongest couplings between two blocks", columns, lines, caption))
 
 
 def _short(value: float | None) -> str:

@@ -1,0 +1,320 @@
+"""The search for all entries of a coupling map: what is computed whole, where each entry starts, and when it ends."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from blockzoo.blockwise.curvature.bounds import least_component
+from blockzoo.blockwise.curvature.checks import check_coupling_entry, check_dense_blocks
+from blockzoo.blockwise.curvature.hessian import Hessian
+from blockzoo.blockwise.curvature.lanczos import GolubKahan, Lanczos, Process, random_unit
+
+SMALL_NETWORK = 500
+"""Parameters up to which every block is computed whole."""
+PER_ENTRY = 10
+"""A block is computed whole if it has fewer parameters than this for each entry that it spares."""
+MOST_NUMBERS = 2**26
+"""Of the columns of a block that is computed whole."""
+ROUNDING = 16
+"""Units in the last place that the entries of a block which is computed whole are thought to be right to, of its norm."""
+Place = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a search may take: products, and a time on the clock of `time.perf_counter`; None is no limit."""
+
+    products: int | None = None
+    deadline: float | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether there are any."""
+        return self.products is not None or self.deadline is not None
+
+    def reached(self, products: int) -> str:
+        """Which limit so many products are over, or the time now; empty if none."""
+        if self.products is not None and products > self.products:
+            return "max_products"
+        late = self.deadline is not None and time.perf_counter() > self.deadline
+        return "max_seconds" if late else ""
+
+
+class Known(NamedTuple):
+    """What is known of an entry."""
+
+    value: float = 0.0
+    upper: float = 0.0
+    residual: float = 0.0
+    frobenius: float = 0.0
+    converged: bool = True
+
+
+class _Entry:
+    """An entry that is searched for.
+
+    Args:
+        place: (i, j), not in order: it starts in block j.
+        seen: its norm on the random directions.
+    """
+
+    def __init__(self, place: Place, process: Process, component: float, seen: float) -> None:
+        self.place, self.process, self.component, self.seen = place, process, component, seen
+        self.done: Known | None = None
+
+    @property
+    def value(self) -> float:
+        return self.done.value if self.done else max(self.process.value, self.seen)
+
+    def known(self, tol: float) -> Known:
+        if self.done:
+            return self.done
+        process, value = self.process, self.value
+        # before the first step: what was seen is no less than the component times the truth
+        upper = max(value, process.upper(self.component) if process.steps else self.seen / self.component)
+        residual = process.residual + value - process.value
+        return Known(value, upper, residual, process.frobenius(), process.within(tol, self.component))
+
+
+class Search:
+    """All entries: of small blocks by computing these whole, the others one after the other; under limits, the worst first.
+
+    Args:
+        rank, tol, failure, seed, report: see `coupling_map`.
+    """
+
+    def __init__(
+        self,
+        hessian: Hessian,
+        rank: int,
+        tol: float,
+        failure: float,
+        seed: int,
+        limits: Limits,
+        report: Callable[[int, int], None],
+    ) -> None:
+        self._hessian, self._rank, self._tol = hessian, rank, tol
+        self._limits, self._report = limits, report
+        self._generator = torch.Generator().manual_seed(seed)
+        self._count = len(hessian.sizes)
+        self._failure = failure / (self._count * (self._count + 1) / 2)
+        self._exact: dict[Place, Known] = {
+            (i, j): Known() for j in range(self._count) for i in range(j + 1) if 0 in self._sizes(i, j)
+        }
+        self._entries: dict[Place, _Entry] = {}
+        self._squares: dict[Place, list[float]] = {}
+        self._done = len(self._exact)
+        self._sample = _Sample(seed)
+        self._note_at = 0.0
+        self._reached = ""
+        self.checked: dict[str, float] = {}
+        self.history: list[tuple[int, npt.NDArray[np.float64]]] = []
+        self.products = 0
+        """Without those of checks."""
+
+    def run(self) -> None:
+        """All of it, and the checks."""
+        rest = self._compute_small_blocks_whole()
+        for j in reversed(
+            rest
+        ):  # from the largest block to the smallest: an entry starts on its smaller side
+            opened = self._open(j, rest)
+            if not self._limits.any:
+                for entry in opened:
+                    self._finish([entry])
+        if self._limits.any:
+            self._finish(list(self._entries.values()))
+        self._noted(always=True)
+        self._check_one()
+
+    def known(self) -> list[list[Known]]:
+        """All entries, (B, B)."""
+        found = dict(self._exact)
+        for place, entry in self._entries.items():
+            known = entry.known(self._tol)
+            estimate = math.sqrt(sum(self._squares[place]) / len(self._squares[place]))
+            found[place] = known._replace(frobenius=max(known.frobenius, known.value, estimate))
+        return [[found[min(i, j), max(i, j)] for j in range(self._count)] for i in range(self._count)]
+
+    @property
+    def stopped(self) -> str:
+        """Why entries have not converged, if any has not."""
+        missing = [e for e in self._entries.values() if not e.known(self._tol).converged]
+        faint = [e for e in missing if e.done]
+        parts = []
+        if early := len(missing) - len(faint):
+            parts.append(
+                f"stopped early, after {self.products} products ({self._reached}): {early} of {self._all} entries have not "
+                "converged and are lower bounds; allow more, or a larger tol"
+            )
+        if faint:
+            parts.append(
+                f"{len(faint)} of {self._all} entries are so small that rounding errors of {self._hessian.like.dtype} hide them: "
+                "they have not converged; give a network of float64"
+            )
+        return "; ".join(parts)
+
+    @property
+    def _all(self) -> int:
+        return self._count * (self._count + 1) // 2
+
+    def _sizes(self, i: int, j: int) -> Place:
+        return self._hessian.sizes[i], self._hessian.sizes[j]
+
+    def _compute_small_blocks_whole(self) -> list[int]:
+        """The blocks that are left, the smallest first."""
+        sizes, total = self._hessian.sizes, sum(self._hessian.sizes)
+        order = sorted((j for j in range(self._count) if sizes[j]), key=lambda j: sizes[j])
+        small = total <= SMALL_NETWORK and not self._limits.reached(total)
+        rest = []
+        for n, j in enumerate(order):
+            few = sizes[j] <= PER_ENTRY * (len(order) - n) and sizes[j] * total <= MOST_NUMBERS
+            if (small or few) and not self._limits.reached(self.products + sizes[j]):
+                self._compute_whole(j)
+            else:
+                rest.append(j)
+        return rest
+
+    def _compute_whole(self, j: int) -> None:
+        """Exact norms of all entries of a block."""
+        hessian, size = self._hessian, self._hessian.sizes[j]
+        columns = hessian.columns(j, torch.eye(size).to(hessian.like))
+        self.products += size
+        direction = random_unit(size, hessian.like, self._generator)
+        self._found("dense-blocks", check_dense_blocks(hessian, j, columns, direction))
+        for i, block in enumerate(columns):
+            place = (min(i, j), max(i, j))
+            if place not in self._exact:
+                self._exact[place] = _norms(block, symmetric=i == j)
+                self._finished()
+        self._noted()
+
+    def _open(self, j: int, others: Sequence[int]) -> list[_Entry]:
+        """The entries (i, j) with blocks i no smaller than j, which products along random directions in block j begin."""
+        hessian, size = self._hessian, self._hessian.sizes[j]
+        rank = min(self._rank, size)
+        if self._limits.reached(self.products + rank * len(others)):
+            rank = 1
+        drawn = torch.randn(size, rank, generator=self._generator, dtype=torch.float64)
+        directions = torch.linalg.qr(drawn)[0].to(hessian.like)
+        columns = [hessian.column(j, directions[:, k].contiguous()) for k in range(rank)]
+        self.products += rank
+        opened, mine = [], others.index(j)
+        for n, i in enumerate(others):
+            place = (min(i, j), max(i, j))
+            seen = torch.stack([column[i] for column in columns], 1).double()
+            self._squares.setdefault(place, []).append(float(seen.square().sum()) * size / rank)
+            if n < mine:
+                continue
+            process = self._process(i, j, directions[:, 0].contiguous(), columns[0][i])
+            norm = float(torch.linalg.matrix_norm(seen, 2))
+            self._entries[place] = _Entry((i, j), process, least_component(size, self._failure), norm)
+            opened.append(self._entries[place])
+        return opened
+
+    def _process(self, i: int, j: int, start: torch.Tensor, first: torch.Tensor) -> Process:
+        """One for H_ij that starts in block j, its first product made."""
+        pair = self._hessian.pair
+        if i == j:
+            return Lanczos(partial(pair, j, j), start, first)
+        return GolubKahan(partial(pair, i, j), partial(pair, j, i), start, self._sizes(i, j), first)
+
+    def _finish(self, entries: Sequence[_Entry]) -> None:
+        """Step on until all have converged, or a limit is reached; the one with the largest residual first."""
+        queue = [(-math.inf, n) for n in range(len(entries))]
+        while queue:
+            entry = entries[queue[0][1]]
+            process = entry.process
+            price = process.price
+            if reached := self._limits.reached(self.products + price):
+                self._reached = reached
+                return
+            process.step()
+            self.products += price
+            _, n = heapq.heappop(queue)
+            if process.within(self._tol, entry.component) or process.exhausted or process.hopeless(self._tol):
+                self._close(entry)
+            else:
+                heapq.heappush(queue, (-process.residual / max(process.value, 1e-300), n))
+            self._noted()
+
+    def _close(self, entry: _Entry) -> None:
+        """Keep what an entry came to, and let go of its directions."""
+        entry.done = entry.known(self._tol)
+        if entry.done.converged and entry.process.value > 0:
+            self._sample.offer(lambda: (entry.place, entry.process.vector(), entry.process.value))
+        del entry.process
+        self._finished()
+
+    def _finished(self) -> None:
+        self._done += 1
+        self._report(self._done, self._all)
+
+    def _check_one(self) -> None:
+        if self._sample.kept is None:
+            return
+        (i, j), vector, value = self._sample.kept
+        forward, back = partial(self._hessian.pair, i, j), partial(self._hessian.pair, j, i)
+        found = check_coupling_entry(
+            forward,
+            None if i == j else back,
+            vector,
+            self._hessian.sizes[i],
+            value,
+            self._tol,
+            self._failure,
+            self._generator,
+        )
+        self._found("coupling-entry", found)
+
+    def _found(self, check: str, deviation: float) -> None:
+        self.checked[check] = max(deviation, self.checked.get(check, 0.0))
+
+    def _noted(self, always: bool = False) -> None:
+        """Values along the way, ever more rarely."""
+        if always or self.products >= self._note_at:
+            values = np.zeros((self._count, self._count))
+            for (i, j), known in self._exact.items():
+                values[i, j] = values[j, i] = known.value
+            for (i, j), entry in self._entries.items():
+                values[i, j] = values[j, i] = entry.value
+            self.history.append((self.products, values))
+            self._note_at = self.products * 1.1
+
+
+class _Sample:
+    """One of the things that are offered, each with the same chance; the others are not even made."""
+
+    def __init__(self, seed: int) -> None:
+        self._chance, self._offered = random.Random(seed), 0
+        self.kept: Any = None
+
+    def offer(self, thing: Callable[[], Any]) -> None:
+        """Keep it instead of the one before, by chance."""
+        self._offered += 1
+        if self._chance.random() * self._offered < 1:
+            self.kept = thing()
+
+
+def _norms(columns: torch.Tensor, symmetric: bool) -> Known:
+    """Of a block that was computed whole, (size, size of the other), from its Gram matrix on the smaller side, in float64."""
+    matrix = columns.double()
+    if symmetric:
+        matrix = (matrix + matrix.T) / 2
+    gram = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
+    norm = float(torch.linalg.matrix_norm(matrix))
+    # symmetric in exact arithmetic; the largest eigenvalue of a Gram matrix has the relative error of its entries
+    value = math.sqrt(max(0.0, float(torch.linalg.eigvalsh(gram)[-1])))
+    rounding = ROUNDING * torch.finfo(columns.dtype).eps * norm
+    return Known(value, value + rounding, 0.0, max(norm, value), True)

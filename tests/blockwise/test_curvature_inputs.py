@@ -1,0 +1,271 @@
+"""Networks, losses and batches as people have them: the curvature is right, or refused in words."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from blockzoo import blockwise
+from blockzoo.blockwise.data import Examples
+from blockzoo.blockwise.frame import Frame
+from blockzoo.blockwise.options import Options
+from blockzoo.blockwise.units import make_units
+from blockzoo.core.errors import CheckFailed, RequestError
+from tests.blockwise.test_losses import _in_place, _Net, _Normalising, _OutOfPlace
+
+cross_entropy = nn.functional.cross_entropy
+Maker = Callable[[], nn.Module]
+
+
+def _batch(n: int = 12) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(n, 5, generator=generator), torch.randint(3, (n,), generator=generator)
+
+
+def _net(first: nn.Module | None = None, kind: type[_Net] = _Net) -> nn.Module:
+    torch.manual_seed(0)
+    return kind(first)
+
+
+def _sigma(model: nn.Module, loss: Any = cross_entropy, data: Any = None, **how: Any) -> np.ndarray[Any, Any]:
+    found = blockwise.coupling_map(model, loss, _batch() if data is None else data, **how)
+    assert found.converged.all()
+    return found.sigma
+
+
+def test_a_network_that_writes_to_its_input() -> None:
+    x, y = _batch()
+    kept = x.clone()
+    found = _sigma(_net(kind=_Normalising), data=[(x, y)])
+    assert torch.equal(x, kept)
+    np.testing.assert_allclose(found, _sigma(_net(kind=_OutOfPlace)), rtol=1e-5)
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.ReLU(), nn.Linear(5, 4), nn.ReLU())
+    inside = _net(_in_place(plain[1]))
+    np.testing.assert_allclose(_sigma(inside), _sigma(_with_last_of(inside, plain)), rtol=1e-5)
+
+
+def _with_last_of(model: nn.Module, first: nn.Module) -> nn.Module:
+    other = copy.deepcopy(model)
+    other.blocks[0] = copy.deepcopy(first)  # type: ignore[operator, index]
+    return other
+
+
+@pytest.mark.parametrize("matrix", ["hessian", "ggn"])
+def test_frozen_parameters_are_constants(matrix: str) -> None:
+    """A frozen block couples with nothing; a frozen tensor is no part of its block."""
+    whole = blockwise.coupling_map(_net(), cross_entropy, _batch(), "tensor", matrix=matrix)
+    model = _net()
+    model.blocks[0].requires_grad_(False)  # type: ignore[union-attr, index]
+    kept = [p.requires_grad for p in model.parameters()]
+    found = blockwise.coupling_map(model, cross_entropy, _batch(), "tensor", matrix=matrix)
+    np.testing.assert_allclose(found.sigma[2:, 2:], whole.sigma[2:, 2:], rtol=1e-5)
+    assert (found.sigma[:2] == 0).all() and found.sizes[:2] == (0, 0) and found.converged.all()
+    assert [p.requires_grad for p in model.parameters()] == kept
+    bias = _net()
+    bias.blocks[1].bias.requires_grad_(False)  # type: ignore[union-attr, index]
+    found = blockwise.coupling_map(bias, cross_entropy, _batch(), matrix=matrix)
+    assert found.sizes == (24, 12)
+    assert found.sigma[1, 1] == pytest.approx(whole.sigma[2, 2], rel=1e-5)
+    exact = blockwise.exact_hessian(bias, cross_entropy, _batch())
+    assert exact.shape == (36, 36)
+    hessian = blockwise.Hessian(model, cross_entropy, _batch())
+    assert blockwise.row_norm(hessian, 1) == 0 == blockwise.row_norm(hessian, 0)
+    assert blockwise.extreme_eigenvalues(hessian, 0).largest == 0 == blockwise.trace(hessian, 0)
+    with pytest.raises(RequestError, match="frozen"):
+        blockwise.spectral_density(hessian, 0)
+    with pytest.raises(RequestError, match="not frozen"):
+        blockwise.coupling_map(_net().requires_grad_(False), cross_entropy, _batch())
+
+
+def test_units_and_choices_of_a_network_with_a_frozen_block() -> None:
+    model = _net()
+    model.blocks[0].requires_grad_(False)  # type: ignore[union-attr, index]
+    data = Examples(*_batch(20))
+    run = Frame(model, data, data, cross_entropy, Options())
+    for unit in make_units(["coupling", "hessian"]).values():
+        values = unit.measure(run)
+        norms = values.get("sigma", values.get("block_spectral_norms"))
+        assert norms[0][0] == norms[0][1] == 0 < norms[1][1]
+
+
+def test_losses_that_are_sums_or_many_numbers() -> None:
+    x, y = _batch()
+    halves = [(x[:5], y[:5]), (x[5:], y[5:])]
+    total = nn.CrossEntropyLoss(reduction="sum")
+    np.testing.assert_allclose(_sigma(_net(), total, halves), _sigma(_net(), total), rtol=1e-5)
+    np.testing.assert_allclose(_sigma(_net(), total), 12 * _sigma(_net()), rtol=1e-5)
+    np.testing.assert_allclose(_sigma(_net(), data=halves), _sigma(_net()), rtol=1e-5)
+    with pytest.raises(RequestError, match=r"shape \(12,\).*mean"):
+        _sigma(_net(), nn.CrossEntropyLoss(reduction="none"))
+    with pytest.raises(RequestError, match="neither their mean nor their sum"):
+        _sigma(_net(), lambda o, t: total(o, t) ** 2, halves)
+
+
+@pytest.mark.parametrize("kind", ["one tuple", "a list", "a generator", "a loader", "examples"])
+def test_batches_in_any_form(kind: str) -> None:
+    x, y = _batch()
+    data: Any = {
+        "one tuple": (x, y),
+        "a list": [[x[:6], y[:6]], [x[6:], y[6:]]],
+        "a generator": ((x[n : n + 4], y[n : n + 4]) for n in (0, 4, 8)),
+        "a loader": torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=6),
+        "examples": Examples(x, y),
+    }[kind]
+    np.testing.assert_allclose(_sigma(_net(), data=data), _sigma(_net()), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ((), "no batch"),
+        ([(torch.zeros(0, 5), torch.zeros(0).long())], "batch 0 has no examples"),
+        ([_batch(), (torch.zeros(0, 5), torch.zeros(0).long())], "batch 1 has no examples"),
+        (3, "not int"),
+        ([(torch.zeros(4, 5),)], "not tuple"),
+        ((torch.zeros(4, 6), torch.zeros(4).long()), "cannot be run on these batches: mat1"),
+        ((torch.zeros(4, 5), torch.full((4,), 9)), "cannot be run on these batches: Target 9"),
+    ],
+)
+def test_batches_that_are_none(data: Any, says: str) -> None:
+    with pytest.raises(RequestError, match=says):
+        _sigma(_net(), data=data)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_numbers_of_16_bits_are_computed_with_32(dtype: torch.dtype) -> None:
+    model, (x, y) = _net().to(dtype), _batch()
+    found = _sigma(model, data=(x.to(dtype), y))
+    assert next(model.parameters()).dtype == dtype
+    np.testing.assert_allclose(found, _sigma(model.float(), data=(x.to(dtype).float(), y)), rtol=1e-6)
+
+
+def test_sparse_embeddings() -> None:
+    words = torch.randint(10, (12, 3), generator=torch.Generator().manual_seed(0))
+
+    def network(sparse: bool) -> nn.Module:
+        torch.manual_seed(0)
+        return _Net(nn.Sequential(nn.Embedding(10, 4, sparse=sparse), nn.Flatten(), nn.Linear(12, 4)))
+
+    y = _batch()[1]
+    model = network(True)
+    np.testing.assert_allclose(_sigma(model, data=(words, y)), _sigma(network(False), data=(words, y)))
+    assert model.blocks[0][0].sparse  # type: ignore[union-attr, index]
+
+    class Functional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Parameter(torch.randn(10, 4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.embedding(x, self.table, sparse=True).mean(1)
+
+    with pytest.raises(RequestError, match="sparse=False"):
+        _sigma(_Net(Functional()), data=(words, y))
+
+
+class _Checkpointed(nn.Module):
+    def __init__(self, reentrant: bool) -> None:
+        super().__init__()
+        self.inner, self.reentrant = nn.Linear(5, 4), reentrant
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return checkpoint(lambda z: torch.tanh(self.inner(z)), x, use_reentrant=self.reentrant)
+
+
+@pytest.mark.parametrize("limit", [None, 10_000])
+def test_checkpoints(limit: int | None) -> None:
+    plain = _net(nn.Sequential(nn.Linear(5, 4), nn.Tanh()))
+    model = _Net(_Checkpointed(reentrant=False))
+    model.load_state_dict(dict(zip(model.state_dict(), plain.state_dict().values(), strict=True)))
+    np.testing.assert_allclose(_sigma(model, max_products=limit), _sigma(plain), rtol=1e-5)
+    for matrix in ("hessian", "ggn"):
+        with pytest.raises(RequestError, match="use_reentrant=False"):
+            _sigma(_net(_Checkpointed(reentrant=True)), matrix=matrix)
+
+
+class _Once(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x)
+        return x.sin()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[misc]
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient * ctx.saved_tensors[0].cos()
+
+
+class _Plain(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x)
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (_Once.apply, "no right second derivative"),
+        (lambda x: (x - x.detach()).norm(dim=1, keepdim=True) + x, "not finite"),
+        (lambda x: (x * 0).abs().sqrt() + x, "not finite"),
+        (lambda x: x.detach().requires_grad_(True), "detached"),
+    ],
+)
+def test_functions_without_second_derivatives(function: Any, says: str) -> None:
+    model = _net(nn.Sequential(nn.Linear(5, 4), _Plain(function)))
+    with pytest.raises((RequestError, CheckFailed), match=says):
+        _sigma(model)
+
+
+def test_a_loss_without_a_graph_and_a_network_that_cannot_be_copied() -> None:
+    with pytest.raises(RequestError, match="no second derivatives"):
+        _sigma(_net(), lambda o, t: (o.argmax(1) == t).float().mean())
+    model = _net()
+    model.kept = model.blocks[1].weight * 2  # type: ignore[union-attr, index]
+    with pytest.raises(RequestError, match="cannot be copied"):
+        _sigma(model)
+    with pytest.raises(RequestError, match="block -1"):
+        blockwise.row_norm(blockwise.Hessian(_net(), cross_entropy, _batch()), -1)
+    with pytest.raises(RequestError, match="block 7"):
+        blockwise.row_norm(blockwise.Hessian(_net(), cross_entropy, _batch()), 7)
+
+
+def test_entries_that_rounding_hides_are_not_said_to_have_converged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two blocks whose coupling is far under what float32 resolves beside what the products sum up."""
+    from blockzoo.blockwise.curvature import search
+
+    monkeypatch.setattr(search, "SMALL_NETWORK", 0)
+    monkeypatch.setattr(search, "PER_ENTRY", 0)
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = nn.ModuleList([nn.Linear(5, 6), nn.Linear(5, 6)])
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            a, b = (block(x).tanh() for block in self.blocks)
+            return 1e3 * a + 1e3 * b + 1e-7 * a * b
+
+    def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return (output.sum(1) ** 3).mean() * 1e-6 - ((output.sum(1)) ** 3).mean() * 0.99999e-6
+
+    torch.manual_seed(0)
+    model, (x, y) = Net(), _batch()
+    found = blockwise.coupling_map(model, loss, (x, y), tol=1e-6)
+    truth = blockwise.coupling_map(model.double(), loss, (x.double(), y), tol=1e-6)
+    wrong = np.abs(found.sigma / truth.sigma - 1) > 1e-3
+    assert not (wrong & found.converged).any()
+    if not found.converged.all():
+        assert "float32" in found.stopped
