@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import _disable_current_modes
 
 from blockzoo.core.errors import RequestError
 from blockzoo.tiling.geometry import Taps, Tile
@@ -23,7 +24,8 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class TiledRunner(nn.Module):
-    """A network in evaluation mode, run as a plan says; it moves (`to`) and loads weights as any module does.
+    """A network in evaluation mode, run as a plan says; it returns what the network returns, in the same structure, and moves
+    (`to`) and loads weights as any module does.
 
     Args:
         model: the network the plan was made for; it is copied.
@@ -36,46 +38,63 @@ class TiledRunner(nn.Module):
     def __init__(self, model: nn.Module, plan: Plan) -> None:
         super().__init__()
         first = next(model.parameters(), torch.empty(0))
-        example = torch.zeros(plan.input_shape, dtype=first.dtype, device=first.device)
-        model = ready(model, example, plan.fold)
+        shapes = (plan.input_shape, *plan.other_inputs)
+        example = [torch.zeros(shape, dtype=first.dtype, device=first.device) for shape in shapes]
         self.plan = plan
-        self.network: Network = traced(model, example)
-        self.parts: list[Part] = program(self.network, plan.steps, plan.mode)
-        self._parameters_of = model  # moved and saved with the runner
-        self._lay_out()
-        self.register_load_state_dict_post_hook(lambda runner, keys: runner._lay_out())
+        self._model = ready(model, example, plan.fold)
+        self._fit(example)
+        self.register_load_state_dict_post_hook(lambda runner, keys: runner._forget())
 
-    def _lay_out(self) -> None:
-        """Weights as the kernels read them, for the device and the number format they have now."""
-        self._kernels = {o.name: self._kernel(o) for o in self.network.operations}
+    def _fit(self, inputs: Sequence[torch.Tensor]) -> None:
+        """Trace the network as it is now, for so many images, their type and device."""
+        self._fits: Any = [(x.shape, x.dtype, x.device) for x in inputs]
+        with _disable_current_modes():  # who counts memory or operations counts the run
+            self.network: Network = traced(self._model, inputs)
+            self.parts: list[Part] = program(self.network, self.plan.steps, self.plan.mode)
+            self._kernels = {o.name: self._kernel(o) for o in self.network.operations}
+
+    def _forget(self) -> None:
+        """The weights are others, or elsewhere: what follows from them is worked out anew."""
+        self._fits = None
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> TiledRunner:
         """What `to`, `cuda`, `half` and their like call."""
         super()._apply(fn, recurse)
-        self._lay_out()
+        self._forget()
         return self
 
     @torch.no_grad()
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The network's output for images (N, C, H, W) of the planned size."""
-        values = self._through(x, self.parts)
-        return values[self.network.operations[-1].name]  # type: ignore[no-any-return]
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        """What the network returns for images (N, C, H, W) of the planned size, and its other inputs."""
+        self._prepare(inputs)
+        values = self._through(inputs, self.parts)
+        found = [values[name] for name in self.network.outputs]
+        return found[0] if self.network.structure is None else self.network.structure.filled(found)
+
+    def _prepare(self, inputs: Sequence[torch.Tensor]) -> None:
+        wanted = [shape[1:] for shape in (self.plan.input_shape, *self.plan.other_inputs)]
+        if [tuple(x.shape[1:]) for x in inputs] != wanted:
+            shapes = " and ".join(str(tuple(x.shape[1:])) for x in inputs)
+            planned = " and ".join(map(str, wanted))
+            raise RequestError(f"this plan is for inputs of {planned}, not {shapes}: make one for this size")
+        if self._fits != [(x.shape, x.dtype, x.device) for x in inputs]:
+            self._fit(inputs)
 
     @torch.no_grad()
     def run_stage(self, x: torch.Tensor) -> torch.Tensor:
-        """The output of the last stage that is run in tiles."""
+        """The output of the last stage that is run in tiles, for the image alone."""
+        self._prepare([x])
         stages = [i for i, part in enumerate(self.parts) if part.stage is not None]
         if not stages:
             raise RequestError("this plan runs no stage in tiles")
         chosen = self.parts[: stages[-1] + 1]
-        return self._through(x, chosen)[chosen[-1].step.output]  # type: ignore[no-any-return]
+        return self._through([x], chosen)[chosen[-1].step.output]  # type: ignore[no-any-return]
 
-    def _through(self, x: torch.Tensor, parts: Sequence[Part]) -> dict[str, Any]:
-        if tuple(x.shape[1:]) != self.plan.input_shape[1:]:
-            raise RequestError(
-                f"this plan is for inputs of {self.plan.input_shape[1:]}, not {tuple(x.shape[1:])}: make one for this size"
-            )
-        values: dict[str, Any] = {self.network.input: x}
+    def _through(self, inputs: Sequence[torch.Tensor], parts: Sequence[Part]) -> dict[str, Any]:
+        values: dict[str, Any] = {
+            **self.network.constants,
+            **dict(zip(self.network.inputs, inputs, strict=True)),
+        }
         for part in parts:
             if part.stage is not None:
                 run = self._pooled if part.step.kind == "pooled" else self._tiled
@@ -167,15 +186,17 @@ class TiledRunner(nn.Module):
                 if len(places) > 1 and source in values
                 else value
             )
-        axes = self.network.by_name[source].axes if source != self.network.input else (2, 3)
+        axes = (2, 3) if source in self.network.given else self.network.by_name[source].axes
         if source in held:
             i, j = places[0]
             rows, columns = (_reach(line[operation.name]) for line in (stage.rows[i], stage.columns[j]))
             return held[source].part(axes, rows, columns)
-        pieces = []
+        pieces, value, images = [], values[source], len(values[self.network.input])
+        if len(places) > 1 and source in self.network.constants:  # one for all images
+            value = value.expand(images, *[-1] * (value.ndim - 1))
         for i, j in places:
             rows, columns = (_reach(line[operation.name]) for line in (stage.rows[i], stage.columns[j]))
-            pieces.append(_Held(values[source], 0, 0).part(axes, rows, columns))
+            pieces.append(_Held(value, 0, 0).part(axes, rows, columns))
         if source == self.network.input:
             return self._as_input(*pieces)
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
@@ -219,11 +240,9 @@ class TiledRunner(nn.Module):
         """Anything else: in place of a value that dies here, where that can be."""
         if over is None:
             return operation.payload.run(values.__getitem__)
-        others = [values[s] for s in operation.sources if s != over]
-        constants = [a for a in operation.payload.args if not isinstance(a, torch.fx.Node)]
-        if operation.payload.what in ("add", "mul") and not others:
-            others = constants or [values[over]]
-        return OVERWRITING[operation.payload.what](values[over], *others)
+        args, _ = operation.payload.given(lambda name: values[name])
+        first = [getattr(a, "name", None) for a in operation.payload.args].index(over)
+        return OVERWRITING[operation.payload.what](values[over], *args[:first], *args[first + 1 :])
 
     def _kernel(self, operation: Operation) -> Kernel | Sampler | None:
         layer, (rows, columns) = operation.payload.layer, operation.windows

@@ -95,14 +95,18 @@ class Network:
     """Operations in the order of execution.
 
     Args:
-        operations: the last one's output is the network's.
-        input: name of the network's input.
-        input_shape: (N, C, H, W).
+        operations: in order.
+        inputs: shapes of what it is given, by name; the first is the image, (N, C, H, W).
+        outputs: the values that it returns, in the order of `structure`; an input or a constant may be among them.
+        structure: what is around them, see `models.structure`; None: one value alone, or the file's list.
+        constants: values that stay from image to image and that tiles read in parts, or that are returned as they are.
     """
 
     operations: list[Operation]
-    input: str
-    input_shape: tuple[int, ...]
+    inputs: dict[str, tuple[int, ...]]
+    outputs: tuple[str, ...]
+    structure: Any = None
+    constants: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for operation in self.operations:
@@ -112,14 +116,32 @@ class Network:
                 if source in self.by_name:
                     self.by_name[source].users.append(operation.name)
 
+    @property
+    def input(self) -> str:
+        """Name of the image."""
+        return next(iter(self.inputs))
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(N, C, H, W)."""
+        return self.inputs[self.input]
+
+    @cached_property
+    def given(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the values that are there before it runs, and stay."""
+        return {**self.inputs, **{name: tuple(value.shape) for name, value in self.constants.items()}}
+
     @cached_property
     def by_name(self) -> dict[str, Operation]:
         return {operation.name: operation for operation in self.operations}
 
     @cached_property
     def position(self) -> dict[str, int]:
-        """Of each operation, by name; the input is at -1."""
-        return {self.input: -1, **{operation.name: i for i, operation in enumerate(self.operations)}}
+        """Of each operation, by name; what is given is at -1."""
+        return {
+            **dict.fromkeys(self.given, -1),
+            **{operation.name: i for i, operation in enumerate(self.operations)},
+        }
 
     @cached_property
     def recent(self) -> dict[Any, Any]:
@@ -138,18 +160,18 @@ class Network:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Of a value."""
-        return self.input_shape if name == self.input else self.by_name[name].shape
+        return self.given[name] if name in self.given else self.by_name[name].shape
 
     def size(self, name: str, axis: int) -> int:
         """Rows (0) or columns (1) of a map."""
-        return self.input_shape[2 + axis] if name == self.input else self.by_name[name].size(axis)
+        return self.given[name][2 + axis] if name in self.given else self.by_name[name].size(axis)
 
     def elements(self, name: str) -> int:
         return prod(self.shape(name))
 
     def ancestors(self, name: str, known: Iterable[str]) -> list[Operation]:
         """The operations that make a value from those that are known, in order."""
-        wanted, seen = [name], set(known) | {self.input}
+        wanted, seen = [name], {*known, *self.given}
         found = []
         while wanted:
             current = wanted.pop()
@@ -179,7 +201,7 @@ class Network:
 
     @cached_property
     def boundaries(self) -> list[int]:
-        """Positions after which one value alone is all that later operations read; -1, the input, is the first.
+        """Positions after which one value alone, besides outputs, is all that later operations read; -1, the image, is the first.
 
         Views are not boundaries: they hold the value they show.
         """
@@ -191,24 +213,51 @@ class Network:
         for i, operation in enumerate(self.operations):
             alive.add(operation.name)
             alive = {name for name in alive if last.get(name, -1) > i}
-            if alive <= {operation.name} and not operation.alias:
+            if (
+                alive <= {operation.name, *self.outputs, *self.constants, *self.others}
+                and not operation.alias
+            ):
                 found.append(i)
         end = len(self.operations) - 1
         return found if found[-1] == end else [*found, end]
 
+    @cached_property
+    def root(self) -> dict[str, str]:
+        """Of each operation's value, the value that it is a view of."""
+        return roots(self.operations)
 
-def roots(operations: Sequence[Operation]) -> dict[str, str]:
-    """For each value that is a view, the value that it is a view of; others stand for themselves."""
+    @property
+    def others(self) -> list[str]:
+        """Inputs besides the image."""
+        return [*self.inputs][1:]
+
+    def held_at(self, position: int) -> list[str]:
+        """The values that operations after a boundary begin with: its own, the outputs so far and what these are views of."""
+        own = [self.operations[position].name] if position >= 0 else []
+        returned = self.returned_by(position)
+        return [*dict.fromkeys([*own, *returned, *(self.root[name] for name in returned)])]
+
+    def returned_by(self, position: int) -> list[str]:
+        """The outputs that operations up to a position have made; they stay."""
+        return [name for name in dict.fromkeys(self.outputs) if -1 < self.position[name] <= position]
+
+
+def roots(operations: Sequence[Operation], known: Iterable[str] = ()) -> dict[str, str]:
+    """For each value that is a view, the value that it is a view of; others, and views of what is known, stand for themselves."""
     found: dict[str, str] = {}
+    apart = {*known}
     for operation in operations:
-        source = operation.sources[0] if operation.alias and operation.sources else operation.name
+        view = operation.alias and operation.sources and operation.sources[0] not in apart
+        source = operation.sources[0] if view else operation.name
         found[operation.name] = found.get(source, source)
     return found
 
 
-def held_until(operations: Sequence[Operation]) -> dict[str, int]:
-    """For each value, the place in a list of operations that reads it, or a view of it, last."""
-    root = roots(operations)
+def held_until(operations: Sequence[Operation], known: Iterable[str] = ()) -> dict[str, int]:
+    """For each value, the place in a list of operations that reads it, or a view of it, last; views of what is known each for
+    themselves.
+    """
+    root = roots(operations, known)
     last: dict[str, int] = {}
     for place, operation in enumerate(operations):
         for name in (operation.name, *operation.sources):
@@ -216,11 +265,21 @@ def held_until(operations: Sequence[Operation]) -> dict[str, int]:
     return {name: last[root.get(name, name)] for name in {*root, *last}}
 
 
-def overwritten(operations: Sequence[Operation], dead: Sequence[Sequence[str]]) -> list[str | None]:
-    """For each operation the operand it may write over: one that dies with it, and that one of these operations made."""
+def overwritten(
+    operations: Sequence[Operation], dead: Sequence[Sequence[str]], made: Iterable[str] = ()
+) -> list[str | None]:
+    """For each operation the operand it may write over: one that dies with it, that one of these operations made (or is named in
+    `made`), and of which no other operand is a view.
+    """
     root = roots(operations)
-    own = {operation.name for operation in operations}
+    own = {*made, *(operation.name for operation in operations)}
+
+    def alone(operation: Operation, name: str) -> bool:
+        return all(root.get(s, s) != root.get(name, name) for s in operation.sources if s != name)
+
     return [
-        next((s for s in operation.over if s in dying and root.get(s) in own), None)
+        next(
+            (s for s in operation.over if s in dying and root.get(s, s) in own and alone(operation, s)), None
+        )
         for operation, dying in zip(operations, dead, strict=True)
     ]

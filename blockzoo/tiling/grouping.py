@@ -50,7 +50,7 @@ def extent(tiles: Sequence[Tile]) -> int:
 
 def tile_deaths(stage: Stage) -> list[list[str]]:
     """For each operation of a stage, the values of a tile that nothing in the stage reads afterwards."""
-    last = held_until(stage.operations)
+    last = held_until(stage.operations, stage.known)
     inside = {operation.name for operation in stage.operations}
     dead: list[list[str]] = [[] for _ in stage.operations]
     for name in inside - {stage.output.name}:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from blockzoo.tiling.conv import BlockConv2d
-from blockzoo.tiling.normalise import PaddedConv2d
+from blockzoo.tiling.convolutions import PaddedConv2d
 from blockzoo.tiling.pool import BlockAvgPool2d, BlockMaxPool2d
 
 OWN = (BlockConv2d, PaddedConv2d, BlockMaxPool2d, BlockAvgPool2d)

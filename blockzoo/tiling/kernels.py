@@ -130,9 +130,21 @@ def _transposed(
     return y[..., top : top + row.last - row.first, left : left + column.last - column.first]
 
 
+def _put(
+    x: torch.Tensor, piece: torch.Tensor, dim: int, start: int | None, end: int | None, step: int = 1
+) -> Any:
+    x[(slice(None),) * (dim % x.ndim) + (slice(start, end, step),)] = piece
+    return x
+
+
+def _put_one(x: torch.Tensor, piece: torch.Tensor, dim: int, index: int) -> Any:
+    x.select(dim, index).copy_(piece)
+    return x
+
+
 OVERWRITING: dict[str, Callable[..., Any]] = {
     "relu": torch.relu_,
-    "relu6": lambda x: F.hardtanh_(x, 0.0, 6.0),
+    "relu6": lambda x, *_: F.hardtanh_(x, 0.0, 6.0),
     "silu": lambda x: F.silu(x, inplace=True),
     "hardswish": lambda x: F.hardswish(x, inplace=True),
     "hardsigmoid": lambda x: F.hardsigmoid(x, inplace=True),
@@ -141,5 +153,7 @@ OVERWRITING: dict[str, Callable[..., Any]] = {
     "tanh": torch.tanh_,
     "add": lambda x, y: x.add_(y),
     "mul": lambda x, y: x.mul_(y),
+    "slice_scatter": _put,
+    "select_scatter": _put_one,
 }
 """Operations by name, the first operand written over."""

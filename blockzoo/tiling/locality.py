@@ -24,7 +24,10 @@ ELEMENTWISE = frozenset(
     "add iadd radd mul imul rmul sub isub rsub div truediv itruediv neg pow sqrt rsqrt exp abs maximum minimum "
     "relu relu6 hardtanh leaky_relu elu celu selu gelu silu mish softplus sigmoid hardsigmoid hardswish tanh "
     "clamp clamp_min clamp_max dropout dropout2d identity contiguous clone detach stochastic_depth alias to "
-    "logsigmoid softsign hardshrink softshrink tanhshrink".split()
+    "logsigmoid log_sigmoid softsign hardshrink softshrink tanhshrink "
+    "rsub square reciprocal sign floor ceil round trunc log log1p log2 exp2 expm1 erf sin cos atan remainder fmod "
+    "where gt ge lt le eq ne logical_and logical_or logical_not masked_fill fill zero addcmul addcdiv lerp threshold "
+    "nan_to_num isnan isinf isfinite".split()
 )
 """Operations whose output at a place depends on their operands there alone, whatever the layout."""
 CHANNELWISE = frozenset("batchnorm2d batch_norm frozenbatchnorm2d layernorm2d channel_shuffle".split())
@@ -235,7 +238,11 @@ def _concatenation(call: Call) -> Found | None:
 
 
 def _pieces(call: Call) -> Found | None:
-    """Some of the channels of a map, and picking one of such pieces."""
+    """Some of the channels of a map, and writing to some of them."""
+    if call.what in ("slice", "slice_scatter") and len(call.shape) == 4:
+        dim = call.option("dim", 2 if call.what == "slice_scatter" else 1, 0) % 4
+        same = len({*call.axes}) == 1 and not call.others
+        return Found("pointwise", call.axes[0]) if dim not in (0, *call.axes[0]) and same else None
     if call.what in ("chunk", "split", "tensor_split") and call.axes[0] == PICTURE:
         return Found("pointwise", PICTURE) if call.option("dim", 2, 0) == 1 else None
     if call.what == "getitem" and isinstance(call.args[1], tuple) and call.axes[0] == PICTURE:

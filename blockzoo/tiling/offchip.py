@@ -60,7 +60,7 @@ def traffic(model: nn.Module, plan: Plan, buffer_bytes: int) -> tuple[Traffic, T
         plan: see `plan`.
         buffer_bytes: on-chip memory.
     """
-    example = torch.empty(plan.input_shape)
+    example = [torch.empty(shape) for shape in (plan.input_shape, *plan.other_inputs)]
     network = traced(ready(model, example, plan.fold), example)
     counted = Counted(ITEM_BYTES[plan.dtype], "bare")
     parts, whole = (program(network, steps, plan.mode) for steps in (plan.steps, whole_steps(network)))
@@ -74,7 +74,7 @@ class _Count:
         self.network, self.counted, self.buffer = network, counted, buffer
         self.read = self.written = self.weights = 0
         self.inside: dict[str, int] = {}
-        self.outside: set[str] = {network.input}
+        self.outside: set[str] = {*network.given}
         self.largest = ""
 
     def bytes_of(self, name: str) -> int:
@@ -123,10 +123,9 @@ def _of(network: Network, parts: Sequence[Part], counted: Counted, buffer: int) 
         else:
             _stage(count, part)
             count.forget(part.ends)
-    result = network.operations[-1].name
-    if result in count.inside:
-        count.written += count.inside[result]
-    stays = not (count.outside - {network.input, result})
+    returned = {*network.outputs}
+    count.written += sum(size for name, size in count.inside.items() if name in returned)
+    stays = not (count.outside - returned - {*network.given})
     return Traffic(buffer, count.read, count.written, count.weights, stays, "" if stays else count.largest)
 
 
@@ -134,7 +133,7 @@ def _whole(count: _Count, operation: Operation, over: str | None) -> None:
     sources = list(operation.sources)
     made = 0 if operation.alias or over else count.bytes_of(operation.name)
     fits = count.make_room(made, sources, str(operation)) and not any(
-        s in count.outside - {count.network.input} for s in sources
+        s in count.outside - {*count.network.given} for s in sources
     )
     count.weights += operation.weights * count.counted.item
     for source in sources:

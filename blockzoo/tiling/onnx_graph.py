@@ -73,11 +73,9 @@ def network_of(model: Any, values: Mapping[str, Value], cuts: Mapping[str, Cut])
         cuts: layers that are themselves cut, by name of the node; names may have changed when the model was quantised.
 
     Raises:
-        RequestError: several inputs or outputs, or a node that makes several values.
+        RequestError: several inputs, or a node that makes several values.
     """
     name, shape = input_of(model)
-    if len(model.graph.output) != 1:
-        raise RequestError(f"the model makes {len(model.graph.output)} outputs: one can be cut into tiles")
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     axes: dict[str, tuple[int, int] | None] = {name: PICTURE}
     operations = []
@@ -92,10 +90,11 @@ def network_of(model: Any, values: Mapping[str, Value], cuts: Mapping[str, Cut])
         found = _locality(call)
         axes[node.output[0]] = found.axes
         operations.append(_operation(call, found, cuts.get(plain_name(node.name))))
-    network = Network(operations, name, shape)
-    if operations and operations[-1].name != model.graph.output[0].name:
-        raise RequestError("the model's last node does not make its output: export it again")
-    return network
+    made = {operation.name for operation in operations}
+    returned = tuple(output.name for output in model.graph.output)
+    if not made.issuperset(returned):
+        raise RequestError("no node of the model makes its output: export it again")
+    return Network(operations, {name: shape}, returned)
 
 
 def plain_name(name: str) -> str:

@@ -112,7 +112,8 @@ class _Writer:
             else:
                 self._tiled(part.stage)
             self.ends.append(len(self.nodes))
-        self._entire(self.network.operations[-1].name)
+        for name in self.network.outputs:
+            self._entire(name)
         self.ends[-1:] = [len(self.nodes)]
 
     def model_of_nodes(self) -> Any:

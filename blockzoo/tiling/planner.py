@@ -14,12 +14,12 @@ from blockzoo.tiling.prediction import Counted, timeline
 from blockzoo.tiling.search import Planner
 from blockzoo.tiling.stage import MODES, Mode
 from blockzoo.tiling.steps import ITEM_BYTES, Plan, program, whole_steps
-from blockzoo.tiling.trace import ready, traced
+from blockzoo.tiling.trace import Example, ready, traced
 
 
 def plan(
     model: nn.Module,
-    example_input: torch.Tensor,
+    example_input: Example,
     *,
     budget: int | str | None = None,
     grid: int | Sequence[int] | None = None,
@@ -38,7 +38,7 @@ def plan(
 
     Args:
         model: any network; if its layers are blocked already (`block_convert`), their tiles stay as they are.
-        example_input: (N, C, H, W); only its shape matters.
+        example_input: (N, C, H, W); only its shape matters. Of a network that takes several inputs a sequence, the image first.
         budget: bytes of live activations, as a number or "256KiB", "1.5MiB"; the input is not counted.
         grid: tiles of the map that enters the fused stage, 4 or (4, 2).
         fuse_to: the last module of that stage.
@@ -69,7 +69,7 @@ def plan(
 
 def pareto(
     model: nn.Module,
-    example_input: torch.Tensor,
+    example_input: Example,
     *,
     dtype: str = "fp32",
     mode: Mode = "block",
@@ -87,7 +87,7 @@ def pareto(
 
 def timelines(model: nn.Module, plan: Plan) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Multiply-adds so far and live bytes, layer by layer and as planned: see `prediction.timeline`."""
-    example = torch.empty(plan.input_shape)
+    example = [torch.empty(shape) for shape in (plan.input_shape, *plan.other_inputs)]
     network = traced(ready(model, example, plan.fold), example)
     counted = Counted(ITEM_BYTES[plan.dtype], "bare" if plan.dtype == "int8" else "runtime")
     before, after = (program(network, steps, plan.mode) for steps in (whole_steps(network), plan.steps))

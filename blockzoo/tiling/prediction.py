@@ -65,7 +65,9 @@ def cost(
             peaks.append(_whole(network, part, live, root, counted))
             macs += sum(operation.macs for operation in part.operations)
             continue
-        made = _bytes(network, network.by_name[part.step.output], counted)
+        made = (
+            network.elements(part.step.output) * counted.item
+        )  # put together, whatever it is layer by layer
         peaks.append(sum(live.values()) + made + stage_bytes(network, part, counted))
         macs += stage_macs(part.stage)
         tiles += len(part.stage.rows) * len(part.stage.columns)
@@ -159,7 +161,8 @@ def _groups_bytes(
     count = np.array([len(places) for places in groups])
     chosen = [np.unique([places[0][axis] for places in groups], return_inverse=True) for axis in (0, 1)]
     live: dict[str, Any] = {}
-    root, known, lines = roots(stage.operations), set(stage.known), (stage.rows, stage.columns)
+    known, lines = {*stage.known}, (stage.rows, stage.columns)
+    root = roots(stage.operations, known)
     total = peak = np.zeros(len(groups), np.int64)
     for operation, dead, over in zip(stage.operations, part.dead, part.over, strict=True):
         over = over or _depthwise_over(operation, dead, counted)
@@ -168,11 +171,12 @@ def _groups_bytes(
         fresh = over is None and not operation.alias
         if fresh or not known.isdisjoint(operation.sources):
             rows, columns = (_Side(operation, axis, lines[axis], chosen[axis]) for axis in (0, 1))
-            made, beside = _made(network, operation, rows, columns, count, counted) if fresh else (0, 0)
-            if fresh:
-                live[operation.name] = made
-                total = total + made
             read = _copied(network, stage, operation, rows, columns, count, counted)
+            made, beside = _made(network, operation, rows, columns, count, counted) if fresh else (0, 0)
+            if operation.alias:  # a view of what was copied to be read keeps the copy
+                made, read = read, 0
+            if over is None:
+                live[operation.name], total = made, total + made
             peak = np.maximum(peak, total + beside + read)
         keep = root.get(operation.name, operation.name)
         for name in dict.fromkeys(root.get(name, name) for name in dead):

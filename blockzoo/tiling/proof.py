@@ -37,7 +37,8 @@ def check_planned_memory(model: nn.Module, plan: Plan) -> float:
 
     Cost: one tiled pass of the network (not measured). Only up to 2 G multiply-adds, in fp32.
     """
-    found = peak_memory(TiledRunner(model, plan), torch.randn(plan.input_shape))
+    shapes = (plan.input_shape, *plan.other_inputs)
+    found = peak_memory(TiledRunner(model, plan), *(torch.randn(shape) for shape in shapes))
     if found > (1 + TOLERANCE) * plan.peak_bytes:
         raise CheckFailed(
             f"{type(model).__name__}: check 'planned-memory' failed: the plan says {plan.peak_bytes:,} bytes and {found:,} were "

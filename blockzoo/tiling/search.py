@@ -77,9 +77,17 @@ class Planner:
     def made(self, steps: Sequence[Step]) -> Plan:
         steps = tuple(_joined(steps))
         names = labels(self.network, steps)
-        shape = self.network.input_shape
+        shape, *others = self.network.inputs.values()
         return Plan(
-            steps, self.mode, shape, self.dtype, self.fold, self.cost(steps), self.layer_by_layer, names
+            steps,
+            self.mode,
+            shape,
+            self.dtype,
+            self.fold,
+            self.cost(steps),
+            self.layer_by_layer,
+            names,
+            other_inputs=tuple(others),
         )
 
     def fused(self, grid: tuple[int, int], fuse_to: str, batch: int, limit: int | None) -> Plan:
@@ -203,9 +211,10 @@ class Planner:
 
     def _segment(self, start: int, steps: list[Step]) -> _Way:
         """Its cost, with the map it starts from held."""
-        known = self.network.operations[start].name if start >= 0 else None
-        entry = {known: self.network.elements(known) * self.counted.item} if known else {}
-        own = cost(self.network, program(self.network, steps, self.mode, known), self.counted, entry)
+        network = self.network
+        held = [name for name in network.held_at(start) if network.root.get(name) == name]
+        entry = {name: network.elements(name) * self.counted.item for name in held}
+        own = cost(network, program(network, steps, self.mode, start), self.counted, entry)
         return _Way(own.peak_bytes, own.macs, own.tiles, tuple(steps))
 
     def _in_place(self, start: int, stop: int) -> bool:

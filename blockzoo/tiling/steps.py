@@ -72,6 +72,7 @@ class Plan:
         labels: of the steps, for people.
         target: what runs it, as whose memory is counted: "torch", this package's executor (int8: a device that writes tiles in
             place), or "onnx", ONNX Runtime a file, which copies slices and joins tiles.
+        other_inputs: shapes of what the network is given besides the image.
         checked: how far the peak that was tracked in a run is from the predicted one, as a share of it; None: not run.
     """
 
@@ -84,6 +85,7 @@ class Plan:
     layer_by_layer: Cost
     labels: tuple[str, ...] = field(default=(), compare=False)
     target: Literal["torch", "onnx"] = "torch"
+    other_inputs: tuple[tuple[int, ...], ...] = ()
     checked: float | None = field(default=None, compare=False)
 
     @property
@@ -157,17 +159,17 @@ class Part:
     groups: list[list[Place]]
 
 
-def program(network: Network, steps: Sequence[Step], mode: Mode, start: str | None = None) -> list[Part]:
+def program(network: Network, steps: Sequence[Step], mode: Mode, start: int = -1) -> list[Part]:
     """The steps of a plan for a network.
 
     Args:
-        start: the value that the steps begin with, if it is not the network's input.
+        start: the position of the operation whose value they begin with; -1: the image.
 
     Raises:
         RequestError: the steps do not fit the network.
     """
     parts: list[Part] = []
-    known: list[str] = [start] if start else []
+    known = network.held_at(start)
     for step in steps:
         if step.kind == "whole":
             found = [network.by_name[name] for name in step.operations]
@@ -184,11 +186,12 @@ def program(network: Network, steps: Sequence[Step], mode: Mode, start: str | No
     return parts
 
 
-def _free(network: Network, parts: list[Part], start: str | None) -> None:
-    """Say at each place which values of the network die there."""
-    root = roots([operation for part in parts if part.stage is None for operation in part.operations])
+def _free(network: Network, parts: list[Part], start: int) -> None:
+    """Say at each place which values of the network die there: no output, and nothing that was given."""
+    whole = [operation for part in parts if part.stage is None for operation in part.operations]
+    root = roots(whole)
     last: dict[str, tuple[int, int]] = {}
-    made: dict[str, None] = dict.fromkeys([start] if start else [])
+    made = dict.fromkeys(network.held_at(start))
     for number, part in enumerate(parts):
         if part.stage is not None:
             reads = [(*part.stage.known, part.step.output)]
@@ -197,20 +200,18 @@ def _free(network: Network, parts: list[Part], start: str | None) -> None:
         for place, names in enumerate(reads):
             made[names[-1]] = None
             last.update({root.get(name, name): (number, place) for name in names})
-    result = root.get(parts[-1].step.output, parts[-1].step.output)
+    returned = [*network.outputs, *(network.root.get(name, name) for name in network.outputs)]
+    stay = {root.get(name, name) for name in (parts[-1].step.output, *returned)} | {*network.given}
     for name in made:
         top = root.get(name, name)
-        if top not in (result, network.input):
+        if top not in stay:
             number, place = last.get(top, (0, 0))
             (parts[number].dead[place] if parts[number].stage is None else parts[number].ends).append(name)
+    dead = [names for part in parts if part.stage is None for names in part.dead]
+    over = iter(overwritten(whole, dead, {*made}))  # only what the network made is ever listed as dead
     for part in parts:
-        if (
-            part.stage is None
-        ):  # only what the network made is ever listed as dead, so any of it may be written over
-            pairs = zip(part.operations, part.dead, strict=True)
-            part.over[:] = [
-                next((s for s in operation.over if s in dying), None) for operation, dying in pairs
-            ]
+        if part.stage is None:
+            part.over[:] = [next(over) for _ in part.operations]
 
 
 def whole_steps(network: Network, start: int = -1, stop: int | None = None) -> list[Step]:
@@ -220,12 +221,15 @@ def whole_steps(network: Network, start: int = -1, stop: int | None = None) -> l
 
 
 def tiled_steps(network: Network, start: int, stop: int, grid: tuple[int, int], batch: int = 1) -> list[Step]:
-    """The operations between two positions as stages: one for each mean of a whole map, one for the last map.
+    """The operations between two positions as stages: one for each mean of a whole map, for each map that the network returns,
+    and for the last map.
 
     What a mean is taken of is computed again for what is done with the mean: two passes, and no map is kept. The mean of the map
     that they start from needs no pass.
     """
     held = network.operations[start].name if start >= 0 else network.input
+    last = network.operations[stop]
+    returned = {*network.returned_by(stop)} - {*network.returned_by(start), last.name}
     steps: list[Step] = []
     small: list[str] = []
 
@@ -240,8 +244,10 @@ def tiled_steps(network: Network, start: int, stop: int, grid: tuple[int, int], 
             steps.append(Step("pooled", operation.name, (), grid, batch))
         elif operation.kind in ("pool", "small"):
             small.append(operation.name)
+        elif operation.name in returned:
+            flush()
+            steps.append(Step("tiled", operation.name, (), grid, batch))
     flush()
-    last = network.operations[stop]
     if last.local:
         steps.append(Step("tiled", last.name, (), grid, batch))
     return steps

@@ -1,11 +1,9 @@
-"""From a torch module to a `Network`: traced by torch.fx, or else by torch.export, and measured on the meta device."""
+"""From a torch module to a `Network`: traced below its modules, freed of writes, and measured on the meta device."""
 
 from __future__ import annotations
 
 import copy
-import operator
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,199 +12,195 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from blockzoo.core.errors import RequestError
 from blockzoo.measure.memory import LiveMemory
+from blockzoo.models.copying import duplicate
 from blockzoo.models.deploy import fold_batch_norm
+from blockzoo.models.functional import without_writes
 from blockzoo.models.merging import with_merged_branches
+from blockzoo.models.tracing import Trace, trace, whole_layer
+from blockzoo.tiling.convolutions import plain_convolutions
 from blockzoo.tiling.graph import Network, Operation
-from blockzoo.tiling.identity import is_known, name_of_function, name_of_layer
+from blockzoo.tiling.layers import LAYERS, WHOLE, Payload, payload_of
 from blockzoo.tiling.locality import PICTURE, Call, locality
-from blockzoo.tiling.normalise import normalised, plain_convolutions
+from blockzoo.tiling.normalise import normalised
 
-OVERWRITES = frozenset("relu relu6 silu hardswish hardsigmoid mish sigmoid tanh add mul".split())
-"""Operations that the executor may write over their first operand."""
-
-
-@dataclass(frozen=True)
-class Payload:
-    """What executes an operation: a module, a function, or a method's name, and its arguments as nodes and constants."""
-
-    what: str
-    target: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-    @property
-    def layer(self) -> nn.Module | None:
-        return self.target if isinstance(self.target, nn.Module) else None
-
-    def run(self, values: Callable[[str], Any]) -> Any:
-        """With the values of the operation's sources."""
-        args, kwargs = (fx.map_arg(part, lambda node: values(node.name)) for part in (self.args, self.kwargs))
-        if isinstance(self.target, str):
-            return getattr(args[0], self.target)(*args[1:], **kwargs)
-        return self.target(*args, **kwargs)
+Example = torch.Tensor | Sequence[torch.Tensor]
+"""An input, or one for each that the network takes; the first is (N, C, H, W)."""
+OVERWRITES = {
+    **dict.fromkeys(
+        "relu relu6 silu hardswish hardsigmoid mish sigmoid tanh slice_scatter select_scatter".split(), 1
+    ),
+    **dict.fromkeys(("add", "mul"), 2),
+}
+"""Operations that the executor may write over one of their first operands, and how many of these there are."""
 
 
-def ready(model: nn.Module, example: torch.Tensor, fold: bool) -> nn.Module:
+def inputs_of(example: Example) -> tuple[torch.Tensor, ...]:
+    """One or several, as a tuple."""
+    return (example,) if isinstance(example, torch.Tensor) else tuple(example)
+
+
+def ready(model: nn.Module, example: Example, fold: bool) -> nn.Module:
     """A copy for inference: branches merged and batch norms folded if wanted, subclasses of nn.Conv2d as what they compute.
 
     Raises:
         RequestError: the example is no batch of images, or the network does not run on it.
     """
-    if example.ndim != 4:
-        raise RequestError(f"an input of shape {tuple(example.shape)}: tiles need images (N, C, H, W)")
+    first, *others = inputs_of(example)
+    if first.ndim != 4:
+        raise RequestError(f"an input of shape {tuple(first.shape)}: tiles need images (N, C, H, W)")
     try:
-        merged = with_merged_branches(model, example) if fold else model
-        model = fold_batch_norm(merged, example) if fold else copy.deepcopy(model).eval()
-        return plain_convolutions(model, example)
+        if fold:
+            merged = model if others else with_merged_branches(model, first)
+            model = fold_batch_norm(merged, first, *others)
+        else:
+            model = duplicate(model).eval()
+        return plain_convolutions(model, first, *others)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        shape = tuple(example.shape)
+        shapes = " and ".join(str(tuple(x.shape)) for x in (first, *others))
         raise RequestError(
-            f"{type(model).__name__} does not run on an input of shape {shape}: {error}"
+            f"{type(model).__name__} does not run on an input of shape {shapes}: {error}"
         ) from error
 
 
-def traced(model: nn.Module, example: torch.Tensor) -> Network:
+def traced(model: nn.Module, example: Example) -> Network:
     """The operations of a network in evaluation mode, as `ready` gives it.
 
     Args:
         model: the network; the operations call its layers.
-        example: an input, (N, C, H, W); only its shape, type and device matter.
+        example: its inputs; only their shapes, types and devices matter.
 
     Raises:
-        RequestError: neither way of tracing works, or the network does not run on an input of this shape.
+        RequestError: it cannot be traced, writes what stays from call to call, or does not run on inputs of these shapes.
     """
-    module = normalised(_traced_by_fx(model) or _exported(model, example))
-    (start,) = (node for node in module.graph.nodes if node.op == "placeholder")
-    return Network(_Measured(module).operations(example), start.name, tuple(example.shape))
+    found = without_writes(trace(model, inputs_of(example), WHOLE), model)
+    return _Measured(found, model).network()
 
 
-class _WholeLayers(fx.Tracer):
-    """Sees layers as one operation where what they do is known."""
-
-    def __init__(self) -> None:
-        from torchvision.models.shufflenetv2 import channel_shuffle
-
-        super().__init__(autowrap_functions=(channel_shuffle,))
-
-    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        return is_known(module) and not isinstance(module, nn.Sequential)
-
-
-def _traced_by_fx(model: nn.Module) -> fx.GraphModule | None:
-    try:
-        return fx.GraphModule(model, _WholeLayers().trace(model))
-    except Exception:
-        return None
-
-
-def _exported(model: nn.Module, example: torch.Tensor) -> fx.GraphModule:
-    try:
-        return torch.export.export(model, (example,), strict=False).module()  # type: ignore[return-value]
-    except Exception as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise RequestError(
-            f"{type(model).__name__} cannot be traced, so it cannot be cut into tiles; its control flow may depend on values. "
-            f"Rewrite that part without `if` on tensors. ({first})"
-        ) from error
-
-
-class _Measured(fx.Interpreter):
+class _Measured:
     """Runs a traced network on the meta device and describes each operation on the way."""
 
-    def __init__(self, module: fx.GraphModule) -> None:
-        self._real = module
-        super().__init__(copy.deepcopy(module).to("meta"))
-        self._found: list[Operation] = []
+    def __init__(self, found: Trace, module: nn.Module) -> None:
+        self._found, self._module = found, module
+        self._state = normalised(found, module)
+        self._maps = {node.name for node in found.graph.nodes if _is_map(node, self._state)}
+        self._operations: list[Operation] = []
         self._axes: dict[str, tuple[int, int] | None] = {}
         self._meta: dict[str, Any] = {}
 
-    def operations(self, example: torch.Tensor) -> list[Operation]:
-        """All of them, in order."""
+    def network(self) -> Network:
+        inputs: dict[str, tuple[int, ...]] = {}
+        shapes = iter(self._found.inputs)
+        outputs: list[str] = []
+        for node in self._found.graph.nodes:
+            if node.op == "output":
+                outputs = [leaf.name for leaf in node.args[0]]
+            elif node.op == "placeholder":
+                self._meta[node.name] = like = torch.empty_like(next(shapes), device="meta")
+                self._axes[node.name] = PICTURE if like.ndim == 4 else None
+                inputs[node.name] = tuple(like.shape)
+            elif node.op == "get_attr":
+                self._meta[node.name] = self._state[node.name].to("meta")
+                self._axes[node.name] = PICTURE if node.name in self._maps else None
+            else:
+                self._describe(node)
+        kept = {name: self._state[name] for name in (*outputs, *self._maps) if name in self._state}
+        if not self._operations:
+            raise RequestError(
+                f"{type(self._module).__name__} computes nothing: there is nothing to cut into tiles"
+            )
+        return Network(self._operations, inputs, tuple(outputs), self._found.structure, kept)
+
+    def _describe(self, node: fx.Node) -> None:
+        known = [t for source in node.all_input_nodes for t in _tensors(self._meta[source.name])]
+        args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: self._meta[n.name])
+        kwargs = {
+            key: torch.device("meta") if key == "device" and value else value for key, value in kwargs.items()
+        }
+        target: Any = node.target
+        if target is whole_layer:
+            target, args = (
+                copy.deepcopy(self._module.get_submodule(self._found.layers[args[1]])).to("meta"),
+                args[:1],
+            )
+            known += [*target.parameters(), *target.buffers()]
         try:
-            with torch.no_grad(), torch.device("meta"):
-                self.run(torch.empty(example.shape, dtype=example.dtype, device="meta"))
+            with (
+                torch.no_grad(),
+                LiveMemory(exclude=known) as memory,
+                FlopCounterMode(display=False) as flops,
+            ):
+                result = target(*args, **kwargs)
+                made = memory.live
         except Exception as error:
             raise RequestError(
-                f"the network does not run on an input of shape {tuple(example.shape)}: {error}"
+                f"{_label(node, self._module)} does not run without values: {error}"
             ) from error
-        return self._found
+        self._meta[node.name] = result
+        self._add(node, result, made, memory.peak - made, flops.get_total_flops() // 2)
 
-    def run_node(self, n: fx.Node) -> Any:
-        if n.op in ("placeholder", "output"):
-            result = super().run_node(n)
-            self._axes[n.name], self._meta[n.name] = PICTURE, result
-            return result
-        if n.op == "get_attr":
-            result = super().run_node(n)
-            result = result.to("meta") if isinstance(result, torch.Tensor) else result
-            self._axes[n.name], self._meta[n.name] = None, result
-            return result
-        layer = self.module.get_submodule(str(n.target)) if n.op == "call_module" else None
-        state = (*layer.parameters(), *layer.buffers()) if layer is not None else ()
-        known = [t for source in n.all_input_nodes for t in _tensors(self._meta[source.name])]
-        with LiveMemory(exclude=[*state, *known]) as memory, FlopCounterMode(display=False) as flops:
-            result = super().run_node(n)
-            made = memory.live
-        self._meta[n.name] = result
-        self._describe(n, result, made, memory.peak - made, flops.get_total_flops() // 2)
-        return result
-
-    def _describe(self, node: fx.Node, result: Any, made: int, beside: int, macs: int) -> None:
-        sources = [source for source in node.all_input_nodes if source.op != "get_attr"]
-        maps = [source.name for source in sources if self._axes[source.name]]
-        layer = self._real.get_submodule(str(node.target)) if node.op == "call_module" else None
-        args, kwargs = (fx.map_arg(part, lambda n: self._meta[n.name]) for part in (node.args, node.kwargs))
-        others = [
-            tuple(t.shape)
-            for source in node.all_input_nodes
-            if source.name not in maps
-            for t in _tensors(self._meta[source.name])
-        ]
-        what = _what(node, layer)
-        shapes = [tuple(_tensors(self._meta[name])[0].shape) for name in maps]
-        axes = [axes for name in maps if (axes := self._axes[name])]
-        found = locality(Call(what, layer, args, kwargs, shapes, axes, others, result))
+    def _add(self, node: fx.Node, result: Any, made: int, beside: int, macs: int) -> None:
+        inside = {n.name: v for n in node.all_input_nodes if (v := self._constant(n)) is not None}
+        payload = payload_of(node, self._found, self._module, inside)
+        sources = [source.name for source in node.all_input_nodes if source.name not in inside]
+        maps = [name for name in sources if self._axes[name]]
+        call = self._call(payload, node, maps, result)
+        found = locality(call)
         self._axes[node.name] = found.axes
-        tensors = _tensors(result)
-        constants = [
-            t
-            for source in node.all_input_nodes
-            if source.op == "get_attr"
-            for t in _tensors(self._meta[source.name])
-        ]
-        weights = sum(p.numel() for p in layer.parameters()) if layer else sum(t.numel() for t in constants)
-        self._found.append(
+        tensors, layer = _tensors(result), payload.layer
+        weights = (
+            sum(p.numel() for p in layer.parameters()) if layer else sum(t.numel() for t in inside.values())
+        )
+        self._operations.append(
             Operation(
-                node.name,
-                _label(node),
-                found.kind,
-                [source.name for source in sources],
-                maps,
-                tuple(tensors[0].shape) if tensors else (),
-                found.axes,
-                found.windows,
-                found.own,
-                found.padding,
-                macs,
-                weights,
-                made // tensors[0].element_size() if tensors else 0,
-                beside,
-                isinstance(layer, nn.MaxPool2d) and found.kind == "window",
-                bool(tensors) and not made,
-                found.reason,
-                self._payload(what, node, layer),
-                _overwrites(what, node, self._meta),
+                name=node.name,
+                label=_label(node, self._module),
+                kind=found.kind,
+                sources=sources,
+                maps=maps,
+                shape=tuple(tensors[0].shape) if tensors else (),
+                axes=found.axes,
+                windows=found.windows,
+                own=found.own,
+                padding=found.padding,
+                macs=macs,
+                weights=weights,
+                elements=made // tensors[0].element_size() if tensors else 0,
+                beside=beside,
+                indices=isinstance(layer, nn.MaxPool2d) and found.kind == "window",
+                alias=bool(tensors) and not made,
+                reason=found.reason,
+                payload=payload,
+                over=_overwrites(payload, self._meta, result),
             )
         )
 
-    def _payload(self, what: str, node: fx.Node, layer: nn.Module | None) -> Payload:
-        def constant(source: fx.Node) -> Any:
-            if source.op != "get_attr":
-                return source
-            return operator.attrgetter(str(source.target))(self._real)
+    def _constant(self, node: fx.Node) -> torch.Tensor | None:
+        """The value of a parameter, a buffer, or what follows from them; None of those that are cut into tiles as maps are."""
+        return None if node.name in self._maps else self._state.get(node.name)
 
-        args, kwargs = (fx.map_arg(part, constant) for part in (node.args, node.kwargs))
-        return Payload(what, layer if layer is not None else node.target, args, kwargs)
+    def _call(self, payload: Payload, node: fx.Node, maps: Sequence[str], result: Any) -> Call:
+        """What the rules of locality see."""
+        args, kwargs = payload.given(self._meta.__getitem__)
+        layered = (
+            () if payload.layer is None else [n.name for n in node.all_input_nodes if n.name in self._state]
+        )
+        others = [
+            tuple(t.shape)
+            for source in node.all_input_nodes
+            if source.name not in (*maps, *layered)
+            for t in _tensors(self._meta[source.name])
+        ]
+        shapes = [tuple(_tensors(self._meta[name])[0].shape) for name in maps]
+        axes = [axes for name in maps if (axes := self._axes[name])]
+        return Call(payload.what, payload.layer, args, dict(kwargs), shapes, axes, others, result)
+
+
+def _is_map(node: fx.Node, state: Mapping[str, torch.Tensor]) -> bool:
+    """Is it a constant with rows and columns that something else than a layer reads?"""
+    value = state.get(node.name)
+    if value is None or value.ndim != 4 or max(value.shape[2:]) == 1:
+        return False
+    return any(getattr(user.target, "__name__", "").partition(".")[0] not in LAYERS for user in node.users)
 
 
 def _tensors(value: Any) -> list[torch.Tensor]:
@@ -215,29 +209,20 @@ def _tensors(value: Any) -> list[torch.Tensor]:
     return [t for part in value for t in _tensors(part)] if isinstance(value, (tuple, list)) else []
 
 
-def _what(node: fx.Node, layer: nn.Module | None) -> str:
-    """The name of an operation's function, method or class."""
-    return name_of_function(node.target) if layer is None else name_of_layer(layer)
+def _label(node: fx.Node, module: nn.Module) -> str:
+    """The path of a layer, or that of a module with the operation's name."""
+    path = node.meta.get("module", "")
+    leaf = path and not [*module.get_submodule(path).children()]
+    return path if leaf else f"{path}.{node.name}".lstrip(".")
 
 
-def _label(node: fx.Node) -> str:
-    if node.op == "call_module" and str(node.target) != f"{node.name}_layer":
-        return str(node.target)
-    stack = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values() if path]
-    inner = stack[-1].removeprefix("L__self___").removeprefix("L['self'].") if stack else ""
-    return f"{inner}.{node.name}" if inner else node.name
-
-
-def _overwrites(what: str, node: fx.Node, values: dict[str, Any]) -> list[str]:
-    """The operands that it can write over: of the output's shape and type, and not read in another place besides."""
-    if what not in OVERWRITES or node.kwargs.get("alpha") is not None:
+def _overwrites(payload: Payload, values: Mapping[str, Any], result: Any) -> list[str]:
+    """The operands that it can write over: of the output's shape and type."""
+    if payload.what not in OVERWRITES or payload.kwargs.get("alpha", 1) != 1:
         return []
-    operands = [a for a in node.args[: 2 if what in ("add", "mul") else 1] if isinstance(a, fx.Node)]
-    result = values[node.name]
+    operands = [a for a in payload.args[: OVERWRITES[payload.what]] if isinstance(a, fx.Node)]
     return [
         operand.name
         for operand in operands
-        if isinstance(values[operand.name], torch.Tensor)
-        and values[operand.name].shape == result.shape
-        and values[operand.name].dtype == result.dtype
+        if values[operand.name].shape == result.shape and values[operand.name].dtype == result.dtype
     ]
