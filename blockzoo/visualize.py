@@ -44,15 +44,13 @@ def plot_results(
         statuses = Counter(str(row.get("status") or "without accuracy or cost") for row in rows)
         raise RequestError(f"nothing to draw: {len(rows)} rows, of these {dict(statuses)}")
     folder = Path(output) if output is not None else _beside(source)
-    devices = {row.get("latency_device") for row in rows if row.get("latency_device")}
-    note = f"latency: {', '.join(sorted(devices))}" if devices else ""
     overviews, single = [], []
     for number, group in enumerate(groups, start=1):
         tail = ("_averaged" if average_positions else "") + (f"_{number}" if len(groups) > 1 else "")
-        overviews += [(draw(group, note), folder / f"accuracy{tail}")]
+        overviews += [(draw(group), folder / f"accuracy{tail}")]
         single += [
             (
-                draw([chart], note if chart.cost == "latency_ms" else ""),
+                draw([chart]),
                 folder / f"accuracy_{SHORT[chart.cost]}{tail}",
             )
             for chart in group

@@ -20,6 +20,12 @@ def results(
         bool, Parameter(help="print every record, the superseded ones too", negative=())
     ] = False,
     markdown: Annotated[bool, Parameter(help="print Markdown", negative=())] = False,
+    timed_on: Annotated[
+        str | None,
+        Parameter(
+            help="show the times taken in this way: words of it, 'bf16' or 'fp32, 1 threads' (default: the most)"
+        ),
+    ] = None,
     format: o.Format = "table",
     output: o.OutputFile = None,
     plugin: o.Plugin = None,
@@ -34,7 +40,7 @@ def results(
     from blockzoo.report.tables import markdown_table, results_table
 
     screen.check_output(output)
-    found = read_rows(source, history=history)
+    found = read_rows(source, history=history, timed_on=timed_on)
     runs = [] if is_table(source) else open_store(source).records("blockwise", history=history)
     if not found and not runs:
         screen.out.print(f"{source} holds no trial and no run yet", soft_wrap=True)

@@ -65,12 +65,13 @@ class Outputs:
         return Store(self.database, create=create)
 
 
-def read_rows(source: str | Path, *, history: bool = False) -> list[Row]:
+def read_rows(source: str | Path, *, history: bool = False, timed_on: str | None = None) -> list[Row]:
     """The rows at a place: a results folder, a store (a file of any name), or a table, which is what ends in .csv.
 
     Args:
         source: the place.
         history: the superseded records of a store too.
+        timed_on: which times of a store, see `rows`.
 
     Raises:
         RequestError, StoreError: there is neither.
@@ -78,7 +79,8 @@ def read_rows(source: str | Path, *, history: bool = False) -> list[Row]:
     if is_table(source):
         return read_csv(source)
     store = open_store(source)
-    return rows(store.records("trial", history=history), store.records("latency"))
+    latencies = store.records("latency", history=True)  # a network timed in another way has older times too
+    return rows(store.records("trial", history=history), latencies, timed_on=timed_on)
 
 
 def is_table(source: str | Path) -> bool:
@@ -94,7 +96,7 @@ def open_store(source: str | Path) -> Store:
 
 def all_rows(store: Store) -> list[Row]:
     """The results table of a store: its trials with their latencies."""
-    return rows(store.records("trial"), store.records("latency"))
+    return rows(store.records("trial"), store.records("latency", history=True))
 
 
 def export(outputs: Outputs, store: Store) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from blockzoo.core.files import write_text
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.subject import as_stored
+from blockzoo.core.times import doubts, median_interval, p90, throughput
 
 Row = dict[str, Any]
 
@@ -71,7 +71,15 @@ COLUMNS: dict[str, str] = {
     "stage_saved_activation_bytes": "saved_activation_bytes of the stage under test alone",
     "stage_latency_ms": "latency_ms of the stage under test alone",
     "latency_p90_ms": "90th percentile of the samples behind latency_ms, milliseconds",
-    "latency_device": "hardware and number format of the latency columns",
+    "latency_low_ms": "lower end of the 95 % interval of latency_ms, from order statistics; empty below 6 samples",
+    "latency_high_ms": "upper end of that interval",
+    "latency_n": "samples behind latency_ms",
+    "latency_doubt": "why latency_ms should not be taken as sure: few or wild samples, an A/A reference that is off",
+    "stage_latency_low_ms": "lower end of the 95 % interval of stage_latency_ms",
+    "stage_latency_high_ms": "upper end of that interval",
+    "stage_latency_doubt": "the same of stage_latency_ms",
+    "throughput_doubt": "the same of the times behind throughput",
+    "latency_device": "how the latency columns were taken: hardware, number format, layout, runtime, threads; one way a table",
     "dtype": "number format of training: float32, or bfloat16 for autocast",
     "cpu": "processor",
     "gpu": "accelerator",
@@ -85,14 +93,47 @@ COLUMNS: dict[str, str] = {
 """Every column of the results table and what it means. docs/results.md is made from this."""
 
 
-def rows(trials: Iterable[Record], latencies: Iterable[Record] = ()) -> list[Row]:
-    """One row per trial, with the newest latency measured of its network."""
-    by_network = {record.fingerprint: record for record in latencies if record.status == "ok"}
+def rows(
+    trials: Iterable[Record], latencies: Iterable[Record] = (), *, timed_on: str | None = None
+) -> list[Row]:
+    """One row per trial, with the newest latency of its network among those that were taken in one way.
+
+    Args:
+        trials: of any kind.
+        latencies: of any networks, oldest first, in any number of ways.
+        timed_on: words of the way that is wanted ("bf16, channels_last"); default the one that has times of the most trials,
+            of two the newer.
+
+    Raises:
+        RequestError: no times were taken in the way that is wanted.
+    """
+    trials = list(trials)
     with as_stored():
-        return [_row(trial, by_network) for trial in trials]
+        keys = [_timing_key(trial) for trial in trials]
+        chosen = _in_one_way([r for r in latencies if r.status == "ok"], keys, timed_on)
+        return [_row(trial, chosen.get(key)) for trial, key in zip(trials, keys, strict=True)]
 
 
-def _row(trial: Record, latencies: dict[str, Record]) -> Row:
+def _in_one_way(latencies: Sequence[Record], keys: Sequence[str], timed_on: str | None) -> dict[str, Record]:
+    """By network the newest latency that was taken in the chosen way."""
+    ways: dict[str, dict[str, Record]] = {}
+    for record in latencies:
+        way = str(record.environment.get("timed_on") or "")
+        newer = {**ways.pop(way, {}), record.fingerprint: record}
+        ways[way] = newer  # the way of the newest record stands last
+    if timed_on is not None:
+        wanted = [word.strip() for word in timed_on.split(",")]
+        fitting = {w: found for w, found in ways.items() if all(word in w for word in wanted)}
+        if not fitting:
+            known = "; ".join(way or "unknown" for way in ways) or "none"
+            raise RequestError(f"no times were taken on {timed_on!r}; there are times on: {known}")
+        ways = fitting
+    if not ways:
+        return {}
+    return max(reversed(list(ways.values())), key=lambda found: sum(key in found for key in keys))
+
+
+def _row(trial: Record, latency: Record | None) -> Row:
     spec = TrialSpec(**trial.spec)
     network: NetworkSpec = spec.network
     subject = network.parsed
@@ -114,35 +155,46 @@ def _row(trial: Record, latencies: dict[str, Record]) -> Row:
             "filler": network.filler_name,
             "active_blocks": network.active_blocks or network.num_blocks,
         }
-    if latency := latencies.get(_timing_key(trial, network)):
+    if latency is not None:
         values |= _latency_columns(latency)
     return {name: values.get(name) for name in COLUMNS}
 
 
-def _timing_key(trial: Record, network: NetworkSpec) -> str:
-    size = trial.values.get("image_size")
-    return network.timing_key(size if isinstance(size, int) else None)
+def _timing_key(trial: Record) -> str:
+    """Which latency belongs to a trial: as stored with it, since the user's own block need not be here any more."""
+    stored, size = trial.values.get("timing_key"), trial.values.get("image_size")
+    if isinstance(stored, str):
+        return stored
+    return TrialSpec(**trial.spec).network.timing_key(size if isinstance(size, int) else None)
 
 
 def _latency_columns(record: Record) -> Row:
-    whole = sorted(record.samples.get("network_batch1_ms", []))
+    whole = record.samples.get("network_batch1_ms", [])
     stage = record.samples.get("stage_batch1_ms", [])
     batches = [
         int(k.removeprefix("network_batch").removesuffix("_ms")) for k in record.samples if "network_" in k
     ]
     columns: Row = {"latency_device": record.environment.get("timed_on")}
     if whole:
-        columns["latency_ms"] = statistics.median(whole)
         columns["latency_std"] = statistics.stdev(whole) if len(whole) > 1 else 0.0
-        columns["latency_p90_ms"] = whole[math.ceil(0.9 * len(whole)) - 1]
-    if stage:
-        columns["stage_latency_ms"] = statistics.median(stage)
+        columns |= {"latency_p90_ms": p90(whole), "latency_n": len(whole)}
+    for prefix, part, samples in (("", "network", whole), ("stage_", "stage", stage)):
+        if samples:
+            low, high = median_interval(samples) or (None, None)
+            columns[f"{prefix}latency_ms"] = statistics.median(samples)
+            columns |= {f"{prefix}latency_low_ms": low, f"{prefix}latency_high_ms": high}
+            columns[f"{prefix}latency_doubt"] = _doubt(record, f"{part}_batch1")
     if batches:
-        largest = max(batches)
-        columns["throughput"] = (
-            1000 * largest / statistics.median(record.samples[f"network_batch{largest}_ms"])
-        )
+        largest = f"network_batch{max(batches)}"
+        columns["throughput"] = throughput(record.samples[f"{largest}_ms"], max(batches))
+        columns["throughput_doubt"] = _doubt(record, largest)
     return columns
+
+
+def _doubt(record: Record, which: str) -> Any:
+    """Why a time is doubtful: as its run judged it; of older records from their samples."""
+    stored = record.values.get(f"{which}_doubt")
+    return ", ".join(doubts(record.samples[f"{which}_ms"])) if stored is None else stored
 
 
 def read_csv(path: str | Path) -> list[Row]:
@@ -181,8 +233,9 @@ def _read_row(row: dict[str, Any], reader: csv.DictReader[str], path: Path) -> R
 
 TEXTS = frozenset(
     (
-        "timestamp block dataset position device experiment_name notes protocol split filler status reason "
-        "latency_device images dtype cpu gpu torch blockzoo environment_id comparable fingerprint"
+        "timestamp block dataset position device experiment_name notes protocol split filler status reason images "
+        "latency_device latency_doubt stage_latency_doubt throughput_doubt "
+        "dtype cpu gpu torch blockzoo environment_id comparable fingerprint"
     ).split()
 )
 """Columns that are never read as numbers."""

@@ -14,11 +14,11 @@ from torch import nn
 from blockzoo.core.contracts import RUNTIMES
 from blockzoo.core.devices import choose_device
 from blockzoo.core.environment import environment
+from blockzoo.core.times import doubts
 from blockzoo.measure.deadline import Deadline
 from blockzoo.measure.latency import Clock, Schedule, interleave
 from blockzoo.measure.timing_options import LAYOUTS
 from blockzoo.models.deploy import deployed
-from blockzoo.report.latency import doubts
 
 log = logging.getLogger(__name__)
 

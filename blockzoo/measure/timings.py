@@ -6,8 +6,8 @@ import statistics
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from blockzoo.core.times import doubts, median_interval, p90, paired_ratio, throughput
 from blockzoo.measure.deadline import Deadline
-from blockzoo.report.latency import doubts, median_interval, p90, paired_ratio, throughput
 
 if TYPE_CHECKING:
     from blockzoo.measure.contenders import Contender, Setting

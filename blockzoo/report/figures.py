@@ -13,6 +13,7 @@ from blockzoo.report.statistics import (
     Estimate,
     Row,
     Summary,
+    Time,
     average_positions,
     cost_accuracy_front,
     describe_group,
@@ -44,6 +45,7 @@ class Point:
     position: str
     cost: float
     accuracy: Estimate
+    time: Time | None = None  # where the cost is a latency
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Chart:
     accuracy: str
     title: str
     points: list[Point]
+    note: str = ""  # of times: how they were taken, and how many are doubtful
 
 
 def charts(rows: Iterable[Row], *, average: bool = False) -> list[list[Chart]]:
@@ -77,13 +80,26 @@ def _charts(group: Any, summaries: list[Summary]) -> list[Chart]:
     made = []
     for cost in ("flops", "latency_ms", memory):
         points = [
-            Point(s.block, s.position, s.costs[cost], s.accuracies[accuracy])
+            Point(s.block, s.position, s.costs[cost], s.accuracies[accuracy], s.times.get(cost))
             for s in shown
             if cost in s.costs
         ]
         if points:
-            made.append(Chart(cost, accuracy, title, points))
+            made.append(Chart(cost, accuracy, title, points, _note(shown, points)))
     return made
+
+
+def _note(summaries: list[Summary], points: list[Point]) -> str:
+    times = [point.time for point in points if point.time]
+    if not times:
+        return ""
+    ways = dict.fromkeys(s.timed_on for s in summaries if s.timed_on)
+    facts = [f"latency: {', '.join(ways)}"] if ways else []
+    if without := sum(time.interval is None for time in times):
+        facts.append(f"{without} of {len(times)} times without an interval")
+    if doubtful := sum(bool(time.doubt) for time in times):
+        facts.append(f"hollow: {doubtful} doubtful times")
+    return "; ".join(facts)
 
 
 def look(blocks: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -94,8 +110,9 @@ def look(blocks: Sequence[str]) -> dict[str, tuple[str, str]]:
     }
 
 
-def draw(made: Sequence[Chart], note: str = "") -> Any:
+def draw(made: Sequence[Chart]) -> Any:
     """A matplotlib figure with the charts side by side and one legend below."""
+    note = "; ".join(chart.note for chart in made if chart.note)
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
@@ -149,9 +166,17 @@ def _draw_chart(axes: Any, chart: Chart, looks: dict[str, tuple[str, str]]) -> N
             if interval := point.accuracy.interval:
                 low, high = (100 * end for end in interval)
                 axes.errorbar(x, y, [[y - low], [high - y]], color=colour, lw=1, alpha=0.4, zorder=3)
+            if point.time and point.time.interval:
+                low, high = point.time.interval
+                axes.errorbar(x, y, xerr=[[x - low], [high - x]], color=colour, lw=1, alpha=0.4, zorder=3)
         sizes = [SIZES.get(p.position, SIZES[""]) for p in points]
-        axes.scatter(xs, ys, s=sizes, color=colour, marker=marker, ec="white", lw=0.6, zorder=4, label=block)
-    costs = [p.cost for p in chart.points]
+        doubtful = [bool(p.time and p.time.doubt) for p in points]
+        faces, edges = (
+            ["white" if d else colour for d in doubtful],
+            [colour if d else "white" for d in doubtful],
+        )
+        axes.scatter(xs, ys, s=sizes, c=faces, marker=marker, ec=edges, lw=0.6, zorder=4, label=block)
+    costs = [end for p in chart.points for end in (p.cost, *((p.time and p.time.interval) or ()))]
     axes.set_xscale("log")
     axes.set_xlim(min(costs) / 1.15, max(costs) * 1.15)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(costs) / min(costs) < 30 else (1,)))

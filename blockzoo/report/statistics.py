@@ -18,6 +18,13 @@ Row = dict[str, Any]
 
 COSTS = ("flops", "macs", "params_total", "memory_mb", "latency_ms", "throughput", "peak_activation_bytes",
          "stage_flops", "stage_latency_ms", "training_time")  # fmt: skip
+TIMES = ("latency_ms", "stage_latency_ms")
+TIMED = frozenset(
+    f"{prefix}latency{what}"
+    for prefix in ("", "stage_")
+    for what in ("_ms", "_low_ms", "_high_ms", "_std", "_p90_ms", "_n", "_doubt", "_device")
+) | {"throughput", "throughput_doubt"}
+"""Columns of times, which belong to the way in which they were taken."""
 SHARED = ("dataset", "protocol", "epochs", "batch_size", "lr", "num_blocks", "base_channels", "limit_train")
 """What rows of one group have in common; also the key of rows that carry no `comparable`."""
 
@@ -71,6 +78,15 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Time:
+    """A latency in milliseconds, with its 95 % interval where the samples have one, and why it is doubtful."""
+
+    ms: float
+    interval: tuple[float, float] | None = None
+    doubt: str = ""
+
+
+@dataclass(frozen=True)
 class Summary:
     """One block at one position (or over all of them, position "") within one comparable group."""
 
@@ -79,6 +95,10 @@ class Summary:
     position: str
     accuracies: dict[str, Estimate]  # val_acc, test_acc
     costs: dict[str, float]
+    times: dict[str, Time] = field(
+        default_factory=dict
+    )  # latency_ms, stage_latency_ms; all of a group taken in one way
+    timed_on: str = ""  # which that is
     not_ok: dict[str, int] = field(default_factory=dict)  # status -> rows
 
 
@@ -114,7 +134,7 @@ def usable(rows: Iterable[Row]) -> list[Row]:
 def summarise(rows: Iterable[Row]) -> list[Summary]:
     """One summary per group, block and position, over distinct seeds."""
     cells: dict[tuple[Any, str, str], list[Row]] = defaultdict(list)
-    for row in rows:
+    for row in timed_alike(rows):
         cells[group_of(row), row["block"], row.get("position") or ""].append(row)
     order = {position: index for index, position in enumerate(POSITIONS)}
     found = [_summary(group, block, position, cell) for (group, block, position), cell in cells.items()]
@@ -128,7 +148,7 @@ def average_positions(rows: Iterable[Row]) -> list[Summary]:
     seeds present at every position of the block count.
     """
     cells: dict[tuple[Any, str], list[Row]] = defaultdict(list)
-    for row in rows:
+    for row in timed_alike(rows):
         cells[group_of(row), row["block"]].append(row)
     return [_summary(group, block, "", cell) for (group, block), cell in cells.items()]
 
@@ -140,11 +160,48 @@ def _summary(group: Any, block: str, position: str, rows: list[Row]) -> Summary:
         if per_seed := _per_seed(good, name):
             accuracies[name] = estimate(per_seed, FRACTION)
     costs = {name: mean for name in COSTS if (mean := _mean_over_positions(good, name)) is not None}
+    times = {name: time for name in TIMES if (time := _time(good, name))}
+    ways = [str(row["latency_device"]) for row in good if row.get("latency_device")]
     not_ok: dict[str, int] = defaultdict(int)
     for row in rows:
         if row not in good:
             not_ok[row["status"]] += 1
-    return Summary(group, block, position, accuracies, costs, dict(not_ok))
+    return Summary(group, block, position, accuracies, costs, times, ways[0] if ways else "", dict(not_ok))
+
+
+def timed_alike(rows: Iterable[Row]) -> list[Row]:
+    """The rows, in each group with the times of one way alone: the one that most of its rows have, of two the later.
+
+    Threads, number formats, layouts and machines differ in speed: times taken in two ways share no table, picture or front.
+    """
+    rows = list(rows)
+    ways: dict[Any, list[Any]] = defaultdict(list)
+    for row in rows:
+        if any(row.get(name) is not None for name in TIMED):
+            ways[group_of(row)].append(row.get("latency_device"))
+    chosen = {
+        group: max(reversed(list(dict.fromkeys(found))), key=found.count) for group, found in ways.items()
+    }
+    return [
+        row
+        if row.get("latency_device") == chosen.get(group_of(row))
+        else {name: None if name in TIMED else value for name, value in row.items()}
+        for row in rows
+    ]
+
+
+def _time(rows: list[Row], name: str) -> Time | None:
+    """Of one network its time; over positions the mean of times, and of the ends of their intervals."""
+    ms = _mean_over_positions(rows, name)
+    if ms is None:
+        return None
+    stem = name.removesuffix("_ms")
+    counted = [row for row in rows if _is_number(row.get(name))]
+    ends = [_mean_over_positions(counted, f"{stem}_{end}_ms") for end in ("low", "high")]
+    whole = all(_is_number(row.get(f"{stem}_{end}_ms")) for row in counted for end in ("low", "high"))
+    reasons = dict.fromkeys(str(row[f"{stem}_doubt"]) for row in counted if row.get(f"{stem}_doubt"))
+    interval = (ends[0], ends[1]) if whole and ends[0] is not None and ends[1] is not None else None
+    return Time(ms, interval, "; ".join(reasons))
 
 
 def _per_seed(rows: list[Row], name: str) -> list[float]:

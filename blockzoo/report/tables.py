@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from blockzoo.report.statistics import Estimate, Row, Summary, describe_group, summarise
+from blockzoo.report.statistics import Estimate, Row, Summary, Time, describe_group, summarise
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,11 +20,11 @@ def results_table(rows: Iterable[Row]) -> list[Table]:
     from rich.table import Table
 
     made = []
-    for title, lines in tables(rows):
+    for title, lines, told in tables(rows):
         table = Table(
             title=title,
             title_justify="left",
-            caption=CAPTION,
+            caption=told,
             caption_justify="left",
             box=SIMPLE_HEAD,
             pad_edge=False,
@@ -41,25 +41,44 @@ def results_table(rows: Iterable[Row]) -> list[Table]:
     return made
 
 
-CAPTION = "accuracies: mean ± half of the 95 % interval over n seeds; ms: median latency of one image"
+CAPTION = (
+    "accuracies: mean ± half of the 95 % interval over n seeds, where n is 3 or more; ms: median latency of one image ± the "
+    "farther end of its 95 % interval, ~ where it has none"
+)
+
+
+def caption(members: Iterable[Summary]) -> str:
+    """What the columns say, how the times were taken, and which of them are doubtful."""
+    members = list(members)
+    ways = list(dict.fromkeys(s.timed_on for s in members if s.timed_on))
+    doubtful = [
+        f"{s.block}{'/' + s.position if s.position else ''}{', stage' * (name != 'latency_ms')}: {time.doubt}"
+        for s in members
+        for name, time in s.times.items()
+        if time.doubt
+    ]
+    text = CAPTION + (f"; on {ways[0]}" if ways else "")
+    return text + (f"\n? not to be taken as sure: {'; '.join(doubtful)}" if doubtful else "")
 
 
 def markdown_table(rows: Iterable[Row]) -> str:
     """The same in Markdown."""
     parts = []
-    for title, lines in tables(rows):
-        head = f"**{title}** ({CAPTION})\n\n| {' | '.join(HEADER)} |\n|{'---|' * 2}{'---:|' * (len(HEADER) - 2)}\n"
+    for title, lines, told in tables(rows):
+        head = (
+            f"**{title}** ({told})\n\n| {' | '.join(HEADER)} |\n|{'---|' * 2}{'---:|' * (len(HEADER) - 2)}\n"
+        )
         parts.append(head + "\n".join(f"| {' | '.join(line)} |" for line in lines))
     return "\n\n".join(parts)
 
 
-def tables(rows: Iterable[Row]) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
-    """For each comparable group its title and its lines."""
+def tables(rows: Iterable[Row]) -> Iterator[tuple[str, list[tuple[str, ...]], str]]:
+    """For each comparable group its title, its lines and its caption."""
     for group, members in groupby(summarise(rows), key=lambda s: s.group):
         ordered: list[Summary] = []
         for _, cell in groupby(members, key=lambda s: s.position):
             ordered += sorted(cell, key=lambda s: -_rank(s))
-        yield describe_group(group), [_line(s) for s in ordered]
+        yield describe_group(group), [_line(s) for s in ordered], caption(ordered)
 
 
 def _rank(summary: Summary) -> float:
@@ -80,13 +99,23 @@ def _line(summary: Summary) -> tuple[str, ...]:
         n,
         _scaled(costs.get("macs") or _half(costs.get("flops")), 1e6),
         _scaled(costs.get("params_total"), 1e3),
-        _scaled(costs.get("latency_ms"), 1),
-        _scaled(costs.get("stage_latency_ms"), 1),
+        _milliseconds(summary.times.get("latency_ms")),
+        _milliseconds(summary.times.get("stage_latency_ms")),
     )
 
 
 def _percent(found: Estimate | None) -> str:
     return "-" if found is None else found.text(2, 100)
+
+
+def _milliseconds(time: Time | None) -> str:
+    """ "1.70 ± 0.05", "~1.70" without an interval, "1.70 ± 0.05 ?" where it is doubtful."""
+    if time is None:
+        return "-"
+    text = f"~{_scaled(time.ms, 1)}"
+    if time.interval is not None:
+        text = f"{_scaled(time.ms, 1)} ± {max(time.interval[1] - time.ms, time.ms - time.interval[0]):.2g}"
+    return text + " ?" * bool(time.doubt)
 
 
 def _half(flops: float | None) -> float | None:

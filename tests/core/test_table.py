@@ -150,3 +150,65 @@ def test_a_place_is_told_by_what_lies_there(tmp_path: Path) -> None:
     assert read_rows(tmp_path / "elsewhere.db")[0]["val_acc"] == 0.5
     with pytest.raises(RequestError, match=r"elsewhere\.db is a file"):
         Outputs.at(tmp_path / "elsewhere.db")
+
+
+def timed(way: str, ms: float, subject: str = "ResNetBasicBlock/mid", **values: str) -> Record:
+    samples = {"network_batch1_ms": [ms + 0.001 * i for i in range(9)]}
+    return Record("latency", NetworkSpec(subject).timing_key(32), subject, {}, samples=samples, values=dict(values),
+                  environment={"timed_on": way})  # fmt: skip
+
+
+def test_times_of_one_way_alone_are_in_a_table() -> None:
+    trials = [trial(), trial("EdgeResidual/mid")]
+    both = [timed("cpu, fp32, 2 threads", 1), timed("cpu, fp32, 2 threads", 2, "EdgeResidual/mid")]
+    other = timed("cpu, bf16, 2 threads", 0.1)  # newer, of one network alone
+    for latencies in ([*both, other], [other, *both], [both[0], other, both[1]]):
+        table = rows(trials, latencies)
+        assert [row["latency_ms"] for row in table] == [1.004, 2.004]
+        assert {row["latency_device"] for row in table} == {"cpu, fp32, 2 threads"}
+    asked = rows(trials, [*both, other], timed_on="bf16")
+    assert [row["latency_ms"] for row in asked] == [pytest.approx(0.104), None]
+    assert rows(trials[:1], [both[0], other])[0]["latency_device"] == "cpu, bf16, 2 threads", (
+        "of two the newer"
+    )
+    again = timed("cpu, fp32, 2 threads", 3)
+    assert rows(trials, [*both, other, again])[0]["latency_ms"] == 3.004, "within a way the newest"
+    with pytest.raises(RequestError, match="there are times on: cpu, fp32, 2 threads; cpu, bf16"):
+        rows(trials, [*both, other], timed_on="channels_last")
+
+
+def test_a_time_has_its_interval_and_its_doubt(tmp_path: Path) -> None:
+    row = rows([trial()], [timed("cpu", 1, network_batch1_doubt="A/A 1.30")])[0]
+    assert (row["latency_low_ms"], row["latency_high_ms"]) == (
+        1.001,
+        1.007,
+    )  # second of nine: 2 * 10 / 2^9 < 5 %
+    assert (row["latency_n"], row["latency_doubt"]) == (9, "A/A 1.30")
+    older = rows([trial()], [latency()])[0]
+    assert older["latency_doubt"] == "only 3 samples" and older["latency_low_ms"] is None
+    store = Outputs.at(tmp_path).store()
+    for record in (trial(), timed("cpu, fp32", 1), timed("cpu, bf16", 2)):
+        store.add(record)
+    assert read_rows(tmp_path, timed_on="fp32")[0]["latency_ms"] == 1.004, (
+        "older times of another way are kept"
+    )
+
+
+def test_the_time_of_ones_own_block_stays_with_its_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(
+        "class Mine:\n    def __init__(self, in_channels, out_channels, stride=1): pass\n"
+    )
+    spec = TrialSpec(network=NetworkSpec("mine.py:Mine/mid"))
+    key = spec.network.timing_key(32)
+    done = Record(
+        "trial", spec.fingerprint(), spec.network.subject, spec.to_json(), values={"timing_key": key}
+    )
+    timing = Record("latency", key, spec.network.subject, {}, samples={"network_batch1_ms": [2.0]})
+    assert rows([done], [timing])[0]["latency_ms"] == 2.0
+    Path("mine.py").write_text("# another file now")
+    assert rows([done], [timing])[0]["latency_ms"] == 2.0
+    Path("mine.py").unlink()
+    assert rows([done], [timing])[0]["latency_ms"] == 2.0

@@ -13,11 +13,11 @@ import torch
 from blockzoo.benchmark import benchmark_block
 from blockzoo.cli import main
 from blockzoo.core.errors import RequestError
+from blockzoo.core.times import doubts
 from blockzoo.measure.contenders import Contender, Setting
 from blockzoo.measure.deadline import Deadline
 from blockzoo.measure.latency import Schedule, interleave
 from blockzoo.measure.timings import timings_of
-from blockzoo.report.latency import doubts
 
 
 class MadeTime:

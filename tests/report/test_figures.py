@@ -8,6 +8,7 @@ import pytest
 from blockzoo.core.errors import RequestError
 from blockzoo.core.table import csv_text
 from blockzoo.report.figures import charts, draw, engineering, look
+from blockzoo.report.tables import markdown_table
 from blockzoo.visualize import plot_results
 
 
@@ -88,3 +89,40 @@ def test_holes_are_left_out_and_nothing_is_an_error(tmp_path: Path) -> None:
 
 def test_ticks() -> None:
     assert [engineering(v) for v in (0.5, 50, 5e4, 5e7, 2e9)] == ["0.5", "50", "50 k", "50 M", "2 G"]
+
+
+def test_times_taken_in_two_ways_share_no_picture_no_front_and_no_table() -> None:
+    table = [{**row, "latency_device": "cpu, 1 threads"} for row in rows(3)]
+    table += [
+        {**row, "block": "Fast", "latency_ms": 0.001, "latency_device": "cpu, 8 threads"} for row in rows(1)
+    ]
+    (made,) = charts(table)
+    points = {chart.cost: {p.block for p in chart.points} for chart in made}
+    assert points["latency_ms"] == {"Block00", "Block01", "Block02"} and "Fast" in points["flops"]
+    assert "1 threads" in made[1].note and "8 threads" not in made[1].note
+    text = markdown_table(table)
+    assert "~0.5 |" in text and "0.001" not in text and "on cpu, 1 threads" in text
+    averaged = charts(table, average=True)[0][1]
+    assert {p.block for p in averaged.points} == {"Block00", "Block01", "Block02"}
+
+
+def test_times_are_drawn_with_their_whole_intervals_and_doubtful_ones_hollow() -> None:
+    table = [
+        {**row, "latency_low_ms": 0.9 * row["latency_ms"], "latency_high_ms": 3 * row["latency_ms"],
+         "latency_doubt": "A/A 1.30" if row["block"] == "Block01" else None, "latency_device": "cpu"}
+        for row in rows(2)
+    ]  # fmt: skip
+    (made,) = charts(table)
+    chart, axes = made[1], draw(made).axes[1]
+    low, high = axes.get_xlim()
+    assert all(p.time is not None and p.time.interval == (0.9 * p.cost, 3 * p.cost) for p in chart.points)
+    assert all(low < 0.9 * p.cost and 3 * p.cost < high for p in chart.points)
+    bars = [s for c in axes.containers if c.has_xerr for lines in c.lines[2] for s in lines.get_segments()]
+    assert len(bars) == len(chart.points) and all(low < a < b < high for (a, _), (b, _) in bars)
+    faces = {
+        c.get_label(): c.get_facecolor()[0].tolist() for c in axes.collections if c.get_label()[:5] == "Block"
+    }
+    assert faces["Block01"] == [1, 1, 1, 1] and faces["Block00"] != [1, 1, 1, 1]
+    assert "hollow: 3 doubtful times" in chart.note
+    text = markdown_table(table)
+    assert "0.5 ± 1" in text and "0.6 ± 1.2 ?" in text and "Block01/mid: A/A 1.30" in text

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from blockzoo.report.latency import median_interval, p90, paired_ratio, throughput
+from blockzoo.core.times import median_interval, p90, paired_ratio, throughput
 from blockzoo.report.statistics import (
     FRACTION,
     LEAST_SEEDS,

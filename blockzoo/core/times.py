@@ -66,7 +66,7 @@ def doubts(
         if (high - low) / 2 > WILD * median:
             found.append(f"wild samples, {low:.3g} to {high:.3g} ms in the middle half")
     if reference is not None and reference[1] is not None:
-        ratio, (low, high) = reference
+        ratio, low, high = reference[0], *reference[1]
         if low > 1 + OFF or high < 1 - OFF:
             found.append(f"A/A {ratio:.2f}")
         elif high - low > 2 * WIDE:
