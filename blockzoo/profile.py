@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.contracts import BLOCKS
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import BlockzooError, RequestError
 from blockzoo.core.spec import CLASSES, NetworkSpec
 from blockzoo.core.subject import Subject
 
@@ -137,7 +137,7 @@ def check_shape(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 class _shape_errors:
-    """Turns torch's complaint about shapes into a RequestError that names the input."""
+    """Turns whatever a network raises into a RequestError that names the input."""
 
     def __init__(self, name: str, shape: tuple[int, ...]) -> None:
         self.name, self.shape = name, shape
@@ -145,8 +145,10 @@ class _shape_errors:
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, (RuntimeError, ValueError)) and not isinstance(error, RequestError):
-            raise RequestError(f"{self.name} cannot take an input of shape {self.shape}: {error}") from error
+        if isinstance(error, Exception) and not isinstance(error, BlockzooError):
+            text = " ".join(str(error).split())
+            said = text if isinstance(error, (RuntimeError, ValueError)) else f"{kind.__name__}: {text}"
+            raise RequestError(f"{self.name} cannot take an input of shape {self.shape}: {said}") from error
 
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ COLUMNS: dict[str, str] = {
     "active_width": "width of the stage under test as a multiple of its usual width",
     "status": "ok, diverged, failed or killed",
     "reason": "why, where the status is not ok",
+    "said": "of a block or network that is not of the zoo: how it was built, what its test found, which output is trained",
     "params_trained": "parameters in the form that is trained (all branches)",
     "macs": "multiply-adds of one image through the deployed network (one multiply-add is one MAC)",
     "peak_activation_bytes": "largest sum of live activations of one image at inference, fp32, deployed, input not counted",
@@ -234,7 +235,7 @@ def _read_row(row: dict[str, Any], reader: csv.DictReader[str], path: Path) -> R
 TEXTS = frozenset(
     (
         "timestamp block dataset position device experiment_name notes protocol split filler status reason images "
-        "latency_device latency_doubt stage_latency_doubt throughput_doubt "
+        "latency_device latency_doubt stage_latency_doubt throughput_doubt said "
         "dtype cpu gpu torch blockzoo environment_id comparable fingerprint"
     ).split()
 )

@@ -7,18 +7,22 @@ pass adds up too, a tensor between two blocks counted once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 from torch import nn
 
+from blockzoo.blocks.adapters import name_of
+from blockzoo.core.errors import BlockzooError, RequestError
 from blockzoo.measure.memory import Saved, peak_memory, saved_for_backward
 from blockzoo.measure.shapes import ShapesOnly
 from blockzoo.measure.size import MacCounter, Params, count_params
 from blockzoo.models.deploy import fold_batch_norm
 from blockzoo.models.merging import has_branches, merge_branches
+from blockzoo.models.outputs import main_output
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def measure(build: Callable[[], nn.Module], shape: torch.Size, *, memory: bool =
     deployed = merge_branches(module, inplace=True) if has_branches(module) else module.eval()
     params = count_params(deployed)
     with ShapesOnly(), MacCounter() as counter, torch.no_grad():
-        output: torch.Size = deployed(x).shape
+        output = main_output(deployed(x), type(deployed).__name__).tensor.shape
     peak, saved = None, None
     if memory:
         with torch.device("meta"):
@@ -104,12 +108,30 @@ def measure_chain(
         full = (key, shape)
         block = _measured.get(full) if key is not None else None
         if block is None or (memory and block.saved is None):
-            block = measure(build, shape, memory=memory)
+            with _named_part(key, shape):
+                block = measure(build, shape, memory=memory)
             if key is not None:
                 _measured[full] = block
         chain.append(block)
         shape = block.shape
     return chain
+
+
+@contextmanager
+def _named_part(key: tuple[Any, ...] | None, shape: torch.Size) -> Iterator[None]:
+    """Whatever a block of the scaffold raises names it and what it was given."""
+    try:
+        yield
+    except BlockzooError:
+        raise
+    except Exception as error:
+        if key is None or not callable(key[0]):
+            raise
+        maker, in_channels, out_channels, stride, _ = key
+        raise RequestError(
+            f"{name_of(maker).rpartition(':')[2]} with in_channels {in_channels}, out_channels {out_channels}, stride {stride} "
+            f"cannot take an input of shape {tuple(shape)}: {' '.join(str(error).split())}"
+        ) from error
 
 
 def total(chain: Sequence[Measured]) -> Costs:

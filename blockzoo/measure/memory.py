@@ -11,6 +11,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from blockzoo.models.outputs import main_output
+
 
 class LiveMemory(TorchDispatchMode):
     """Tracks the storages made inside its context: `.live` bytes now, `.peak` bytes at most.
@@ -70,24 +72,38 @@ class Saved(NamedTuple):
     passes_through: bool  # is the output the input's own storage?
 
 
+class _Kept:
+    """A tensor that autograd keeps; it lives as long as the part of the graph that needs it."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor = tensor.detach()  # an output that keeps itself would never die
+
+
 def saved_for_backward(fn: Callable[..., Any], x: torch.Tensor) -> Saved:
-    """What autograd keeps of `fn(x)` apart from parameters and buffers, each storage once."""
-    kept: dict[int, tuple[torch.UntypedStorage, int]] = {}
+    """What autograd keeps for the backward pass of the main output of `fn(x)`, apart from parameters and buffers, each storage
+    once. Other outputs are let go, as a training does, and what was kept for them alone.
+    """
+    packed: weakref.WeakSet[_Kept] = weakref.WeakSet()
 
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage._cdata] = (storage, storage.nbytes())  # holding it keeps its address its own
-        return tensor
+    def pack(tensor: torch.Tensor) -> _Kept:
+        kept = _Kept(tensor)
+        packed.add(kept)
+        return kept
 
-    # an input that needs a gradient, as it does inside a network
-    x = x.detach().requires_grad_()
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        out = fn(x)
+    # an input that needs a gradient and may be written to, as it is inside a network
+    x = x.detach().requires_grad_().clone()
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept.tensor):
+        out = main_output(fn(x), _name(fn)).tensor
+    kept = {_identity(k.tensor): k.tensor.untyped_storage().nbytes() for k in packed}
     state = {_identity(t) for t in _state(fn)}
     ends = {_identity(x), _identity(out)}
-    inside = sum(size for identity, (_, size) in kept.items() if identity not in state | ends)
+    inside = sum(size for identity, size in kept.items() if identity not in state | ends)
     return Saved(inside, _identity(x) in kept, _identity(out) in kept, _identity(x) == _identity(out))
 
 
 def _state(fn: Any) -> list[torch.Tensor]:
     return [*fn.parameters(), *fn.buffers()] if isinstance(fn, nn.Module) else []
+
+
+def _name(fn: Any) -> str:
+    return type(fn).__name__ if isinstance(fn, nn.Module) else "the network"

@@ -23,6 +23,7 @@ from blockzoo.core.errors import RequestError
 from blockzoo.core.spec import IDENTITY, NetworkSpec
 from blockzoo.core.subject import Subject
 from blockzoo.models.contract import trust
+from blockzoo.models.examination import Examined
 
 WIDENING = (1, 2, 4)
 """Width of each stage, as multiples of the base width; each stage but the first halves the resolution."""
@@ -115,6 +116,14 @@ def scaffold_parts(spec: NetworkSpec, block: Callable[..., nn.Module] | None = N
         Part("head", ("head", channels, spec.out_dim), 1, False, lambda: _head(channels, spec.out_dim))
     )
     return parts
+
+
+def examined_blocks(spec: NetworkSpec) -> list[Examined]:
+    """What was found of the blocks of a network that are not of the zoo; empty for networks that are not the scaffold."""
+    if not spec.parsed.is_block:
+        return []
+    parts = [part for part in scaffold_parts(spec) if part.name not in ("stem", "head")]
+    return [trust(*key) for key in dict.fromkeys(part.key for part in parts)]
 
 
 def _builder(

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from blockzoo.core.errors import Diverged
 from blockzoo.data.epochs import check_each_image_once
+from blockzoo.models.outputs import main_output
 from blockzoo.training.protocols import Protocol
 from blockzoo.training.synchronised import SynchronisedBatchNorms
 from blockzoo.training.together import ALONE, Ranks
@@ -135,7 +136,7 @@ class Classifier(L.LightningModule):
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> torch.Tensor:
         images, labels = batch
         with self._norms():
-            logits = self.network(images)
+            logits = main_output(self.network(images)).tensor
         loss = F.cross_entropy(logits, labels, label_smoothing=self.protocol.label_smoothing)
         self._sums.add(loss, logits, labels)
         if (self.device.type == "cpu" or index % CHECK_EVERY == 0) and not torch.isfinite(loss):
@@ -192,7 +193,7 @@ class Classifier(L.LightningModule):
         return means
 
     def _evaluate(self, images: torch.Tensor, labels: torch.Tensor) -> None:
-        logits = self.network(images).float()
+        logits = main_output(self.network(images)).tensor.float()
         self._sums.add(F.cross_entropy(logits, labels), logits, labels)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from blockzoo.core.spec import TrialSpec
 from blockzoo.data import ImageData
+from blockzoo.models.outputs import main_output
 from blockzoo.models.resolve import build_network
 from blockzoo.training.hardware import made_ready, number_format
 from blockzoo.training.loaders import loaders
@@ -41,7 +42,7 @@ def _bare_step(spec: TrialSpec, data: ImageData, device: torch.device) -> Callab
     def step() -> None:
         network.zero_grad()
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            loss = torch.nn.functional.cross_entropy(network(images), labels)
+            loss = torch.nn.functional.cross_entropy(main_output(network(images)).tensor, labels)
         loss.backward()
         if device.type == "cuda":
             torch.cuda.synchronize()
@@ -52,7 +53,7 @@ def _bare_step(spec: TrialSpec, data: ImageData, device: torch.device) -> Callab
 def leaves_parameters_unused(spec: TrialSpec, data: ImageData, device: torch.device) -> bool:
     """Does a training step leave parameters without a gradient? Tried on two images of noise."""
     network = build_network(spec.network, seed=spec.seed).to(device).train()
-    network(torch.randn(2, *data.shape, device=device)).sum().backward()
+    main_output(network(torch.randn(2, *data.shape, device=device))).tensor.sum().backward()
     return any(p.requires_grad and p.grad is None for p in network.parameters())
 
 

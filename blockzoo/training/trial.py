@@ -20,7 +20,10 @@ from blockzoo.core.spec import TrialSpec, fingerprint_of
 from blockzoo.data import ImageData
 from blockzoo.data.streams import StreamedBatches, check_streamed_images
 from blockzoo.measure.size import count_params
+from blockzoo.models.examination import Examined
+from blockzoo.models.own import built_as
 from blockzoo.models.resolve import build_network
+from blockzoo.models.scaffold import examined_blocks
 from blockzoo.training.checkpoint import AfterEachEpoch, DurableCheckpoints
 from blockzoo.training.classifier import Classifier
 from blockzoo.training.hardware import keep_freed_memory, made_ready, number_format
@@ -29,6 +32,7 @@ from blockzoo.training.loaders import loaders as _loaders
 from blockzoo.training.protocols import protocol_of
 from blockzoo.training.steps import advice, is_out_of_memory, leaves_parameters_unused
 from blockzoo.training.together import ALONE, Ranks, check_equal_ranks, digest_of_weights
+from blockzoo.training.tryout import tried
 from blockzoo.training.weights import check_continuable, load_weights
 
 EpochReport = Callable[[int, dict[str, float]], None]
@@ -73,12 +77,14 @@ def run_trial(
     protocol = protocol_of(spec)
     place = torch.device(device)
     dtype = number_format(protocol, place)
+    output = tried(spec.network, data.shape, data.num_classes)
     network = made_ready(_built(spec), protocol, place, dtype)
     classifier = Classifier(
         network, protocol, spec.lr, spec.seed, ranks=ranks, sync_batch_norm=spec.sync_batch_norm
     )
     train, validation, test = _loaders(spec, data, place, ranks, workers)
-    checked = _checked_images(train, validation)
+    examined = examined_blocks(spec.network)
+    checked = [*_checked_images(train, validation), *(block.deviation for block in examined)]
     unused = ranks.many and leaves_parameters_unused(spec, data, place)
     options = ranks.trainer_options(unused_parameters=unused)
     options |= {"deterministic": "warn"} if deterministic else {}
@@ -106,6 +112,7 @@ def run_trial(
         "timing_key": spec.network.timing_key(data.shape[1]),  # while the user's own code is here
         "training_time": sum(curves["seconds"]),
         **({"limit_train": len(data.train.labels)} if spec.limit_train else {}),
+        **_said(spec, examined, output),
         "params_trained": count_params(network).total,
         **{name: values[-1] for name, values in curves.items() if values and name != "seconds"},
     }
@@ -198,6 +205,15 @@ def _built(spec: TrialSpec) -> nn.Module:
 def _circumstances(device: str, dtype: torch.dtype, ranks: Ranks) -> dict[str, Any]:
     number = str(dtype).removeprefix("torch.")
     return environment(device=device, dtype=number, threads=torch.get_num_threads(), **ranks.facts)
+
+
+def _said(spec: TrialSpec, examined: list[Examined], output: str) -> dict[str, str]:
+    """How what is not of the zoo was built, what was found of it, and which output was trained."""
+    network = spec.network
+    sentences = [built_as(network.parsed, network.out_dim, network.in_channels)]
+    sentences += [note for block in examined for note in block.notes]
+    found = "; ".join(dict.fromkeys(filter(None, [*sentences, output])))
+    return {"said": found} if found else {}
 
 
 def _checked_images(*splits: Batches) -> list[float]:
