@@ -129,6 +129,11 @@ def draw(made: Sequence[Chart]) -> Any:
     all_axes = figure.subplots(1, len(made), squeeze=False, sharey=True)[0]
     for axes, chart in zip(all_axes, made, strict=True):
         _draw_chart(axes, chart, looks)
+    # the panels share this axis, and one may lack points that another has; a mark at 100 % is drawn whole too
+    accuracies = [point.accuracy for chart in made for point in chart.points]
+    ends = [100 * end for found in accuracies for end in (found.mean, *(found.interval or ()))]
+    margin = max(1.0, 0.05 * (max(ends) - min(ends)))
+    all_axes[0].set_ylim(min(ends) - margin, max(ends) + margin)
     all_axes[0].set_ylabel(ACCURACIES[made[0].accuracy])
     figure.suptitle(made[0].title, x=0.01, ha="left", fontsize=10, color="#333333")
     handles = [
@@ -186,9 +191,6 @@ def _draw_chart(axes: Any, chart: Chart, looks: dict[str, tuple[str, str]]) -> N
         axes.set_xscale("linear")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: engineering(value)))
         axes.locator_params(axis="x", nbins=5)
-    ends = [100 * end for p in chart.points for end in (p.accuracy.mean, *(p.accuracy.interval or ()))]
-    margin = max(1.0, 0.05 * (max(ends) - min(ends)))  # a mark at 100 % is drawn whole too
-    axes.set_ylim(min(ends) - margin, max(ends) + margin)
     axes.set_xlabel(AXES[chart.cost])
     axes.grid(color="#ECECEC", lw=0.8)
     axes.set_axisbelow(True)

@@ -96,7 +96,11 @@ def test_times_taken_in_two_ways_share_no_picture_no_front_and_no_table() -> Non
     table += [
         {**row, "block": "Fast", "latency_ms": 0.001, "latency_device": "cpu, 8 threads"} for row in rows(1)
     ]
+    table[-1]["test_acc"] = table[-2]["test_acc"] = table[-3]["test_acc"] = (
+        0.01  # in one panel alone, far from all others
+    )
     (made,) = charts(table)
+    assert draw(made).axes[0].get_ylim()[0] < 1
     points = {chart.cost: {p.block for p in chart.points} for chart in made}
     assert points["latency_ms"] == {"Block00", "Block01", "Block02"} and "Fast" in points["flops"]
     assert "1 threads" in made[1].note and "8 threads" not in made[1].note
