@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import multiprocessing
 import os
 from collections.abc import Sequence
@@ -90,7 +91,7 @@ def run_on_ranks(
     """
     if multiprocessing.current_process().daemon:
         raise RequestError(
-            "training mode distributed starts processes, which a worker of a study cannot; jacobi makes the same updates in one"
+            "training mode distributed starts processes, which this one may not (it is daemonic); jacobi makes the same updates"
         )
     frame = Frame.from_config(config)
     count = rank_count(frame, config.device, ranks)
@@ -114,7 +115,8 @@ def run_on_ranks(
     except (KeyboardInterrupt, Terminated) as error:
         _say(config, output, "interrupted", str(error) or "interrupted")
         raise KeyboardInterrupt from None
-    status, reason, reports, folder, trained = found
+    status, reason, reports, folder, checked, trained = found
+    frame.checked |= checked
     frame.load_state_dict(torch.load(io.BytesIO(trained), weights_only=True, map_location=config.device))
     return RunResult(status, reason, reports, folder and Path(folder), frame)
 
@@ -130,6 +132,8 @@ def _take_part(
 ) -> tuple[Any, ...]:
     """The body of a process; what the first one returns is the result."""
     load_plugins(plugins)
+    if rank:
+        logging.getLogger("blockzoo").setLevel(logging.ERROR)  # what there is to say the first one says
     found = run_in(
         Ranks(rank, count, started=True),
         RunConfig.from_json(config),
@@ -140,7 +144,7 @@ def _take_part(
     trained = io.BytesIO()
     torch.save(found.frame.state_dict(), trained)
     folder = found.folder and str(found.folder)
-    return found.status, found.reason, found.reports, folder, trained.getvalue()
+    return found.status, found.reason, found.reports, folder, found.frame.checked, trained.getvalue()
 
 
 def _say(config: RunConfig, output: str | Path | None, status: str, reason: str) -> None:

@@ -48,7 +48,9 @@ class RunResult:
     def record(self, config: RunConfig) -> Record:
         """The run as a record of the results store: final values, and one sample per report."""
         story = environment(device=config.device, threads=torch.get_num_threads())
-        return record_of(config, self.status, self.reason, self.reports, self.folder, story)
+        record = record_of(config, self.status, self.reason, self.reports, self.folder, story)
+        record.values |= {"checked": max(self.frame.checked.values())} if self.frame.checked else {}
+        return record
 
 
 class Training:
@@ -102,7 +104,8 @@ class Training:
         return RunResult(status, reason, self.reports, folder, self.frame)
 
     def _status(self, status: str, reason: str = "") -> None:
-        self.reporter.status(status, reason, round=self.frame.round, rounds=self.frame.options.rounds)
+        rounds, checked = self.frame.options.rounds, self.frame.checked
+        self.reporter.status(status, reason, round=self.frame.round, rounds=rounds, checked=checked)
 
     def _rounds(self, on_report: Progress) -> str:
         rounds, config = self.frame.options.rounds, self.config
@@ -225,6 +228,7 @@ class Training:
         own = self.frame.state_dict()
         if self.ranks.many:
             own = self.engine.gathered(own, self.ranks)
+            self.frame.found("equal-centres", 0.0)
         return {
             "frame": own,
             "engine": _state_of(self.engine),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -14,10 +15,11 @@ import pytest
 import torch
 
 from blockzoo.blockwise.config import folder_name
+from blockzoo.blockwise.engines.distributed import check_equal_centres
 from blockzoo.blockwise.reports import read_lines, run_status
 from blockzoo.blockwise.run import run_blockwise
 from blockzoo.cli import main
-from blockzoo.core.errors import RankLost, RequestError
+from blockzoo.core.errors import CheckFailed, RankLost, RequestError
 from blockzoo.core.plugins import load_plugins
 from blockzoo.execution.queue import cores
 from tests.blockwise.runs import config, same, started, trained, wait_for_reports, words
@@ -67,6 +69,7 @@ def test_ranks_are_jacobi_bit_for_bit(ranks: int, tmp_path: Path) -> None:
     assert reports[-1]["communicated_bytes_total"] > 0 and reports[-1]["round"] == 6
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
 def test_a_rank_leaves_no_thread_of_the_group_behind(tmp_path: Path) -> None:
     """A thread that still runs while the interpreter ends can abort a rank whose work was done."""
@@ -84,6 +87,7 @@ def test_a_rank_leaves_no_thread_of_the_group_behind(tmp_path: Path) -> None:
 
 
 RANK = """
+import copy
 import json
 from pathlib import Path
 
@@ -125,6 +129,45 @@ def test_more_ranks_than_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert f"distributed by {min(2, cores())} processes" in capsys.readouterr().out.replace("\n", " ")
 
 
+@pytest.mark.mutation("equal-centres")
+def test_a_centre_of_its_own_is_found() -> None:
+    one = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
+    other = copy.deepcopy(one)
+    with torch.no_grad():
+        one[1].running_mean[0] = other[1].running_mean[0] = float("nan")
+    states = [one.state_dict(), copy.deepcopy(one.state_dict()), other.state_dict()]
+    assert check_equal_centres(states) == 0, "a NaN is equal to itself"
+    with torch.no_grad():
+        other[1].num_batches_tracked += 1
+    with pytest.raises(CheckFailed, match=r"1\.num_batches_tracked of rank 2 of 3"):
+        check_equal_centres(states)
+
+
+DRIFTS = """
+import os, torch
+from blockzoo.core.contracts import CURRICULA
+
+@CURRICULA.register("drifts")
+class Drifts:
+    \"\"\"All examples; in round 2 the second rank's centre moves by itself.\"\"\"
+    def __init__(self, argument=""): ...
+    def weights(self, round, frame):
+        if round == 2 and os.environ.get("LOCAL_RANK") == "1":
+            with torch.no_grad():
+                frame.blocks[0].parameters[0][0, 0] += 1e-3
+"""
+
+
+def test_ranks_that_drift_apart_end_the_run(tmp_path: Path) -> None:
+    (tmp_path / "drifts.py").write_text(DRIFTS)
+    asked = config("distributed", curriculum="drifts", options={"gamma": 0.9}, config=(6,))
+    plugins = load_plugins([str(tmp_path / "drifts.py")])
+    with pytest.raises(CheckFailed, match="equal-centres"):
+        run_blockwise(asked, tmp_path, ranks=2, plugins=plugins)
+    found = run_status(tmp_path / "blockwise" / folder_name(asked))
+    assert found is not None and found["status"] != "finished" and found["round"] <= 2
+
+
 @pytest.mark.slow
 def test_more_ranks_than_blocks_under_torchrun(tmp_path: Path) -> None:
     done = _torchrun(3, *words(config("distributed", config=(12,)), tmp_path))
@@ -143,7 +186,8 @@ def test_a_run_starts_its_own_ranks(tmp_path: Path) -> None:
     assert same(dict(found.frame.model.state_dict()), dict(alone.frame.model.state_dict()))
     assert found.folder is not None and same(trained(found.folder), dict(alone.frame.model.state_dict()))
     assert [r["validation_loss"] for r in found.reports] == [r["validation_loss"] for r in alone.reports]
-    assert run_status(found.folder)["status"] == "finished"  # type: ignore[index]
+    status = run_status(found.folder)
+    assert status is not None and status["status"] == "finished" and status["checked"]["equal-centres"] == 0
     with pytest.raises(RequestError, match="this run exists"):
         run_blockwise(more, tmp_path, ranks=2)
 
@@ -191,6 +235,7 @@ def test_a_run_whose_ranks_are_ended_says_so(tmp_path: Path) -> None:
     assert found["round"] >= 1
 
 
+@pytest.mark.slow
 def test_a_rank_that_dies_ends_the_run_with_a_checkpoint(tmp_path: Path) -> None:
     """Two processes without torchrun's own watch: one is killed, the other says what happened and how to go on."""
     asked = config("distributed", options={"rounds": 100_000}, report_sampling_rate=5)
