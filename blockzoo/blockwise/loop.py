@@ -48,9 +48,8 @@ class RunResult:
     def record(self, config: RunConfig) -> Record:
         """The run as a record of the results store: final values, and one sample per report."""
         story = environment(device=config.device, threads=torch.get_num_threads())
-        record = record_of(config, self.status, self.reason, self.reports, self.folder, story)
-        record.values |= {"checked": max(self.frame.checked.values())} if self.frame.checked else {}
-        return record
+        checked = self.frame.checked
+        return record_of(config, self.status, self.reason, self.reports, self.folder, story, checked)
 
 
 class Training:

@@ -236,8 +236,12 @@ def record_of(
     reports: list[dict[str, Any]],
     folder: Path | None,
     environment: dict[str, Any],
+    checked: dict[str, float],
 ) -> Record:
-    """A run that is over as a record of the results store: final values, and one sample per report and measurement."""
+    """A run that is over as a record of the results store: final values, and one sample per report and measurement.
+
+    `checked` are the deviations that checks found, by their names: the largest is one of the values.
+    """
     numbers = [
         n for n, v in (reports[0] if reports else {}).items() if v is None or isinstance(v, (int, float))
     ]
@@ -250,7 +254,8 @@ def record_of(
         config.to_json(),
         "ok" if status == "finished" else "diverged",
         reason,
-        values={name: reports[-1][name] for name in numbers},
+        values={name: reports[-1][name] for name in numbers}
+        | ({"checked": max(checked.values())} if checked else {}),
         samples={name: [report[name] for report in reports] for name in numbers} | by_unit(lines),
         environment=environment,
     )

@@ -319,7 +319,8 @@ class _Tracker:
 def _record(config: RunConfig, folder: Path, state: dict[str, Any]) -> Record:
     """The record of a run that is over, from its folder."""
     asked = json.loads((folder / "parameters.json").read_text())
-    return record_of(config, state["status"], state["reason"], _reports(folder), folder, asked["environment"])
+    found, checked = _reports(folder), state.get("checked", {})
+    return record_of(config, state["status"], state["reason"], found, folder, asked["environment"], checked)
 
 
 def _reports(folder: Path) -> list[dict[str, Any]]:
