@@ -2,7 +2,7 @@
 
     python benchmarks/curvature.py [--networks mlp-6 cnn-10 ...] [--baseline-pairs 6] [--curve]
 
-Truth: our own map run on to a tolerance of 1e-7 with a budget that does not bind (itself tested against exact Hessians).
+Truth: our own map in float64, of other random directions, to a tolerance of 1e-6 (itself tested against exact Hessians).
 The sandbox's way: power iteration on [[0, H_ij], [H_ji, 0]] with a Rayleigh quotient, 30 iterations a pair, 3 products each, the
 gradient's graph built anew for each product. The corrected way: alternating power iteration, 2 products, 30 iterations or a
 relative change of 1e-6, the same graphs. Both are timed on some pairs, drawn by chance, and scaled to all of them.
@@ -11,9 +11,11 @@ relative change of 1e-6, the same graphs. Both are timed on some pairs, drawn by
 from __future__ import annotations
 
 import argparse
+import copy
 import statistics
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -160,9 +162,12 @@ def compare(name: str, baseline_pairs: int, curve: bool) -> str:
     blocks = partition.parameters(model)
     count = len(blocks)
     criterion = nn.functional.cross_entropy
-    coupling_map(model, criterion, [batch], max_products=4 * count)  # warm up
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        coupling_map(model, criterion, [batch], max_products=4 * count)  # warm up
     found = coupling_map(model, criterion, [batch])
-    truth = coupling_map(model, criterion, [batch], tol=1e-7, max_products=400 * count * count, seed=1)
+    precise = copy.deepcopy(model).double()
+    truth = coupling_map(precise, criterion, [(batch[0].double(), batch[1])], tol=1e-6, seed=1)
     pairs = [(i, j) for i in range(count) for j in range(i)]
     ratios = np.array([found.sigma[p] / truth.sigma[p] for p in pairs if truth.sigma[p] > 0])
     if curve:
@@ -185,13 +190,14 @@ def compare(name: str, baseline_pairs: int, curve: bool) -> str:
     size = sum(p.numel() for p in model.parameters())
     rows = [
         f"{name}: {what}, {count} blocks, {size:,} parameters, {dataset} at {side} x {side}",
-        f"  ours       {found.products:8,} products of {8 * count * (count - 1):7,} allowed   median {np.median(ratios):7.4f}"
-        f"   worst {ratios.min():7.4f}   {found.seconds:8.2f} s",
+        f"  ours       {found.products:8,} products   {'':19} median {np.median(ratios):7.4f}   worst {ratios.min():7.4f}"
+        f"   {found.seconds:8.2f} s   not converged {int((~found.converged).sum())}   truth / upper at most "
+        f"{(truth.sigma / found.upper).max():.6f}",
     ]
     for way, (seconds, median, worst, products) in zip(("sandbox", "corrected"), line, strict=True):
         rows.append(
             f"  {way:10} {products:8,.0f} products   {'':19} median {median:7.4f}   worst {worst:7.4f}   {seconds:8.2f} s"
-            f"   ours / this {found.seconds / seconds:.3f}"
+            f"   ours / this {found.seconds / seconds:.3f}, products {found.products / products:.2f}"
         )
     return "\n".join(rows)
 
@@ -209,7 +215,8 @@ def main() -> None:
         f"{facts['cpu']}, {facts['cores']} cores, torch {torch.__version__}; one batch of 64 real images; n = 1 run"
     )
     print(
-        "targets: median >= .999, worst >= .98, products <= 8 B (B - 1), time <= .05 of the sandbox's and .2 of the corrected way"
+        "targets: median >= .9999, no entry under .98 that claims to have converged, time <= .05 of the sandbox's and .2 of the "
+        "corrected way"
     )
     for name in options.networks:
         print(compare(name, options.baseline_pairs, options.curve), flush=True)

@@ -196,8 +196,9 @@ def backward(
         return [
             torch.zeros(*(seeds[0].shape[:1] if stacked and seeds else ()), *p.shape).to(p) for p in asked
         ]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "There is a performance drop")  # stacked one after the other
+    with warnings.catch_warnings() if stacked else nullcontext():
+        if stacked:
+            warnings.filterwarnings("ignore", "There is a performance drop")  # one after the other, in truth
         return torch.autograd.grad(
             [o for o, _ in live],
             asked,

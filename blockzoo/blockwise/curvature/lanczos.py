@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from blockzoo.blockwise.curvature.bounds import bidiagonal_shows, least_impossible, tridiagonal_shows
@@ -26,7 +27,6 @@ class Process(ABC):
 
     def __init__(self, start: torch.Tensor) -> None:
         self._unit = 8 * torch.finfo(start.dtype).eps
-        self.residual = math.inf
         self.exhausted = False
         self.noise = 0.0
         """By how much, at most, products have missed what symmetry says that they are: their rounding errors."""
@@ -45,6 +45,11 @@ class Process(ABC):
     @abstractmethod
     def value(self) -> float:
         """The spectral norm, from below."""
+
+    @property
+    @abstractmethod
+    def residual(self) -> float:
+        """Some true value lies within this of `value`: infinite before the first step, 0 where the space is all there is."""
 
     @abstractmethod
     def step(self) -> None:
@@ -106,7 +111,7 @@ class GolubKahan(Process):
     ) -> None:
         super().__init__(start)
         self._forward, self._backward, self._shape, self._first = forward, backward, shape, first
-        self._right, self._left = [start], []  # type: ignore[var-annotated]
+        self._right, self._left = Basis(start), Basis(start.new_zeros(shape[0]), empty=True)
         self._alphas: list[float] = []
         self._betas: list[float] = []
         self._value = 0.0
@@ -134,7 +139,7 @@ class GolubKahan(Process):
         self._first = None
         if self._left:
             self.noise = max(self.noise, abs(_inner(u, self._left[-1]) - self._betas[-1]))
-        alpha = _orthogonalised(u, self._left)
+        alpha = self._left.orthogonalise(u)
         if alpha <= BREAKDOWN * max(self._value, alpha, 1e-300):
             self._finish()  # all of A that the right side reaches is in the left one
             return
@@ -142,7 +147,7 @@ class GolubKahan(Process):
         self._left.append(u / alpha)
         v = self._backward(self._left[-1])
         self.noise = max(self.noise, abs(_inner(v, self._right[-1]) - alpha))
-        beta = _orthogonalised(v, self._right)
+        beta = self._right.orthogonalise(v)
         if len(self._right) == self._shape[1] or beta <= BREAKDOWN * max(self._value, alpha):
             self._finish()
             return
@@ -163,29 +168,33 @@ class GolubKahan(Process):
 
     def vector(self) -> torch.Tensor:
         """The right singular vector of `value`."""
-        pairs = zip(self._top, self._right, strict=False)
-        return sum((float(c) * b for c, b in pairs), torch.zeros_like(self._right[0]))
+        top = np.linalg.svd(self._bidiagonal())[2][0] if self._alphas else np.ones(1)
+        return self._right.combined(torch.from_numpy(top))
+
+    @property
+    def residual(self) -> float:
+        """See `Process`: that of the Ritz value on equal spaces, and what `value` is more than it."""
+        if self.exhausted or not self._alphas:
+            return 0.0 if self.exhausted else math.inf
+        left, values, _ = np.linalg.svd(self._bidiagonal()[:, :-1])
+        return self._betas[-1] * abs(float(left[-1, 0])) + self._value - float(values[0])
 
     def _finish(self) -> None:
         self._ritz()
-        self.residual, self.exhausted = 0.0, True
+        self.exhausted = True
 
     def _ritz(self) -> None:
-        """A' on the left space, whose image is in the right one: the spectral norm of a bidiagonal matrix (k, k + 1)."""
+        if self._alphas:
+            self._value = float(np.linalg.svd(self._bidiagonal(), compute_uv=False)[0])
+
+    def _bidiagonal(self) -> npt.NDArray[np.float64]:
+        """A' on the left space, whose image is in the right one: (k, k + 1), or (k, k) where that is all."""
         k = len(self._alphas)
-        if not k:
-            self._top = np.ones(1)
-            return
-        matrix = np.zeros((k, k + 1))
+        matrix = np.zeros((k, len(self._right)))
         matrix[range(k), range(k)] = self._alphas
-        above = self._betas[:k]
-        matrix[range(len(above)), range(1, len(above) + 1)] = above
-        square = matrix[:, :k]
-        left, values, _ = np.linalg.svd(square)
-        _, whole, right = np.linalg.svd(matrix, full_matrices=False)
-        self._value, self._top = float(whole[0]), right[0]
-        beta = self._betas[k - 1] if len(self._betas) == k else 0.0
-        self.residual = beta * abs(float(left[-1, 0])) + float(whole[0] - values[0])
+        above = range(len(self._betas))
+        matrix[above, range(1, len(above) + 1)] = self._betas
+        return matrix
 
 
 class Lanczos(Process):
@@ -199,7 +208,7 @@ class Lanczos(Process):
 
     def __init__(self, product: Product, start: torch.Tensor, first: torch.Tensor | None = None) -> None:
         super().__init__(start)
-        self._product, self._first, self.vectors = product, first, [start]
+        self._product, self._first, self.vectors = product, first, Basis(start)
         self.diagonal: list[float] = []
         self.off_diagonal: list[float] = []
         self.largest = self.smallest = 0.0
@@ -216,6 +225,13 @@ class Lanczos(Process):
         return 1 if self._first is None else 0
 
     @property
+    def residual(self) -> float:
+        """See `Process`: that of the extreme that `value` is."""
+        if self.exhausted:
+            return 0.0
+        return self.residual_largest if abs(self.largest) >= abs(self.smallest) else self.residual_smallest
+
+    @property
     def value(self) -> float:
         """The spectral norm: the larger of the two extremes in magnitude."""
         return max(abs(self.largest), abs(self.smallest))
@@ -230,7 +246,7 @@ class Lanczos(Process):
         if self.off_diagonal:
             self.noise = max(self.noise, abs(_inner(w, self.vectors[-2]) - self.off_diagonal[-1]))
         self.diagonal.append(_inner(v, w))
-        beta = _orthogonalised(w, self.vectors)
+        beta = self.vectors.orthogonalise(w)
         last = len(self.vectors) >= len(v) or beta <= BREAKDOWN * max(
             self.value, abs(self.diagonal[-1]), 1e-300
         )
@@ -261,8 +277,7 @@ class Lanczos(Process):
 
     def vector(self) -> torch.Tensor:
         """The eigenvector of `value`."""
-        pairs = zip(self._top, self.vectors, strict=False)
-        return sum((float(c) * b for c, b in pairs), torch.zeros_like(self.vectors[0]))
+        return self.vectors.combined(self._top)
 
     def tridiagonal(self) -> torch.Tensor:
         """The matrix restricted to the space so far, float64."""
@@ -280,22 +295,48 @@ class Lanczos(Process):
         self._top = vectors[:, int(values.abs().argmax())]
         self.residual_smallest = beta * abs(float(vectors[-1, 0]))
         self.residual_largest = beta * abs(float(vectors[-1, -1]))
-        self.residual = (
-            self.residual_largest if abs(self.largest) >= abs(self.smallest) else self.residual_smallest
-        )
+
+
+class Basis:
+    """Orthonormal vectors, as the rows of a matrix that grows.
+
+    Args:
+        first: the first of them, or if there is none yet one of their size.
+    """
+
+    def __init__(self, first: torch.Tensor, empty: bool = False) -> None:
+        self._rows, self._count = first.new_empty(4, len(first)), 0
+        if not empty:
+            self.append(first)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, place: int) -> torch.Tensor:
+        return self._rows[range(self._count)[place]]
+
+    def append(self, vector: torch.Tensor) -> None:
+        """One more."""
+        if self._count == len(self._rows):
+            self._rows = torch.cat([self._rows, torch.empty_like(self._rows)])
+        self._rows[self._count] = vector
+        self._count += 1
+
+    def orthogonalise(self, w: torch.Tensor) -> float:
+        """Make `w` orthogonal to all, in place and twice; its length afterwards."""
+        if self._count:
+            matrix = self._rows[: self._count]
+            for _ in range(2):
+                w -= matrix.T @ (matrix @ w)
+        return float(torch.linalg.vector_norm(w.double()))
+
+    def combined(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """A linear combination of the first of them, as many as there are coefficients."""
+        return self._rows[: len(coefficients)].T @ coefficients.to(self._rows)
 
 
 def _inner(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(torch.dot(a.double(), b.double()))
-
-
-def _orthogonalised(w: torch.Tensor, basis: list[torch.Tensor]) -> float:
-    """Make `w` orthogonal to an orthonormal basis, in place and twice; its length afterwards."""
-    if basis:
-        matrix = torch.stack(basis)
-        for _ in range(2):
-            w -= matrix.T @ (matrix @ w)
-    return float(torch.linalg.vector_norm(w.double()))
 
 
 def random_unit(size: int, like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -246,7 +246,8 @@ class Search:
             if process.within(self._tol, entry.component) or process.exhausted or process.hopeless(self._tol):
                 self._close(entry)
             else:
-                heapq.heappush(queue, (-process.residual / max(process.value, 1e-300), n))
+                urgency = process.residual / max(process.value, 1e-300) if queue else 0.0
+                heapq.heappush(queue, (-urgency, n))
             self._noted()
 
     def _close(self, entry: _Entry) -> None:
