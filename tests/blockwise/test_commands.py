@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from blockzoo.blockwise.curvature import report as curvature_report
 from blockzoo.blockwise.curvature.hessian import exact_hessian
 from blockzoo.blockwise.reports import read_lines
 from blockzoo.blockwise.run import run_blockwise
 from blockzoo.cli import main
 from blockzoo.core.contracts import NETWORKS
+from blockzoo.report.heatmap import HeatMap
 from tests.blockwise.runs import config
 
 
@@ -118,6 +120,26 @@ def test_the_command_curvature_keeps_earlier_maps_and_marks_what_has_not_converg
     assert all(float(row["upper"]) >= float(row["sigma"]) for row in rows)
     assert "hatched" not in (tmp_path / "curvature" / "coupling.html").read_text()
     assert '"doubtful": [[true' in (second / "coupling.html").read_text()
+
+
+def test_maps_along_a_run_mark_what_has_not_converged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs of before this was written down have no marks."""
+    values = {"sigma": [[1.0, 0.5], [0.5, 2.0]], "labels": ["a", "b"]}
+    lines = [
+        {"round": 0, "unit": "coupling", "values": values},
+        {"round": 1, "unit": "coupling", "values": {**values, "converged": [[True, False], [False, True]]}},
+    ]
+    (tmp_path / "measurements.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    drawn: list[HeatMap] = []
+    monkeypatch.setattr(curvature_report, "draw_strip", lambda charts, path: drawn.extend(charts) or path)
+    monkeypatch.setattr(curvature_report, "animate", lambda charts, path: path)
+    paths = curvature_report.draw_along(tmp_path, tmp_path)
+    assert {path.parent for path in paths} == {tmp_path / "curvature"}
+    old, new = drawn
+    assert old.doubtful is None and new.doubtful is not None
+    assert new.doubtful.tolist() == [[False, True], [True, False]]
 
 
 def test_the_command_curvature_takes_plugins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,7 +67,10 @@ class CouplingMap:
     checked: dict[str, float] = field(default_factory=dict)
 
     def row_bounds(self) -> tuple[Matrix, Matrix]:
-        """(B,) each: between which L_i = ||H_i,-i|| lies: the largest coupling of a block, and the root of their squares' sum."""
+        """(B,) each: between which L_i = ||H_i,-i|| lies, but for the tolerance and where all entries have converged.
+
+        The largest coupling of a block, and the root of their squares' sum.
+        """
         off = self.sigma - np.diag(np.diag(self.sigma))
         return off.max(1), np.sqrt((off**2).sum(1))
 

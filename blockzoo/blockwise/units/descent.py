@@ -55,7 +55,7 @@ class Descent:
         went = dict(zip(frame.partition.labels, moved, strict=True))
         steps = [went[label] for label in found.labels]
         bound = sum(
-            float(found.sigma[i, j]) * steps[i] * steps[j] for i in range(len(steps)) for j in range(i)
+            float(found.upper[i, j]) * steps[i] * steps[j] for i in range(len(steps)) for j in range(i)
         )
         return {
             "predicted_change_loss": sum(alone),
