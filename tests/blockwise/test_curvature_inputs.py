@@ -13,9 +13,11 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from blockzoo import blockwise
+from blockzoo.blockwise.curvature.frozen_loss import FrozenLoss
 from blockzoo.blockwise.data import Examples
 from blockzoo.blockwise.frame import Frame
 from blockzoo.blockwise.options import Options
+from blockzoo.blockwise.partition import make_partition
 from blockzoo.blockwise.units import make_units
 from blockzoo.core.errors import CheckFailed, RequestError
 from tests.blockwise.test_losses import _in_place, _Net, _Normalising, _OutOfPlace
@@ -240,6 +242,46 @@ def test_a_loss_without_a_graph_and_a_network_that_cannot_be_copied() -> None:
         blockwise.row_norm(blockwise.Hessian(_net(), cross_entropy, _batch()), -1)
     with pytest.raises(RequestError, match="block 7"):
         blockwise.row_norm(blockwise.Hessian(_net(), cross_entropy, _batch()), 7)
+
+
+def test_parameters_that_are_single_numbers() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gain, self.rate = nn.Parameter(torch.tensor(1.0)), nn.Parameter(torch.tensor(2.0))
+            self.line = nn.Linear(5, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.gain * torch.sin(self.rate * self.line(x))
+
+    torch.manual_seed(0)
+    model, x = Net().double(), _batch()[0].double()
+    y = torch.randn(12, 1).double()
+    found = _sigma(model, nn.functional.mse_loss, (x, y), partition="tensor")
+    value = model.line(x).detach()
+    a, b = model.gain.detach(), model.rate.detach()
+    by_hand = (
+        (2 * torch.sin(b * value) ** 2).mean(),
+        (2 * value * torch.cos(b * value) * (2 * a * torch.sin(b * value) - y)).mean(),
+    )
+    np.testing.assert_allclose([found[0, 0], found[0, 1]], [abs(float(v)) for v in by_hand], rtol=1e-9)
+
+
+def test_weight_norm_is_right_or_refused() -> None:
+    """Its fused kernel has a wrong second derivative by the direction in torch 2.14 (differences of its own gradient tell)."""
+    torch.manual_seed(0)
+    first = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(5, 4)), nn.Tanh())
+    model = _net(first).double()
+    x, y = _batch()[0].double(), _batch()[1]
+    hessian = object.__new__(blockwise.Hessian)
+    hessian._build(FrozenLoss(model, cross_entropy, (x, y)), make_partition(model))
+    v = torch.randn(sum(hessian.sizes), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    product, plain = hessian.full(v), hessian.by_differences(v, 1e-6)
+    if torch.allclose(product, plain, rtol=1e-5, atol=1e-7):
+        _sigma(model, data=(x, y))
+    else:
+        with pytest.raises(CheckFailed, match="second-derivatives"):
+            _sigma(model, data=(x, y))
 
 
 def test_entries_that_rounding_hides_are_not_said_to_have_converged(monkeypatch: pytest.MonkeyPatch) -> None:

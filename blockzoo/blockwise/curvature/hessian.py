@@ -165,7 +165,7 @@ class Hessian:
             with in_words("this loss has no second derivatives") if not stack else nullcontext():
                 rest = iter(self._product(gradient, list(parts), seeds, asked, bool(stack)))
             for sum_, i in zip(total, rows, strict=True):
-                found = [next(rest).detach().flatten(len(stack)) for _ in self.blocks[i]]
+                found = [next(rest).detach().reshape(*stack, -1) for _ in self.blocks[i]]
                 if found:
                     sum_.add_(torch.cat(found, -1), alpha=weight)
         finite(total, "second derivatives")
@@ -217,7 +217,7 @@ def flat(tensors: Sequence[torch.Tensor], like: torch.Tensor) -> torch.Tensor:
 def shaped(v: torch.Tensor, block: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """A vector cut into the shapes of a block's tensors; what is stacked in front stays in front."""
     parts = torch.split(v, [p.numel() for p in block], dim=-1) if block else ()
-    return [part.reshape(*v.shape[:-1], *p.shape) for part, p in zip(parts, block, strict=True)]
+    return [part.reshape((*v.shape[:-1], *p.shape)) for part, p in zip(parts, block, strict=True)]
 
 
 def exact_hessian(
