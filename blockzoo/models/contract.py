@@ -58,7 +58,7 @@ def check_block(
 
 def _refusal(maker: Maker, faults: list[str]) -> str:
     listed = "".join(f"\n  - it {fault}" for fault in faults)
-    remedy = f"\n{what_to_write(maker)}".rstrip()
+    remedy = f"\n{what_to_write(maker)}" if isinstance(maker, Adapter) else ""
     return (
         f"{name_of(maker)} is not used, since it does not do what a block must:{listed}\n"
         f"A block maps (B, in_channels, H, W) to (B, out_channels, ceil(H / stride), ceil(W / stride)), and nothing else.{remedy}"

@@ -21,7 +21,7 @@ from blockzoo.models.agreement import deviation, draw_statistics
 from blockzoo.models.copying import duplicate
 from blockzoo.models.state import changed, same, state, storages
 
-SIZES = ((9, 7), (8, 8), (14, 14), (16, 16), (32, 32))
+SIZES = ((9, 7), (8, 8), (14, 14), (16, 16), (32, 32), (56, 56))
 """Maps it is tried on, the odd one first: the first that it takes is used."""
 TOLERANCE = 1e-4
 """Of the largest output: what kernels for other numbers of images may differ by."""
