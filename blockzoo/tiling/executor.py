@@ -11,11 +11,13 @@ from torch import nn
 from torch.utils._python_dispatch import _disable_current_modes
 
 from blockzoo.core.errors import RequestError
+from blockzoo.models.copying import duplicate
 from blockzoo.tiling.geometry import Taps, Tile
 from blockzoo.tiling.graph import Network, Operation
 from blockzoo.tiling.grouping import Place
 from blockzoo.tiling.interpolation import Sampler
 from blockzoo.tiling.kernels import OVERWRITING, Kernel, convolution_kernel, on_part, pool_kernel
+from blockzoo.tiling.runner_check import check_runner
 from blockzoo.tiling.stage import Stage, whole_map
 from blockzoo.tiling.steps import Part, Plan, program
 from blockzoo.tiling.trace import ready, traced
@@ -30,20 +32,29 @@ class TiledRunner(nn.Module):
     Args:
         model: the network the plan was made for; it is copied.
         plan: from `plan`.
+        check: compare it with the network, which takes that network's own memory for a moment; see `check_runner`.
+
+    Has:
+        checked: the largest difference that was found; None: not compared.
+        name: of the network, for messages.
 
     Raises:
         RequestError: the plan does not fit the network; in `forward`, an image of another size than planned.
+        CheckFailed: what it computes is not what the network does; the message names the operation.
     """
 
-    def __init__(self, model: nn.Module, plan: Plan) -> None:
+    def __init__(self, model: nn.Module, plan: Plan, *, check: bool = True) -> None:
         super().__init__()
+        network = duplicate(model).eval() if check else model
         first = next(model.parameters(), torch.empty(0))
         shapes = (plan.input_shape, *plan.other_inputs)
         example = [torch.zeros(shape, dtype=first.dtype, device=first.device) for shape in shapes]
-        self.plan = plan
+        self.plan, self.name = plan, type(network).__name__
         self._model = ready(model, example, plan.fold)
+        untraced = duplicate(self._model) if check else model
         self._fit(example)
-        self.register_load_state_dict_post_hook(lambda runner, keys: runner._forget())
+        self.register_load_state_dict_post_hook(lambda runner, keys: runner.renew())
+        self.checked = check_runner(network, untraced, self) if check else None
 
     def _fit(self, inputs: Sequence[torch.Tensor]) -> None:
         """Trace the network as it is now, for so many images, their type and device."""
@@ -53,25 +64,24 @@ class TiledRunner(nn.Module):
             self.parts: list[Part] = program(self.network, self.plan.steps, self.plan.mode)
             self._kernels = {o.name: self._kernel(o) for o in self.network.operations}
 
-    def _forget(self) -> None:
-        """The weights are others, or elsewhere: what follows from them is worked out anew."""
+    def renew(self) -> None:
+        """Weights are others, or elsewhere: what follows from them is worked out anew."""
         self._fits = None
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> TiledRunner:
         """What `to`, `cuda`, `half` and their like call."""
         super()._apply(fn, recurse)
-        self._forget()
+        self.renew()
         return self
 
     @torch.no_grad()
     def forward(self, *inputs: torch.Tensor) -> Any:
         """What the network returns for images (N, C, H, W) of the planned size, and its other inputs."""
-        self._prepare(inputs)
-        values = self._through(inputs, self.parts)
-        found = [values[name] for name in self.network.outputs]
-        return found[0] if self.network.structure is None else self.network.structure.filled(found)
+        self.prepare(inputs)
+        return self.outputs(self.values_of(inputs, self.parts))
 
-    def _prepare(self, inputs: Sequence[torch.Tensor]) -> None:
+    def prepare(self, inputs: Sequence[torch.Tensor]) -> None:
+        """Fit the operations to these inputs, if they are not."""
         wanted = [shape[1:] for shape in (self.plan.input_shape, *self.plan.other_inputs)]
         if [tuple(x.shape[1:]) for x in inputs] != wanted:
             shapes = " and ".join(str(tuple(x.shape[1:])) for x in inputs)
@@ -80,21 +90,29 @@ class TiledRunner(nn.Module):
         if self._fits != [(x.shape, x.dtype, x.device) for x in inputs]:
             self._fit(inputs)
 
+    def outputs(self, values: dict[str, Any]) -> Any:
+        """What the network returns, of the values of its operations."""
+        found = [values[name] for name in self.network.outputs]
+        return found[0] if self.network.structure is None else self.network.structure.filled(found)
+
+    def given(self, inputs: Sequence[torch.Tensor]) -> dict[str, Any]:
+        """The values that are there before the first operation."""
+        return {**self.network.constants, **dict(zip(self.network.inputs, inputs, strict=True))}
+
     @torch.no_grad()
     def run_stage(self, x: torch.Tensor) -> torch.Tensor:
         """The output of the last stage that is run in tiles, for the image alone."""
-        self._prepare([x])
+        self.prepare([x])
         stages = [i for i, part in enumerate(self.parts) if part.stage is not None]
         if not stages:
             raise RequestError("this plan runs no stage in tiles")
         chosen = self.parts[: stages[-1] + 1]
-        return self._through([x], chosen)[chosen[-1].step.output]  # type: ignore[no-any-return]
+        return self.values_of([x], chosen)[chosen[-1].step.output]  # type: ignore[no-any-return]
 
-    def _through(self, inputs: Sequence[torch.Tensor], parts: Sequence[Part]) -> dict[str, Any]:
-        values: dict[str, Any] = {
-            **self.network.constants,
-            **dict(zip(self.network.inputs, inputs, strict=True)),
-        }
+    @torch.no_grad()
+    def values_of(self, inputs: Sequence[torch.Tensor], parts: Sequence[Part]) -> dict[str, Any]:
+        """What these steps make that is read after them."""
+        values = self.given(inputs)
         for part in parts:
             if part.stage is not None:
                 run = self._pooled if part.step.kind == "pooled" else self._tiled
@@ -113,7 +131,7 @@ class TiledRunner(nn.Module):
         rows, columns = whole_map(self.network, operation)
         source = operation.maps[0]
         read = self._as_input(values[source]) if source == self.network.input else values[source]
-        return self._window(operation, read, rows[operation.name], columns[operation.name])
+        return self.window(operation, read, rows[operation.name], columns[operation.name])
 
     def _tiled(self, part: Part, values: dict[str, Any]) -> torch.Tensor:
         """A stage's output, preallocated and filled tile by tile."""
@@ -160,7 +178,7 @@ class TiledRunner(nn.Module):
                 for source in operation.sources
             }
             if operation.kind == "window":
-                result = self._window(operation, read[operation.maps[0]], rows, columns)
+                result = self.window(operation, read[operation.maps[0]], rows, columns)
             else:
                 result = self._operate(operation, read, over)
             held[operation.name] = _Held(result, rows[0].first, columns[0].first)
@@ -213,7 +231,7 @@ class TiledRunner(nn.Module):
             place.copy_(piece)
         return joined
 
-    def _window(
+    def window(
         self, operation: Operation, x: torch.Tensor, rows: Sequence[Tile], columns: Sequence[Tile]
     ) -> torch.Tensor:
         """A layer that reads neighbours, on what the tiles read of its input; part by part if the layer is cut itself."""

@@ -174,8 +174,9 @@ class Layers:
             if plan.peak_bytes <= limit:
                 return plan
         raise RequestError(
-            f"no plan keeps the live activations within {kib(limit)} as ONNX Runtime runs it, which joins tiles; "
-            f"the least is {kib(self.front(fusing.mode)[0].peak_bytes)}"
+            f"no plan keeps the live activations within {kib(limit)} as ONNX Runtime runs it, which joins tiles; the least is "
+            f"{kib(self.front(fusing.mode)[0].peak_bytes)}. `blockzoo tile plan ... --target onnx` plans files; without it, what "
+            "is planned is run by this package"
         )
 
     def front(self, mode: Mode) -> list[Plan]:

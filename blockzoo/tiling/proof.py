@@ -1,4 +1,4 @@
-"""A plan's predicted memory against what is tracked while it runs."""
+"""A plan run once before it is given: what it computes against the network, its memory against what was predicted."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ TOLERANCE = 0.01
 
 
 def proved(model: nn.Module, plan: Plan) -> Plan:
-    """The plan, with what its check found (`checked`) where running it costs little: up to `PROVED_MACS`, in fp32, for this
-    package's executor.
+    """The plan, with what its checks found (`checked`, `agreement`) where running it costs little: up to `PROVED_MACS`, in fp32,
+    for this package's executor.
     """
     if plan.dtype != "fp32" or plan.target != "torch" or plan.macs > PROVED_MACS:
         return plan
-    return replace(plan, checked=check_planned_memory(model, plan))
+    runner = TiledRunner(model, plan)
+    return replace(plan, checked=check_planned_memory(runner, plan), agreement=runner.checked)
 
 
 @CHECKS.register("planned-memory")
-def check_planned_memory(model: nn.Module, plan: Plan) -> float:
+def check_planned_memory(runner: TiledRunner, plan: Plan) -> float:
     """The predicted peak of live activations against the storages that are tracked while the plan runs once on noise.
 
     Catches: a value that is held longer than predicted, a copy or an index nobody counted, a write in place that is none.
@@ -38,10 +39,10 @@ def check_planned_memory(model: nn.Module, plan: Plan) -> float:
     Cost: one tiled pass of the network (not measured). Only up to 2 G multiply-adds, in fp32.
     """
     shapes = (plan.input_shape, *plan.other_inputs)
-    found = peak_memory(TiledRunner(model, plan), *(torch.randn(shape) for shape in shapes))
+    found = peak_memory(runner, *(torch.randn(shape) for shape in shapes))
     if found > (1 + TOLERANCE) * plan.peak_bytes:
         raise CheckFailed(
-            f"{type(model).__name__}: check 'planned-memory' failed: the plan says {plan.peak_bytes:,} bytes and {found:,} were "
+            f"{runner.name}: check 'planned-memory' failed: the plan says {plan.peak_bytes:,} bytes and {found:,} were "
             "alive while it ran, so it is not given; plan it in another mode, or with another budget"
         )
     return abs(found - plan.peak_bytes) / max(1, plan.peak_bytes)

@@ -74,6 +74,7 @@ class Plan:
             place), or "onnx", ONNX Runtime a file, which copies slices and joins tiles.
         other_inputs: shapes of what the network is given besides the image.
         checked: how far the peak that was tracked in a run is from the predicted one, as a share of it; None: not run.
+        agreement: the largest difference of what the run computed from the network; see `check_runner`.
     """
 
     steps: tuple[Step, ...]
@@ -87,6 +88,7 @@ class Plan:
     target: Literal["torch", "onnx"] = "torch"
     other_inputs: tuple[tuple[int, ...], ...] = ()
     checked: float | None = field(default=None, compare=False)
+    agreement: float | None = field(default=None, compare=False)
 
     @property
     def peak_bytes(self) -> int:
@@ -113,7 +115,8 @@ class Plan:
             f"peak {kib(after.peak_bytes)} "
             f"(layer by layer {kib(before.peak_bytes)}; the image's {kib(self.input_bytes)} not counted), "
             f"{after.macs / max(1, before.macs):.2f} x the MACs, {after.tiles} tiles"
-            + ("" if self.checked is None else f"; checked {self.checked:.1e}")
+            + ("" if self.checked is None else f"; checked: memory {self.checked:.1e}")
+            + ("" if self.agreement is None else f", result {self.agreement:.1e}")
         ]
         for step, label, size in zip(self.steps, self.labels, after.steps, strict=True):
             how = (

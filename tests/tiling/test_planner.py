@@ -199,8 +199,9 @@ def test_branches_are_merged_before_planning_or_left(caplog: pytest.LogCaptureFi
 def test_a_peak_that_is_more_than_planned_is_refused() -> None:
     model, x = Gated().eval(), torch.zeros(1, 3, 32, 32)
     plan = tiling.plan(model, x, mode="exact")
-    checked = proved(model, plan).checked
-    assert checked is not None and checked <= 0.01
+    found = proved(model, plan)
+    assert found.checked is not None and found.checked <= 0.01
+    assert found.agreement is not None and found.agreement < 1e-5 and "checked: memory" in str(found)
     short = dataclasses.replace(
         plan, cost=dataclasses.replace(plan.cost, peak_bytes=plan.peak_bytes * 9 // 10)
     )

@@ -11,6 +11,11 @@ from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.tile import _options as own
 
+AS_A_FILE = (
+    "Counted as this package runs it. A file of `tile export` joins its tiles and needs more: the same command with "
+    "--target onnx plans that, and the export keeps to it."
+)
+
 
 def plan(
     subject: Annotated[
@@ -105,6 +110,7 @@ def plan(
         return 0
     if pareto:
         _print_front(planner.pareto(model, image, dtype=dtype, mode=mode))
+        screen.out.print(AS_A_FILE, soft_wrap=True)
         return 0
     found = planner.plan(
         model,
@@ -119,7 +125,7 @@ def plan(
     found = proved(model, found)
     screen.out.print(str(found), soft_wrap=True)
     if found.tiles:
-        screen.out.print("A file of `tile export` joins its tiles and needs more: --target onnx plans it.")
+        screen.out.print(AS_A_FILE, soft_wrap=True)
     if buffer is not None:
         ours, layers = traffic(model, found, planner.bytes_of(buffer))
         screen.out.print(f"beyond {buffer} on chip: {ours}", soft_wrap=True)

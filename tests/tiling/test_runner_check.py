@@ -1,0 +1,142 @@
+"""A tiled runner is compared with the network when it is made: it sees what is broken, and names it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from blockzoo import tiling
+from blockzoo.core.errors import CheckFailed
+from blockzoo.tiling import executor, kernels, locality
+from blockzoo.tiling.executor import TiledRunner
+from blockzoo.tiling.geometry import Window
+from blockzoo.tiling.locality import Found
+
+X = torch.zeros(1, 3, 16, 16)
+
+
+class Residual(nn.Module):
+    """With a branch that is multiplied by nothing, as networks are initialised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.branch = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.norm, self.head = nn.BatchNorm2d(8), nn.Conv2d(8, 4, 3, padding=1)
+        nn.init.zeros_(self.norm.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.stem(x))
+        return self.head(x + self.norm(self.branch(x)))
+
+
+def made(mode: Any, model: nn.Module | None = None, last: str = "head") -> TiledRunner:
+    torch.manual_seed(0)
+    model = (Residual() if model is None else model).train()
+    plan = tiling.plan(model, X, grid=(2, 2), fuse_to=last, mode=mode)
+    runner = TiledRunner(model, plan)
+    assert model.training and plan.tiles == 4
+    return runner
+
+
+@pytest.mark.parametrize("mode", ["exact", "block"])
+def test_what_was_found_is_said(mode: str) -> None:
+    state = torch.random.get_rng_state()
+    runner = made(mode)
+    assert runner.checked is not None and runner.checked < 1e-5
+    torch.manual_seed(0)
+    model = Residual()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    plan = tiling.plan(model, X, mode=mode)  # type: ignore[arg-type]
+    state = torch.random.get_rng_state()
+    runner = TiledRunner(model, plan)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert torch.allclose(runner(X + 1), model.eval()(X + 1), atol=1e-5) or mode == "block"
+    assert TiledRunner(model, plan, check=False).checked is None
+
+
+def _nan_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = torch.ops.mkldnn._convolution_pointwise
+    real = kernels.convolution_kernel
+
+    def fused(layer: nn.Conv2d) -> Any:
+        kernel = real(layer)
+        return lambda x, padding: kernel(x, padding).nan_to_num_(0.0)
+
+    assert plain is not None
+    monkeypatch.setattr(executor, "convolution_kernel", fused)
+
+
+def _halo_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = locality.windows_of_convolution
+
+    def narrow(layer: nn.Conv2d) -> tuple[Window, Window]:
+        rows, columns = real(layer)
+        return rows, columns if layer.out_channels != 4 else Window(3, 1, 1, 0, 2)
+
+    monkeypatch.setattr(locality, "windows_of_convolution", narrow)
+
+
+def _norm_of_the_map(call: Any) -> Found | None:
+    return Found("pointwise", (2, 3)) if call.what == "group_norm" or "GroupNorm" in str(call.layer) else None
+
+
+def _branch_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shows only where the branch is multiplied by something."""
+    real = kernels.convolution_kernel
+
+    def forgetful(layer: nn.Conv2d) -> Any:
+        kernel = real(layer)
+        if layer.in_channels == layer.out_channels:
+            return lambda x, padding: 2 * kernel(x, padding)
+        return kernel
+
+    monkeypatch.setattr(executor, "convolution_kernel", forgetful)
+
+
+def _write_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(executor.OVERWRITING, "relu", lambda x: x)
+
+
+def _output_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        TiledRunner, "outputs", lambda runner, values: next(v for v in values.values() if v is not None)
+    )
+
+
+def _tiles_swapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = TiledRunner._tiles
+    monkeypatch.setattr(TiledRunner, "_tiles", lambda *args: [t.flip(-1) for t in real(*args)])
+
+
+BROKEN: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {
+    "NaN is lost": (_nan_lost, "stem|head"),
+    "a halo is lost": (_halo_lost, "head"),
+    "a branch that is multiplied by 0": (_branch_lost, "branch"),
+    "a write in place is skipped": (_write_skipped, ""),
+    "another output": (_output_dropped, ""),
+    "tiles are put in place wrongly": (_tiles_swapped, "the step to head"),
+}
+
+
+@pytest.mark.mutation("tiled-runner")
+@pytest.mark.parametrize("mode", ["exact", "block"])
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_runner_that_is_broken_is_refused(mode: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_it, where = BROKEN[name]
+    break_it(monkeypatch)
+    with pytest.raises(CheckFailed, match=f"Residual in tiles: check 'tiled-runner' failed.*{where}"):
+        made(mode)
+
+
+@pytest.mark.mutation("tiled-runner")
+def test_a_locality_that_is_broken_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locality, "RULES", (_norm_of_the_map, *locality.RULES))
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.Conv2d(8, 4, 3, padding=1))
+    with pytest.raises(CheckFailed, match="shows first in the step to 2"):
+        made("exact", model, "2")
