@@ -22,7 +22,7 @@ from blockzoo.profile import check_shape
 if TYPE_CHECKING:
     from torch import nn
 
-    from blockzoo.measure.contenders import Contender
+    from blockzoo.measure.contenders import Failure
 
 log = logging.getLogger(__name__)
 
@@ -39,17 +39,21 @@ class Benchmark:
     specs: dict[str, NetworkSpec]
     input_shape: tuple[int, ...]
     left_out: list[str] = field(default_factory=list)  # batch sizes that did not fit, each with its sentence
+    failures: list[Failure] = field(default_factory=list)  # what could not be timed, and why
 
     def records(self) -> list[Record]:
-        """One latency record per network, for the results store."""
+        """One latency record per network, for the results store: `failed` without any time of the whole network."""
         records = {}
+        timed = {timing.subject for timing in self.timings if timing.part == "network"}
+        for name, spec in self.specs.items():
+            faults = [failure.reason for failure in self.failures if failure.subject == name]
+            record = Record("latency", spec.timing_key(self.input_shape[2]), name, asdict(spec))
+            record.status = "ok" if name in timed else "failed"
+            record.reason = "; ".join(faults if faults or name in timed else self.left_out)
+            record.environment = self.environment
+            records[name] = record
         for timing in self.timings:
-            spec = self.specs[timing.subject]
-            key = spec.timing_key(self.input_shape[2])
-            record = records.setdefault(
-                timing.subject,
-                Record("latency", key, timing.subject, asdict(spec), environment=self.environment),
-            )
+            record = records[timing.subject]
             record.samples[f"{timing.part}_batch{timing.batch_size}_ms"] = timing.samples_ms
             record.values[f"{timing.part}_batch{timing.batch_size}_aa_ratio"] = timing.noise[0]
             record.values[f"{timing.part}_batch{timing.batch_size}_doubt"] = timing.doubt
@@ -76,11 +80,13 @@ def benchmark_block(
     benchmark_runs: int | None = None,
     seconds: float | None = None,
     seed: int = 0,
+    strict: bool = False,
 ) -> Benchmark:
     """Time blocks in the scaffold, or any networks, against each other.
 
     All are deployed alike (branches merged, batch norms folded, checked for equality) and take turns in shuffled
-    rounds; a second instance of the first shows the noise.
+    rounds; a second instance of the first shows the noise. What cannot be timed is in `failures` and takes no times from the
+    others.
 
     Args:
         subjects: one subject or several, each a text or a class.
@@ -95,11 +101,13 @@ def benchmark_block(
         benchmark_runs: samples per network (default: as many as fit in `seconds`, at most 200).
         seconds: for all of it, from the call to the answer; at most one call of each network goes beyond. Batch sizes that do not
             fit are left out by name. Default 30; with `benchmark_runs` no bound.
+        strict: what cannot be timed is an error.
 
     A run whose reference is off or whose samples are wild is made again while there is time; what stays doubtful says so.
 
     Raises:
         RequestError: an unknown name, or a value out of range.
+        Others: nothing could be timed, or something could not with `strict`; what went wrong with the first.
     """
     deadline = _deadline(seconds, benchmark_runs)
     subjects = [subjects] if isinstance(subjects, str | type) else list(subjects)
@@ -118,7 +126,7 @@ def benchmark_block(
         networks.append(
             NetworkSpec(str(subject), num_blocks, base_channels, classes, in_channels=shape[1], filler=filler)
         )
-    return benchmark_specs(
+    found = benchmark_specs(
         networks,
         shape,
         batch_sizes=(shape[0],) if input_shape else batch_sizes,
@@ -133,6 +141,13 @@ def benchmark_block(
         deadline=deadline,
         seed=seed,
     )
+    if found.failures and (strict or not found.timings):
+        raise found.failures[0].error
+    if not found.timings:
+        raise RequestError("; ".join(found.left_out))
+    for failure in found.failures:
+        log.warning(f"{failure.subject} could not be timed: {failure.reason}")
+    return found
 
 
 def benchmark_specs(
@@ -152,7 +167,8 @@ def benchmark_specs(
     deadline: Deadline | None = None,
     seed: int = 0,
 ) -> Benchmark:
-    """`benchmark_block` for networks that are specified already; the batch of `input_shape` is ignored.
+    """`benchmark_block` for networks that are specified already; what goes wrong with them is in `failures`, whatever it is.
+    The batch of `input_shape` is ignored.
 
     Args:
         deadline: one that runs already, instead of `seconds`.
@@ -160,7 +176,7 @@ def benchmark_specs(
     deadline = deadline or _deadline(seconds, benchmark_runs)
     import torch
 
-    from blockzoo.measure.contenders import Setting
+    from blockzoo.measure.contenders import Setting, contenders_of
     from blockzoo.measure.latency import Clock, Schedule
 
     check_options(batch_sizes, dtype, memory_format, threads)
@@ -181,7 +197,8 @@ def benchmark_specs(
         )
         hardware = facts["gpu"] if place == "cuda" else facts["cpu"]
         facts["timed_on"] = f"{hardware}, {dtype}, {memory_format}, {runtime}, {facts['threads']} threads"
-        contenders = _contenders(specs, shape, stage, seed)
+        failures: list[Failure] = []
+        contenders = contenders_of(specs, shape, stage, seed, failures)
         if deadline.left() < deadline.seconds / 2:
             log.warning(
                 "making the networks ready took %.2g of %g s: give more --seconds for surer times",
@@ -201,14 +218,12 @@ def benchmark_specs(
                 )
                 continue
             share = Deadline(deadline.left() / (len(batch_sizes) - place_in_line))
-            timings += timings_of(setting, contenders, clock, schedule, share)
+            timings += timings_of(setting, contenders, clock, schedule, share, failures)
     finally:
         torch.set_num_threads(previous)
-    if not timings:
-        raise RequestError("; ".join(left_out))
     for sentence in left_out:
         log.warning(sentence)
-    return Benchmark(timings, facts, specs, shape, left_out)
+    return Benchmark(timings, facts, specs, shape, left_out, failures)
 
 
 def _deadline(seconds: float | None, rounds: int | None) -> Deadline:
@@ -255,29 +270,6 @@ def _device(wanted: str) -> str:
     if note:
         log.warning(note)
     return place
-
-
-def _contenders(
-    specs: dict[str, NetworkSpec], shape: tuple[int, ...], stage: bool, seed: int
-) -> list[Contender]:
-    import torch
-
-    from blockzoo.measure.contenders import Contender, deploy
-    from blockzoo.models.resolve import build_network
-    from blockzoo.models.scaffold import ScaffoldNet
-
-    found = []
-    for name, spec in specs.items():
-        network = build_network(spec, seed=seed).eval()
-        found.append(Contender(name, "network", deploy(network, shape), shape))
-        if stage and isinstance(network, ScaffoldNet):
-            x = torch.zeros(shape)
-            for block in network.blocks:
-                if block is network.active_stage[0]:
-                    break
-                x = block(x)
-            found.append(Contender(name, "stage", deploy(network.active_stage, x.shape), tuple(x.shape)))
-    return found
 
 
 if __name__ == "__main__":

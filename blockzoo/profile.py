@@ -15,9 +15,11 @@ from blockzoo.core.subject import Subject
 if TYPE_CHECKING:
     from torch import nn
 
-    from blockzoo.measure.costs import Costs
+    from blockzoo.measure.costs import Costs, Measured
 
 DEFAULT_SHAPE = (1, 3, 32, 32)
+HOW_TO_COUNT = "torch.utils.flop_counter.register_flop_formula gives it a formula (2 FLOPs = 1 MAC)"
+"""The remedy for an operation whose multiply-adds nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,18 @@ class Profile:
     network: Costs
     stage: Costs | None
     output_shape: tuple[int, ...]
+    notes: tuple[str, ...] = ()  # how it was measured, where not as usual
 
     def columns(self) -> dict[str, Any]:
         """One flat row; the costs of the stage under test have the prefix `stage_`."""
-        stage = {f"stage_{k}": v for k, v in asdict(self.stage).items()} if self.stage else {}
+        stage = {f"stage_{k}": v for k, v in _columns(self.stage).items()} if self.stage else {}
         shapes = {"input_shape": list(self.input_shape), "output_shape": list(self.output_shape)}
-        return {"subject": self.subject, **shapes, **asdict(self.network), **stage}
+        notes = {"notes": "; ".join(self.notes)} if self.notes else {}
+        return {"subject": self.subject, **shapes, **_columns(self.network), **stage, **notes}
+
+
+def _columns(costs: Costs) -> dict[str, Any]:
+    return asdict(costs) | {"uncounted_operations": ", ".join(costs.uncounted_operations)}
 
 
 def profile_block(
@@ -49,6 +57,7 @@ def profile_block(
     memory: bool = True,
     active_blocks: int | None = None,
     active_width: float = 1.0,
+    strict: bool = False,
 ) -> Profile:
     """Count parameters, MACs and bytes of a block in the scaffold, or of any network.
 
@@ -59,9 +68,10 @@ def profile_block(
         num_blocks, base_channels, out_dim, filler, active_blocks, active_width: the scaffold, see `ScaffoldNet`.
         input_shape: (B, C, H, W); all figures are for this input.
         memory: also find the peak of live activations and what is kept for backward.
+        strict: refuse a network with an operation whose multiply-adds nobody knows.
 
     Raises:
-        RequestError: an unknown name or a shape that the network cannot take.
+        RequestError: an unknown name, a shape that the network cannot take, or what `strict` refuses.
     """
     shape = check_shape(input_shape)
     if isinstance(subject, str):
@@ -69,8 +79,8 @@ def profile_block(
     from torch import nn
 
     if isinstance(subject, nn.Module):
-        return get_model_profile(subject, shape, memory=memory)
-    from blockzoo.measure.costs import measure_chain, total
+        return get_model_profile(subject, shape, memory=memory, strict=strict)
+    from blockzoo.measure.costs import check_added_parts, measure_chain, total
     from blockzoo.models.own import classes_of
     from blockzoo.models.resolve import build_network
     from blockzoo.models.scaffold import scaffold_parts
@@ -94,24 +104,35 @@ def profile_block(
         else f"{block.__name__}/{spec.parsed.position}"
     )
     if not spec.parsed.is_block:
-        return _whole(name, lambda: build_network(spec), shape, memory)
+        return _whole(name, lambda: build_network(spec), shape, memory, strict)
     parts = scaffold_parts(spec, block)
     with _shape_errors(name, shape):
         chain = measure_chain([(part.key, part.build) for part in parts], shape, memory=memory)
     stage = [block for block, part in zip(chain, parts, strict=True) if part.active]
     costs = total(chain), total(stage)
-    return Profile(name, shape, *costs, output_shape=tuple(chain[-1].shape))
+    if any(not part.key[0].__module__.startswith("blockzoo.") for part in parts if part.active):
+        check_added_parts(name, costs[0], [part.build for part in parts], shape)
+    return _checked(Profile(name, shape, *costs, tuple(chain[-1].shape), _notes(chain)), strict)
 
 
 def get_model_profile(
-    model: nn.Module, input_shape: Sequence[int] = DEFAULT_SHAPE, *, memory: bool = True
+    model: nn.Module,
+    input_shape: Sequence[int] = DEFAULT_SHAPE,
+    *,
+    memory: bool = True,
+    strict: bool = False,
 ) -> Profile:
-    """The costs of a network at hand, which is left as it is."""
-    import copy
+    """The costs of a network at hand, which is left as it is; options as in `profile_block`."""
+    import torch
 
-    return _whole(
-        type(model).__name__, lambda: copy.deepcopy(model).to("meta"), check_shape(input_shape), memory
-    )
+    from blockzoo.models.copying import check_shapes_are_known, duplicate, on_meta
+
+    check_shapes_are_known(model)
+
+    def build() -> nn.Module:
+        return on_meta(model) if torch.get_default_device().type == "meta" else duplicate(model).cpu()
+
+    return _whole(type(model).__name__, build, check_shape(input_shape), memory, strict)
 
 
 def quick_profile(block: str, position: str = "mid", **options: Any) -> dict[str, Any]:
@@ -119,12 +140,26 @@ def quick_profile(block: str, position: str = "mid", **options: Any) -> dict[str
     return profile_block(block, position, **options).columns()
 
 
-def _whole(name: str, build: Any, shape: tuple[int, ...], memory: bool) -> Profile:
+def _whole(name: str, build: Any, shape: tuple[int, ...], memory: bool, strict: bool) -> Profile:
     from blockzoo.measure.costs import measure_chain, total
 
     with _shape_errors(name, shape):
         chain = measure_chain([(None, build)], shape, memory=memory)
-        return Profile(name, shape, total(chain), None, tuple(chain[-1].shape))
+        found = Profile(name, shape, total(chain), None, tuple(chain[-1].shape), _notes(chain))
+    return _checked(found, strict)
+
+
+def _notes(chain: Sequence[Measured]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(note for block in chain for note in block.notes))
+
+
+def _checked(found: Profile, strict: bool) -> Profile:
+    if strict and found.network.uncounted_operations:
+        raise RequestError(
+            f"{found.subject}: nobody knows the multiply-adds of {', '.join(found.network.uncounted_operations)}; "
+            f"{HOW_TO_COUNT}, or leave out --strict"
+        )
+    return found
 
 
 def check_shape(shape: Sequence[int]) -> tuple[int, ...]:

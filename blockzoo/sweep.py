@@ -13,7 +13,6 @@ from blockzoo.core.devices import DEVICES
 from blockzoo.core.errors import RequestError
 from blockzoo.core.outputs import Outputs, export, rows_of
 from blockzoo.core.plugins import load_plugins
-from blockzoo.core.record import Record
 from blockzoo.core.spec import TrialSpec
 from blockzoo.core.subject import Subject
 from blockzoo.core.table import Row
@@ -205,37 +204,6 @@ def grid(
 
 def _text(path: str | Path | None) -> str | None:
     return None if path is None else str(path)
-
-
-def execute_calibration(
-    specs: list[dict[str, Any]], *, data_dir: str | None, device: str, plugins: list[str], report: Any
-) -> list[Record]:
-    """The body of a worker: estimates the seconds of all trials, one after the other."""
-    from blockzoo.data import load_dataset
-    from blockzoo.profile import profile_block
-    from blockzoo.train import available_device
-    from blockzoo.training.steps import training_image_seconds
-
-    load_plugins(plugins)
-    trials = [TrialSpec(**spec) for spec in specs]
-    first = trials[0]
-    data = load_dataset(first.dataset, data_dir, image_size=first.image_size, images=first.images)
-
-    images = min(first.limit_train or len(data.train.labels), len(data.train.labels))
-    per_epoch = images + len(data.val.labels) / 3  # a training image costs about three forward passes
-
-    def macs(trial: TrialSpec) -> int:
-        scaffold = {
-            n: getattr(trial.network, n) for n in ("num_blocks", "base_channels", "filler", "out_dim")
-        }
-        shape = (1, *data.shape)
-        return profile_block(trial.network.subject, input_shape=shape, memory=False, **scaffold).network.macs
-
-    per_image = training_image_seconds(first, data, available_device(device))
-    seconds = sum(per_image * per_epoch * t.epochs * macs(t) / macs(first) for t in trials)
-    return [
-        Record("calibration", first.fingerprint(), first.network.subject, {}, values={"seconds": seconds})
-    ]
 
 
 if __name__ == "__main__":

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.devices import choose_device
-from blockzoo.core.errors import OutOfMemory, RequestError
-from blockzoo.core.files import write_atomically
+from blockzoo.core.errors import OutOfMemory, RequestError, StoreError, reason_of
 from blockzoo.core.outputs import Outputs, export, rows_of
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
+from blockzoo.core.store import Store
 from blockzoo.core.subject import Subject
 from blockzoo.core.table import Row
+from blockzoo.preflight import known_before
 
 if TYPE_CHECKING:
     from blockzoo.data import ImageData
@@ -67,6 +67,7 @@ def train_block(
     resume: bool = False,
     on_oom: str = "fail",
     latency: bool = True,
+    strict: bool = False,
     on_epoch: EpochReport = lambda epoch, values: None,
 ) -> Trained:
     """Train one network, write its row to the results store and export the table as CSV.
@@ -86,6 +87,7 @@ def train_block(
         resume: go on from the checkpoint of the same trial, if there is one.
         on_oom: "fail" says which batch size fits; "halve" goes on with half of it.
         latency: time the network afterwards.
+        strict: refuse, before the training, a network whose costs on paper or times could not all be had.
         on_epoch: told the epoch (from 1) and its values.
 
     Raises:
@@ -124,15 +126,46 @@ def train_block(
     checkpoint = outputs.checkpoint(spec.fingerprint())
     if not resume:
         checkpoint.unlink(missing_ok=True)
-    record = _train(spec, data, where, checkpoint, on_oom, on_epoch)
+    known = known_before(spec.network, data.shape, deploy=latency, strict=strict)
+    record = train_spec(spec, data, where, checkpoint, on_oom, on_epoch)
     record.experiment_name, record.notes = experiment_name, notes
-    store.add(record)
+    known.add_to(record)
+    _stored(record, store, checkpoint)
     checkpoint.unlink(missing_ok=True)
     if latency and record.status == "ok":
-        for timed in time_networks([spec.network], data.shape, where.device, seconds=5.0):
-            store.add(timed)
+        export(outputs, store)  # timing can be interrupted
+        _store_times(spec.network, data.shape, where.device, store)
     csv = export(outputs, store)
     return Trained(record, rows_of(store, [record.fingerprint])[0], csv)
+
+
+def _stored(record: Record, store: Store, checkpoint: Path) -> None:
+    """Store what a training came to; where that fails, its checkpoint still has it.
+
+    Raises:
+        StoreError: it fails; the message says how to go on.
+    """
+    try:
+        store.add(record)
+    except StoreError as error:
+        raise StoreError(
+            f"{error}; the training is done and lies in {checkpoint}: the same with --resume reads it from there"
+        ) from error
+
+
+def _store_times(network: NetworkSpec, shape: tuple[int, int, int], device: str, store: Store) -> None:
+    """Time a network; that it failed is stored where there is no time of it yet."""
+    key = network.timing_key(shape[1])
+    try:
+        records = time_networks([network], shape, device, seconds=5.0)
+    except Exception as error:
+        stub = Record("latency", key, network.subject, asdict(network))
+        records = [replace(stub, status="failed", reason=reason_of(error))]
+    for record in records:
+        if record.reason:
+            log.warning(f"{network.subject} could not be timed: {record.reason}")
+        if record.status == "ok" or store.statuses("latency").get(key) != "ok":
+            store.add(record)
 
 
 def load_data(
@@ -221,7 +254,7 @@ def available_device(wanted: str) -> str:
     return place
 
 
-def _train(
+def train_spec(
     spec: TrialSpec,
     data: ImageData,
     where: Circumstances,
@@ -230,14 +263,14 @@ def _train(
     on_epoch: EpochReport,
     read_test: bool = True,
 ) -> Record:
+    """Train what a spec says; where a batch does not fit and `on_oom` is "halve", with half of it."""
     import torch
 
     from blockzoo.training.launch import run_on_devices
     from blockzoo.training.steps import fitting_batch_size
 
-    record: Record
     try:
-        record = run_on_devices(
+        return run_on_devices(
             spec, data, where, checkpoint=checkpoint, on_epoch=on_epoch, read_test=read_test
         )
     except OutOfMemory:
@@ -245,87 +278,24 @@ def _train(
         if fits is None:
             raise
         log.warning("batch size %d does not fit in memory; going on with %d", spec.batch_size, fits)
-        halved = _train(spec.with_(batch_size=fits), data, where, checkpoint, on_oom, on_epoch, read_test)
+        halved = train_spec(spec.with_(batch_size=fits), data, where, checkpoint, on_oom, on_epoch, read_test)
         halved.fingerprint = spec.fingerprint()  # it answers this request; its spec says what really ran
         return halved
-    record.values |= costs(spec.network, data.shape)
-    return record
-
-
-def costs(network: NetworkSpec, shape: tuple[int, int, int]) -> dict[str, Any]:
-    """The costs on paper that a row holds, for one image of `shape` (C, H, W)."""
-    from blockzoo.profile import profile_block
-
-    profile = profile_block(
-        network.subject,
-        num_blocks=network.num_blocks,
-        base_channels=network.base_channels,
-        out_dim=network.out_dim,
-        filler=network.filler,
-        active_blocks=network.active_blocks,
-        active_width=network.active_width,
-        input_shape=(1, *shape),
-    )
-    columns = profile.columns()
-    columns["memory_mb"] = columns["params_total"] * 4 / 2**20
-    return {k: v for k, v in columns.items() if isinstance(v, int | float) or v is None}
 
 
 def time_networks(
-    networks: list[NetworkSpec], shape: tuple[int, int, int], device: str, *, seconds: float
-) -> list[Record]:
-    """Time networks of one scaffold against each other, alone on the machine; one record each."""
-    from blockzoo.benchmark import benchmark_specs
-
-    return benchmark_specs(networks, (1, *shape), device=device, seconds=seconds).records()
-
-
-def execute_trial(
-    spec: dict[str, Any],
-    *,
-    data_dir: str | None,
-    device: str,
-    plugins: list[str],
-    checkpoint: str,
-    on_oom: str,
-    report: EpochReport,
-    keep: str | None = None,
-    read_test: bool = True,
-    deterministic: bool = False,
-    workers: int | None = None,
-    **story: str,
-) -> list[Record]:
-    """The body of a worker: one trial of a sweep; its last checkpoint is left at `keep` too."""
-    from blockzoo.core.plugins import load_plugins
-    from blockzoo.data import load_dataset
-
-    load_plugins(plugins)
-    trial = TrialSpec(**spec)
-    data = load_dataset(trial.dataset, data_dir, image_size=trial.image_size, images=trial.images)
-    where = circumstances(device, data_dir, plugins, deterministic=deterministic, workers=workers)
-    record = _train(trial, data, where, Path(checkpoint), on_oom, report, read_test)
-    if keep is not None and record.status == "ok":
-        write_atomically(Path(keep), lambda temporary: shutil.copyfile(checkpoint, temporary))
-    record.experiment_name, record.notes = story.get("experiment_name", ""), story.get("notes", "")
-    return [record]
-
-
-def execute_timing(
-    networks: list[dict[str, Any]],
-    *,
+    networks: list[NetworkSpec],
     shape: tuple[int, int, int],
     device: str,
-    plugins: list[str],
+    *,
     seconds: float,
-    report: EpochReport,
+    rounds: int | None = None,
 ) -> list[Record]:
-    """The body of a worker: the latency phase of a sweep."""
-    from blockzoo.core.plugins import load_plugins
+    """Time networks of one scaffold against each other, alone on the machine; one record each, with a reason if it failed."""
+    from blockzoo.benchmark import benchmark_specs
 
-    load_plugins(plugins)
-    return time_networks(
-        [NetworkSpec(**n) for n in networks], shape, available_device(device), seconds=seconds
-    )
+    options: dict[str, Any] = {"device": device, "seconds": seconds, "benchmark_runs": rounds}
+    return benchmark_specs(networks, (1, *shape), **options).records()
 
 
 if __name__ == "__main__":

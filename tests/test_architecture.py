@@ -15,7 +15,7 @@ LAYERS = [
     {"core"},
     {"models", "data", "blocks"},
     {"report", "execution", "training", "measure"},
-    {"profile", "benchmark", "train", "sweep", "visualize", "wrappers", "testing"},
+    {"profile", "benchmark", "train", "sweep", "visualize", "wrappers", "preflight", "workers", "testing"},
     {"nas", "blockwise", "tiling"},
     {"cli"},
     {"__main__"},

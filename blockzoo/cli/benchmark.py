@@ -39,10 +39,11 @@ def benchmark(
         Parameter(help="for the whole command (default 30; with --benchmark-runs as long as they take)"),
     ] = None,
     seed: o.Seed = 0,
+    strict: o.Strict = False,
     plugin: o.Plugin = None,
     format: o.Format = "table",
     output: o.OutputFile = None,
-) -> None:
+) -> int:
     """Time one or more subjects in shuffled, interleaved rounds; all deployed alike and checked for equality.
 
     The line A/A is the first network against a second copy of itself: its distance from 1 is the noise. Where it is off, or
@@ -71,6 +72,7 @@ def benchmark(
         benchmark_runs=benchmark_runs,
         seconds=seconds,
         seed=seed,
+        strict=strict,
     )
     rows = [timing.columns() for timing in found.timings]
     lines = []
@@ -103,3 +105,4 @@ def benchmark(
         ),
     )
     screen.show(made, rows, format, output)
+    return 1 if found.failures else 0

@@ -143,6 +143,10 @@ OnOom = Annotated[
 Latency = Annotated[
     bool, Parameter(name="--latency", negative="--no-latency", help="time the networks afterwards")
 ]
+Strict = Annotated[
+    bool,
+    _option("--strict", help="refuse where something could not be counted or timed, instead of saying so"),
+]
 Format = Annotated[Literal["table", "json", "csv"], _option("--format", help="what to print")]
 
 

@@ -17,6 +17,7 @@ def profile(
     active_blocks: o.ActiveBlocks = None,
     active_width: o.ActiveWidth = 1.0,
     input_shape: o.InputShape = None,
+    strict: o.Strict = False,
     plugin: o.Plugin = None,
     format: o.Format = "table",
     output: o.OutputFile = None,
@@ -25,7 +26,7 @@ def profile(
 
     Whole network and stage under test. Nothing is computed, so it is instant at any size.
     """
-    from blockzoo.profile import DEFAULT_SHAPE, profile_block
+    from blockzoo.profile import DEFAULT_SHAPE, HOW_TO_COUNT, profile_block
 
     found = profile_block(
         subject,
@@ -37,6 +38,7 @@ def profile(
         active_blocks=active_blocks,
         active_width=active_width,
         input_shape=input_shape or DEFAULT_SHAPE,
+        strict=strict,
     )
     both = [found.network, found.stage]
     rows = [
@@ -49,11 +51,13 @@ def profile(
         ("peak activations, inference", [screen.size(c.peak_activation_bytes) if c else "-" for c in both]),
         ("kept for backward, training", [screen.size(c.saved_activation_bytes) if c else "-" for c in both]),
     ]
+    names = found.network.uncounted_operations
+    uncounted = [f"The MACs lack those of {', '.join(names)}: {HOW_TO_COUNT}."] if names else []
     shape = " x ".join(map(str, found.input_shape))
     made = screen.table(
         f"{found.subject}, input {shape}",
         ["", "network", "stage under test"],
         [(name, *cells) for name, cells in rows],
-        "Activations in fp32, the input not counted.",
+        "\n".join(("Activations in fp32, the input not counted.", *uncounted, *found.notes)),
     )
     screen.show(made, [found.columns()], format, output)

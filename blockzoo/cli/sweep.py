@@ -71,7 +71,7 @@ def sweep(
 def run(*, draw: bool = True, **options: Any) -> int:
     """Run a sweep with a progress bar and print its table."""
     from blockzoo.cli.progress import LiveProgress
-    from blockzoo.core.errors import RequestError
+    from blockzoo.core.errors import reason_of
     from blockzoo.report.tables import results_table
     from blockzoo.sweep import run_sweep
     from blockzoo.visualize import plot_results
@@ -93,8 +93,8 @@ def run(*, draw: bool = True, **options: Any) -> int:
         try:
             for path in plot_results(done.rows, done.csv.parent / "figures"):
                 screen.out.print(f"picture   {path}", soft_wrap=True)
-        except RequestError as error:
-            screen.out.print(f"no picture: {error}", markup=False)
+        except Exception as error:  # the rows are stored and shown
+            screen.out.print(f"no picture: {reason_of(error)}", markup=False)
     return 1 if len(failed) == len(done.rows) else 0
 
 

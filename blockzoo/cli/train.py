@@ -46,6 +46,7 @@ def train(
     ] = False,
     on_oom: o.OnOom = "fail",
     latency: o.Latency = True,
+    strict: o.Strict = False,
     plugin: o.Plugin = None,
     dry_run: Annotated[bool, Parameter(help="check everything, train nothing", negative=())] = False,
 ) -> int:
@@ -111,6 +112,7 @@ def train(
         resume=resume,
         on_oom=on_oom,
         latency=latency,
+        strict=strict,
         on_epoch=_print_epoch,
         **recipe,  # type: ignore[arg-type]
         **scaffold,  # type: ignore[arg-type]

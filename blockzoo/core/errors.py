@@ -9,6 +9,12 @@ class BlockzooError(Exception):
     exit_code = 1
 
 
+def reason_of(error: BaseException) -> str:
+    """One line that says what went wrong: our own sentence, or the kind of an error of others with theirs."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, BlockzooError) else f"{type(error).__name__}: {text}"
+
+
 class RequestError(BlockzooError, ValueError):
     """The request itself is wrong: an unknown name, a bad value, an empty grid."""
 

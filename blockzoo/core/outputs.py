@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import RequestError, StoreError
 from blockzoo.core.store import Store
 from blockzoo.core.table import Row, export_csv, read_csv, rows
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,13 @@ class Outputs:
         return self.folder / "weights" / f"{fingerprint}.ckpt"
 
     def store(self, *, create: bool = True) -> Store:
-        """Open the store."""
+        """Open the store.
+
+        Raises:
+            StoreError: it cannot be written, or its table could not be: where results are to come, this is known before them.
+        """
+        if create and self.csv.is_dir():
+            raise StoreError(f"cannot write the table to {self.csv}: it is a folder; choose another --output")
         return Store(self.database, create=create)
 
 
@@ -100,8 +109,16 @@ def all_rows(store: Store) -> list[Row]:
 
 
 def export(outputs: Outputs, store: Store) -> Path:
-    """Write the store's table as CSV; returns where (beside a file that is not ours)."""
-    return export_csv(all_rows(store), outputs.csv)
+    """Write the store's table as CSV.
+
+    Returns:
+        Where (beside a file that is not ours). Where it could not be written, which is said, the store: it has all rows.
+    """
+    try:
+        return export_csv(all_rows(store), outputs.csv)
+    except StoreError as error:
+        log.warning(f"{error}; all rows are in {outputs.database}, and `blockzoo results` shows them")
+        return outputs.database
 
 
 def rows_of(store: Store, fingerprints: Sequence[str]) -> list[Row]:

@@ -58,10 +58,11 @@ COLUMNS: dict[str, str] = {
     "active_blocks": "depth of the stage under test",
     "active_width": "width of the stage under test as a multiple of its usual width",
     "status": "ok, diverged, failed or killed",
-    "reason": "why, where the status is not ok",
+    "reason": "why, where the status is not ok; else which columns could not be had (costs, times), and why",
     "said": "of a block or network that is not of the zoo: how it was built, what its test found, which output is trained",
     "params_trained": "parameters in the form that is trained (all branches)",
     "macs": "multiply-adds of one image through the deployed network (one multiply-add is one MAC)",
+    "uncounted_operations": "operations whose multiply-adds nobody knows, so that macs and flops lack them; empty: none",
     "peak_activation_bytes": "largest sum of live activations of one image at inference, fp32, deployed, input not counted",
     "saved_activation_bytes": "bytes kept for the backward pass of one image, fp32, trained form",
     "stage_params_total": "params_total of the stage under test alone",
@@ -97,7 +98,7 @@ COLUMNS: dict[str, str] = {
 def rows(
     trials: Iterable[Record], latencies: Iterable[Record] = (), *, timed_on: str | None = None
 ) -> list[Row]:
-    """One row per trial, with the newest latency of its network among those that were taken in one way.
+    """One row per trial, with the newest latency of its network among those that were taken in one way, or why there is none.
 
     Args:
         trials: of any kind.
@@ -108,11 +109,15 @@ def rows(
     Raises:
         RequestError: no times were taken in the way that is wanted.
     """
-    trials = list(trials)
+    trials, latencies = list(trials), list(latencies)
+    reasons = {r.fingerprint: r.reason for r in latencies}
     with as_stored():
         keys = [_timing_key(trial) for trial in trials]
         chosen = _in_one_way([r for r in latencies if r.status == "ok"], keys, timed_on)
-        return [_row(trial, chosen.get(key)) for trial, key in zip(trials, keys, strict=True)]
+        return [
+            _row(trial, chosen.get(key), reasons.get(key, ""))
+            for trial, key in zip(trials, keys, strict=True)
+        ]
 
 
 def _in_one_way(latencies: Sequence[Record], keys: Sequence[str], timed_on: str | None) -> dict[str, Record]:
@@ -134,7 +139,7 @@ def _in_one_way(latencies: Sequence[Record], keys: Sequence[str], timed_on: str 
     return max(reversed(list(ways.values())), key=lambda found: sum(key in found for key in keys))
 
 
-def _row(trial: Record, latency: Record | None) -> Row:
+def _row(trial: Record, latency: Record | None, why_no_times: str) -> Row:
     spec = TrialSpec(**trial.spec)
     network: NetworkSpec = spec.network
     subject = network.parsed
@@ -158,6 +163,8 @@ def _row(trial: Record, latency: Record | None) -> Row:
         }
     if latency is not None:
         values |= _latency_columns(latency)
+    if reason := latency.reason if latency is not None else why_no_times:
+        values["reason"] = "; ".join(filter(None, (trial.reason, f"times: {reason}")))
     return {name: values.get(name) for name in COLUMNS}
 
 
@@ -235,7 +242,7 @@ def _read_row(row: dict[str, Any], reader: csv.DictReader[str], path: Path) -> R
 TEXTS = frozenset(
     (
         "timestamp block dataset position device experiment_name notes protocol split filler status reason images "
-        "latency_device latency_doubt stage_latency_doubt throughput_doubt said "
+        "latency_device latency_doubt stage_latency_doubt throughput_doubt said uncounted_operations "
         "dtype cpu gpu torch blockzoo environment_id comparable fingerprint"
     ).split()
 )

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class Queue:
         stub = Record(
             "calibration", self.plan.pending[0].fingerprint(), self.plan.pending[0].network.subject, {}
         )
-        job = self._job("blockzoo.sweep:execute_calibration", stub, specs=specs, data_dir=self.data_dir)
+        job = self._job("blockzoo.workers:execute_calibration", stub, specs=specs, data_dir=self.data_dir)
         executor = self._executor(1, self.plan.threads)
         *_, record = executor.run([job])  # run to the end, it takes its spool file along
         seconds = record.values.get("seconds") if record.status == "ok" else None
@@ -74,26 +74,46 @@ class Queue:
             options: dict[str, Any] = {"data_dir": self.data_dir, "on_oom": on_oom, **story}
             options["checkpoint"] = str(self.outputs.checkpoint(identity))
             options["keep"] = str(self.outputs.weights(identity)) if keep_weights else None
-            jobs.append(self._job("blockzoo.train:execute_trial", stub, spec=trial.to_json(), **options))
+            jobs.append(self._job("blockzoo.workers:execute_trial", stub, spec=trial.to_json(), **options))
         for record in self._executor(self.plan.workers, self.plan.threads, self.progress).run(jobs):
             self.store.add(record)
-            if record.status in FINAL:
+            kept = not keep_weights or self.outputs.weights(record.fingerprint).is_file()
+            if record.status in FINAL and (kept or record.status != "ok"):
                 self.outputs.checkpoint(record.fingerprint).unlink(missing_ok=True)
             self.progress.finished(record)
 
     def time(self, shape: tuple[int, int, int]) -> None:
-        """Time every trained network that has no times yet, all in one process, alone on the machine."""
+        """Time every trained network that has no times yet, all in one process, alone on the machine.
+
+        A network that ends this process is found by trying each in one of its own; the others are then timed without it.
+        """
         networks = _untimed(self.plan.trials, self.store, shape)
         if not networks:
             return
         self.progress.phase(f"timing {len(networks)} networks side by side")
-        stub = Record("latency", networks[0].timing_key(shape[1]), networks[0].subject, asdict(networks[0]))
-        options = {"networks": [asdict(n) for n in networks], "shape": shape, "seconds": 6.0 * len(networks)}
-        job = self._job("blockzoo.train:execute_timing", stub, **options)
-        for record in self._executor(1, self.plan.cores).run([job]):
+        records = self._timed(networks, shape)
+        if any(record.status == "killed" for record in records):
+            tried = {network: self._timed([network], shape, probe=True) for network in networks}
+            ended = [r for found in tried.values() for r in found if r.status == "killed"]
+            rest = [n for n, found in tried.items() if all(record.status != "killed" for record in found)]
+            if ended:
+                records = [replace(record, kind="latency") for record in ended]
+                records += self._timed(rest, shape) if rest else []
+        for record in records:
             self.store.add(record)
-            if record.status != "ok":
-                log.warning("the networks could not be timed: %s", record.reason)
+            if record.reason:
+                log.warning("%s could not be timed: %s", record.subject, record.reason)
+
+    def _timed(
+        self, networks: list[NetworkSpec], shape: tuple[int, int, int], *, probe: bool = False
+    ) -> list[Record]:
+        """The latency records of networks that are timed in one process; of the first alone, `killed`, where this died."""
+        kind, first = "probe" if probe else "latency", networks[0]
+        stub = Record(kind, first.timing_key(shape[1]), first.subject, asdict(first))
+        options = {"networks": [asdict(n) for n in networks], "shape": shape}
+        options |= {"seconds": 6.0 * len(networks), "probe": probe}
+        job = self._job("blockzoo.workers:execute_timing", stub, **options)
+        return list(self._executor(1, self.plan.cores).run([job]))
 
     def _job(self, target: str, stub: Record, **arguments: Any) -> Job:
         return Job(target, {"device": self.device, "plugins": self.plugins, **arguments}, stub)

@@ -6,7 +6,7 @@ import copy
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -14,11 +14,15 @@ from torch import nn
 from blockzoo.core.contracts import RUNTIMES
 from blockzoo.core.devices import choose_device
 from blockzoo.core.environment import environment
+from blockzoo.core.errors import reason_of
+from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.times import doubts
 from blockzoo.measure.deadline import Deadline
 from blockzoo.measure.latency import Clock, Schedule, interleave
 from blockzoo.measure.timing_options import LAYOUTS
 from blockzoo.models.deploy import deployed
+from blockzoo.models.resolve import build_network
+from blockzoo.models.scaffold import ScaffoldNet
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +35,69 @@ class Contender:
     part: str
     module: nn.Module
     shape: tuple[int, ...]
+
+
+class Failure(NamedTuple):
+    """Why a network, or the stage under test of it, has no time; at one batch size or, with None, at all."""
+
+    subject: str
+    part: str
+    batch_size: int | None
+    error: Exception
+
+    @property
+    def reason(self) -> str:
+        """As it stands in a row."""
+        where = self.part + (f" at batch {self.batch_size}" if self.batch_size else "")
+        return f"{where}: {reason_of(self.error)}"
+
+
+class ContenderFailed(Exception):
+    """The call of a contender failed: which one's, and how."""
+
+    def __init__(self, contender: Contender, error: Exception) -> None:
+        super().__init__(contender.subject, error)
+        self.contender, self.error = contender, error
+
+
+def naming(contender: Contender, function: Callable[[], Any]) -> Callable[[], Any]:
+    """`function`, whose errors become a ContenderFailed."""
+
+    def call() -> Any:
+        try:
+            return function()
+        except Exception as error:
+            raise ContenderFailed(contender, error) from error
+
+    return call
+
+
+def contenders_of(
+    specs: Mapping[str, NetworkSpec], shape: tuple[int, ...], stage: bool, seed: int, failures: list[Failure]
+) -> list[Contender]:
+    """The networks, and their stages under test, that can be built and deployed; why the others cannot is added to `failures`."""
+    found = []
+    for name, spec in specs.items():
+        part = "network"
+        try:
+            network = build_network(spec, seed=seed).eval()
+            found.append(Contender(name, part, deploy(network, shape), shape))
+            if stage and isinstance(network, ScaffoldNet):
+                part = "stage"
+                before = _shape_before_stage(network, shape)
+                found.append(Contender(name, part, deploy(network.active_stage, before), before))
+        except Exception as error:  # of one network, and no reason to leave the others without times
+            failures.append(Failure(name, part, None, error))
+    return found
+
+
+def _shape_before_stage(network: ScaffoldNet, shape: tuple[int, ...]) -> tuple[int, ...]:
+    x = torch.zeros(shape)
+    for block in network.blocks:
+        if block is network.active_stage[0]:
+            break
+        x = block(x)
+    return tuple(x.shape)
 
 
 def deploy(module: nn.Module, shape: Sequence[int]) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The costs on paper of a chain of network blocks, each different one measured once, on the meta device.
+"""The costs on paper of a chain of network blocks, each different one measured once, on the meta device where it runs there.
 
 A network whose `.blocks` compose to its forward pass costs what they cost together: parameters and MACs add up;
 the peak of live memory is the largest of the blocks' own, each with its input held; what is kept for the backward
@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from blockzoo.blocks.adapters import name_of
-from blockzoo.core.errors import BlockzooError, RequestError
+from blockzoo.core.contracts import CHECKS
+from blockzoo.core.errors import BlockzooError, CheckFailed, RequestError, reason_of
+from blockzoo.measure.macs import counting
 from blockzoo.measure.memory import Saved, peak_memory, saved_for_backward
 from blockzoo.measure.shapes import ShapesOnly
-from blockzoo.measure.size import MacCounter, Params, count_params
+from blockzoo.measure.size import Params, count_params
 from blockzoo.models.deploy import fold_batch_norm
-from blockzoo.models.merging import has_branches, merge_branches
+from blockzoo.models.merging import merge_branches, mergeable, sound_kinds
 from blockzoo.models.outputs import main_output
 
 
@@ -37,11 +39,12 @@ class Costs:
     model_bytes: int  # fp32 weights of the deployed form
     peak_activation_bytes: int | None = None  # inference, deployed and folded, input not counted
     saved_activation_bytes: int | None = None  # kept for backward, trained form, input not counted
+    uncounted_operations: tuple[str, ...] = ()  # whose multiply-adds nobody knows: `macs` lacks them
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One network block, measured on the meta device."""
+    """One network block, measured."""
 
     params: Params  # deployed form
     params_trained: int
@@ -50,29 +53,66 @@ class Measured:
     input_bytes: int  # of the fp32 input
     peak_bytes: int | None = None  # of live activations at inference, the input not counted
     saved: Saved | None = None  # what a training step keeps
+    uncounted: frozenset[str] = frozenset()  # operations whose multiply-adds nobody knows
+    notes: tuple[str, ...] = ()  # how it was measured, where not as usual
 
 
 def measure(build: Callable[[], nn.Module], shape: torch.Size, *, memory: bool = True) -> Measured:
     """Measure what `build` makes for an input of `shape`; without `memory` only sizes and MACs.
 
-    Building again is cheaper than copying, so each form is made where it is needed.
+    Without values, on the meta device; what asks for values, or makes tensors elsewhere, is measured on random ones.
+
+    Args:
+        build: makes it on torch's default device. Building again is cheaper than copying, so each form is made where needed.
+
+    Raises:
+        Whatever it raises on real tensors.
     """
-    with torch.device("meta"):
+    try:
+        return _measured_on("meta", build, shape, memory)
+    except Exception as error:
+        why = reason_of(error)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        found = _measured_on("cpu", build, shape, memory)
+    return replace(
+        found, notes=(f"counted on random values, because without any it says: {why}", *found.notes)
+    )
+
+
+def _measured_on(device: str, build: Callable[[], nn.Module], shape: torch.Size, memory: bool) -> Measured:
+    with torch.device(device):
         module = build()
-        x = torch.empty(shape)
+        x = torch.randn(shape)
     trained = count_params(module).total
-    deployed = merge_branches(module, inplace=True) if has_branches(module) else module.eval()
+    kinds, notes = _kinds_to_merge(module, build, shape)
+    deployed = merge_branches(module, inplace=True, only=kinds)
     params = count_params(deployed)
-    with ShapesOnly(), MacCounter() as counter, torch.no_grad():
+    with ShapesOnly(), counting() as counter:
         output = main_output(deployed(x), type(deployed).__name__).tensor.shape
     peak, saved = None, None
     if memory:
-        with torch.device("meta"):
+        with torch.device(device):
             module = build()
         with ShapesOnly():
             saved = _saved_by_training(module.train(), x)
             peak = peak_memory(fold_batch_norm(deployed, x, inplace=True), x)
-    return Measured(params, trained, counter.macs, output, x.nbytes, peak, saved)
+    uncounted = frozenset(counter.uncounted)
+    return Measured(params, trained, counter.macs, output, x.nbytes, peak, saved, uncounted, tuple(notes))
+
+
+def _kinds_to_merge(
+    module: nn.Module, build: Callable[[], nn.Module], shape: torch.Size
+) -> tuple[frozenset[type[nn.Module]], list[str]]:
+    """The classes whose branches are merged in the deployed form, and why others are not. Those of timm are known to compute
+    the same merged (a test holds it); with any other class this is tried on real tensors.
+    """
+    found = mergeable(module)
+    if all(kind.__module__.startswith("timm.") for kind in found):
+        return frozenset(found), []
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.default_generator.manual_seed(0)
+        return sound_kinds(build().eval(), torch.randn(shape))
 
 
 def _saved_by_training(module: nn.Module, x: torch.Tensor) -> Saved:
@@ -148,7 +188,35 @@ def total(chain: Sequence[Measured]) -> Costs:
         model_bytes=4 * params,
         peak_activation_bytes=_peak(chain) if memory else None,
         saved_activation_bytes=_saved(chain) if memory else None,
+        uncounted_operations=tuple(sorted(frozenset().union(*(block.uncounted for block in chain)))),
     )
+
+
+@CHECKS.register("added-parts")
+def check_added_parts(
+    name: str, added: Costs, builders: Sequence[Callable[[], nn.Module]], shape: Sequence[int]
+) -> float:
+    """The costs of a network whose blocks were measured one by one and added up, with parameters and multiply-adds of all its
+    blocks in a row, where one of them is not of the zoo (for the zoo a test holds it).
+
+    Catches: weights that blocks share, and so are counted for each; a block that costs something else beside others, as one that
+    looks at how many were built before it.
+
+    Tolerance: none; all are whole numbers.
+
+    Cost: one more pass without values; 19 ms of one core for three stages of 3 blocks (AMD EPYC).
+    """
+    whole = total(
+        [measure(lambda: nn.Sequential(*(build() for build in builders)), torch.Size(shape), memory=False)]
+    )
+    for what in ("params_total", "params_trained", "macs"):
+        parts, together = getattr(added, what), getattr(whole, what)
+        if parts != together:
+            raise CheckFailed(
+                f"{name}: its blocks have {parts:,} {what} one by one and {together:,} together, so they share weights or "
+                "differ from one time they are built to the next; its costs cannot be told by blocks"
+            )
+    return 0.0
 
 
 def _peak(chain: Sequence[Measured]) -> int:

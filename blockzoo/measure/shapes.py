@@ -28,7 +28,7 @@ POINTWISE_IN_PLACE = {
 class ShapesOnly(TorchDispatchMode):
     """Inside its context, known operations on float meta tensors return empty tensors of the right shape.
 
-    Enter it outside the modes that count (`with ShapesOnly(), MacCounter():`): they then see the same operations,
+    Enter it outside the modes that count (`with ShapesOnly(), counting():`): they then see the same operations,
     with outputs of the same shapes and bytes. Anything unknown takes torch's way.
     """
 

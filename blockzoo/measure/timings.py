@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from blockzoo.core.times import doubts, median_interval, p90, paired_ratio, thro
 from blockzoo.measure.deadline import Deadline
 
 if TYPE_CHECKING:
-    from blockzoo.measure.contenders import Contender, Setting
+    from blockzoo.measure.contenders import Contender, Failure, Setting
     from blockzoo.measure.latency import Clock, Schedule
 
 ATTEMPTS = 3
@@ -71,13 +72,42 @@ def round_seconds(setting: Setting, contenders: list[Contender], clock: Clock, e
     small = replace(setting, batch_size=setting.batch_size // PROBE)
     with torch.inference_mode():
         for contender in contenders:
-            seconds += clock.time_ms(small.call(contender)) * PROBE / 1e3
+            try:
+                seconds += clock.time_ms(small.call(contender)) * PROBE / 1e3
+            except Exception:  # `timings_of` says it
+                continue
             if seconds > enough:
                 break
     return seconds
 
 
 def timings_of(
+    setting: Setting,
+    contenders: list[Contender],
+    clock: Clock,
+    schedule: Schedule,
+    deadline: Deadline,
+    failures: list[Failure] | None = None,
+) -> list[Timing]:
+    """Times of all contenders in one setting that can be called in it; why the others cannot is added to `failures`, or raised
+    where this is None.
+    """
+    from blockzoo.measure.contenders import ContenderFailed, Failure
+
+    running = list(contenders)
+    while running:
+        try:
+            return _in_turns(setting, running, clock, schedule, deadline)
+        except ContenderFailed as fault:
+            failed = fault.contender
+            if failures is None:
+                raise fault.error from None
+            failures.append(Failure(failed.subject, failed.part, setting.batch_size, fault.error))
+            running = [contender for contender in running if contender is not failed]
+    return []
+
+
+def _in_turns(
     setting: Setting, contenders: list[Contender], clock: Clock, schedule: Schedule, deadline: Deadline
 ) -> list[Timing]:
     """All contenders in one setting, and a second instance of the first as the noise.
@@ -87,10 +117,13 @@ def timings_of(
     """
     import torch
 
+    from blockzoo.measure.contenders import naming
     from blockzoo.measure.latency import REFERENCE, interleave
 
-    first = contenders[0]
-    calls = {f"{c.subject}\n{c.part}": setting.call(c) for c in contenders} | {REFERENCE: setting.call(first)}
+    def ready(contender: Contender) -> Callable[[], Any]:
+        return naming(contender, naming(contender, lambda: setting.call(contender))())
+
+    calls = {f"{c.subject}\n{c.part}": ready(c) for c in contenders} | {REFERENCE: ready(contenders[0])}
     best: list[Timing] = []
     samples: dict[str, list[float]] = {name: [] for name in calls}
     for attempt in range(ATTEMPTS):
@@ -129,7 +162,8 @@ def _judged(
     for c in contenders:
         own = samples[f"{c.subject}\n{c.part}"]
         reasons = doubts(own, noise)
-        if c.part == "stage" and statistics.median(own) > statistics.median(samples[f"{c.subject}\nnetwork"]):
+        whole = samples.get(f"{c.subject}\nnetwork")
+        if c.part == "stage" and whole and statistics.median(own) > statistics.median(whole):
             reasons.append("slower than the network it is part of")
         found.append(Timing(c.subject, c.part, setting.batch_size, own, noise, ", ".join(reasons)))
     return found

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
+
+from blockzoo.core.errors import RequestError
 
 
 def duplicate(module: nn.Module) -> nn.Module:
@@ -15,6 +18,30 @@ def duplicate(module: nn.Module) -> nn.Module:
     """
     memo = {id(t): t.detach().clone() for _, t in plain_tensors(module) if not t.is_leaf}
     return copy.deepcopy(module, memo)
+
+
+def on_meta(module: nn.Module) -> nn.Module:
+    """A copy without values, on the meta device; what is one tensor under two names stays one (`Module.to` makes it two)."""
+    memo: dict[int, torch.Tensor] = {}
+    for _, tensor in [*module.named_parameters(), *module.named_buffers(), *plain_tensors(module)]:
+        empty = torch.empty_like(tensor, device="meta", requires_grad=False)
+        if isinstance(tensor, nn.Parameter):
+            empty = nn.Parameter(empty, requires_grad=tensor.requires_grad)
+        memo[id(tensor)] = empty
+    return copy.deepcopy(module, memo)
+
+
+def check_shapes_are_known(module: nn.Module) -> None:
+    """It has no lazy layer that was not called yet.
+
+    Raises:
+        RequestError: it has; names the weight.
+    """
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        if is_lazy(tensor):
+            raise RequestError(
+                f"{type(module).__name__}: {name} has no shape yet, it is of a lazy layer; call the network once before"
+            )
 
 
 def plain_tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

@@ -1,65 +1,151 @@
-"""Branches that are trained side by side and run as one convolution, merged before a network is planned, run or exported."""
+"""Branches that are trained side by side and run as one convolution, merged before a network is planned, run or exported.
+
+By convention a module is merged by a method `fuse`, `reparameterize` or `switch_to_deploy` of its own. A name proves nothing:
+only methods that can be called without arguments are tried, on a copy, and what they made is used where it computes the same.
+"""
 
 from __future__ import annotations
 
+import inspect
 import logging
+from collections.abc import Collection
+from typing import NamedTuple
 
 import torch
-from timm.utils import reparameterize_model
 from torch import nn
 
 from blockzoo.core.contracts import CHECKS
-from blockzoo.core.errors import CheckFailed
+from blockzoo.core.errors import RequestError, reason_of
 from blockzoo.models.agreement import compare, probes, random_statistics
 from blockzoo.models.copying import duplicate
 
 log = logging.getLogger(__name__)
 
+METHODS = ("fuse", "reparameterize", "switch_to_deploy")
+"""What merges a module: it returns another one for its place, or changes itself. The first that a class has is called."""
 
-def merge_branches(module: nn.Module, *, inplace: bool = False) -> nn.Module:
-    """`module`, or a copy of it, with reparameterisable blocks as one convolution each, in eval mode.
 
-    timm's walk never visits the root, so the root is wrapped. A module on the meta device stays there.
+def merging_method(module: nn.Module) -> str | None:
+    """The name of the method that merges a module; None where it has no such method that can be called without arguments."""
+    for name in METHODS:
+        function = inspect.getattr_static(type(module), name, None)
+        if inspect.isfunction(function) and name not in vars(module):
+            _, *others = inspect.signature(function).parameters.values()
+            if all(p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in others):
+                return name
+    return None
+
+
+def mergeable(module: nn.Module) -> dict[type[nn.Module], str]:
+    """The classes of modules in `module` that can be merged, each with the name of its method."""
+    return {type(layer): name for layer in module.modules() if (name := merging_method(layer))}
+
+
+def merge_branches(
+    module: nn.Module, *, inplace: bool = False, only: Collection[type[nn.Module]] | None = None
+) -> nn.Module:
+    """`module`, or a copy of it, with reparameterisable blocks as one convolution each, in eval mode. Not compared with what
+    it was: see `with_merged_branches`. A module on the meta device stays there.
+
+    Args:
+        inplace: change `module` itself; it may be merged in part where an error is raised.
+        only: modules of these classes; None: of all.
+
+    Raises:
+        RequestError: a method fails, or returns something that is no module; names it.
     """
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    wrapped = nn.Sequential(module if inplace else duplicate(module))
-    with torch.device(device):
-        return reparameterize_model(wrapped, inplace=True)[0].eval()
+    held = nn.Sequential(module if inplace else duplicate(module)).eval()  # the root can be replaced too
+    with torch.device(device), torch.no_grad():
+        _merge_children(held, only, set())
+    return held[0].eval()
 
 
-def has_branches(module: nn.Module) -> bool:
-    """Is there anything to merge?"""
-    return any(
-        hasattr(m, name) for m in module.modules() for name in ("fuse", "reparameterize", "switch_to_deploy")
-    )
+def _merge_children(
+    parent: nn.Module, only: Collection[type[nn.Module]] | None, done: set[nn.Module]
+) -> None:
+    for name, child in list(parent.named_children()):
+        method = merging_method(child) if only is None or type(child) in only else None
+        if method is not None and child not in done:
+            done.add(child)
+            child = _merged(child, method)
+            setattr(parent, name, child)
+        _merge_children(child, only, done)
+
+
+def _merged(module: nn.Module, method: str) -> nn.Module:
+    what = f"{type(module).__name__}.{method}()"
+    try:
+        result = getattr(module, method)()
+    except Exception as error:
+        raise RequestError(f"{what} failed: {reason_of(error)}") from error
+    if result is not None and not isinstance(result, nn.Module):
+        raise RequestError(
+            f"{what} returned a {type(result).__name__}, so it is no method that merges branches"
+        )
+    return module if result is None else result
+
+
+class Sound(NamedTuple):
+    """Which classes of modules compute the same merged, and why the others do not."""
+
+    kinds: frozenset[type[nn.Module]]
+    refused: list[str]
+
+
+def sound_kinds(model: nn.Module, example: torch.Tensor) -> Sound:
+    """The classes whose modules can be merged in a network that then computes what it did, on inputs of this shape.
+
+    All at once; each by itself where that fails, so that one class with another idea of `fuse` leaves the others merged.
+    """
+    found = mergeable(model)
+    if not found:
+        return Sound(frozenset(), [])
+    reason = _fault(model, example, found)
+    if reason is None:
+        return Sound(frozenset(found), [])
+    faults = {kind: reason if len(found) == 1 else _fault(model, example, [kind]) for kind in found}
+    sound = [kind for kind, fault in faults.items() if fault is None]
+    if sound and (together := _fault(model, example, sound)) is not None:
+        faults, sound = dict.fromkeys(sound, together), []
+    refused = [
+        f"{kind.__name__}.{found[kind]}() is not used, {kind.__name__} stays as it is trained: {fault}"
+        for kind, fault in faults.items()
+        if fault is not None
+    ]
+    return Sound(frozenset(sound), refused)
+
+
+def _fault(model: nn.Module, example: torch.Tensor, kinds: Collection[type[nn.Module]]) -> str | None:
+    """Why modules of these classes cannot be merged together."""
+    try:
+        check_merged(model, merge_branches(model, only=kinds), example, kinds)
+    except Exception as error:  # of whatever the user's methods do
+        return reason_of(error)
+    return None
 
 
 def with_merged_branches(model: nn.Module, example: torch.Tensor) -> nn.Module:
-    """A copy whose reparameterisable blocks are one convolution each; the model itself where there are none, or where merging
-    them changes what it computes, which is said.
+    """A copy whose reparameterisable blocks are one convolution each; the model itself where there are none. Modules whose
+    merging changes what the network computes are left as they are, which is said.
     """
-    if not has_branches(model):
-        return model
-    try:
-        merged = merge_branches(model)
-        check_merged(model, merged, example)
-    except CheckFailed as error:
-        log.warning(f"branches are left as they are: {error}")
-    except Exception as error:  # methods of that name which are something else
-        log.warning(
-            f"branches of {type(model).__name__} are left as they are: {type(error).__name__}: {error}"
-        )
-    else:
-        return merged
-    return model
+    kinds, refused = sound_kinds(model, example)
+    for reason in refused:
+        log.warning(reason)
+    return merge_branches(model, only=kinds) if kinds else model
 
 
 @CHECKS.register("merged-branches")
-def check_merged(model: nn.Module, merged: nn.Module, example: torch.Tensor) -> float:
+def check_merged(
+    model: nn.Module,
+    merged: nn.Module,
+    example: torch.Tensor,
+    kinds: Collection[type[nn.Module]] | None = None,
+) -> float:
     """A network with its branches merged against itself: as it is, and both again with norms of random statistics.
 
-    Catches: a kernel put in the wrong place of a larger one, a norm or a branch left out, and methods named `fuse` or
-    `reparameterize` that do something else.
+    Catches: a kernel put in the wrong place of a larger one, a norm or a branch left out, and methods named `fuse`,
+    `reparameterize` or `switch_to_deploy` that do something else.
 
     Tolerance: 1e-4 of the largest output; 1e-3 with random statistics, on which deep networks round more.
 
@@ -69,5 +155,5 @@ def check_merged(model: nn.Module, merged: nn.Module, example: torch.Tensor) -> 
     inputs = probes(example[:1], special=False)
     found = compare("merged-branches", plain, merged, inputs, tolerance=1e-4, what=what)
     drawn = random_statistics(plain)
-    again = merge_branches(drawn)
+    again = merge_branches(drawn, only=kinds)
     return max(found, compare("merged-branches", drawn, again, inputs[:1], tolerance=1e-3, what=what))

@@ -202,7 +202,8 @@ def train_tiled(
         RequestError, DataError, OutOfMemory, StoreError: each says what to do.
     """
     from blockzoo.execution.queue import only_writer
-    from blockzoo.train import circumstances, execute_trial
+    from blockzoo.train import circumstances
+    from blockzoo.workers import execute_trial
 
     outputs, identity = Outputs.at(output), spec.fingerprint()
     where = circumstances(device, data_dir, plugins, deterministic=deterministic, workers=workers)
@@ -228,7 +229,8 @@ def train_tiled(
                 notes=notes,
             )
             store.add(found)
-            outputs.checkpoint(identity).unlink(missing_ok=True)
+            if kept.is_file() or found.status != "ok":
+                outputs.checkpoint(identity).unlink(missing_ok=True)
         elif read_test and found is not None and found.status == "ok" and "test_acc" not in found.values:
             start = spec.with_(start=str(kept), start_identity=identity, start_with_optimizer=False)
             found.values |= _evaluated(start, where, "test").values

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import nn
 
 from blockzoo import ScaffoldNet
 from blockzoo.core.contracts import BLOCKS, POSITIONS
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import CheckFailed, RequestError
+from blockzoo.measure.costs import Costs, check_added_parts, measure_chain, total
 from blockzoo.measure.memory import peak_memory
 from blockzoo.models.deploy import fold_batch_norm
 from blockzoo.models.merging import merge_branches
@@ -64,3 +68,43 @@ def test_wrong_shapes(shape: tuple) -> None:
 def test_a_shape_the_network_cannot_take() -> None:
     with pytest.raises(RequestError, match="cannot take an input of shape"):
         profile_block("GhostBottleneckV3", "late", input_shape=(1, 3, 4, 4), base_channels=8)
+
+
+def one_by_one(builders: list[Callable[[], nn.Module]]) -> Costs:
+    return total(measure_chain([(None, build) for build in builders], (1, 8, 6, 6), memory=False))
+
+
+@pytest.mark.mutation("added-parts")
+def test_blocks_that_do_not_add_up_are_refused() -> None:
+    """Blocks that share a weight, and blocks of which every second one is another."""
+    alone: list[Callable[[], nn.Module]] = [lambda: nn.Conv2d(8, 8, 3)] * 2
+    assert check_added_parts("x", one_by_one(alone), alone, (1, 8, 6, 6)) == 0
+    layer = nn.Conv2d(8, 8, 3, device="meta")
+    shared: list[Callable[[], nn.Module]] = [lambda: layer] * 2
+    with pytest.raises(
+        CheckFailed, match="x: its blocks have 1,168 params_total one by one and 584 together"
+    ):
+        check_added_parts("x", one_by_one(shared), shared, (1, 8, 6, 6))
+    sizes = iter([1, 1, 3, 3])
+    turns: list[Callable[[], nn.Module]] = [lambda: nn.Conv2d(8, 8, next(sizes), padding="same")] * 2
+    with pytest.raises(CheckFailed, match="differ from one time they are built to the next"):
+        check_added_parts("x", one_by_one(turns), turns, (1, 8, 6, 6))
+
+
+class Own(nn.Module):
+    def __init__(self, in_channels: int, out_channels: int, stride: int, position: str) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(in_channels, out_channels, 1, stride), nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(self.first(x))
+
+
+def test_an_own_block_is_compared_with_the_whole_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = profile_block(Own, "early", num_blocks=2, base_channels=8).network
+    assert found == get_model_profile(ScaffoldNet(Own, "early", 2, 8)).network
+    seen: list[str] = []
+    monkeypatch.setattr("blockzoo.measure.costs.check_added_parts", lambda name, *_: seen.append(name))
+    profile_block(Own, "early", num_blocks=2, base_channels=8)
+    profile_block("ResNetBasicBlock", "early", num_blocks=2, base_channels=8)
+    assert seen == ["Own/early"]

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from blockzoo.measure.size import MacCounter, count_macs, count_params
+from blockzoo.measure.macs import MacCounter, count_macs
+from blockzoo.measure.size import count_params
 
 
 def test_by_hand() -> None:

@@ -1,0 +1,101 @@
+"""What can be known of a network before it is trained: its costs on paper, and whether it can be deployed to be timed.
+
+What cannot be had is said before the training and is a reason in its row; it neither holds up the training nor costs its record.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from blockzoo.core.errors import ContractBroken, reason_of
+from blockzoo.core.record import Record
+from blockzoo.core.spec import NetworkSpec
+from blockzoo.profile import profile_block
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Known:
+    """What a row says of a network whatever its training comes to.
+
+    Args:
+        values: its costs on paper.
+        reasons: why some of them, or its times, will be missing.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+
+    def add_to(self, record: Record) -> None:
+        """Write it into the record of a training."""
+        record.values |= self.values
+        record.reason = "; ".join(filter(None, (record.reason, *self.reasons)))
+
+
+def known_before(
+    network: NetworkSpec, shape: tuple[int, int, int], *, deploy: bool = False, strict: bool = False
+) -> Known:
+    """What is known of a network for one image of `shape` (C, H, W).
+
+    Args:
+        deploy: also try whether it can be deployed, as it is timed afterwards.
+        strict: what cannot be had is an error.
+
+    Raises:
+        ContractBroken: the block is not used.
+        RequestError and others: with `strict`.
+    """
+    found = Known()
+    try:
+        found.values, notes = costs(network, shape, strict=strict)
+        found.reasons += [f"costs: {note}" for note in notes]
+    except ContractBroken:  # it will not be built for training either
+        raise
+    except Exception as error:
+        if strict:
+            raise
+        found.reasons.append(f"costs: {reason_of(error)}")
+    if deploy:
+        try:
+            _deployed(network, shape)
+        except Exception as error:  # the row says it when the times are not there
+            if strict:
+                raise
+            log.warning(f"{network.subject} will have no times: {reason_of(error)}")
+    for reason in found.reasons:
+        log.warning(f"{network.subject}, {reason}")
+    if uncounted := found.values.get("uncounted_operations"):
+        log.warning(f"{network.subject}: its MACs lack those of {uncounted}, which nobody knows how to count")
+    return found
+
+
+def costs(
+    network: NetworkSpec, shape: tuple[int, int, int], *, strict: bool = False
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The costs on paper that a row holds, for one image of `shape` (C, H, W), and how they were measured where not as usual."""
+    profile = profile_block(
+        network.subject,
+        num_blocks=network.num_blocks,
+        base_channels=network.base_channels,
+        out_dim=network.out_dim,
+        filler=network.filler,
+        active_blocks=network.active_blocks,
+        active_width=network.active_width,
+        input_shape=(1, *shape),
+        strict=strict,
+    )
+    columns = profile.columns()
+    columns["memory_mb"] = columns["params_total"] * 4 / 2**20
+    kept = {k: v for k, v in columns.items() if isinstance(v, int | float) or v is None}
+    uncounted = columns["uncounted_operations"]
+    return kept | ({"uncounted_operations": uncounted} if uncounted else {}), profile.notes
+
+
+def _deployed(network: NetworkSpec, shape: tuple[int, int, int]) -> None:
+    from blockzoo.measure.contenders import deploy
+    from blockzoo.models.resolve import build_network
+
+    deploy(build_network(network, seed=0).eval(), (1, *shape))

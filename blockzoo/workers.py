@@ -1,0 +1,121 @@
+"""The bodies of a sweep's workers: one trial, the times of all networks, the estimate; jobs name them."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from blockzoo.core.errors import RequestError, StoreError
+from blockzoo.core.files import write_atomically
+from blockzoo.core.plugins import load_plugins
+from blockzoo.core.record import Record
+from blockzoo.core.spec import NetworkSpec, TrialSpec
+from blockzoo.preflight import known_before
+from blockzoo.profile import profile_block
+from blockzoo.train import EpochReport, available_device, circumstances, time_networks, train_spec
+
+if TYPE_CHECKING:
+    from blockzoo.data import ImageData
+
+
+def execute_trial(
+    spec: dict[str, Any],
+    *,
+    data_dir: str | None,
+    device: str,
+    plugins: list[str],
+    checkpoint: str,
+    on_oom: str,
+    report: EpochReport,
+    keep: str | None = None,
+    read_test: bool = True,
+    deterministic: bool = False,
+    workers: int | None = None,
+    **story: str,
+) -> list[Record]:
+    """One trial of a sweep; its last checkpoint is left at `keep` too."""
+    from blockzoo.data import load_dataset
+
+    load_plugins(plugins)
+    trial = TrialSpec(**spec)
+    data = load_dataset(trial.dataset, data_dir, image_size=trial.image_size, images=trial.images)
+    where = circumstances(device, data_dir, plugins, deterministic=deterministic, workers=workers)
+    known = known_before(trial.network, data.shape)
+    record = train_spec(trial, data, where, Path(checkpoint), on_oom, report, read_test)
+    known.add_to(record)
+    if keep is not None and record.status == "ok":
+        try:
+            write_atomically(Path(keep), lambda temporary: shutil.copyfile(checkpoint, temporary))
+        except StoreError as error:
+            record.reason = "; ".join(
+                filter(None, (record.reason, f"weights: {error}; they are in {checkpoint}"))
+            )
+    record.experiment_name, record.notes = story.get("experiment_name", ""), story.get("notes", "")
+    return [record]
+
+
+def execute_timing(
+    networks: list[dict[str, Any]],
+    *,
+    shape: tuple[int, int, int],
+    device: str,
+    plugins: list[str],
+    seconds: float,
+    probe: bool = False,
+    report: EpochReport,
+) -> list[Record]:
+    """The latency phase of a sweep; a probe times once and its records, of that kind, are no times."""
+    load_plugins(plugins)
+    specs, rounds = [NetworkSpec(**network) for network in networks], 1 if probe else None
+    records = time_networks(specs, shape, available_device(device), seconds=seconds, rounds=rounds)
+    return [replace(record, kind="probe") for record in records] if probe else records
+
+
+def execute_calibration(
+    specs: list[dict[str, Any]], *, data_dir: str | None, device: str, plugins: list[str], report: Any
+) -> list[Record]:
+    """Estimates the seconds of all trials, one after the other."""
+    from blockzoo.data import load_dataset
+
+    load_plugins(plugins)
+    trials = [TrialSpec(**spec) for spec in specs]
+    first = trials[0]
+    data = load_dataset(first.dataset, data_dir, image_size=first.image_size, images=first.images)
+
+    images = min(first.limit_train or len(data.train.labels), len(data.train.labels))
+    per_epoch = images + len(data.val.labels) / 3  # a training image costs about three forward passes
+
+    @functools.cache
+    def macs(network: NetworkSpec) -> int | None:
+        scaffold = {n: getattr(network, n) for n in ("num_blocks", "base_channels", "filler", "out_dim")}
+        shape = (1, *data.shape)
+        try:
+            return profile_block(network.subject, input_shape=shape, memory=False, **scaffold).network.macs
+        except Exception:  # its row will say why
+            return None
+
+    per_mac = _seconds_per_mac(trials, data, available_device(device), macs)
+    most = max((macs(trial.network) or 0 for trial in trials), default=0)
+    seconds = sum(per_mac * per_epoch * t.epochs * (macs(t.network) or most) for t in trials)
+    return [
+        Record("calibration", first.fingerprint(), first.network.subject, {}, values={"seconds": seconds})
+    ]
+
+
+def _seconds_per_mac(
+    trials: Sequence[TrialSpec], data: ImageData, device: str, macs: Callable[[NetworkSpec], int | None]
+) -> float:
+    """Seconds of training for each multiply-add, by a step of the first trial that can be counted and makes one."""
+    from blockzoo.training.steps import training_image_seconds
+
+    failure: Exception = RequestError("no network of the grid can be counted")
+    for trial in {trial.network: trial for trial in trials if macs(trial.network)}.values():
+        try:
+            return training_image_seconds(trial, data, device) / (macs(trial.network) or 1)
+        except Exception as error:
+            failure = error
+    raise failure
