@@ -16,4 +16,7 @@ def main(call: Callable[[], object]) -> NoReturn:
     except BlockzooError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted; what was finished is stored", file=sys.stderr)
+        sys.exit(130)
     sys.exit(0)

@@ -18,7 +18,8 @@ from _sandbox import DEFAULTS, parsed, parser, run_config
 
 from blockzoo.blockwise.launch import planned
 from blockzoo.blockwise.run import run_blockwise
-from blockzoo.core.devices import chosen_gpus, use_only
+from blockzoo.core.devices import use_only
+from blockzoo.core.errors import RequestError
 from blockzoo.execution.queue import gpus as visible_gpus
 from blockzoo.train import available_device
 
@@ -27,8 +28,12 @@ def device(cuda_core: int | None) -> str:
     """-1 is the processor, a number that GPU, None a GPU where there is one."""
     if cuda_core is None or cuda_core < 0:
         return available_device("cpu" if cuda_core else "auto")
-    chosen = chosen_gpus("auto", None, str(cuda_core), cpu=False, present=visible_gpus("auto"))
-    use_only(chosen[2])
+    present = visible_gpus("auto")
+    if cuda_core >= len(present):
+        raise RequestError(
+            f"--cuda_core {cuda_core}: there are {len(present)} GPUs here; -1 is the processor"
+        )
+    use_only([present[cuda_core]])
     return available_device("cuda")
 
 

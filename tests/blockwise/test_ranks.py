@@ -216,7 +216,7 @@ def test_a_rank_that_hangs_or_dies_ends_the_run(how: str, says: str, tmp_path: P
     folder = tmp_path / "blockwise" / folder_name(asked)
     begin = time.monotonic()
     with pytest.raises(RankLost, match=says):
-        run_blockwise(asked, tmp_path, ranks=2, patience=3, plugins=load_plugins([str(plugin)]))
+        run_blockwise(asked, tmp_path, ranks=2, patience=8, plugins=load_plugins([str(plugin)]))
     assert time.monotonic() - begin < 90
     found = run_status(folder)
     assert found is not None and found["status"] == "failed" and "RankLost" in found["reason"]

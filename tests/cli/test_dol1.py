@@ -215,7 +215,10 @@ def test_a_run_leaves_the_earlier_files(compat: Any, tmp_path: Path) -> None:
     pictures = sorted((tmp_path / "figures").glob("Measurements/*/*.pdf"))
     assert [p.name for p in pictures] == [f"block_offdiag_eig_heatmap_{n:03d}.pdf" for n in range(3)]
     assert all(p.read_bytes().startswith(b"%PDF") for p in pictures)
-    given.gamma = 2.0
+    given.cuda_core = 99
+    with pytest.raises(RequestError, match=r"--cuda_core 99.*-1 is the processor"):
+        dol1.run(given)
+    given.gamma, given.cuda_core = 2.0, -1
     with pytest.raises(RequestError, match="gamma"):
         dol1.run(given)
 
