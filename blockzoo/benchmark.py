@@ -57,6 +57,7 @@ class Benchmark:
             record.samples[f"{timing.part}_batch{timing.batch_size}_ms"] = timing.samples_ms
             record.values[f"{timing.part}_batch{timing.batch_size}_aa_ratio"] = timing.noise[0]
             record.values[f"{timing.part}_batch{timing.batch_size}_doubt"] = timing.doubt
+            record.values[f"{timing.part}_checked"] = timing.checked
         return list(records.values())
 
 
@@ -248,7 +249,7 @@ def benchmark_model(
 
     import torch
 
-    from blockzoo.measure.contenders import Contender, Setting, deploy
+    from blockzoo.measure.contenders import Setting, deployed_contender
     from blockzoo.measure.latency import Clock, Schedule
 
     place = _device(device)
@@ -259,7 +260,7 @@ def benchmark_model(
         raise RequestError(f"benchmark_model takes no {', '.join(options)}")
     shape = check_shape(input_shape)
     setting = Setting(torch.device(place), runtime=runtime, batch_size=shape[0], seed=seed)
-    network = Contender(type(model).__name__, "network", deploy(copy.deepcopy(model).cpu(), shape), shape)
+    network = deployed_contender(type(model).__name__, "network", copy.deepcopy(model).cpu(), shape)
     return timings_of(setting, [network], Clock(torch.device(place)), schedule, deadline)[0].columns()
 
 

@@ -92,6 +92,7 @@ def benchmark(
         )
     doubtful = [row for row in rows if row["doubt"]]
     reasons = [f"? {r['subject']}, {r['part']}, batch {r['batch_size']}: {r['doubt']}" for r in doubtful]
+    checked = [row["checked"] for row in rows if row["checked"] is not None]
     noise = {row["batch_size"]: f"{row['aa_ratio']:.3f} at batch {row['batch_size']}" for row in rows}
     made = screen.table(
         f"Latency on {found.environment['timed_on']}",
@@ -100,6 +101,7 @@ def benchmark(
         "\n".join(
             [
                 f"A/A {', '.join(noise.values())}. {describe(found.environment)}",
+                *([f"Deployed forms checked: {max(checked):.1e} from the trained ones."] if checked else []),
                 *reasons,
             ]
         ),

@@ -81,6 +81,11 @@ COLUMNS: dict[str, str] = {
     "stage_latency_high_ms": "upper end of that interval",
     "stage_latency_doubt": "the same of stage_latency_ms",
     "throughput_doubt": "the same of the times behind throughput",
+    "checked": "largest difference that the checks of the training found (images read from files, weights of the ranks); "
+    "empty: nothing to compare",
+    "latency_checked": "largest difference of the deployed network, which is timed, from the one that is trained, relative to "
+    "the largest output; empty: nothing was folded or merged",
+    "stage_latency_checked": "the same of the stage under test alone",
     "latency_device": "how the latency columns were taken: hardware, number format, layout, runtime, threads; one way a table",
     "dtype": "number format of training: float32, or bfloat16 for autocast",
     "cpu": "processor",
@@ -192,6 +197,7 @@ def _latency_columns(record: Record) -> Row:
             columns[f"{prefix}latency_ms"] = statistics.median(samples)
             columns |= {f"{prefix}latency_low_ms": low, f"{prefix}latency_high_ms": high}
             columns[f"{prefix}latency_doubt"] = _doubt(record, f"{part}_batch1")
+            columns[f"{prefix}latency_checked"] = record.values.get(f"{part}_checked")
     if batches:
         largest = f"network_batch{max(batches)}"
         columns["throughput"] = throughput(record.samples[f"{largest}_ms"], max(batches))

@@ -20,6 +20,7 @@ from blockzoo.core.times import doubts
 from blockzoo.measure.deadline import Deadline
 from blockzoo.measure.latency import Clock, Schedule, interleave
 from blockzoo.measure.timing_options import LAYOUTS
+from blockzoo.models.agreement import what_checks_find
 from blockzoo.models.deploy import deployed
 from blockzoo.models.resolve import build_network
 from blockzoo.models.scaffold import ScaffoldNet
@@ -29,12 +30,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Contender:
-    """A module to time: of which subject, which part of it, and the shape of its input, the batch left open."""
+    """A module to time, deployed: of which subject, which part of it, and the shape of its input, the batch left open.
+
+    `checked` is the largest difference from the module as it is trained that the checks of its deployment found; None: nothing
+    was folded or merged.
+    """
 
     subject: str
     part: str
     module: nn.Module
     shape: tuple[int, ...]
+    checked: float | None = None
 
 
 class Failure(NamedTuple):
@@ -81,11 +87,11 @@ def contenders_of(
         part = "network"
         try:
             network = build_network(spec, seed=seed).eval()
-            found.append(Contender(name, part, deploy(network, shape), shape))
+            found.append(deployed_contender(name, part, network, shape))
             if stage and isinstance(network, ScaffoldNet):
                 part = "stage"
                 before = _shape_before_stage(network, shape)
-                found.append(Contender(name, part, deploy(network.active_stage, before), before))
+                found.append(deployed_contender(name, part, network.active_stage, before))
         except Exception as error:  # of one network, and no reason to leave the others without times
             failures.append(Failure(name, part, None, error))
     return found
@@ -98,6 +104,13 @@ def _shape_before_stage(network: ScaffoldNet, shape: tuple[int, ...]) -> tuple[i
             break
         x = block(x)
     return tuple(x.shape)
+
+
+def deployed_contender(subject: str, part: str, module: nn.Module, shape: Sequence[int]) -> Contender:
+    """A module in the form that is timed, with what its checks found."""
+    with what_checks_find() as found:
+        made = deploy(module, shape)
+    return Contender(subject, part, made, tuple(shape), max(found.values(), default=None))
 
 
 def deploy(module: nn.Module, shape: Sequence[int]) -> nn.Module:

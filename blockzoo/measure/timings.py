@@ -34,6 +34,9 @@ class Timing:
     samples_ms: list[float] = field(repr=False)
     noise: tuple[float, tuple[float, float] | None]  # the A/A reference: median ratio and its 95 % interval
     doubt: str = ""  # why it should not be taken as sure, after all attempts
+    checked: float | None = (
+        None  # how far the form that is timed is from the one that is trained; None: it is that one
+    )
 
     @property
     def latency_ms(self) -> float:
@@ -56,6 +59,7 @@ class Timing:
             "n": len(self.samples_ms),
             "aa_ratio": self.noise[0],
             "doubt": self.doubt,
+            "checked": self.checked,
         }
 
 
@@ -165,5 +169,5 @@ def _judged(
         whole = samples.get(f"{c.subject}\nnetwork")
         if c.part == "stage" and whole and statistics.median(own) > statistics.median(whole):
             reasons.append("slower than the network it is part of")
-        found.append(Timing(c.subject, c.part, setting.batch_size, own, noise, ", ".join(reasons)))
+        found.append(Timing(c.subject, c.part, setting.batch_size, own, noise, ", ".join(reasons), c.checked))
     return found

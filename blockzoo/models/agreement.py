@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -105,6 +107,20 @@ def _deviation(plain: torch.Tensor, fast: torch.Tensor) -> float:
     return float(difference / plain[finite].abs().max().clamp_min(1e-12))
 
 
+_listening: ContextVar[tuple[dict[str, float], ...]] = ContextVar("listening", default=())
+
+
+@contextmanager
+def what_checks_find() -> Iterator[dict[str, float]]:
+    """The largest deviation that each check finds within, by name; for the records of what is made within."""
+    found: dict[str, float] = {}
+    token = _listening.set((*_listening.get(), found))
+    try:
+        yield found
+    finally:
+        _listening.reset(token)
+
+
 def _from_one_seed(function: Callable[[torch.Tensor], Any], example: torch.Tensor) -> Any:
     """Its output for a copy of `example`; networks that draw random numbers draw the same each time. No generator is moved."""
     with torch.random.fork_rng(devices=[example.device] if example.is_cuda else []):
@@ -146,4 +162,6 @@ def compare(
                     f"(relative; allowed {tolerance:.0e}) on probe {index}, so it is not used"
                 )
             worst = max(worst, found)
+    for known in _listening.get():
+        known[name] = max(worst, known.get(name, 0.0))
     return worst

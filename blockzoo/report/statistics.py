@@ -22,7 +22,7 @@ TIMES = ("latency_ms", "stage_latency_ms")
 TIMED = frozenset(
     f"{prefix}latency{what}"
     for prefix in ("", "stage_")
-    for what in ("_ms", "_low_ms", "_high_ms", "_std", "_p90_ms", "_n", "_doubt", "_device")
+    for what in ("_ms", "_low_ms", "_high_ms", "_std", "_p90_ms", "_n", "_doubt", "_checked", "_device")
 ) | {"throughput", "throughput_doubt"}
 """Columns of times, which belong to the way in which they were taken."""
 SHARED = ("dataset", "protocol", "epochs", "batch_size", "lr", "num_blocks", "base_channels", "limit_train")

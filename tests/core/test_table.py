@@ -152,7 +152,7 @@ def test_a_place_is_told_by_what_lies_there(tmp_path: Path) -> None:
         Outputs.at(tmp_path / "elsewhere.db")
 
 
-def timed(way: str, ms: float, subject: str = "ResNetBasicBlock/mid", **values: str) -> Record:
+def timed(way: str, ms: float, subject: str = "ResNetBasicBlock/mid", **values: str | float) -> Record:
     samples = {"network_batch1_ms": [ms + 0.001 * i for i in range(9)]}
     return Record("latency", NetworkSpec(subject).timing_key(32), subject, {}, samples=samples, values=dict(values),
                   environment={"timed_on": way})  # fmt: skip
@@ -184,6 +184,8 @@ def test_a_time_has_its_interval_and_its_doubt(tmp_path: Path) -> None:
         1.007,
     )  # second of nine: 2 * 10 / 2^9 < 5 %
     assert (row["latency_n"], row["latency_doubt"]) == (9, "A/A 1.30")
+    with_check = rows([trial()], [timed("cpu", 1, network_checked=3e-7)])[0]
+    assert with_check["latency_checked"] == 3e-7 and row["latency_checked"] is None
     older = rows([trial()], [latency()])[0]
     assert older["latency_doubt"] == "only 3 samples" and older["latency_low_ms"] is None
     store = Outputs.at(tmp_path).store()

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from blockzoo.benchmark import benchmark_block
 from blockzoo.cli import main
 from blockzoo.core.errors import RequestError
 from blockzoo.core.times import doubts
-from blockzoo.measure.contenders import Contender, Setting
+from blockzoo.measure.contenders import Contender, Setting, deployed_contender
 from blockzoo.measure.deadline import Deadline
 from blockzoo.measure.latency import Schedule, interleave
 from blockzoo.measure.timings import timings_of
@@ -149,3 +150,21 @@ def test_the_command_prints_doubts_and_intervals(made: Any, capsys: pytest.Captu
     assert "? " in text and "wild samples" in text and " .. " in text
     assert main(["benchmark", "ResNetBasicBlock", *small, "--seconds", "-1"]) == 2
     assert "give a positive number" in capsys.readouterr().err
+
+
+def test_what_the_checks_of_a_deployed_form_found_is_in_its_times_and_records() -> None:
+    """Of a block with norms and branches a number; of a network in which nothing is folded or merged none."""
+    options: Any = {"input_shape": (1, 3, 8, 8), "benchmark_runs": 1, "warmup_runs": 0, "device": "cpu"}
+    found = benchmark_block(["MobileOneBlock/mid"], num_blocks=1, base_channels=4, out_dim=3, **options)
+    assert [(t.part, 0 < t.checked < 1e-3) for t in found.timings if t.checked is not None] == [
+        ("network", True),
+        ("stage", True),
+    ]
+    record = found.records()[0]
+    assert (
+        record.values["network_checked"] == found.timings[0].columns()["checked"] == found.timings[0].checked
+    )
+    plain = deployed_contender(
+        "linear", "network", nn.Sequential(nn.Flatten(), nn.Linear(12, 2)), (1, 3, 2, 2)
+    )
+    assert plain.checked is None
