@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.utils._pytree import tree_leaves
 
 from blockzoo.core.errors import RequestError
 from blockzoo.models.agreement import tensors
+from blockzoo.models.copying import duplicate
 from blockzoo.tiling.conv import BlockConv2d
 from blockzoo.tiling.graph import Network
 from blockzoo.tiling.onnx_check import Plain, check_file, images_for
@@ -73,10 +75,11 @@ def export_onnx(
     overwrite: bool = False,
     story: Mapping[str, Any] | None = None,
 ) -> ExportReport | FusedReport:
-    """Write a network in evaluation mode to an ONNX file; batch norms are folded into convolutions.
+    """Write a network in evaluation mode to an ONNX file of single precision; batch norms are folded into convolutions.
 
     Args:
-        model: any network; layers that are blocked (`block_convert`) keep their tiles, and get no others.
+        model: any network, of any precision, on any device; layers that are blocked (`block_convert`) keep their tiles, and get
+            no others.
         example: (N, C, H, W): its shape is the file's, its values are what file and network are compared on.
         path: of the file to write.
         fusing: what to fuse; None: layer by layer.
@@ -90,6 +93,7 @@ def export_onnx(
         CheckFailed: the file computes something else than the network; there is no file then.
     """
     path = free(path, overwrite)
+    model, example = _of_floats(model, example)
     layers = onnx_layers(model, example, story)
     images = images_for(layers.model, example.numpy())
     if calibration is not None:
@@ -115,15 +119,21 @@ def export_onnx(
 
 def _in_torch(model: nn.Module) -> Plain:
     """All outputs of a network in evaluation mode, as they come; the network stays as it is."""
-    ready = copy.deepcopy(model).eval()
+    ready = duplicate(model).eval()
 
     @torch.no_grad()
     def run(images: np.ndarray) -> list[np.ndarray]:
-        first = next(ready.parameters(), torch.empty(0))
-        given = torch.from_numpy(np.array(images)).to(first.device, first.dtype)
-        return [tensor.float().cpu().numpy() for _, tensor in tensors(ready(given))]
+        found = ready(torch.from_numpy(np.array(images, np.float32)))
+        return [tensor.float().numpy() for _, tensor in tensors(found)]
 
     return run
+
+
+def _of_floats(model: nn.Module, example: torch.Tensor) -> tuple[nn.Module, torch.Tensor]:
+    """Both as a file has them, in single precision and on the processor: the network itself where it is so, else a copy."""
+    state = [*model.parameters(), *model.buffers()]
+    odd = any(t.is_cuda or (t.is_floating_point() and t.dtype != torch.float32) for t in state)
+    return (duplicate(model).float().cpu() if odd else model), example.detach().float().cpu()
 
 
 def onnx_layers(model: nn.Module, example: torch.Tensor, story: Mapping[str, Any] | None = None) -> Layers:
@@ -137,6 +147,7 @@ def onnx_layers(model: nn.Module, example: torch.Tensor, story: Mapping[str, Any
     """
     for name in ("onnx", "onnxscript", "onnxruntime"):
         needed(name)
+    model, example = _of_floats(model, example)
     about: dict[str, Any] = {"name": type(model).__name__, "plain": _in_torch(model), "story": story or {}}
     plain = ready(model, example, fold=True)
     blocked = any(isinstance(layer, BLOCKED) for layer in plain.modules())
@@ -197,11 +208,25 @@ def _exported(model: nn.Module, example: torch.Tensor) -> Any:
             warnings.simplefilter("ignore")
             program = torch.onnx.export(model, (example,), dynamo=True, opset_version=OPSET, verbose=False)
     except Exception as error:
-        raise RequestError(f"{type(model).__name__} cannot be exported to ONNX: {_reason(error)}") from error
+        reason = _other_outputs(model, example) or _reason(error)
+        raise RequestError(f"{type(model).__name__} cannot be exported to ONNX: {reason}") from error
     finally:
         log.setLevel(level)
     assert program is not None
     return program.model_proto
+
+
+@torch.no_grad()
+def _other_outputs(model: nn.Module, example: torch.Tensor) -> str:
+    """What the network returns besides tensors, which a file cannot; "" where there is nothing, or it does not run."""
+    try:
+        leaves = tree_leaves(duplicate(model)(example.clone()))
+    except Exception:
+        return ""
+    others = sorted(
+        {type(leaf).__name__ for leaf in leaves if not isinstance(leaf, torch.Tensor)} - {"NoneType"}
+    )
+    return f"it returns {', '.join(others)} besides tensors: return tensors alone" if others else ""
 
 
 def _reason(error: BaseException) -> str:

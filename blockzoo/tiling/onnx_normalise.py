@@ -21,12 +21,13 @@ def normalised(model: Any, modules: Collection[str] = ()) -> Any:
         model: as torch exports it, or from elsewhere.
         modules: paths of layers without children: a node of such a layer bears its name, others add their own to the module's.
     """
-    copy = with_kernels(model)
+    copy = with_kernels(_with_results_made(model))
     graph = copy.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    shapes = {value.name: value.type.tensor_type.shape for value in (*graph.value_info, *graph.input)}
-    nodes = [made for node in graph.node for made in _normal(node, constants, shapes)]
-    nodes = _stable_logarithms(nodes, {value.name for value in graph.output})
+    types = {value.name: value.type.tensor_type for value in (*graph.value_info, *graph.input)}
+    results = {value.name for value in graph.output}
+    nodes = [made for node in graph.node for made in _normal(node, constants, types, results)]
+    nodes = _stable_logarithms(nodes, results)
     taken: dict[str, int] = {}
     for node in nodes:
         name = _name(node, modules)
@@ -47,6 +48,23 @@ def normalised(model: Any, modules: Collection[str] = ()) -> Any:
     return copy
 
 
+def _with_results_made(model: Any) -> Any:
+    """The model with a node of its own for each output: also for a constant that it returns, or a value twice."""
+    made = {name for node in model.graph.node for name in node.output}
+    names = [value.name for value in model.graph.output]
+    others = [place for place, name in enumerate(names) if name not in made or name in names[:place]]
+    if not others:
+        return model
+    onnx = needed("onnx")
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for place in others:
+        result = copy.graph.output[place]
+        result.name = f"{names[place]}/{place}"
+        copy.graph.node.append(onnx.helper.make_node("Identity", [names[place]], [result.name]))
+    return copy
+
+
 def _name(node: Any, modules: Collection[str]) -> str:
     scopes = next((entry.value for entry in node.metadata_props if entry.key == SCOPES), "")
     path = [part.strip(" '\"") for part in scopes.strip("[]").split(",")]
@@ -58,7 +76,9 @@ def _name(node: Any, modules: Collection[str]) -> str:
     return f"{around}.{node.op_type.lower()}" if around else node.op_type.lower()
 
 
-def _normal(node: Any, constants: dict[str, Any], shapes: Mapping[str, Any]) -> list[Any]:
+def _normal(
+    node: Any, constants: dict[str, Any], types: Mapping[str, Any], results: Collection[str]
+) -> list[Any]:
     """A node as none (a constant), one, or several; constants are collected."""
     onnx = needed("onnx")
     if node.op_type == "Constant" and node.attribute[0].name == "value":
@@ -67,15 +87,15 @@ def _normal(node: Any, constants: dict[str, Any], shapes: Mapping[str, Any]) -> 
         tensor.name = node.output[0]
         constants[tensor.name] = tensor
         return []
-    if node.op_type == "Identity" and node.input[0] in constants:
+    if node.op_type == "Identity" and node.input[0] in constants and node.output[0] not in results:
         tensor = onnx.TensorProto()
         tensor.CopyFrom(constants[node.input[0]])
         tensor.name = node.output[0]
         constants[tensor.name] = tensor
         return []
-    if node.op_type == "ReduceMean" and _over_pixels(node, constants):
+    if node.op_type == "ReduceMean" and _over_pixels(node, constants) and _is_float(types.get(node.input[0])):
         return _with_metadata(node, _global_pool(node, constants))
-    if node.op_type == "Split" and (sizes := _sizes(node, constants, shapes)) is not None:
+    if node.op_type == "Split" and (sizes := _sizes(node, constants, types)) is not None:
         return _with_metadata(node, _slices(node, constants, sizes))
     return [node]
 
@@ -111,13 +131,18 @@ def _global_pool(node: Any, constants: dict[str, Any]) -> list[Any]:
     ]
 
 
-def _sizes(node: Any, constants: dict[str, Any], shapes: Mapping[str, Any]) -> np.ndarray | None:
+def _is_float(known: Any) -> bool:
+    """ONNX Runtime pools nothing else; None: not known, as usual."""
+    return known is None or known.elem_type in (0, needed("onnx").TensorProto.FLOAT)
+
+
+def _sizes(node: Any, constants: dict[str, Any], types: Mapping[str, Any]) -> np.ndarray | None:
     """Of the pieces of a split; None if they are computed."""
     if len(node.input) > 1 and node.input[1]:
-        known = constants.get(node.input[1])
-        return None if known is None else needed("onnx").numpy_helper.to_array(known)
-    shape, axis = shapes.get(node.input[0]), _attribute(node, "axis", 0)
-    whole = shape.dim[axis].dim_value if shape is not None and len(shape.dim) > axis else 0
+        given = constants.get(node.input[1])
+        return None if given is None else needed("onnx").numpy_helper.to_array(given)
+    known, axis = types.get(node.input[0]), _attribute(node, "axis", 0)
+    whole = known.shape.dim[axis].dim_value if known is not None and len(known.shape.dim) > axis else 0
     each = -(-whole // len(node.output))
     left = whole - each * (len(node.output) - 1)
     return np.array([each] * (len(node.output) - 1) + [left]) if left > 0 else None

@@ -103,6 +103,11 @@ class Writer:
         ]
         return self.one_of(*reversed(alike))
 
+    def share(self, one: str, other: str) -> bool:
+        """Do two values lie in one memory?"""
+        storages = [self.values[name].untyped_storage()._cdata for name in (one, other)]
+        return storages[0] == storages[1]
+
     def write(self, expression: str, *layers: str, into: str | None = "") -> None:
         """Add `v = expression`; `{0}`, `{1}` in it are new layers. Not where PyTorch refuses it, or it makes something large.
 
@@ -291,9 +296,13 @@ def view(w: Writer) -> None:
 
 
 def write_in_place(w: Writer) -> None:
-    """Through the value itself or a view of it."""
+    """Through the value itself or a view of it; what is read elsewhere in the same memory is copied, or PyTorch gives this
+    or that.
+    """
     v = w.map()
     other, c = w.like(v), w.channels(v)
+    shifted = f"{other}.clone()" if w.share(v, other) else other
+    other = shifted if other != v else v
     cut = w.number(1, c - 1)
     w.write(
         w.one_of(
@@ -301,9 +310,9 @@ def write_in_place(w: Writer) -> None:
             f"{v}[:, {cut}:] = {other}[:, {cut}:] * 2",
             f"{v}[:, ::2] *= 2",
             f"{v}.chunk(2, 1)[1].relu_()",
-            f"{v}[:, :, 1:] += {other}[:, :, :-1]",
+            f"{v}[:, :, 1:] += {shifted}[:, :, :-1]",
             f"{v}[..., :2] = 0",
-            f"{v}[:, 0] = {other}[:, -1]",
+            f"{v}[:, 0] = {shifted}[:, -1]",
             f"{v}.add_({other}, alpha=2)",
             f"{v}.copy_({other})",
             f"{v}[:, 0].fill_(1)",

@@ -10,7 +10,7 @@ import torchvision
 from torch import nn
 from torchvision.models import detection, list_models, segmentation
 
-SIZES = (64, 96, 128, 224, 256, 299, 320)
+SIZES = (64, 96, 128, 160, 224, 240, 256, 299, 320, 384, 512)
 TOO_LARGE = ("regnet_y_128gf", "vit_h_14", "vit_l_16", "vit_l_32", "convnext_large")
 """198 to 645 million parameters, several times in memory; smaller networks of the same code are here."""
 LIST = (Path(__file__).parent / "timm_families.txt").read_text()
