@@ -52,8 +52,9 @@ def main() -> None:
                     spent[key] = planned(name, side, mode, options.check, key)
                 except BlockzooError as error:
                     print(f"{key}: {str(error).splitlines()[0][:160]}", flush=True)
-    slowest = max(spent, key=lambda key: spent[key])
-    print(f"{len(spent)} plans; the slowest {slowest}: {spent[slowest]:.1f} s")
+    if spent:
+        slowest = max(spent, key=lambda key: spent[key])
+        print(f"{len(spent)} plans; the slowest {slowest}: {spent[slowest]:.1f} s")
 
 
 def planned(name: str, side: int, mode: Mode, check: bool, key: str) -> float:

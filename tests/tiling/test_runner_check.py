@@ -130,7 +130,9 @@ BROKEN: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {
 def test_a_runner_that_is_broken_is_refused(mode: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     break_it, where = BROKEN[name]
     break_it(monkeypatch)
-    with pytest.raises(CheckFailed, match=f"Residual in tiles: check 'tiled-runner' failed.*{where}"):
+    with pytest.raises(
+        CheckFailed, match=f"Residual in tiles, inputs .*: check 'tiled-runner' failed.*{where}"
+    ):
         made(mode)
 
 
