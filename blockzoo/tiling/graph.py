@@ -18,6 +18,10 @@ Kind = Literal["window", "pointwise", "pool", "small", "whole"]
 SAME = Window(1)
 RECENT = 64
 """Values that a network keeps in `recent`."""
+LONG, MOST_WAITING = 12, 4
+"""Values that later operations read are passed by as waiting if at least so many operations, and a quarter of all, lie between;
+and so many at most at a time.
+"""
 
 
 @dataclass
@@ -201,25 +205,49 @@ class Network:
 
     @cached_property
     def boundaries(self) -> list[int]:
-        """Positions after which one value alone, besides outputs, is all that later operations read; -1, the image, is the first.
+        """Positions after which little is read later: one value, beside outputs and a few that wait long, as the skips of a U-Net
+        and what the pyramid of a detector is built on. -1, the image, is the first.
 
         Views are not boundaries: they hold the value they show.
         """
+        return [*self._waiting]
+
+    @cached_property
+    def _waiting(self) -> dict[int, list[str]]:
+        """Of each boundary, the values besides its own and the outputs that later operations read."""
         last: dict[str, int] = {}
         for i, operation in enumerate(self.operations):
             for source in operation.sources:
                 last[source] = i
-        found, alive = [-1], {self.input}
+        long = max(LONG, len(self.operations) // 4)
+        waits = {name for name, place in last.items() if place - self.position[name] >= long}
+        found: dict[int, list[str]] = {-1: []}
+        alive: dict[str, None] = {self.input: None}
         for i, operation in enumerate(self.operations):
-            alive.add(operation.name)
-            alive = {name for name in alive if last.get(name, -1) > i}
-            if (
-                alive <= {operation.name, *self.outputs, *self.constants, *self.others}
-                and not operation.alias
-            ):
-                found.append(i)
-        end = len(self.operations) - 1
-        return found if found[-1] == end else [*found, end]
+            alive[operation.name] = None
+            alive = {name: None for name in alive if last.get(name, -1) > i}
+            more = [
+                n for n in alive if n not in (operation.name, *self.outputs, *self.constants, *self.others)
+            ]
+            few = len(more) <= MOST_WAITING and waits.issuperset(more) and self.input not in more
+            if few and not operation.alias:
+                found[i] = more
+        return {**found, len(self.operations) - 1: []}
+
+    def carried_at(self, position: int) -> list[str]:
+        """The values that are carried over a boundary: its own and those that wait; not the image."""
+        own = [self.operations[position].name] if position >= 0 else []
+        return [*own, *self._waiting.get(position, [])]
+
+    def needed_at(self, position: int) -> list[str]:
+        """The values that operations after a boundary begin with, and the outputs so far."""
+        returned = [name for name in self.outputs if -1 < self.position[name] <= position]
+        return [*dict.fromkeys([*self.carried_at(position), *returned])]
+
+    def held_at(self, position: int) -> list[str]:
+        """The values that are there after a boundary: those that are needed, and what they are views of."""
+        needed = self.needed_at(position)
+        return [*dict.fromkeys([*needed, *(self.root[name] for name in needed)])]
 
     @cached_property
     def root(self) -> dict[str, str]:
@@ -230,16 +258,6 @@ class Network:
     def others(self) -> list[str]:
         """Inputs besides the image."""
         return [*self.inputs][1:]
-
-    def held_at(self, position: int) -> list[str]:
-        """The values that operations after a boundary begin with: its own, the outputs so far and what these are views of."""
-        own = [self.operations[position].name] if position >= 0 else []
-        returned = self.returned_by(position)
-        return [*dict.fromkeys([*own, *returned, *(self.root[name] for name in returned)])]
-
-    def returned_by(self, position: int) -> list[str]:
-        """The outputs that operations up to a position have made; they stay."""
-        return [name for name in dict.fromkeys(self.outputs) if -1 < self.position[name] <= position]
 
 
 def roots(operations: Sequence[Operation], known: Iterable[str] = ()) -> dict[str, str]:

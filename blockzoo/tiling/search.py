@@ -226,20 +226,23 @@ class Planner:
 
     @cached_property
     def _states(self) -> list[int]:
-        """Boundaries at which the map is no larger than at both neighbours, the ends, and where what follows cannot be cut.
+        """Boundaries at which the map is no larger than at both neighbours, the ends, maps that are returned, and where what
+        comes next cannot be cut or reads what has waited.
 
         Behind an operation that writes over the map alone (a rectifier) rather than before it: that is as good in every way.
         """
         network = self.network
         ends = network.boundaries
-        sizes = [network.elements(network.operations[i].name) if i >= 0 else 0 for i in ends]
+        sizes = [sum(map(network.elements, network.carried_at(i))) for i in ends]
         chosen, needed = {ends[0], ends[-1]}, {ends[0], ends[-1]}
         for k in range(1, len(ends) - 1):
             narrow = sizes[k] <= sizes[k + 1] and (sizes[k] <= sizes[k - 1] or k == 1)
             edge = bool(cannot_tile(network, ends[k], ends[k + 1])) != bool(
                 cannot_tile(network, ends[k - 1], ends[k])
             )
-            if narrow or edge:
+            returned = network.operations[ends[k]].name in network.outputs
+            waiting, still = ({*network.carried_at(end)[1:]} for end in ends[k : k + 2])
+            if narrow or edge or returned or waiting - still:
                 while k < len(ends) - 1 and self._in_place(ends[k] + 1, ends[k + 1]):
                     k += 1
                 chosen.add(ends[k])

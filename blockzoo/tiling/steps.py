@@ -204,7 +204,8 @@ def _free(network: Network, parts: list[Part], start: int) -> None:
             made[names[-1]] = None
             last.update({root.get(name, name): (number, place) for name in names})
     returned = [*network.outputs, *(network.root.get(name, name) for name in network.outputs)]
-    stay = {root.get(name, name) for name in (parts[-1].step.output, *returned)} | {*network.given}
+    returned += network.held_at(network.position[parts[-1].step.output])
+    stay = {root.get(name, name) for name in returned} | {*network.given}
     for name in made:
         top = root.get(name, name)
         if top not in stay:
@@ -224,15 +225,15 @@ def whole_steps(network: Network, start: int = -1, stop: int | None = None) -> l
 
 
 def tiled_steps(network: Network, start: int, stop: int, grid: tuple[int, int], batch: int = 1) -> list[Step]:
-    """The operations between two positions as stages: one for each mean of a whole map, for each map that the network returns,
-    and for the last map.
+    """The operations between two positions as stages: one for each mean of a whole map, for each map that the network returns
+    or that waits to be read, and for the last map.
 
     What a mean is taken of is computed again for what is done with the mean: two passes, and no map is kept. The mean of the map
     that they start from needs no pass.
     """
     held = network.operations[start].name if start >= 0 else network.input
     last = network.operations[stop]
-    returned = {*network.returned_by(stop)} - {*network.returned_by(start), last.name}
+    kept = {*network.needed_at(stop)} - {*network.held_at(start), last.name}
     steps: list[Step] = []
     small: list[str] = []
 
@@ -247,7 +248,7 @@ def tiled_steps(network: Network, start: int, stop: int, grid: tuple[int, int], 
             steps.append(Step("pooled", operation.name, (), grid, batch))
         elif operation.kind in ("pool", "small"):
             small.append(operation.name)
-        elif operation.name in returned:
+        elif operation.name in kept:
             flush()
             steps.append(Step("tiled", operation.name, (), grid, batch))
     flush()

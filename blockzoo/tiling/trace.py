@@ -23,6 +23,7 @@ from blockzoo.tiling.layers import LAYERS, WHOLE, Payload, payload_of
 from blockzoo.tiling.locality import PICTURE, Call, locality
 from blockzoo.tiling.normalise import normalised
 
+FLATTENING = ("reshape", "flatten", "unflatten")
 Example = torch.Tensor | Sequence[torch.Tensor]
 """An input, or one for each that the network takes; the first is (N, C, H, W)."""
 OVERWRITES = {
@@ -84,11 +85,11 @@ class _Measured:
         self._state = normalised(found, module)
         self._maps = {node.name for node in found.graph.nodes if _is_map(node, self._state)}
         self._operations: list[Operation] = []
+        self._inputs: dict[str, tuple[int, ...]] = {}
         self._axes: dict[str, tuple[int, int] | None] = {}
         self._meta: dict[str, Any] = {}
 
     def network(self) -> Network:
-        inputs: dict[str, tuple[int, ...]] = {}
         shapes = iter(self._found.inputs)
         outputs: list[str] = []
         for node in self._found.graph.nodes:
@@ -97,7 +98,7 @@ class _Measured:
             elif node.op == "placeholder":
                 self._meta[node.name] = like = torch.empty_like(next(shapes), device="meta")
                 self._axes[node.name] = PICTURE if like.ndim == 4 else None
-                inputs[node.name] = tuple(like.shape)
+                self._inputs[node.name] = tuple(like.shape)
             elif node.op == "get_attr":
                 self._meta[node.name] = self._state[node.name].to("meta")
                 self._axes[node.name] = PICTURE if node.name in self._maps else None
@@ -108,7 +109,7 @@ class _Measured:
             raise RequestError(
                 f"{type(self._module).__name__} computes nothing: there is nothing to cut into tiles"
             )
-        return Network(self._operations, inputs, tuple(outputs), self._found.structure, kept)
+        return Network(self._operations, self._inputs, tuple(outputs), self._found.structure, kept)
 
     def _describe(self, node: fx.Node) -> None:
         known = [t for source in node.all_input_nodes for t in _tensors(self._meta[source.name])]
@@ -147,6 +148,8 @@ class _Measured:
         found = locality(call)
         self._axes[node.name] = found.axes
         tensors, layer = _tensors(result), payload.layer
+        if not made and payload.what in FLATTENING and maps and maps[0] not in self._inputs:
+            made = _turned(self._meta[maps[0]]) * tensors[0].element_size()
         weights = (
             sum(p.numel() for p in layer.parameters()) if layer else sum(t.numel() for t in inside.values())
         )
@@ -193,6 +196,11 @@ class _Measured:
         shapes = [tuple(_tensors(self._meta[name])[0].shape) for name in maps]
         axes = [axes for name in maps if (axes := self._axes[name])]
         return Call(payload.what, payload.layer, args, dict(kwargs), shapes, axes, others, result)
+
+
+def _turned(x: torch.Tensor) -> int:
+    """Elements that are copied to flatten a map (N, C, H, W) whose channels come last in memory, as those of layers do."""
+    return x.numel() if x.shape[1] > 1 and x.shape[2] * x.shape[3] > 1 else 0
 
 
 def _is_map(node: fx.Node, state: Mapping[str, torch.Tensor]) -> bool:
