@@ -199,12 +199,14 @@ class Planner:
         if cannot_tile(network, start, stop):
             return
         last = network.operations[stop]
-        map_of = last if last.axes else network.by_name[last.maps[0]] if last.kind == "pool" else None
+        map_of = last.name if last.axes else last.maps[0] if last.kind == "pool" else None
         if last.kind == "small" or map_of is None:
             return
         for grid in GRIDS:
             fits = all(
-                grid[axis] * LEAST_SIDE[self.mode] <= map_of.size(axis) for axis in (0, 1) if grid[axis] > 1
+                grid[axis] * LEAST_SIDE[self.mode] <= network.size(map_of, axis)
+                for axis in (0, 1)
+                if grid[axis] > 1
             )
             if fits and (grid != (1, 1) or last.kind == "pool"):
                 yield self._segment(start, tiled_steps(network, start, stop, grid))

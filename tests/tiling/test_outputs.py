@@ -61,6 +61,7 @@ WAYS: dict[str, Callable[..., Any]] = {
     "pieces": lambda m, x, y, z: torch.cat([x, y], 1).split([3, 2, 2], 1),
     "mean over channels": lambda m, x, y, z: (y.mean(1), y.mean(1, keepdim=True) * z, y.amax(1)),
     "a constant joined": lambda m, x, y, z: torch.cat([z, m.grid, torch.ones_like(y)], 1),
+    "means of the image": lambda m, x, y, z: (y, x.mean((2, 3), keepdim=True)),
     "one channel": lambda m, x, y, z: F.relu(y[:, 0]).unsqueeze(1),
 }
 
