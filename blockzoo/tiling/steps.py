@@ -228,10 +228,10 @@ def tiled_steps(network: Network, start: int, stop: int, grid: tuple[int, int], 
     """The operations between two positions as stages: one for each mean of a whole map, for each map that the network returns
     or that waits to be read, and for the last map.
 
-    What a mean is taken of is computed again for what is done with the mean: two passes, and no map is kept. The mean of the map
-    that they start from needs no pass.
+    What a mean is taken of is computed again for what is done with the mean: two passes, and no map is kept. The mean of a map
+    that is there needs no pass.
     """
-    held = network.operations[start].name if start >= 0 else network.input
+    there = {network.operations[start].name if start >= 0 else network.input, *network.held_at(start)}
     last = network.operations[stop]
     kept = {*network.needed_at(stop)} - {*network.held_at(start), last.name}
     steps: list[Step] = []
@@ -243,7 +243,7 @@ def tiled_steps(network: Network, start: int, stop: int, grid: tuple[int, int], 
             small.clear()
 
     for operation in network.operations[start + 1 : stop + 1]:
-        if operation.kind == "pool" and operation.maps != [held]:
+        if operation.kind == "pool" and operation.maps[0] not in there:
             flush()
             steps.append(Step("pooled", operation.name, (), grid, batch))
         elif operation.kind in ("pool", "small"):
@@ -251,6 +251,7 @@ def tiled_steps(network: Network, start: int, stop: int, grid: tuple[int, int], 
         elif operation.name in kept:
             flush()
             steps.append(Step("tiled", operation.name, (), grid, batch))
+            there.add(operation.name)
     flush()
     if last.local:
         steps.append(Step("tiled", last.name, (), grid, batch))

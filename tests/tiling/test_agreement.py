@@ -26,6 +26,16 @@ REFUSED: dict[tuple[str, str], str] = {}
 """Of a network and a form: a part of the reason why it is refused."""
 
 
+ONCE_WRONG = {
+    "a map that is returned, and its mean": Program(
+        ("nn.Conv2d(3, 4, 3, padding=1)", "nn.SiLU()"),
+        ("v1 = self.l1(self.l0(x))", "v2 = v1.mean((2, 3))"),
+        "{'out': v2, 'more': (v1, None, [x])}",
+        (16, 16),
+    ),
+}
+
+
 def truth_of(program: Program) -> Truth:
     """The network of a program with random weights, unless PyTorch itself refuses it."""
     x = torch.zeros(1, 3, *program.size, dtype=torch.float64)
@@ -75,6 +85,13 @@ def test_random_programs_in_tiles(tmp_path: Path) -> None:
 def test_random_programs_in_files(tmp_path: Path) -> None:
     found = agreeing(2, IN_FILES, tmp_path)
     assert all(found[form] == 2 for form in IN_FILES), found
+
+
+@pytest.mark.parametrize("what", ONCE_WRONG)
+def test_programs_that_went_wrong_once(what: str, tmp_path: Path) -> None:
+    truth = truth_of(ONCE_WRONG[what])
+    found = {form: str(outcome(form, truth, tmp_path)) for form in FORMS}
+    assert all(said.startswith("agrees") for said in found.values()), found
 
 
 @pytest.mark.slow
