@@ -159,7 +159,8 @@ def memory(truth: Truth, given: nn.Module, folder: Path) -> float:
 def exported(truth: Truth, given: nn.Module, folder: Path) -> float:
     """Layer by layer."""
     path = folder / "network.onnx"
-    tiling.export_onnx(given.float(), truth.x.float(), path, overwrite=True)
+    path.unlink(missing_ok=True)  # of another network
+    tiling.export_onnx(given.float(), truth.x.float(), path)
     return truth.against_file(path)
 
 

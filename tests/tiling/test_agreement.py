@@ -33,6 +33,16 @@ ONCE_WRONG = {
         "{'out': v2, 'more': (v1, None, [x])}",
         (16, 16),
     ),
+    "patches of a map that was enlarged": Program(
+        ("nn.Conv2d(3, 4, 3, padding=1)",),
+        (
+            "v1 = F.interpolate(self.l0(x), size=(18, 22), mode='bilinear')",
+            "v2 = v1.reshape(36, 2, 11, 2).transpose(1, 2)",
+            "v3 = v2.reshape(1, 4, 99, 4).transpose(1, 3)",
+        ),
+        "v3",
+        (9, 11),
+    ),
 }
 
 
