@@ -6,6 +6,7 @@ As in the published package each is a dataset of its own that can be opened alon
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,15 +26,15 @@ Parts = Mapping[Any, tuple[Header, Table]]
 """Header and table by seed or device."""
 
 
-class Described:
+class Described(ABC):
     """What the header of a dataset says, by the published names."""
 
     space: MacroSpace
 
     @property
+    @abstractmethod
     def header(self) -> Header:
         """What its files say together: their first header without what concerns one file alone, and all columns."""
-        raise NotImplementedError
 
     @property
     def version(self) -> int:

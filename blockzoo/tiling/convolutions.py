@@ -16,7 +16,7 @@ from blockzoo.tiling.geometry import pair
 
 
 def made_convolution(options: dict[str, Any]) -> nn.Conv2d:
-    """A layer that does what `conv2d` does with these options, the weights among them."""
+    """A layer that does what `conv2d` does with these options, the weights among them; `sides` as `convolution` has them."""
     weight, padding = options["weight"], options.get("padding", 0)
     dilation = pair(options.get("dilation", 1), "dilation")
     sides = options.get("sides", (0, 0, 0, 0))
@@ -160,17 +160,5 @@ class _Calls(TorchFunctionMode):
             names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
             options = {**dict(zip(names, args, strict=False)), **kwargs}
             if not isinstance(options.get("padding"), str):
-                layer = made_convolution(options)
-                assert isinstance(layer, nn.Conv2d)
-                self.found.append(
-                    convolution(
-                        layer.weight,
-                        layer.bias,
-                        layer.stride,
-                        layer.padding,
-                        layer.dilation,
-                        layer.groups,
-                        self._sides,  # type: ignore[arg-type]
-                    )
-                )
+                self.found.append(made_convolution({**options, "sides": self._sides}))
         return func(*args, **kwargs)

@@ -17,17 +17,6 @@ from blockzoo.tiling.pool import BlockAvgPool2d, BlockMaxPool2d
 
 OWN = (BlockConv2d, PaddedConv2d, BlockMaxPool2d, BlockAvgPool2d)
 """Layers of this package."""
-CHANNEL_NORMS = {
-    "timm.layers.norm.LayerNorm2d",
-    "torchvision.models.convnext.LayerNorm2d",
-    "torchvision.ops.misc.FrozenBatchNorm2d",
-}
-"""Norms over the channels of each pixel that torch does not have."""
-FUNCTIONS = {
-    "torchvision.models.shufflenetv2.channel_shuffle",
-    "torchvision.ops.stochastic_depth.stochastic_depth",
-}
-"""Functions besides those of torch that the tracer does not look into."""
 TORCH = ("torch", "_operator", "builtins", "math")
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 
@@ -43,28 +32,17 @@ def is_known(layer: nn.Module) -> bool:
         ):  # subclasses that only set options, or make their weight
             names = [name for name in ("forward", "_conv_forward", "__call__") if hasattr(known, name)]
             return all(getattr(kind, name) is getattr(known, name) for name in names)
-    return kind in OWN or qualified(kind) in CHANNEL_NORMS or kind.__module__.startswith("torch.nn.modules.")
-
-
-def qualified(thing: Any) -> str:
-    return f"{getattr(thing, '__module__', None)}.{getattr(thing, '__qualname__', None)}"
-
-
-def name_of_layer(layer: nn.Module) -> str:
-    """The class's name in small letters; with its module where it is known for nothing."""
-    return type(layer).__name__.lower() if is_known(layer) else qualified(type(layer))
+    return kind in OWN or kind.__module__.startswith("torch.nn.modules.")
 
 
 def name_of_function(target: Any) -> str:
-    """A function's or a method's name in small letters, in-place forms under the same; with its module where not of torch."""
-    if isinstance(target, str):  # a method of tensors
-        return target.lower().rstrip("_")
+    """A function's name in small letters, in-place forms under the same; with its module where not of torch."""
     if isinstance(target, (torch._ops.OpOverload, torch._ops.OpOverloadPacket)):
         packet = target.overloadpacket if isinstance(target, torch._ops.OpOverload) else target
         space, name = packet._qualified_op_name.split("::")
         return name.rstrip("_") if space == "aten" else f"{space}.{name}"
     name = getattr(target, "__name__", str(target))
     module = getattr(target, "__module__", None) or "torch"
-    if module.split(".")[0] in TORCH or qualified(target) in FUNCTIONS:
+    if module.split(".")[0] in TORCH:
         return name.lower().rstrip("_")
     return f"{module}.{name}"

@@ -7,15 +7,15 @@ import torch
 from torch import nn
 
 from blockzoo.core.contracts import BLOCKS, POSITIONS
+from blockzoo.models.contract import SHAPES
 from blockzoo.models.deploy import deployed, relative_difference
+from blockzoo.models.examination import TOLERANCE
 from blockzoo.models.merging import merge_branches
 from blockzoo.testing import check_block
 
-SHAPES = [(16, 16, 1), (16, 32, 2), (16, 32, 1), (24, 24, 2), (32, 16, 1)]
-"""in_channels, out_channels, stride. Variants that reproduce earlier tables keep their limit: whole multiples."""
-
 
 def cases() -> list:
+    """Variants that reproduce earlier tables keep their limit: whole multiples."""
     return [
         pytest.param(name, shape, id=f"{name}-{shape}")
         for name in BLOCKS.names(variants=True)
@@ -59,7 +59,7 @@ def test_block(name: str, shape: tuple[int, int, int]) -> None:
 @pytest.mark.parametrize("name", BLOCKS.names(variants=True))
 def test_block_keeps_the_contract(name: str) -> None:
     """A block of the zoo is not examined when it is used: here it is. Variants of earlier tables change with their position."""
-    check_block(BLOCKS[name], SHAPES[:2], strict="@" not in name)
+    assert check_block(BLOCKS[name], SHAPES[:2], strict="@" not in name) <= TOLERANCE
 
 
 @pytest.mark.parametrize("name", BLOCKS.names())
