@@ -4,12 +4,13 @@
 
 Each map is taken with the defaults, in float32, of a network with random weights (seeds of odd number: trained for 40 steps) and
 32 random examples of random classes. The truth is the whole Hessian by plain autograd in float64, row by row, and a singular
-value decomposition of each of its blocks. An entry is wrong if it says that it has converged and is under .98 of the truth;
+value decomposition of each of its blocks. An entry is wrong if it says that it has converged and is under 0.98 of the truth;
 `upper` is broken if the truth is above it. Rows that FILE.csv has already are not computed again.
 
 Products are compared with those of the corrected way, alternating power iteration for each entry from a random direction, on
 the same matrices: until it is as near to the truth as ours (to 1e-6 at most, the rounding of float32) - it is told the truth, for
-it has no way to know - and until 1e-3. Where it stops itself (a relative change of 1e-6, or 30 iterations) it is held to .98 too.
+it has no way to know - and until 1e-3. Where it stops itself (a relative change of 1e-6, or 30 iterations) it is held to 0.98
+too.
 
 The networks and seeds here were not used to choose anything in the code: those used were feedforward networks of 8 or 10 inputs
 and ConvNet(3, [4, 6], 10, 6), seeds of 1000 and more.
@@ -299,7 +300,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[str]:
     return [
         f"{len(rows)} maps of {len({r['network'] for r in rows})} networks of {len({r['kind'] for r in rows})} kinds, "
         f"{entries} entries",
-        f"maps with a converged entry under .98 of the truth: {sum(w > 0 for w in column('wrong'))}; "
+        f"maps with a converged entry under 0.98 of the truth: {sum(w > 0 for w in column('wrong'))}; "
         f"entries: {sum(column('wrong')):.0f}",
         f"entries that have not converged: {sum(column('not_converged')):.0f}",
         f"sigma / truth: median {statistics.median(column('median')):.7f}, worst {min(column('worst')):.7f}",
@@ -308,7 +309,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[str]:
         f"{np.median(products[searched]):.0f}; over those of power iteration told the truth, to the same error: median "
         f"{np.median((products / power)[searched]):.2f}, in all {products[searched].sum() / power[searched].sum():.2f}; to 1e-3: "
         f"median {np.median((products / loose)[searched]):.2f}, in all {products[searched].sum() / loose[searched].sum():.2f}",
-        f"power iteration that stops itself: {sum(w > 0 for w in column('power_wrong'))} maps with an entry under .98, worst "
+        f"power iteration that stops itself: {sum(w > 0 for w in column('power_wrong'))} maps with an entry under 0.98, worst "
         f"{min(column('power_worst')):.3f}",
         f"seconds of a map: median {statistics.median(column('seconds')):.2f}, most {max(column('seconds')):.2f}",
     ]

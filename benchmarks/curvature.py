@@ -215,8 +215,8 @@ def main() -> None:
         f"{facts['cpu']}, {facts['cores']} cores, torch {torch.__version__}; one batch of 64 real images; n = 1 run"
     )
     print(
-        "targets: median >= .9999, no entry under .98 that claims to have converged, time <= .05 of the sandbox's and .2 of the "
-        "corrected way"
+        "targets: median >= 0.9999, no entry under 0.98 that claims to have converged, time <= 0.05 of the sandbox's and 0.2 of "
+        "the corrected way"
     )
     for name in options.networks:
         print(compare(name, options.baseline_pairs, options.curve), flush=True)

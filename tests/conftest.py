@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from blockzoo.data import ImageData
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +24,14 @@ def own_cache(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def digits() -> ImageData:
+    """Small images that come with scikit-learn, 16 x 16."""
+    from blockzoo.data import load_dataset
+
+    return load_dataset("digits", image_size=16)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

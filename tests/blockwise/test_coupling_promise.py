@@ -76,7 +76,7 @@ def test_all_maps_keep_the_promise(seed: int, nothing_whole: None) -> None:
 def test_networks_whose_entries_once_settled_on_the_second_singular_value(
     widths: tuple[int, ...], nothing_whole: None
 ) -> None:
-    """Seeds at which an earlier way said that an entry at .76 to .96 of the truth had converged."""
+    """Seeds at which an earlier way said that an entry at 0.76 to 0.96 of the truth had converged."""
     seed = {3: 9, 2: 11, 1: 4}[len(widths)]
     torch.manual_seed(seed)
     model = FeedForward(8, list(widths), 3)

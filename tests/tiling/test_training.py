@@ -9,7 +9,7 @@ import torch
 
 from blockzoo.core.errors import RequestError
 from blockzoo.core.outputs import Outputs
-from blockzoo.data import ImageData, load_dataset
+from blockzoo.data import ImageData
 from blockzoo.tiling.tags import Tiling, tiling_of
 from blockzoo.tiling.training import Recipe, Run, evaluate_tiled, starting_point, tiled_spec, train_tiled
 
@@ -21,11 +21,6 @@ class Tiny(nn.Sequential):
         super().__init__(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, 2, 1), nn.ReLU(),
                          nn.Flatten(), nn.Linear(128, num_classes))
 """
-
-
-@pytest.fixture(scope="module")
-def digits() -> ImageData:
-    return load_dataset("digits", image_size=16)
 
 
 @pytest.fixture

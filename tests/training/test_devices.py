@@ -13,7 +13,7 @@ import torch
 from blockzoo.core.devices import chosen_gpus
 from blockzoo.core.errors import CheckFailed, RankLost, RequestError
 from blockzoo.core.spec import NetworkSpec, TrialSpec
-from blockzoo.data import ImageData, load_dataset
+from blockzoo.data import ImageData
 from blockzoo.data.epochs import Shares, check_each_image_once
 from blockzoo.execution.queue import grouped
 from blockzoo.execution.ranks import run_together
@@ -37,11 +37,6 @@ class Normed(nn.Sequential):
         super().__init__(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, 2, 1), nn.ReLU(),
                          nn.Flatten(), nn.Linear(128, num_classes))
 """
-
-
-@pytest.fixture(scope="module")
-def digits() -> ImageData:
-    return load_dataset("digits", image_size=16)
 
 
 @pytest.fixture
