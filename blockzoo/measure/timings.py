@@ -18,25 +18,28 @@ ATTEMPTS = 3
 """Times that a run is made, where its reference is off or its samples are wild and there is time."""
 PROBE = 16
 """A large batch is timed if a round of it fits; that is known from batches so many times smaller."""
-
-
 LEAST_SAMPLES = 6
 """Of which a median has an interval."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Times of one network (or of its stage under test) at one batch size, with all samples in milliseconds."""
+    """Times of one network (or of its stage under test) at one batch size, with all samples in milliseconds.
+
+    Args:
+        part: "network" or "stage".
+        noise: the A/A reference: median ratio and its 95 % interval.
+        doubt: why it should not be taken as sure, after all attempts.
+        checked: how far the form that is timed is from the one that is trained; None: it is that one.
+    """
 
     subject: str
-    part: str  # "network" or "stage"
+    part: str
     batch_size: int
     samples_ms: list[float] = field(repr=False)
-    noise: tuple[float, tuple[float, float] | None]  # the A/A reference: median ratio and its 95 % interval
-    doubt: str = ""  # why it should not be taken as sure, after all attempts
-    checked: float | None = (
-        None  # how far the form that is timed is from the one that is trained; None: it is that one
-    )
+    noise: tuple[float, tuple[float, float] | None]
+    doubt: str = ""
+    checked: float | None = None
 
     @property
     def latency_ms(self) -> float:

@@ -30,9 +30,9 @@ ELEMENTWISE = frozenset(
     "nan_to_num isnan isinf isfinite".split()
 )
 """Operations whose output at a place depends on their operands there alone, whatever the layout."""
-CHANNELWISE = frozenset("batchnorm2d batch_norm frozenbatchnorm2d layernorm2d channel_shuffle".split())
+CHANNELWISE = frozenset(("batch_norm", "channel_shuffle"))
 """Operations over the channels of each pixel of (N, C, H, W)."""
-MEANS = frozenset("adaptiveavgpool2d adaptive_avg_pool2d mean".split())
+MEANS = frozenset(("adaptive_avg_pool2d", "mean"))
 DROPPING = {"dropout": 2, "dropout2d": 2, "alpha_dropout": 2, "feature_dropout": 2, "stochastic_depth": 3}
 """Functions that draw random numbers in training, and the place of the argument that says so."""
 RANDOM = frozenset(
@@ -208,21 +208,16 @@ def _on_channels_last(call: Call) -> Found | None:
         return None
     if call.what == "layer_norm" and len(call.option("normalized_shape", 1)) == 1:
         return Found("pointwise", LAST)
-    if isinstance(call.layer, nn.LayerNorm) and len(call.layer.normalized_shape) == 1:
-        return Found("pointwise", LAST)
     return Found("pointwise", LAST) if call.what == "linear" else None
 
 
 def _channelwise(call: Call) -> Found | None:
     if call.what == "prelu":  # a slope for each channel, or one for all
-        layer_slopes = call.layer.weight.numel() if isinstance(call.layer, nn.PReLU) else prod(call.others[0])
-        return Found("pointwise", call.axes[0]) if call.axes[0] == PICTURE or layer_slopes == 1 else None
+        one_slope = prod(call.others[0]) == 1
+        return Found("pointwise", call.axes[0]) if call.axes[0] == PICTURE or one_slope else None
     if call.what not in CHANNELWISE or call.axes[0] != PICTURE:
         return None
-    if isinstance(call.layer, nn.BatchNorm2d):
-        own = call.layer.running_mean is None or call.layer.training
-    else:
-        own = call.what == "batch_norm" and bool(call.option("training", 5, False))
+    own = call.what == "batch_norm" and bool(call.option("training", 5, False))
     return (
         whole(call, "a batch norm with the statistics of its input") if own else Found("pointwise", PICTURE)
     )
