@@ -33,7 +33,7 @@ def copy_block(
             "copy", or both are "average"d into `target`.
 
     Raises:
-        RequestError: a policy or a block that is none, or networks of different shapes.
+        RequestError: an unknown policy, a block that is not there, or networks of different shapes.
     """
     check_policy(buffers)
     _check_block(partition, block)

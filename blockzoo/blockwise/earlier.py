@@ -115,11 +115,16 @@ def _check_rounds_do_not_matter(config: RunConfig, other: RunConfig, done: int, 
         for text, schedule in schedules.items()
         if any(schedule.factor(n, old) != schedule.factor(n, new) for n in range(done))
     ]
-    parts = (("curriculum", config.curriculum), ("engine", config.options.training_mode))
-    for kind, text in parts:
-        part = type(make_curriculum(text)) if kind == "curriculum" else ENGINES[text]
-        if getattr(part, "depends_on_rounds", not part.__module__.startswith("blockzoo.")):
-            faults.append(f"{kind} {text}")
+    mode = config.options.training_mode
+    parts = {
+        f"curriculum {config.curriculum}": type(make_curriculum(config.curriculum)),
+        f"engine {mode}": ENGINES[mode],
+    }
+    faults += [
+        name
+        for name, part in parts.items()
+        if getattr(part, "depends_on_rounds", not part.__module__.startswith("blockzoo."))
+    ]
     if faults:
         raise RequestError(
             f"{name} cannot be gone on with: {', '.join(faults)} depends on the number of rounds, {old} there and {new} here; "

@@ -15,11 +15,11 @@ from blockzoo.core.errors import DataError
 from blockzoo.data.cache import cached_array, stamps
 from blockzoo.data.decoding import opened
 from blockzoo.data.images import Images
+from blockzoo.data.trees import SHOWN
 
 IMAGE_COLUMNS = ("img", "image")
 FORMATS = ("PNG", "JPEG")
 ROWS = 500  # per piece of work
-SHOWN = 5  # faults named in an error
 
 
 def read_parquet(

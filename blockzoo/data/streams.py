@@ -18,8 +18,8 @@ from blockzoo.data.batches import Augmentation
 from blockzoo.data.decoding import opened
 from blockzoo.data.epochs import Batches, Shares, mixed, permutation
 from blockzoo.data.images import ImageData
+from blockzoo.data.trees import SHOWN
 
-SHOWN = 5  # faults named in an error
 EVALUATED_SHARE = 7 / 8
 """Of the shorter side, what evaluation sees: 224 of 256 pixels."""
 

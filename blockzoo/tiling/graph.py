@@ -19,8 +19,8 @@ SAME = Window(1)
 RECENT = 64
 """Values that a network keeps in `recent`."""
 LONG, MOST_WAITING = 12, 4
-"""Values that later operations read are passed by as waiting if at least so many operations, and a quarter of all, lie between;
-and so many at most at a time.
+"""A value may wait beside a boundary for a later reader if at least `LONG` operations, and a quarter of all, lie between the
+two; at most `MOST_WAITING` wait at a time.
 """
 
 

@@ -27,7 +27,7 @@ Run = Callable[..., Any]
 TOLERANCE = {torch.float16: 2e-2, torch.bfloat16: 1e-1}
 """Of the largest output, by number format; of others 1e-4."""
 DRAWN = 10
-"""With weights that are drawn, and on large inputs, so many times as much: deep networks round more on them."""
+"""Factor on the tolerance with drawn weights and on large inputs, on which deep networks round more."""
 KINDS = ("of both signs", "that are large", "with NaN and infinities")
 """What the probes are, in words."""
 FEW_MACS = 2_000_000_000

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 STEPS = (1e-7, 1e-8, 1e-6, 1e-9, 1e-4)
 """Of differences, one after the other until one agrees: a step may cross a kink, or be lost in rounding."""
 PRODUCTS, STACKED = 1e-2, 1e-3
+"""Relative differences allowed: of products from differences of gradients, of stacked columns from a plain product."""
 
 
 def second_derivatives(hessian: Hessian) -> float:

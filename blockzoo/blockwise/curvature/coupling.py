@@ -114,14 +114,14 @@ def coupling_map(
         rank: random directions per block; the first starts the searches, all of them estimate Frobenius norms.
         tol: relative error to reach: the search of an entry ends when its upper bound is so near.
         seed: of the directions.
-        failure: probability, of the whole map, that an upper bound is none.
+        failure: probability that the truth of any entry of the map is above its upper bound.
         matrix: "hessian", or "ggn" for the generalised Gauss-Newton matrix.
         max_products: stop after so many, the worst entries first; without a limit of either kind only the tolerance decides.
         max_seconds: stop after so long.
         report: told how many entries are finished, of how many.
 
     Raises:
-        RequestError: as `Hessian`; a rank, tolerance, probability or budget that is none.
+        RequestError: as `Hessian`; a rank, tolerance, probability or budget out of its range.
         CheckFailed: as `Hessian`; blocks or an entry that another way finds to be wrong.
     """
     faults = [

@@ -27,7 +27,7 @@ PER_ENTRY = 10
 MOST_NUMBERS = 2**26
 """Of the columns of a block that is computed whole."""
 ROUNDING = 16
-"""Units in the last place that the entries of a block which is computed whole are thought to be right to, of its norm."""
+"""Rounding error of the norm of a block that is computed whole, in machine epsilons of its Frobenius norm."""
 Place = tuple[int, int]
 
 
