@@ -81,7 +81,7 @@ def run(argv: list[str]) -> int:
     """Run one command: 0 done, 2 a bad request, 1 another failure, 130 interrupted."""
     debug = "--debug" in argv
     argv = normalised([word for word in argv if word != "--debug"])
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
         command, bound, _ = build().parse_args(

@@ -86,7 +86,9 @@ Images = Annotated[
 Workers = Annotated[
     int | None,
     _option(
-        "--workers", "-j", help="processes that read images, where these are streamed (default: one per core)"
+        "--workers",
+        "-j",
+        help="processes that read images, where these are streamed, 0 for none (default: one per core)",
     ),
 ]
 SyncBatchNorm = Annotated[
@@ -165,12 +167,12 @@ def placed(device: str, devices: int | None, gpus: str | None, cpu: bool) -> tup
 
 
 def check_workers(workers: int | None) -> None:
-    """There is at least one.
+    """There is a number of them, 0 where the training reads its images itself.
 
     Raises:
-        RequestError: there is not.
+        RequestError: a negative one.
     """
-    if workers is not None and workers < 1:
+    if workers is not None and workers < 0:
         from blockzoo.core.errors import RequestError
 
-        raise RequestError(f"--workers {workers}: give 1 or more")
+        raise RequestError(f"--workers {workers}: give 1 or more, or 0 to read in the training process")

@@ -16,7 +16,7 @@ from rich.table import Table
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_text
 
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+out = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 130)
 
 
 def number(value: Any) -> str:

@@ -16,7 +16,7 @@ DEEP = ("I;16", "I;16L", "I;16B", "I;16N")
 """Pillow's modes of one channel with 16 bits."""
 DEEP_AS_32_BITS = ("PNG", "PPM")
 """Formats whose 16-bit greys Pillow hands out as 32-bit numbers (PNG before version 11)."""
-SEQUENCES = ("GIF", "PNG", "TIFF", "WEBP")
+SEQUENCES = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
 """Formats that can hold several pictures; in an MPO of a camera the others only go with the first."""
 BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # of TIFF
 

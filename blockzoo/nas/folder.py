@@ -128,16 +128,22 @@ class Folder:
         if file is None:
             return None
         header, table = read_dataset_file(file, allow_pickle=self.allow_pickle)
-        faults = []
-        if header["dataset_type"] != EXPECTED[part.kind]:
-            faults.append(f"its dataset_type is {header['dataset_type']}, by its name {EXPECTED[part.kind]}")
-        if part.kind in ("base", "ext") and header.get("part", part.kind) != part.kind:
-            faults.append(f"its part is {header['part']}")
-        stated = header.get("device" if part.kind == "bench" else "seed")
-        if part.key is not None and stated is not None and stated != part.key:
-            faults.append(f"it is of {stated}, by its name of {part.key}")
-        if "model_hash" not in table:
-            faults.append("it has no column model_hash")
+        faults = misnamed(part, header, table)
         if faults:
             raise DataError(f"{file}: {'; '.join(faults)}")
         return header, table
+
+
+def misnamed(part: Part, header: Header, table: Table) -> list[str]:
+    """In what a file is not the part that its name says, a few words each."""
+    faults = []
+    if header["dataset_type"] != EXPECTED[part.kind]:
+        faults.append(f"its dataset_type is {header['dataset_type']}, by its name {EXPECTED[part.kind]}")
+    if part.kind in ("base", "ext") and header.get("part", part.kind) != part.kind:
+        faults.append(f"its part is {header['part']}")
+    stated = header.get("device" if part.kind == "bench" else "seed")
+    if part.key is not None and stated is not None and stated != part.key:
+        faults.append(f"it is of {stated}, by its name of {part.key}")
+    if "model_hash" not in table:
+        faults.append("it has no column model_hash")
+    return faults

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from functools import cached_property
 from typing import Any
 
@@ -42,6 +43,13 @@ class Lookup:
         rows = np.full(len(self.space) + 1, MISSING)
         index = self.space.indices_of_raw_hashes(self._hashes)
         known = index >= 0
+        if lost := int((~known).sum()):
+            example = self.hashes[int(np.argmin(known))].hex()
+            warnings.warn(
+                f"{lost:,} rows are of no network of the space, as that of {example}: only its hash finds such a row. "
+                "`blockzoo nas validate` names what is wrong with a folder",
+                stacklevel=2,
+            )
         rows[index[known]] = np.flatnonzero(known)
         return rows
 

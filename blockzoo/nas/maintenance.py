@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from blockzoo.core.errors import DataError, RequestError
-from blockzoo.nas.folder import Folder, part_of
+from blockzoo.nas.folder import Folder, misnamed, part_of
 from blockzoo.nas.formats.header import Header, same_content
 from blockzoo.nas.formats.table import Table
 from blockzoo.nas.impossible import impossible_networks, impossible_values
@@ -106,7 +106,8 @@ def validate(folder: Path, *, allow_pickle: bool = False) -> list[Checked]:
             seconds = time.perf_counter() - begin
             if part.kind == "base":
                 first_seed = first_seed or found[0]
-            faults = [*contents_faults(*found), *_other_benchmark(first_seed, found[0])]
+            faults = [*misnamed(part, *found), *contents_faults(*found)]
+            faults += _other_benchmark(first_seed, found[0])
             faults += differences(first, found) if first is not None else []
             checked.append(Checked(path, found[1].num_rows, seconds, faults))
             first = first or found
@@ -122,6 +123,10 @@ def _other_benchmark(first_seed: Header | None, header: Header) -> list[str]:
     else:
         base = header.get("part") == "base"
         faults = contradictions(first_seed, header, stated_by_both=not base)
+        if base and header["columns"] != first_seed["columns"]:
+            faults.append(
+                f"columns {', '.join(header['columns'])} against {', '.join(first_seed['columns'])}"
+            )
     return [f"not of one benchmark with the first seed: {fault}" for fault in faults]
 
 

@@ -32,7 +32,8 @@ class Circumstances:
         data_dir: the folder that holds the datasets, for ranks to load them anew.
         plugins: files and modules with the user's own code, for ranks to load too.
         deterministic: only operations that give the same bits every time, where there are such.
-        workers: processes that read images, of all devices together, where images stay in their files; None: one per core.
+        workers: processes that read images, of all devices together, where images stay in their files; 0: each device's
+            training reads them itself; None: one per core.
     """
 
     device: str = "cpu"
@@ -43,6 +44,8 @@ class Circumstances:
 
     def workers_of_each(self, devices: int) -> int:
         """Processes that read images for one of so many devices."""
+        if self.workers == 0:
+            return 0
         return max(1, (self.workers or cores()) // devices)
 
 

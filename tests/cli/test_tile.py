@@ -142,7 +142,7 @@ def test_presets_are_shown_and_options_override_them(capsys: pytest.CaptureFixtu
         (["--resume-from", "nowhere.ckpt"], "there is no checkpoint nowhere.ckpt"),
         (["--validation-split", "1.5"], "validation_share"),
         (["--do-eval"], "nothing to evaluate"),
-        (["--workers", "0"], "--workers 0"),
+        (["--workers", "-1"], "--workers -1"),
         (["--gpus", "a"], "--gpus a"),
         (["--devices", "3", "--cpu"], "multiple of 3"),
         (["--effective-train-size", "1.5"], "--effective-train-size 1.5"),

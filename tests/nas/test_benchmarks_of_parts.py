@@ -151,6 +151,29 @@ def test_validate_knows_the_space_and_compares_parts(tmp_path: Path) -> None:
     assert "epochs 4 against 2" in faults["blox-base-1.csv"] and not faults["blox-base-0.csv"]
 
 
+def test_validate_refuses_what_loading_refuses(tmp_path: Path) -> None:
+    write(tmp_path)
+    write(tmp_path, seed=1)
+    path = tmp_path / "blox-base-1.csv"
+    sound = path.read_text()
+    for old, new, says in (
+        ("seed: 1", "seed: 2", "it is of 2, by its name of 1"),
+        ("val_top1", "other_top1", "columns"),
+    ):
+        assert old in sound
+        path.write_text(sound.replace(old, new))
+        assert says in "; ".join(validate(tmp_path)[1].faults)
+        with pytest.raises(DataError):
+            nas.from_folder(tmp_path)
+
+
+def test_a_row_of_no_network_is_said(tmp_path: Path) -> None:
+    write(tmp_path, model_hash=[HASHES[0], "0" * 32])
+    dataset = nas.from_folder(tmp_path)
+    with pytest.warns(UserWarning, match="1 rows are of no network of the space, as that of 0{32}"):
+        assert len(dataset.indices) == 1
+
+
 # --- which way is better ----------------------------------------------------------------------------
 
 

@@ -241,3 +241,8 @@ def test_devices_that_are_not_there(options: tuple, says: str) -> None:  # type:
     device, devices, gpus = options
     with pytest.raises(RequestError, match=says):
         chosen_gpus(device, devices, gpus, cpu=False, present=["4", "7"])
+
+
+def test_workers_are_shared_by_the_devices() -> None:
+    assert [Circumstances(workers=4).workers_of_each(n) for n in (1, 2, 8)] == [4, 2, 1]
+    assert Circumstances(workers=0).workers_of_each(2) == 0
