@@ -43,6 +43,20 @@ def draw_statistics(module: nn.Module, seed: int = 0) -> nn.Module:
     return module
 
 
+def draw_constants(module: nn.Module, seed: int = 0) -> nn.Module:
+    """`module` itself with random numbers for its trainable parameters that are constant, as branches that start at 0 are."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            drawable = parameter.is_floating_point() and parameter.numel() and not parameter.is_inference()
+            if drawable and parameter.requires_grad and parameter.min() == parameter.max():
+                values = torch.rand(parameter.shape, generator=generator) + 0.5  # as of norms
+                if parameter.ndim > 1:
+                    values = torch.randn(parameter.shape, generator=generator) / parameter[0].numel() ** 0.5
+                parameter.copy_(values)
+    return module
+
+
 def probes(example: torch.Tensor, seed: int = 0, *, special: bool = True) -> list[torch.Tensor]:
     """Inputs of `example`'s shape on which a wrong shortcut shows: of both signs, large, and with NaN and infinities.
 
@@ -128,6 +142,18 @@ def _from_one_seed(function: Callable[[torch.Tensor], Any], example: torch.Tenso
         if example.is_cuda:
             torch.cuda.manual_seed(0)
         return function(example.clone())
+
+
+def outputs(function: Callable[[torch.Tensor], Any], inputs: list[torch.Tensor]) -> list[Any]:
+    """What a network gives for each input now, for a comparison with what it gives later."""
+    with torch.no_grad():
+        return [_from_one_seed(function, example) for example in inputs]
+
+
+def replayed(known: list[Any]) -> Callable[[torch.Tensor], Any]:
+    """What gave these outputs, as `compare` calls it: the first for its first input, and so on."""
+    answers = iter(known)
+    return lambda _: next(answers)
 
 
 def compare(

@@ -9,15 +9,24 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 from blockzoo.core.contracts import CHECKS
-from blockzoo.core.errors import RequestError, reason_of
-from blockzoo.models.agreement import compare, probes, random_statistics
+from blockzoo.core.errors import CheckFailed, RequestError, reason_of
+from blockzoo.models.agreement import (
+    compare,
+    deviation,
+    draw_constants,
+    outputs,
+    probes,
+    random_statistics,
+    replayed,
+)
 from blockzoo.models.copying import duplicate
+from blockzoo.models.surroundings import Surroundings
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +128,9 @@ def sound_kinds(model: nn.Module, example: torch.Tensor) -> Sound:
 def _fault(model: nn.Module, example: torch.Tensor, kinds: Collection[type[nn.Module]]) -> str | None:
     """Why modules of these classes cannot be merged together."""
     try:
-        check_merged(model, merge_branches(model, only=kinds), example, kinds)
+        check_merged(model, example, kinds)
+    except Altered:
+        raise
     except Exception as error:  # of whatever the user's methods do
         return reason_of(error)
     return None
@@ -135,25 +146,60 @@ def with_merged_branches(model: nn.Module, example: torch.Tensor) -> nn.Module:
     return merge_branches(model, only=kinds) if kinds else model
 
 
+class Altered(CheckFailed):
+    """A method changed networks that it was not called on, for good."""
+
+
 @CHECKS.register("merged-branches")
 def check_merged(
-    model: nn.Module,
-    merged: nn.Module,
-    example: torch.Tensor,
-    kinds: Collection[type[nn.Module]] | None = None,
+    model: nn.Module, example: torch.Tensor, kinds: Collection[type[nn.Module]] | None = None
 ) -> float:
-    """A network with its branches merged against itself: as it is, and both again with norms of random statistics.
+    """A network with its branches merged against itself before they were: as it is, with norms of random statistics and random
+    numbers for parameters that are constant (a branch that is multiplied by 0 shows nothing), and itself afterwards.
 
     Catches: a kernel put in the wrong place of a larger one, a norm or a branch left out, and methods named `fuse`,
-    `reparameterize` or `switch_to_deploy` that do something else.
+    `reparameterize` or `switch_to_deploy` that do something else, or write to their class, which is put back.
 
     Tolerance: 1e-4 of the largest output; 1e-3 with random statistics, on which deep networks round more.
 
-    Cost: eight passes of the network (not measured). Nothing where there are no branches.
+    Cost: ten passes of the network (not measured). Nothing where there are no branches.
+
+    Raises:
+        CheckFailed: they differ, or attributes of classes were written.
+        Altered: the network differs from what it was, with all attributes put back.
     """
-    plain, what = duplicate(model).eval(), type(model).__name__
-    inputs = probes(example[:1], special=False)
-    found = compare("merged-branches", plain, merged, inputs, tolerance=1e-4, what=what)
-    drawn = random_statistics(plain)
-    again = merge_branches(drawn, only=kinds)
-    return max(found, compare("merged-branches", drawn, again, inputs[:1], tolerance=1e-3, what=what))
+    what, inputs = type(model).__name__, probes(example[:1], special=False)
+    drawn = draw_constants(random_statistics(duplicate(model)))
+
+    def now(network: nn.Module) -> list[Any]:  # of a copy, as the first call of one may differ from others
+        return outputs(duplicate(network).eval(), inputs)
+
+    known, known_drawn = now(model), now(drawn)
+    around = Surroundings(model)
+    try:
+        merged, again = merge_branches(model, only=kinds), merge_branches(drawn, only=kinds)
+        if written := around.written():
+            raise CheckFailed(
+                f"{what}: check 'merged-branches' failed: it writes to {', '.join(written[:3])}, "
+                "which every module of the class reads"
+            )
+        itself = duplicate(model).eval()
+        tries = [
+            (known, merged, inputs, 1e-4),
+            (known_drawn, again, inputs[:1], 1e-3),
+            (known, itself, inputs, 1e-4),
+        ]
+        return max(
+            compare("merged-branches", replayed(seen), network, given, tolerance=tolerance, what=what)
+            for seen, network, given, tolerance in tries
+        )
+    except Exception as error:
+        around.restore()
+        found = now(model)
+        if not deviation(known, found) <= 1e-4 and deviation(found, now(model)) <= 1e-4:
+            methods = ", ".join(mergeable(model).values())
+            raise Altered(
+                f"{what}: its methods that merge branches ({methods}) change other networks than the one they are called on; "
+                "let them write to `self` alone"
+            ) from error
+        raise

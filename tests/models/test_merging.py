@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import timm
@@ -13,7 +13,7 @@ from torch import nn
 from blockzoo.core.errors import RequestError
 from blockzoo.models.agreement import deviation, random_statistics
 from blockzoo.models.deploy import deployed
-from blockzoo.models.merging import merge_branches, mergeable, with_merged_branches
+from blockzoo.models.merging import Altered, merge_branches, mergeable, with_merged_branches
 from blockzoo.profile import get_model_profile
 
 
@@ -101,11 +101,75 @@ class Hidden(Fuses):
         self.__dict__["fuse"] = None
 
 
+class AtClass(Two):
+    """Switched over for all of its class: the merged form is right, and every other module has lost its branch."""
+
+    deployed = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.large(x) if type(self).deployed else super().forward(x)
+
+    def fuse(self) -> None:
+        self.large = self.merged()
+        type(self).deployed = True
+
+
+class AtClassWrong(AtClass):
+    def fuse(self) -> None:
+        type(self).deployed = True
+
+
+class AtClassDictionary(AtClass):
+    flags: ClassVar[dict[str, bool]] = {}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.large(x) if self.flags else self.small(x) + self.large(x)
+
+    def fuse(self) -> None:
+        self.large = self.merged()
+        self.flags["deployed"] = True
+
+
+switched = False
+
+
+class AtFile(AtClass):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.large(x) if switched else self.small(x) + self.large(x)
+
+    def fuse(self) -> None:
+        global switched
+        self.large, switched = self.merged(), True
+
+
+class Scaled(Two):
+    """A branch that starts at 0, and is forgotten."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.small(x) + self.scale * self.large(x)
+
+    def fuse(self) -> nn.Module:
+        return self.small
+
+
+class ScaledRight(Scaled):
+    def fuse(self) -> nn.Module:
+        made = nn.Conv2d(4, 4, 3, padding=1)
+        made.weight.data = self.scale.data * self.large.weight.data
+        made.weight.data[:, :, 1, 1] += self.small.weight.data[:, :, 0, 0]
+        made.bias.data = self.small.bias.data + self.scale.data * self.large.bias.data
+        return made
+
+
 NO_METHODS = [Arguments, Flag, Layer, Property, Static, Hidden, Two]
 x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("kind", [Fuses, InPlace])
+@pytest.mark.parametrize("kind", [Fuses, InPlace, ScaledRight])
 def test_what_merges_is_merged(kind: type[Two]) -> None:
     model = nn.Sequential(nn.Conv2d(4, 4, 1), kind()).eval()
     merged = with_merged_branches(model, x)
@@ -132,6 +196,11 @@ def test_what_is_no_such_method_is_not_called(kind: type[Two]) -> None:
     [
         (Wrong, r"Wrong.reparameterize\(\) is not used.*check 'merged-branches' failed"),
         (Fails, r"Fails.fuse\(\) is not used.*another day"),
+        (Scaled, r"Scaled.fuse\(\) is not used.*check 'merged-branches' failed"),
+        (AtClass, r"AtClass.fuse\(\) is not used.*it writes to AtClass.deployed"),
+        (AtClassWrong, r"AtClassWrong.fuse\(\) is not used.*it writes to AtClassWrong.deployed"),
+        (AtClassDictionary, r"AtClassDictionary.fuse\(\) is not used.*check 'merged-branches' failed"),
+        (AtFile, r"AtFile.fuse\(\) is not used.*check 'merged-branches' failed"),
         (Number, r"Number.fuse\(\) is not used.*returned a float"),
     ],
 )
@@ -141,13 +210,31 @@ def test_what_does_something_else_is_refused_by_name(
     import re
 
     model = nn.Sequential(kind(), Fuses()).eval()
-    merged = with_merged_branches(model, x)
-    assert re.search(says, caplog.text) and "Fuses" not in caplog.text
+    own = sum(p.numel() for p in model[0].parameters())
     with torch.no_grad():
-        assert deviation(model(x), merged(x)) < 1e-5
+        before = model(x)
+        merged = with_merged_branches(model, x)
+        assert re.search(says, caplog.text) and "Fuses" not in caplog.text
+        assert torch.equal(model(x), before), "the original, and its class, stay as they are"
+        assert deviation(before, merged(x)) < 1e-5
     found = get_model_profile(model, (1, 4, 8, 8))
-    assert found.network.params_total == 168 + 148, "the other one is merged all the same"
+    assert found.network.params_total == own + 148, "the other one is merged all the same"
     assert re.search(says, " ".join(found.notes))
+
+
+def test_what_cannot_be_put_back_ends_in_an_error() -> None:
+    class Shared:
+        lost = False
+
+    class Elsewhere(Two):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.small(x) if Shared.lost else super().forward(x)
+
+        def fuse(self) -> None:
+            Shared.lost = True
+
+    with pytest.raises(Altered, match=r"\(fuse\) change other networks than the one they are called on"):
+        with_merged_branches(nn.Sequential(Elsewhere()).eval(), x)
 
 
 def test_a_method_that_returns_itself_or_a_wrapper_ends() -> None:
