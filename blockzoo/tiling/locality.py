@@ -36,7 +36,8 @@ MEANS = frozenset(("adaptive_avg_pool2d", "mean"))
 DROPPING = {"dropout": 2, "dropout2d": 2, "alpha_dropout": 2, "feature_dropout": 2, "stochastic_depth": 3}
 """Functions that draw random numbers in training, and the place of the argument that says so."""
 RANDOM = frozenset(
-    "rand randn randint rand_like randn_like bernoulli normal uniform multinomial poisson".split()
+    "rand randn randint rand_like randn_like randint_like randperm bernoulli normal uniform multinomial poisson "
+    "exponential geometric cauchy log_normal random binomial rrelu_with_noise".split()
 )
 
 

@@ -15,10 +15,6 @@ from blockzoo.tiling.convolutions import padded_convolution
 
 aten = torch.ops.aten
 COPIES = frozenset("clone contiguous detach alias lift_fresh lift_fresh_copy".split())
-DRAWN = frozenset(
-    "rand randn randint rand_like randn_like randint_like randperm bernoulli normal uniform multinomial dropout".split()
-)
-"""Operations whose results differ from call to call."""
 
 
 def normalised(found: Trace, module: nn.Module) -> dict[str, torch.Tensor]:
@@ -30,7 +26,7 @@ def normalised(found: Trace, module: nn.Module) -> dict[str, torch.Tensor]:
             values[node.name] = found.value(node, module)
         elif name in COPIES:
             node.replace_all_uses_with(node.args[0])
-        elif node.op == "call_function" and _follows_from_state(node, name):
+        elif node.op == "call_function" and _follows_from_state(node):
             args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: values[n.name])
             with torch.no_grad():
                 result = node.target(*args, **kwargs)
@@ -49,9 +45,11 @@ def normalised(found: Trace, module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: value for name, value in values.items() if name in left}
 
 
-def _follows_from_state(node: fx.Node, name: str) -> bool:
+def _follows_from_state(node: fx.Node) -> bool:
+    """Is it the same in each call, since it is made of what the network holds and of nothing drawn?"""
     sources = node.all_input_nodes
-    return bool(sources) and name not in DRAWN and all(source.op == "get_attr" for source in sources)
+    drawn = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+    return bool(sources) and not drawn and all(source.op == "get_attr" for source in sources)
 
 
 def _with_its_zeros(node: fx.Node) -> None:

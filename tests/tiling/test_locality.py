@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -142,6 +143,25 @@ def test_random_numbers_are_refused_by_name() -> None:
     model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), Drops(), nn.Conv2d(8, 4, 3, padding=1)).eval()
     with pytest.raises(RequestError, match="dropout draws random numbers"):
         tiling.plan(model, X, grid=(2, 2), fuse_to="2", mode="exact")
+
+
+@pytest.mark.parametrize("draw", [torch.poisson, torch.rand_like, lambda rate: rate.clone().exponential_()])
+def test_what_is_drawn_from_a_buffer_is_drawn_anew_in_each_call(
+    draw: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    class Noisy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3, padding=1)
+            self.register_buffer("rate", torch.full((1, 4, 1, 1), 3.0))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.conv(x) * draw(self.rate)
+
+    runner = TiledRunner(Noisy().eval(), tiling.plan(Noisy().eval(), X, mode="exact"))
+    torch.manual_seed(0)
+    first, second = runner(X), runner(X)
+    assert deviation(first, second) > 0.01
 
 
 OPTIONS: list[dict[str, Any]] = [
