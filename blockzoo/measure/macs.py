@@ -18,6 +18,7 @@ from torch.utils.flop_counter import (
     sdpa_flop_count,
 )
 
+from blockzoo.measure.outside import Conversions, Unwritten, functions_named
 from blockzoo.measure.uncounted import is_free
 
 
@@ -26,7 +27,8 @@ class MacCounter(TorchDispatchMode):
 
     It sees every operation that reaches the dispatcher, so functional convolutions count as modules do. The formulas are
     torch's (`torch.utils.flop_counter`, those that users register with it included) and the ones below. Pointwise operations,
-    norms, pooling and interpolation have no MACs by convention; any other operation without a formula is in `.uncounted`.
+    norms, pooling and interpolation have no MACs by convention; any other operation without a formula is in `.uncounted`, as is
+    what computes without the dispatcher (`measure/outside.py`).
     """
 
     supports_higher_order_operators = True
@@ -35,6 +37,7 @@ class MacCounter(TorchDispatchMode):
         super().__init__()
         self.macs = 0
         self.uncounted: set[str] = set()
+        self.unwritten = Unwritten(self.uncounted)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -49,6 +52,7 @@ class MacCounter(TorchDispatchMode):
         out = func(*args, **kwargs)
         if formula is not None:
             self.macs += formula(args, kwargs, out)
+        self.unwritten.saw(func, args, kwargs, out)
         return out
 
 
@@ -178,7 +182,9 @@ def counting() -> Iterator[MacCounter]:
     try:
         stance = torch.compiler.set_stance("force_eager") if compiled else nullcontext()
         with stance, MacCounter() as counter, torch.no_grad():
-            yield counter
+            found = counter.uncounted
+            with Conversions(found), functions_named(counter.unwritten, found):
+                yield counter
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
 

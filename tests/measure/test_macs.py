@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import inspect
 import math
 from collections.abc import Callable
+from typing import Any
 
+import numpy
 import pytest
 import torch
 from torch import nn
@@ -127,6 +131,84 @@ def test_what_nobody_can_count_is_named() -> None:
             Spectral()(torch.randn(x, device=device))
         assert counter.macs == 2 * 3 * 8 * 8 * 8
         assert {"aten._fft_r2c", "aten._fft_c2r", "aten.linalg_inv_ex"} <= counter.uncounted
+
+
+class ByNumPy(torch.autograd.Function):
+    """A matrix product that torch does not see."""
+
+    @staticmethod
+    def forward(ctx: Any, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(a.numpy() @ b.numpy())
+
+
+class ByAKernel(torch.autograd.Function):
+    """Writes where the values lie, as extensions do."""
+
+    @staticmethod
+    def forward(ctx: Any, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return written(a.relu(), b)
+
+
+def written(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    made = torch.empty(a.shape[0], b.shape[1])
+    with torch._C.DisableTorchFunction(), torch.utils._python_dispatch._disable_current_modes():
+        values = (a @ b).numpy().tobytes()
+    ctypes.memmove(made.data_ptr(), values, len(values))
+    return made
+
+
+class Reversed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return a.view_as(a)
+
+
+class Swish(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(a) * a
+
+
+class Product(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        made = torch.empty(a.shape[0], b.shape[1]).zero_()
+        return torch.mm(a, b, out=made) if a.is_meta else made.copy_(a @ b)
+
+
+@pytest.mark.parametrize(
+    ("call", "macs", "named"),
+    [
+        (ByNumPy.apply, 0, {"Tensor.numpy"}),
+        (lambda a, b: ByNumPy.apply(a, b), 0, {"ByNumPy", "Tensor.numpy"}),
+        (
+            lambda a, b: torch.from_numpy(numpy.asarray(a) @ b.detach().numpy()),
+            0,
+            {"Tensor.numpy", "Tensor.__array__"},
+        ),
+        (
+            lambda a, b: torch.from_numpy(numpy.from_dlpack(a) @ numpy.from_dlpack(b)),
+            0,
+            {"Tensor.__dlpack__"},
+        ),
+        (ByAKernel.apply, 0, {"what fills aten.empty"}),
+        (written, 0, {"what fills aten.empty"}),
+        (Reversed.apply, 0, set()),
+        (Swish.apply, 0, set()),
+        (Product.apply, 4 * 5 * 6, set()),
+        (lambda a, b: torch.empty_like(a).normal_() + torch.zeros_like(torch.empty(4, 5)), 0, set()),
+        (lambda a, b: sum(torch.empty(4, 5).copy_(a) + a for _ in range(9)), 0, set()),
+    ],
+)
+def test_what_computes_without_the_dispatcher_is_named(call: Any, macs: int, named: set[str]) -> None:
+    a, b = torch.randn(4, 5), torch.randn(5, 6)
+    right = call(a, b)
+    with counting() as counter:
+        found = call(a, b) + 0
+    assert (counter.macs, counter.uncounted) == (macs, named)
+    if named:
+        assert torch.allclose(found, right) and found.shape == (4, 6)
+    assert inspect.isbuiltin(Swish.apply), "as it was"
 
 
 @torch.library.custom_op("blockzoo_test::mixed", mutates_args=())
