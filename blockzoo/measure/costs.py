@@ -22,6 +22,7 @@ from blockzoo.measure.macs import counting
 from blockzoo.measure.memory import Saved, peak_memory, saved_for_backward
 from blockzoo.measure.shapes import ShapesOnly
 from blockzoo.measure.size import Params, count_params
+from blockzoo.models.contract import check_in_place
 from blockzoo.models.deploy import fold_batch_norm
 from blockzoo.models.merging import merge_branches, mergeable, sound_kinds
 from blockzoo.models.outputs import main_output
@@ -55,6 +56,7 @@ class Measured:
     saved: Saved | None = None  # what a training step keeps
     uncounted: frozenset[str] = frozenset()  # operations whose multiply-adds nobody knows
     notes: tuple[str, ...] = ()  # how it was measured, where not as usual
+    writes_input: bool = False
 
 
 def measure(build: Callable[[], nn.Module], shape: torch.Size, *, memory: bool = True) -> Measured:
@@ -90,6 +92,7 @@ def _measured_on(device: str, build: Callable[[], nn.Module], shape: torch.Size,
     params = count_params(deployed)
     with ShapesOnly(), counting() as counter:
         output = main_output(deployed(x), type(deployed).__name__).tensor.shape
+    writes = counter.unwritten.wrote(x)
     peak, saved = None, None
     if memory:
         with torch.device(device):
@@ -98,7 +101,9 @@ def _measured_on(device: str, build: Callable[[], nn.Module], shape: torch.Size,
             saved = _saved_by_training(module.train(), x)
             peak = peak_memory(fold_batch_norm(deployed, x, inplace=True), x)
     uncounted = frozenset(counter.uncounted)
-    return Measured(params, trained, counter.macs, output, x.nbytes, peak, saved, uncounted, tuple(notes))
+    return Measured(
+        params, trained, counter.macs, output, x.nbytes, peak, saved, uncounted, tuple(notes), writes
+    )
 
 
 def _kinds_to_merge(
@@ -152,6 +157,9 @@ def measure_chain(
                 block = measure(build, shape, memory=memory)
             if key is not None:
                 _measured[full] = block
+        if key is not None and callable(key[0]):
+            maker, _, out_channels, stride, _ = key
+            check_in_place(maker, out_channels, stride, shape, block.shape, block.writes_input)
         chain.append(block)
         shape = block.shape
     return chain

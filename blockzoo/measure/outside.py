@@ -39,21 +39,28 @@ class Unwritten:
     def __init__(self, found: set[str]) -> None:
         self._found = found
         self._empty: dict[int, str] = {}  # by where the values lie
+        self._written: set[int] = set()
         self.computed = 0
         """How many operations so far made values."""
+
+    def wrote(self, tensor: torch.Tensor) -> bool:
+        """Did an operation write where the values of `tensor` lie, which is alive since before?"""
+        return not _storages(tensor).isdisjoint(self._written)
 
     def saw(self, func: Any, args: Any, kwargs: dict[str, Any], out: Any) -> None:
         """An operation ran."""
         name = getattr(getattr(func, "_overloadpacket", None), "__name__", str(func))
         given, made = _storages((args, kwargs)), _storages(out)
+        written = _written(func, args, kwargs)
+        self._written |= written
         if name in ALLOCATE:
             self._empty |= dict.fromkeys(made, f"what fills aten.{name}")
         elif not any(part in name for part in SHAPE_ALONE) and not getattr(func, "is_view", False):
             self.computed += 1
-            for storage in given - made - _written(func, args, kwargs):
+            for storage in given - made - written:
                 if storage in self._empty:
                     self._found.add(self._empty.pop(storage))
-            for storage in made | _written(func, args, kwargs):
+            for storage in made | written:
                 self._empty.pop(storage, None)
         elif not given & made:
             for storage in made:  # where another one lay

@@ -28,9 +28,9 @@ def check_block(
     """A block with what the scaffold relies on: width, stride, odd sizes, outputs that are its image's alone and the same in each
     call of evaluation mode, an input that is left as it is, gradients, copies, weights drawn from the seed.
 
-    Catches: a stride or a width that is ignored, outputs that are no tensor, an input written to, chance or a memory in
-    evaluation mode, statistics over the batch in evaluation mode, weights shared by two blocks, a seed set or passed by in the
-    constructor, a gradient that is cut.
+    Catches: a stride or a width that is ignored (on the maps of its network too), outputs that are no tensor, an input written
+    to, chance or a memory in evaluation mode, statistics over the batch in evaluation mode, weights shared by two blocks, a seed
+    set or passed by in the constructor, a gradient that is cut.
 
     Tolerance: none of shapes and inputs; 1e-4 of the largest output between one image alone and in a batch, or between two calls.
 
@@ -54,6 +54,36 @@ def check_block(
     if faults:
         raise ContractBroken(_refusal(maker, list(dict.fromkeys(faults))))
     return max(each.deviation for each in found)
+
+
+def check_in_place(
+    maker: Maker, out_channels: int, stride: int, given: Sequence[int], made: Sequence[int], writes: bool
+) -> None:
+    """A block on the maps that it gets in its network, larger than those it is tried on.
+
+    Args:
+        maker: of the block.
+        given: shape of its input.
+        made: shape of its output; odd sizes may be rounded down, which `trust` says.
+        writes: did an operation write to its input?
+
+    Raises:
+        ContractBroken: it has not the shape that was asked for, or writes to its input.
+    """
+    sizes = [{-(-n // stride), n // stride} for n in given[2:]]
+    kept = len(made) == len(given) and (made[0], made[1]) == (given[0], out_channels)
+    faults = []
+    if not kept or any(n not in allowed for n, allowed in zip(made[2:], sizes, strict=True)):
+        faults.append(
+            f"makes {tuple(made)} of its input of shape {tuple(given)}, at out_channels {out_channels} and stride {stride}, "
+            "though smaller maps had the right shape"
+        )
+    if writes:
+        faults.append(
+            f"changes its input of shape {tuple(given)} in evaluation mode (an in-place operation on it)"
+        )
+    if faults:
+        raise ContractBroken(_refusal(maker, faults))
 
 
 def _refusal(maker: Maker, faults: list[str]) -> str:

@@ -23,6 +23,8 @@ from blockzoo.models.state import changed, same, state, storages
 
 SIZES = ((9, 7), (8, 8), (14, 14), (16, 16), (32, 32), (56, 56))
 """Maps it is tried on, the odd one first: the first that it takes is used."""
+MANY = 16
+"""Images in one batch of evaluation."""
 TOLERANCE = 1e-4
 """Of the largest output: what kernels for other numbers of images may differ by."""
 
@@ -232,8 +234,11 @@ class _Examination:
         """Equal calls give equal outputs, each image's its own; nothing is kept from call to call."""
         block.eval()
         before = state(block, copied=True)
-        x, other = self._images(2, size), self._images(2, size)
-        y = self._called(block, x, "evaluation")
+        x, other = self._images(MANY, size), self._images(MANY, size)
+        try:
+            y = self._called(block, x, "evaluation")
+        except _Failed as error:
+            raise _Broken(f"does not take {MANY} images in evaluation mode ({error})") from error
         self._called(block, other, "evaluation")
         written = changed(before, state(block))
         self._fault(written, f"changes {_listed(written)} in evaluation mode")
@@ -242,13 +247,14 @@ class _Examination:
                 "differs between two calls with the same images in evaluation mode (chance, or a memory of earlier calls)"
             )
         try:
-            alone = torch.cat([self._called(block, image[None], "evaluation") for image in x])
+            alone = torch.cat([self._called(block, image, "evaluation") for image in (x[:1], x[-1:])])
         except _Failed as error:
             self._faults.append(f"does not take one image in evaluation mode ({error})")
             return
-        if alone.shape == y.shape:
+        ends = torch.cat([y[:1], y[-1:]])
+        if alone.shape == ends.shape:
             sentence = "gives an image another output when others are in its batch, in evaluation mode"
-            self._compared(y, alone, sentence)
+            self._compared(ends, alone, sentence)
 
     def _training(self, block: nn.Module, size: tuple[int, int]) -> None:
         """A training pass changes the statistics of this block alone, and every parameter hears of the loss."""

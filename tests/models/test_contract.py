@@ -216,12 +216,19 @@ class Flattens(Good):
         return super().forward(x).flatten(2)
 
 
+class MixesMany(Good):
+    def forward(self, x):
+        y = super().forward(x)
+        return y - y.mean(0, keepdim=True) if len(x) >= 4 and not self.training else y
+
+
 def not_a_module(in_channels: int, out_channels: int, stride: int, position: str) -> object:
     return lambda x: x
 
 
 FAULTS = {
     IgnoresStride: "ignores stride 2",
+    MixesMany: "another output when others are in its batch",
     OtherWidth: "gives 16 channels where 32 are asked for",
     WritesToInput: "changes its input in evaluation mode",
     WritesToInputThroughAView: "changes its input in training mode",
@@ -272,6 +279,45 @@ def test_each_fault_is_named(block: type) -> None:
     with pytest.raises(ContractBroken, match=FAULTS[block]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's on lazy layers
         check_block(block, FEW, strict=False)
+
+
+class IgnoresStrideOnLargeMaps(Good):
+    def forward(self, x):
+        y = super().forward(x)
+        stride = self.conv.stride[0]
+        return y if x.shape[-1] <= 12 else y.repeat_interleave(stride, 2).repeat_interleave(stride, 3)
+
+
+class WidensOnLargeMaps(Good):
+    def forward(self, x):
+        y = super().forward(x)
+        return y if x.shape[-1] <= 12 else torch.cat([y, y], 1)
+
+
+class WritesOnLargeMaps(Good):
+    def forward(self, x):
+        if x.shape[-1] > 12:
+            x[:, :, 1:].relu_()
+        return super().forward(x)
+
+
+@pytest.mark.mutation("block-contract")
+@pytest.mark.parametrize(
+    ("block", "says"),
+    [
+        (
+            IgnoresStrideOnLargeMaps,
+            r"makes \(1, 16, 32, 32\) of its input of shape \(1, 8, 32, 32\), .*stride 2",
+        ),
+        (WidensOnLargeMaps, r"makes \(1, 32, 16, 16\) of its input"),
+        (WritesOnLargeMaps, r"changes its input of shape \(1, 8, 32, 32\)"),
+    ],
+)
+def test_a_fault_that_only_its_own_maps_show_is_named(block: type, says: str) -> None:
+    assert check_block(block, FEW) < 1e-4, "nothing shows on the small ones"
+    with pytest.raises(ContractBroken, match=says):
+        profile_block(block, "mid", num_blocks=1, base_channels=8)
+    profile_block(Good, "mid", num_blocks=1, base_channels=8, input_shape=(1, 3, 31, 33))
 
 
 class EvenOnly(Good):
