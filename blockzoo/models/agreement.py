@@ -95,13 +95,16 @@ def _tensors(value: Any, path: str) -> Iterator[tuple[str, torch.Tensor]]:
             yield from _tensors(getattr(value, field.name), f"{path}.{field.name}")
 
 
-def deviation(plain: Any, fast: Any) -> float:
+def deviation(plain: Any, fast: Any, *, types: bool = False) -> float:
     """The largest absolute difference of two outputs, relative to the largest finite value of `plain`'s tensor.
 
-    Infinite where the outputs differ in structure, shape, or in where they are NaN or infinite.
+    Infinite where the outputs differ in structure, shape, or in where they are NaN or infinite; with `types` also where they
+    differ in number format.
     """
     expected, got = dict(tensors(plain)), dict(tensors(fast))
     if list(expected) != list(got) or not expected:
+        return float("inf")
+    if types and [t.dtype for t in expected.values()] != [t.dtype for t in got.values()]:
         return float("inf")
     return max(_deviation(expected[path], got[path]) for path in expected)
 
@@ -176,12 +179,12 @@ def compare(
         what: the operation or network that is checked, for the message.
 
     Raises:
-        CheckFailed: it is larger than `tolerance`; the message names `what` and the input.
+        CheckFailed: it is larger than `tolerance`, or outputs are of other types; the message names `what` and the input.
     """
     worst = 0.0
     with torch.no_grad():
         for index, example in enumerate(inputs):
-            found = deviation(_from_one_seed(plain, example), _from_one_seed(fast, example))
+            found = deviation(_from_one_seed(plain, example), _from_one_seed(fast, example), types=True)
             if not found <= tolerance:
                 raise CheckFailed(
                     f"{what}: check {name!r} failed: the result differs from the plain network's by {found:.1e} "

@@ -20,7 +20,7 @@ from blockzoo.tiling.kernels import OVERWRITING, Kernel, convolution_kernel, on_
 from blockzoo.tiling.runner_check import check_runner
 from blockzoo.tiling.stage import Stage, whole_map
 from blockzoo.tiling.steps import Part, Plan, program
-from blockzoo.tiling.trace import ready, traced
+from blockzoo.tiling.trace import planned_inputs, ready, traced
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -46,9 +46,7 @@ class TiledRunner(nn.Module):
     def __init__(self, model: nn.Module, plan: Plan, *, check: bool = True) -> None:
         super().__init__()
         network = duplicate(model).eval() if check else model
-        first = next(model.parameters(), torch.empty(0))
-        shapes = (plan.input_shape, *plan.other_inputs)
-        example = [torch.zeros(shape, dtype=first.dtype, device=first.device) for shape in shapes]
+        example = planned_inputs(model, plan)
         self.plan, self.name = plan, type(network).__name__
         self._model = ready(model, example, plan.fold)
         untraced = duplicate(self._model) if check else model
@@ -138,9 +136,11 @@ class TiledRunner(nn.Module):
         stage = part.stage
         assert stage is not None
         final, image = stage.output, values[self.network.input]
-        output = _room(image, len(image), final)
+        output = _room(image, len(image), final, final.dtype)
         for places in part.groups:
             results = self._tiles(part, stage, places, values)
+            if results[0].dtype != output.dtype:  # under autocast
+                output = output.to(results[0].dtype)
             for (i, j), result in zip(places, results, strict=True):
                 rows, columns = _span(stage.rows[i][final.name]), _span(stage.columns[j][final.name])
                 _area(output, final, rows, columns).copy_(result)
@@ -239,7 +239,7 @@ class TiledRunner(nn.Module):
         size = (self.network.size(operation.maps[0], 0), self.network.size(operation.maps[0], 1))
         top, left = min(tile.start for tile in rows), min(tile.start for tile in columns)
         single = len(rows) == len(columns) == 1
-        output = x if single else _room(x, len(x), operation, (_extent(rows), _extent(columns)))
+        output = x if single else _room(x, len(x), operation, x.dtype, (_extent(rows), _extent(columns)))
         for row in rows:
             for column in columns:
                 read = x[..., row.start - top : row.stop - top, column.start - left : column.stop - left]
@@ -250,13 +250,15 @@ class TiledRunner(nn.Module):
                     (t.first - all_[0].first, t.last - all_[0].first)
                     for t, all_ in ((row, rows), (column, columns))
                 )
+                if found.dtype != output.dtype:  # under autocast
+                    output = output.to(found.dtype)
                 _area(output, operation, *spans).copy_(found)
                 del found
         return output
 
     def _operate(self, operation: Operation, values: Any, over: str | None) -> Any:
         """Anything else: in place of a value that dies here, where that can be."""
-        if over is None:
+        if over is None or torch.is_autocast_enabled(values[over].device.type):  # which changes types
             return operation.payload.run(values.__getitem__)
         args, _ = operation.payload.given(lambda name: values[name])
         first = [getattr(a, "name", None) for a in operation.payload.args].index(over)
@@ -307,16 +309,20 @@ def _area(
 
 
 def _room(
-    like: torch.Tensor, count: int, operation: Operation, size: tuple[int, int] | None = None
+    like: torch.Tensor,
+    count: int,
+    operation: Operation,
+    dtype: torch.dtype,
+    size: tuple[int, int] | None = None,
 ) -> torch.Tensor:
-    """Room for an operation's output, or for a part of it of some rows and columns."""
+    """Room for an operation's output, or for a part of it of some rows and columns; on the device of `like`."""
     kind = (
         torch.channels_last
         if operation.axes == (2, 3) and like.device.type == "cpu"
         else torch.contiguous_format
     )
     shape = (*operation.shape[1:2], *size) if size else operation.shape[1:]
-    return torch.empty((count, *shape), dtype=like.dtype, device=like.device, memory_format=kind)
+    return torch.empty((count, *shape), dtype=dtype, device=like.device, memory_format=kind)
 
 
 def _extent(tiles: Sequence[Tile]) -> int:

@@ -36,6 +36,7 @@ class Operation:
         sources: the values it reads, each once, in order.
         maps: those of them that are read tile by tile; others are read whole.
         shape: of its output.
+        dtype: of its output, where tensors are made; None: not known.
         axes: which of its dimensions are rows and columns; None if the output is no feature map.
         windows: what it reads along rows and columns.
         own: places where its outputs are cut whatever the plan, rows and columns (a blocked layer); None for none.
@@ -58,6 +59,7 @@ class Operation:
     sources: list[str]
     maps: list[str]
     shape: tuple[int, ...]
+    dtype: Any = None
     axes: tuple[int, int] | None = None
     windows: tuple[Reads, Reads] = (SAME, SAME)
     own: tuple[list[int], list[int]] | None = None
@@ -104,6 +106,7 @@ class Network:
         outputs: the values that it returns, in the order of `structure`; an input or a constant may be among them.
         structure: what is around them, see `models.structure`; None: one value alone, or the file's list.
         constants: values that stay from image to image and that tiles read in parts, or that are returned as they are.
+        input_types: of what it is given, as "uint8"; "" for the network's own type.
     """
 
     operations: list[Operation]
@@ -111,6 +114,7 @@ class Network:
     outputs: tuple[str, ...]
     structure: Any = None
     constants: dict[str, Any] = field(default_factory=dict)
+    input_types: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for operation in self.operations:

@@ -34,16 +34,22 @@ def convolution_kernel(layer: nn.Conv2d) -> Kernel:
     """
     weight, bias = layer.weight.detach(), None if layer.bias is None else layer.bias.detach()
     stride, dilation, groups = list(layer.stride), list(layer.dilation), layer.groups
+
+    def plain(x: torch.Tensor, padding: tuple[int, int]) -> torch.Tensor:
+        return F.conv2d(x, weight, bias, layer.stride, padding, layer.dilation, groups)
+
     if not (
         weight.device.type == "cpu" and weight.dtype == torch.float32 and torch.backends.mkldnn.is_available()
     ):
-        return lambda x, padding: F.conv2d(x, weight, bias, layer.stride, padding, layer.dilation, groups)
+        return plain
     own = torch.ops.mkldnn
     laid_out = own._reorder_convolution_weight(
         weight, [k // 2 for k in layer.kernel_size], stride, dilation, groups, None
     )
 
     def kernel(x: torch.Tensor, padding: tuple[int, int]) -> torch.Tensor:
+        if x.dtype != weight.dtype or torch.is_autocast_enabled("cpu"):
+            return plain(x, padding)  # casts, or says what is wrong
         found: torch.Tensor = own._convolution_pointwise(
             x, laid_out, bias, list(padding), stride, dilation, groups, "none", [], ""
         )

@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-import torch
 from torch import nn
 
 from blockzoo.tiling.graph import Network, Operation
 from blockzoo.tiling.prediction import Counted, tile_bytes
 from blockzoo.tiling.steps import ITEM_BYTES, Part, Plan, kib, program, whole_steps
-from blockzoo.tiling.trace import ready, traced
+from blockzoo.tiling.trace import planned_inputs, ready, traced
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def traffic(model: nn.Module, plan: Plan, buffer_bytes: int) -> tuple[Traffic, T
         plan: see `plan`.
         buffer_bytes: on-chip memory.
     """
-    example = [torch.empty(shape) for shape in (plan.input_shape, *plan.other_inputs)]
+    example = planned_inputs(model, plan)
     network = traced(ready(model, example, plan.fold), example)
     counted = Counted(ITEM_BYTES[plan.dtype], "bare")
     parts, whole = (program(network, steps, plan.mode) for steps in (plan.steps, whole_steps(network)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import torch
 from torch import nn
 
 from blockzoo.core.errors import RequestError
@@ -14,7 +13,7 @@ from blockzoo.tiling.prediction import Counted, timeline
 from blockzoo.tiling.search import Planner
 from blockzoo.tiling.stage import MODES, Mode
 from blockzoo.tiling.steps import ITEM_BYTES, Plan, program, whole_steps
-from blockzoo.tiling.trace import Example, ready, traced
+from blockzoo.tiling.trace import Example, planned_inputs, ready, traced
 
 
 def plan(
@@ -87,7 +86,7 @@ def pareto(
 
 def timelines(model: nn.Module, plan: Plan) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Multiply-adds so far and live bytes, layer by layer and as planned: see `prediction.timeline`."""
-    example = [torch.empty(shape) for shape in (plan.input_shape, *plan.other_inputs)]
+    example = planned_inputs(model, plan)
     network = traced(ready(model, example, plan.fold), example)
     counted = Counted(ITEM_BYTES[plan.dtype], "bare" if plan.dtype == "int8" else "runtime")
     before, after = (program(network, steps, plan.mode) for steps in (whole_steps(network), plan.steps))

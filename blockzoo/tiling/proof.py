@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
 from torch import nn
 
 from blockzoo.core.contracts import CHECKS
@@ -12,6 +11,7 @@ from blockzoo.core.errors import CheckFailed
 from blockzoo.measure.memory import peak_memory
 from blockzoo.tiling.executor import TiledRunner
 from blockzoo.tiling.steps import Plan
+from blockzoo.tiling.trace import planned_inputs
 
 PROVED_MACS = 2_000_000_000
 """Plans of no more multiply-adds are run once: some tenths of a second."""
@@ -30,7 +30,7 @@ def proved(model: nn.Module, plan: Plan) -> Plan:
 
 @CHECKS.register("planned-memory")
 def check_planned_memory(runner: TiledRunner, plan: Plan) -> float:
-    """The predicted peak of live activations against the storages that are tracked while the plan runs once on noise.
+    """The predicted peak of live activations against the storages that are tracked while the plan runs once on zeros.
 
     Catches: a value that is held longer than predicted, a copy or an index nobody counted, a write in place that is none.
 
@@ -38,8 +38,7 @@ def check_planned_memory(runner: TiledRunner, plan: Plan) -> float:
 
     Cost: one tiled pass of the network (not measured). Only up to 2 G multiply-adds, in fp32.
     """
-    shapes = (plan.input_shape, *plan.other_inputs)
-    found = peak_memory(runner, *(torch.randn(shape) for shape in shapes))
+    found = peak_memory(runner, *planned_inputs(runner, plan))
     if found > (1 + TOLERANCE) * plan.peak_bytes:
         raise CheckFailed(
             f"{runner.name}: check 'planned-memory' failed: the plan says {plan.peak_bytes:,} bytes and {found:,} were "

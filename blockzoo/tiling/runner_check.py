@@ -16,6 +16,7 @@ from blockzoo.models.agreement import compare, deviation, probes
 from blockzoo.tiling.graph import Operation
 from blockzoo.tiling.stage import Stage, whole_map
 from blockzoo.tiling.steps import Part, program, whole_steps
+from blockzoo.tiling.trace import own_type, planned_inputs
 
 if TYPE_CHECKING:
     from blockzoo.tiling.executor import TiledRunner
@@ -41,8 +42,8 @@ def check_runner(network: nn.Module, ready: nn.Module, runner: TiledRunner) -> f
     network's, in two steps: the network against the same operations on whole maps, and these, each layer cut as the plan says,
     against the tiles.
 
-    Catches: an operation taken for local that is not, a halo too small, a write in place or an output that is lost, NaN that
-    vanishes, tiles put in the wrong place.
+    Catches: an operation taken for local that is not, a halo too small, a write in place or an output that is lost or of another
+    type, NaN that vanishes, tiles put in the wrong place.
 
     Tolerance: 1e-4 of the largest output, 1e-3 with drawn weights and on large inputs; 2e-2 in float16, 1e-1 in bfloat16.
 
@@ -53,15 +54,22 @@ def check_runner(network: nn.Module, ready: nn.Module, runner: TiledRunner) -> f
         ready: as the runner's network was before it was traced.
         runner: to be checked.
     """
-    first = next(runner.parameters(), torch.empty(0))
-    shapes = (runner.plan.input_shape, *runner.plan.other_inputs)
-    example, *others = (torch.empty(shape, dtype=first.dtype, device=first.device) for shape in shapes)
-    inputs = [(x, *(probes(other)[0] for other in others)) for x in probes(example)]
-    if example.dtype in TOLERANCE or runner.plan.layer_by_layer.macs > FEW_MACS:
+    example, *others = planned_inputs(runner, runner.plan)
+    inputs = [(x, *(probes(other)[0] for other in others)) for x in _images(example)]
+    if own_type(runner, example) in TOLERANCE or runner.plan.layer_by_layer.macs > FEW_MACS:
         inputs = inputs[:1]
     worst = _compared(network, ready, runner, inputs, 1)
     with _drawn(runner, ready) as drawn:
         return max(worst, _compared(ready, ready, runner, inputs[:1], DRAWN) if drawn else 0.0)
+
+
+def _images(example: torch.Tensor) -> list[torch.Tensor]:
+    """Probes; of integers one image, with as many values as bytes have."""
+    if example.is_floating_point():
+        return probes(example)
+    most = 2 if example.dtype == torch.bool else min(256, torch.iinfo(example.dtype).max + 1)
+    drawn = torch.randint(most, example.shape, generator=torch.Generator().manual_seed(0))
+    return [drawn.to(example)]
 
 
 def _compared(
@@ -70,7 +78,7 @@ def _compared(
     pairs: list[tuple[Run, Run]] = [(plain, runner)]
     if runner.plan.mode == "block":
         pairs = [(plain, partial(_whole, runner)), (partial(_one_by_one, runner), runner)]
-    tolerance = factor * TOLERANCE.get(inputs[0][0].dtype, 1e-4)
+    tolerance = factor * TOLERANCE.get(own_type(runner, inputs[0][0]), 1e-4)
     worst = 0.0
     for number, (wanted, found) in enumerate(pairs):
         for kind, given in zip(KINDS, inputs, strict=False):
@@ -133,7 +141,7 @@ def _cut(runner: TiledRunner, part: Part, operation: Operation, x: torch.Tensor)
     if part.stage is None:
         rows, columns = whole_map(runner.network, operation)
         return runner.window(operation, x, rows[operation.name], columns[operation.name])
-    output = x.new_empty(len(x), *operation.shape[1:])
+    output = x.new_empty(len(x), *operation.shape[1:], dtype=operation.dtype)
     for row, column in _places(part.stage, operation):
         top, left = (min(tile.start for tile in side) for side in (row, column))
         bottom, right = (max(tile.stop for tile in side) for side in (row, column))
@@ -197,14 +205,14 @@ def _where(ready: nn.Module, runner: TiledRunner, inputs: Inputs, tolerance: flo
         values, layers = _values(runner, given(), tiles=False), _layers_of(ready, given())
         for operation in runner.network.operations:
             seen = layers.get(operation.label)
-            if seen is not None and not deviation(seen, values[operation.name]) <= tolerance:
+            if seen is not None and not deviation(seen, values[operation.name], types=True) <= tolerance:
                 return f"{operation}, on the whole map"
     if not whole:
         values = _values(runner, given(), tiles=runner.plan.mode == "block")
         for number, part in enumerate(runner.parts, 1):
             name = part.step.output
             found = runner.values_of(given(), runner.parts[:number])[name]
-            if not deviation(values[name], found) <= tolerance:
+            if not deviation(values[name], found, types=True) <= tolerance:
                 return f"the step to {runner.network.by_name[name]}"
     return "an operation without a layer of its own"
 

@@ -88,6 +88,7 @@ class Planner:
             self.layer_by_layer,
             names,
             other_inputs=tuple(others),
+            input_types=self.network.input_types,
         )
 
     def fused(self, grid: tuple[int, int], fuse_to: str, batch: int, limit: int | None) -> Plan:

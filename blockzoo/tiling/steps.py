@@ -73,6 +73,7 @@ class Plan:
         target: what runs it, as whose memory is counted: "torch", this package's executor (int8: a device that writes tiles in
             place), or "onnx", ONNX Runtime a file, which copies slices and joins tiles.
         other_inputs: shapes of what the network is given besides the image.
+        input_types: of the image and the others, as "uint8"; "" for the network's own type.
         checked: how far the peak that was tracked in a run is from the predicted one, as a share of it; None: not run.
         agreement: the largest difference of what the run computed from the network; see `check_runner`.
     """
@@ -87,6 +88,7 @@ class Plan:
     labels: tuple[str, ...] = field(default=(), compare=False)
     target: Literal["torch", "onnx"] = "torch"
     other_inputs: tuple[tuple[int, ...], ...] = ()
+    input_types: tuple[str, ...] = ()
     checked: float | None = field(default=None, compare=False)
     agreement: float | None = field(default=None, compare=False)
 

@@ -22,6 +22,7 @@ from blockzoo.tiling.graph import Network, Operation
 from blockzoo.tiling.layers import LAYERS, WHOLE, Payload, payload_of
 from blockzoo.tiling.locality import PICTURE, Call, locality
 from blockzoo.tiling.normalise import normalised
+from blockzoo.tiling.steps import Plan
 
 FLATTENING = ("reshape", "flatten", "unflatten")
 Example = torch.Tensor | Sequence[torch.Tensor]
@@ -38,6 +39,24 @@ OVERWRITES = {
 def inputs_of(example: Example) -> tuple[torch.Tensor, ...]:
     """One or several, as a tuple."""
     return (example,) if isinstance(example, torch.Tensor) else tuple(example)
+
+
+def own_type(model: nn.Module, image: torch.Tensor) -> torch.dtype:
+    """The number format of a network: of its first weights, else of the image, if these are floats."""
+    floats = (t.dtype for t in (*model.parameters(), image) if t.is_floating_point())
+    return next(floats, torch.float32)
+
+
+def planned_inputs(model: nn.Module, plan: Plan) -> list[torch.Tensor]:
+    """Zeros of the shapes and types that a plan was made for, where the network is."""
+    first = next(model.parameters(), torch.empty(0))
+    shapes = (plan.input_shape, *plan.other_inputs)
+    names = plan.input_types or ("",) * len(shapes)
+    own = own_type(model, torch.empty(0))
+    return [
+        torch.zeros(shape, dtype=getattr(torch, name) if name else own, device=first.device)
+        for shape, name in zip(shapes, names, strict=True)
+    ]
 
 
 def ready(model: nn.Module, example: Example, fold: bool) -> nn.Module:
@@ -109,7 +128,12 @@ class _Measured:
             raise RequestError(
                 f"{type(self._module).__name__} computes nothing: there is nothing to cut into tiles"
             )
-        return Network(self._operations, self._inputs, tuple(outputs), self._found.structure, kept)
+        given = self._found.inputs
+        own = own_type(self._module, given[0])
+        types = tuple("" if x.dtype == own else str(x.dtype).removeprefix("torch.") for x in given)
+        return Network(
+            self._operations, self._inputs, tuple(outputs), self._found.structure, kept, input_types=types
+        )
 
     def _describe(self, node: fx.Node) -> None:
         known = [t for source in node.all_input_nodes for t in _tensors(self._meta[source.name])]
@@ -161,6 +185,7 @@ class _Measured:
                 sources=sources,
                 maps=maps,
                 shape=tuple(tensors[0].shape) if tensors else (),
+                dtype=tensors[0].dtype if tensors else None,
                 axes=found.axes,
                 windows=found.windows,
                 own=found.own,
