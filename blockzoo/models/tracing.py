@@ -25,6 +25,7 @@ from torch.overrides import TorchFunctionMode
 
 from blockzoo.core.errors import RequestError
 from blockzoo.models.copying import duplicate, plain_tensors
+from blockzoo.models.remembering import Assigned
 from blockzoo.models.structure import Structure, taken_apart
 
 aten = torch.ops.aten
@@ -131,13 +132,21 @@ def _traced(
 
     def flat(*given: torch.Tensor) -> list[torch.Tensor]:
         leaves, state["structure"] = taken_apart(copied(*given))
+        assigned.see(_node_of)
         return [aten.alias.default(leaf) for leaf in leaves]  # also of what no operation made
 
-    with watch.watching(), _Data(), torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        made = make_fx(flat, tracing_mode=mode, pre_dispatch=True, _allow_non_fake_inputs=True)(*inputs)
+    def graph() -> fx.GraphModule:
+        with _Data(), torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return make_fx(flat, tracing_mode=mode, pre_dispatch=True, _allow_non_fake_inputs=True)(*inputs)
+
+    assigned = Assigned(copied)
+    with watch.watching():
+        made = graph()
+    structure, paths = state["structure"], _attributes(made, copied)
+    assigned.refuse_what_is_read(made, graph)
     shapes = [torch.empty_like(x, device="meta") for x in inputs]
-    return Trace(made.graph, _attributes(made, copied), state["structure"], watch.calls, shapes, watch.layers)
+    return Trace(made.graph, paths, structure, watch.calls, shapes, watch.layers)
 
 
 def _settle(found: Trace, module: nn.Module) -> None:

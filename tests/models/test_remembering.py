@@ -1,0 +1,70 @@
+"""Networks that keep something from one call for the next: named, where a graph of one call would lose it in silence."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from blockzoo.core.errors import RequestError
+from blockzoo.models.tracing import trace
+
+X = torch.randn(1, 3, 9, 8)
+
+
+class Keeping(nn.Module):
+    """One convolution and a way to keep something."""
+
+    m: torch.Tensor | None
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.a, self.way, self.count = nn.Conv2d(3, 8, 3, padding=1), way, 0
+        if way in ("buffer", "counter"):
+            self.register_buffer("m", torch.zeros(1, 8, 1, 1))
+        else:
+            self.m = torch.zeros(1, 8, 1, 1) if way in ("attribute", "features again") else None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.a(x)
+        if self.way in ("buffer", "attribute"):
+            self.m = 0.5 * self.m + y.mean((2, 3), keepdim=True)
+            return y - self.m
+        if self.way == "counter":
+            self.m = self.m + 1
+            return y * self.m
+        if self.way == "first call":
+            if self.m is None:
+                self.m = 1 / y.abs().amax()
+            return y * self.m
+        if self.way == "number":
+            self.count += 1
+            return y * self.count
+        if self.way.startswith("features"):
+            self.m = y
+            self.count = x.shape[2]
+        if self.way == "grid":
+            if self.m is None:
+                self.m = torch.arange(8.0)
+            return y * self.m
+        return y
+
+
+@pytest.mark.parametrize("way", ["buffer", "attribute", "counter", "first call", "number"])
+def test_what_the_next_call_reads_is_named(way: str) -> None:
+    name = "count" if way == "number" else "m"
+    with pytest.raises(RequestError, match=f"Keeping cannot be traced: it assigns {name} in its forward"):
+        trace(Keeping(way).eval(), [X])
+
+
+@pytest.mark.parametrize("way", ["features", "features again", "plain"])
+def test_what_no_call_reads_is_left_alone(way: str) -> None:
+    names = [n.name for n in trace(Keeping(way).eval(), [X]).graph.nodes if n.op == "call_function"]
+    assert names[0] == "conv2d"
+
+
+def test_what_does_not_depend_on_the_image_may_be_kept() -> None:
+    network = Keeping("grid").eval()
+    assert trace(network, [X]).calls and network.m is None
+    network(X)
+    assert trace(network, [X]).calls
