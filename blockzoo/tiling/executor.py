@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 class TiledRunner(nn.Module):
     """A network in evaluation mode, run as a plan says; it returns what the network returns, in the same structure, and moves
-    (`to`) and loads weights as any module does.
+    (`to`), loads weights and is copied and kept in files as any module is. Weights that are written or replaced later count.
 
     Args:
         model: the network the plan was made for; it is copied.
@@ -51,7 +51,6 @@ class TiledRunner(nn.Module):
         self._model = ready(model, example, plan.fold)
         untraced = duplicate(self._model) if check else model
         self._fit(example)
-        self.register_load_state_dict_post_hook(lambda runner, keys: runner.renew())
         self.checked = check_runner(network, untraced, self) if check else None
 
     def _fit(self, inputs: Sequence[torch.Tensor]) -> None:
@@ -61,10 +60,52 @@ class TiledRunner(nn.Module):
             self.network: Network = traced(self._model, inputs)
             self.parts: list[Part] = program(self.network, self.plan.steps, self.plan.mode)
             self._kernels = {o.name: self._kernel(o) for o in self.network.operations}
+        self._seen = self._state()
+
+    def _state(self) -> list[tuple[int, int, int]]:
+        """Which tensors the parameters, buffers and attributes are, where they lie, and how often each was written to: weights
+        that are others in any of these ways are laid out anew. Writes through `.data` are not counted by PyTorch: see `renew`.
+        """
+        return [
+            (id(t), t.data_ptr(), 0 if t.is_inference() else t._version)
+            for layer in self._model.modules()
+            for t in (*layer._parameters.values(), *layer._buffers.values(), *vars(layer).values())
+            if isinstance(t, torch.Tensor)
+        ]
 
     def renew(self) -> None:
-        """Weights are others, or elsewhere: what follows from them is worked out anew."""
+        """Weights are others, or elsewhere: what follows from them is worked out anew. To be called after writes through `.data`;
+        others are noticed.
+        """
         self._fits = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and files: without what follows from the weights."""
+        fitted = ("_fits", "_seen", "_kernels", "network", "parts")
+        return {name: value for name, value in self.__dict__.items() if name not in fitted}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._fit(planned_inputs(self._model, self.plan))
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """The weights of a runner, or of a network that has the parameters that the runner's has (no norms that were folded).
+
+        Raises:
+            RequestError: they are of neither.
+        """
+        own = {f"_model.{name}": value for name, value in state_dict.items()}
+        try:
+            return super().load_state_dict(
+                own if own.keys() == self.state_dict().keys() else state_dict, strict, assign
+            )
+        except RuntimeError as error:
+            raise RequestError(
+                f"{self.name}: these are not the weights of this runner, whose network is a copy"
+                f"{' with norms folded' if self.plan.fold else ''}; load them into the network and make a runner of it"
+            ) from error
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> TiledRunner:
         """What `to`, `cuda`, `half` and their like call."""
@@ -85,7 +126,7 @@ class TiledRunner(nn.Module):
             shapes = " and ".join(str(tuple(x.shape[1:])) for x in inputs)
             planned = " and ".join(map(str, wanted))
             raise RequestError(f"this plan is for inputs of {planned}, not {shapes}: make one for this size")
-        if self._fits != [(x.shape, x.dtype, x.device) for x in inputs]:
+        if self._fits != [(x.shape, x.dtype, x.device) for x in inputs] or self._seen != self._state():
             self._fit(inputs)
 
     def outputs(self, values: dict[str, Any]) -> Any:

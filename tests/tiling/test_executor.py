@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import io
+from collections.abc import Callable
+
 import pytest
 import torch
 import torchvision
@@ -231,6 +235,70 @@ def test_a_runner_moves_and_loads_as_any_module_does() -> None:
     assert torch.equal(runner(x), other(x))
     found = runner.double()(x.double())
     assert found.dtype == torch.float64 and torch.equal(found, other.double()(x.double()))
+
+
+def _optimised(layer: nn.Conv2d) -> None:
+    optimiser = torch.optim.SGD(layer.parameters(), lr=0.5)
+    with torch.enable_grad():
+        layer.weight.pow(2).sum().backward()
+    optimiser.step()
+
+
+def _replaced(layer: nn.Conv2d) -> None:
+    layer.weight = nn.Parameter(layer.weight * 3)
+
+
+def _through_data(layer: nn.Conv2d) -> None:
+    layer.weight.data = layer.weight * 2
+
+
+@pytest.mark.parametrize(
+    "change", [lambda layer: layer.weight.mul_(1.5), _optimised, _replaced, _through_data]
+)
+@torch.no_grad()
+def test_weights_that_change_later_count(change: Callable[[nn.Conv2d], None]) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 4, 3, padding=1)).eval()
+    x = torch.randn(1, 3, 20, 16)
+    runner = TiledRunner(model, tiling.plan(model, x, grid=(2, 2), fuse_to="2", mode="exact"))
+    before = runner(x)
+    assert runner.network is (runner(x), runner.network)[1], "nothing is made anew without a change"
+    for network in (model, runner._model):
+        change(network[0])
+    assert not torch.allclose(before, model(x), rtol=1e-2)
+    assert torch.allclose(runner(x), model(x), atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_runner_is_kept_in_a_file_and_copied() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 4, 3, padding=1)).eval()
+    x = torch.randn(1, 3, 20, 16)
+    runner = TiledRunner(model, tiling.plan(model, x, grid=(2, 2), fuse_to="2", mode="exact"))
+    written = io.BytesIO()
+    torch.save(runner, written)
+    written.seek(0)
+    for other in (torch.load(written, weights_only=False), copy.deepcopy(runner)):
+        assert torch.equal(other(x), runner(x)) and other.plan == runner.plan
+        other._model[0].weight.mul_(2)
+        assert not torch.equal(other(x), runner(x)), "nothing is shared"
+
+
+@torch.no_grad()
+def test_weights_of_the_network_are_loaded_or_refused_in_words() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(1, 3, 20, 16)
+    for norm in (nn.Identity(), nn.BatchNorm2d(8)):
+        one, other = (
+            nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), norm, nn.Conv2d(8, 4, 3)).eval() for _ in range(2)
+        )
+        runner = TiledRunner(one, tiling.plan(one, x, mode="exact"))
+        if isinstance(norm, nn.BatchNorm2d):
+            with pytest.raises(RequestError, match="load them into the network and make a runner of it"):
+                runner.load_state_dict(other.state_dict())
+        else:
+            runner.load_state_dict(other.state_dict())
+            assert torch.allclose(runner(x), other(x), atol=1e-5)
 
 
 def test_plans_that_a_network_does_not_admit() -> None:
