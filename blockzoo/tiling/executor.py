@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,12 +16,11 @@ from blockzoo.tiling.graph import Network, Operation
 from blockzoo.tiling.grouping import Place
 from blockzoo.tiling.interpolation import Sampler
 from blockzoo.tiling.kernels import OVERWRITING, Kernel, convolution_kernel, on_part, pool_kernel
+from blockzoo.tiling.parts import Held, area, extent, reach, room, span
 from blockzoo.tiling.runner_check import check_runner
 from blockzoo.tiling.stage import Stage, whole_map
 from blockzoo.tiling.steps import Part, Plan, program
-from blockzoo.tiling.trace import planned_inputs, ready, traced
-
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+from blockzoo.tiling.trace import FORMATS, own_type, planned_inputs, ready, traced
 
 
 class TiledRunner(nn.Module):
@@ -47,6 +45,12 @@ class TiledRunner(nn.Module):
         super().__init__()
         network = duplicate(model).eval() if check else model
         example = planned_inputs(model, plan)
+        own = own_type(model, example[0])
+        if FORMATS.get(plan.dtype, own) != own:
+            raise RequestError(
+                f"this plan counts {plan.dtype}, and {type(network).__name__} is of {str(own).removeprefix('torch.')}: "
+                f"plan it so, or give the runner the network in {plan.dtype}"
+            )
         self.plan, self.name = plan, type(network).__name__
         self._model = ready(model, example, plan.fold)
         untraced = duplicate(self._model) if check else model
@@ -177,14 +181,14 @@ class TiledRunner(nn.Module):
         stage = part.stage
         assert stage is not None
         final, image = stage.output, values[self.network.input]
-        output = _room(image, len(image), final, final.dtype)
+        output = room(image, len(image), final, final.dtype)
         for places in part.groups:
             results = self._tiles(part, stage, places, values)
             if results[0].dtype != output.dtype:  # under autocast
                 output = output.to(results[0].dtype)
             for (i, j), result in zip(places, results, strict=True):
-                rows, columns = _span(stage.rows[i][final.name]), _span(stage.columns[j][final.name])
-                _area(output, final, rows, columns).copy_(result)
+                rows, columns = span(stage.rows[i][final.name]), span(stage.columns[j][final.name])
+                area(output, final, rows, columns).copy_(result)
             del results, result
         return output
 
@@ -210,7 +214,7 @@ class TiledRunner(nn.Module):
         self, part: Part, stage: Stage, places: Sequence[Place], values: dict[str, Any]
     ) -> Sequence[torch.Tensor]:
         """Some tiles through all operations of a stage; a value is freed after its last use."""
-        held: dict[str, _Held] = {}
+        held: dict[str, Held] = {}
         i, j = places[0]
         for operation, dead, over in zip(part.operations, part.dead, part.over, strict=True):
             rows, columns = stage.rows[i][operation.name], stage.columns[j][operation.name]
@@ -222,7 +226,7 @@ class TiledRunner(nn.Module):
                 result = self.window(operation, read[operation.maps[0]], rows, columns)
             else:
                 result = self._operate(operation, read, over)
-            held[operation.name] = _Held(result, rows[0].first, columns[0].first)
+            held[operation.name] = Held(result, rows[0].first, columns[0].first)
             del read, result
             _drop(held, dead)
         final = held.pop(stage.output.name).tensor
@@ -235,7 +239,7 @@ class TiledRunner(nn.Module):
         source: str,
         places: Sequence[Place],
         values: dict[str, Any],
-        held: dict[str, _Held],
+        held: dict[str, Held],
     ) -> Any:
         """What an operation reads of one source: of what is held of the tile, or of a value from before the stage."""
         if source not in operation.maps:
@@ -248,14 +252,14 @@ class TiledRunner(nn.Module):
         axes = (2, 3) if source in self.network.given else self.network.by_name[source].axes
         if source in held:
             i, j = places[0]
-            rows, columns = (_reach(line[operation.name]) for line in (stage.rows[i], stage.columns[j]))
+            rows, columns = (reach(line[operation.name]) for line in (stage.rows[i], stage.columns[j]))
             return held[source].part(axes, rows, columns)
         pieces, value, images = [], values[source], len(values[self.network.input])
         if len(places) > 1 and source in self.network.constants:  # one for all images
             value = value.expand(images, *[-1] * (value.ndim - 1))
         for i, j in places:
-            rows, columns = (_reach(line[operation.name]) for line in (stage.rows[i], stage.columns[j]))
-            pieces.append(_Held(value, 0, 0).part(axes, rows, columns))
+            rows, columns = (reach(line[operation.name]) for line in (stage.rows[i], stage.columns[j]))
+            pieces.append(Held(value, 0, 0).part(axes, rows, columns))
         if source == self.network.input:
             return self._as_input(*pieces)
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
@@ -280,7 +284,7 @@ class TiledRunner(nn.Module):
         size = (self.network.size(operation.maps[0], 0), self.network.size(operation.maps[0], 1))
         top, left = min(tile.start for tile in rows), min(tile.start for tile in columns)
         single = len(rows) == len(columns) == 1
-        output = x if single else _room(x, len(x), operation, x.dtype, (_extent(rows), _extent(columns)))
+        output = x if single else room(x, len(x), operation, x.dtype, (extent(rows), extent(columns)))
         for row in rows:
             for column in columns:
                 read = x[..., row.start - top : row.stop - top, column.start - left : column.stop - left]
@@ -293,7 +297,7 @@ class TiledRunner(nn.Module):
                 )
                 if found.dtype != output.dtype:  # under autocast
                     output = output.to(found.dtype)
-                _area(output, operation, *spans).copy_(found)
+                area(output, operation, *spans).copy_(found)
                 del found
         return output
 
@@ -312,62 +316,6 @@ class TiledRunner(nn.Module):
         if isinstance(layer, nn.Conv2d) and operation.kind == "window":
             return convolution_kernel(layer)
         return pool_kernel(layer) if isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d)) else None
-
-
-@dataclass
-class _Held:
-    """A part of a map, and the row and column of the map at which it begins."""
-
-    tensor: Any
-    top: int
-    left: int
-
-    def part(self, axes: tuple[int, int] | None, rows: tuple[int, int], columns: tuple[int, int]) -> Any:
-        """Some of its rows and columns, counted in the map."""
-        if isinstance(self.tensor, (tuple, list)):
-            return type(self.tensor)(
-                _Held(t, self.top, self.left).part(axes, rows, columns) for t in self.tensor
-            )
-        assert axes is not None
-        x = self.tensor.narrow(axes[0], rows[0] - self.top, rows[1] - rows[0])
-        return x.narrow(axes[1], columns[0] - self.left, columns[1] - columns[0])
-
-
-def _reach(tiles: Sequence[Tile]) -> tuple[int, int]:
-    return min(tile.start for tile in tiles), max(tile.stop for tile in tiles)
-
-
-def _span(tiles: Sequence[Tile]) -> tuple[int, int]:
-    return tiles[0].first, tiles[-1].last
-
-
-def _area(
-    x: torch.Tensor, operation: Operation, rows: tuple[int, int], columns: tuple[int, int]
-) -> torch.Tensor:
-    part = _Held(x, 0, 0).part(operation.axes, rows, columns)
-    assert isinstance(part, torch.Tensor)
-    return part
-
-
-def _room(
-    like: torch.Tensor,
-    count: int,
-    operation: Operation,
-    dtype: torch.dtype,
-    size: tuple[int, int] | None = None,
-) -> torch.Tensor:
-    """Room for an operation's output, or for a part of it of some rows and columns; on the device of `like`."""
-    kind = (
-        torch.channels_last
-        if operation.axes == (2, 3) and like.device.type == "cpu"
-        else torch.contiguous_format
-    )
-    shape = (*operation.shape[1:2], *size) if size else operation.shape[1:]
-    return torch.empty((count, *shape), dtype=dtype, device=like.device, memory_format=kind)
-
-
-def _extent(tiles: Sequence[Tile]) -> int:
-    return tiles[-1].last - tiles[0].first
 
 
 def _drop(values: dict[str, Any], names: Sequence[str], kept: str = "") -> None:

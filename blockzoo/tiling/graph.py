@@ -43,8 +43,9 @@ class Operation:
         padding: what stands around its tiles.
         macs: multiply-adds for the whole map.
         weights: elements of its parameters.
+        item: bytes of one element of its output, where its type is not the network's (a mask, indices); 0: it is.
         elements: new elements it makes for the whole map: its output, 0 for a view.
-        beside: bytes that it needs for a moment besides, for the whole map (copies).
+        beside: bytes that it needs for a moment besides, for the whole map (copies); as in fp32 where `item` is 0.
         indices: it makes indices besides, as a max-pool in PyTorch; it runs in strips, so that few of them exist at a time.
         alias: its output is a view of its first source.
         over: those of its sources that it could write over.
@@ -66,6 +67,7 @@ class Operation:
     padding: str = "zeros"
     macs: int = 0
     weights: int = 0
+    item: int = 0
     elements: int = 0
     beside: int = 0
     indices: bool = False
@@ -107,6 +109,7 @@ class Network:
         structure: what is around them, see `models.structure`; None: one value alone, or the file's list.
         constants: values that stay from image to image and that tiles read in parts, or that are returned as they are.
         input_types: of what it is given, as "uint8"; "" for the network's own type.
+        items: bytes of one element of those inputs and constants whose type is not the network's.
     """
 
     operations: list[Operation]
@@ -115,6 +118,7 @@ class Network:
     structure: Any = None
     constants: dict[str, Any] = field(default_factory=dict)
     input_types: tuple[str, ...] = ()
+    items: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for operation in self.operations:
@@ -173,6 +177,10 @@ class Network:
     def size(self, name: str, axis: int) -> int:
         """Rows (0) or columns (1) of a map."""
         return self.given[name][2 + axis] if name in self.given else self.by_name[name].size(axis)
+
+    def item(self, name: str) -> int:
+        """Bytes of one element of a value; 0 where its type is the network's."""
+        return self.items.get(name, 0) if name in self.given else self.by_name[name].item
 
     def elements(self, name: str) -> int:
         return prod(self.shape(name))

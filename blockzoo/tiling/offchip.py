@@ -77,7 +77,7 @@ class _Count:
         self.largest = ""
 
     def bytes_of(self, name: str) -> int:
-        return prod(self.network.shape(name)) * self.counted.item
+        return prod(self.network.shape(name)) * self.counted.of(self.network, name)
 
     def make_room(self, needed: int, kept: Sequence[str], what: str) -> bool:
         """Does a step fit beside what is on chip? If not, what it does not need is written out, largest first."""

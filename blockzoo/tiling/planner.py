@@ -13,7 +13,7 @@ from blockzoo.tiling.prediction import Counted, timeline
 from blockzoo.tiling.search import Planner
 from blockzoo.tiling.stage import MODES, Mode
 from blockzoo.tiling.steps import ITEM_BYTES, Plan, program, whole_steps
-from blockzoo.tiling.trace import Example, planned_inputs, ready, traced
+from blockzoo.tiling.trace import Example, own_format, planned_inputs, ready, traced
 
 
 def plan(
@@ -23,7 +23,7 @@ def plan(
     budget: int | str | None = None,
     grid: int | Sequence[int] | None = None,
     fuse_to: str | None = None,
-    dtype: str = "fp32",
+    dtype: str | None = None,
     mode: Mode = "block",
     batch: int = 1,
     fold: bool = True,
@@ -37,11 +37,12 @@ def plan(
 
     Args:
         model: any network; if its layers are blocked already (`block_convert`), their tiles stay as they are.
-        example_input: (N, C, H, W); only its shape matters. Of a network that takes several inputs a sequence, the image first.
+        example_input: (N, C, H, W); only its shape and type matter. Of a network that takes several inputs a sequence, the image first.
         budget: bytes of live activations, as a number or "256KiB", "1.5MiB"; the input is not counted.
         grid: tiles of the map that enters the fused stage, 4 or (4, 2).
         fuse_to: the last module of that stage.
-        dtype: "fp32", "fp16" or "bf16": as this package's executor runs, copies for padding and a pool's indices included;
+        dtype: "fp64", "fp32", "fp16" or "bf16", the network's own where none is given: as this package's executor runs, copies
+            for padding and a pool's indices included; values of another type than the network's count as what they are.
             "int8": as on a device whose layers hold their input and output alone.
         mode: "block": tiles are independent, as in block convolution; "exact": the network's own result, halos computed again.
         batch: tiles that run together in the stage of `fuse_to`.
@@ -52,6 +53,7 @@ def plan(
         RequestError: an option out of its range, a network that cannot be traced, a stage that cannot be or saves nothing, or a
             budget that no plan reaches: the message names the layer that needs more.
     """
+    dtype = dtype or own_format(model, example_input)
     _check(dtype, mode, grid, fuse_to, batch)
     network = traced(ready(model, example_input, fold), example_input)
     counted = Counted(
@@ -70,7 +72,7 @@ def pareto(
     model: nn.Module,
     example_input: Example,
     *,
-    dtype: str = "fp32",
+    dtype: str | None = None,
     mode: Mode = "block",
     fold: bool = True,
 ) -> list[Plan]:
@@ -78,6 +80,7 @@ def pareto(
 
     Args, raises: as for `plan`.
     """
+    dtype = dtype or own_format(model, example_input)
     _check(dtype, mode, None, None, 1)
     network = traced(ready(model, example_input, fold), example_input)
     counted = Counted(ITEM_BYTES[dtype], "bare" if dtype == "int8" else "runtime")

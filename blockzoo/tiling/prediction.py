@@ -48,6 +48,10 @@ class Counted:
     counting: Counting = "runtime"
     in_place_depthwise: bool = False
 
+    def of(self, network: Network, name: str) -> int:
+        """Bytes of one element of a value: a mask's or an index's are what they are, whatever the network is run in."""
+        return network.item(name) or self.item
+
 
 def cost(
     network: Network, parts: Sequence[Part], counted: Counted, held: dict[str, int] | None = None
@@ -65,8 +69,8 @@ def cost(
             peaks.append(_whole(network, part, live, root, counted))
             macs += sum(operation.macs for operation in part.operations)
             continue
-        made = (
-            network.elements(part.step.output) * counted.item
+        made = network.elements(part.step.output) * counted.of(
+            network, part.step.output
         )  # put together, whatever it is layer by layer
         peaks.append(sum(live.values()) + made + stage_bytes(network, part, counted))
         macs += stage_macs(part.stage)
@@ -114,8 +118,12 @@ def _forget(live: dict[str, int], dead: Sequence[str], root: dict[str, str]) -> 
 def _bytes(network: Network, operation: Operation, counted: Counted) -> int:
     """Of an operation's whole output, 0 for a view."""
     if counted.counting == "bare":
-        return 0 if operation.alias else prod(operation.shape) * counted.item
-    return operation.elements * counted.item
+        return 0 if operation.alias else prod(operation.shape) * (operation.item or counted.item)
+    return operation.elements * (operation.item or counted.item)
+
+
+def _beside(operation: Operation, counted: Counted) -> int:
+    return operation.beside if operation.item else operation.beside * counted.item // 4
 
 
 def _beside_whole(network: Network, operation: Operation, counted: Counted) -> int:
@@ -123,14 +131,14 @@ def _beside_whole(network: Network, operation: Operation, counted: Counted) -> i
         return 0
     as_it_is = isinstance(operation.windows[0], Taps) and len(operation.sources) == 1
     if operation.kind != "window" or as_it_is:
-        return operation.beside * counted.item // 4
+        return _beside(operation, counted)
     rows, columns = whole_map(network, operation)
     alone = np.array([0]), np.array([0])
     sides = (_Side(operation, axis, [line], alone) for axis, line in enumerate((rows, columns)))
     made, beside = _window(network, operation, *sides, np.array([1]), counted)
     extra = int(made[0] + beside[0]) - _bytes(network, operation, counted)
     if operation.maps[0] == network.input:  # brought into the layout of convolutions
-        extra += prod(network.input_shape) * counted.item
+        extra += prod(network.input_shape) * counted.of(network, network.input)
     return extra
 
 
@@ -192,7 +200,7 @@ def _made(
     if operation.kind == "window":
         return _window(network, operation, rows, columns, count, counted)
     area, pixels = rows.made * columns.made * count, operation.size(0) * operation.size(1)
-    beside = operation.beside * counted.item // 4 if counted.counting == "runtime" else 0
+    beside = _beside(operation, counted) if counted.counting == "runtime" else 0
     return _share(_bytes(network, operation, counted), area, pixels), _share(beside, area, pixels)
 
 
@@ -277,7 +285,7 @@ def _copied(
     for source in operation.sources if counted.counting == "runtime" else ():
         if source not in stage.known:
             continue
-        whole = network.elements(source) * counted.item
+        whole = network.elements(source) * counted.of(network, source)
         if source in operation.maps:
             pixels = network.size(source, 0) * network.size(source, 1)
             size = _share(whole, rows.reach * columns.reach * count, pixels)
@@ -293,18 +301,19 @@ def _window(
     """Bytes of the output of a layer that reads neighbours on one tile, and what it needs for a moment besides, by group."""
     batch = count * network.input_shape[0]
     pixels = operation.shape[0] * operation.size(0) * operation.size(1)
-    each = prod(operation.shape) // pixels * batch * counted.item
+    item = operation.item or counted.item
+    each = prod(operation.shape) // pixels * batch * item
     whole = each * rows.made * columns.made
     if counted.counting == "bare":
         return whole, 0
-    channels = network.shape(operation.maps[0])[1] * batch * counted.item
+    channels = network.shape(operation.maps[0])[1] * batch * counted.of(network, operation.maps[0])
     high, high_wanted, high_fits, high_pixels, high_bare = (a[:, :, None] for a in rows.parts())
     wide, wide_wanted, wide_fits, wide_pixels, wide_bare = (a[:, None, :] for a in columns.parts())
     fits = (high_fits * wide_fits > 0) & (operation.padding in ("zeros", "constant"))
     area = np.where(fits, high * wide, high_wanted * wide_wanted)
     copied = np.where(fits | (high_bare * wide_bare > 0), 0, high_pixels * wide_pixels)
     each, channels = each[:, None, None], channels[:, None, None]
-    indices = each // counted.item * area * INDEX_BYTES if operation.indices else 0
+    indices = each // item * area * INDEX_BYTES if operation.indices else 0
     made = (each * area).max((1, 2))
     beside = (channels * copied + indices).max((1, 2))
     several = rows.several | columns.several  # made part by part and put in place

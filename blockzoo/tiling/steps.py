@@ -12,7 +12,7 @@ from blockzoo.tiling.graph import Network, Operation, overwritten, roots
 from blockzoo.tiling.grouping import Place, groups, tile_deaths
 from blockzoo.tiling.stage import Mode, Stage, check_options, make_stage
 
-ITEM_BYTES = {"int8": 1, "fp16": 2, "bf16": 2, "fp32": 4}
+ITEM_BYTES = {"int8": 1, "fp16": 2, "bf16": 2, "fp32": 4, "fp64": 8}
 """Of one activation."""
 
 

@@ -41,6 +41,16 @@ def inputs_of(example: Example) -> tuple[torch.Tensor, ...]:
     return (example,) if isinstance(example, torch.Tensor) else tuple(example)
 
 
+FORMATS = {"fp64": torch.float64, "fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+"""Number formats of plans that a network can have itself."""
+
+
+def own_format(model: nn.Module, example: Example) -> str:
+    """The number format to plan a network in, where none is asked for."""
+    own = own_type(model, inputs_of(example)[0])
+    return next((name for name, dtype in FORMATS.items() if dtype == own), "fp32")
+
+
 def own_type(model: nn.Module, image: torch.Tensor) -> torch.dtype:
     """The number format of a network: of its first weights, else of the image, if these are floats."""
     floats = (t.dtype for t in (*model.parameters(), image) if t.is_floating_point())
@@ -49,10 +59,10 @@ def own_type(model: nn.Module, image: torch.Tensor) -> torch.dtype:
 
 def planned_inputs(model: nn.Module, plan: Plan) -> list[torch.Tensor]:
     """Zeros of the shapes and types that a plan was made for, where the network is."""
-    first = next(model.parameters(), torch.empty(0))
+    first = next(model.parameters(), torch.empty(0, dtype=FORMATS.get(plan.dtype)))
     shapes = (plan.input_shape, *plan.other_inputs)
     names = plan.input_types or ("",) * len(shapes)
-    own = own_type(model, torch.empty(0))
+    own = own_type(model, first)
     return [
         torch.zeros(shape, dtype=getattr(torch, name) if name else own, device=first.device)
         for shape, name in zip(shapes, names, strict=True)
@@ -101,6 +111,7 @@ class _Measured:
 
     def __init__(self, found: Trace, module: nn.Module) -> None:
         self._found, self._module = found, module
+        self._own = own_type(module, found.inputs[0])
         self._state = normalised(found, module)
         self._maps = {node.name for node in found.graph.nodes if _is_map(node, self._state)}
         self._operations: list[Operation] = []
@@ -128,11 +139,14 @@ class _Measured:
             raise RequestError(
                 f"{type(self._module).__name__} computes nothing: there is nothing to cut into tiles"
             )
-        given = self._found.inputs
-        own = own_type(self._module, given[0])
-        types = tuple("" if x.dtype == own else str(x.dtype).removeprefix("torch.") for x in given)
+        types = tuple(
+            "" if x.dtype == self._own else str(x.dtype).removeprefix("torch.") for x in self._found.inputs
+        )
+        there = {name: self._meta[name] for name in (*self._inputs, *kept)}
+        items = {name: t.element_size() for name, t in there.items() if t.dtype != self._own}
+        structure = self._found.structure
         return Network(
-            self._operations, self._inputs, tuple(outputs), self._found.structure, kept, input_types=types
+            self._operations, self._inputs, tuple(outputs), structure, kept, input_types=types, items=items
         )
 
     def _describe(self, node: fx.Node) -> None:
@@ -174,6 +188,7 @@ class _Measured:
         tensors, layer = _tensors(result), payload.layer
         if not made and payload.what in FLATTENING and maps and maps[0] not in self._inputs:
             made = _turned(self._meta[maps[0]]) * tensors[0].element_size()
+        other = bool(tensors) and tensors[0].dtype != self._own
         weights = (
             sum(p.numel() for p in layer.parameters()) if layer else sum(t.numel() for t in inside.values())
         )
@@ -193,7 +208,8 @@ class _Measured:
                 macs=macs,
                 weights=weights,
                 elements=made // tensors[0].element_size() if tensors else 0,
-                beside=beside,
+                item=tensors[0].element_size() if other else 0,
+                beside=beside if other else beside * 4 // self._own.itemsize,
                 indices=isinstance(layer, nn.MaxPool2d) and found.kind == "window",
                 alias=bool(tensors) and not made,
                 reason=found.reason,

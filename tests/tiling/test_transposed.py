@@ -150,7 +150,7 @@ def test_a_unet_on_whole_numbers_bit_for_bit() -> None:
         parameter.data.clamp_(-1, 1)
     x = torch.randint(-1, 2, (1, 3, 32, 32)).float()
     network = traced(ready(model.double(), x.double(), False), x.double())
-    planner = Planner(network, "exact", "fp32", False, Counted())
+    planner = Planner(network, "exact", "fp64", False, Counted(8))
     last = len(network.operations) - 1
     plan = planner.made([*tiled_steps(network, -1, last, (3, 2)), *whole_steps(network, last)])
     assert torch.equal(TiledRunner(model, plan)(x.double()), model(x.double()))

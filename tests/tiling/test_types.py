@@ -11,9 +11,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from blockzoo import tiling
-from blockzoo.core.errors import CheckFailed
+from blockzoo.core.errors import CheckFailed, RequestError
+from blockzoo.measure.memory import peak_memory
 from blockzoo.models.agreement import deviation
 from blockzoo.tiling.executor import TiledRunner
+from blockzoo.tiling.steps import ITEM_BYTES
 from blockzoo.tiling.trace import ready, traced
 
 
@@ -113,3 +115,27 @@ def test_another_type_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     model, x = network(OUTPUTS["bool"]), torch.randn(1, 3, 37, 29)
     with pytest.raises(CheckFailed, match="tiled-runner"):
         TiledRunner(model, tiling.plan(model, x, mode="exact"))
+
+
+TYPES = {"float64": torch.float64, "bfloat16": torch.bfloat16, "float32": torch.float32}
+
+
+@pytest.mark.parametrize("own", TYPES)
+@pytest.mark.parametrize("what", ["bool", "float64", "two"])
+@pytest.mark.parametrize("options", [{}, {"grid": (4, 4), "fuse_to": "c"}], ids=["planned", "in tiles"])
+def test_memory_is_counted_in_the_bytes_of_each_value(own: str, what: str, options: dict[str, Any]) -> None:
+    dtype = TYPES[own]
+    model, x = network(OUTPUTS[what]).to(dtype), torch.randn(1, 3, 48, 40).to(dtype)
+    plan = tiling.plan(model, x, mode="exact", **options)
+    assert ITEM_BYTES[plan.dtype] == dtype.itemsize
+    runner = TiledRunner(model, plan, check=False)
+    if own != "bfloat16":  # whose convolutions take memory of their own
+        assert peak_memory(runner, x) == plan.peak_bytes
+
+
+def test_a_plan_in_another_format_is_refused() -> None:
+    model, x = network(OUTPUTS["float64"]), torch.randn(1, 3, 37, 29)
+    plan = tiling.plan(model, x, mode="exact", dtype="fp16")
+    with pytest.raises(RequestError, match="counts fp16, and Ways is of float32"):
+        TiledRunner(model, plan)
+    assert TiledRunner(model.half(), plan, check=False).plan is plan
