@@ -116,7 +116,7 @@ def _operation(call: _Call, found: Found, own: Cut | None) -> Operation:
         name=node.output[0],
         label=label_of(node.name),
         kind=found.kind,
-        sources=[*call.maps, *call.others] if not view else list(node.input[:1]),
+        sources=[*call.maps, *call.others] if not view else [i for i in node.input[:1] if i not in call.constants],
         maps=list(call.maps),
         shape=shape,
         axes=found.axes,

@@ -251,7 +251,8 @@ def every_output(
 
 
 def relative_error(found: np.ndarray, wanted: np.ndarray) -> float:
-    """The largest difference, relative to the largest wanted value."""
+    """The largest difference, relative to the largest wanted value; of whatever types."""
+    found, wanted = found.astype(np.float64), wanted.astype(np.float64)
     return float(np.abs(found - wanted).max() / max(float(np.abs(wanted).max()), 1e-30))
 
 

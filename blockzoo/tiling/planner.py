@@ -37,7 +37,7 @@ def plan(
 
     Args:
         model: any network; if its layers are blocked already (`block_convert`), their tiles stay as they are.
-        example_input: (N, C, H, W); only its shape and type matter. Of a network that takes several inputs a sequence, the image first.
+        example_input: (N, C, H, W); only its shape and type matter. Several inputs as a sequence, the image first.
         budget: bytes of live activations, as a number or "256KiB", "1.5MiB"; the input is not counted.
         grid: tiles of the map that enters the fused stage, 4 or (4, 2).
         fuse_to: the last module of that stage.

@@ -18,6 +18,7 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
 from blockzoo.tiling.export import export_onnx
+from blockzoo.tiling.onnx_fuse import Fusing
 from blockzoo.tiling.onnx_session import every_output
 
 
@@ -75,3 +76,14 @@ def test_what_is_no_tensor_is_named(tmp_path: Path) -> None:
         with pytest.raises(RequestError, match=f"returns {named} besides tensors"):
             export_onnx(Returning(result), image(), tmp_path / "x.onnx")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("fusing", [None, Fusing(mode="exact", grid=(2, 2), fuse_to="conv")])
+def test_a_mask_and_integers_that_are_always_the_same_are_outputs(
+    fusing: Fusing | None, tmp_path: Path
+) -> None:
+    model, x = Returning(lambda y, x: (y > 0, torch.arange(5))), image(2)
+    report = export_onnx(model, image(), tmp_path / "x.onnx", fusing=fusing)
+    found = next(every_output(report.path, [x.numpy()]))
+    for one, other in zip(found, model(x), strict=True):
+        assert one.dtype == other.numpy().dtype and np.array_equal(one, other.numpy())
