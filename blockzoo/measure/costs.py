@@ -76,10 +76,24 @@ def measure(build: Callable[[], nn.Module], shape: torch.Size, *, memory: bool =
         why = reason_of(error)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
-        found = _measured_on("cpu", build, shape, memory)
+        found = _with_memory_if_possible(build, shape, memory)
     return replace(
         found, notes=(f"counted on random values, because without any it says: {why}", *found.notes)
     )
+
+
+def _with_memory_if_possible(build: Callable[[], nn.Module], shape: torch.Size, memory: bool) -> Measured:
+    """Measured on values; without memory where tensors cannot be followed, as sparse ones and what is inside `torch.cond`."""
+    try:
+        return _measured_on("cpu", build, shape, memory)
+    except BlockzooError:
+        raise
+    except Exception as error:
+        if not memory:
+            raise
+        why = reason_of(error)
+    found = _measured_on("cpu", build, shape, memory=False)
+    return replace(found, notes=(f"its memory is not measured: {why}", *found.notes))
 
 
 def _measured_on(device: str, build: Callable[[], nn.Module], shape: torch.Size, memory: bool) -> Measured:

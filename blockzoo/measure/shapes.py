@@ -32,6 +32,8 @@ class ShapesOnly(TorchDispatchMode):
     with outputs of the same shapes and bytes. Anything unknown takes torch's way.
     """
 
+    supports_higher_order_operators = True
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if (kwargs and func is not aten.gelu.default) or not _float_on_meta(args[0] if args else None):
             return func(*args, **(kwargs or {}))

@@ -325,3 +325,33 @@ def test_backward_of_attention() -> None:
         out.backward()
     assert forward == 2 * 2 * 4 * 4 * 8 and counter.macs - forward == 5 * 2 * 4 * 4 * 8
     assert counter.uncounted == set()
+
+
+class Sparse(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(7, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(torch.sparse.mm(torch.eye(7, x[0].numel()).to_sparse(), x.flatten(1).t()).t())
+
+
+class Branching(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.last = nn.Conv2d(3, 8, 3), nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.cond(x.sum() > 0, lambda x: self.convolution(x), lambda x: self.convolution(-x), (x,))
+        return self.last(y.mean((2, 3)))
+
+
+@pytest.mark.parametrize(("kind", "macs", "named"), [(Sparse, 14, "sparse"), (Branching, 16, "cond")])
+def test_where_tensors_cannot_be_followed_only_their_memory_is_unknown(
+    kind: type[nn.Module], macs: int, named: str
+) -> None:
+    found = get_model_profile(kind(), (1, 3, 8, 8))
+    assert found.network.macs == macs and named in " ".join(found.network.uncounted_operations)
+    assert found.network.params_total == sum(p.numel() for p in kind().parameters())
+    assert found.network.peak_activation_bytes is None and found.network.saved_activation_bytes is None
+    assert "its memory is not measured" in " ".join(found.notes)
