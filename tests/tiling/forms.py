@@ -22,7 +22,7 @@ from blockzoo.tiling.prediction import Counted
 from blockzoo.tiling.proof import check_planned_memory
 from blockzoo.tiling.search import Planner
 from blockzoo.tiling.steps import Plan, Step, cannot_tile, tiled_steps, whole_steps
-from blockzoo.tiling.trace import ready, traced
+from blockzoo.tiling.trace import own_format, ready, traced
 
 TOLERANCE, OF_FLOATS = 1e-9, 1e-4
 """Of the largest output: in double precision, and in a file of floats."""
@@ -152,8 +152,8 @@ def in_tiles(truth: Truth, given: nn.Module, folder: Path) -> float:
 
 def memory(truth: Truth, given: nn.Module, folder: Path) -> float:
     """That needs the memory which is predicted, or the check of it refuses the plan."""
-    plan = all_in_tiles(given, truth.x, (3, 2), 1)
-    return check_planned_memory(TiledRunner(given.float(), plan, check=False), plan)
+    plan = all_in_tiles(given.float(), truth.x.float(), (3, 2), 1)
+    return check_planned_memory(TiledRunner(given, plan, check=False), plan)
 
 
 def exported(truth: Truth, given: nn.Module, folder: Path) -> float:
@@ -209,7 +209,7 @@ def outcome(form: str, truth: Truth, folder: Path) -> Outcome:
 def all_in_tiles(network: nn.Module, x: torch.Tensor, grid: tuple[int, int], batch: int) -> Plan:
     """From each place the longest stage that there can be, whatever it costs."""
     found = traced(ready(network, x, True), x)
-    planner = Planner(found, "exact", "fp32", True, Counted())
+    planner = Planner(found, "exact", own_format(network, x), True, Counted())
     return planner.made(_longest_stages(found, grid, batch))
 
 
