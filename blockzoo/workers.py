@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import random
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ from blockzoo.train import EpochReport, available_device, circumstances, time_ne
 
 if TYPE_CHECKING:
     from blockzoo.data import ImageData
+
+COUNTED = 24
+"""Networks whose multiply-adds an estimate counts; any beyond these are taken to cost what these do on average."""
 
 
 def execute_trial(
@@ -91,16 +95,21 @@ def execute_calibration(
 
     @functools.cache
     def macs(network: NetworkSpec) -> int | None:
-        scaffold = {n: getattr(network, n) for n in ("num_blocks", "base_channels", "filler", "out_dim")}
+        scaffold = {n: value for n, value in asdict(network).items() if n not in ("subject", "in_channels")}
         shape = (1, *data.shape)
         try:
             return profile_block(network.subject, input_shape=shape, memory=False, **scaffold).network.macs
         except Exception:  # its row will say why
             return None
 
-    per_mac = _seconds_per_mac(trials, data, available_device(device), macs)
-    most = max((macs(trial.network) or 0 for trial in trials), default=0)
-    seconds = sum(per_mac * per_epoch * t.epochs * (macs(t.network) or most) for t in trials)
+    networks = list(dict.fromkeys(trial.network for trial in trials))
+    counted = networks if len(networks) <= COUNTED else random.Random(0).sample(networks, COUNTED)
+    per_mac = _seconds_per_mac(
+        [t for t in trials if t.network in counted], data, available_device(device), macs
+    )
+    known = {network: n for network in counted if (n := macs(network))}
+    mean = sum(known.values()) / len(known)
+    seconds = sum(per_mac * per_epoch * trial.epochs * known.get(trial.network, mean) for trial in trials)
     return [
         Record("calibration", first.fingerprint(), first.network.subject, {}, values={"seconds": seconds})
     ]

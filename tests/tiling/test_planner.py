@@ -59,12 +59,16 @@ def test_figures_at_224(name: str, grid: int, to: str, mode: str, most: float, m
     assert plan.macs <= most_macs * plan.layer_by_layer.macs
 
 
+TRACKED = "resnet18 mobilenet_v3_small googlenet shufflenet_v2_x0_5 convnext_tiny timm:ghostnet_100 timm:rexnet_100".split()
+TRACKED_TOO = (
+    "resnet50 vgg11 mobilenet_v2 efficientnet_b0 regnet_y_400mf mnasnet0_5 squeezenet1_1 alexnet timm:vgg11 "
+    "timm:regnetx_002 timm:dla34 timm:resnet10t timm:resnetv2_50 timm:tf_efficientnet_lite0 "
+    "timm:mobilenetv4_conv_small"
+).split()
+
+
 @pytest.mark.parametrize(
-    "name",
-    "resnet18 resnet50 vgg11 mobilenet_v2 mobilenet_v3_small efficientnet_b0 googlenet shufflenet_v2_x0_5 "
-    "regnet_y_400mf convnext_tiny mnasnet0_5 squeezenet1_1 alexnet timm:vgg11 timm:ghostnet_100 "
-    "timm:regnetx_002 timm:rexnet_100 timm:dla34 timm:resnet10t timm:resnetv2_50 timm:tf_efficientnet_lite0 "
-    "timm:mobilenetv4_conv_small".split(),
+    "name", [*TRACKED, *(pytest.param(name, marks=pytest.mark.slow) for name in TRACKED_TOO)]
 )
 @torch.no_grad()
 def test_predicted_is_tracked(name: str) -> None:
