@@ -158,7 +158,7 @@ def run_trials(
     outputs = Outputs.at(output)
     with only_writer(outputs):
         store = outputs.store()
-        collect(outputs, store)
+        collect(outputs, store, keep_weights=keep_weights)
         plan = plan_of(trials, store, workers, device)
         queue = Queue(
             plan, store, outputs, EXECUTORS[executor], device, list(plugins), _text(data_dir), progress

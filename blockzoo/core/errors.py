@@ -36,6 +36,10 @@ class StoreError(BlockzooError):
     """The results store or an export cannot be read or written; what was stored before is intact."""
 
 
+class Damaged(StoreError):
+    """A record or a file is not as it was written, or was written by a newer version; the message says which and why."""
+
+
 class Diverged(BlockzooError):
     """A loss stopped being finite. The trial ends as `diverged`; the sweep goes on."""
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from blockzoo.core.errors import Damaged
 
 SCHEMA_VERSION = 1
 
@@ -47,8 +50,76 @@ class Record:
 
     @classmethod
     def from_json(cls, text: str) -> Record:
-        """Read what `to_json` wrote."""
-        return cls(**json.loads(text))
+        """Read what `to_json` wrote.
+
+        Raises:
+            Damaged: it is not that, or of a newer version; the message says what is wrong with it.
+        """
+        return cls.of(plain(text))
+
+    @classmethod
+    def of(cls, values: Any) -> Record:
+        """A record of its fields; `Damaged` where they are none."""
+        if fault := _fault(values):
+            raise Damaged(fault)
+        return cls(**values)
+
+
+def plain(text: str | bytes) -> Any:
+    """The value of a JSON text, which may hold what JSON knows and nothing else; `Damaged` where it is no JSON."""
+    try:
+        return json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError, TypeError) as error:
+        raise Damaged(f"no JSON: {error}") from None
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _fault(values: Any) -> str:
+    """What is wrong with the fields of a record; nothing where nothing is."""
+    if not isinstance(values, dict):
+        return f"no record: {str(values)[:40]!r}"
+    version = values.get("schema_version", SCHEMA_VERSION)
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        return f"of schema version {version}, written by a newer blockzoo (this one reads {SCHEMA_VERSION}): update it"
+    if unknown := sorted(set(values) - set(CHECKS)):
+        return f"unknown field {unknown[0][:40]!r}"
+    if missing := [name for name in REQUIRED if name not in values]:
+        return f"no field {missing[0]!r}"
+    wrong = [name for name, value in values.items() if not CHECKS[name](value)]
+    return f"{wrong[0]} cannot be {str(values[wrong[0]])[:40]!r}" if wrong else ""
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_plain(value: Any) -> bool:
+    """What a cell of the table can hold: no more than 64 bits of a whole number."""
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return value is None or isinstance(value, float | str)
+
+
+def _is_dict(inner: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, dict) and all(map(inner, value.values()))
+
+
+CHECKS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(
+        ("kind", "fingerprint", "subject", "reason", "experiment_name", "notes", "timestamp"), _is_text
+    ),
+    "spec": _is_dict(lambda value: True),
+    "status": lambda value: value in get_args(Status),
+    "values": _is_dict(_is_plain),
+    "samples": _is_dict(lambda value: isinstance(value, list)),
+    "environment": _is_dict(lambda value: True),
+    "schema_version": lambda value: type(value) is int and 1 <= value <= SCHEMA_VERSION,
+}
+"""What each field of a record can be."""
+REQUIRED = ("kind", "fingerprint", "subject", "spec")
 
 
 def _finite(value: Any) -> Any:

@@ -219,8 +219,21 @@ class TrialSpec(Spec):
         return fingerprint_of(own)
 
     def to_json(self) -> dict[str, Any]:
-        """All fields as plain values; `TrialSpec(**value)` gives the spec back."""
+        """All fields as plain values; `TrialSpec.from_json(value)` gives the spec back."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> TrialSpec:
+        """Read what `to_json` wrote.
+
+        Raises:
+            RequestError: fields that a trial does not have, or values that they cannot have.
+        """
+        network = values.get("network")
+        for kind, given in ((cls, values), (NetworkSpec, network if isinstance(network, dict) else {})):
+            if unknown := sorted(set(given) - {f.name for f in fields(kind)}):
+                raise RequestError(f"a spec has no field {unknown[0]!r}")
+        return cls(**values)
 
     def with_(self, **changes: Any) -> TrialSpec:
         """A copy with other values, checked again."""

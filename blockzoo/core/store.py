@@ -189,6 +189,17 @@ class Store:
             )
             db.execute("COMMIT")
 
+    def holds(self, record: Record) -> bool:
+        """Whether this very record is stored, and not only another of its fingerprint."""
+        body = json.loads(record.to_json())
+        identifier = fingerprint_of(body.pop("environment"))
+        with self._open() as db:
+            query = (
+                "SELECT 1 FROM records WHERE kind = ? AND fingerprint = ? AND environment_id = ? AND body = ?"
+            )
+            wanted = (record.kind, record.fingerprint, identifier, json.dumps(body, sort_keys=True))
+            return db.execute(query, wanted).fetchone() is not None
+
     def records(self, kind: str = "trial", *, history: bool = False) -> list[Record]:
         """All records of a kind, oldest first: the newest of each fingerprint, or all with `history`."""
         query = "SELECT r.body, e.facts FROM records r JOIN environments e ON e.id = r.environment_id WHERE r.kind = ?"

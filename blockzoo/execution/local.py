@@ -6,7 +6,6 @@ loses nothing either: each job leaves its records in the spool, durable, and the
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
@@ -21,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from blockzoo.core.contracts import EXECUTORS
-from blockzoo.core.files import write_text
+from blockzoo.core.errors import Damaged
 from blockzoo.core.record import Record, now
 from blockzoo.execution.jobs import Job, Listener, Silent, outcome
+from blockzoo.execution.spool import read_spool, set_aside, write_spool
 
 PRELOADED = ("torch", "torchvision", "lightning", "timm", "matplotlib")
 
@@ -116,7 +116,11 @@ class _Worker:
     def records(self) -> list[Record]:
         self.process.join()
         if self.path.is_file():
-            return read_spool(self.path)
+            try:
+                return read_spool(self.path)
+            except Damaged as error:
+                reason = set_aside(self.path, error)
+                return [replace(self.job.stub, status="failed", reason=reason, timestamp=now())]
         code = self.process.exitcode
         how = f"signal {-code} ({signal.Signals(-code).name})" if code and code < 0 else f"exit code {code}"
         hint = (
@@ -136,17 +140,6 @@ class _Worker:
         self.process.close()
 
 
-def read_spool(path: Path) -> list[Record]:
-    """The records of one finished job."""
-    return [Record.from_json(line) for line in json.loads(path.read_text(encoding="utf-8"))]
-
-
-def leftovers(spool: Path) -> Iterator[tuple[Path, list[Record]]]:
-    """What a killed supervisor left behind: finished jobs whose records were not stored yet."""
-    for path in sorted(spool.glob("[!.]*.json")) if spool.is_dir() else []:
-        yield path, read_spool(path)
-
-
 def _work(job: Job, path: str, threads: int, device: str | None, pipe: connection.Connection) -> None:
     """The body of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to answer
@@ -162,7 +155,7 @@ def _work(job: Job, path: str, threads: int, device: str | None, pipe: connectio
             pass
 
     records = outcome(job, threads, report)
-    write_text(Path(path), json.dumps([record.to_json() for record in records]))
+    write_spool(Path(path), records)
 
 
 def die_with_supervisor() -> None:

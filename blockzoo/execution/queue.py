@@ -17,6 +17,7 @@ from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.store import Store
 from blockzoo.execution.jobs import Job
 from blockzoo.execution.progress import Progress
+from blockzoo.execution.spool import leftovers
 
 log = logging.getLogger(__name__)
 
@@ -77,9 +78,7 @@ class Queue:
             jobs.append(self._job("blockzoo.workers:execute_trial", stub, spec=trial.to_json(), **options))
         for record in self._executor(self.plan.workers, self.plan.threads, self.progress).run(jobs):
             self.store.add(record)
-            kept = not keep_weights or self.outputs.weights(record.fingerprint).is_file()
-            if record.status in FINAL and (kept or record.status != "ok"):
-                self.outputs.checkpoint(record.fingerprint).unlink(missing_ok=True)
+            _clear_checkpoint(self.outputs, record, keep_weights)
             self.progress.finished(record)
 
     def time(self, shape: tuple[int, int, int]) -> None:
@@ -200,15 +199,31 @@ def only_writer(outputs: Outputs) -> Any:
         lock.release()
 
 
-def collect(outputs: Outputs, store: Store, kinds: Sequence[str] = ("trial", "latency", "blockwise")) -> None:
-    """Store what a killed sweep or study had finished."""
-    from blockzoo.execution.local import leftovers
+def collect(
+    outputs: Outputs,
+    store: Store,
+    kinds: Sequence[str] = ("trial", "latency", "blockwise"),
+    *,
+    keep_weights: bool = False,
+) -> None:
+    """Store what a killed sweep or study had finished, each record once, and clear what it left.
 
+    It may have been killed between any two steps: a record that is in the store already is not stored again.
+    """
     for path, records in leftovers(outputs.spool):
         for record in records:
-            if record.kind in kinds:
+            if record.kind in kinds and not store.holds(record):
                 store.add(record)
-        path.unlink()
+            if record.kind == "trial":
+                _clear_checkpoint(outputs, record, keep_weights)
+        path.unlink(missing_ok=True)
+
+
+def _clear_checkpoint(outputs: Outputs, record: Record, keep_weights: bool) -> None:
+    """A trial that is over needs its checkpoint no more, unless its weights are wanted and lie there alone."""
+    kept = not keep_weights or outputs.weights(record.fingerprint).is_file()
+    if record.status in FINAL and (kept or record.status != "ok"):
+        outputs.checkpoint(record.fingerprint).unlink(missing_ok=True)
 
 
 def _untimed(trials: Iterable[TrialSpec], store: Store, shape: tuple[int, int, int]) -> list[NetworkSpec]:

@@ -12,7 +12,8 @@ import pytest
 
 from blockzoo.core.record import Record
 from blockzoo.execution.jobs import Job
-from blockzoo.execution.local import LocalProcesses, leftovers
+from blockzoo.execution.local import LocalProcesses
+from blockzoo.execution.spool import leftovers
 
 HERE = "tests.execution.test_local"
 
