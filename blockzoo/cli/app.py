@@ -16,9 +16,10 @@ from cyclopts.exceptions import CycloptsError
 from rich.console import Console
 
 from blockzoo import __version__
+from blockzoo.core import consent
 from blockzoo.core.discovery import first_sentence
 from blockzoo.core.errors import BlockzooError
-from blockzoo.core.plugins import load_plugins
+from blockzoo.core.plugins import code_asked_for, load_plugins
 
 NOT_COMMANDS = ("app", "options", "progress", "screen")
 READERS = {"nas": [[name] for name in ("info", "validate", "convert", "diff", "merge", "download")]}
@@ -87,11 +88,12 @@ def run(argv: list[str]) -> int:
         command, bound, _ = build().parse_args(
             argv, exit_on_error=False, print_error=False, error_console=errors
         )
-        if "plugin" in inspect.signature(command).parameters:  # not so --help and --version
-            load_plugins(
-                bound.arguments.get("plugin") or (), ambient=argv[1:2] not in READERS.get(argv[0], [])
-            )
-        result = command(*bound.args, **bound.kwargs)
+        with consent.only(code_asked_for(argv)):
+            if "plugin" in inspect.signature(command).parameters:  # not so --help and --version
+                load_plugins(
+                    bound.arguments.get("plugin") or (), ambient=argv[1:2] not in READERS.get(argv[0], [])
+                )
+            result = command(*bound.args, **bound.kwargs)
         return result if isinstance(result, int) else 0
     except CycloptsError as error:
         if debug:

@@ -99,9 +99,15 @@ def run(*, draw: bool = True, **options: Any) -> int:
 
 
 def _from_file(path: Path) -> dict[str, Any]:
-    from blockzoo.core.plugins import read_options
+    from blockzoo.core import consent
+    from blockzoo.core.plugins import absolute, read_options
 
-    return read_options(path)
+    found = read_options(path)
+    plugins = found.get("plugin") or found.get("plugins") or ()
+    with consent.text_of(path):
+        for plugin in [plugins] if isinstance(plugins, str) else plugins:
+            consent.check(absolute(plugin))
+    return found
 
 
 def _changed(from_file: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:

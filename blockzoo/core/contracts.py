@@ -131,18 +131,18 @@ HOW_TO_ADD_A_BLOCK = """Your own block can be named in four ways:
 To keep plugins for a project: plugins = ["path/to/file.py"] under [tool.blockzoo] in pyproject.toml."""
 
 BLOCKS = Registry("BLOCKS", "block", "blockzoo.blocks", how_to_add=HOW_TO_ADD_A_BLOCK)
-DATASETS = Registry("DATASETS", "dataset", "blockzoo.data")
+DATASETS = Registry("DATASETS", "dataset", "blockzoo.data", methods=("load",))
 NETWORKS = Registry("NETWORKS", "network", "blockzoo.models", "blockzoo.tiling")
 SUBJECTS = Registry("SUBJECTS", "subject prefix", "blockzoo.models", "blockzoo.nas", "blockzoo.tiling")
 PROTOCOLS = Registry("PROTOCOLS", "protocol", "blockzoo.training")
 RUNTIMES = Registry("RUNTIMES", "runtime", "blockzoo.measure.runtimes")
-SEARCHES = Registry("SEARCHES", "search algorithm", "blockzoo.nas.search")
-ENGINES = Registry("ENGINES", "update engine", "blockzoo.blockwise.engines")
-UNITS = Registry("UNITS", "measurement unit", "blockzoo.blockwise.units")
-CURRICULA = Registry("CURRICULA", "curriculum", "blockzoo.blockwise")
-SCHEDULES = Registry("SCHEDULES", "schedule", "blockzoo.blockwise")
-STOPPERS = Registry("STOPPERS", "stopper", "blockzoo.training")
-EXECUTORS = Registry("EXECUTORS", "executor", "blockzoo.execution")
+SEARCHES = Registry("SEARCHES", "search algorithm", "blockzoo.nas.search", methods=("ask", "tell"))
+ENGINES = Registry("ENGINES", "update engine", "blockzoo.blockwise.engines", methods=("run",))
+UNITS = Registry("UNITS", "measurement unit", "blockzoo.blockwise.units", methods=("measure",))
+CURRICULA = Registry("CURRICULA", "curriculum", "blockzoo.blockwise", methods=("weights",))
+SCHEDULES = Registry("SCHEDULES", "schedule", "blockzoo.blockwise", methods=("factor",))
+STOPPERS = Registry("STOPPERS", "stopper", "blockzoo.training", methods=("reason_to_stop",))
+EXECUTORS = Registry("EXECUTORS", "executor", "blockzoo.execution", methods=("run",))
 CHECKS = Registry(
     "CHECKS",
     "check",

@@ -8,10 +8,13 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib.machinery import PathFinder
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from blockzoo.core import consent
 from blockzoo.core.errors import RequestError
 
 ENVIRONMENT_VARIABLE = "BLOCKZOO_PLUGINS"
@@ -31,6 +34,7 @@ def load_plugins(named: Sequence[str] = (), *, ambient: bool = True) -> list[str
     from_variable = [p for p in os.environ.get(ENVIRONMENT_VARIABLE, "").split(os.pathsep) if p]
     around = [*remembered(), *from_variable] if ambient else []
     plugins = list(dict.fromkeys(absolute(p) for p in [*around, *named]))
+    consent.name(plugins)
     for plugin in plugins:
         load_module(plugin)
     return plugins
@@ -45,8 +49,9 @@ def load_module(plugin: str) -> Any:
     """Import a `.py` file by its path, or a module by its name; a file is executed once per process.
 
     Raises:
-        RequestError: no such file or module, or it raises while it is imported.
+        RequestError: no such file or module, it raises while it is imported, or it may not run (see `consent`).
     """
+    consent.check(absolute(plugin))
     try:
         if not plugin.endswith(".py"):
             return importlib.import_module(plugin)
@@ -105,6 +110,71 @@ def own_code(text: object) -> tuple[str, str] | None:
     return found["module"], found["name"]
 
 
+def code_in(text: str) -> Iterator[str]:
+    """The origins of code that a text may name, whatever stands around it: `tiled:F28:my.py:Net/mid`, `my.py:Stopper:0.5`."""
+    for before, after in pairwise(text.split(":")):
+        if (name := re.match(r"[A-Za-z_]\w*", after)) and (code := own_code(f"{before}:{name[0]}")):
+            yield code[0]
+
+
+def code_asked_for(words: Sequence[str]) -> set[str]:
+    """The origins of all code that the words of a command line name: a word, or a part of one (`my.py:Unit rank=4`)."""
+    found = set()
+    for word in words:
+        for part in (word, *re.split(r"[\s,;=|]+", word)):
+            found.update(code_in(part))
+            if code := own_code(part):  # a path with a colon in it
+                found.add(code[0])
+    return found
+
+
+def check_values(values: Any, file: Path) -> None:
+    """What a file says, at any depth, names no code but what the user named too.
+
+    Raises:
+        RequestError: it does.
+    """
+    from blockzoo.core.contracts import SUBJECTS
+
+    with consent.text_of(file):
+        for text in _texts(values):
+            for origin in code_in(text):
+                if origin not in SUBJECTS:
+                    consent.check(origin)
+
+
+def _texts(values: Any) -> Iterator[str]:
+    waiting, seen = [values], set()
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif (
+            isinstance(value, (dict, list, tuple)) and id(value) not in seen
+        ):  # YAML can name one list many times
+            seen.add(id(value))
+            waiting += [*value, *value.values()] if isinstance(value, dict) else value
+
+
+def module_file(name: str) -> Path | None:
+    """The source file of a module that is imported or could be; unlike importlib's find_spec it imports no package to look."""
+    if (loaded := sys.modules.get(name)) is not None:
+        file = getattr(loaded, "__file__", None)
+    else:
+        top, *parts = name.split(".")
+        try:
+            found = importlib.util.find_spec(top)
+            for count in range(len(parts)):
+                places = found.submodule_search_locations if found else None
+                within = ".".join([top, *parts[: count + 1]])
+                found = PathFinder.find_spec(within, list(places)) if places else None
+        except (ImportError, ValueError, KeyError):
+            return None
+        file = found.origin if found else None
+    path = Path(file) if file else None
+    return path if path and path.is_file() else None
+
+
 def load_object(origin: str, name: str) -> Any:
     """The class or function `name` of a `.py` file or a module.
 
@@ -135,12 +205,16 @@ def read_options(path: Path) -> dict[str, Any]:
     """The options in a YAML or TOML file, as a dictionary.
 
     Raises:
-        RequestError: no such file, not YAML or TOML, or not a mapping of options.
+        RequestError: no such file, not YAML or TOML, not a mapping of options, or it names code that the user did not name.
     """
     if not path.is_file():
         raise RequestError(f"there is no file {path}")
-    if path.suffix == ".toml":
-        return _read_toml(path)
+    found = _read_toml(path) if path.suffix == ".toml" else _read_yaml(path)
+    check_values(found, path)
+    return found
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     try:

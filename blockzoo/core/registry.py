@@ -33,11 +33,15 @@ class Registry(MutableMapping[str, Any]):
 
     A name `NAME@variant` is a variant of `NAME`: found when asked for, left out of iteration.
 
-    `path/to/file.py:Class` and `package.module:Class` are found at every door without being registered.
+    `path/to/file.py:Class` and `package.module:Class` are found at every door without being registered; where `methods` are
+    given, only a class that has them, since what is found will be called.
     """
 
-    def __init__(self, constant: str, kind: str, *packages: str, how_to_add: str = "") -> None:
+    def __init__(
+        self, constant: str, kind: str, *packages: str, how_to_add: str = "", methods: tuple[str, ...] = ()
+    ) -> None:
         self.constant, self.kind, self.packages, self.how_to_add = constant, kind, packages, how_to_add
+        self.methods = methods
         self._own: dict[str, _Entry] = {}
         self._aliases: dict[str, str] = {}
         self._found: dict[str, _Entry] | None = None
@@ -83,7 +87,7 @@ class Registry(MutableMapping[str, Any]):
             RequestError: a file or class that is not there.
         """
         if code := own_code(name):
-            load_object(*code)
+            self._own_object(*code)
             return ":".join(code)
         self._discover()
         base, at, variant = name.partition("@")
@@ -93,7 +97,19 @@ class Registry(MutableMapping[str, Any]):
         raise UnknownNameError(self._unknown(name))
 
     def __getitem__(self, name: str) -> Any:
-        return load_object(*code) if (code := own_code(name)) else self._entries[self.canonical(name)].load()
+        if code := own_code(name):
+            return self._own_object(*code)
+        return self._entries[self.canonical(name)].load()
+
+    def _own_object(self, origin: str, name: str) -> Any:
+        found = load_object(origin, name)
+        if self.methods and not (
+            isinstance(found, type) and all(callable(getattr(found, m, None)) for m in self.methods)
+        ):
+            raise RequestError(
+                f"{self.kind} {origin}:{name}: {name} is no class with a method {' and '.join(self.methods)}"
+            )
+        return found
 
     def make(self, text: str) -> Any:
         """What `name`, `name:argument` or `file.py:Class:argument` describes: the entry, made from the text behind its name.
@@ -125,7 +141,7 @@ class Registry(MutableMapping[str, Any]):
     def summary(self, name: str) -> str:
         """The first sentence of the entry's docstring."""
         if code := own_code(name):
-            return first_sentence(inspect.getdoc(load_object(*code)))
+            return first_sentence(inspect.getdoc(self._own_object(*code)))
         return self._entries[self.canonical(name)].summary
 
     def origin(self, name: str) -> str:

@@ -12,7 +12,6 @@ whole network unless a position is given. In Python a class may stand for its te
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,9 +20,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from blockzoo.core import consent
 from blockzoo.core.contracts import BLOCKS, POSITIONS, SUBJECTS
 from blockzoo.core.errors import RequestError
-from blockzoo.core.plugins import load_object, origin_of
+from blockzoo.core.plugins import load_object, module_file, origin_of
 from blockzoo.core.signature import makes_a_block
 
 WRAPPERS = frozenset({"tiled"})
@@ -35,10 +35,11 @@ _STORED: ContextVar[bool] = ContextVar("stored", default=False)
 
 @contextmanager
 def as_stored() -> Iterator[None]:
-    """Within, subjects are taken as a record has them: a block of a plugin or a file need not be there any more to be read of."""
+    """Within, subjects are taken as a record has them: their code need not be there any more to be read of, and does not run."""
     token = _STORED.set(True)
     try:
-        yield
+        with consent.text_of("a record"):
+            yield
     finally:
         _STORED.reset(token)
 
@@ -159,12 +160,7 @@ def _makes_a_block(origin: str, name: str) -> bool:
 def _source_path(origin: str) -> Path | None:
     if origin.endswith(".py"):
         return Path(origin)
-    try:
-        found = importlib.util.find_spec(origin.partition(":")[0])
-    except (ImportError, ValueError):
-        return None
-    path = Path(found.origin) if found and found.origin else None
-    return path if path and path.is_file() else None
+    return module_file(origin.partition(":")[0])
 
 
 def _check_code(origin: str, name: str, text: str) -> None:

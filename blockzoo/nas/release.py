@@ -14,7 +14,7 @@ from blockzoo.core.errors import RequestError
 from blockzoo.core.outputs import open_store
 from blockzoo.core.record import Record
 from blockzoo.core.spec import TrialSpec
-from blockzoo.core.subject import Subject
+from blockzoo.core.subject import Subject, as_stored
 from blockzoo.nas.checks import formula_against_records
 from blockzoo.nas.costs import Skeleton, static_info
 from blockzoo.nas.folder import Part
@@ -133,7 +133,8 @@ def _from_store(source: Path, experiment_name: str | None) -> Trained:
         if r.subject.startswith("macro:") and experiment_name in (None, r.experiment_name)
     ]
     finished = [r for r in records if r.status == "ok"]
-    settings = {_setting(TrialSpec(**r.spec), r.values.get("split")) for r in finished}
+    with as_stored():
+        settings = {_setting(_spec(r), r.values.get("split")) for r in finished}
     if len(settings) > 1:
         several = "; ".join(sorted(str(dict(s)) for s in settings))
         raise RequestError(
@@ -171,6 +172,16 @@ def _from_store(source: Path, experiment_name: str | None) -> Trained:
                 "arch_vec": space.arch_vec(index),
             }
     return trained
+
+
+def _spec(record: Record) -> TrialSpec:
+    spec = TrialSpec(**record.spec)
+    if spec.network.subject != record.subject:
+        raise RequestError(
+            f"the record {record.fingerprint} is of {record.subject}, but what it says was run is {spec.network.subject}: "
+            "it was altered, and no benchmark is made of it"
+        )
+    return spec
 
 
 def _setting(spec: TrialSpec, split: Any) -> tuple[tuple[str, Any], ...]:

@@ -183,6 +183,8 @@ fine_tune: {epochs: 1, batch_size: 64, effective_train_size: 128}
 def test_a_study_goes_on_and_prints_three_tables(capsys: pytest.CaptureFixture[str]) -> None:
     Path("s.yaml").write_text(STUDY)
     command = ["tile", "study", "s.yaml", "--output", "out", "--device", "cpu", "-j", "2"]
+    assert main([*command, "--dry-run"]) == 2 and "--plugin" in capsys.readouterr().err, "code of a file"
+    command += ["--plugin", "tiny.py"]
     assert main([*command, "--dry-run"]) == 0
     assert "5 runs" in capsys.readouterr().out and not Path("out").exists()
     # someone ran the baseline by hand before: the study does not run it again
@@ -219,7 +221,7 @@ def test_a_study_goes_on_and_prints_three_tables(capsys: pytest.CaptureFixture[s
 def test_studies_that_cannot_be(change: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
     before, _, after = change.partition("->")
     Path("s.yaml").write_text(STUDY.replace(before, after, 1))
-    assert main(["tile", "study", "s.yaml", "--output", "out"]) == 2
+    assert main(["tile", "study", "s.yaml", "--output", "out", "--plugin", "tiny.py"]) == 2
     assert says in capsys.readouterr().err and not Path("out").exists()
 
 

@@ -91,10 +91,13 @@ DOORS = sorted(
 def test_every_door_takes_a_class_of_a_file_and_of_a_module(
     door: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "mine.py").write_text(
-        "class Mine:\n    '''One of my own.'''\n    def __init__(self, argument=''): self.argument = argument\n"
-    )
+    source = "class Mine:\n    '''One of my own.'''\n    def __init__(self, argument=''): self.argument = argument\n"
+    source += "".join(f"    def {method}(self): ...\n" for method in door.methods)
+    (tmp_path / "mine.py").write_text(source)
+    module = f"theirs_{door.constant.lower()}"
+    (tmp_path / f"{module}.py").write_text(source)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
     absolute = f"{tmp_path / 'mine.py'}:Mine"
     assert door["mine.py:Mine"] is door[absolute] and door["mine.py:Mine"].__name__ == "Mine"
     assert door.canonical("mine.py:Mine") == absolute and "mine.py:Mine" in door
@@ -102,11 +105,16 @@ def test_every_door_takes_a_class_of_a_file_and_of_a_module(
         tmp_path / "mine.py"
     )
     assert door.make("mine.py:Mine").argument == "" and door.make("mine.py:Mine:0.9:b").argument == "0.9:b"
-    assert door["collections.abc:Sized"].__name__ == "Sized"
+    assert door[f"{module}:Mine"].__module__ == module
     assert door.names() == [name for name in door.names() if "mine" not in name], (
         "nothing is registered by asking"
     )
-    for wrong, says in (("mine.py:Other", "no class 'Other'"), ("gone.py:Mine", "no such file")):
+    kinds = ("os:system", "subprocess:Popen") if door.methods else ()
+    for wrong, says in (
+        ("mine.py:Other", "no class 'Other'"),
+        ("gone.py:Mine", "no such file"),
+        *((name, "is no class with a method") for name in kinds),
+    ):
         assert wrong not in door
         with pytest.raises(RequestError, match=says):
             door[wrong]

@@ -20,6 +20,7 @@ from blockzoo.blockwise.curvature.coupling import MATRICES, CouplingMap, couplin
 from blockzoo.blockwise.curvature.diagonal import extreme_eigenvalues, trace
 from blockzoo.blockwise.frame import Frame
 from blockzoo.blockwise.reports import read_lines
+from blockzoo.core import consent
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_text
@@ -40,7 +41,7 @@ def frame_of(config: RunConfig, run: Path | None = None) -> Frame:
     """The frame of a configuration; or of a run's folder, with the network as it was at its last checkpoint.
 
     Raises:
-        RequestError: the folder holds no run that can be read.
+        RequestError: the folder holds no run that can be read, or names code that the user did not name.
     """
     if run is None:
         return Frame.from_config(config)
@@ -51,7 +52,8 @@ def frame_of(config: RunConfig, run: Path | None = None) -> Frame:
         raise RequestError(f"{run} is no folder of a block-wise run that can be read: {error}") from None
     values = {k: v for k, v in found.items() if k not in ("fingerprint", "environment")}
     values |= {"data_dir": config.data_dir, "device": config.device}
-    frame = Frame.from_config(RunConfig.from_json(values))
+    with consent.text_of(run / "parameters.json"):
+        frame = Frame.from_config(RunConfig.from_json(values))
     frame.model.load_state_dict(saved["frame"]["model"])
     return frame
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from blockzoo.core.contracts import UNITS, MeasurementUnit
 from blockzoo.core.errors import RequestError
+from blockzoo.core.plugins import check_values
 
 
 def read_units(path: Path) -> list[str]:
@@ -20,14 +21,16 @@ def read_units(path: Path) -> list[str]:
     A title that ends with a colon, and a dash before each unit, may be there.
 
     Raises:
-        RequestError: it cannot be read.
+        RequestError: it cannot be read, or names code that the user did not name.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(f"units file {path} cannot be read: {error}") from None
     lines = [line.partition("#")[0].strip().rstrip(",;").strip() for line in text.splitlines()]
-    return [line.removeprefix("-").strip() for line in lines if line and not line.endswith(":")]
+    units = [line.removeprefix("-").strip() for line in lines if line and not line.endswith(":")]
+    check_values(units, path)
+    return units
 
 
 def make_units(lines: Sequence[str]) -> dict[str, MeasurementUnit]:
