@@ -10,6 +10,9 @@ import sys
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    from blockzoo.core.safe_path import be_a_command
+
+    be_a_command(argv)
     from blockzoo.cli.app import run
 
     return run(sys.argv[1:] if argv is None else argv)

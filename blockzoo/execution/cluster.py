@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from blockzoo.core import consent
 from blockzoo.core.contracts import EXECUTORS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.record import Record, now
+from blockzoo.core.safe_path import VARIABLE, safe_path
+from blockzoo.execution.children import elsewhere
 from blockzoo.execution.jobs import Job, Listener, Silent, outcome
 
 
@@ -57,11 +61,12 @@ class RayCluster:
             max_retries=0,
         )
         waiting, running = list(reversed(jobs)), {}  # type: ignore[var-annotated]
+        place = str(Path.cwd())
         try:
             while waiting or running:
                 while waiting and len(running) < self._workers:
                     job = waiting.pop()
-                    running[task.remote(job, self._threads)] = job
+                    running[task.remote(consent.granted(), place, safe_path(), job, self._threads)] = job
                     self._listener.started(job)
                 (done, *_), _ = ray.wait(list(running), num_returns=1)
                 job = running.pop(done)
@@ -81,9 +86,17 @@ class RayCluster:
 
         address = os.environ.get("RAY_ADDRESS")
         here = {} if address else {"num_cpus": self._workers * self._threads, "include_dashboard": False}
-        return ray.init(address=address, log_to_driver=False, logging_level="ERROR", **here)
+        variables = {"env_vars": {VARIABLE: "1"}}
+        with elsewhere():  # Ray puts the current folder first on the path of its workers
+            return ray.init(
+                address=address, log_to_driver=False, logging_level="ERROR", runtime_env=variables, **here
+            )
 
 
-def _work(job: Job, threads: int) -> list[str]:
-    """The body of a task."""
+def _work(granted: tuple[str, ...] | None, place: str, path: list[str], job: Job, threads: int) -> list[str]:
+    """The body of a task: it runs the code that its driver may run, in the folder where that stands if this machine has it."""
+    consent.close(granted)
+    sys.path += [folder for folder in path if folder not in sys.path]
+    if Path(place).is_dir():
+        os.chdir(place)
     return [record.to_json() for record in outcome(job, threads, lambda step, values: None)]

@@ -22,6 +22,7 @@ from typing import Any
 from blockzoo.core.contracts import EXECUTORS
 from blockzoo.core.errors import Damaged
 from blockzoo.core.record import Record, now
+from blockzoo.execution.children import body, starting
 from blockzoo.execution.jobs import Job, Listener, Silent, outcome
 from blockzoo.execution.spool import read_spool, set_aside, write_spool
 
@@ -83,7 +84,7 @@ class LocalProcesses:
         path = self._spool / f"{job.name}.json"
         device = self._devices[slot % len(self._devices)] if self._devices else None
         process = self._context.Process(
-            target=_work, args=(job, str(path), self._threads, device, send), daemon=True
+            **body(_work, job, str(path), self._threads, device, send), daemon=True
         )
         with without_main(), _environment(OMP_NUM_THREADS=str(self._threads)):
             process.start()
@@ -168,11 +169,12 @@ def die_with_supervisor() -> None:
 
 @contextmanager
 def without_main() -> Iterator[None]:
-    """Start a process without importing the user's script again: no job lives in it."""
+    """Start a process without importing the user's script again (no job lives in it), or what lies beside the user."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")
     try:
-        yield
+        with starting():
+            yield
     finally:
         sys.modules["__main__"] = main
 

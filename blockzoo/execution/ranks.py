@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from blockzoo.core.errors import BlockzooError, RankLost
+from blockzoo.execution.children import body
 from blockzoo.execution.local import PRELOADED, die_with_supervisor, without_main
 
 PATIENCE = 600.0
@@ -97,7 +98,7 @@ class _Rank:
         self.number = number
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(
-            target=_take_part, args=(number, seat, target, arguments, theirs), daemon=True
+            **body(_take_part, number, seat, target, arguments, theirs), daemon=True
         )
         with without_main():
             self.process.start()
@@ -166,7 +167,7 @@ def _take_part(number: int, seat: _Seat, target: str, arguments: dict[str, Any],
     threading.Thread(target=die_with_supervisor, daemon=True).start()
     multiprocessing.current_process().daemon = False  # it may have processes of its own, to load images
     os.environ.clear()  # the fork server's is older than that of the process that started the ranks
-    os.environ.update(seat.environment, LOCAL_RANK=str(number), NODE_RANK="0")
+    os.environ.update(seat.environment, LOCAL_RANK=str(number), NODE_RANK="0", PYTHONSAFEPATH="1")
 
     def report(step: int, values: dict[str, float]) -> None:
         if number == 0:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from blockzoo.core.errors import StoreError
 from blockzoo.core.files import write_atomically
 from blockzoo.core.places import cache_folder
+from blockzoo.core.safe_path import module_command
 from blockzoo.nas.cells import CellGraph, cell_table
 
 log = logging.getLogger(__name__)
@@ -152,9 +153,9 @@ def _place(ops: Sequence[str], nodes: int, stages: int) -> tuple[Path, int]:
 
 def _compute(ops: Sequence[str], nodes: int, stages: int, count: int) -> npt.NDArray[np.uint8]:
     # a child of its own, not multiprocessing: that would import the caller's script again
-    command = [sys.executable, "-m", "blockzoo.nas.hashing", ",".join(ops), str(nodes), str(stages)]
     middle = count // 2
-    child = subprocess.Popen([*command, str(middle), str(count)], stdout=subprocess.PIPE)
+    words = (",".join(ops), str(nodes), str(stages), str(middle), str(count))
+    child = subprocess.Popen(module_command("blockzoo.nas.hashing", *words), stdout=subprocess.PIPE)
     try:
         first = hash_range(ops, nodes, stages, 0, middle)
         second, _ = child.communicate()

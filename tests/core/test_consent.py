@@ -109,12 +109,10 @@ def test_a_file_of_options_names_no_code(text: str, name: str) -> None:
 
 
 def test_a_sweep_file_names_no_plugins(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("s.yaml").write_text(
-        "blocks: [ResNetBasicBlock]\nplugins: [evil.py]\ndataset: digits\ndry_run: true\n"
-    )
+    Path("s.yaml").write_text("blocks: []\nplugins: [evil.py]\n")
     assert main(["sweep", "--config", "s.yaml"]) == 2 and "--plugin" in capsys.readouterr().err
     assert not Path("RAN").exists()
-    main(["sweep", "--config", "s.yaml", "--plugin", "evil.py"])
+    assert main(["sweep", "--config", "s.yaml", "--plugin", "evil.py"]) == 2  # the grid is empty
     assert Path("RAN").exists()
 
 

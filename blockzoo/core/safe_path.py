@@ -1,0 +1,48 @@
+"""Where Python processes look for modules: not in the folder the user happens to stand in.
+
+Python looks there first where it is started as `python -c` or `python -m`, as the fork server, its helpers and a child of
+ours are: a `random.py` beside the user would be run by each. So the path is given, from Python 3.11 on in PYTHONSAFEPATH too,
+which the children of children know. What the user put on PYTHONPATH stays where it is.
+"""
+
+from __future__ import annotations
+
+import os  # little is imported here: what is, Python may still find in the current folder
+import sys
+
+VARIABLE = "PYTHONSAFEPATH"
+HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120
+"""The folder that holds the package."""
+
+
+def be_a_command(argv: list[str] | None) -> None:
+    """Where this process is a command, its path is safe from now on, and that of every Python process it starts.
+
+    Such are `blockzoo`, which has no `argv` yet, and `python -m blockzoo`.
+    """
+    as_module = getattr(sys.modules["__main__"].__spec__, "name", "").startswith("blockzoo.")
+    if as_module and not _is_safe():
+        del sys.path[0]
+    if as_module or argv is None:
+        os.environ.setdefault(VARIABLE, "1")
+
+
+def safe_path() -> list[str]:
+    """For a child: the folders of this process, the current one last where Python itself put it first.
+
+    There it hides nothing that is installed, and a module of the user's own that a program or a notebook names is still found.
+    """
+    found, here = list(sys.path), os.getcwd()  # noqa: PTH109
+    if not _is_safe() and found[:1] in ([""], [here]):
+        found = [*found[1:], here]
+    return found if HOME in found else [*found, HOME]
+
+
+def module_command(module: str, *words: str) -> list[str]:
+    """`python -m module words` with a safe path."""
+    run = f"import runpy; runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    return [sys.executable, "-c", f"import sys; sys.path[:] = {safe_path()!r}; {run}", *words]
+
+
+def _is_safe() -> bool:
+    return bool(getattr(sys.flags, "safe_path", False))  # unknown before Python 3.11
