@@ -119,7 +119,7 @@ def code_in(text: str) -> Iterator[str]:
 
 def code_asked_for(words: Sequence[str]) -> set[str]:
     """The origins of all code that the words of a command line name: a word, or a part of one (`my.py:Unit rank=4`)."""
-    found = set()
+    found: set[str] = set()
     for word in words:
         for part in (word, *re.split(r"[\s,;=|]+", word)):
             found.update(code_in(part))
