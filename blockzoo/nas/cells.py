@@ -22,6 +22,11 @@ CellVector = list[list[int]]
 INVALID = -1
 
 
+def vector_count(num_ops: int, nodes: int) -> int:
+    """Raw vectors of a cell, without making one: `num_ops` of each node, and whether it reads what lies before it."""
+    return int(num_ops**nodes * 2 ** sum(k + 1 for k in range(2, nodes + 1)))
+
+
 class CellGraph(NamedTuple):
     """A pruned cell: vertex 0 is the input, 1..m the nodes with their `ops`, m+1 the output."""
 

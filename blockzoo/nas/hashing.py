@@ -18,12 +18,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from blockzoo.core.errors import StoreError
+from blockzoo.core.errors import RequestError, StoreError
 from blockzoo.core.files import write_atomically
 from blockzoo.core.places import cache_folder
 from blockzoo.core.safe_path import module_command
 from blockzoo.nas.cells import CellGraph, cell_table
 
+MOST_HASHED = 1 << 22
+"""Networks of a space whose hashes are computed: 64 MiB, and minutes."""
 log = logging.getLogger(__name__)
 
 INPUT, OUTPUT = -1, -2
@@ -147,6 +149,10 @@ def _checksum(hashes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 def _place(ops: Sequence[str], nodes: int, stages: int) -> tuple[Path, int]:
     count = len(cell_table(len(ops), nodes)) ** stages
+    if count > MOST_HASHED:
+        raise RequestError(
+            f"the hashes of a space of {count:,} networks are not computed: at most {MOST_HASHED:,}"
+        )
     names = md5(",".join(ops).encode(), usedforsecurity=False).hexdigest()[:8]
     return cache_folder() / "nas" / f"hashes-v3-{names}-{nodes}-{stages}.npy", count
 

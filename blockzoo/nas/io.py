@@ -6,17 +6,23 @@
 | `.blox` | packed bits, zlib | published |
 | `.csv` | text | published |
 | `.pickle` | a pickled list of rows, opened only with `allow_pickle=True` and then by a reader of plain values | published |
+
+Published formats have no checksum, or none of their header: one is written beside each file, `NAME.sha256`, and compared on
+reading where it is there.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from blockzoo.core.bounds import TooLarge
+from blockzoo.core.checksums import beside, check_beside, write_beside
 from blockzoo.core.errors import DataError, RequestError
 from blockzoo.core.files import write_atomically
 from blockzoo.nas.checks import written_file
@@ -39,8 +45,8 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     Raises:
         DataError: no such file, or no header.
     """
-    with _named(path), Path(path).open("rb") as file:
-        return parse(file.read(LIMIT))[0]
+    with _named(path):
+        return parse(_mapped(Path(path).expanduser())[:LIMIT].tobytes())[0]
 
 
 def read_dataset_file(
@@ -61,18 +67,28 @@ def read_dataset_file(
         DataError: no such file, damaged, or a pickle that was not allowed. Memory stays within what the file's size allows.
     """
     with _named(path):
-        raw = _mapped(Path(path).expanduser())
-        header, start = parse(raw[:LIMIT].tobytes())
-        kind = header["format"]
-        if kind not in FORMATS:
-            raise DamagedFile(f"format {describe(kind)}: one of {', '.join(FORMATS)} is known")
-        if kind == "pickle" and not allow_pickle:
-            raise DamagedFile(
-                "a pickle can run code: it is opened only with allow_pickle=True (--allow-pickle)"
-            )
-        if kind == "native":
-            return header, Table(native.read(header, raw[start:], offset=start))
-        return header, Table(FORMATS[kind].read(header, raw[start:]))
+        return _read(Path(path).expanduser(), os.fspath(path), allow_pickle=allow_pickle)
+
+
+def _read(place: Path, name: str, *, allow_pickle: bool, verified: bool = False) -> tuple[Header, Table]:
+    """`read_dataset_file`, its errors without the path.
+
+    Args:
+        name: of the file, for what is said of it.
+        verified: it was just written, so that no checksum lies beside it yet.
+    """
+    raw = _mapped(place)
+    header, start = parse(raw[:LIMIT].tobytes())
+    kind = header["format"]
+    if kind not in FORMATS:
+        raise DamagedFile(f"format {describe(kind)}: one of {', '.join(FORMATS)} is known")
+    if kind == "pickle" and not allow_pickle:
+        raise DamagedFile("a pickle can run code: it is opened only with allow_pickle=True (--allow-pickle)")
+    if kind == "native":
+        return header, Table(native.read(header, raw[start:], head=raw[:start].tobytes(), name=name))
+    if not verified and (kind != "custom" or beside(place).exists()):  # a .blox has a checksum of its columns
+        check_beside(place)
+    return header, Table(FORMATS[kind].read(header, raw[start:]))
 
 
 def write_dataset_file(
@@ -107,16 +123,22 @@ def write_dataset_file(
             with temporary.open("wb") as file:
                 file.write(start)
                 file.writelines(pieces)
-            read = read_dataset_file(temporary, allow_pickle=True)
+            read = _read(temporary, os.fspath(path), allow_pickle=True, verified=True)
             written_file(os.fspath(path), (header, columns), read)
+            beside(path).unlink(missing_ok=True)  # a file without its checksum is better than with another's
 
         write_atomically(path, fill)
+        if kind != "native":
+            write_beside(path)
     return path
 
 
 def _mapped(path: Path) -> memoryview:
     """The bytes of a file, mapped; taken from the disk as they are used."""
-    with path.open("rb") as file:
+    # a pipe opens at once, and is then refused, rather than waiting for somebody who writes
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise DamagedFile("it is no file")
         if not os.fstat(file.fileno()).st_size:
             raise DamagedFile("it is empty")
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
@@ -127,7 +149,7 @@ def _named(path: str | os.PathLike[str]) -> Iterator[None]:
     """Put the path in front of what is wrong with it."""
     try:
         yield
-    except DamagedFile as error:
+    except (DamagedFile, TooLarge) as error:
         raise type(error)(f"{os.fspath(path)}: {error}") from None
     except OSError as error:
         raise DataError(f"{os.fspath(path)}: {error.strerror or error}") from None

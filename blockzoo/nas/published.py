@@ -7,7 +7,11 @@ from functools import cache
 from typing import Any
 
 from blockzoo.core.errors import DataError, RequestError
-from blockzoo.nas.space import MacroSpace
+from blockzoo.nas.cells import vector_count
+from blockzoo.nas.space import MOST_NODES, MacroSpace
+
+MOST_VECTORS_OF_A_FILE = 1 << 16
+"""Raw vectors of a cell that a file can state: they are looked at in seconds. The published space has 72."""
 
 
 @cache
@@ -26,7 +30,15 @@ def space_of(header: Mapping[str, Any]) -> MacroSpace:
     if stated is None:
         return published_space()
     try:
-        space = MacroSpace(tuple(stated["ops"]), stated["nodes"], stated["stages"])
+        ops, nodes, stages = stated["ops"], stated["nodes"], stated["stages"]
+        whole = all(isinstance(n, int) and not isinstance(n, bool) for n in (nodes, stages))
+        if not (isinstance(ops, list | tuple) and all(isinstance(op, str) for op in ops) and whole):
+            raise TypeError("ops are names, nodes and stages whole numbers")
+        if nodes > MOST_NODES or vector_count(len(ops), max(nodes, 1)) > MOST_VECTORS_OF_A_FILE:
+            raise RequestError(
+                f"cells of {nodes} nodes over {len(ops)} ops are more than a file can ask to enumerate"
+            )
+        space = MacroSpace(tuple(ops), nodes, stages)
         same = stated.get("shape", space.shape) == space.shape
     except (RequestError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(f"its search_space cannot be: {type(error).__name__} {error}") from None

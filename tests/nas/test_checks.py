@@ -45,7 +45,7 @@ def test_a_format_that_writes_something_else_is_noticed(
         monkeypatch.setattr("blockzoo.nas.io.dump", _of_another_device(nas.io.dump))
     with pytest.raises(CheckFailed, match=r"lost\.csv.*read again"):
         nas.write_dataset_file(tmp_path / "lost.csv", HEADER, TABLE)
-    assert [path.name for path in tmp_path.iterdir()] == ["sound.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sound.csv", "sound.csv.sha256"]
 
 
 def _of_another_device(dump: Any) -> Any:

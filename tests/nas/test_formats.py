@@ -297,7 +297,7 @@ def test_twenty_thousand_mutations(tmp_path: Path) -> None:
                 table[name]
             assert table.nbytes < 1 << 22
             outcomes["read"] += 1
-        except DamagedFile:
+        except DataError:
             outcomes["refused"] += 1
     assert outcomes["refused"] > 5000 and sum(outcomes.values()) == 20_400
     assert not victim.exists()
@@ -344,7 +344,7 @@ def _read(raw: bytes) -> tuple[dict[str, Any], Table]:
     payload = memoryview(raw)[start:]
     kinds = {"custom": custom.read, "csv": text.read, "pickle": pickled.read}
     if found["format"] == "native":
-        return found, Table(native.read(found, payload, offset=start))
+        return found, Table(native.read(found, payload, head=raw[:start]))
     if found["format"] not in kinds:
         raise DamagedFile("unknown format")
     return found, Table(kinds[found["format"]](found, payload))
@@ -390,14 +390,14 @@ def test_bombs_and_absurd_counts_take_no_memory(tmp_path: Path) -> None:
     [
         (b"", "empty"),
         (b"no header at all", "no header"),
-        (b"---\n[1, 2\n---\n", "no YAML"),
+        (b"---\n[1, 2\n---\n", "valid YAML"),
         (b"---\nversion: 2\n---\n", "version 2"),
         (b"---\n- 1\n---\n", "a list"),
-        (b"---\n" + b"[" * 900 + b"\n---\n", "YAML"),
+        (b"---\n" + b"[" * 900 + b"\n---\n", "brackets deep"),
         (b"---\nversion: 1\ndataset_type: training\ncolumns: [a, a]\nformat: custom\n---\n", "twice"),
         (b"---\nversion: 1\ndataset_type: training\ncolumns: [a]\nformat: zip\n---\n", "format 'zip'"),
         (b"---\n" + b"x" * 2000 + b"\n---\n", "1,024"),
-        (b"---\n!!python/object/apply:os.system ['true']\n---\n", "no YAML"),
+        (b"---\n!!python/object/apply:os.system ['true']\n---\n", "valid YAML"),
     ],
 )
 def test_what_is_no_dataset_file_says_why(raw: bytes, reason: str, tmp_path: Path) -> None:

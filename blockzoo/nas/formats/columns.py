@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from blockzoo.core.bounds import allowance, check_room
 from blockzoo.nas.formats.errors import DamagedFile, describe
 
 Array = npt.NDArray[Any]
@@ -150,9 +151,8 @@ def _from_values(name: str, values: Any) -> Column:
     array = values if isinstance(values, np.ndarray) else _array(name, list(values))
     if array.dtype == object:
         if all(isinstance(v, str) for v in array):
-            array = array.astype(str)
-        else:
-            return _from_ragged(name, array)
+            return text_column(name, array.tolist())
+        return _from_ragged(name, array)
     if array.dtype.kind in "US":
         if array.ndim != 1:
             raise DamagedFile(f"column {name!r} holds lists of text")
@@ -164,11 +164,32 @@ def _from_values(name: str, values: Any) -> Column:
     return _from_numbers(name, array)
 
 
+def text_column(name: str, texts: Sequence[str]) -> Column:
+    """A column of text. NumPy makes all texts as long as the longest, so that one long cell is paid in every row.
+
+    Raises:
+        TooLarge: they would take far more memory than their characters.
+    """
+    longest, characters = max(map(len, texts), default=0), sum(map(len, texts))
+    check_room(
+        4 * longest * len(texts),
+        allowance(characters),
+        f"column {name!r}, with a text of {longest:,} characters,",
+    )
+    return Column(TEXT, np.array(texts, dtype=str))
+
+
 def _array(name: str, values: list[Any]) -> Array:
+    """Values as an array, of objects where they are text, or lists of different lengths."""
+    if any(isinstance(v, str) for v in values):
+        return as_objects(values)
+    inner = (x for v in values if isinstance(v, list | tuple) for x in v)
+    if any(isinstance(x, str | list | tuple | dict) for x in inner):
+        raise DamagedFile(f"column {name!r} holds lists of something else than numbers")
     try:
         array = np.array(values)
     except ValueError:
-        return as_objects([np.asarray(v) for v in values])
+        return as_objects(values)
     if array.dtype.kind not in "iufUS" and array.size:
         kinds = ", ".join(sorted({type(v).__name__ for v in values}))
         raise DamagedFile(f"column {name!r} holds {kinds}: text, numbers or lists of numbers are needed")
@@ -201,13 +222,14 @@ def _from_numbers(name: str, array: Array) -> Column:
 
 
 def _from_ragged(name: str, array: Array) -> Column:
-    parts = [from_values(name, np.atleast_1d(np.asarray(part))) for part in array]
-    for kind in (ACCURACY, MILLIONTHS, WHOLE):
-        if all(part.kind == kind for part in parts):
-            return Column(kind, as_objects([part.data for part in parts]), parts[0].total if parts else 0)
-    if any(part.data.dtype.kind not in "iuf" for part in parts):
+    """Lists of different lengths: one column of all their values, cut where each ends."""
+    parts = [part if isinstance(part, list | tuple | np.ndarray) else [part] for part in array]
+    flat = np.array([x for part in parts for x in part])
+    if flat.dtype.kind not in "iuf" or flat.ndim != 1:
         raise DamagedFile(f"column {name!r} mixes kinds of values")
-    return Column(FLOATS, as_objects([np.asarray(part.values, np.float64) for part in parts]))
+    whole = _from_numbers(name, flat)
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    return Column(whole.kind, as_objects(np.split(whole.data, ends)), whole.total)
 
 
 def counts_of(percent: Array, total: int) -> Array | None:

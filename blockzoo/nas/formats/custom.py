@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
+from blockzoo.core.bounds import allowance, check_room
 from blockzoo.nas.formats.bits import SPARE, pack, packed_bytes, unpack
 from blockzoo.nas.formats.columns import (
     ACCURACY,
@@ -26,6 +27,7 @@ from blockzoo.nas.formats.columns import (
     Column,
     accuracy_total,
     as_objects,
+    text_column,
 )
 from blockzoo.nas.formats.errors import DamagedFile, describe
 from blockzoo.nas.formats.header import Header
@@ -36,8 +38,8 @@ PREFIX = struct.Struct("<QI")
 BLOCK_BYTES = 1 << 21
 INFLATES_AT_MOST = 1032
 """zlib never shrinks more than this."""
-LARGEST = 1 << 32
-"""Bytes that a payload may take inflated: 15 times the published extended file of 91,125 networks."""
+ROW_COSTS = {"any": 8, "text": 120, "list": 120}
+"""Bytes that a walk keeps of each value: where it lies; objects of Python for text and lists of different lengths."""
 DTYPES = {ACCURACY: np.uint16, MILLIONTHS: np.uint32, WHOLE: np.uint32}
 
 
@@ -60,8 +62,6 @@ def read(header: Header, payload: memoryview) -> dict[str, Column]:
     least = sum(t.least_bytes for t in types.values()) * rows
     if least > INFLATES_AT_MOST * len(payload):
         raise DamagedFile(f"it claims {rows:,} rows, more than its {len(payload):,} bytes can hold")
-    if least > LARGEST:
-        raise DamagedFile(f"its {rows:,} rows would take more than {LARGEST >> 30} GiB")
     if rows == 0:
         stream.expect_end()
         return {name: _empty(name, t) for name, t in types.items()}
@@ -99,10 +99,15 @@ def _read_equal_rows(
     for name, t in types.items():
         places[name] = row_bytes + t.is_list
         row_bytes += packed_bytes(lengths[name], t.width) + 1 if t.is_list else t.least_bytes
-    if row_bytes * rows > min(LARGEST, INFLATES_AT_MOST * stream.size):
+    if row_bytes * rows > INFLATES_AT_MOST * stream.size:
         raise DamagedFile(
             f"it claims {rows:,} rows of {row_bytes:,} bytes, more than its {stream.size:,} bytes can hold"
         )
+    check_room(
+        rows * sum(_value_bytes(t, lengths.get(name, 1)) for name, t in types.items()),
+        allowance(stream.size),
+        f"its {rows:,} rows",
+    )
     found = {name: _target(t, rows, lengths.get(name, 1)) for name, t in types.items()}
     block_rows = min(rows, max(1, BLOCK_BYTES // row_bytes))
     blocks = [np.empty(block_rows * row_bytes + SPARE, np.uint8) for _ in range(2)]
@@ -119,6 +124,11 @@ def _read_equal_rows(
             return None
     stream.expect_end()
     return {name: _column(name, t, found.pop(name)) for name, t in types.items()}
+
+
+def _value_bytes(t: ColumnType, count: int) -> int:
+    """Bytes of one row of `_target`."""
+    return t.least_bytes if t.kind in (HASH, VECTOR) else count * np.dtype(DTYPES[t.kind]).itemsize
 
 
 def _target(t: ColumnType, rows: int, count: int) -> Array:
@@ -153,7 +163,13 @@ def _unpack_rows(
 
 def _read_walking(types: Mapping[str, ColumnType], rows: int, stream: Inflated) -> dict[str, Column]:
     """The columns of a file whose rows differ in size: find where each value lies, then gather column by column."""
-    whole = stream.rest(min(LARGEST, rows * sum(t.most_bytes for t in types.values())))
+    allowed = allowance(stream.size)
+    kept = [
+        ROW_COSTS["any"] + ROW_COSTS.get("text" if t.kind == TEXT else "list" if t.is_list else "", 0)
+        for t in types.values()
+    ]
+    check_room(rows * sum(kept), allowed, f"its {rows:,} rows of different sizes")
+    whole = stream.rest(min(allowed, rows * sum(t.most_bytes for t in types.values())))
     stream.expect_end()
     starts, at, end = np.empty((len(types), rows), np.int64), 0, len(whole)
     steps = [(t.kind == TEXT, t.is_list, t.width, t.least_bytes) for t in types.values()]
@@ -181,10 +197,12 @@ def _gathered(name: str, t: ColumnType, flat: Array, starts: Array) -> Column:
         texts = [raw[a + 1 : b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
         if not all(text.isascii() for text in texts):
             raise DamagedFile(f"column {name!r} holds text that is not ASCII")
-        return Column(TEXT, np.array([text.decode() for text in texts]))
+        return text_column(name, [text.decode() for text in texts])
     if not t.is_list:
         return _column(name, t, _gathered_values(t, flat, starts, 1, t.least_bytes))
     counts = flat[starts]
+    values = int(counts.sum(dtype=np.int64)) * np.dtype(DTYPES[t.kind]).itemsize
+    check_room(values, allowance(len(flat)), f"column {name!r}")
     if len(set(counts.tolist())) == 1:
         count = int(counts[0])
         return _column(name, t, _gathered_values(t, flat, starts + 1, count, packed_bytes(count, t.width)))

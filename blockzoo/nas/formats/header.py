@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
+from blockzoo.core.documents import from_yaml
+from blockzoo.core.errors import DataError
 from blockzoo.nas.formats.errors import DamagedFile, describe
 
 Header = dict[str, Any]
 
 LIMIT = 1024
 MARK = b"---\n"
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 TYPES = ("training", "static", "env", "benchmarking")
 _ORDER = (
     "version",
@@ -42,9 +44,9 @@ def parse(start: bytes) -> tuple[Header, int]:
     if not start.startswith(MARK) or end < 0:
         raise DamagedFile("no header between two lines '---' within its first 1,024 bytes")
     try:
-        header = yaml.load(start[len(MARK) : end].decode("ascii"), _LOADER)  # safe: plain values only
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError, TypeError, KeyError) as error:
-        raise DamagedFile(f"its header is no YAML: {str(error).splitlines()[0]}") from None
+        header = from_yaml(start[len(MARK) : end].decode("ascii"), "its header")
+    except (DataError, UnicodeDecodeError) as error:
+        raise DamagedFile(str(error) if isinstance(error, DataError) else "its header is no ASCII") from None
     check(header)
     return header, end + 1 + len(MARK)
 
@@ -63,7 +65,7 @@ def check(header: Any) -> None:
     if header.get("dataset_type") not in TYPES:
         faults.append(f"dataset_type {describe(header.get('dataset_type'))}: one of {', '.join(TYPES)}")
     columns = header.get("columns")
-    if not isinstance(columns, list) or not columns or not all(isinstance(c, str) and c for c in columns):
+    if not isinstance(columns, list) or not columns or not all(_is_name(c) for c in columns):
         faults.append("columns: a list of names is needed")
     elif len(set(columns)) != len(columns):
         faults.append("columns: a name stands there twice")
@@ -73,8 +75,42 @@ def check(header: Any) -> None:
         value = header.get(name, 0)
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             faults.append(f"{name} {describe(value)}: a whole number is needed")
+    faults += [
+        f"{name} {describe(header[name])}: a name is needed"
+        for name in ("device", "dataset", "part")
+        if header.get(name) is not None and not _is_name(header[name])
+    ]
+    faults += [
+        f"{name} {describe(header[name])}: names and values are needed"
+        for name in ("search_space", "column_types", "setting", "held_out")
+        if header.get(name) is not None and not isinstance(header[name], Mapping)
+    ]
+    faults += [
+        f"{describe(name)}: {fault}" for name, value in header.items() if (fault := _not_plain(name, value))
+    ]
     if faults:
         raise DamagedFile("its header is wrong: " + "; ".join(faults))
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value) and value.isprintable()
+
+
+def _not_plain(name: object, value: object) -> str:
+    """Why a field is none that a header can have; nothing where it is."""
+    if not _is_name(name):
+        return "a field has a name"
+    if isinstance(value, Mapping):
+        return next((fault for n, v in value.items() if (fault := _not_plain(n, v))), "")
+    if isinstance(value, list):
+        return next((fault for v in value if (fault := _not_plain(name, v))), "")
+    if isinstance(value, str):
+        return "" if value.isprintable() else f"{describe(value)} cannot be printed"
+    return (
+        ""
+        if value is None or isinstance(value, bool | int | float)
+        else f"{describe(value)} is no plain value"
+    )
 
 
 def dump(header: Header) -> bytes:

@@ -1,10 +1,12 @@
 """The native store (.native): the small forms of the columns as they lie in memory, mapped rather than read.
 
-Behind the YAML header: a directory (JSON with its own checksum: kind, type, shape, place of each column and the CRC-32 of
-every 4 MiB of it), then the columns at multiples of 64 bytes. Opening checks everything; the checksums run on two threads at
-the speed of memory where isal is installed.
+Behind the YAML header: a directory (JSON: kind, type, shape, place of each column and the CRC-32 of every 4 MiB of it) with a
+checksum of the header and itself, then the columns at multiples of 64 bytes. Opening checks everything; the checksums run on
+two threads at the speed of memory where isal is installed.
 
-    header | b"BZN1" u32 length u32 CRC-32 | directory | columns
+    header | b"BZN2" u32 length u32 CRC-32 | directory | columns
+
+In files of the first version, BZN1, the checksum is of the directory alone: they are read, and said to be unverified.
 """
 
 from __future__ import annotations
@@ -13,12 +15,16 @@ import json
 import math
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from blockzoo.core.bounds import allowance, check_room
+from blockzoo.core.checksums import array_bytes, piece_sums
+from blockzoo.core.documents import from_json
+from blockzoo.core.errors import DataError
+from blockzoo.core.said import say_once
 from blockzoo.nas.formats.columns import (
     ACCURACY,
     FLOATS,
@@ -30,14 +36,14 @@ from blockzoo.nas.formats.columns import (
     Array,
     Column,
     as_objects,
+    text_column,
 )
 from blockzoo.nas.formats.errors import DamagedFile, describe
 from blockzoo.nas.formats.header import Header, dump
 
-MAGIC = b"BZN1"
+MAGIC, FIRST = b"BZN2", b"BZN1"
 PREFIX = struct.Struct("<4sII")
 ALIGNMENT = 64
-PIECE = 1 << 22
 LONGEST_DIRECTORY = 1 << 24
 DTYPES = {
     HASH: "|u1",
@@ -48,43 +54,33 @@ DTYPES = {
     FLOATS: "<f8",
     TEXT: "|u1",
 }
+OBJECT = 240
+"""Bytes that one text or list takes as an object of Python, beside what it holds."""
 ENDS = "<u4"
 """Text (UTF-8) and lists of different lengths lie one after the other, with where each ends."""
-
-
-def crc32() -> Callable[..., int]:
-    """The fastest CRC-32 that is installed."""
-    try:
-        from isal import isal_zlib
-    except ImportError:
-        return zlib.crc32
-    return isal_zlib.crc32  # type: ignore[no-any-return]
 
 
 def write(header: Header, columns: Mapping[str, Column]) -> tuple[Header, Iterator[bytes]]:
     """The header and the payload in pieces."""
     kept = {k: v for k, v in header.items() if k != "column_types"}
     header = {**kept, "format": "native"}
-    return header, _pieces(columns, len(dump(header)))
+    return header, _pieces(columns, dump(header))
 
 
-def _pieces(columns: Mapping[str, Column], offset: int) -> Iterator[bytes]:
-    checksum, at, entries, parts = crc32(), 0, [], []
+def _pieces(columns: Mapping[str, Column], head: bytes) -> Iterator[bytes]:
+    at, entries, parts = 0, [], []
     for name, column in columns.items():
         for role, array in _arrays(column).items():
             raw = array.tobytes()
             entry = {"name": name, "role": role, "kind": column.kind, "total": column.total}
-            sums = [checksum(raw[i : i + PIECE]) for i in range(0, len(raw), PIECE)]
-            entries.append(
-                {**entry, "dtype": array.dtype.str, "shape": list(array.shape), "at": at, "crc32": sums}
-            )
+            where = {"dtype": array.dtype.str, "shape": list(array.shape), "at": at}
+            entries.append({**entry, **where, "crc32": piece_sums(raw)})
             parts.append(raw)
             at += _aligned(len(raw))
     directory = json.dumps(entries, separators=(",", ":")).encode()
-    start = offset + PREFIX.size + len(directory)
-    yield (
-        PREFIX.pack(MAGIC, len(directory), zlib.crc32(directory)) + directory + bytes(_aligned(start) - start)
-    )
+    start = len(head) + PREFIX.size + len(directory)
+    checksum = zlib.crc32(directory, zlib.crc32(head))
+    yield PREFIX.pack(MAGIC, len(directory), checksum) + directory + bytes(_aligned(start) - start)
     for raw in parts:
         yield raw + bytes(_aligned(len(raw)) - len(raw))
 
@@ -107,11 +103,12 @@ def _arrays(column: Column) -> dict[str, Array]:
     return {"values": joined.astype(dtype, copy=False), "ends": ends.astype(ENDS)}
 
 
-def read(header: Header, payload: memoryview, *, offset: int = 0) -> dict[str, Column]:
+def read(header: Header, payload: memoryview, *, head: bytes = b"", name: str = "") -> dict[str, Column]:
     """The columns of a payload, as views of it.
 
     Args:
-        offset: where the payload begins in its file.
+        head: the header as it stands in the file before the payload.
+        name: of the file, where something is to be said of it.
 
     Raises:
         DamagedFile: truncated, altered, or a directory that says something impossible.
@@ -119,22 +116,25 @@ def read(header: Header, payload: memoryview, *, offset: int = 0) -> dict[str, C
     if len(payload) < PREFIX.size:
         raise DamagedFile("it ends before its directory")
     magic, size, expected = PREFIX.unpack_from(payload)
-    directory = bytes(payload[PREFIX.size : PREFIX.size + size])
-    if (
-        magic != MAGIC
-        or size > LONGEST_DIRECTORY
-        or len(directory) < size
-        or zlib.crc32(directory) != expected
-    ):
+    if magic not in (MAGIC, FIRST) or size > LONGEST_DIRECTORY:
         raise DamagedFile("its directory is damaged")
-    start = _aligned(offset + PREFIX.size + size) - offset
+    directory = bytes(payload[PREFIX.size : PREFIX.size + size])
+    if len(directory) < size or zlib.crc32(directory, zlib.crc32(head) if magic == MAGIC else 0) != expected:
+        raise DamagedFile("its header or its directory is damaged: their checksum is wrong")
+    if magic == FIRST:
+        say_once(
+            f"{name or 'a .native file'} is of the first version: its header is unverified; nas convert writes it anew"
+        )
+    start = _aligned(len(head) + PREFIX.size + size) - len(head)
     try:
-        entries = [_Entry(**entry) for entry in json.loads(directory)]
+        entries = [_Entry(**entry) for entry in from_json(directory.decode(), "its directory")]
         found = {(e.name, e.role): (e, e.view(payload, start)) for e in entries}
         _verify(found.values())
         columns = {name: _column(found, name) for name in header["columns"]}
     except DamagedFile:
         raise
+    except DataError as error:
+        raise DamagedFile(str(error)) from None
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise DamagedFile(f"its directory says something impossible ({describe(str(error))})") from None
     if start + sum(_aligned(view.nbytes) for _, view in found.values()) != len(payload):
@@ -162,31 +162,18 @@ class _Entry:
         faulty = (
             self.dtype != dtype.str or len(self.shape) not in (1, 2) or min(self.shape) < 0 or self.at < 0
         )
-        if faulty or start + self.at + count * dtype.itemsize > len(payload):
+        if (
+            faulty
+            or (not count and math.prod(filter(None, self.shape)) > len(payload))
+            or start + self.at + count * dtype.itemsize > len(payload)
+        ):
             raise DamagedFile(f"column {self.name!r} does not lie within it: it is truncated or altered")
         return np.frombuffer(payload, dtype, count, start + self.at).reshape(self.shape)
 
 
 def _verify(arrays: Iterable[tuple[_Entry, Array]]) -> None:
-    """Compare all checksums, two pieces at a time."""
-    checksum = crc32()
-    pieces = []
-    for entry, array in arrays:
-        raw = array.reshape(-1).view(np.uint8)
-        if len(entry.crc32) != -(-len(raw) // PIECE):
-            raise DamagedFile(f"column {entry.name!r} has not one checksum for every {PIECE >> 20} MiB")
-        pieces += [(entry.name, raw[i * PIECE : (i + 1) * PIECE], want) for i, want in enumerate(entry.crc32)]
-
-    def wrong(piece: tuple[str, Array, int]) -> str | None:
-        name, raw, want = piece
-        return name if checksum(raw) != want else None
-
-    if sum(len(raw) for _, raw, _ in pieces) > 4 * PIECE:
-        with ThreadPoolExecutor(2) as pool:
-            results = list(pool.map(wrong, pieces))
-    else:
-        results = [wrong(piece) for piece in pieces]
-    bad = sorted({name for name in results if name is not None})
+    """Compare all checksums."""
+    bad = sorted({entry.name for entry, array in arrays if piece_sums(array_bytes(array)) != entry.crc32})
     if bad:
         raise DamagedFile(f"the checksum of {', '.join(map(repr, bad))} is wrong: it was altered or torn")
 
@@ -206,7 +193,8 @@ def _column(found: Mapping[tuple[str, str], tuple[_Entry, Array]], name: str) ->
         or (ends.size and (int(ends[-1]) != len(values) or (np.diff(ends.astype(np.int64)) < 0).any()))
     ):
         raise DamagedFile(f"column {name!r} ends elsewhere than its values")
+    check_room(OBJECT * len(ends), allowance(values.nbytes + ends.nbytes), f"column {name!r}")
     parts = np.split(values, ends[:-1]) if ends.size else []
     if entry.kind == TEXT:
-        return Column(TEXT, np.array([part.tobytes().decode() for part in parts], dtype=str))
+        return text_column(name, [part.tobytes().decode() for part in parts])
     return Column(entry.kind, as_objects(parts), entry.total)

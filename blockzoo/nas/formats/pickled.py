@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
+from blockzoo.core.bounds import allowance, check_room
 from blockzoo.nas.formats.columns import Column, from_values
 from blockzoo.nas.formats.errors import DamagedFile, describe
 from blockzoo.nas.formats.header import Header
@@ -72,11 +73,44 @@ def load_plain(payload: memoryview | bytes) -> Any:
     raw = bytes(payload)
     check_plain(raw)
     try:
-        return PlainUnpickler(io.BytesIO(raw)).load()
+        found = PlainUnpickler(io.BytesIO(raw)).load()
     except DamagedFile:
         raise
     except Exception as error:  # whatever a damaged pickle raises, of any class
         raise DamagedFile(f"it is no whole pickle: {describe(str(error))}") from None
+    check_room(
+        unfolded_bytes(found), allowance(len(raw)), "what it holds, each shared part counted where it stands,"
+    )
+    return found
+
+
+def unfolded_bytes(value: Any) -> int:
+    """About how many bytes plain values take once no part is shared any more: a list of 27 lists in each other can be a tera.
+
+    Raises:
+        DamagedFile: a list that holds itself.
+    """
+    sizes: dict[int, int] = {}
+    begun: set[int] = set()
+    waiting = [value]
+    while waiting:
+        part = waiting[-1]
+        inner = (*part, *part.values()) if isinstance(part, dict) else part
+        inside = inner if isinstance(part, list | tuple | dict) else ()
+        if id(part) not in begun:
+            begun.add(id(part))
+            held = [x for x in inside if isinstance(x, list | tuple | dict) and id(x) not in sizes]
+            if any(id(x) in begun for x in held):
+                raise DamagedFile("it holds a list that holds itself")
+            waiting.extend(held)
+            continue
+        waiting.pop()
+        sizes[id(part)] = min(1 << 62, 56 + sum(8 + sizes.get(id(x), _leaf_bytes(x)) for x in inside))
+    return sizes[id(value)]
+
+
+def _leaf_bytes(value: Any) -> int:
+    return 56 + 4 * len(value) if isinstance(value, str) else 32
 
 
 def write(header: Header, columns: Mapping[str, Column]) -> tuple[Header, Iterator[bytes]]:

@@ -26,12 +26,15 @@ from blockzoo.nas.formats.columns import (
     counts_of,
     from_values,
     millionths_of,
+    text_column,
 )
 from blockzoo.nas.formats.errors import DamagedFile, describe
 from blockzoo.nas.formats.header import Header
 from blockzoo.nas.formats.table import Table, python_rows
 
 LONGEST_ROW = 1 << 20
+MOST_FIELDS = 4096
+"""Values in a row that pyarrow reads: each is a column to it, with memory of its own."""
 LARGE = 1 << 19
 """Bytes from which importing pyarrow pays."""
 
@@ -78,31 +81,32 @@ def _read_with_python(names: list[str], payload: memoryview, *, all_text: bool =
         text = bytes(payload).decode()
     except UnicodeDecodeError as error:
         raise DamagedFile(f"it holds bytes that are no text: {error.reason}") from None
-    rows = []
+    columns: list[list[str]] = [[] for _ in names]
+    number = 0
     try:
         for number, row in enumerate(csv.reader(io.StringIO(text, newline=""), strict=True), 1):
             if len(row) != len(names):
                 raise DamagedFile(f"row {number:,} has {len(row)} values for {len(names)} columns")
-            rows.append(row)
+            for column, cell in zip(columns, row, strict=True):
+                column.append(cell)
     except csv.Error as error:
-        raise DamagedFile(f"row {len(rows) + 1:,}: {error}") from None
-    columns = list(zip(*rows, strict=True)) or [()] * len(names)
-    if all_text:
-        return {
-            name: from_values(name, np.array(texts, dtype=str))
-            for name, texts in zip(names, columns, strict=True)
-        }
-    return {name: _parsed(name, texts) for name, texts in zip(names, columns, strict=True)}
+        raise DamagedFile(f"row {number + 1:,}: {error}") from None
+    parse = _text if all_text else _parsed
+    return {name: parse(name, texts) for name, texts in zip(names, columns, strict=True)}
 
 
-def _parsed(name: str, texts: tuple[str, ...]) -> Column:
+def _text(name: str, texts: list[str]) -> Column:
+    return from_values(name, texts) if name in ("model_hash", "arch_vec") else text_column(name, texts)
+
+
+def _parsed(name: str, texts: list[str]) -> Column:
     if name == "model_hash" or not texts:
-        return from_values(name, np.array(texts, dtype=str))
+        return _text(name, texts)
     if texts[0].startswith("["):
         return from_values(name, [_parsed_list(name, text) for text in texts])
     numbers = [_number(text) for text in texts]
     if None in numbers:
-        return from_values(name, np.array(texts))
+        return _text(name, texts)
     return from_values(name, np.array(numbers))
 
 
@@ -139,6 +143,8 @@ def _read_with_arrow(names: list[str], payload: memoryview) -> dict[str, Column]
     if len(example) != len(names):
         return None
     counts = [len(text.split(",")) if text.startswith("[") else 0 for text in example]
+    if sum(map(max, counts, [1] * len(counts))) > MOST_FIELDS:
+        return None
     fields = [f"{name}.{place}" for name, n in zip(names, counts, strict=True) for place in range(max(1, n))]
     source = _WithoutBrackets(payload)
     try:

@@ -1,0 +1,62 @@
+"""How much memory a file may take: a multiple of its size, or what --max-memory says. Readers ask before they allocate.
+
+A small file may take `FLOOR` whatever it holds; beyond that, `MULTIPLE` bytes for each of its own. Compressed and repeated
+content (zeros, one text a million times) is where a file takes more than it weighs; whoever trusts a file that does gives
+--max-memory, or BLOCKZOO_MAX_MEMORY.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from blockzoo.core.errors import DataError, RequestError
+
+VARIABLE = "BLOCKZOO_MAX_MEMORY"
+FLOOR = 64 << 20
+MULTIPLE = 128
+_UNITS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
+
+
+class TooLarge(DataError):
+    """A file would take more memory than its size allows."""
+
+
+def allowance(size: int, floor: int = FLOOR, multiple: int = MULTIPLE) -> int:
+    """Bytes of memory that the content of a file of `size` bytes may take."""
+    stated = os.environ.get(VARIABLE)
+    return memory_size(stated) if stated else floor + multiple * size
+
+
+def check_room(needed: int, allowed: int, what: str) -> None:
+    """Refuse what would take more than is allowed.
+
+    Raises:
+        TooLarge: with both sizes and the remedy.
+    """
+    if needed > allowed:
+        raise TooLarge(
+            f"{what} would take {_size(needed)}, more than the {_size(allowed)} that its size allows; where you trust it, "
+            f"--max-memory {_size(2 * needed).replace(' ', '')} lifts this"
+        )
+
+
+def memory_size(text: str) -> int:
+    """Bytes of `500MB`, `8GiB` or `8g`: powers of 1024, whichever way they are written.
+
+    Raises:
+        RequestError: no size.
+    """
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?) ?([kmgt]?)(?:i?b)?", text.strip(), re.IGNORECASE)
+    size = int(float(found[1]) * 2 ** _UNITS[found[2].lower()]) if found else 0
+    if size <= 0:
+        raise RequestError(f"--max-memory {text!r}: give a size such as 8GiB")
+    return size
+
+
+def _size(count: int) -> str:
+    for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if count >= 1 << power:
+            whole = count / (1 << power)
+            return f"{whole:,.0f} {unit}" if whole >= 10 else f"{whole:.1f} {unit}"
+    return f"{count} B"
