@@ -31,7 +31,7 @@ def crc32() -> Callable[..., int]:
         from isal import isal_zlib
     except ImportError:
         return zlib.crc32
-    return isal_zlib.crc32  # type: ignore[no-any-return]
+    return isal_zlib.crc32
 
 
 def piece_sums(content: Any) -> list[int]:
@@ -95,7 +95,7 @@ def check_beside(path: Path) -> bool:
         raise DataError(f"{place} is no checksum; delete it to read {path.name} unverified")
     if found[0].decode() != file_digest(path):
         raise DataError(
-            f"{path} is not what was written: its SHA-256 is not that of {place.name}; get it again, or delete {place.name} where "
-            "you changed it yourself"
+            f"{path}: it is not what was written: its SHA-256 is not that of {place.name}; get it again, or "
+            f"delete {place.name} where you changed it yourself"
         )
     return True

@@ -10,7 +10,6 @@ import functools
 import json
 import re
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from blockzoo.core.errors import DataError
@@ -156,9 +155,7 @@ def _check_yaml(text: str, name: str) -> None:
             opened.append((anchor, size))
             size += 2
             if len(opened) > DEEPEST:
-                raise DataError(
-                    f"{name}: line {event.start_mark.line + 1} is more than {DEEPEST} brackets deep"
-                )
+                raise DataError(f"{name}: more than {DEEPEST} brackets deep")
         elif isinstance(event, yaml.CollectionEndEvent):
             own, before = opened.pop()
             if own:
@@ -213,7 +210,7 @@ def _check_digits(text: str, name: str) -> None:
                 raise DataError(f"{name}: line {line} has a number of more than {DIGITS} digits")
 
 
-def _int_hook(text: str) -> dict[str, Callable[[str], int]]:
+def _int_hook(text: str) -> dict[str, Any]:
     """Of `json.loads`: given only where the text has so many digits, since it makes reading slower."""
     return {"parse_int": _short_int} if re.search(rf"\d{{{DIGITS + 1}}}", text) else {}
 

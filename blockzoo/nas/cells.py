@@ -20,11 +20,25 @@ import numpy.typing as npt
 
 CellVector = list[list[int]]
 INVALID = -1
+MOST_NODES, MOST_VECTORS, MOST_RAW = 8, 1 << 19, 1 << 62
+"""Of a cell: nodes, and raw vectors, which are all looked at (a minute and 150 MiB at this limit). Of a space: raw vectors."""
 
 
 def vector_count(num_ops: int, nodes: int) -> int:
     """Raw vectors of a cell, without making one: `num_ops` of each node, and whether it reads what lies before it."""
     return int(num_ops**nodes * 2 ** sum(k + 1 for k in range(2, nodes + 1)))
+
+
+def faults_of_size(num_ops: int, nodes: int, stages: int) -> list[str]:
+    """Why a space is too large to be enumerated, in words; nothing where it is not."""
+    if nodes > MOST_NODES or vector_count(num_ops, nodes) > MOST_VECTORS:
+        return [
+            f"cells of {nodes} nodes over {num_ops} ops have more than {MOST_VECTORS:,} vectors, which are not enumerated: "
+            "give fewer nodes or ops"
+        ]
+    if stages > MOST_RAW.bit_length() or vector_count(num_ops, nodes) ** stages > MOST_RAW:
+        return [f"stages {stages}: there are more networks than a number of 64 bits can count"]
+    return []
 
 
 class CellGraph(NamedTuple):

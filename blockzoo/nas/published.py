@@ -7,8 +7,8 @@ from functools import cache
 from typing import Any
 
 from blockzoo.core.errors import DataError, RequestError
-from blockzoo.nas.cells import vector_count
-from blockzoo.nas.space import MOST_NODES, MacroSpace
+from blockzoo.nas.cells import MOST_NODES, vector_count
+from blockzoo.nas.space import MacroSpace
 
 MOST_VECTORS_OF_A_FILE = 1 << 16
 """Raw vectors of a cell that a file can state: they are looked at in seconds. The published space has 72."""

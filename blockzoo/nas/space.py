@@ -17,15 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from blockzoo.core.errors import RequestError
-from blockzoo.nas.cells import INVALID, CellVector, cell_table, vector_count
+from blockzoo.nas.cells import INVALID, CellVector, cell_table, faults_of_size
 from blockzoo.nas.hashing import all_hashes, hashes_are_cached, network_hash
 
 ArchVector = list[CellVector]
 Architecture = int | str | Sequence[Any]
 """One network: its index, its hash, its vector by stage and node, or its vector as flat numbers."""
 Indices = npt.NDArray[np.int64]
-MOST_NODES, MOST_VECTORS, MOST_RAW = 8, 1 << 19, 1 << 62
-"""Of a cell: nodes, and raw vectors, which are all looked at (a minute and 150 MiB at this limit). Of a space: raw vectors."""
 CHUNK = 1 << 16
 """Rows worked on at a time: what they need stays in the cache."""
 
@@ -49,14 +47,7 @@ class MacroSpace:
         ]
         if not self.ops or len(set(self.ops)) != len(self.ops):
             faults.append(f"ops {self.ops}: give one or more different names")
-        if not faults and (self.nodes > MOST_NODES or vector_count(len(self.ops), self.nodes) > MOST_VECTORS):
-            faults.append(
-                f"cells of {self.nodes} nodes over {len(self.ops)} ops have more than {MOST_VECTORS:,} vectors, which are not "
-                "enumerated: give fewer nodes or ops"
-            )
-        elif not faults and (self.stages > 62 or self.raw_bound > MOST_RAW):
-            faults.append(f"stages {self.stages}: there are more networks than a number of 64 bits can count")
-        if faults:
+        if faults := faults or faults_of_size(len(self.ops), self.nodes, self.stages):
             raise RequestError("; ".join(faults))
 
     # --- size -------------------------------------------------------------------------------------
@@ -68,11 +59,6 @@ class MacroSpace:
 
     def __len__(self) -> int:
         return int(len(self.cells) ** self.stages)
-
-    @property
-    def raw_bound(self) -> int:
-        """`raw_size`, without making a vector."""
-        return int(vector_count(len(self.ops), self.nodes) ** self.stages)
 
     @property
     def raw_size(self) -> int:

@@ -155,6 +155,7 @@ def test_validate_refuses_what_loading_refuses(tmp_path: Path) -> None:
     write(tmp_path)
     write(tmp_path, seed=1)
     path = tmp_path / "blox-base-1.csv"
+    path.with_name(f"{path.name}.sha256").unlink()
     sound = path.read_text()
     for old, new, says in (
         ("seed: 1", "seed: 2", "it is of 2, by its name of 1"),

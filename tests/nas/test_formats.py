@@ -266,43 +266,6 @@ def files(tmp_path: Path) -> list[Path]:
     return made
 
 
-def test_twenty_thousand_mutations(tmp_path: Path) -> None:
-    """Each either reads, or is one DataError; nothing else, and nothing large."""
-    rng = random.Random(0)
-    victim = tmp_path / "victim"
-    sound = [path.read_bytes() for path in files(tmp_path)]
-    outcomes = {"read": 0, "refused": 0}
-    for turn in range(20_400):
-        raw = bytearray(sound[turn % len(sound)])
-        start = header.parse(bytes(raw))[1]
-        for _ in range(rng.choice((1, 1, 2, 8))):
-            place = rng.randrange(len(raw)) if rng.random() < 0.5 else rng.randrange(start, len(raw))
-            kind = rng.randrange(5)
-            if kind == 0:
-                raw[place] ^= 1 << rng.randrange(8)
-            elif kind == 1:
-                raw[place] = rng.randrange(256)
-            elif kind == 2:
-                end = len(raw) if rng.random() < 0.3 else place + rng.randrange(1, 20)
-                del raw[place:end]
-            elif kind == 3:
-                raw[place:place] = rng.randbytes(rng.randrange(1, 20))
-            else:
-                raw[place : place + 4] = b"\xff\xff\xff\xff"
-            if len(raw) <= start:
-                break
-        try:
-            _, table = _read(bytes(raw))
-            for name in table:
-                table[name]
-            assert table.nbytes < 1 << 22
-            outcomes["read"] += 1
-        except DataError:
-            outcomes["refused"] += 1
-    assert outcomes["refused"] > 5000 and sum(outcomes.values()) == 20_400
-    assert not victim.exists()
-
-
 @pytest.mark.parametrize("name", ["plain", "info"])
 def test_mutations_of_large_csv(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The way through Arrow: each mutation reads, or is one DamagedFile."""
