@@ -13,7 +13,7 @@ from blockzoo.core.devices import DEVICES
 from blockzoo.core.errors import RequestError
 from blockzoo.core.outputs import Outputs, export, rows_of
 from blockzoo.core.plugins import load_plugins
-from blockzoo.core.spec import TrialSpec
+from blockzoo.core.spec import THREADS, TrialSpec
 from blockzoo.core.subject import Subject
 from blockzoo.core.table import Row
 from blockzoo.execution.progress import Progress, SilentProgress
@@ -56,6 +56,7 @@ def run_sweep(
     devices: int = 1,
     sync_batch_norm: bool = False,
     workers: int | None = None,
+    threads: int = THREADS,
     executor: str = "local",
     output: str | Path = "results",
     experiment_name: str = "",
@@ -76,7 +77,8 @@ def run_sweep(
         positions: "all", or some of early, mid, late.
         seeds: how many (0, 1, ...), or which.
         devices, sync_batch_norm: how many devices each trial takes, see `train_block`.
-        workers: trials at a time; default: one per GPU, else one per core, each with its share of the cores.
+        workers: trials at a time; default: one per GPU, else one per core. No number depends on it.
+        threads: processor threads of each trial, see `train_block`.
         plugins: files or modules with the user's own blocks; the workers load them too.
         dry_run: plan and estimate only.
         Others: as in `train_block`.
@@ -102,6 +104,7 @@ def run_sweep(
         limit_train=limit_train,
         devices=devices,
         sync_batch_norm=sync_batch_norm,
+        threads=threads,
         scaffold={
             "num_blocks": num_blocks,
             "base_channels": base_channels,

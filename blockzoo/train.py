@@ -13,7 +13,7 @@ from blockzoo.core.devices import choose_device
 from blockzoo.core.errors import OutOfMemory, RequestError, StoreError, reason_of
 from blockzoo.core.outputs import Outputs, export, rows_of
 from blockzoo.core.record import Record
-from blockzoo.core.spec import NetworkSpec, TrialSpec
+from blockzoo.core.spec import THREADS, NetworkSpec, TrialSpec
 from blockzoo.core.store import Store
 from blockzoo.core.subject import Subject
 from blockzoo.core.table import Row
@@ -60,6 +60,7 @@ def train_block(
     sync_batch_norm: bool = False,
     images: str = "auto",
     workers: int | None = None,
+    threads: int = THREADS,
     plugins: Sequence[str] = (),
     output: str | Path = "results",
     experiment_name: str = "",
@@ -82,6 +83,7 @@ def train_block(
         sync_batch_norm: batch norms take their statistics over all devices.
         images: "resident" decodes them once; "stream" reads their files in each epoch; "auto" decides by size.
         workers: processes that read image files (default: one per core).
+        threads: processor threads of each device; another number gives numbers that differ by rounding.
         plugins: files and modules with the user's own code, which all processes load.
         output: results folder, or the path of the CSV.
         resume: go on from the checkpoint of the same trial, if there is one.
@@ -111,6 +113,7 @@ def train_block(
         limit_train=limit_train,
         devices=devices,
         sync_batch_norm=sync_batch_norm,
+        threads=threads,
         scaffold={
             "num_blocks": num_blocks,
             "base_channels": base_channels,
@@ -198,6 +201,7 @@ def trial_spec(
     limit_train: int | None = None,
     devices: int = 1,
     sync_batch_norm: bool = False,
+    threads: int = THREADS,
     scaffold: dict[str, Any],
 ) -> TrialSpec:
     """The spec of a trial, with what is not given taken from the protocol and the data."""
@@ -219,6 +223,7 @@ def trial_spec(
         limit_train=limit_train,
         devices=devices,
         sync_batch_norm=sync_batch_norm,
+        threads=threads,
         images=data.kept,
     )
 
@@ -228,7 +233,6 @@ def circumstances(
     data_dir: str | Path | None,
     plugins: Sequence[str] = (),
     *,
-    deterministic: bool = False,
     workers: int | None = None,
 ) -> Circumstances:
     """How a trial runs here; says so where the device is not the one wanted."""
@@ -239,7 +243,6 @@ def circumstances(
         available_device(device),
         None if data_dir is None else str(data_dir),
         tuple(load_plugins(plugins)),
-        deterministic,
         workers,
     )
 

@@ -37,7 +37,6 @@ def execute_trial(
     report: EpochReport,
     keep: str | None = None,
     read_test: bool = True,
-    deterministic: bool = False,
     workers: int | None = None,
     **story: str,
 ) -> list[Record]:
@@ -47,7 +46,7 @@ def execute_trial(
     load_plugins(plugins)
     trial = TrialSpec(**spec)
     data = load_dataset(trial.dataset, data_dir, image_size=trial.image_size, images=trial.images)
-    where = circumstances(device, data_dir, plugins, deterministic=deterministic, workers=workers)
+    where = circumstances(device, data_dir, plugins, workers=workers)
     known = known_before(trial.network, data.shape)
     record = train_spec(trial, data, where, Path(checkpoint), on_oom, report, read_test)
     known.add_to(record)

@@ -91,6 +91,14 @@ Workers = Annotated[
         help="processes that read images, where these are streamed, 0 for none (default: one per core)",
     ),
 ]
+Threads = Annotated[
+    int,
+    _option(
+        "--threads",
+        help="processor threads of each training; part of the request, for other numbers of them round otherwise",
+        least=1,
+    ),
+]
 SyncBatchNorm = Annotated[
     bool, _option("--sync-batch-norm", help="with several devices: batch norms over the whole batch")
 ]

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.core.errors import RequestError
+from blockzoo.core.spec import THREADS
 
 
 def sweep(
@@ -37,6 +38,7 @@ def sweep(
     workers: Annotated[
         int | None, Parameter(help="trials at a time (default: one per GPU, else per core)")
     ] = None,
+    threads: o.Threads = THREADS,
     executor: Annotated[str, Parameter(help="where the trials run")] = "local",
     output: o.Output = Path("results"),
     experiment_name: o.Name = "",

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.core.errors import RequestError
+from blockzoo.core.spec import THREADS
 
 
 def train(
@@ -38,6 +39,7 @@ def train(
     sync_batch_norm: o.SyncBatchNorm = False,
     images: o.Images = "auto",
     workers: o.Workers = None,
+    threads: o.Threads = THREADS,
     output: o.Output = Path("results"),
     experiment_name: o.Name = "",
     notes: o.Notes = "",
@@ -80,6 +82,7 @@ def train(
         "limit_train": limit_train,
         "devices": count,
         "sync_batch_norm": sync_batch_norm,
+        "threads": threads,
     }
     if dry_run or input_shape is not None:
         from blockzoo.train import load_data, trial_spec
@@ -95,8 +98,13 @@ def train(
                 + (f", on {spec.devices} devices" if spec.devices > 1 else "")
             )
             return 0
+    from blockzoo.execution.queue import cores
     from blockzoo.train import train_block
 
+    if device != "cuda" and cores() > threads * count:
+        screen.out.print(
+            f"{threads * count} of {cores()} cores, so that the numbers are those of any sweep: --threads is part of the request"
+        )
     done = train_block(
         subject,
         position,

@@ -18,11 +18,13 @@ Count = Annotated[int, Ge(1)]
 Positive = Annotated[float, Gt(0)]
 CLASSES = 10
 """Outputs of a network where nothing says how many."""
+THREADS = 1
+"""Processor threads of a training where nothing says how many: see `TrialSpec.threads`."""
 DEFAULT_FILLER = "ResNetBasicBlock"
 IDENTITY = "identity"
 LATER_FIELDS = frozenset(
     "momentum weight_decay milestones validation_share start_identity start_with_optimizer "
-    "devices sync_batch_norm images limit_val limit_test".split()
+    "devices sync_batch_norm images limit_val limit_test threads".split()
 )
 """Fields of `TrialSpec` that are left out of its identity where they have their default."""
 SUBSET = "stratified-v1"
@@ -177,6 +179,11 @@ class TrialSpec(Spec):
     )
     limit_val: Count | None = described(None, "so many validation images (default: all)")
     limit_test: Count | None = described(None, "so many test images (default: all)")
+    threads: Annotated[int, Ge(1), Le(1024)] | None = described(
+        None,
+        "processor threads of each device's process: sums over several are other sums, so they are part of the request "
+        "(None in older records: whatever their process had)",
+    )
 
     def __post_init__(self) -> None:
         if isinstance(self.network, dict):

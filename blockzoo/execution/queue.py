@@ -13,7 +13,7 @@ from typing import Any
 from blockzoo.core.errors import RequestError, StoreError
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import FINAL, Record
-from blockzoo.core.spec import NetworkSpec, TrialSpec
+from blockzoo.core.spec import THREADS, NetworkSpec, TrialSpec
 from blockzoo.core.store import Store
 from blockzoo.execution.jobs import Job
 from blockzoo.execution.progress import Progress
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Plan:
-    """A grid of trials, those of them still to run, and how many run at a time."""
+    """A grid of trials, those of them still to run, and how many run at a time; `threads` of each, whatever the workers."""
 
     trials: list[TrialSpec]
     pending: list[TrialSpec]
@@ -130,18 +130,25 @@ def plan_of(trials: list[TrialSpec], store: Store, workers: int | None, device: 
     pending = [t for t in trials if t.fingerprint() not in done]
     if workers is not None and workers < 1:
         raise RequestError(f"workers {workers}: give 1 or more")
-    workers = max(1, min(workers or worker_count(device, devices_of(trials)), len(pending) or 1))
-    return Plan(trials, pending, workers, max(1, cores() // workers), cores())
+    threads = threads_of(trials)
+    usual = worker_count(device, devices_of(trials), threads)
+    workers = max(1, min(workers or usual, len(pending) or 1))
+    return Plan(trials, pending, workers, threads, cores())
 
 
-def worker_count(device: str = "auto", devices: int = 1) -> int:
-    """Trials that run at a time unless said otherwise: one per GPU, else one per core, or as many as each has devices."""
-    return len(grouped(gpus(device), devices)) or max(1, cores() // devices)
+def worker_count(device: str = "auto", devices: int = 1, threads: int = THREADS) -> int:
+    """Trials that run at a time unless said otherwise: one per GPU, else one per core, or as many as each has threads."""
+    return len(grouped(gpus(device), devices)) or max(1, cores() // (devices * threads))
 
 
 def devices_of(trials: Sequence[TrialSpec]) -> int:
     """How many devices each trial of a sweep takes."""
     return max((trial.devices for trial in trials), default=1)
+
+
+def threads_of(trials: Sequence[TrialSpec]) -> int:
+    """Processor threads of each device of a trial, at most: as the trials ask, never by what there is to do."""
+    return max((trial.threads or THREADS for trial in trials), default=THREADS)
 
 
 def grouped(names: Sequence[str], devices: int) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from blockzoo.core.errors import RequestError
 from blockzoo.core.outputs import Outputs, export, rows_of
 from blockzoo.core.record import FINAL, Record
-from blockzoo.core.spec import NetworkSpec, TrialSpec
+from blockzoo.core.spec import THREADS, NetworkSpec, TrialSpec
 from blockzoo.core.table import Row
 from blockzoo.tiling.presets import Preset, preset_for
 from blockzoo.tiling.tags import Tiling, plain_subject, tiled_subject
@@ -93,6 +93,7 @@ def tiled_spec(
     image_size: int | None = None,
     devices: int = 1,
     sync_batch_norm: bool = False,
+    threads: int = THREADS,
 ) -> tuple[TrialSpec, Preset]:
     """The trial of one network, cut in one way; the preset fills in what the recipe leaves open.
 
@@ -124,6 +125,7 @@ def tiled_spec(
         start_with_optimizer=start is not None and start.with_optimizer,
         devices=devices,
         sync_batch_norm=sync_batch_norm,
+        threads=threads,
         images=data.kept,
     )
     return spec, preset
@@ -179,7 +181,6 @@ def train_tiled(
     *,
     data_dir: str | Path | None = None,
     device: str = "auto",
-    deterministic: bool = False,
     workers: int | None = None,
     output: str | Path = "results",
     experiment_name: str = "",
@@ -206,7 +207,7 @@ def train_tiled(
     from blockzoo.workers import execute_trial
 
     outputs, identity = Outputs.at(output), spec.fingerprint()
-    where = circumstances(device, data_dir, plugins, deterministic=deterministic, workers=workers)
+    where = circumstances(device, data_dir, plugins, workers=workers)
     with only_writer(outputs):
         store = outputs.store()
         kept = outputs.weights(identity)
@@ -218,7 +219,6 @@ def train_tiled(
                 data_dir=None if data_dir is None else str(data_dir),
                 device=where.device,
                 plugins=list(plugins),
-                deterministic=deterministic,
                 workers=workers,
                 checkpoint=str(outputs.checkpoint(identity)),
                 on_oom=on_oom,
@@ -246,7 +246,6 @@ def evaluate_tiled(
     data_dir: str | Path | None = None,
     device: str = "auto",
     plugins: Sequence[str] = (),
-    deterministic: bool = False,
     workers: int | None = None,
     output: str | Path = "results",
     experiment_name: str = "",
@@ -261,7 +260,7 @@ def evaluate_tiled(
     from blockzoo.train import circumstances
 
     outputs = Outputs.at(output)
-    where = circumstances(device, data_dir, plugins, deterministic=deterministic, workers=workers)
+    where = circumstances(device, data_dir, plugins, workers=workers)
     with only_writer(outputs):
         store = outputs.store()
         record = _evaluated(spec, where, split)

@@ -31,7 +31,6 @@ class Circumstances:
         device: "cpu" or "cuda".
         data_dir: the folder that holds the datasets, for ranks to load them anew.
         plugins: files and modules with the user's own code, for ranks to load too.
-        deterministic: only operations that give the same bits every time, where there are such.
         workers: processes that read images, of all devices together, where images stay in their files; 0: each device's
             training reads them itself; None: one per core.
     """
@@ -39,7 +38,6 @@ class Circumstances:
     device: str = "cpu"
     data_dir: str | None = None
     plugins: Sequence[str] = ()
-    deterministic: bool = False
     workers: int | None = None
 
     def workers_of_each(self, devices: int) -> int:
@@ -69,7 +67,6 @@ def run_on_devices(
             spec,
             data,
             device=where.device,
-            deterministic=where.deterministic,
             workers=where.workers_of_each(1),
             checkpoint=checkpoint,
             on_epoch=on_epoch,
@@ -118,7 +115,7 @@ def _together(
     record: Record = run_together(
         target,
         spec.devices,
-        threads=max(1, torch.get_num_threads() // spec.devices),
+        threads=spec.threads or max(1, torch.get_num_threads() // spec.devices),
         gpus=where.device == "cuda",
         report=report,
         spec=spec.to_json(),
@@ -143,7 +140,6 @@ def _train_rank(
         trial,
         data,
         device=where.device,
-        deterministic=where.deterministic,
         workers=where.workers_of_each(count),
         checkpoint=None if checkpoint is None else Path(checkpoint),
         on_epoch=report,

@@ -30,6 +30,7 @@ from blockzoo.training.hardware import keep_freed_memory, made_ready, number_for
 from blockzoo.training.loaders import Batches, asked_for
 from blockzoo.training.loaders import loaders as _loaders
 from blockzoo.training.protocols import protocol_of
+from blockzoo.training.reproducible import reproducible
 from blockzoo.training.steps import advice, is_out_of_memory, leaves_parameters_unused
 from blockzoo.training.together import ALONE, Ranks, check_equal_ranks, digest_of_weights
 from blockzoo.training.tryout import tried
@@ -43,7 +44,6 @@ def run_trial(
     data: ImageData,
     *,
     device: str = "cpu",
-    deterministic: bool = False,
     checkpoint: Path | None = None,
     on_epoch: EpochReport = lambda epoch, values: None,
     read_test: bool = True,
@@ -56,7 +56,6 @@ def run_trial(
         spec: what to run.
         data: the dataset that `spec.dataset` names.
         device: "cpu" or "cuda".
-        deterministic: only operations that give the same bits every time, where there are such.
         checkpoint: saved here after each epoch; if the file is there, the run goes on from it, and ends with
             the numbers of an uninterrupted one.
         on_epoch: told the epoch (from 1) and its values.
@@ -71,6 +70,20 @@ def run_trial(
         OutOfMemory: a step does not fit; the message names the batch size that does.
         RequestError: the spec and the data do not fit together.
     """
+    with reproducible(spec.threads):
+        return _run(spec, data, device, checkpoint, on_epoch, read_test, ranks, workers)
+
+
+def _run(
+    spec: TrialSpec,
+    data: ImageData,
+    device: str,
+    checkpoint: Path | None,
+    on_epoch: EpochReport,
+    read_test: bool,
+    ranks: Ranks,
+    workers: int,
+) -> Record:
     _check(spec, data)
     keep_freed_memory()
     data = asked_for(spec, data)
@@ -87,7 +100,6 @@ def run_trial(
     checked = [*_checked_images(train, validation), *(block.deviation for block in examined)]
     unused = ranks.many and leaves_parameters_unused(spec, data, place)
     options = ranks.trainer_options(unused_parameters=unused)
-    options |= {"deterministic": "warn"} if deterministic else {}
     trainer = _trainer(spec, place, dtype, checkpoint, on_epoch, options)
     record = Record("trial", spec.fingerprint(), spec.network.subject, spec.to_json())
     record.environment = _circumstances(device, dtype, ranks)
@@ -156,11 +168,17 @@ def evaluate_trial(
     if split not in ("val", "test") or spec.start is None:
         raise RequestError(f"evaluation needs weights to start from and a split, val or test, not {split!r}")
     _check(spec, data)
-    data = asked_for(spec, data)
+    with reproducible(spec.threads):
+        return _evaluate(spec, asked_for(spec, data), split, device, ranks, workers)
+
+
+def _evaluate(
+    spec: TrialSpec, data: ImageData, split: str, device: str, ranks: Ranks, workers: int
+) -> Record:
     place = torch.device(device)
     dtype = number_format(protocol_of(spec), place)
     network = build_network(spec.network, seed=spec.seed)
-    load_weights(network, spec.start)
+    load_weights(network, str(spec.start))
     classifier = Classifier(
         made_ready(network, protocol_of(spec), place, dtype),
         protocol_of(spec),

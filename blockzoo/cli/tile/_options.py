@@ -57,7 +57,7 @@ Deterministic = Annotated[
     bool,
     Parameter(
         name=("--deterministic", "--det"),
-        help="only operations that give the same bits every time, where there are such",
+        help="what every training is: operations that give the same bits every time, where there are such",
         negative=(),
     ),
 ]

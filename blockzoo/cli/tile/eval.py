@@ -12,6 +12,7 @@ from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.tile import _options as own
 from blockzoo.core.errors import RequestError
+from blockzoo.core.spec import THREADS
 
 if TYPE_CHECKING:
     from blockzoo.tiling.tags import Tiling
@@ -44,6 +45,7 @@ def eval(
     deterministic: own.Deterministic = False,
     images: o.Images = "auto",
     workers: o.Workers = None,
+    threads: o.Threads = THREADS,
     output: o.Output = Path("results"),
     experiment_name: o.Name = "",
     notes: o.Notes = "",
@@ -66,8 +68,8 @@ def eval(
     place, count = o.placed(device, devices, gpus, cpu)
     return evaluated(
         data, dataset, arch, tiling, recipe, split, resume_from=resume_from, pretrained=pretrained,
-        image_size=image_size, images=images, device=place, devices=count, deterministic=deterministic,
-        workers=workers, output=output,
+        image_size=image_size, images=images, device=place, devices=count, workers=workers,
+        threads=threads, output=output,
         story={"experiment_name": experiment_name, "notes": notes}, plugins=plugin or (),
     )  # fmt: skip
 
@@ -85,9 +87,9 @@ def evaluated(
     image_size: int | None,
     device: str,
     devices: int,
-    deterministic: bool,
     images: str,
     workers: int | None,
+    threads: int,
     output: Path,
     story: dict[str, str],
     plugins: Sequence[str],
@@ -102,11 +104,12 @@ def evaluated(
         )
     start = starting_point(arch, resume_from, reset_optimizer=not pretrained, pretrained=pretrained)
     kept = load_data(dataset, data, image_size, images=images)
-    spec, _ = tiled_spec(arch, tiling, kept, recipe, start=start, image_size=image_size, devices=devices)
+    spec, _ = tiled_spec(
+        arch, tiling, kept, recipe, start=start, image_size=image_size, devices=devices, threads=threads
+    )
     record = evaluate_tiled(
-        spec, split=split, data_dir=data, device=device, plugins=plugins, deterministic=deterministic,
-        workers=workers, output=output,
-        **story,
+        spec, split=split, data_dir=data, device=device, plugins=plugins, workers=workers,
+        output=output, **story,
     )  # fmt: skip
     values = record.values
     screen.out.print(

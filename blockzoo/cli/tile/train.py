@@ -12,6 +12,7 @@ from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.tile import _options as own
 from blockzoo.core.files import write_atomically
+from blockzoo.core.spec import THREADS
 
 if TYPE_CHECKING:
     from blockzoo.tiling.training import Run
@@ -59,6 +60,7 @@ def train(
     deterministic: own.Deterministic = False,
     images: o.Images = "auto",
     workers: o.Workers = None,
+    threads: o.Threads = THREADS,
     output: o.Output = Path("results"),
     save: Annotated[Path | None, Parameter(help="leave the weights in this file too")] = None,
     experiment_name: o.Name = "",
@@ -89,15 +91,15 @@ def train(
 
         return evaluated(
             data, dataset, arch, tiling, recipe, "test", resume_from=resume_from, pretrained=pretrained,
-            image_size=image_size, images=images, device=place, devices=count, deterministic=deterministic,
-        workers=workers, output=output,
+            image_size=image_size, images=images, device=place, devices=count, workers=workers, threads=threads,
+            output=output,
             story={"experiment_name": experiment_name, "notes": notes}, plugins=plugin or (),
         )  # fmt: skip
     start = starting_point(arch, resume_from, reset_optimizer=reset_optimizer, pretrained=pretrained)
     kept = load_data(dataset, data, image_size, images=images)
     spec, preset = tiled_spec(
         arch, tiling, kept, recipe, start=start, seed=seed, image_size=image_size, devices=count,
-        sync_batch_norm=sync_batch_norm,
+        sync_batch_norm=sync_batch_norm, threads=threads,
     )  # fmt: skip
     falls = f"milestones {','.join(map(str, spec.milestones))}" if spec.milestones else "cosine"
     screen.out.print(
@@ -114,7 +116,6 @@ def train(
         preset,
         data_dir=data,
         device=place,
-        deterministic=deterministic,
         workers=workers,
         output=output,
         experiment_name=experiment_name,
