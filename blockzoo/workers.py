@@ -43,7 +43,7 @@ def execute_trial(
     """One trial of a sweep; its last checkpoint is left at `keep` too."""
     from blockzoo.data import load_dataset
 
-    load_plugins(plugins)
+    load_plugins(plugins, ambient=False)
     trial = TrialSpec(**spec)
     data = load_dataset(trial.dataset, data_dir, image_size=trial.image_size, images=trial.images)
     where = circumstances(device, data_dir, plugins, workers=workers)
@@ -72,7 +72,7 @@ def execute_timing(
     report: EpochReport,
 ) -> list[Record]:
     """The latency phase of a sweep; a probe times once and its records, of that kind, are no times."""
-    load_plugins(plugins)
+    load_plugins(plugins, ambient=False)
     specs, rounds = [NetworkSpec(**network) for network in networks], 1 if probe else None
     records = time_networks(specs, shape, available_device(device), seconds=seconds, rounds=rounds)
     return [replace(record, kind="probe") for record in records] if probe else records
@@ -84,7 +84,7 @@ def execute_calibration(
     """Estimates the seconds of all trials, one after the other."""
     from blockzoo.data import load_dataset
 
-    load_plugins(plugins)
+    load_plugins(plugins, ambient=False)
     trials = [TrialSpec(**spec) for spec in specs]
     first = trials[0]
     data = load_dataset(first.dataset, data_dir, image_size=first.image_size, images=first.images)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def own_cache(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test has a cache of its own, those on real data one together, and no data folders but that one."""
+    """Each test has a cache of its own, those on real data one together, no data folders but that one, and trusts nothing."""
+    monkeypatch.setenv("BLOCKZOO_CONFIG", str(tmp_path / "configuration"))
     if request.node.get_closest_marker("realdata"):
         monkeypatch.setenv("BLOCKZOO_CACHE", str(request.getfixturevalue("shared_cache")))
         return

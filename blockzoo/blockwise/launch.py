@@ -131,7 +131,7 @@ def _take_part(
     how: dict[str, Any],
 ) -> tuple[Any, ...]:
     """The body of a process; what the first one returns is the result."""
-    load_plugins(plugins)
+    load_plugins(plugins, ambient=False)
     if rank:
         logging.getLogger("blockzoo").setLevel(logging.ERROR)  # what there is to say the first one says
     found = run_in(

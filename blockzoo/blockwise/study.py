@@ -175,7 +175,7 @@ def execute_run(
     from blockzoo.blockwise.run import run_blockwise
     from blockzoo.core.plugins import load_plugins
 
-    load_plugins(plugins)
+    load_plugins(plugins, ambient=False)
     asked = RunConfig.from_json(config)
 
     def progressed(values: dict[str, Any]) -> None:

@@ -128,7 +128,7 @@ HOW_TO_ADD_A_BLOCK = """Your own block can be named in four ways:
   path/to/file.py:ClassName         (as the block's name)
   package.module:ClassName          (as the block's name)
   an entry point in the group "blockzoo.blocks" of an installed package
-To keep plugins for a project: plugins = ["path/to/file.py"] under [tool.blockzoo] in pyproject.toml."""
+To keep plugins for a project: plugins = ["path/to/file.py"] under [tool.blockzoo] in pyproject.toml, then `blockzoo trust`."""
 
 BLOCKS = Registry("BLOCKS", "block", "blockzoo.blocks", how_to_add=HOW_TO_ADD_A_BLOCK)
 DATASETS = Registry("DATASETS", "dataset", "blockzoo.data", methods=("load",))

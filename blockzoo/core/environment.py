@@ -67,10 +67,14 @@ def _gpu_name() -> str | None:
 
 
 def _revision() -> str | None:
+    """Of the source tree the package lies in, if it is one: a repository further up is another's, and git runs what it says."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
     try:
         done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--exclude=*"],
-            cwd=Path(__file__).parent,
+            ["git", "-c", "core.fsmonitor=false", "describe", "--always", "--dirty", "--exclude=*"],
+            cwd=root,
             capture_output=True,
             text=True,
             timeout=5,

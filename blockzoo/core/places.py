@@ -1,4 +1,4 @@
-"""Where blockzoo keeps what it can make again."""
+"""Where blockzoo keeps what it can make again, and what the user told it once."""
 
 from __future__ import annotations
 
@@ -11,3 +11,10 @@ def cache_folder() -> Path:
     if own := os.environ.get("BLOCKZOO_CACHE"):
         return Path(own).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "blockzoo"
+
+
+def configuration_folder() -> Path:
+    """What the user decided: BLOCKZOO_CONFIG, or blockzoo/ in the user's configuration folder."""
+    if own := os.environ.get("BLOCKZOO_CONFIG"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "blockzoo"

@@ -9,24 +9,26 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from importlib.machinery import PathFinder
+from importlib.machinery import PathFinder, SourceFileLoader
 from itertools import pairwise
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from blockzoo.core import consent
 from blockzoo.core.errors import RequestError
+from blockzoo.core.trusted import Project, allowed
 
 ENVIRONMENT_VARIABLE = "BLOCKZOO_PLUGINS"
 _PREFIX = "blockzoo_plugin_"  # of the module that a loaded file becomes
 
 
 def load_plugins(named: Sequence[str] = (), *, ambient: bool = True) -> list[str]:
-    """Load the plugins of the project file, of BLOCKZOO_PLUGINS and the `named` ones, each once.
+    """Load the plugins of the project (if it is trusted), of BLOCKZOO_PLUGINS and the `named` ones, each once.
 
     Args:
         named: files or modules that were asked for.
-        ambient: also those of the project file and of the variable.
+        ambient: also those of the project and of the variable; a worker is told all of them.
 
     Returns:
         All of them with absolute paths, so that a worker in another folder can load the same.
@@ -61,7 +63,7 @@ def load_module(plugin: str) -> Any:
         name = f"{_PREFIX}{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
         if name in sys.modules:
             return sys.modules[name]
-        spec = importlib.util.spec_from_file_location(name, path)
+        spec = importlib.util.spec_from_file_location(name, path, loader=_FromSource(name, str(path)))
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
@@ -75,6 +77,14 @@ def load_module(plugin: str) -> Any:
         raise
     except Exception as error:
         raise RequestError(f"plugin {plugin!r} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+class _FromSource(SourceFileLoader):
+    """Runs the source that the user can look at, never a compiled file that lies beside it in `__pycache__`."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
 
 
 def origin_of(obj: Any) -> str:
@@ -188,17 +198,33 @@ def load_object(origin: str, name: str) -> Any:
 
 
 def remembered() -> list[str]:
-    """`plugins = [...]` under `[tool.blockzoo]` of the nearest pyproject.toml; paths count from that file."""
-    for folder in (Path.cwd(), *Path.cwd().parents):
-        project = folder / "pyproject.toml"
-        if project.is_file():
-            plugins = _read_toml(project).get("tool", {}).get("blockzoo", {}).get("plugins", [])
-            if not isinstance(plugins, list) or not all(isinstance(p, str) for p in plugins):
+    """The plugins of the project here, if it is trusted; else none, which is said."""
+    project = project_of(Path.cwd())
+    return list(project.plugins) if project and project.plugins and allowed(project) else []
+
+
+def project_of(folder: Path) -> Project | None:
+    """`plugins = [...]` under `[tool.blockzoo]` of the nearest pyproject.toml, here or above; paths count from that file.
+
+    Raises:
+        RequestError: it is not TOML, or plugins is no list of texts.
+    """
+    for place in (folder.resolve(), *folder.resolve().parents):
+        file = place / "pyproject.toml"
+        if file.is_file():
+            found = _read_toml(file).get("tool", {})
+            found = found.get("blockzoo", {}) if isinstance(found, dict) else {}
+            plugins = found.get("plugins", []) if isinstance(found, dict) else []
+            if not isinstance(plugins, list) or not all(isinstance(p, str) and p for p in plugins):
                 raise RequestError(
-                    f"{project}: [tool.blockzoo] plugins must be a list of texts, not {plugins!r}"
+                    f"{file}: [tool.blockzoo] plugins must be a list of texts, not {plugins!r}"
                 )
-            return [str(folder / p) if p.endswith(".py") else p for p in plugins]
-    return []
+            names = [absolute(str(place / p)) if p.endswith(".py") else p for p in plugins]
+            return Project(
+                file.resolve(),
+                {name: Path(name) if name.endswith(".py") else module_file(name) for name in names},
+            )
+    return None
 
 
 def read_options(path: Path) -> dict[str, Any]:

@@ -166,7 +166,7 @@ def _evaluate_rank(
 
 
 def _loaded(spec: dict[str, Any], where: Circumstances) -> tuple[TrialSpec, ImageData]:
-    load_plugins(where.plugins)
+    load_plugins(where.plugins, ambient=False)
     trial = TrialSpec(**spec)
     return trial, load_dataset(
         trial.dataset, where.data_dir, image_size=trial.image_size, images=trial.images

@@ -211,7 +211,7 @@ def commands_of_the_package() -> list[tuple[str, ...]]:
 def test_every_command_takes_plugins(words: tuple[str, ...]) -> None:
     module = importlib.import_module(".".join(["blockzoo.cli", *words]).replace("-", "_"))
     command = getattr(module, words[-1].replace("-", "_"))
-    assert "plugin" in inspect.signature(command).parameters
+    assert "plugin" in inspect.signature(command).parameters or words == ("trust",), "which runs none"
 
 
 PRIVATE = re.compile(
@@ -289,5 +289,9 @@ def test_a_project_plugin_runs_for_commands_with_doors_and_not_where_files_are_r
     main(["nas", "info", "nowhere"])
     main(["nas", "search", "--help"])
     assert "loud was run" not in capsys.readouterr().out
-    main(["nas", "search", "--dry-run", "--algorithm", "random", "--benchmark", "mini"])
+    search = ["nas", "search", "--dry-run", "--algorithm", "random", "--benchmark", "mini"]
+    main(search)
+    assert "loud was run" not in capsys.readouterr().out, "of a project that is not trusted"
+    assert main(["trust"]) == 0
+    main(search)
     assert "loud was run" in capsys.readouterr().out

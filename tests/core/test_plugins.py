@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from blockzoo.core import plugins, trusted
 from blockzoo.core.contracts import BLOCKS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.plugins import load_plugins, read_options, remembered
@@ -23,6 +24,7 @@ def test_from_option_variable_and_project(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "pyproject.toml").write_text('[tool.blockzoo]\nplugins = ["ByProject.py"]\n')
     (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path / "below")
+    trusted.trust(plugins.project_of(tmp_path))  # type: ignore[arg-type]
     monkeypatch.setenv("BLOCKZOO_PLUGINS", str(tmp_path / "ByVariable.py"))
     loaded = load_plugins(["../ByOption.py"])
     assert loaded == [str(tmp_path / f"{name}.py") for name in ("ByProject", "ByVariable", "ByOption")]
