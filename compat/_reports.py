@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from blockzoo.blockwise.reports import read_lines
-from blockzoo.core.files import write_text
+from blockzoo.blockwise.reports import read_array, read_lines
+from blockzoo.core.files import append_text, write_text
+from blockzoo.core.text import file_name
 from blockzoo.report.heatmap import HeatMap, draw_map
 
 LOGS = {
@@ -46,8 +47,7 @@ class Report:
 
     def line(self, text: str) -> None:
         """One line, with the time."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(f"[{datetime.now():%Y-%m-%d %H:%M:%S}] {text}\n")
+        append_text(self.path, f"[{datetime.now():%Y-%m-%d %H:%M:%S}] {text}\n")
 
     def progress(self, report: dict[str, Any]) -> None:
         """A report of ours in the earlier words; loss and accuracy are those of the validation examples."""
@@ -79,14 +79,15 @@ def write_measurements(folder: Path, figures: Path) -> list[Path]:
     for unit in dict.fromkeys(line["unit"] for line in lines):
         own = [line["values"] for line in lines if line["unit"] == unit]
         name = LOGS.get(unit, unit)
-        path = Path("measurements") / f"{name.replace(' ', '_').lower()}_log.txt"
+        path = Path("measurements") / f"{file_name(name.replace(' ', '_').lower())}_log.txt"
         path.parent.mkdir(exist_ok=True)
         head = f"Process ID: {os.getpid()}\nMeasurement Description: {name}\n\n"
-        with path.open("a", encoding="utf-8") as file:
-            file.write(head + "".join(f"{_logged(unit, values, folder)}\n" for values in own))
+        append_text(path, head + "".join(f"{_logged(unit, values, folder)}\n" for values in own))
         written.append(path)
         maps = [
-            _array(values[MAPS[unit][0]], folder) for values in own if unit in MAPS and "error" not in values
+            read_array(values[MAPS[unit][0]], folder)
+            for values in own
+            if unit in MAPS and "error" not in values
         ]
         for number, values in enumerate(maps):
             figures.mkdir(parents=True, exist_ok=True)
@@ -106,12 +107,8 @@ def _logged(unit: str, values: dict[str, Any], folder: Path) -> str:
         return str(values["error"])
     if unit in MAPS:
         return np.array2string(
-            _array(values[MAPS[unit][0]], folder), precision=6, separator=", ", threshold=10**9
+            read_array(values[MAPS[unit][0]], folder), precision=6, separator=", ", threshold=10**9
         )
     if unit == "working-memory":
         return str(float(np.mean(values["client_memory_bytes"])) / 2**20)
     return json.dumps(values)
-
-
-def _array(value: Any, folder: Path) -> np.ndarray:
-    return np.load(folder / value["file"], allow_pickle=False) if isinstance(value, dict) else np.array(value)

@@ -13,6 +13,7 @@ import pytest
 
 from blockzoo.core.contracts import BLOCKS
 from blockzoo.core.errors import DataError, RequestError, StoreError
+from blockzoo.core.locks import locked
 from blockzoo.core.store import Store
 from blockzoo.core.table import read_csv
 from blockzoo.sweep import run_sweep
@@ -140,9 +141,7 @@ def test_a_block_of_the_running_script_cannot_reach_the_workers(tmp_path: Path) 
 
 
 def test_two_sweeps_do_not_write_to_one_store(tmp_path: Path) -> None:
-    from filelock import FileLock
-
-    with FileLock(tmp_path / ".results.lock"), pytest.raises(StoreError, match="another sweep"):
+    with locked(tmp_path / ".results.lock"), pytest.raises(StoreError, match="another sweep"):
         run_sweep(["ResNetBasicBlock"], output=tmp_path, **SMALL)  # type: ignore[arg-type]
 
 

@@ -18,7 +18,7 @@ from blockzoo.blockwise.reports import ReportFolder, read_lines
 from blockzoo.blockwise.schedules import make_schedule
 from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import RequestError
-from blockzoo.core.files import write_atomically, write_text
+from blockzoo.core.files import remove, write_atomically, write_text
 from blockzoo.training.stoppers import make_stopper
 
 log = logging.getLogger(__name__)
@@ -145,7 +145,8 @@ def _copy(earlier: Path, folder: Path, saved: Checkpoint, config: RunConfig) -> 
                 kept = [line for line in lines if name != "progress.jsonl" or line["round"] in reported]
                 write_text(folder / name, "".join(json.dumps(line) + "\n" for line in kept))
         if (earlier / "arrays").exists():
-            shutil.copytree(earlier / "arrays", folder / "arrays", dirs_exist_ok=True)
+            remove(folder / "arrays")
+            shutil.copytree(earlier / "arrays", folder / "arrays", symlinks=True)
         rounds = config.options.rounds
         reports.status("interrupted", f"goes on from {earlier.name}", round=done, rounds=rounds)
         write_atomically(reports.checkpoint, lambda temporary: torch.save(saved, temporary))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from blockzoo.blockwise.study import Line, at_cost
+from blockzoo.core.text import picture
 from blockzoo.report.figures import COLOURS
 from blockzoo.report.statistics import LEAST_SEEDS, student_t
 
@@ -37,7 +38,9 @@ def over_costs(lines: Sequence[Line], costs: Sequence[str], quantity: str = "val
             mean = values.mean(0)
             label = ", ".join(str(v) for _, v in line.setting)
             label += "".join(f", {name.replace('_', ' ')} {value}" for name, value in line.tuned)
-            axes.plot(amounts, mean, color=COLOURS[number % len(COLOURS)], label=label, linewidth=1.6)
+            axes.plot(
+                amounts, mean, color=COLOURS[number % len(COLOURS)], label=picture(label), linewidth=1.6
+            )
             if len(values) >= LEAST_SEEDS:
                 half = student_t(len(values) - 1) * values.std(0, ddof=1) / np.sqrt(len(values))
                 axes.fill_between(
@@ -51,7 +54,7 @@ def over_costs(lines: Sequence[Line], costs: Sequence[str], quantity: str = "val
         axes.set_xlabel(LABELS[cost])
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].set_ylabel(quantity.replace("_", " "))
+    figure.axes[0].set_ylabel(picture(quantity.replace("_", " ")))
     if figure.axes[0].lines:
         figure.axes[0].legend(frameon=False, fontsize=8, title="best first", title_fontsize=8)
     return figure

@@ -9,10 +9,8 @@ checkpoint.pt       to go on from
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +19,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from blockzoo.core.errors import RequestError, StoreError
-from blockzoo.core.files import write_atomically, write_text
+from blockzoo.core.files import append_text, remove, write_atomically, write_text
+from blockzoo.core.locks import Held, Lock, locked
 from blockzoo.core.record import Record, now
+from blockzoo.core.text import file_name
 
 if TYPE_CHECKING:
     from blockzoo.blockwise.config import RunConfig
@@ -82,9 +82,8 @@ class ReportFolder:
         self._board: Any = None  # opened by the first value: a restart sets earlier events aside before
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (folder / ".lock").open("w")  # held as long as the run
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            self._lock = Lock(folder / ".lock")  # held as long as the run
+        except Held:
             raise StoreError(
                 f"another run is writing to {folder}; wait for it, or change the request"
             ) from None
@@ -100,7 +99,7 @@ class ReportFolder:
     def close(self) -> None:
         """Write what TensorBoard has not written yet, and let others have the folder."""
         self._close_board()
-        self._lock.close()
+        self._lock.release()
 
     @property
     def checkpoint(self) -> Path:
@@ -143,14 +142,14 @@ class ReportFolder:
         checkpoint: a bad request costs nothing.
         """
         earlier = self.folder / ".earlier"
-        if (
-            self.checkpoint.exists()
-        ):  # the first to be set aside, the last to come back: this run has taken the place
-            _remove(earlier)
+        if earlier.is_symlink() or self.checkpoint.exists():
+            remove(
+                earlier
+            )  # the checkpoint is the first to be set aside, the last to come back: this run has taken the place
         earlier.mkdir(exist_ok=True)
         for name in WRITTEN:
             if (earlier / name).exists():  # of a restart that was killed: what is here came after it
-                _remove(self.folder / name)
+                remove(self.folder / name)
             elif (self.folder / name).exists():
                 (self.folder / name).rename(earlier / name)
         try:
@@ -159,26 +158,20 @@ class ReportFolder:
             if not self.checkpoint.exists() and any(earlier.iterdir()):
                 self._close_board()
                 for name in reversed(WRITTEN):
-                    _remove(self.folder / name)
+                    remove(self.folder / name)
                     if (earlier / name).exists():
                         (earlier / name).rename(self.folder / name)
-            shutil.rmtree(earlier)
+            remove(earlier)
             raise
-        shutil.rmtree(earlier)
+        remove(earlier)
 
     def _append(self, name: str, values: dict[str, Any]) -> None:
-        try:
-            with (self.folder / name).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(_plain(values)) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise StoreError(f"cannot write to {self.folder / name}: {error.strerror or error}") from error
+        append_text(self.folder / name, json.dumps(_plain(values)) + "\n")
 
     def _aside(self, round: int, unit: str, name: str, value: Any) -> Any:
         if not isinstance(value, np.ndarray) or value.size <= LARGEST_INLINE:
             return value
-        path = self.folder / "arrays" / f"{unit.replace('/', '-')}-{name}-{round}.npy"
+        path = self.folder / "arrays" / f"{file_name(unit)}-{file_name(name)}-{round}.npy"
         path.parent.mkdir(exist_ok=True)
 
         def save(temporary: Path) -> None:
@@ -212,6 +205,21 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             break
     return found
+
+
+def read_array(value: Any, folder: Path) -> Any:
+    """A value of a measurement of the run in `folder`: as it stands, or the array of its own file, which lies there.
+
+    Raises:
+        RequestError: the file is not there, or is no array.
+    """
+    if not isinstance(value, dict):
+        return np.array(value)
+    path = folder / "arrays" / Path(str(value.get("file"))).name  # whatever folder the line names
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise RequestError(f"{path} cannot be read: {error}") from None
 
 
 def by_unit(lines: list[dict[str, Any]]) -> dict[str, list[float]]:
@@ -270,11 +278,12 @@ def run_status(folder: Path) -> dict[str, Any] | None:
     except ValueError as error:
         raise RequestError(f"{folder / 'status.json'} cannot be read: {error}") from None
     if found["status"] == "running":
-        with (folder / ".lock").open() as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return found
+        try:
+            if (folder / ".lock").exists():
+                with locked(folder / ".lock", shared=True):
+                    pass
+        except Held:
+            return found
         found |= {"status": "killed", "reason": f"process {found['process']} ended without a word"}
     return found
 
@@ -291,13 +300,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not abs(value) < float("inf"):
         return None
     return value
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _summary_writer() -> Any:

@@ -13,13 +13,14 @@ from typing import Any
 
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError
-from rich.console import Console
 
 from blockzoo import __version__
+from blockzoo.cli.screen import Screen
 from blockzoo.core import consent
 from blockzoo.core.discovery import first_sentence
 from blockzoo.core.errors import BlockzooError
 from blockzoo.core.plugins import code_asked_for, load_plugins
+from blockzoo.core.text import plain
 
 NOT_COMMANDS = ("app", "options", "progress", "screen")
 READERS = {"nas": [[name] for name in ("info", "validate", "convert", "diff", "merge", "download")]}
@@ -78,12 +79,21 @@ def normalised(argv: list[str]) -> list[str]:
     return [re.sub(r"^--[A-Za-z0-9_-]+", lambda m: m[0].replace("_", "-"), word) for word in argv]
 
 
+class _Plain(logging.Formatter):
+    """Messages as text, whatever the names in them hold."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record))
+
+
 def run(argv: list[str]) -> int:
     """Run one command: 0 done, 2 a bad request, 1 another failure, 130 interrupted."""
     debug = "--debug" in argv
     argv = normalised([word for word in argv if word != "--debug"])
-    errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    errors = Screen(stderr=True, soft_wrap=True)
+    told = logging.StreamHandler(sys.stderr)
+    told.setFormatter(_Plain("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[told])
     try:
         command, bound, _ = build().parse_args(
             argv, exit_on_error=False, print_error=False, error_console=errors

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import sys
 from collections.abc import Sequence
@@ -11,12 +9,31 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.protocol import is_renderable
 from rich.table import Table
+from rich.text import Text
 
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_text
+from blockzoo.core.text import csv_text, plain
 
-out = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 130)
+
+class Screen(Console):
+    """A console on which every text is text: no markup, and what a terminal would obey is written out."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(markup=False, highlight=False, emoji=False, **how)
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """As rich has it, whatever is no table, bar or text as its `str`."""
+        super().print(*(found if is_renderable(found) else str(found) for found in objects), **how)
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """The one way by which a text of any table, title or sentence comes to the screen."""
+        return super().render_str(plain(text), **how)
+
+
+out = Screen(width=None if sys.stdout.isatty() else 130)
 
 
 def number(value: Any) -> str:
@@ -63,12 +80,7 @@ def as_text(rows: Sequence[dict[str, Any]], form: str) -> str:
     """The rows as JSON or CSV."""
     if form == "json":
         return json.dumps(list(rows), indent=2) + "\n"
-    buffer = io.StringIO()
-    names = dict.fromkeys(name for row in rows for name in row)
-    writer = csv.DictWriter(buffer, list(names), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
+    return csv_text(rows)
 
 
 def show(made: Table, rows: Sequence[dict[str, Any]], form: str, output: Path | None) -> None:

@@ -47,7 +47,9 @@ def memory_size(text: str) -> int:
     Raises:
         RequestError: no size.
     """
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?) ?([kmgt]?)(?:i?b)?", text.strip(), re.IGNORECASE | re.ASCII)
+    found = re.fullmatch(
+        r"(\d{1,9}(?:\.\d{1,3})?) ?([kmgt]?)(?:i?b)?", text.strip(), re.IGNORECASE | re.ASCII
+    )
     size = int(float(found[1]) * 2 ** _UNITS[found[2].lower()]) if found else 0
     if size <= 0:
         raise RequestError(f"--max-memory {text!r}: give a size such as 8GiB")

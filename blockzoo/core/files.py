@@ -1,9 +1,15 @@
-"""Write a file so that a reader sees the old content or the new one, never a torn one."""
+"""Write a file so that a reader sees the old content or the new one, never a torn one; and nothing is written through a link.
+
+A name that others can guess may be a link that they put there, to a file elsewhere. So temporary files have random names and
+are made by whoever opens them, a file is replaced by renaming (which replaces a link, not what it leads to), and what is
+appended to or locked is opened without following one.
+"""
 
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,11 +26,13 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # the suffix stays: matplotlib and others choose the format by it
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
+        fresh = path.with_name(f".{path.stem[:100]}-{secrets.token_hex(8)}{path.suffix}")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        temporary = fresh  # ours, to be removed
+        if path.exists():
+            os.fchmod(descriptor, path.stat().st_mode & 0o777)
+        os.close(descriptor)
         write(temporary)
-        temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
         _sync(temporary)
         temporary.replace(path)
         _sync(path.parent)
@@ -42,10 +50,41 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline=""))
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def append_text(path: Path, text: str) -> None:
+    """Add a text at the end of a file, durable when this returns.
+
+    Raises:
+        StoreError: it cannot be written, or is a link to elsewhere.
+    """
+    try:
+        with os.fdopen(open_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "a", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StoreError(f"cannot write to {path}: {error.strerror or error}") from error
+
+
+def open_own(path: Path, flags: int) -> int:
+    """A descriptor of the file of exactly this name, which is made if the flags say so.
+
+    Raises:
+        StoreError: it cannot be opened, or is a link, and what it leads to is elsewhere.
+    """
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if path.is_symlink():
+            raise StoreError(f"{path} is a link: nothing is written through it; remove it") from error
+        raise StoreError(f"cannot open {path}: {error.strerror or error}") from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link (not what it leads to) or a folder with all in it, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

@@ -14,6 +14,8 @@ from blockzoo.core.files import write_text
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.subject import as_stored
+from blockzoo.core.text import csv_text as rows_as_csv
+from blockzoo.core.text import uncell
 from blockzoo.core.times import doubts, median_interval, p90, throughput
 
 Row = dict[str, Any]
@@ -224,9 +226,11 @@ def read_csv(path: str | Path) -> list[Row]:
         raise RequestError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     reader = csv.DictReader(io.StringIO(text))
     try:
-        if not {"block", "position"} <= set(reader.fieldnames or ()):
+        header = list(reader.fieldnames or ())
+        reader.fieldnames = [uncell(name) for name in header]
+        if not {"block", "position"} <= set(header):
             raise RequestError(f"{path} is not a results table: it has no columns 'block' and 'position'")
-        return [_read_row(row, reader, path) for row in reader if list(row.values()) != reader.fieldnames]
+        return [_read_row(row, reader, path) for row in reader if list(row.values()) != header]
     except csv.Error as error:
         raise RequestError(f"{path}, after line {reader.line_num}: {error}") from error
 
@@ -256,7 +260,8 @@ TEXTS = frozenset(
 
 
 def _typed(name: str, cell: str) -> Any:
-    return cell or None if name in TEXTS else _number(cell)
+    found = cell or None if name in TEXTS else _number(cell)
+    return uncell(found) if isinstance(found, str) else found
 
 
 def _number(cell: str) -> Any:
@@ -273,11 +278,7 @@ def _number(cell: str) -> Any:
 def csv_text(table: Sequence[Row]) -> str:
     """The table as CSV: known columns first, then any others in order of appearance."""
     extra = dict.fromkeys(k for row in table for k in row if k not in COLUMNS)
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, [*COLUMNS, *extra], restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in table)
-    return buffer.getvalue()
+    return rows_as_csv(table, [*COLUMNS, *extra])
 
 
 def export_csv(table: Sequence[Row], path: str | Path) -> Path:

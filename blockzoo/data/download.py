@@ -11,6 +11,7 @@ from pathlib import Path
 
 from blockzoo.core.errors import StoreError
 from blockzoo.core.files import write_atomically
+from blockzoo.core.locks import locked
 
 PATIENCE_S = 4.0
 STALL_S = 30.0
@@ -20,16 +21,17 @@ def download_archive(url: str, md5: str, folder: Path) -> str | None:
     """Download, check and unpack into `folder`; None if that worked, else why it did not."""
     if reason := unreachable(url):
         return reason
-    from filelock import FileLock
     from torchvision.datasets.utils import download_and_extract_archive
 
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(STALL_S)  # torchvision's downloader has no timeout of its own
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".download.lock"):  # the workers of a sweep would write one file all at once
+        with locked(
+            folder / ".download.lock", wait=True
+        ):  # the workers of a sweep would write one file all at once
             download_and_extract_archive(url, str(folder), md5=md5)
-    except (OSError, RuntimeError, EOFError, http.client.HTTPException) as error:
+    except (OSError, RuntimeError, EOFError, http.client.HTTPException, StoreError) as error:
         return f"{url}: {error}"
     finally:
         socket.setdefaulttimeout(before)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from blockzoo.core.errors import RequestError, StoreError
+from blockzoo.core.locks import Held, Lock
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import FINAL, Record
 from blockzoo.core.spec import THREADS, NetworkSpec, TrialSpec
@@ -186,19 +187,16 @@ def only_writer(outputs: Outputs) -> Any:
     Raises:
         StoreError: another one has it, or it cannot be written.
     """
-    from filelock import FileLock, Timeout
-
     try:
         outputs.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(outputs.lock)
-        lock.acquire(timeout=0)
-    except Timeout:
+        lock = Lock(outputs.lock)
+    except Held:
         raise StoreError(
             f"another sweep is writing to {outputs.folder}; wait for it or choose another --output"
         ) from None
-    except OSError as error:
+    except (OSError, StoreError) as error:
         raise StoreError(
-            f"cannot write to {outputs.folder}: {error.strerror}; choose another --output"
+            f"cannot write to {outputs.folder}: {getattr(error, 'strerror', None) or error}; choose another --output"
         ) from error
     try:
         yield

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from blockzoo.core.errors import DataError
-from blockzoo.core.files import write_text
+from blockzoo.core.files import write_atomically, write_text
 from blockzoo.nas.folder import part_of
 from blockzoo.nas.formats.errors import DamagedFile
 from blockzoo.nas.io import read_dataset_file
@@ -43,7 +44,8 @@ def fetch(target: Path, mirror: Path) -> list[Path]:
     """Copy the dataset files of a local mirror that `target` does not have; each appears whole or not at all.
 
     Raises:
-        DataError: the mirror has none, or the disk is full.
+        DataError: the mirror has none.
+        StoreError: the disk is full, or the folder cannot be written.
     """
     sources = [path for path in sorted(mirror.iterdir()) if part_of(path)] if mirror.is_dir() else []
     if not sources:
@@ -53,14 +55,7 @@ def fetch(target: Path, mirror: Path) -> list[Path]:
     for source in [*sources, *([mirror / SUMS] if (mirror / SUMS).is_file() else [])]:
         path = target / source.name
         if not path.exists() or path.stat().st_size != source.stat().st_size:
-            temporary = path.with_name(f".{path.name}.part")
-            try:
-                shutil.copyfile(source, temporary)
-                temporary.replace(path)
-            except OSError as error:
-                raise DataError(f"{path}: {error.strerror}") from error
-            finally:
-                temporary.unlink(missing_ok=True)
+            write_atomically(path, partial(shutil.copyfile, source))
             copied.append(path)
     return copied
 

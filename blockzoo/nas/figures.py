@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from blockzoo.core.text import picture
 from blockzoo.nas.space import Architecture, MacroSpace
 from blockzoo.report.figures import COLOURS, engineering
 from blockzoo.report.pareto import pareto_front
@@ -43,7 +44,7 @@ def accuracy_against_cost(dataset: Dataset) -> Any:
                 color=COLOURS[op],
                 alpha=0.7,
                 lw=0,
-                label=f"mostly {title}",
+                label=picture(f"mostly {title}"),
             )
         front = pareto_front(np.stack([cost, -accuracy], axis=1))
         front = front[np.argsort(cost[front])]
@@ -58,7 +59,7 @@ def accuracy_against_cost(dataset: Dataset) -> Any:
     figure.legend(handles, labels, fontsize=8, frameon=False, loc="outside lower left", ncols=len(handles))
     seeds = f"{len(dataset.seeds)} seed{'s' * (len(dataset.seeds) > 1)}"
     title = f"{dataset.title}: {len(index):,} networks, {dataset.dataset}, {dataset.epochs} epochs, {seeds}"
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10, color="#333333")
+    figure.suptitle(picture(title), x=0.01, ha="left", fontsize=10, color="#333333")
     return figure
 
 
@@ -68,11 +69,11 @@ def regret_curves(comparison: Comparison) -> Any:
 
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.subplots()
-    order = [row["algorithm"] for row in comparison.rows()]
+    order = [picture(row["algorithm"]) for row in comparison.rows()]
     for place, name in enumerate(sorted(comparison.curves)):
         mean, low, high = comparison.interval(name)
         colour = COLOURS[place % len(COLOURS)]
-        axes.plot(comparison.at, mean, color=colour, lw=1.6, label=name)
+        axes.plot(comparison.at, mean, color=colour, lw=1.6, label=picture(name))
         axes.fill_between(comparison.at, low, high, color=colour, alpha=0.15, lw=0)
     handles, labels = axes.get_legend_handles_labels()
     ranked = [handles[labels.index(name)] for name in order]
@@ -84,7 +85,7 @@ def regret_curves(comparison: Comparison) -> Any:
     )
     axes.set_ylabel("regret, percentage points of test accuracy")
     n = len(next(iter(comparison.curves.values())))
-    axes.set_title(f"{comparison.label}, n = {n} seeds", loc="left", fontsize=10, color="#333333")
+    axes.set_title(f"{picture(comparison.label)}, n = {n} seeds", loc="left", fontsize=10, color="#333333")
     _plain(axes)
     return figure
 
@@ -104,9 +105,9 @@ def latency_agreement(error: LatencyError, note: str = "") -> Any:
     axes.set_aspect("equal")
     axes.set_xlabel("measured, ms")
     axes.set_ylabel("sum of the parts, ms")
-    axes.set_title(str(error).replace(" (n", "\n(n"), loc="left", fontsize=8.5, color="#333333")
+    axes.set_title(picture(error).replace(" (n", "\n(n"), loc="left", fontsize=8.5, color="#333333")
     if note:
-        figure.text(0.99, 0.005, note, ha="right", va="bottom", fontsize=6, color="#888888")
+        figure.text(0.99, 0.005, picture(note), ha="right", va="bottom", fontsize=6, color="#888888")
     _plain(axes)
     return figure
 
@@ -127,7 +128,9 @@ def draw_architecture(arch: Architecture, space: MacroSpace) -> Any:
     axes.set_xlim(-0.6, at + 1.7)
     axes.set_ylim(-1.15, 1.25)
     axes.set_axis_off()
-    axes.set_title(f"network {space.index(arch)}: {vector}", loc="left", fontsize=8.5, color="#333333")
+    axes.set_title(
+        f"network {space.index(arch)}: {picture(vector)}", loc="left", fontsize=8.5, color="#333333"
+    )
     return figure
 
 

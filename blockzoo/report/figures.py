@@ -9,6 +9,7 @@ from typing import Any
 
 from blockzoo.core.contracts import POSITIONS
 from blockzoo.core.files import write_atomically
+from blockzoo.core.text import picture
 from blockzoo.report.statistics import (
     Estimate,
     Row,
@@ -135,9 +136,9 @@ def draw(made: Sequence[Chart]) -> Any:
     margin = max(1.0, 0.05 * (max(ends) - min(ends)))
     all_axes[0].set_ylim(min(ends) - margin, max(ends) + margin)
     all_axes[0].set_ylabel(ACCURACIES[made[0].accuracy])
-    figure.suptitle(made[0].title, x=0.01, ha="left", fontsize=10, color="#333333")
+    figure.suptitle(picture(made[0].title), x=0.01, ha="left", fontsize=10, color="#333333")
     handles = [
-        Line2D([], [], ls="", marker=marker, color=colour, ms=6.5, label=block)
+        Line2D([], [], ls="", marker=marker, color=colour, ms=6.5, label=picture(block))
         for block, (colour, marker) in looks.items()
     ]
     handles.append(Line2D([], [], color="#999999", lw=1, ls="--", label="Pareto front"))
@@ -150,7 +151,7 @@ def draw(made: Sequence[Chart]) -> Any:
         handles=handles, loc="lower left", ncols=columns, fontsize=8, frameon=False, handletextpad=0.3
     )
     if note:
-        figure.text(0.995, 0.004, note, ha="right", va="bottom", fontsize=6, color="#888888")
+        figure.text(0.995, 0.004, picture(note), ha="right", va="bottom", fontsize=6, color="#888888")
     return figure
 
 
@@ -180,7 +181,9 @@ def _draw_chart(axes: Any, chart: Chart, looks: dict[str, tuple[str, str]]) -> N
             ["white" if d else colour for d in doubtful],
             [colour if d else "white" for d in doubtful],
         )
-        axes.scatter(xs, ys, s=sizes, c=faces, marker=marker, ec=edges, lw=0.6, zorder=4, label=block)
+        axes.scatter(
+            xs, ys, s=sizes, c=faces, marker=marker, ec=edges, lw=0.6, zorder=4, label=picture(block)
+        )
     costs = [end for p in chart.points for end in (p.cost, *((p.time and p.time.interval) or ()))]
     axes.set_xscale("log")
     axes.set_xlim(min(costs) / 1.15, max(costs) * 1.15)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blockzoo.core.files import write_atomically, write_text
+from blockzoo.core.text import page, picture, script
 
 Matrix = npt.NDArray[np.float64]
 COLOURS = "viridis"
@@ -61,8 +60,8 @@ def draw_map(chart: HeatMap, path: Path) -> Path:
     figure = Figure(figsize=(side + 1.2, side), layout="constrained")
     axes = figure.add_subplot()
     image = _draw(axes, chart, _limits([chart.values]))
-    axes.set_title(chart.caption, fontsize=10)
-    figure.colorbar(image, ax=axes, label=chart.quantity, shrink=0.85)
+    axes.set_title(picture(chart.caption), fontsize=10)
+    figure.colorbar(image, ax=axes, label=picture(chart.quantity), shrink=0.85)
     if count <= MOST_WRITTEN:
         _write_values(axes, chart, image)
     _save(figure, path)
@@ -79,8 +78,8 @@ def draw_strip(charts: Sequence[HeatMap], path: Path) -> Path:
     places = figure.subplots(1, len(charts), squeeze=False)[0]
     for axes, chart in zip(places, charts, strict=True):
         image = _draw(axes, chart, limits, labelled=axes is places[0])
-        axes.set_title(chart.caption, fontsize=9)
-    figure.colorbar(image, ax=list(places), label=charts[0].quantity, shrink=0.9)
+        axes.set_title(picture(chart.caption), fontsize=9)
+    figure.colorbar(image, ax=list(places), label=picture(charts[0].quantity), shrink=0.9)
     _save(figure, path)
     return path
 
@@ -97,8 +96,8 @@ def animate(charts: Sequence[HeatMap], path: Path, seconds: float = 0.7) -> Path
         figure = Figure(figsize=(4.8, 4.0), dpi=110, layout="constrained")
         canvas = FigureCanvasAgg(figure)
         axes = figure.add_subplot()
-        figure.colorbar(_draw(axes, chart, limits), ax=axes, label=chart.quantity, shrink=0.85)
-        axes.set_title(chart.caption, fontsize=10)
+        figure.colorbar(_draw(axes, chart, limits), ax=axes, label=picture(chart.quantity), shrink=0.85)
+        axes.set_title(picture(chart.caption), fontsize=10)
         canvas.draw()
         frames.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,9 +121,7 @@ def write_page(chart: HeatMap, path: Path) -> Path:
         "doubtful": [] if chart.doubtful is None else chart.doubtful.tolist(),
         "doubt": chart.doubt,
     }
-    text = PAGE.replace("TITLE", html.escape(chart.title)).replace(
-        "DATA", json.dumps(data).replace("</", "<\\/")
-    )
+    text = PAGE.replace("DATA", script(data)).replace("TITLE", page(chart.title))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
     return path
@@ -143,10 +140,10 @@ def _draw(axes: Any, chart: HeatMap, limits: tuple[float, float], labelled: bool
     image = axes.imshow(
         np.clip(chart.values, limits[0], None), cmap=COLOURS, norm=LogNorm(*limits), interpolation="nearest"
     )
-    places = range(len(chart.labels))
+    places, labels = range(len(chart.labels)), [picture(label) for label in chart.labels] if labelled else []
     size = max(4.0, 9.0 - 0.09 * len(chart.labels))
-    axes.set_xticks(places, chart.labels if labelled else [], rotation=90, fontsize=size)
-    axes.set_yticks(places, chart.labels if labelled else [], fontsize=size)
+    axes.set_xticks(places, labels, rotation=90, fontsize=size)
+    axes.set_yticks(places, labels, fontsize=size)
     axes.tick_params(length=0)
     for row, column in np.argwhere(chart.doubtful) if chart.doubtful is not None else ():
         axes.add_patch(

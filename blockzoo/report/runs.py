@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.record import Record
 from blockzoo.report.statistics import Row
+from blockzoo.report.tables import as_cells, as_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -55,17 +56,15 @@ def runs_table(records: Sequence[Record]) -> Table:
     made = Table(title="block-wise runs", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     made.caption, made.caption_justify = "final values on the validation examples, one run a line", "left"
     for name in (*KEYS, *varied):
-        made.add_column(name.replace("_", " "))
+        made.add_column(as_text(name.replace("_", " ")))
     for name in shown:
         made.add_column(FIGURES[name][0], justify="right")
     made.add_column("status")
     for row in rows:
         status = row["status"] if row["status"] == "ok" else f"{row['status']}: {row['reason']}"
-        made.add_row(
-            *(_text(row.get(name)) for name in (*KEYS, *varied)),
-            *(_figure(row.get(name), FIGURES[name][1]) for name in shown),
-            status,
-        )
+        line = [_text(row.get(name)) for name in (*KEYS, *varied)]
+        line += [_figure(row.get(name), FIGURES[name][1]) for name in shown]
+        made.add_row(*as_cells([*line, status]))
     return made
 
 

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from blockzoo.core.text import markdown, plain
 from blockzoo.report.statistics import Estimate, Row, Summary, Time, describe_group, summarise
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 HEADER = ("block", "position", "test, %", "validation, %", "n", "MACs, M", "params, k", "ms", "stage, ms")
 
@@ -22,9 +24,9 @@ def results_table(rows: Iterable[Row]) -> list[Table]:
     made = []
     for title, lines, told in tables(rows):
         table = Table(
-            title=title,
+            title=as_text(title),
             title_justify="left",
-            caption=told,
+            caption=as_text(told),
             caption_justify="left",
             box=SIMPLE_HEAD,
             pad_edge=False,
@@ -36,9 +38,21 @@ def results_table(rows: Iterable[Row]) -> list[Table]:
             if previous not in (None, line[1]):
                 table.add_section()
             previous = line[1]
-            table.add_row(*line)
+            table.add_row(*as_cells(line))
         made.append(table)
     return made
+
+
+def as_text(text: str) -> Text:
+    """A text for any console of rich, which takes what stands in brackets for its own."""
+    from rich.text import Text
+
+    return Text(plain(text))
+
+
+def as_cells(line: Iterable[str]) -> list[Text]:
+    """The texts of a line of a table."""
+    return [as_text(found) for found in line]
 
 
 CAPTION = (
@@ -65,10 +79,9 @@ def markdown_table(rows: Iterable[Row]) -> str:
     """The same in Markdown."""
     parts = []
     for title, lines, told in tables(rows):
-        head = (
-            f"**{title}** ({told})\n\n| {' | '.join(HEADER)} |\n|{'---|' * 2}{'---:|' * (len(HEADER) - 2)}\n"
-        )
-        parts.append(head + "\n".join(f"| {' | '.join(line)} |" for line in lines))
+        head = f"**{markdown(title)}** ({markdown(told)})\n\n| {' | '.join(HEADER)} |\n"
+        head += f"|{'---|' * 2}{'---:|' * (len(HEADER) - 2)}\n"
+        parts.append(head + "\n".join(f"| {' | '.join(map(markdown, line))} |" for line in lines))
     return "\n\n".join(parts)
 
 

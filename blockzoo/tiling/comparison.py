@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from blockzoo.core.text import markdown
 from blockzoo.report.statistics import Estimate, estimate
 from blockzoo.tiling import published
 
@@ -50,8 +51,9 @@ class Comparison:
 
     def markdown(self) -> str:
         """The table in Markdown."""
-        head = f"**{self.title}**\n\n| {' | '.join(('network', *self.columns))} |\n|---|{'---:|' * len(self.columns)}\n"
-        body = "\n".join(f"| {' | '.join((name, *map(str, cells)))} |" for name, cells in self.rows)
+        columns = " | ".join(map(markdown, ("network", *self.columns)))
+        head = f"**{markdown(self.title)}**\n\n| {columns} |\n|---|{'---:|' * len(self.columns)}\n"
+        body = "\n".join(f"| {' | '.join(map(markdown, (name, *cells)))} |" for name, cells in self.rows)
         return f"{head}{body}\n\n{self.caption}"
 
 

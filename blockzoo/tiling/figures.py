@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from blockzoo.core.text import picture
 from blockzoo.report.figures import COLOURS
 from blockzoo.tiling.steps import Plan
 
@@ -36,14 +37,14 @@ def memory_over_layers(
             places,
             color=COLOURS[number],
             linewidth=1.4,
-            label=f"{label}: peak {peak / unit:.2f} {name}",
+            label=f"{picture(label)}: peak {peak / unit:.2f} {name}",
         )
         axes.axhline(peak / unit, color=COLOURS[number], linewidth=0.8, linestyle=":")
     axes.set_xlim(0, 100)
     axes.set_ylim(0)
     axes.set_xlabel("work done, % of the multiply-adds")
     axes.set_ylabel(f"live activations, {name}")
-    axes.set_title(title, loc="left", fontsize=10)
+    axes.set_title(picture(title), loc="left", fontsize=10)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filelock import FileLock
 
 from blockzoo.blockwise.config import COSTS
 from blockzoo.blockwise.figures import over_costs
@@ -29,6 +28,7 @@ from blockzoo.blockwise.study import (
 from blockzoo.cli import main
 from blockzoo.core.errors import RequestError, StoreError
 from blockzoo.core.files import write_text
+from blockzoo.core.locks import locked
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
 
@@ -185,5 +185,5 @@ def test_a_finished_run_of_a_killed_study_reaches_the_store(
 
 
 def test_a_study_writes_alone(tmp_path: Path) -> None:
-    with FileLock(tmp_path / ".results.lock"), pytest.raises(StoreError, match="another"):
+    with locked(tmp_path / ".results.lock"), pytest.raises(StoreError, match="another"):
         run_study(ONE, tmp_path)

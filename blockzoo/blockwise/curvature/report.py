@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +17,13 @@ from blockzoo.blockwise.config import RunConfig
 from blockzoo.blockwise.curvature.coupling import MATRICES, CouplingMap, coupling_map
 from blockzoo.blockwise.curvature.diagonal import extreme_eigenvalues, trace
 from blockzoo.blockwise.frame import Frame
-from blockzoo.blockwise.reports import read_lines
+from blockzoo.blockwise.reports import read_array, read_lines
 from blockzoo.core import consent
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_text
-from blockzoo.report.heatmap import HeatMap, Matrix, animate, draw_map, draw_strip, write_page
+from blockzoo.core.text import csv_text
+from blockzoo.report.heatmap import HeatMap, animate, draw_map, draw_strip, write_page
 
 NAMES = {"hessian": "Hessian", "ggn": "Gauss-Newton matrix"}
 
@@ -100,9 +99,9 @@ def write(measured: Curvature, title: str, parent: Path) -> list[Path]:
     draw_map(chart, paths[0])
     draw_map(chart, paths[1])
     write_page(chart, paths[2])
-    write_text(paths[3], _csv(found.rows()))
+    write_text(paths[3], csv_text(found.rows()))
     write_text(paths[4], json.dumps(_facts(found, title), indent=2) + "\n")
-    write_text(paths[5], _csv(measured.blocks))
+    write_text(paths[5], csv_text(measured.blocks))
     return paths
 
 
@@ -146,7 +145,7 @@ def draw_along(run: Path | None, parent: Path, most: int = 6) -> list[Path]:
         raise RequestError(f"{run}: name with --run the folder of a run that measured the unit coupling")
     charts = [
         HeatMap(
-            _array(run, line["values"]["sigma"]),
+            read_array(line["values"]["sigma"], Path(run or "")),
             tuple(line["values"]["labels"]),
             f"round {line['round']}",
             "spectral norm",
@@ -165,12 +164,7 @@ def draw_along(run: Path | None, parent: Path, most: int = 6) -> list[Path]:
 
 def _not_converged(run: Path | None, values: dict[str, Any]) -> npt.NDArray[np.bool_] | None:
     """Which entries of a measured map; None where an earlier version did not write it."""
-    return ~_array(run, values["converged"]).astype(bool) if "converged" in values else None
-
-
-def _array(run: Path | None, value: Any) -> Matrix:
-    """An array of a measurement's line, or of the file that it names."""
-    return np.load(Path(run or "") / value["file"]) if isinstance(value, dict) else np.array(value)
+    return ~read_array(values["converged"], Path(run or "")).astype(bool) if "converged" in values else None
 
 
 def chart_of(found: CouplingMap, title: str) -> HeatMap:
@@ -183,11 +177,3 @@ def chart_of(found: CouplingMap, title: str) -> HeatMap:
         {"at most": found.upper, "residual": found.residual, "Frobenius norm": found.frobenius},
         ~found.converged,
     )
-
-
-def _csv(rows: list[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

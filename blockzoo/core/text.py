@@ -1,0 +1,95 @@
+"""Names and remarks are text wherever they are shown: nothing in them is obeyed by a terminal, a spreadsheet, page or picture.
+
+A name may come from a file that others wrote. Each medium has one function here, and everything that is shown goes through it.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_CONTROLS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # of terminals: escapes, the bell, the way back over what was written
+    r"\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff"  # of the order of letters, and other ends of lines
+    r"\ud800-\udfff]"  # bytes of a file's name that are no text
+)
+_FORMULA = re.compile(r"'*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]<>|~$&#!]")
+
+
+def plain(text: str, *, lines: bool = True) -> str:
+    """For a terminal: what it would obey is written out, `\\x1b[31m`. Ends of lines stay, unless `lines` is off.
+
+    It holds for pictures and pages too, whose formats forbid the same characters.
+    """
+    shown = _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return shown if lines else shown.replace("\n", "\\n").replace("\t", "\\t")
+
+
+def cell(value: Any) -> Any:
+    """For CSV: a text that a spreadsheet would calculate begins with an apostrophe; `uncell` takes it away."""
+    if not isinstance(value, str):
+        return value
+    shown = plain(value.replace("\r\n", "\n"))
+    return f"'{shown}" if _FORMULA.match(shown) and shown != "-" else shown
+
+
+def uncell(text: str) -> str:
+    """What a cell that `cell` wrote says."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
+def csv_text(rows: Iterable[Mapping[str, Any]], names: Iterable[str] | None = None) -> str:
+    """Rows as CSV, empty where a value is not there.
+
+    Args:
+        rows: by column.
+        names: of the columns; default all that the rows have.
+    """
+    rows = list(rows)
+    names = list(names or dict.fromkeys(name for row in rows for name in row))
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([cell(name) for name in names])
+    writer.writerows(
+        ["" if (value := row.get(name)) is None else cell(value) for name in names] for row in rows
+    )
+    return buffer.getvalue()
+
+
+def markdown(value: Any) -> str:
+    """For Markdown, in a cell of a table too: signs that mean something there are written as signs."""
+    text = plain(str(value), lines=False)
+    return _MARKDOWN.sub(_as_sign, text)
+
+
+def _as_sign(found: re.Match[str]) -> str:
+    before, after = found.string[: found.start()][-1:], found.string[found.end() :][:1]
+    within_a_word = before.isalnum() and after.isalnum()
+    return found[0] if found[0] == "_" and within_a_word else f"\\{found[0]}"
+
+
+def page(text: str) -> str:
+    """For HTML, as the content of an element or the value of an attribute."""
+    return html.escape(plain(text), quote=True)
+
+
+def script(value: Any) -> str:
+    """For a `<script>` of HTML: JSON in which no tag, comment or end of a line of JavaScript can begin."""
+    return re.sub(r"[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value))
+
+
+def picture(text: object) -> str:
+    """For matplotlib, which takes what stands between two dollars for a formula, and leaves `_names` out of legends."""
+    shown = plain(str(text)).replace("$", r"\$")
+    return f"\u200b{shown}" if shown.startswith("_") else shown
+
+
+def file_name(text: str) -> str:
+    """For a part of a file's name: letters, digits and `_ . -`, never `.` or `..` alone."""
+    return re.sub(r"[^A-Za-z0-9_.-]+|^\.+", "-", text)[:120] or "-"
