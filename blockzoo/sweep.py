@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from blockzoo.data import ImageData
 
 
+MOST_TRIALS = 1_000_000
+"""Of a grid: what one store is made for."""
+
+
 @dataclass(frozen=True)
 class SweepResult:
     """The rows of the grid, in its order, and where the whole table was written."""
@@ -186,6 +190,8 @@ def grid(
     names = BLOCKS.names() if list(blocks) == ["all"] else list(blocks)
     where = [positions] if isinstance(positions, str) else list(positions)
     where = list(POSITIONS) if where == ["all"] else where
+    if isinstance(seeds, int) and seeds * len(names) * len(where) > MOST_TRIALS:
+        raise RequestError(f"seeds {seeds:,}: that is a grid of more than {MOST_TRIALS:,} trials")
     which = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     empty = [n for n, v in (("blocks", names), ("positions", where), ("seeds", which)) if not v]
     if empty:

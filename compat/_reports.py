@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from blockzoo.blockwise.reports import read_array, read_lines
+from blockzoo.blockwise.reading import read_array, read_lines
 from blockzoo.core.files import append_text, write_text
 from blockzoo.core.text import file_name
 from blockzoo.report.heatmap import HeatMap, draw_map
@@ -85,7 +85,7 @@ def write_measurements(folder: Path, figures: Path) -> list[Path]:
         append_text(path, head + "".join(f"{_logged(unit, values, folder)}\n" for values in own))
         written.append(path)
         maps = [
-            read_array(values[MAPS[unit][0]], folder)
+            read_array(folder, values[MAPS[unit][0]], 2)
             for values in own
             if unit in MAPS and "error" not in values
         ]
@@ -107,7 +107,7 @@ def _logged(unit: str, values: dict[str, Any], folder: Path) -> str:
         return str(values["error"])
     if unit in MAPS:
         return np.array2string(
-            read_array(values[MAPS[unit][0]], folder), precision=6, separator=", ", threshold=10**9
+            read_array(folder, values[MAPS[unit][0]], 2), precision=6, separator=", ", threshold=10**9
         )
     if unit == "working-memory":
         return str(float(np.mean(values["client_memory_bytes"])) / 2**20)

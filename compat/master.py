@@ -20,7 +20,7 @@ from _sandbox import DEFAULTS, parsed, parser, run_config
 
 from blockzoo.blockwise.config import RunConfig, folder_name
 from blockzoo.blockwise.figures import over_costs
-from blockzoo.blockwise.reports import read_lines, run_status
+from blockzoo.blockwise.reading import read_lines, run_status
 from blockzoo.blockwise.study import Setting, Study, compare, run_study
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_atomically

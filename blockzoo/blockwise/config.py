@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, get_type_hints
 
 from blockzoo.blockwise.communication import Network
 from blockzoo.blockwise.options import Options
+from blockzoo.core.documents import check_fields, describe
 from blockzoo.core.errors import RequestError
 from blockzoo.core.spec import SUBSET, fingerprint_of
 
@@ -95,19 +98,34 @@ class RunConfig:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> RunConfig:
-        """Read what `to_json` wrote, lists where tuples were included."""
-        known = dict(values)
-        known["options"] = Options(**{k: _tuples(v) for k, v in known.get("options", {}).items()})
-        known["network"] = Network(
-            **{k: v if v is not None else float("inf") for k, v in known.get("network", {}).items()}
-        )
-        return cls(**{k: _tuples(v) if k in ("config", "units") else v for k, v in known.items()})
+        """Read what `to_json` wrote, lists where tuples were included.
+
+        Raises:
+            RequestError: an unknown name, or a value of another type than its field.
+        """
+        known = {k: _tuples(v) if k in ("config", "units") else v for k, v in values.items()}
+        for name, kind in (("options", Options), ("network", Network)):
+            own = known.get(name, {})
+            if not isinstance(own, Mapping):
+                raise RequestError(f"{name}: names and values are needed, not {describe(own)}")
+            own = {k: _tuples(v) for k, v in own.items()}
+            if name == "network":
+                own = {k: v if v is not None else float("inf") for k, v in own.items()}
+            check_fields(_kinds(kind), own, name)
+            known[name] = kind(**own)
+        check_fields(_kinds(cls), known, "a run")
+        return cls(**known)
 
 
 def folder_name(config: RunConfig) -> str:
     """What a run's folder is called: model, dataset, mode and fingerprint."""
     parts = [config.model, config.dataset or "default", config.options.training_mode, config.fingerprint()]
     return "-".join(re.sub(r"[^A-Za-z0-9_.]+", "-", part) for part in parts)
+
+
+@functools.cache
+def _kinds(cls: type) -> dict[str, Any]:
+    return {name: kind for name, kind in get_type_hints(cls).items() if name in cls.__dataclass_fields__}  # type: ignore[attr-defined]
 
 
 def _tuples(value: Any) -> Any:

@@ -8,13 +8,13 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from blockzoo.blockwise.config import RunConfig, folder_name
 from blockzoo.blockwise.curricula import make_curriculum
-from blockzoo.blockwise.reports import ReportFolder, read_lines
+from blockzoo.blockwise.reading import Checkpoint, read_checkpoint, read_lines, read_parameters
+from blockzoo.blockwise.reports import ReportFolder
 from blockzoo.blockwise.schedules import make_schedule
 from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import RequestError
@@ -22,20 +22,6 @@ from blockzoo.core.files import remove, write_atomically, write_text
 from blockzoo.training.stoppers import make_stopper
 
 log = logging.getLogger(__name__)
-Checkpoint = dict[str, Any]
-
-
-def read_checkpoint(path: Path) -> Checkpoint:
-    """What a run left to go on from.
-
-    Raises:
-        RequestError: it cannot be read.
-    """
-    try:
-        found: Checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise RequestError(f"checkpoint {path} cannot be read ({error}); --restart starts anew") from error
-    return found
 
 
 def adopt_earlier(config: RunConfig, output: str | Path) -> Path | None:
@@ -75,11 +61,8 @@ def _alike(config: RunConfig, folder: Path) -> Iterator[tuple[Path, RunConfig]]:
         if path == folder or not (path / "checkpoint.pt").exists():
             continue
         try:
-            asked = json.loads((path / "parameters.json").read_text())
-            other = RunConfig.from_json(
-                {k: v for k, v in asked.items() if k in RunConfig.__dataclass_fields__}
-            )
-        except (OSError, ValueError, TypeError, RequestError):  # of another version, or torn
+            other, _ = read_parameters(path)
+        except RequestError:  # of another version, or torn
             continue
         options = replace(other.options, rounds=config.options.rounds)
         if (

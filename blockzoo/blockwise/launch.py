@@ -17,7 +17,8 @@ from blockzoo.blockwise.config import RunConfig, folder_name
 from blockzoo.blockwise.frame import Frame
 from blockzoo.blockwise.loop import Progress, RunResult, Training
 from blockzoo.blockwise.ranks import Ranks
-from blockzoo.blockwise.reports import Nothing, ReportFolder, run_status
+from blockzoo.blockwise.reading import run_status
+from blockzoo.blockwise.reports import Nothing, ReportFolder
 from blockzoo.blockwise.run import run_in
 from blockzoo.blockwise.termination import Terminated, terminated_is_an_exception
 from blockzoo.core.errors import RankLost, RequestError

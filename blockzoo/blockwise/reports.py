@@ -1,7 +1,7 @@
 """What a block-wise run writes: one folder, whole at every moment.
 
 parameters.json     what was asked for, and the environment
-progress.jsonl      one line per report: round, losses, costs so far
+progress.jsonl      one line per report: round, losses, costs so far; lines that were damaged go to progress.jsonl.damaged
 measurements.jsonl  one line per measurement; large arrays lie beside it in arrays/
 status.json         running, finished, diverged, failed, interrupted; with the reason
 checkpoint.pt       to go on from
@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from blockzoo.blockwise.reading import read_lines, split_lines
+from blockzoo.core.arrays import add_sums
 from blockzoo.core.errors import RequestError, StoreError
 from blockzoo.core.files import append_text, remove, write_atomically, write_text
-from blockzoo.core.locks import Held, Lock, locked
+from blockzoo.core.locks import Held, Lock
 from blockzoo.core.record import Record, now
 from blockzoo.core.text import file_name
 
@@ -131,8 +133,16 @@ class ReportFolder:
         for name in ("progress.jsonl", "measurements.jsonl"):
             path = self.folder / name
             if path.exists():
-                kept = [line for line in read_lines(path) if line["round"] <= round]
+                lines, damaged = split_lines(path)
+                if damaged:  # the file is written anew, without them
+                    self._keep(path.with_name(f"{name}.damaged"), damaged)
+                kept = [line for line in lines if line["round"] <= round]
                 write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def _keep(self, path: Path, lines: list[bytes]) -> None:
+        earlier = path.read_bytes() if path.is_file() else b""
+        new = [line for line in lines if line not in earlier]
+        write_atomically(path, lambda temporary: temporary.write_bytes(earlier + b"".join(new)))
 
     @contextmanager
     def afresh(self) -> Iterator[None]:
@@ -176,7 +186,8 @@ class ReportFolder:
 
         def save(temporary: Path) -> None:
             with temporary.open("wb") as file:
-                np.save(file, value)
+                np.save(file, np.ascontiguousarray(value))
+            add_sums(temporary)
 
         write_atomically(path, save)
         return {"file": f"arrays/{path.name}", "shape": list(value.shape)}
@@ -194,32 +205,6 @@ class ReportFolder:
         if self._board is not None:
             self._board.close()
             self._board = None
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a JSON lines file; a last one that a kill has torn is left out."""
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return found
-
-
-def read_array(value: Any, folder: Path) -> Any:
-    """A value of a measurement of the run in `folder`: as it stands, or the array of its own file, which lies there.
-
-    Raises:
-        RequestError: the file is not there, or is no array.
-    """
-    if not isinstance(value, dict):
-        return np.array(value)
-    path = folder / "arrays" / Path(str(value.get("file"))).name  # whatever folder the line names
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise RequestError(f"{path} cannot be read: {error}") from None
 
 
 def by_unit(lines: list[dict[str, Any]]) -> dict[str, list[float]]:
@@ -262,30 +247,11 @@ def record_of(
         config.to_json(),
         "ok" if status == "finished" else "diverged",
         reason,
-        values={name: reports[-1][name] for name in numbers}
+        values={name: reports[-1].get(name) for name in numbers}
         | ({"checked": max(checked.values())} if checked else {}),
-        samples={name: [report[name] for report in reports] for name in numbers} | by_unit(lines),
+        samples={name: [report.get(name) for report in reports] for name in numbers} | by_unit(lines),
         environment=environment,
     )
-
-
-def run_status(folder: Path) -> dict[str, Any] | None:
-    """The state of a run; one that says it is running while nobody holds its folder was killed. None: there is no run."""
-    try:
-        found: dict[str, Any] = json.loads((folder / "status.json").read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except ValueError as error:
-        raise RequestError(f"{folder / 'status.json'} cannot be read: {error}") from None
-    if found["status"] == "running":
-        try:
-            if (folder / ".lock").exists():
-                with locked(folder / ".lock", shared=True):
-                    pass
-        except Held:
-            return found
-        found |= {"status": "killed", "reason": f"process {found['process']} ended without a word"}
-    return found
 
 
 def _plain(value: Any) -> Any:

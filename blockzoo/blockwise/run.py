@@ -10,10 +10,12 @@ from pathlib import Path
 import torch
 
 from blockzoo.blockwise.config import RunConfig, folder_name
-from blockzoo.blockwise.earlier import adopt_earlier, read_checkpoint
+from blockzoo.blockwise.earlier import adopt_earlier
 from blockzoo.blockwise.loop import Progress, RunResult, Training
 from blockzoo.blockwise.ranks import Ranks
-from blockzoo.blockwise.reports import Nothing, ReportFolder, run_status
+from blockzoo.blockwise.reading import Checkpoint, read_checkpoint, run_status
+from blockzoo.blockwise.reports import Nothing, ReportFolder
+from blockzoo.core.documents import first_line
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import RequestError
 from blockzoo.core.outputs import Outputs
@@ -111,7 +113,7 @@ def run_in(
         training = Training(config, reports, ranks)
         saved = read_checkpoint(reports.checkpoint) if resume and reports.checkpoint.exists() else None
         if saved is not None:
-            training.load_state_dict(saved)
+            _go_on(training, saved, reports.checkpoint)
         ranks.share(saved)
         reports.go_back_to(training.frame.round)
         story = environment(device=config.device, threads=torch.get_num_threads())
@@ -121,3 +123,19 @@ def run_in(
     if store:
         Outputs.at(output).store().add(found.record(config))
     return found
+
+
+def _go_on(training: Training, saved: Checkpoint, path: Path) -> None:
+    """Take up the state in a checkpoint.
+
+    Raises:
+        RequestError: it is that of another run, or was changed.
+    """
+    try:
+        training.load_state_dict(saved)
+    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        if isinstance(error, RequestError):
+            raise
+        raise RequestError(
+            f"checkpoint {path} does not fit this run ({type(error).__name__}: {first_line(error)}); --restart starts anew"
+        ) from error

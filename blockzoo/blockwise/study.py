@@ -19,13 +19,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 
 from blockzoo.blockwise.config import COSTS, RunConfig
-from blockzoo.blockwise.reports import read_lines, record_of, run_status
+from blockzoo.blockwise.reading import read_lines, read_parameters, run_status
+from blockzoo.blockwise.reports import record_of
 from blockzoo.core.contracts import EXECUTORS
+from blockzoo.core.documents import check_fields
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_text
 from blockzoo.core.outputs import Outputs
@@ -40,6 +42,7 @@ Setting = tuple[tuple[str, Any], ...]
 
 LOSSES = (0.0, math.inf)
 """What a loss can be."""
+MOST_RUNS = 100_000
 OVER = ("finished", "diverged")
 """Statuses of runs that are not run again."""
 
@@ -85,23 +88,21 @@ def read_study(path: Path) -> Study:
         RequestError: it cannot be read, or says something that a study has not.
     """
     found = read_options(path)
-    if unknown := set(found) - {f.name for f in fields(Study)}:
-        raise RequestError(
-            f"{path}: a study has base, vary, tune and seeds, not {', '.join(sorted(unknown))}"
-        )
+    check_fields(get_type_hints(Study), {k: v for k, v in found.items() if v is not None}, str(path))
     study = Study(
         found.get("base") or {}, found.get("vary") or {}, found.get("tune") or [], found.get("seeds", 1)
     )
     wrong = [name for name in study.tune if name not in study.vary]
-    empty = [name for name, values in study.vary.items() if not isinstance(values, list) or not values]
-    if wrong or empty or not isinstance(study.seeds, int) or study.seeds < 1:
+    if wrong or not all(study.vary.values()) or study.seeds < 1:
         raise RequestError(
             f"{path}: vary gives a list of values to each option, tune names some of these, seeds is 1 or more"
         )
+    if math.prod(map(len, study.vary.values())) * study.seeds > MOST_RUNS:
+        raise RequestError(f"{path}: that is a study of more than {MOST_RUNS:,} runs")
     try:
         for setting in study.settings():
             study.config(setting, 0)
-    except TypeError as error:
+    except (TypeError, RequestError) as error:
         raise RequestError(f"{path}: {error}") from None
     return study
 
@@ -318,21 +319,16 @@ class _Tracker:
 
 def _record(config: RunConfig, folder: Path, state: dict[str, Any]) -> Record:
     """The record of a run that is over, from its folder."""
-    asked = json.loads((folder / "parameters.json").read_text())
-    found, checked = _reports(folder), state.get("checked", {})
-    return record_of(config, state["status"], state["reason"], found, folder, asked["environment"], checked)
-
-
-def _reports(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "progress.jsonl"
-    return read_lines(path) if path.exists() else []
+    _, environment = read_parameters(folder)
+    found, checked = read_lines(folder / "progress.jsonl"), state.get("checked", {})
+    return record_of(config, state["status"], state["reason"], found, folder, environment, checked)
 
 
 def _read(setting: Setting, seed: int, folder: Path, failed: dict[str, Any] | None) -> StudyRun:
     state = failed or run_status(folder) or {"status": "missing", "reason": ""}
-    lines = _reports(folder)
+    lines = read_lines(folder / "progress.jsonl")
     numbers = [k for k, v in lines[0].items() if v is None or isinstance(v, (int, float))] if lines else []
-    curves = {k: [float("nan") if line[k] is None else line[k] for line in lines] for k in numbers}
+    curves = {k: [float("nan") if line.get(k) is None else line[k] for line in lines] for k in numbers}
     return StudyRun(setting, seed, state["status"], curves, state["reason"])
 
 

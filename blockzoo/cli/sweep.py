@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.core.documents import check_fields, describe
 from blockzoo.core.errors import RequestError
 from blockzoo.core.spec import THREADS
 
@@ -59,7 +60,7 @@ def sweep(
     Interrupt it at any time: the same command goes on from there.
     """
     given: dict[str, Any] = {k: v for k, v in locals().items() if k != "config"}
-    options = {**given, **_changed(_from_file(config), given)} if config else given
+    options = {**given, **_changed(_from_file(config), given, config)} if config else given
     if not options["blocks"]:
         raise RequestError(
             "the grid is empty: name at least one block, as in --blocks ResNetBasicBlock, or --blocks all"
@@ -106,13 +107,14 @@ def _from_file(path: Path) -> dict[str, Any]:
 
     found = read_options(path)
     plugins = found.get("plugin") or found.get("plugins") or ()
+    named = [plugins] if isinstance(plugins, str) else plugins if isinstance(plugins, list) else []
     with consent.text_of(path):
-        for plugin in [plugins] if isinstance(plugins, str) else plugins:
-            consent.check(absolute(plugin))
+        for plugin in named:
+            consent.check(absolute(str(plugin)))
     return found
 
 
-def _changed(from_file: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+def _changed(from_file: dict[str, Any], given: dict[str, Any], file: Path) -> dict[str, Any]:
     """The file's options, but for those given on the command line (where they differ from the defaults)."""
     import inspect
 
@@ -127,11 +129,14 @@ def _changed(from_file: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]
     read = {names.get(k, k): v for k, v in ((k.replace("-", "_"), v) for k, v in from_file.items())}
     if unknown := set(read) - set(defaults):
         raise RequestError(
-            f"unknown options in the sweep file: {', '.join(sorted(unknown))}; known: {', '.join(defaults)}"
+            f"unknown options in the sweep file {file}: {', '.join(map(describe, sorted(unknown)))}; "
+            f"known: {', '.join(defaults)}"
         )
-    if isinstance(read.get("blocks"), str):
-        read["blocks"] = [read["blocks"]]
+    for name in ("blocks", "positions", "plugin"):
+        if isinstance(read.get(name), str):
+            read[name] = [read[name]]
     for name in ("output", "data_dir"):
-        if name in read:
+        if isinstance(read.get(name), str):
             read[name] = Path(read[name])
+    check_fields(get_type_hints(sweep), read, str(file))
     return {name: value for name, value in read.items() if given[name] == defaults[name]}

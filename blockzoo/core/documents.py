@@ -10,6 +10,7 @@ import functools
 import json
 import re
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from blockzoo.core.errors import DataError
@@ -80,7 +81,7 @@ def from_json(text: str, name: str) -> Any:
             f"{name} is no JSON: {error.msg} at line {error.lineno} column {error.colno}"
         ) from None
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{name} is no JSON that can be used: {_first_line(error)}") from None
+        raise DataError(f"{name} is no JSON that can be used: {first_line(error)}") from None
 
 
 def from_toml(text: str, name: str) -> dict[str, Any]:
@@ -102,7 +103,7 @@ def from_toml(text: str, name: str) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, RecursionError, ValueError, OverflowError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{name} is not valid TOML: {_first_line(error)}") from None
+        raise DataError(f"{name} is not valid TOML: {first_line(error)}") from None
 
 
 def from_yaml(text: str, name: str) -> Any:
@@ -119,7 +120,7 @@ def from_yaml(text: str, name: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        raise DataError(f"{name} is not valid YAML: {_first_line(error.problem or error)}{place}") from None
+        raise DataError(f"{name} is not valid YAML: {first_line(error.problem or error)}{place}") from None
     except DataError:
         raise
     except (
@@ -131,7 +132,7 @@ def from_yaml(text: str, name: str) -> Any:
         RecursionError,
         AttributeError,
     ) as error:
-        raise DataError(f"{name} is not valid YAML: {_first_line(error)}") from None
+        raise DataError(f"{name} is not valid YAML: {first_line(error)}") from None
 
 
 def _check_yaml(text: str, name: str) -> None:
@@ -221,7 +222,7 @@ def _short_int(digits: str) -> int:
     return int(digits)
 
 
-def _first_line(error: object) -> str:
+def first_line(error: object) -> str:
     """What another library says, as one line without control characters."""
     first = (str(error).strip().splitlines() or [type(error).__name__])[0]
     shown = "".join(c if c.isprintable() else "?" for c in first)
@@ -245,8 +246,44 @@ def checked(kind: Any, value: Any, name: str) -> Any:
         faults = [f"{_place(e['loc'])}{e['msg']}, not {describe(e['input'])}" for e in error.errors()]
     except RecursionError:
         faults = ["it is too deep"]
+    raise DataError(f"{name}: {_some(faults)}")
+
+
+def check_fields(kinds: Mapping[str, Any], values: Mapping[str, Any], name: str) -> None:
+    """Hold values by name to the types of these names: no other names, and no text where a number is meant.
+
+    Args:
+        kinds: the type of each name, as `typing.get_type_hints` gives those of a class or a function.
+        values: for some of the names.
+        name: of what holds them, for the error.
+
+    Raises:
+        DataError: every fault, the first few of them.
+    """
+    from pydantic import ConfigDict, ValidationError, create_model
+
+    unknown = [key for key in values if key not in kinds]
+    if unknown:
+        shown = ", ".join(map(describe, unknown[:SHOWN]))
+        raise DataError(f"{name}: unknown {shown}; known: {', '.join(kinds)}")
+    definitions: Any = {f"field_{place}": (kinds[key], ...) for place, key in enumerate(values)}
+    config = ConfigDict(strict=True, arbitrary_types_allowed=True)
+    model: Any = create_model("Fields", __config__=config, **definitions)
+    try:
+        model(**{f"field_{place}": value for place, value in enumerate(values.values())})
+    except ValidationError as error:
+        faults: dict[str, str] = {}
+        for e in error.errors():
+            key = list(values)[int(str(e["loc"][0]).removeprefix("field_"))]
+            faults.setdefault(key, f"{key}: {e['msg']}, not {describe(values[key])}")
+        raise DataError(f"{name}: {_some(list(faults.values()))}") from None
+    except RecursionError:
+        raise DataError(f"{name}: it is too deep") from None
+
+
+def _some(faults: list[str]) -> str:
     more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-    raise DataError(f"{name}: {'; '.join(faults[:SHOWN])}{more}")
+    return f"{'; '.join(faults[:SHOWN])}{more}"
 
 
 @functools.cache

@@ -16,6 +16,7 @@ from types import CodeType
 from typing import Any
 
 from blockzoo.core import consent
+from blockzoo.core.documents import LARGEST, decoded, describe, from_toml, from_yaml
 from blockzoo.core.errors import RequestError
 from blockzoo.core.trusted import Project, allowed
 
@@ -212,12 +213,13 @@ def project_of(folder: Path) -> Project | None:
     for place in (folder.resolve(), *folder.resolve().parents):
         file = place / "pyproject.toml"
         if file.is_file():
-            found = _read_toml(file).get("tool", {})
-            found = found.get("blockzoo", {}) if isinstance(found, dict) else {}
-            plugins = found.get("plugins", []) if isinstance(found, dict) else []
+            found: Any = _read(file)
+            for part in ("tool", "blockzoo", "plugins"):
+                found = found.get(part, []) if isinstance(found, dict) else []
+            plugins = found
             if not isinstance(plugins, list) or not all(isinstance(p, str) and p for p in plugins):
                 raise RequestError(
-                    f"{file}: [tool.blockzoo] plugins must be a list of texts, not {plugins!r}"
+                    f"{file}: [tool.blockzoo] plugins must be a list of texts, not {describe(plugins)}"
                 )
             names = [absolute(str(place / p)) if p.endswith(".py") else p for p in plugins]
             return Project(
@@ -235,29 +237,19 @@ def read_options(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise RequestError(f"there is no file {path}")
-    found = _read_toml(path) if path.suffix == ".toml" else _read_yaml(path)
+    found = _read(path)
     check_values(found, path)
     return found
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    import yaml
-
+def _read(path: Path) -> dict[str, Any]:
+    """Names and values of a YAML or TOML file, within bounds."""
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RequestError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(found, dict):
+        with path.open("rb") as file:
+            text = decoded(file.read(LARGEST + 1), str(path))
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read: {error.strerror or error}") from None
+    found = from_toml(text, str(path)) if path.suffix == ".toml" else from_yaml(text, str(path))
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         raise RequestError(f"{path} must hold options, one `name: value` a line")
     return found
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RequestError(f"{path} is not valid TOML: {error}") from error

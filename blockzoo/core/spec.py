@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 from annotated_types import Ge, Gt, Le, Lt
 
 from blockzoo.core.contracts import BLOCKS, POSITIONS
+from blockzoo.core.documents import describe
 from blockzoo.core.errors import RequestError
 from blockzoo.core.subject import Subject
 
@@ -57,7 +58,9 @@ class Spec:
         try:
             checked = _model(type(self))(**values)  # type: ignore[arg-type]
         except ValidationError as error:
-            faults = [f"  {'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg']}" for e in error.errors()]
+            faults = [
+                f"  {'.'.join(map(str, e['loc']))}={describe(e['input'])}: {e['msg']}" for e in error.errors()
+            ]
             raise RequestError("these values cannot be used:\n" + "\n".join(faults)) from None
         for name in values:
             object.__setattr__(self, name, getattr(checked, name))

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from blockzoo.core.arrays import add_sums, open_array
 from blockzoo.core.errors import DataError, StoreError
 from blockzoo.core.files import write_atomically
 from blockzoo.core.places import cache_folder
@@ -23,6 +24,8 @@ def cached_array(
     what: str, story: object, shape: tuple[int, ...], dtype: Any, fill: Callable[[np.ndarray], object]
 ) -> np.ndarray:
     """The array that `fill` makes, memory-mapped from the cache; made and put there where absent or damaged.
+
+    Each opening reads all of it once, to compare its checksums.
 
     A cache that cannot be written costs time and memory, nothing else. Writing into the array that is
     returned does not change the cache.
@@ -47,6 +50,7 @@ def cached_array(
         array = np.lib.format.open_memmap(temporary, "w+", dtype, shape)
         fill(array)
         array.flush()
+        add_sums(temporary)
 
     try:
         write_atomically(path, write)
@@ -65,8 +69,11 @@ def stamps(files: Sequence[Path]) -> list[tuple[str, int, int]]:
 
 def _open(path: Path, shape: tuple[int, ...], dtype: Any) -> np.ndarray | None:
     try:
-        array: Any = np.load(path, mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        array: Any = open_array(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, DataError) as error:
+        log.warning("%s: it is made anew", error)
         return None
     return array if array.shape == shape and array.dtype == dtype else None
 

@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from blockzoo.core.documents import first_line
 from blockzoo.core.errors import DataError
 
 if TYPE_CHECKING:
@@ -16,12 +17,21 @@ DEEP = ("I;16", "I;16L", "I;16B", "I;16N")
 """Pillow's modes of one channel with 16 bits."""
 DEEP_AS_32_BITS = ("PNG", "PPM")
 """Formats whose 16-bit greys Pillow hands out as 32-bit numbers (PNG before version 11)."""
+FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""Pillow's names of what images in files of the suffixes in `trees` can be."""
+MOST_PIXELS = 1 << 26
+"""Of one image: 192 MiB once it is decoded, however few bytes its file has."""
 SEQUENCES = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
 """Formats that can hold several pictures; in an MPO of a camera the others only go with the first."""
 BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # of TIFF
 
 
-def opened(source: Path | str | IO[bytes], name: str, formats: tuple[str, ...] | None = None) -> Image:
+def opened(
+    source: Path | str | IO[bytes],
+    name: str,
+    formats: tuple[str, ...] = FORMATS,
+    size: tuple[int, int] | None = None,
+) -> Image:
     """The picture of a file, decoded: mode RGB, 8 bits a channel, without transparency, as torchvision's loader gives it.
 
     Of 16 bits the upper eight are kept, as PNG readers do when they reduce a depth; Pillow's own conversion saturates at 255.
@@ -29,15 +39,24 @@ def opened(source: Path | str | IO[bytes], name: str, formats: tuple[str, ...] |
     Args:
         source: the file.
         name: of it, for the error.
-        formats: Pillow's names of those that may be in it (default: all it knows).
+        formats: Pillow's names of those that may be in it. Others are not tried: some of Pillow's run programs.
+        size: width and height that it must have.
 
     Raises:
-        DataError: not a whole picture, several in one file, or numbers whose black and white nothing tells.
+        DataError: not a whole picture, more than 67 million pixels, another size, several pictures in one file, or numbers
+            whose black and white nothing tells. Sizes are looked at before a pixel is decoded.
     """
     from PIL import Image
 
+    Image.init()  # else only the commonest formats are known
+    known = [form for form in formats if form in Image.OPEN]
     try:
-        with Image.open(source, formats=formats) as image:
+        with Image.open(source, formats=known) as image:
+            width, height = image.size
+            if size is not None and image.size != size:
+                raise DataError(f"{name} ({width}x{height} pixels, not {size[0]}x{size[1]})")
+            if width * height > MOST_PIXELS:
+                raise DataError(f"{name} ({width:,}x{height:,} pixels: {MOST_PIXELS:,} at most are decoded)")
             frames = getattr(image, "n_frames", 1)
             if frames > 1 and image.format in SEQUENCES:
                 raise DataError(f"{name} ({frames} pictures in one file: keep one)")
@@ -52,7 +71,7 @@ def opened(source: Path | str | IO[bytes], name: str, formats: tuple[str, ...] |
         EOFError,
         Image.DecompressionBombError,
     ) as error:  # Pillow raises all of these on damage
-        raise DataError(f"{name} ({(str(error).splitlines() or [type(error).__name__])[0]})") from error
+        raise DataError(f"{name} ({first_line(error)})") from error
 
 
 def _eight_bits(image: Image, name: str) -> Image:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from blockzoo.core.bounds import allowance, check_room
+from blockzoo.core.documents import first_line
 from blockzoo.core.errors import DataError
 from blockzoo.data.cache import cached_array, stamps
 from blockzoo.data.decoding import opened
 from blockzoo.data.images import Images
 from blockzoo.data.trees import SHOWN
 
+_Piece = tuple[Path, int, Any]  # file, first row, encoded images
 IMAGE_COLUMNS = ("img", "image")
 FORMATS = ("PNG", "JPEG")
-ROWS = 500  # per piece of work
+ROWS = 64  # per piece of work
+AT_ONCE = 16  # pieces that are held encoded
 
 
 def read_parquet(
@@ -34,17 +38,56 @@ def read_parquet(
             files' heads at once, before memory is taken, then the first few images that cannot be read.
     """
 
-    def fill_images(out: np.ndarray) -> None:
-        _decode(_open(name, files, count, label_columns), out)
+    def decode(out: np.ndarray) -> None:
+        fill_images(name, files, label_columns, out)
 
-    def fill_labels(out: np.ndarray) -> None:
-        out[:] = _labels(_open(name, files, count, label_columns))
+    def read_labels(out: np.ndarray) -> None:
+        fill_labels(name, files, label_columns, out)
 
     story = stamps(files)
     # the labels first: they are small, and may be refused
-    labels = cached_array(f"{name}-labels-v1", (story, label_columns), (count,), np.int64, fill_labels)
-    images = cached_array(f"{name}-images-v1", story, (count, 3, side, side), np.uint8, fill_images)
+    labels = cached_array(f"{name}-labels-v1", (story, label_columns), (count,), np.int64, read_labels)
+    images = cached_array(f"{name}-images-v1", story, (count, 3, side, side), np.uint8, decode)
     return Images(images, labels)
+
+
+def fill_labels(name: str, files: Sequence[Path], label_columns: Sequence[str], out: np.ndarray) -> None:
+    """Read the labels into `out` (count,)."""
+    out[:] = _labels(_open(name, files, len(out), label_columns))
+
+
+def fill_images(name: str, files: Sequence[Path], label_columns: Sequence[str], out: np.ndarray) -> None:
+    """Decode the images into `out` (count, 3, side, side), a few pieces at a time."""
+    sources = _open(name, files, len(out), label_columns)
+    faults: list[str] = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for group in _groups(_pieces(sources), allowance(sum(path.stat().st_size for path in files)) // 4):
+            found = pool.map(lambda piece: _decode_piece(*piece, out), group)
+            faults += [fault for some in found for fault in some]
+    if faults:
+        more = f" and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        raise DataError(f"{'; '.join(faults[:SHOWN])}{more}. Fetch these files anew")
+
+
+def _pieces(sources: Sequence[_Source]) -> Iterator[_Piece]:
+    """Encoded images by file and first row."""
+    first = 0
+    for source in sources:
+        for column in _columns(source, source.image):
+            yield source.path, first, column
+            first += len(column)
+
+
+def _groups(pieces: Iterable[_Piece], most: int) -> Iterator[list[_Piece]]:
+    """Some pieces at a time, of about so many bytes at most."""
+    group: list[_Piece] = []
+    for piece in pieces:
+        group.append(piece)
+        if len(group) == AT_ONCE or sum(column.nbytes for _, _, column in group) > most:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 class _Source(NamedTuple):
@@ -52,6 +95,7 @@ class _Source(NamedTuple):
     file: Any  # pyarrow.parquet.ParquetFile
     image: str
     label: str
+    rows: int  # of a batch
 
 
 def _open(name: str, files: Sequence[Path], count: int, label_columns: Sequence[str]) -> list[_Source]:
@@ -66,8 +110,9 @@ def _open(name: str, files: Sequence[Path], count: int, label_columns: Sequence[
     for path in files:
         try:
             file = pq.ParquetFile(path)
-        except (OSError, pa.ArrowException) as error:
-            faults.append(f"{path} is not a whole Parquet file ({_first_line(error)})")
+            rows = _rows_at_once(path, file.metadata)
+        except (OSError, ValueError, OverflowError, MemoryError, pa.ArrowException) as error:
+            faults.append(f"{path} is not a whole Parquet file ({first_line(error)})")
             continue
         names = file.schema_arrow.names
         image = next((c for c in IMAGE_COLUMNS if c in names), None)
@@ -80,7 +125,7 @@ def _open(name: str, files: Sequence[Path], count: int, label_columns: Sequence[
                 f"{path}: column {label} holds {file.schema_arrow.field(label).type}, not whole numbers"
             )
         else:
-            sources.append(_Source(path, file, image, label))
+            sources.append(_Source(path, file, image, label, rows))
     rows = sum(source.file.metadata.num_rows for source in sources)
     if not faults and rows != count:
         faults.append(f"{_all(files)} {'holds' if len(files) == 1 else 'hold'} {rows} rows, not {count}")
@@ -89,6 +134,21 @@ def _open(name: str, files: Sequence[Path], count: int, label_columns: Sequence[
             f"dataset {name} is truncated, or another one: {'; '.join(faults)}. Fetch these files anew"
         )
     return sources
+
+
+def _rows_at_once(path: Path, metadata: Any) -> int:
+    """Rows of a batch, so that they fit even where each is as large as a whole column: one image can stand there for all rows.
+
+    Raises:
+        TooLarge: what the file says of itself, uncompressed, is more than its size allows.
+    """
+    groups, columns = range(metadata.num_row_groups), range(metadata.num_columns)
+    chunks = [
+        max(0, metadata.row_group(g).column(c).total_uncompressed_size) for g in groups for c in columns
+    ]
+    allowed = allowance(path.stat().st_size)
+    check_room(sum(chunks), allowed, str(path))
+    return max(1, min(ROWS, allowed // (2 * max([1, *chunks]))))
 
 
 def _labels(sources: Sequence[_Source]) -> np.ndarray:
@@ -100,49 +160,35 @@ def _labels(sources: Sequence[_Source]) -> np.ndarray:
     return np.concatenate(columns)
 
 
-def _decode(sources: Sequence[_Source], out: np.ndarray) -> None:
-    pieces: list[tuple[Path, int, list[Any]]] = []
-    first = 0
-    for source in sources:
-        for column in _columns(source, source.image):
-            pieces.append((source.path, first, column.to_pylist()))
-            first += len(column)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        faults = [
-            fault for found in pool.map(lambda piece: _decode_piece(*piece, out), pieces) for fault in found
-        ]
-    if faults:
-        more = f" and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        raise DataError(f"{'; '.join(faults[:SHOWN])}{more}. Fetch these files anew")
-
-
 def _columns(source: _Source, name: str) -> Iterator[Any]:
     """The column in pieces, the field `bytes` of it where it is a struct."""
     import pyarrow as pa
 
     try:
-        for batch in source.file.iter_batches(batch_size=ROWS, columns=[name]):
+        for batch in source.file.iter_batches(batch_size=source.rows, columns=[name]):
             column = batch.column(name)
+            check_room(
+                batch.nbytes, allowance(source.path.stat().st_size), f"{source.path}: {len(batch)} rows"
+            )
             yield column.field("bytes") if pa.types.is_struct(column.type) else column
-    except (OSError, KeyError, pa.ArrowException) as error:
+    except DataError:
+        raise
+    except (OSError, KeyError, ValueError, OverflowError, MemoryError, pa.ArrowException) as error:
         raise DataError(
-            f"{source.path}: column {name} cannot be read ({_first_line(error)}). Fetch this file anew"
+            f"{source.path}: column {name} cannot be read ({first_line(error)}). Fetch this file anew"
         ) from error
 
 
-def _decode_piece(path: Path, first: int, encoded: list[Any], out: np.ndarray) -> list[str]:
+def _decode_piece(path: Path, first: int, encoded: Any, out: np.ndarray) -> list[str]:
     """Decode into out[first : first + len(encoded)]; what could not be, in words."""
     faults = []
     side = out.shape[-1]
     for row, content in enumerate(encoded, first):
         try:
-            image = opened(io.BytesIO(content), f"{path}: image {row} cannot be decoded", FORMATS)
+            picture = io.BytesIO(content.as_py())
+            image = opened(picture, f"{path}: image {row} cannot be decoded", FORMATS, (side, side))
         except (DataError, TypeError) as error:  # no bytes at all
             faults.append(str(error) if isinstance(error, DataError) else f"{path}: image {row} is missing")
-            continue
-        if image.size != (side, side):
-            width, height = image.size
-            faults.append(f"{path}: image {row} has {width}x{height} pixels, not {side}x{side}")
         else:
             out[row] = np.asarray(image).transpose(2, 0, 1)
     return faults
@@ -150,7 +196,3 @@ def _decode_piece(path: Path, first: int, encoded: list[Any], out: np.ndarray) -
 
 def _all(files: Sequence[Path]) -> str:
     return ", ".join(map(str, files))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

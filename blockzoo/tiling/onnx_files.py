@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
+from blockzoo.core.bounds import allowance, check_room
+from blockzoo.core.documents import first_line
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_atomically
+
+FLOOR = 4 << 30
+"""Bytes that the values of any model may take: how large the maps of a network are does not follow from its file."""
 
 
 def needed(name: str) -> Any:
@@ -41,10 +47,25 @@ def opened(path: str | Path) -> Any:
     try:
         model = onnx.load(str(path))
         onnx.checker.check_model(model)
+        known = onnx.shape_inference.infer_shapes(model, data_prop=True)
     except Exception as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise RequestError(f"{path} is damaged or no ONNX model ({first}); export it again") from error
+        raise RequestError(
+            f"{path} is damaged or no ONNX model ({first_line(error)}); export it again"
+        ) from error
+    check_room(
+        values_bytes(known), allowance(path.stat().st_size, floor=FLOOR), f"{path}: its values, all at once,"
+    )
     return model
+
+
+def values_bytes(model: Any) -> int:
+    """Bytes of all values whose shape is known, at four bytes an element or the size of its type."""
+    items = {1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
+    total = 0
+    for value in (*model.graph.input, *model.graph.value_info, *model.graph.output):
+        kind = value.type.tensor_type
+        total += prod(max(1, d.dim_value) for d in kind.shape.dim) * items.get(kind.elem_type, 4)
+    return total
 
 
 def free(path: str | Path, overwrite: bool) -> Path:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.documents import first_line
+from blockzoo.core.errors import BlockzooError, RequestError
 from blockzoo.tiling.geometry import pair
 from blockzoo.tiling.graph import Network
 from blockzoo.tiling.onnx_check import (
@@ -240,9 +241,27 @@ def fuse_onnx(
             budget that no plan reaches.
     """
     path = free(path, overwrite)
-    model = opened(source)
-    layers = Layers(normalised(model), name=str(source))
+    layers, model = layers_of(source)
     return fused(layers if layers.quantised else replace(layers, plain=plain_of(model)), path, fusing, images)
+
+
+def layers_of(source: str | Path) -> tuple[Layers, Any]:
+    """The layers of a file, and the model as it stands there.
+
+    Raises:
+        RequestError: a damaged file, or a network that cannot be taken apart; it names the file.
+    """
+    model = opened(source)
+    try:
+        layers = Layers(normalised(model), name=str(source))
+        assert layers.network.operations
+    except BlockzooError as error:
+        raise RequestError(f"{source}: {first_line(error)}") from error
+    except Exception as error:  # of a graph that is whole and yet none of a network
+        raise RequestError(
+            f"{source}: its graph cannot be taken apart ({type(error).__name__}: {first_line(error)}); export it again"
+        ) from error
+    return layers, model
 
 
 def fused(layers: Layers, path: Path, fusing: Fusing, images: np.ndarray | None = None) -> FusedReport:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from blockzoo.core.errors import RequestError
-from blockzoo.tiling.onnx_files import free, needed, opened, saved
-from blockzoo.tiling.onnx_fuse import Layers
+from blockzoo.tiling.onnx_files import free, needed, saved
+from blockzoo.tiling.onnx_fuse import Layers, layers_of
 from blockzoo.tiling.onnx_normalise import normalised
 from blockzoo.tiling.onnx_session import input_of
 
@@ -65,7 +65,7 @@ def quantise_onnx(
         RequestError: a damaged file, one that is there already, images of another size, or the extra `onnx` is missing.
     """
     path = free(path, overwrite)
-    return saved(quantised(Layers(normalised(opened(source))), calibration).model, path)
+    return saved(quantised(layers_of(source)[0], calibration).model, path)
 
 
 def quantised(layers: Layers, calibration: Calibration) -> Layers:

@@ -15,10 +15,11 @@ end of each schedule.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
+from blockzoo.core.documents import check_fields, describe
 from blockzoo.core.errors import RequestError
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.plugins import read_options
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from blockzoo.execution.progress import Progress
 
 Way = Literal["baseline", "baseline, more epochs", "scratch", "fine-tuned"]
+
+MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class Study:
             raise RequestError(
                 "a study compares at least one network, one blocking and one padding: name them"
             )
+        if self.seeds > MOST_SEEDS:
+            raise RequestError(f"seeds {self.seeds:,}: a study has {MOST_SEEDS:,} at most")
         if self.seeds < 1 or (self.seeds < LEAST_SEEDS and not self.few_seeds):
             raise RequestError(
                 f"seeds {self.seeds}: intervals take at least {LEAST_SEEDS} (few_seeds: true to try out with fewer)"
@@ -103,33 +108,27 @@ def read_study(path: Path) -> Study:
         RequestError: it cannot be read, or says something that a study has not.
     """
     found = read_options(path)
-    known = {f.name for f in fields(Study)}
-    if unknown := set(found) - known:
-        raise RequestError(
-            f"{path}: unknown {', '.join(sorted(unknown))}; a study has {', '.join(sorted(known))}"
-        )
     for name in ("archs", "blockings", "paddings"):
-        if name in found:
-            values = found[name]
-            if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
-                raise RequestError(f"{path}: {name} is a list of names, not {values!r}")
-            found[name] = tuple(values)
+        if isinstance(found.get(name), list):
+            found[name] = tuple(found[name])
     for name in ("train", "fine_tune"):
         if name in found:
             found[name] = _recipe(found[name], f"{path}: {name}")
-    if not isinstance(found.get("seeds", 1), int):
-        raise RequestError(f"{path}: seeds is a number, not {found['seeds']!r}")
+    check_fields(get_type_hints(Study), found, str(path))
     if "archs" not in found:
         raise RequestError(f"{path}: name the networks, as in archs: [block_resnet18]")
-    return Study(**found)
+    try:
+        return Study(**found)
+    except RequestError as error:
+        raise RequestError(f"{path}: {error}") from None
 
 
 def _recipe(values: Any, where: str) -> Recipe:
-    known = [f.name for f in fields(Recipe)]
-    if not isinstance(values, dict) or set(values) - set(known):
-        raise RequestError(f"{where} has {', '.join(known)}, not {values!r}")
-    if values.get("milestones") is not None:
+    if not isinstance(values, dict):
+        raise RequestError(f"{where}: names and values are needed, not {describe(values)}")
+    if isinstance(values.get("milestones"), list):
         values = {**values, "milestones": tuple(values["milestones"])}
+    check_fields(get_type_hints(Recipe), values, where)
     return Recipe(**values)
 
 

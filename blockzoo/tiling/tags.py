@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from blockzoo.core.contracts import NETWORKS
+from blockzoo.core.documents import describe
 from blockzoo.core.errors import RequestError
 from blockzoo.core.subject import Subject
 from blockzoo.tiling.geometry import BLOCKINGS, Blocking
@@ -23,7 +24,7 @@ WHOLE = "whole"
 SMALL_SIDE = 64
 """Images of at most so many pixels a side get the first layers that suit 32 x 32 images, where a network has both."""
 IMAGENET_SIDE = 224
-TAG = re.compile(r"(?P<kind>[FH])(?P<rows>\d+)(?:x(?P<columns>\d+))?")
+TAG = re.compile(r"(?P<kind>[FH])(?P<rows>\d{1,6})(?:x(?P<columns>\d{1,6}))?")
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def padding_of(name: str) -> Padding:
     """
     found = SYNONYMS.get(name, name)
     if found not in PADDINGS:
-        raise RequestError(f"padding mode {name!r}: choose {', '.join([*PADDINGS, *SYNONYMS])}")
+        raise RequestError(f"padding mode {describe(name)}: choose {', '.join([*PADDINGS, *SYNONYMS])}")
     return found  # type: ignore[return-value]
 
 
@@ -82,7 +83,7 @@ def tiling_of(tag: str, padding: str = "zeros") -> Tiling:
         return Tiling()
     if not match or int(match["rows"]) == 0 or match["columns"] == "0":
         raise RequestError(
-            f"blocking {tag!r}: F28 (tiles of 28 x 28 pixels), H4x4 (4 x 4 tiles of every map), or whole"
+            f"blocking {describe(tag)}: F28 (tiles of 28 x 28 pixels), H4x4 (4 x 4 tiles of every map), or whole"
         )
     rows = int(match["rows"])
     block = (rows, int(match["columns"] or rows))

@@ -10,8 +10,10 @@ import lightning as L
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.documents import checked, first_line
+from blockzoo.core.errors import DataError, RequestError
 from blockzoo.core.files import write_atomically
+from blockzoo.training.archives import read_saved
 
 
 class DurableCheckpoints(CheckpointIO):
@@ -24,10 +26,13 @@ class DurableCheckpoints(CheckpointIO):
         self, path: Any, map_location: Any = None, weights_only: bool | None = True
     ) -> dict[str, Any]:
         try:
-            return torch.load(path, map_location=map_location or "cpu", weights_only=True)
+            found: dict[str, Any] = checked(dict[str, Any], read_saved(Path(path)), f"checkpoint {path}")
+            return found
+        except DataError:
+            raise
         except Exception as error:
             raise RequestError(
-                f"checkpoint {path} cannot be read ({error}); delete it to start anew"
+                f"checkpoint {path} cannot be read ({first_line(error)}); delete it to start anew"
             ) from error
 
     def remove_checkpoint(self, path: Any) -> None:

@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.documents import describe, first_line
+from blockzoo.core.errors import DataError, RequestError
+from blockzoo.training.archives import check_tensors, read_saved
 
 WRAPPERS = frozenset({"module", "model", "network", "net", "backbone", "features", "state_dict", "_orig_mod"})
 """Parts of a name that say who held the network, not which layer it is."""
@@ -20,6 +22,7 @@ UNUSED = "num_batches_tracked"  # counts that older files lack and no protocol h
 OPTIMIZERS = [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop]
 """Classes that checkpoints of earlier scripts name; to make one runs none of the file's code."""
 SHOWN = 4  # names in an error
+DEEPEST = 8  # names within names, around the weights
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -38,19 +41,21 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             from safetensors.torch import load_file
 
             found: Any = load_file(path, device="cpu")
+            check_tensors(found, path)
         else:
-            with torch.serialization.safe_globals(OPTIMIZERS):
-                found = torch.load(path, map_location="cpu", weights_only=True)
+            found = read_saved(path, OPTIMIZERS)
+    except DataError:
+        raise
     except pickle.UnpicklingError as error:
         if zipfile.is_zipfile(path) or ("weights_only" in str(error).lower() and "GLOBAL" in str(error)):
             raise RequestError(
                 f"checkpoint {path} holds more than tensors and plain values and is refused: reading it could run code "
-                f"({_brief(error)}); where you trust it, save its state_dict alone, best as .safetensors"
+                f"({first_line(error)}); where you trust it, save its state_dict alone, best as .safetensors"
             ) from error
-        raise RequestError(f"{path} is not a checkpoint ({_brief(error)}); get it again") from error
+        raise RequestError(f"{path} is not a checkpoint ({first_line(error)}); get it again") from error
     except Exception as error:
         raise RequestError(
-            f"checkpoint {path} cannot be read ({_brief(error)}); is it torn? Get it again"
+            f"checkpoint {path} cannot be read ({first_line(error)}); is it torn? Get it again"
         ) from error
     if not isinstance(found, Mapping):
         raise RequestError(f"checkpoint {path} holds a {type(found).__name__}, not weights by name")
@@ -64,12 +69,17 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
         RequestError: see `read_checkpoint`; or there are none in it, or some are not finite.
     """
     found: Any = read_checkpoint(path)
-    while not (weights := {str(k): v for k, v in found.items() if isinstance(v, torch.Tensor)}):
+    weights: dict[str, torch.Tensor] = {}
+    for _ in range(DEEPEST):
+        if weights := {str(k): v for k, v in found.items() if isinstance(v, torch.Tensor)}:
+            break
         inner = [found[k] for k in ("state_dict", "model_state_dict", *sorted(WRAPPERS)) if _is_map(found, k)]
         if not inner:
-            names = ", ".join(map(str, list(found)[:SHOWN])) or "nothing"
+            names = ", ".join(describe(n).strip("'") for n in list(found)[:SHOWN]) or "nothing"
             raise RequestError(f"checkpoint {path} holds no weights: {names}")
         found = inner[0]
+    if not weights:
+        raise RequestError(f"checkpoint {path} holds names within names, and no weights")
     if bad := [name for name, v in weights.items() if v.is_floating_point() and not v.isfinite().all()]:
         raise RequestError(f"checkpoint {path}: {_some(bad)} not finite; take one of an earlier epoch")
     return weights
@@ -145,6 +155,8 @@ def check_continuable(path: str | Path, epochs: int) -> None:
         raise RequestError(
             f"checkpoint {path} has no state of an optimiser: add --reset-optimizer to start from its weights"
         )
+    if not isinstance(found["epoch"], int) or isinstance(found["epoch"], bool):
+        raise RequestError(f"checkpoint {path} is of epoch {describe(found['epoch'])}, which is no number")
     if found["epoch"] + 1 >= epochs:
         raise RequestError(
             f"checkpoint {path} has {found['epoch'] + 1} epochs behind it and {epochs} were asked for: give more "
@@ -184,8 +196,3 @@ def _is_map(found: Mapping[Any, Any], name: str) -> bool:
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
-
-
-def _brief(error: BaseException) -> str:
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return first if len(first) < 160 else f"{first[:160]}..."

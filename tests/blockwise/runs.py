@@ -14,7 +14,7 @@ import torch
 
 from blockzoo.blockwise.config import RunConfig
 from blockzoo.blockwise.options import Options
-from blockzoo.blockwise.reports import read_lines
+from blockzoo.blockwise.reading import read_lines
 
 
 def config(mode: str = "jacobi", **changes: Any) -> RunConfig:

@@ -11,7 +11,7 @@ import pytest
 
 from blockzoo.blockwise.config import RunConfig, folder_name
 from blockzoo.blockwise.earlier import adopt_earlier
-from blockzoo.blockwise.reports import read_lines, run_status
+from blockzoo.blockwise.reading import read_lines, run_status
 from blockzoo.blockwise.run import run_blockwise
 from blockzoo.cli import main
 from blockzoo.core.contracts import CURRICULA, ENGINES

@@ -16,7 +16,7 @@ import torch
 
 from blockzoo.blockwise.config import folder_name
 from blockzoo.blockwise.engines.distributed import check_equal_centres
-from blockzoo.blockwise.reports import read_lines, run_status
+from blockzoo.blockwise.reading import read_lines, run_status
 from blockzoo.blockwise.run import run_blockwise
 from blockzoo.cli import main
 from blockzoo.core.errors import CheckFailed, RankLost, RequestError

@@ -14,7 +14,8 @@ from blockzoo.blockwise.communication import Network
 from blockzoo.blockwise.config import folder_name
 from blockzoo.blockwise.frame import Frame
 from blockzoo.blockwise.loop import RunResult
-from blockzoo.blockwise.reports import WRITTEN, ReportFolder, read_lines, run_status
+from blockzoo.blockwise.reading import read_lines, run_status
+from blockzoo.blockwise.reports import WRITTEN, ReportFolder
 from blockzoo.blockwise.run import run_blockwise
 from blockzoo.core.errors import DataError, RequestError, StoreError
 from blockzoo.core.outputs import Outputs

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from blockzoo.blockwise.frame import Frame
-from blockzoo.blockwise.reports import read_lines
+from blockzoo.blockwise.reading import read_lines
 from blockzoo.blockwise.run import run_blockwise
 from blockzoo.blockwise.units import make_units, read_units
 from blockzoo.core.contracts import ENGINES, UNITS

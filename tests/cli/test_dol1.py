@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from blockzoo.blockwise.partition import make_partition
-from blockzoo.blockwise.reports import read_lines
+from blockzoo.blockwise.reading import read_lines
 from blockzoo.blockwise.sources import Problem, build_model
 from blockzoo.core.errors import RequestError
 

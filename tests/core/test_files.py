@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from blockzoo.blockwise.reports import ReportFolder, run_status
+from blockzoo.blockwise.reading import run_status
+from blockzoo.blockwise.reports import ReportFolder
 from blockzoo.core.errors import StoreError
 from blockzoo.core.files import append_text, open_own, remove, write_atomically, write_text
 from blockzoo.core.locks import Held, Lock, locked

@@ -20,8 +20,9 @@ assert entries  # registers the formats
 def test_damage_is_right_content_or_an_error_that_names_the_file(name: str) -> None:
     tally = run(FORMATS[name], range(FORMATS[name].quick))
     assert tally.faults == []
-    assert tally.counts[REFUSED] > FORMATS[name].quick // 20, (
-        "hardly any mutation was noticed: is the file read at all?"
+    seen = tally.counts[REFUSED] + tally.counts[OTHER]
+    assert seen > FORMATS[name].quick // 2, (
+        "hardly any mutation changed what was read: is the file read at all?"
     )
 
 

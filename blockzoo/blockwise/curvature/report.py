@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from blockzoo.blockwise.config import RunConfig
 from blockzoo.blockwise.curvature.coupling import MATRICES, CouplingMap, coupling_map
 from blockzoo.blockwise.curvature.diagonal import extreme_eigenvalues, trace
 from blockzoo.blockwise.frame import Frame
-from blockzoo.blockwise.reports import read_array, read_lines
+from blockzoo.blockwise.reading import read_array, read_checkpoint, read_lines, read_parameters
 from blockzoo.core import consent
+from blockzoo.core.documents import first_line
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_text
@@ -44,16 +44,14 @@ def frame_of(config: RunConfig, run: Path | None = None) -> Frame:
     """
     if run is None:
         return Frame.from_config(config)
-    try:
-        found = json.loads((run / "parameters.json").read_text())
-        saved = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise RequestError(f"{run} is no folder of a block-wise run that can be read: {error}") from None
-    values = {k: v for k, v in found.items() if k not in ("fingerprint", "environment")}
-    values |= {"data_dir": config.data_dir, "device": config.device}
+    asked, _ = read_parameters(run)
+    saved = read_checkpoint(run / "checkpoint.pt")
     with consent.text_of(run / "parameters.json"):
-        frame = Frame.from_config(RunConfig.from_json(values))
-    frame.model.load_state_dict(saved["frame"]["model"])
+        frame = Frame.from_config(replace(asked, data_dir=config.data_dir, device=config.device))
+    try:
+        frame.model.load_state_dict(saved["frame"]["model"])
+    except (RuntimeError, KeyError, TypeError, AttributeError) as error:
+        raise RequestError(f"{run}: its checkpoint is of another network ({first_line(error)})") from None
     return frame
 
 
@@ -140,13 +138,15 @@ def draw_along(run: Path | None, parent: Path, most: int = 6) -> list[Path]:
         RequestError: no run, or one that measured no map.
     """
     lines = read_lines(run / "measurements.jsonl") if run and (run / "measurements.jsonl").exists() else []
-    found = [line for line in lines if "sigma" in line["values"] and "labels" in line["values"]]
-    if not found:
+    found = [
+        line for line in lines if "sigma" in line["values"] and isinstance(line["values"].get("labels"), list)
+    ]
+    if not found or run is None:
         raise RequestError(f"{run}: name with --run the folder of a run that measured the unit coupling")
     charts = [
         HeatMap(
-            read_array(line["values"]["sigma"], Path(run or "")),
-            tuple(line["values"]["labels"]),
+            read_array(run, line["values"]["sigma"], 2),
+            tuple(map(str, line["values"]["labels"])),
             f"round {line['round']}",
             "spectral norm",
             {},
@@ -162,9 +162,9 @@ def draw_along(run: Path | None, parent: Path, most: int = 6) -> list[Path]:
     ]
 
 
-def _not_converged(run: Path | None, values: dict[str, Any]) -> npt.NDArray[np.bool_] | None:
+def _not_converged(run: Path, values: dict[str, Any]) -> npt.NDArray[np.bool_] | None:
     """Which entries of a measured map; None where an earlier version did not write it."""
-    return ~read_array(values["converged"], Path(run or "")).astype(bool) if "converged" in values else None
+    return ~read_array(run, values["converged"], 2).astype(bool) if "converged" in values else None
 
 
 def chart_of(found: CouplingMap, title: str) -> HeatMap:

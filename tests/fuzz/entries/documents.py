@@ -1,0 +1,161 @@
+"""Files that people write: sweeps, studies, units, projects."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from blockzoo.blockwise import study as blockwise_study
+from blockzoo.blockwise.units import make_units, read_units
+from blockzoo.cli import sweep as sweeps
+from blockzoo.core.errors import BlockzooError, RequestError
+from blockzoo.core.plugins import remembered
+from blockzoo.tiling import study as tiling_study
+from tests.fuzz.formats import fuzzed
+
+SWEEP = """\
+# a grid
+blocks: [ResNetBasicBlock, "InvertedResidual@published"]
+positions: all
+seeds: 2
+dataset: digits
+epochs: 3
+lr: 0.05
+image-size: 16
+name: 'first'
+dry_run: true
+output: results
+"""
+SWEEP_TOML = """\
+blocks = ["ResNetBasicBlock", "EdgeResidual"]
+seeds = 2
+dataset = "digits"   # small
+epochs = 3
+lr = 5e-2
+limit_train = 1_000
+latency = false
+"""
+BLOCKWISE = """\
+base: {model: cnn, config: [16, 16, 32], dataset: digits, rounds: 10, k: 5, budget: "gradient_evaluations:300"}
+vary:
+  training_mode: [jacobi, gauss-seidel, entire]
+  step_size: [0.03, 0.1]
+  prox_lambda: [0.0, [0.1, 0.2]]
+tune: [step_size]
+seeds: 2
+"""
+TILING = """\
+archs: [block_resnet18, block_mobilenet]
+dataset: digits
+blockings: &cuts [H2x2, F16]
+paddings: [zeros, reflect]
+reference: F16
+seeds: 3
+train: {epochs: 3, lr: 0.1, milestones: [1, 2]}
+fine_tune: {epochs: 1, lr: 1.0e-3, effective_train_size: 0.5}
+image_size: 32
+"""
+UNITS = """\
+Units of measurement:
+- coupling rank=4 batches=2   # a map
+- working-memory
+- norms,
+"""
+PROJECT = """\
+[project]
+name = "mine"
+[tool.blockzoo]
+plugins = ["blocks.py", "my.module"]
+"""
+
+
+def put(folder: Path, name: str, text: str) -> Path:
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def sweep_options(path: Path) -> Any:
+    """The options of the file, as `blockzoo sweep --config` takes them up."""
+    import inspect
+
+    given = {n: p.default for n, p in inspect.signature(sweeps.sweep).parameters.items() if n != "config"}
+    return sweeps._changed(sweeps._from_file(path), given, path)
+
+
+def trials(path: Path) -> Any:
+    """The first trials of the grid that the file asks for."""
+    from blockzoo.core.spec import NetworkSpec, TrialSpec
+
+    options = sweep_options(path)
+    try:
+        fields = {
+            k: options[k]
+            for k in ("epochs", "lr", "image_size", "limit_train", "dataset")
+            if options.get(k) is not None
+        }
+        subjects = [f"{block}/mid" if "/" not in block else block for block in options.get("blocks") or []][
+            :3
+        ]
+        return options, [
+            TrialSpec(network=NetworkSpec(subject), **fields).fingerprint() for subject in subjects
+        ]
+    except RequestError as error:  # of the request, which the command quotes
+        raise RequestError(f"{path.name}: {ascii(str(error))[:2000]}") from error
+
+
+@fuzzed("sweep file (YAML)", text=True)
+class SweepFile:
+    def write(folder: Path) -> Path:
+        return put(folder, "sweep.yaml", SWEEP)
+
+    read = trials
+
+
+@fuzzed("sweep file (TOML)", text=True)
+class SweepToml:
+    def write(folder: Path) -> Path:
+        return put(folder, "sweep.toml", SWEEP_TOML)
+
+    read = trials
+
+
+@fuzzed("study of block-wise runs", text=True)
+class BlockwiseStudy:
+    def write(folder: Path) -> Path:
+        return put(folder, "study.yaml", BLOCKWISE)
+
+    def read(path: Path) -> Any:
+        study = blockwise_study.read_study(path)
+        return study, [study.config(setting, 0).fingerprint() for setting in study.settings()]
+
+
+@fuzzed("study of tilings", text=True)
+class TilingStudy:
+    def write(folder: Path) -> Path:
+        return put(folder, "study.yaml", TILING)
+
+    read = tiling_study.read_study
+
+
+@fuzzed("units file", text=True)
+class Units:
+    def write(folder: Path) -> Path:
+        return put(folder, "Units.txt", UNITS)
+
+    def read(path: Path) -> Any:
+        lines = read_units(path)
+        try:
+            return lines, [type(unit).__name__ for unit in make_units(lines).values()]
+        except BlockzooError as error:  # of a unit, which the command quotes
+            raise RequestError(f"{path.name}: {ascii(str(error))[:2000]}") from error
+
+
+@fuzzed("project file", text=True)
+class Project:
+    def write(folder: Path) -> Path:
+        return put(folder, "pyproject.toml", PROJECT)
+
+    def read(path: Path) -> Any:
+        os.chdir(path.parent)
+        return [Path(plugin).name for plugin in remembered()]
