@@ -23,8 +23,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from blockzoo.core import export as exporting
 from blockzoo.core.contracts import BLOCKS, POSITIONS
-from blockzoo.core.outputs import Outputs, export, rows_of
+from blockzoo.core.export import export
+from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 
@@ -37,8 +39,6 @@ FACTS = {
     "torch": "2",
     "environment_id": "0" * 16,
 }
-LIMITS = {"results of one block": (1.0, None), "results": (5.0, 300.0)}
-"""Seconds and MiB that 100,000 trials may take."""
 
 
 def networks() -> Iterator[tuple[NetworkSpec, float]]:
@@ -140,7 +140,7 @@ def add(folder: Path) -> None:
     export(outputs, store)
     store.add(replace(latency, fingerprint=key))
     export(outputs, store)
-    assert rows_of(store, [trial.fingerprint])[0]["latency_ms"]
+    assert exporting.rows_of(store, [trial.fingerprint])[0]["latency_ms"]
 
 
 def table(folder: Path) -> None:
@@ -150,10 +150,10 @@ def table(folder: Path) -> None:
 
 def grouping(folder: Path) -> None:
     """What `visualize` finds to draw."""
-    from blockzoo.core.outputs import read_rows
     from blockzoo.report.figures import charts
+    from blockzoo.visualize import rows_of
 
-    assert charts(read_rows(Outputs.at(folder).database))
+    assert charts(rows_of(Outputs.at(folder).database))
 
 
 def _command(*words: str) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from blockzoo.core.contracts import BLOCKS, EXECUTORS, POSITIONS
 from blockzoo.core.devices import DEVICES
 from blockzoo.core.errors import RequestError
-from blockzoo.core.outputs import Outputs, export, rows_of
+from blockzoo.core.export import export, rows_of
+from blockzoo.core.outputs import Outputs
 from blockzoo.core.plugins import load_plugins
 from blockzoo.core.spec import THREADS, TrialSpec
 from blockzoo.core.subject import Subject

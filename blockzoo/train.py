@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.devices import choose_device
 from blockzoo.core.errors import OutOfMemory, RequestError, StoreError, reason_of
-from blockzoo.core.outputs import Outputs, export, rows_of
+from blockzoo.core.export import export, rows_of
+from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
 from blockzoo.core.spec import THREADS, NetworkSpec, TrialSpec
 from blockzoo.core.store import Store
@@ -167,7 +168,7 @@ def _store_times(network: NetworkSpec, shape: tuple[int, int, int], device: str,
     for record in records:
         if record.reason:
             log.warning(f"{network.subject} could not be timed: {record.reason}")
-        if record.status == "ok" or store.statuses("latency").get(key) != "ok":
+        if record.status == "ok" or store.status(key, "latency") != "ok":
             store.add(record)
 
 

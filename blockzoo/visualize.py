@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from blockzoo.core.errors import RequestError
-from blockzoo.core.outputs import read_rows
+from blockzoo.core.outputs import each_row
+from blockzoo.core.reading import Asked
 from blockzoo.core.table import Row
 
 SHORT = {"flops": "flops", "latency_ms": "latency", "peak_activation_bytes": "memory", "memory_mb": "memory"}
@@ -38,37 +39,41 @@ def plot_results(
     """
     from blockzoo.report.figures import charts, draw, save
 
-    rows = _rows(source)
-    groups = charts(rows, average=average_positions)
+    rows, statuses = rows_of(source), Counter[str]()
+    groups = charts(_counted(rows, statuses), average=average_positions)
     if not groups:
-        statuses = Counter(str(row.get("status") or "without accuracy or cost") for row in rows)
-        raise RequestError(f"nothing to draw: {len(rows)} rows, of these {dict(statuses)}")
+        raise RequestError(f"nothing to draw: {statuses.total()} rows, of these {dict(statuses)}")
     folder = Path(output) if output is not None else _beside(source)
+    averaged = "_averaged" if average_positions else ""
     overviews, single = [], []
     for number, group in enumerate(groups, start=1):
-        tail = ("_averaged" if average_positions else "") + (f"_{number}" if len(groups) > 1 else "")
-        overviews += [(draw(group), folder / f"accuracy{tail}")]
-        single += [
-            (
-                draw([chart]),
-                folder / f"accuracy_{SHORT[chart.cost]}{tail}",
-            )
-            for chart in group
-        ]
+        tail = averaged + (f"_{number}" if len(groups) > 1 else "")
+        overviews.append((group, folder / f"accuracy{tail}"))
+        single += [([chart], folder / f"accuracy_{SHORT[chart.cost]}{tail}") for chart in group]
     written = []
-    for figure, stem in overviews + single:
+    for drawn, stem in overviews + single:
+        figure = draw(drawn)
         for suffix in (".png", ".svg"):
             save(figure, stem.with_name(stem.name + suffix))
             written.append(stem.with_name(stem.name + suffix))
     return written
 
 
-def _rows(source: Any) -> list[Row]:
+def _counted(rows: Iterable[Row], statuses: Counter[str]) -> Iterator[Row]:
+    for row in rows:
+        statuses[str(row.get("status") or "without accuracy or cost")] += 1
+        yield row
+
+
+def rows_of(source: Any) -> Iterable[Row]:
+    """The rows of a place, with the columns that pictures are made of; those of a DataFrame, or that are given."""
     if hasattr(source, "to_dict"):  # a DataFrame
         return [{k: None if v != v else v for k, v in row.items()} for row in source.to_dict("records")]
     if not isinstance(source, str | Path):
-        return list(source)
-    return read_rows(source)
+        return source
+    from blockzoo.report.statistics import LOOKED_AT
+
+    return each_row(source, Asked(columns=LOOKED_AT))
 
 
 def _beside(source: Any) -> Path:

@@ -14,12 +14,13 @@ from torch import nn
 
 import blockzoo.train as training
 from blockzoo.benchmark import benchmark_block, benchmark_specs
+from blockzoo.core.csv_file import read_csv
 from blockzoo.core.errors import CheckFailed, StoreError
-from blockzoo.core.outputs import Outputs, rows_of
+from blockzoo.core.export import rows_of
+from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.store import Store
-from blockzoo.core.table import read_csv
 from blockzoo.execution.jobs import Job
 from blockzoo.execution.progress import SilentProgress
 from blockzoo.execution.queue import Queue, plan_of
@@ -167,7 +168,7 @@ def test_an_export_that_fails_is_known_before_or_costs_nothing(
     def full(*_: Any, **__: Any) -> Any:
         raise StoreError("the disk is full")
 
-    monkeypatch.setattr("blockzoo.core.outputs.export_csv", full)
+    monkeypatch.setattr("blockzoo.core.export.write_csv", full)
     done = train_block("ResNetBasicBlock", output=tmp_path / "b", latency=False, **SMALL)
     assert done.row["status"] == "ok" and len(Store(tmp_path / "b" / "results.sqlite").records()) == 1
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.core.errors import RequestError
 
 
 def results(
@@ -16,6 +20,14 @@ def results(
         "results"
     ),
     *,
+    where: Annotated[
+        list[str] | None,
+        Parameter(
+            help="only rows with these values of columns, as in --where block=GhostBlock position=mid",
+            consume_multiple=True,
+            negative=(),
+        ),
+    ] = None,
     history: Annotated[
         bool, Parameter(help="print every record, the superseded ones too", negative=())
     ] = False,
@@ -34,25 +46,71 @@ def results(
 
     Of block-wise runs: one line a run. As CSV or JSON a store's trials are given, and its runs where it has no trials.
     """
-    from blockzoo.core.files import write_text
-    from blockzoo.core.outputs import is_table, open_store, read_rows
+    from blockzoo.core.files import write_lines
+    from blockzoo.core.outputs import each_row, is_table, open_store
+    from blockzoo.core.reading import Asked
     from blockzoo.report.runs import run_rows, runs_table
-    from blockzoo.report.tables import markdown_table, results_table
+    from blockzoo.report.statistics import LOOKED_AT
 
     screen.check_output(output)
-    found = read_rows(source, history=history, timed_on=timed_on)
-    runs = [] if is_table(source) else open_store(source).records("blockwise", history=history)
-    if not found and not runs:
-        screen.out.print(f"{source} holds no trial and no run yet", soft_wrap=True)
-    rows = found or run_rows(runs)
+    asked = Asked(_wanted(where or []), history, timed_on)
+    runs = [] if is_table(source) or where else open_store(source).records("blockwise", history=history)
+    others = run_rows(runs)
     if history or format != "table":
-        screen.out.file.write(screen.as_text(rows, "json" if format == "json" else "csv"))
-    elif markdown and found:
-        screen.out.file.write(markdown_table(found) + "\n")
+        rows = _or_else(each_row(source, asked), others)
+        if rows == []:
+            _say_nothing_is_there(source, where)
+        screen.out.file.writelines(screen.text_lines(rows, "json" if format == "json" else "csv"))
     else:
-        for made in results_table(found):
-            screen.out.print(made)
-        if runs:
+        seen = each_row(source, replace(asked, columns=LOOKED_AT))
+        trials = _print_markdown(seen) if markdown else _print_tables(seen)
+        if not trials and not runs:
+            _say_nothing_is_there(source, where)
+        if runs and not (markdown and trials):
             screen.out.print(runs_table(runs))
     if output is not None:
-        write_text(output, screen.as_text(rows, screen.form_of(output)))
+        rows = _or_else(each_row(source, asked), others)
+        write_lines(output, screen.text_lines(rows, screen.form_of(output)))
+
+
+def _print_markdown(rows: Iterable[dict[str, Any]]) -> bool:
+    """Whether there were any."""
+    from blockzoo.report.tables import markdown_table
+
+    text = markdown_table(rows)
+    screen.out.file.write(text and text + "\n")
+    return bool(text)
+
+
+def _print_tables(rows: Iterable[dict[str, Any]]) -> bool:
+    """Whether there were any."""
+    from blockzoo.report.tables import drawn, plain_table, tables
+
+    made = list(tables(rows))
+    if sum(len(lines) for _, lines, _ in made) > MOST_DRAWN:
+        screen.out.file.writelines(plain_table(*one) for one in made)
+    else:
+        for one in made:
+            screen.out.print(drawn(*one))
+    return bool(made)
+
+
+def _say_nothing_is_there(source: Path, where: list[str] | None) -> None:
+    screen.out.print(f"{source} holds no {'such trial' if where else 'trial and no run yet'}", soft_wrap=True)
+
+
+def _or_else(rows: Iterator[dict[str, Any]], others: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    """The rows; the others where there are none."""
+    first = next(rows, None)
+    return others if first is None else itertools.chain([first], rows)
+
+
+MOST_DRAWN = 400
+"""Lines that are drawn as tables as wide as the screen; more are printed as they are, which is a hundred times faster."""
+
+
+def _wanted(where: list[str]) -> dict[str, str]:
+    pairs = [one.partition("=") for one in where]
+    if wrong := [name for name, equals, _ in pairs if not equals]:
+        raise RequestError(f"--where {wrong[0]}: give a column and its value, as in block=GhostBlock")
+    return {name: value for name, _, value in pairs}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from rich.text import Text
 
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_text
-from blockzoo.core.text import csv_text, plain
+from blockzoo.core.text import csv_lines, plain
 
 
 class Screen(Console):
@@ -78,9 +80,25 @@ def table(title: str, columns: Sequence[str], lines: Sequence[Sequence[str]], ca
 
 def as_text(rows: Sequence[dict[str, Any]], form: str) -> str:
     """The rows as JSON or CSV."""
+    return "".join(text_lines(rows, form))
+
+
+def text_lines(rows: Iterable[dict[str, Any]], form: str) -> Iterator[str]:
+    """The same in parts, for rows that are read one by one: those have the columns of the first."""
     if form == "json":
-        return json.dumps(list(rows), indent=2) + "\n"
-    return csv_text(rows)
+        before = "[\n"
+        for row in rows:
+            yield before + textwrap.indent(json.dumps(row, indent=2), "  ")
+            before = ",\n"
+        yield "[]\n" if before == "[\n" else "\n]\n"
+        return
+    if isinstance(rows, Sequence):
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        yield from csv_lines(rows, names)
+        return
+    every = iter(rows)
+    first = next(every, {})
+    yield from csv_lines(itertools.chain([first] if first else [], every), list(first))
 
 
 def show(made: Table, rows: Sequence[dict[str, Any]], form: str, output: Path | None) -> None:

@@ -148,7 +148,7 @@ CHECKS = Registry(
     "check",
     *(
         f"blockzoo.{room}"
-        for room in ("models", "data", "measure", "training", "nas", "nas.predictors", "blockwise")
+        for room in ("core", "models", "data", "measure", "training", "nas", "nas.predictors", "blockwise")
     ),
     *(f"blockzoo.{room}" for room in ("blockwise.curvature", "blockwise.engines", "tiling")),
 )

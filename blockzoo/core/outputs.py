@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
+from blockzoo.core.csv_file import read_rows as csv_rows
 from blockzoo.core.errors import RequestError, StoreError
+from blockzoo.core.reading import Asked
 from blockzoo.core.store import Store
-from blockzoo.core.table import Row, export_csv, read_csv, rows
-
-log = logging.getLogger(__name__)
+from blockzoo.core.table import COLUMNS, Row
 
 
 @dataclass(frozen=True)
@@ -74,22 +74,37 @@ class Outputs:
         return Store(self.database, create=create)
 
 
-def read_rows(source: str | Path, *, history: bool = False, timed_on: str | None = None) -> list[Row]:
+def read_rows(
+    source: str | Path,
+    *,
+    history: bool = False,
+    timed_on: str | None = None,
+    where: Mapping[str, str] = MappingProxyType({}),
+) -> list[Row]:
     """The rows at a place: a results folder, a store (a file of any name), or a table, which is what ends in .csv.
 
     Args:
         source: the place.
         history: the superseded records of a store too.
         timed_on: which times of a store, see `rows`.
+        where: values that columns are to have, as texts.
 
     Raises:
         RequestError, StoreError: there is neither.
     """
-    if is_table(source):
-        return read_csv(source)
-    store = open_store(source)
-    latencies = store.records("latency", history=True)  # a network timed in another way has older times too
-    return rows(store.records("trial", history=history), latencies, timed_on=timed_on)
+    return list(each_row(source, Asked(where, history, timed_on)))
+
+
+def each_row(source: str | Path, asked: Asked) -> Iterator[Row]:
+    """The same, row by row."""
+    if not is_table(source):
+        return open_store(source).rows(asked)
+    known = dict.fromkeys(asked.columns)
+    return (
+        row if len(known) == len(COLUMNS) else {name: row.get(name) for name in known}
+        for row in csv_rows(Path(source), verify=True)
+        if asked.fits(row)
+    )
 
 
 def is_table(source: str | Path) -> bool:
@@ -101,27 +116,3 @@ def open_store(source: str | Path) -> Store:
     """The store at a place, to be read: a results folder, or the file."""
     path = Path(source)
     return Store(path if path.is_file() else Outputs.at(path).database, create=False)
-
-
-def all_rows(store: Store) -> list[Row]:
-    """The results table of a store: its trials with their latencies."""
-    return rows(store.records("trial"), store.records("latency", history=True))
-
-
-def export(outputs: Outputs, store: Store) -> Path:
-    """Write the store's table as CSV.
-
-    Returns:
-        Where (beside a file that is not ours). Where it could not be written, which is said, the store: it has all rows.
-    """
-    try:
-        return export_csv(all_rows(store), outputs.csv)
-    except StoreError as error:
-        log.warning(f"{error}; all rows are in {outputs.database}, and `blockzoo results` shows them")
-        return outputs.database
-
-
-def rows_of(store: Store, fingerprints: Sequence[str]) -> list[Row]:
-    """The rows of some trials, in their order; a trial without a record has none."""
-    found = {row["fingerprint"]: row for row in all_rows(store)}
-    return [found[f] for f in fingerprints if f in found]

@@ -45,8 +45,8 @@ class Record:
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> str:
-        """One line of JSON; non-finite numbers become null."""
-        return json.dumps(_finite(asdict(self)), sort_keys=True, allow_nan=False)
+        """One line of JSON; non-finite numbers become null, and bytes that are no text question marks."""
+        return json.dumps(_storable(asdict(self)), sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Record:
@@ -68,13 +68,16 @@ class Record:
 def plain(text: str | bytes) -> Any:
     """The value of a JSON text, which may hold what JSON knows and nothing else; `Damaged` where it is no JSON."""
     try:
-        return json.loads(text, parse_constant=_no_number)
-    except (ValueError, RecursionError, TypeError) as error:
+        return DECODER.decode(text if isinstance(text, str) else text.decode())
+    except (ValueError, RecursionError, TypeError, AttributeError) as error:
         raise Damaged(f"no JSON: {error}") from None
 
 
 def _no_number(name: str) -> Any:
     raise ValueError(f"{name} is no number of JSON")
+
+
+DECODER = json.JSONDecoder(parse_constant=_no_number)
 
 
 def _fault(values: Any) -> str:
@@ -122,11 +125,13 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
 REQUIRED = ("kind", "fingerprint", "subject", "spec")
 
 
-def _finite(value: Any) -> Any:
+def _storable(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
+        return {_storable(k): _storable(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
+        return [_storable(v) for v in value]
     if isinstance(value, float) and not (-float("inf") < value < float("inf")):
         return None
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "replace").decode()  # an option may have bytes that are no text
     return value

@@ -2,57 +2,44 @@
 
 from __future__ import annotations
 
-import json
-import shutil
+import logging
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from blockzoo.core.errors import StoreError
-from blockzoo.core.record import Record, now
-from blockzoo.core.spec import fingerprint_of
+from blockzoo.core import columns
+from blockzoo.core.database import Database
+from blockzoo.core.errors import Damaged, StoreError
+from blockzoo.core.reading import Asked, Reading
+from blockzoo.core.record import Record
+from blockzoo.core.schema import about, is_ours, migrate
+from blockzoo.core.sealed import Faults, insert, miscounted, parsed, parts
+from blockzoo.core.table import Row
 
-
-def _create(db: sqlite3.Connection) -> None:
-    db.execute("CREATE TABLE environments (id TEXT PRIMARY KEY, facts TEXT NOT NULL)")
-    db.execute(
-        "CREATE TABLE records (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, fingerprint TEXT NOT NULL,"
-        " subject TEXT NOT NULL, status TEXT NOT NULL, timestamp TEXT NOT NULL,"
-        " environment_id TEXT NOT NULL REFERENCES environments(id), body TEXT NOT NULL)"
-    )
-    db.execute("CREATE INDEX by_fingerprint ON records (kind, fingerprint)")
-
-
-MIGRATIONS: tuple[tuple[str, Callable[[sqlite3.Connection], None]], ...] = (("0001-create", _create),)
-"""Named steps that bring any older file to today's schema; each is applied once, in one transaction."""
-
-OURS = {
-    "migrations": {"name", "applied"},
-    "environments": {"id", "facts"},
-    "records": {"id", "kind", "fingerprint", "subject", "status", "timestamp", "environment_id", "body"},
-}
-"""The tables of a store and the columns each has at least: a database without them is not ours, whatever it is called."""
+log = logging.getLogger(__name__)
 
 
 class Store:
-    """Records on disk. Reading needs no lock; writing is for one process at a time.
+    """Records on disk. Reading writes nothing and waits for nobody; writing is for one process at a time.
 
-    A file of another program is recognised before anything is written, and left as it is. The journal is a plain truncated
-    rollback journal with full synchronisation: older SQLite versions can corrupt a write-ahead log on reset, and a record
-    is worth one fsync.
+    A file of another program is recognised before anything is written, and left as it is. A record that is not as it was
+    written is left out where records are read, and said; `core/repair.py` sets it aside.
 
     Args:
         path: of the file.
-        create: make it where there is none; without, the store is opened to be read and needs no right to write.
+        create: make it where there is none, and bring it to today's schema; without, the store is opened to be read and
+            needs no right to write.
 
     Raises:
-        StoreError: no store there, another program's file, one that cannot be read, or cannot be written with `create`.
+        StoreError: no store there, another program's file, one of a newer version, one that cannot be read, or cannot be
+            written with `create`.
     """
 
     def __init__(self, path: str | Path, *, create: bool = True) -> None:
         self.path = Path(path)
+        self.database = Database(self.path)
         if self.path.exists() and not self.path.is_file():
             raise StoreError(f"{self.path} is no file, so no results store; choose another --output")
         holds_one = self.path.is_file() and self._is_store()
@@ -67,150 +54,130 @@ class Store:
                 raise StoreError(
                     f"cannot make the folder {self.path.parent}: {error.strerror}; choose another --output"
                 ) from error
-            with self._open(write=True) as db:
-                self._migrate(db)
+            with self.database.writing(create=True) as db:
+                migrate(db, self.path)
+                if about(db, "columns") != columns.VERSION:
+                    self.make_columns(db)
 
     def _is_store(self) -> bool:
-        """Whether the file is a store; False for an empty one.
+        with self.database.reading() as db:
+            return is_ours(db, self.path)
 
-        Raises:
-            StoreError: it is something else, or cannot be read.
-        """
-        with self._open() as db:
-            tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            marks = [
-                db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
-            ]
-            if not tables and not any(marks):
-                return False
-            if all(needed <= self._columns(db, name) for name, needed in OURS.items()) and self._applied(db):
-                return True
-        found = ", ".join(sorted(tables)[:5]) or "none"
-        raise StoreError(
-            f"{self.path} is a database of another program, not a results store (its tables: {found}); it is left "
-            "untouched: choose another --output"
-        )
+    # --- writing ----------------------------------------------------------------------------------------
 
-    @staticmethod
-    def _columns(db: sqlite3.Connection, table: str) -> set[str]:
-        return {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+    def make_columns(self, db: sqlite3.Connection) -> None:
+        """Make the columns of all records anew; said where it takes long."""
+        (count,) = db.execute("SELECT count(*) FROM records").fetchone()
+        if count > 5000:
+            log.warning("%s: the columns of %s records are made, once", self.path, f"{count:,}")
+        for table in columns.TABLES:
+            db.execute(f"DELETE FROM {table}")
+        for number, record in parsed(db, "kind IN ('trial', 'latency')", (), Faults()):
+            try:
+                columns.put(db, number, record)
+            except Damaged as error:
+                log.warning("%s, record %d: %s", self.path, number, error)
+        columns.show(db)
+        db.execute("UPDATE about SET value = ? WHERE name = 'columns'", (columns.VERSION,))
 
-    @contextmanager
-    def _open(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
-        try:
-            with ExitStack() as stack:
-                path = self.path if write else stack.enter_context(self._without_journal())
-                address = f"{path.absolute().as_uri()}?mode={'rwc' if write else 'ro'}"
-                connection = sqlite3.connect(address, uri=True, timeout=30, isolation_level=None)
-                db = stack.enter_context(closing(connection))
-                if write:
-                    db.execute("PRAGMA journal_mode=TRUNCATE")
-                    db.execute("PRAGMA synchronous=FULL")
-                yield db
-        except sqlite3.OperationalError as error:
-            raise StoreError(
-                f"results store {self.path}: {error}; choose another --output or free the disk"
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise StoreError(
-                f"{self.path} is not a readable results store ({error}); it is left untouched: "
-                "move it away, or choose another --output"
-            ) from error
-        except OSError as error:
-            raise StoreError(f"results store {self.path}: {error.strerror or error}") from error
+    def add(self, *records: Record) -> None:
+        """Write records, all or none; they are on the disk when this returns."""
+        with self.database.writing() as db:
+            for record in records:
+                insert(db, record)
 
     @contextmanager
-    def _without_journal(self) -> Iterator[Path]:
-        """The file to read: itself, or a copy where its writer was killed and undoing what it began would be a write."""
-        with self.path.open("rb") as file:
-            head = file.read(20)
-        if head[18:20] == b"\x02\x02" and head.startswith(b"SQLite format 3"):
-            raise sqlite3.DatabaseError("it keeps a write-ahead log, which our stores never do")
-        journal = Path(f"{self.path.resolve()}-journal")
-        try:
-            with closing(
-                sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)
-            ) as db:
-                db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            yield self.path
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error) or not journal.is_file() or not journal.stat().st_size:
-                raise
-        with TemporaryDirectory() as folder:
-            copy = Path(folder) / "copy.sqlite"
-            shutil.copyfile(self.path, copy)
-            shutil.copyfile(journal, f"{copy}-journal")
-            with closing(sqlite3.connect(copy)) as db:
-                db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            yield copy
+    def alone(self) -> Iterator[None]:
+        """No other process writes to the store meanwhile."""
+        with self.database.writing():
+            yield
 
-    def _migrate(self, db: sqlite3.Connection) -> None:
-        db.execute("BEGIN IMMEDIATE")
-        db.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied TEXT NOT NULL)")
-        applied = self._applied(db)
-        for name, step in MIGRATIONS:
-            if name not in applied:
-                step(db)
-                db.execute("INSERT INTO migrations VALUES (?, ?)", (name, now()))
-        db.execute("COMMIT")
-
-    def _applied(self, db: sqlite3.Connection) -> set[str]:
-        applied = {name for (name,) in db.execute("SELECT name FROM migrations")}
-        if unknown := applied - {name for name, _ in MIGRATIONS}:
-            raise StoreError(
-                f"{self.path} was written by a newer blockzoo ({sorted(unknown)}); update blockzoo"
-            )
-        return applied
-
-    def add(self, record: Record) -> None:
-        """Write one record; it is on the disk when this returns."""
-        body = json.loads(record.to_json())
-        environment = body.pop("environment")
-        identifier = fingerprint_of(environment)
-        with self._open(write=True) as db:
-            db.execute("BEGIN IMMEDIATE")
-            db.execute(
-                "INSERT OR IGNORE INTO environments VALUES (?, ?)",
-                (identifier, json.dumps(environment, sort_keys=True)),
-            )
-            db.execute(
-                "INSERT INTO records (kind, fingerprint, subject, status, timestamp, environment_id, body)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    record.kind,
-                    record.fingerprint,
-                    record.subject,
-                    record.status,
-                    record.timestamp,
-                    identifier,
-                    json.dumps(body, sort_keys=True),
-                ),
-            )
-            db.execute("COMMIT")
+    # --- reading ----------------------------------------------------------------------------------------
 
     def holds(self, record: Record) -> bool:
         """Whether this very record is stored, and not only another of its fingerprint."""
-        body = json.loads(record.to_json())
-        identifier = fingerprint_of(body.pop("environment"))
-        with self._open() as db:
+        identifier, _, body = parts(record)
+        with self.database.reading() as db:
             query = (
                 "SELECT 1 FROM records WHERE kind = ? AND fingerprint = ? AND environment_id = ? AND body = ?"
             )
-            wanted = (record.kind, record.fingerprint, identifier, json.dumps(body, sort_keys=True))
+            wanted = (record.kind, record.fingerprint, identifier, body)
             return db.execute(query, wanted).fetchone() is not None
 
-    def records(self, kind: str = "trial", *, history: bool = False) -> list[Record]:
-        """All records of a kind, oldest first: the newest of each fingerprint, or all with `history`."""
-        query = "SELECT r.body, e.facts FROM records r JOIN environments e ON e.id = r.environment_id WHERE r.kind = ?"
+    def records(
+        self, kind: str = "trial", *, history: bool = False, fingerprint: str | None = None
+    ) -> list[Record]:
+        """Records of a kind, oldest first: the newest of each fingerprint, or all with `history`; of one fingerprint alone."""
+        condition, values = "r.kind = ?", [kind]
+        if fingerprint is not None:
+            condition, values = condition + " AND r.fingerprint = ?", [kind, fingerprint]
         if not history:
-            query += " AND r.id IN (SELECT max(id) FROM records GROUP BY kind, fingerprint)"
-        with self._open() as db:
-            rows = db.execute(query + " ORDER BY r.id", (kind,)).fetchall()
-        return [Record(**json.loads(body), environment=json.loads(facts)) for body, facts in rows]
+            condition += " AND r.id IN (SELECT max(id) FROM records GROUP BY kind, fingerprint)"
+        with self.database.reading() as db, self._faults(db, kind) as faults:
+            return [record for _, record in parsed(db, condition, values, faults)]
 
     def statuses(self, kind: str = "trial") -> dict[str, str]:
         """The newest status of each fingerprint."""
-        with self._open() as db:
+        with self.database.reading() as db, self._faults(db, kind):
             rows = db.execute("SELECT fingerprint, status FROM records WHERE kind = ? ORDER BY id", (kind,))
             return dict(rows.fetchall())
+
+    def status(self, fingerprint: str, kind: str = "trial") -> str | None:
+        """The newest status of one fingerprint; None where there is no record of it."""
+        query = "SELECT status FROM records WHERE kind = ? AND fingerprint = ? ORDER BY id DESC LIMIT 1"
+        with self.database.reading() as db:
+            found: tuple[str] | None = db.execute(query, (kind, fingerprint)).fetchone()
+        return found[0] if found else None
+
+    def rows(self, asked: Asked = Asked()) -> Iterator[Row]:  # noqa: B008
+        """Rows of the results table, oldest first, from the columns."""
+        with self.reader(asked) as reader:
+            yield from reader.rows()
+
+    @property
+    def name(self) -> str | None:
+        """What tells this store from any other; None for one of an earlier version."""
+        with self.database.reading() as db:
+            return about(db, "store")
+
+    @contextmanager
+    def reader(self, asked: Asked, *, few: bool = False) -> Iterator[Reading]:
+        """What reads rows; records that lack their cells are read for it.
+
+        Args:
+            asked: which rows.
+            few: they are few: the records of the store are not counted, which takes longer the more there are.
+        """
+        kinds = () if few else ("trial", "latency")
+        with self.database.reading() as db, self._faults(db, *kinds) as faults:
+            (last,) = db.execute("SELECT coalesce(max(id), 0) FROM records").fetchone()
+            asked = replace(asked, upto=min(asked.upto, last))
+            sound = few and about(db, "columns") == columns.VERSION
+            yield Reading(db, asked, "main" if sound else self._with_cells(db, faults), faults.note)
+
+    def _with_cells(self, db: sqlite3.Connection, faults: Faults) -> str:
+        """The schema whose tables have the cells of all records: the store's own, unless some lack them."""
+        anew = about(db, "columns") != columns.VERSION
+        lacking = {}
+        for kind, table in columns.OF_KIND.items():
+            count = f"SELECT (SELECT count(*) FROM records WHERE kind = '{kind}')"
+            if anew or db.execute(f"{count} = (SELECT count(*) FROM {table})").fetchone() != (1,):
+                lacking[kind] = "" if anew else f"AND r.id NOT IN (SELECT id FROM {table})"
+        if not lacking:
+            return "main"
+        missing = (
+            found
+            for kind, beside in lacking.items()
+            for found in parsed(db, f"r.kind = ? {beside}", [kind], faults)
+        )
+        for number, error in columns.in_memory(db, missing, anew=anew):
+            faults.note(number, error)
+        return "temp"
+
+    @contextmanager
+    def _faults(self, db: sqlite3.Connection, *kinds: str) -> Iterator[Faults]:
+        """Collects the faults of a reading, counts the records, and says what was found at the end."""
+        faults = Faults()
+        yield faults
+        faults.sentences += miscounted(db, *kinds) if kinds else []
+        faults.say(self.path)

@@ -1,21 +1,16 @@
-"""Rows: records flattened into the columns people know, as CSV that is never corrupted."""
+"""Rows: records flattened into the columns people know."""
 
 from __future__ import annotations
 
-import csv
-import io
 import statistics
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
-from blockzoo.core.errors import RequestError, StoreError
-from blockzoo.core.files import write_text
+from blockzoo.core.errors import RequestError
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.subject import as_stored
-from blockzoo.core.text import csv_text as rows_as_csv
-from blockzoo.core.text import uncell
 from blockzoo.core.times import doubts, median_interval, p90, throughput
 
 Row = dict[str, Any]
@@ -107,6 +102,8 @@ def rows(
 ) -> list[Row]:
     """One row per trial, with the newest latency of its network among those that were taken in one way, or why there is none.
 
+    This is how a row is defined. A store keeps what each record gives (`core/columns.py`) and need not read records for it.
+
     Args:
         trials: of any kind.
         latencies: of any networks, oldest first, in any number of ways.
@@ -119,35 +116,52 @@ def rows(
     trials, latencies = list(trials), list(latencies)
     reasons = {r.fingerprint: r.reason for r in latencies}
     with as_stored():
-        keys = [_timing_key(trial) for trial in trials]
-        chosen = _in_one_way([r for r in latencies if r.status == "ok"], keys, timed_on)
+        keys = [timing_key(trial) for trial in trials]
+        ways: dict[str, dict[str, Record]] = {}
+        for record in latencies:
+            if record.status == "ok":
+                found = ways.pop(way_of(record), {})
+                found[record.fingerprint] = record
+                ways[way_of(record)] = found  # the way of the newest record stands last
+        chosen = ways.get(one_way(ways, Counter(keys), timed_on) or "", {})
         return [
-            _row(trial, chosen.get(key), reasons.get(key, ""))
+            with_times(trial_row(trial), chosen.get(key), reasons.get(key, ""))
             for trial, key in zip(trials, keys, strict=True)
         ]
 
 
-def _in_one_way(latencies: Sequence[Record], keys: Sequence[str], timed_on: str | None) -> dict[str, Record]:
-    """By network the newest latency that was taken in the chosen way."""
-    ways: dict[str, dict[str, Record]] = {}
-    for record in latencies:
-        way = str(record.environment.get("timed_on") or "")
-        newer = {**ways.pop(way, {}), record.fingerprint: record}
-        ways[way] = newer  # the way of the newest record stands last
+def way_of(latency: Record) -> str:
+    """How its times were taken: hardware, number format, layout, runtime, threads."""
+    return str(latency.environment.get("timed_on") or "")
+
+
+def one_way(
+    ways: Mapping[str, Container[str]], keys: Mapping[str, int], timed_on: str | None = None
+) -> str | None:
+    """The way whose times a table shows: that of the most trials, of two the newer; None where there are no times.
+
+    Args:
+        ways: the networks that have times in each, by timing key; the way of the newest record last.
+        keys: how many trials each network has.
+        timed_on: see `rows`, and so is the error.
+    """
     if timed_on is not None:
         wanted = [word.strip() for word in timed_on.split(",")]
-        fitting = {w: found for w, found in ways.items() if all(word in w for word in wanted)}
+        fitting = {way: found for way, found in ways.items() if all(word in way for word in wanted)}
         if not fitting:
             known = "; ".join(way or "unknown" for way in ways) or "none"
             raise RequestError(f"no times were taken on {timed_on!r}; there are times on: {known}")
         ways = fitting
-    if not ways:
-        return {}
-    return max(reversed(list(ways.values())), key=lambda found: sum(key in found for key in keys))
+    return max(
+        reversed(list(ways)),
+        key=lambda way: sum(n for key, n in keys.items() if key in ways[way]),
+        default=None,
+    )
 
 
-def _row(trial: Record, latency: Record | None, why_no_times: str) -> Row:
-    spec = TrialSpec(**trial.spec)
+def trial_row(trial: Record) -> Row:
+    """What a trial's own record says of it; call it within `as_stored`."""
+    spec = TrialSpec.from_json(trial.spec)
     network: NetworkSpec = spec.network
     subject = network.parsed
     values: Row = {
@@ -168,22 +182,33 @@ def _row(trial: Record, latency: Record | None, why_no_times: str) -> Row:
             "filler": network.filler_name,
             "active_blocks": network.active_blocks or network.num_blocks,
         }
-    if latency is not None:
-        values |= _latency_columns(latency)
-    if reason := latency.reason if latency is not None else why_no_times:
-        values["reason"] = "; ".join(filter(None, (trial.reason, f"times: {reason}")))
     return {name: values.get(name) for name in COLUMNS}
 
 
-def _timing_key(trial: Record) -> str:
+def with_times(row: Row, latency: Record | None, why_no_times: str) -> Row:
+    """The row of a trial with the times of its network, or with why there are none."""
+    if latency is not None:
+        row |= time_columns(latency)
+    if reason := latency.reason if latency is not None else why_no_times:
+        row["reason"] = with_reason(row["reason"], reason)
+    return row
+
+
+def with_reason(own: str | None, of_times: str) -> str:
+    """What the column `reason` says where the times have a reason too."""
+    return "; ".join(filter(None, (own, f"times: {of_times}")))
+
+
+def timing_key(trial: Record) -> str:
     """Which latency belongs to a trial: as stored with it, since the user's own block need not be here any more."""
     stored, size = trial.values.get("timing_key"), trial.values.get("image_size")
     if isinstance(stored, str):
         return stored
-    return TrialSpec(**trial.spec).network.timing_key(size if isinstance(size, int) else None)
+    return TrialSpec.from_json(trial.spec).network.timing_key(size if isinstance(size, int) else None)
 
 
-def _latency_columns(record: Record) -> Row:
+def time_columns(record: Record) -> Row:
+    """What the record of a network's times gives to the rows of its trials."""
     whole = record.samples.get("network_batch1_ms", [])
     stage = record.samples.get("stage_batch1_ms", [])
     batches = [
@@ -211,106 +236,3 @@ def _doubt(record: Record, which: str) -> Any:
     """Why a time is doubtful: as its run judged it; of older records from their samples."""
     stored = record.values.get(f"{which}_doubt")
     return ", ".join(doubts(record.samples[f"{which}_ms"])) if stored is None else stored
-
-
-def read_csv(path: str | Path) -> list[Row]:
-    """Read a results CSV; numbers become numbers, empty cells None. Unknown columns are kept.
-
-    Raises:
-        RequestError: no such file, not a CSV, or without the columns `block` and `position`.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    reader = csv.DictReader(io.StringIO(text))
-    try:
-        header = list(reader.fieldnames or ())
-        reader.fieldnames = [uncell(name) for name in header]
-        if not {"block", "position"} <= set(header):
-            raise RequestError(f"{path} is not a results table: it has no columns 'block' and 'position'")
-        return [_read_row(row, reader, path) for row in reader if list(row.values()) != header]
-    except csv.Error as error:
-        raise RequestError(f"{path}, after line {reader.line_num}: {error}") from error
-
-
-def _read_row(row: dict[str, Any], reader: csv.DictReader[str], path: Path) -> Row:
-    """One line with its types. A line that repeats the header, as tables joined with `cat` have, is none (see the caller)."""
-    place = f"{path}, line {reader.line_num}"
-    if None in row or None in row.values():
-        raise RequestError(
-            f"{place}: {len(reader.fieldnames or ())} cells expected; is the file torn, or two tables in one?"
-        )
-    typed = {name: _typed(name, cell) for name, cell in row.items()}
-    wrong = [f"{n} {v!r}" for n, v in typed.items() if n in COLUMNS and n not in TEXTS and isinstance(v, str)]
-    if wrong:
-        raise RequestError(f"{place}: no number in {', '.join(wrong[:3])}; is it another table?")
-    return typed
-
-
-TEXTS = frozenset(
-    (
-        "timestamp block dataset position device experiment_name notes protocol split filler status reason images "
-        "latency_device latency_doubt stage_latency_doubt throughput_doubt said uncounted_operations "
-        "dtype cpu gpu torch blockzoo environment_id comparable fingerprint"
-    ).split()
-)
-"""Columns that are never read as numbers."""
-
-
-def _typed(name: str, cell: str) -> Any:
-    found = cell or None if name in TEXTS else _number(cell)
-    return uncell(found) if isinstance(found, str) else found
-
-
-def _number(cell: str) -> Any:
-    if cell == "":
-        return None
-    for convert in (int, float):
-        try:
-            return convert(cell)
-        except ValueError:
-            continue
-    return cell
-
-
-def csv_text(table: Sequence[Row]) -> str:
-    """The table as CSV: known columns first, then any others in order of appearance."""
-    extra = dict.fromkeys(k for row in table for k in row if k not in COLUMNS)
-    return rows_as_csv(table, [*COLUMNS, *extra])
-
-
-def export_csv(table: Sequence[Row], path: str | Path) -> Path:
-    """Write the table to `path`, whole or not at all. A file that is not ours is left alone.
-
-    Rows of an older export whose trials the store does not hold are kept. Where `path` holds other columns,
-    the table is written beside it (`results-1.csv`, ...).
-
-    Returns:
-        Where the table was written.
-    """
-    path = Path(path)
-    target, number = path, 0
-    while (kept := _rows_to_keep(target, table)) is None:
-        number += 1
-        target = path.with_name(f"{path.stem}-{number}{path.suffix}")
-    write_text(target, csv_text([*kept, *table]))
-    return target
-
-
-def _rows_to_keep(path: Path, table: Sequence[Row]) -> list[Row] | None:
-    """Rows at `path` that `table` does not replace; None where the file is not one of ours."""
-    if not path.exists():
-        return []
-    if path.is_dir():
-        raise StoreError(f"cannot write the table to {path}: it is a folder")
-    try:
-        old = read_csv(path)
-        header = path.read_text(encoding="utf-8-sig").split("\n", 1)[0].strip().split(",")
-    except RequestError:
-        return None
-    if "fingerprint" not in header or not set(header) <= set(COLUMNS):
-        return None
-    present = {row["fingerprint"] for row in table}
-    return [row for row in old if row["fingerprint"] not in present]

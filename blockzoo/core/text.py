@@ -10,7 +10,7 @@ import html
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 _CONTROLS = re.compile(
@@ -52,14 +52,20 @@ def csv_text(rows: Iterable[Mapping[str, Any]], names: Iterable[str] | None = No
         names: of the columns; default all that the rows have.
     """
     rows = list(rows)
-    names = list(names or dict.fromkeys(name for row in rows for name in row))
-    buffer = io.StringIO()
+    return "".join(csv_lines(rows, names or dict.fromkeys(name for row in rows for name in row)))
+
+
+def csv_lines(rows: Iterable[Mapping[str, Any]], names: Iterable[str]) -> Iterator[str]:
+    """The same row by row, the header first."""
+    names, buffer = list(names), io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([cell(name) for name in names])
-    writer.writerows(
-        ["" if (value := row.get(name)) is None else cell(value) for name in names] for row in rows
-    )
-    return buffer.getvalue()
+    for row in rows:
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+        writer.writerow(["" if (value := row.get(name)) is None else cell(value) for name in names])
+    yield buffer.getvalue()
 
 
 def markdown(value: Any) -> str:

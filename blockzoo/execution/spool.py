@@ -81,6 +81,17 @@ def leftovers(spool: Path) -> Iterator[tuple[Path, list[Record]]]:
             yield path, records
 
 
+def damaged(spool: Path) -> list[str]:
+    """What cannot be read in a spool; nothing is set aside."""
+    faults = []
+    for path in sorted(spool.glob("[!.]*.json")) if spool.is_dir() else []:
+        try:
+            read_spool(path)
+        except Damaged as error:
+            faults.append(str(error))
+    return faults
+
+
 def set_aside(path: Path, error: Exception) -> str:
     """Rename a file that cannot be read, over none that is there already; what to tell of it."""
     target, number = path.with_name(path.name + QUARANTINE), 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +64,10 @@ class Chart:
 def charts(rows: Iterable[Row], *, average: bool = False) -> list[list[Chart]]:
     """For each comparable group one chart per cost that its rows hold."""
     summaries = average_positions(rows) if average else summarise(rows)
-    groups = dict.fromkeys(s.group for s in summaries)
-    found = [_charts(group, [s for s in summaries if s.group == group]) for group in groups]
+    groups: dict[Any, list[Summary]] = defaultdict(list)
+    for summary in summaries:
+        groups[summary.group].append(summary)
+    found = [_charts(group, members) for group, members in groups.items()]
     return [made for made in found if made]
 
 
@@ -163,8 +166,11 @@ def _draw_chart(axes: Any, chart: Chart, looks: dict[str, tuple[str, str]]) -> N
     axes.step(
         *zip(*corners, strict=True), where="post", color="#999999", lw=1, ls="--", zorder=1, gid="front"
     )
+    by_block: dict[str, list[Point]] = defaultdict(list)
+    for point in chart.points:
+        by_block[point.block].append(point)
     for block, (colour, marker) in looks.items():
-        points = [p for p in chart.points if p.block == block]
+        points = by_block[block]
         xs, ys = [p.cost for p in points], [100 * p.accuracy.mean for p in points]
         if len(points) > 1:
             axes.plot(xs, ys, color=colour, lw=0.8, alpha=0.45, zorder=2)

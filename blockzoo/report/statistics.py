@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ TIMED = frozenset(
     for what in ("_ms", "_low_ms", "_high_ms", "_std", "_p90_ms", "_n", "_doubt", "_checked", "_device")
 ) | {"throughput", "throughput_doubt"}
 """Columns of times, which belong to the way in which they were taken."""
+ACCURACIES = ("val_acc", "test_acc")
 SHARED = ("dataset", "protocol", "epochs", "batch_size", "lr", "num_blocks", "base_channels", "limit_train")
 """What rows of one group have in common; also the key of rows that carry no `comparable`."""
 
@@ -126,16 +128,29 @@ def student_t(degrees: int) -> float:
     return float(stdtrit(degrees, 0.975))
 
 
+LOOKED_AT = tuple(
+    dict.fromkeys(
+        [*SHARED, "comparable", "block", "position", "seed", "status", *ACCURACIES, *COSTS, "latency_device"]
+        + [f"{name.removesuffix('_ms')}_{what}" for name in TIMES for what in ("low_ms", "high_ms", "doubt")]
+    )
+)
+"""Columns that a summary is made of: a reader of many rows need give no others."""
+
+
 def usable(rows: Iterable[Row]) -> list[Row]:
     """Rows whose trial went well (a table without statuses has only those)."""
-    return [row for row in rows if row.get("status") in (None, "", "ok")]
+    return [row for row in rows if _is_usable(row)]
+
+
+def _is_usable(row: Row) -> bool:
+    return row.get("status") in (None, "", "ok")
 
 
 def summarise(rows: Iterable[Row]) -> list[Summary]:
     """One summary per group, block and position, over distinct seeds."""
     cells: dict[tuple[Any, str, str], list[Row]] = defaultdict(list)
-    for row in timed_alike(rows):
-        cells[group_of(row), row["block"], row.get("position") or ""].append(row)
+    for group, row in _timed_alike(rows):
+        cells[group, row["block"], row.get("position") or ""].append(row)
     order = {position: index for index, position in enumerate(POSITIONS)}
     found = [_summary(group, block, position, cell) for (group, block, position), cell in cells.items()]
     return sorted(found, key=lambda s: (repr(s.group), order.get(s.position, -1), s.block))
@@ -148,24 +163,25 @@ def average_positions(rows: Iterable[Row]) -> list[Summary]:
     seeds present at every position of the block count.
     """
     cells: dict[tuple[Any, str], list[Row]] = defaultdict(list)
-    for row in timed_alike(rows):
-        cells[group_of(row), row["block"]].append(row)
+    for group, row in _timed_alike(rows):
+        cells[group, row["block"]].append(row)
     return [_summary(group, block, "", cell) for (group, block), cell in cells.items()]
 
 
 def _summary(group: Any, block: str, position: str, rows: list[Row]) -> Summary:
     good = usable(rows)
     accuracies = {}
-    for name in ("val_acc", "test_acc"):
+    for name in ACCURACIES:
         if per_seed := _per_seed(good, name):
             accuracies[name] = estimate(per_seed, FRACTION)
     costs = {name: mean for name in COSTS if (mean := _mean_over_positions(good, name)) is not None}
     times = {name: time for name in TIMES if (time := _time(good, name))}
     ways = [str(row["latency_device"]) for row in good if row.get("latency_device")]
     not_ok: dict[str, int] = defaultdict(int)
-    for row in rows:
-        if row not in good:
-            not_ok[row["status"]] += 1
+    if len(good) < len(rows):
+        for row in rows:
+            if not _is_usable(row):
+                not_ok[row["status"]] += 1
     return Summary(group, block, position, accuracies, costs, times, ways[0] if ways else "", dict(not_ok))
 
 
@@ -174,19 +190,28 @@ def timed_alike(rows: Iterable[Row]) -> list[Row]:
 
     Threads, number formats, layouts and machines differ in speed: times taken in two ways share no table, picture or front.
     """
-    rows = list(rows)
-    ways: dict[Any, list[Any]] = defaultdict(list)
-    for row in rows:
+    return [row for _, row in _timed_alike(rows)]
+
+
+def _timed_alike(rows: Iterable[Row]) -> list[tuple[tuple[tuple[str, Any], ...], Row]]:
+    """The same, each with its group."""
+    groups: dict[Any, Any] = {}  # one object for all rows of a group
+    grouped = [(groups.setdefault(group := group_of(row), group), row) for row in rows]
+    ways: dict[Any, Counter[Any]] = defaultdict(Counter)
+    latest: dict[Any, dict[Any, int]] = defaultdict(dict)
+    for number, (group, row) in enumerate(grouped):
         if any(row.get(name) is not None for name in TIMED):
-            ways[group_of(row)].append(row.get("latency_device"))
+            way = row.get("latency_device")
+            ways[group][way] += 1
+            latest[group].setdefault(way, number)
     chosen = {
-        group: max(reversed(list(dict.fromkeys(found))), key=found.count) for group, found in ways.items()
+        group: max(found, key=lambda way: (found[way], latest[group][way])) for group, found in ways.items()
     }
     return [
-        row
-        if row.get("latency_device") == chosen.get(group_of(row))
-        else {name: None if name in TIMED else value for name, value in row.items()}
-        for row in rows
+        (group, row)
+        if row.get("latency_device") == chosen.get(group)
+        else (group, {name: None if name in TIMED else value for name, value in row.items()})
+        for group, row in grouped
     ]
 
 
@@ -216,15 +241,15 @@ def _per_seed(rows: list[Row], name: str) -> list[float]:
 
 
 def _mean_over_positions(rows: list[Row], name: str) -> float | None:
-    cells: dict[str, list[float]] = defaultdict(list)
+    cells: dict[str, list[float]] = {}
     for row in rows:
-        if _is_number(row.get(name)):
-            cells[row.get("position") or ""].append(row[name])
-    return statistics.fmean(statistics.fmean(v) for v in cells.values()) if cells else None
+        if _is_number(value := row.get(name)):
+            cells.setdefault(row.get("position") or "", []).append(value)
+    return statistics.fmean([statistics.fmean(v) for v in cells.values()]) if cells else None
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, (int, float)) and isfinite(value)
 
 
 def group_of(row: Row) -> tuple[tuple[str, Any], ...]:

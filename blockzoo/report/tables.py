@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -18,29 +18,46 @@ HEADER = ("block", "position", "test, %", "validation, %", "n", "MACs, M", "para
 
 def results_table(rows: Iterable[Row]) -> list[Table]:
     """One table per comparable group, the best first within each position."""
+    return [drawn(*one) for one in tables(rows)]
+
+
+def drawn(title: str, lines: Sequence[tuple[str, ...]], told: str) -> Table:
+    """One of `tables` for the terminal."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    made = []
-    for title, lines, told in tables(rows):
-        table = Table(
-            title=as_text(title),
-            title_justify="left",
-            caption=as_text(told),
-            caption_justify="left",
-            box=SIMPLE_HEAD,
-            pad_edge=False,
+    table = Table(
+        title=as_text(title),
+        title_justify="left",
+        caption=as_text(told),
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for index, name in enumerate(HEADER):
+        table.add_column(name, justify="left" if index < 2 else "right", no_wrap=True)
+    previous = None
+    for line in lines:
+        if previous not in (None, line[1]):
+            table.add_section()
+        previous = line[1]
+        table.add_row(*as_cells(line))
+    return table
+
+
+def plain_table(title: str, lines: Sequence[tuple[str, ...]], told: str) -> str:
+    """The same as plain lines, as wide as they are: for more than anybody draws."""
+    widths = [max(len(line[i]) for line in (HEADER, *lines)) for i in range(len(HEADER))]
+
+    def aligned(line: tuple[str, ...]) -> str:
+        cells = (
+            cell.ljust(w) if i < 2 else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(line, widths, strict=True))
         )
-        for index, name in enumerate(HEADER):
-            table.add_column(name, justify="left" if index < 2 else "right", no_wrap=True)
-        previous = None
-        for line in lines:
-            if previous not in (None, line[1]):
-                table.add_section()
-            previous = line[1]
-            table.add_row(*as_cells(line))
-        made.append(table)
-    return made
+        return "   ".join(cells).rstrip()
+
+    text = "\n".join([title, "", aligned(HEADER), *map(aligned, lines), "", told])
+    return plain(text) + "\n\n"
 
 
 def as_text(text: str) -> Text:

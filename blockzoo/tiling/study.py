@@ -219,9 +219,8 @@ def _reopen(trials: Sequence[TrialSpec], output: Path, *, with_weights: bool) ->
     """Runs that lack something the study needs run again: their records are followed by one that says so; none is deleted."""
     outputs = Outputs.at(output)
     store = outputs.store()
-    newest = {record.fingerprint: record for record in store.records()}
     for trial in trials:
-        record = newest.get(trial.fingerprint())
+        record = next(iter(store.records(fingerprint=trial.fingerprint())), None)
         if record is None or record.status != "ok":
             continue
         lacks = [] if "test_acc" in record.values else ["its test split was not read"]

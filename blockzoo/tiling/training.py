@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blockzoo.core.errors import RequestError
-from blockzoo.core.outputs import Outputs, export, rows_of
+from blockzoo.core.export import export, rows_of
+from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import FINAL, Record
 from blockzoo.core.spec import THREADS, NetworkSpec, TrialSpec
 from blockzoo.core.table import Row
@@ -211,7 +212,7 @@ def train_tiled(
     with only_writer(outputs):
         store = outputs.store()
         kept = outputs.weights(identity)
-        found = {r.fingerprint: r for r in store.records()}.get(identity)
+        found = next(iter(store.records(fingerprint=identity)), None)
         done = found is not None and found.status in FINAL and (kept.is_file() or found.status != "ok")
         if not done:
             (found,) = execute_trial(

@@ -15,7 +15,8 @@ import pytest
 from blockzoo.cli import app, main
 from blockzoo.cli.app import commands, normalised
 from blockzoo.core.contracts import SEARCHES
-from blockzoo.core.table import COLUMNS, read_csv
+from blockzoo.core.csv_file import read_csv
+from blockzoo.core.table import COLUMNS
 
 SMALL = ["--base-channels", "4", "--num-blocks", "1"]
 TRAIN = [*SMALL, *["--dataset", "digits", "--epochs", "1", "--batch-size", "128", "--limit-train", "256"]]

@@ -12,7 +12,8 @@ import pytest
 
 from blockzoo.core.errors import StoreError
 from blockzoo.core.record import Record
-from blockzoo.core.store import MIGRATIONS, Store
+from blockzoo.core.schema import MIGRATIONS
+from blockzoo.core.store import Store
 
 
 def record(fingerprint: str, status: str = "ok", **values: float) -> Record:
@@ -158,7 +159,7 @@ def test_reading_a_store_writes_nothing_and_needs_no_right_to(tmp_path: Path) ->
     Store(path).add(record("a"))
     beside = {p: p.stat().st_mtime_ns for p in [tmp_path, *tmp_path.iterdir()]}
     store = Store(path, create=False)
-    with store._open() as db, pytest.raises(sqlite3.OperationalError, match="readonly"):
+    with store.database.reading() as db, pytest.raises(sqlite3.OperationalError, match="readonly"):
         db.execute("DELETE FROM records")
     assert len(store.records()) == 1 and store.statuses() == {"a": "ok"}
     assert {p: p.stat().st_mtime_ns for p in [tmp_path, *tmp_path.iterdir()]} == beside

@@ -5,11 +5,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from blockzoo.core.csv_file import csv_text, export_csv, read_csv
 from blockzoo.core.errors import RequestError, StoreError
 from blockzoo.core.outputs import Outputs, read_rows
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
-from blockzoo.core.table import COLUMNS, csv_text, export_csv, read_csv, rows
+from blockzoo.core.table import COLUMNS, rows
 
 KNOWN = (
     "timestamp block dataset position epochs batch_size lr val_loss val_acc training_time params_total "
@@ -124,7 +125,9 @@ def test_unknown_columns_come_last() -> None:
     assert csv_text([{"block": "A", "mine": 1}]).splitlines()[0].split(",") == [*COLUMNS, "mine"]
 
 
-def test_tables_joined_are_one_table_and_other_tables_are_refused(tmp_path: Path) -> None:
+def test_tables_joined_are_one_table_and_other_tables_are_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     table = csv_text(rows([trial(seed=0, val_acc=0.5), trial(seed=1, val_acc=0.7)]))
     path = tmp_path / "twice.CSV"
     path.write_text(table + table)
@@ -134,8 +137,14 @@ def test_tables_joined_are_one_table_and_other_tables_are_refused(tmp_path: Path
     path.write_text("\n".join([header, *lines, other, *lines]) + "\n")
     with pytest.raises(RequestError, match="line 4: no number in"):
         read_rows(path)
-    path.write_text('block,position,val_acc\nA,mid,"0.5')
-    assert read_rows(path)[0]["val_acc"] == 0.5
+    for torn in ('A,mid,"0.5', "A,mid,0.5", "A,mi"):  # who knows what was to follow
+        path.write_text(f"block,position,val_acc\nB,mid,0.5\n{torn}")
+        assert [row["block"] for row in read_rows(path)] == ["B"]
+        assert "line 3: it does not end" in caplog.text
+        caplog.clear()
+    path.write_text('block,position,val_acc\nB,mid,0.5\nA,mid,"0.5\nC,mid,0.5\n')
+    with pytest.raises(RequestError, match="after line 2: unexpected end"):
+        read_rows(path)
     path.write_text("block,position,val_acc\nA,mid," + "x" * 200_000)
     with pytest.raises(RequestError, match="line 1: field larger"):
         read_rows(path)

@@ -17,7 +17,8 @@ from matplotlib.cbook import is_math_text
 from matplotlib.figure import Figure
 
 from blockzoo.core import text
-from blockzoo.core.table import COLUMNS, csv_text, read_csv
+from blockzoo.core.csv_file import csv_text, read_csv
+from blockzoo.core.table import COLUMNS
 
 HOSTILE = [
     "[/red]", "[red]x", "prof[v2].csv", "[link=http://x]y[/link]", ":smile:", "\x1b[31mred\x1b[0m", "\x9b31m",

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from blockzoo.core.csv_file import csv_text
 from blockzoo.core.errors import RequestError
-from blockzoo.core.table import csv_text
 from blockzoo.report.figures import charts, draw, engineering, look
 from blockzoo.report.tables import markdown_table
 from blockzoo.visualize import plot_results

@@ -1,0 +1,1 @@
+"""store: whether a results folder is sound, and what to do where it is not"""
