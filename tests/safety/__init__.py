@@ -1,0 +1,1 @@
+"""What could run code, start a process, or write where it should not: where it stands, and what was tried."""
