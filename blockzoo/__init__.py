@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from blockzoo.core.lazy import lazy_names
+from blockzoo.core.safe_path import leave_the_current_folder
+
+leave_the_current_folder()  # before anything else is imported
+
+from blockzoo.core.lazy import lazy_names  # noqa: E402
 
 __version__ = "0.1.0"
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from blockzoo.core.errors import BlockzooError
+from blockzoo.core.text import plain
 
 
 def main(call: Callable[[], object]) -> NoReturn:
@@ -14,9 +15,14 @@ def main(call: Callable[[], object]) -> NoReturn:
     try:
         call()
     except BlockzooError as error:
-        print(error, file=sys.stderr)
+        say(error, file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("interrupted; what was finished is stored", file=sys.stderr)
         sys.exit(130)
     sys.exit(0)
+
+
+def say(*parts: object, file: Any = None) -> None:
+    """Print at once, names as text whatever they hold."""
+    print(*(plain(str(part)) for part in parts), file=file, flush=True)

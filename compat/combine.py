@@ -10,7 +10,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from _compat import main
+from _compat import main, say
 
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_atomically
@@ -25,10 +25,10 @@ def run(sources: list[Path], output: Path, seed: int = 0) -> None:
     for source in sources:
         trained = gathered(source, allow_pickle=True)
         for line in trained.unfinished:
-            print("not finished:", line)
+            say("not finished:", line)
         rows = trained.rows.get(seed, {})
         if twice := set(rows) & set(combined):
-            print(f"{len(twice)} networks of {source} were there before: the later results are kept")
+            say(f"{len(twice)} networks of {source} were there before: the later results are kept")
         story = {"dataset": trained.header.get("dataset"), "setting": trained.header.get("setting")}
         combined |= {
             text: published_entry(row, trained.static[text], trained.env[seed][text], story)
@@ -38,9 +38,9 @@ def run(sources: list[Path], output: Path, seed: int = 0) -> None:
         raise RequestError(f"{', '.join(map(str, sources))}: no finished training of seed {seed}")
     indices = {published_space().index_of_hash(text) for text in combined}
     for begin, end in holes(indices):
-        print(f"Hole: {begin} - {end + 1}")
+        say(f"Hole: {begin} - {end + 1}")
     write_atomically(output, lambda temporary: temporary.write_bytes(pickle.dumps(combined, protocol=4)))
-    print(f"{len(combined)} networks, last {max(indices)}, written to {output}")
+    say(f"{len(combined)} networks, last {max(indices)}, written to {output}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any
 
-from _compat import main
+from _compat import main, say
 from _reports import FIGURES, Report, write_measurements
 from _sandbox import DEFAULTS, parsed, parser, run_config
 
@@ -42,10 +42,10 @@ def run(given: argparse.Namespace) -> int:
     asked: dict[str, Any] = {name: getattr(given, name) for name in DEFAULTS}
     config = run_config(asked, device(given.cuda_core), given.data_dir)
     if given.dry_run:
-        print(planned(config, given.ranks))
+        say(planned(config, given.ranks))
         return 0
     report, begin = Report(asked), time.perf_counter()
-    print(f"report in {report.path}")
+    say(f"report in {report.path}")
     try:
         how = {"adopt": given.resume, "restart": not given.resume}
         found = run_blockwise(config, given.output, on_report=report.progress, ranks=given.ranks, **how)
@@ -53,11 +53,11 @@ def run(given: argparse.Namespace) -> int:
         report.line(f"Number of Blocks: {len(sizes)}, Number of Model Parameters: {sum(sizes)}")
         assert found.folder is not None
         for path in write_measurements(found.folder, FIGURES):
-            print(f"written {path}")
+            say(f"written {path}")
         report.line(f"{found.status}: {found.reason}")
         rounds, seconds = found.reports[-1]["round"] if found.reports else 0, time.perf_counter() - begin
         report.line(f"Training completed in {seconds:.2f}s over {rounds} rounds")
-        print(f"Finished Training in {seconds:.2f}s over {rounds} rounds")
+        say(f"Finished Training in {seconds:.2f}s over {rounds} rounds")
         return int(found.status != "finished")
     except BaseException as error:
         report.line(f"Process terminated due to an error: {type(error).__name__}: {error}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from _compat import main
+from _compat import main, say
 
 from blockzoo.core.errors import RequestError
 from blockzoo.nas.release import build_release
@@ -22,11 +22,11 @@ def run(source: Path | None, output: Path) -> None:
             f"there is none of {', '.join(map(str, places))}: run combine.py first, or name the results"
         )
     made = build_release(found, output, FORMATS, round_counts=True, overwrite=True, allow_pickle=True)
-    print(f"Dataset has {made.networks} meaningful entries, from {found}")
+    say(f"Dataset has {made.networks} meaningful entries, from {found}")
     for begin, end in made.holes:
-        print("Missing:", begin, end)
+        say("Missing:", begin, end)
     for path in made.files:
-        print("written", path)
+        say("written", path)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from _compat import main
+from _compat import main, say
 from _reports import FIGURES, Report, write_measurements
 from _sandbox import DEFAULTS, parsed, parser, run_config
 
@@ -55,7 +55,7 @@ def run(given: argparse.Namespace) -> int:
     for setting in (settings := runs.settings()):
         runs.config(setting, 0)
     if given.dry_run:
-        print(f"would run {len(settings)} runs")
+        say(f"would run {len(settings)} runs")
         return 0
     if any(number is not None and number >= 0 for number in given.cuda_core):
         raise RequestError(
@@ -72,7 +72,7 @@ def run(given: argparse.Namespace) -> int:
         threads=max(1, cores() // workers),
         devices=gpus(where),
         tracker=Path("progress_tracker.json"),
-        on_end=lambda done, all_: print(f"{done} of {all_} runs are done", flush=True),
+        on_end=lambda done, all_: say(f"{done} of {all_} runs are done"),
     )
     for outcome in outcomes:
         _write(runs, outcome.setting, given.output)
@@ -80,10 +80,10 @@ def run(given: argparse.Namespace) -> int:
     for line in lines:
         at = ", ".join(f"{name}={value}" for name, value in line.setting) or "all runs"
         if line.validation_loss is None:
-            print(f"For {at}, no run counts: {line.reason}")
+            say(f"For {at}, no run counts: {line.reason}")
         else:
             best = "".join(f"the best {name} is {value} with " for name, value in line.tuned)
-            print(f"For {at}, {best}validation loss {line.validation_loss.mean:.4f}")
+            say(f"For {at}, {best}validation loss {line.validation_loss.mean:.4f}")
     figure = over_costs(lines, ["gradient_evaluations", "seconds"])
     path = Path("comparison_loss_vs_epochs.png")
     write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=150))

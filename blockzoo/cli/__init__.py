@@ -10,9 +10,9 @@ import sys
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    from blockzoo.cli.app import run
     from blockzoo.core.safe_path import be_a_command
 
-    be_a_command(argv)
-    from blockzoo.cli.app import run
-
+    if argv is None:
+        be_a_command()
     return run(sys.argv[1:] if argv is None else argv)

@@ -20,9 +20,11 @@ from blockzoo.core import consent
 from blockzoo.core.discovery import first_sentence
 from blockzoo.core.errors import BlockzooError
 from blockzoo.core.plugins import code_asked_for, load_plugins
-from blockzoo.core.text import plain
+from blockzoo.core.text import PlainFormatter
 
 NOT_COMMANDS = ("app", "options", "progress", "screen")
+REMARKS = ("notes", "experiment_name")
+"""What is said of a run: code in it is not asked for."""
 READERS = {"nas": [[name] for name in ("info", "validate", "convert", "diff", "merge", "download")]}
 """Commands that only read files: for them a project's plugins are code that nobody asked to run. `--plugin` still asks."""
 
@@ -79,26 +81,20 @@ def normalised(argv: list[str]) -> list[str]:
     return [re.sub(r"^--[A-Za-z0-9_-]+", lambda m: m[0].replace("_", "-"), word) for word in argv]
 
 
-class _Plain(logging.Formatter):
-    """Messages as text, whatever the names in them hold."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return plain(super().format(record))
-
-
 def run(argv: list[str]) -> int:
     """Run one command: 0 done, 2 a bad request, 1 another failure, 130 interrupted."""
     debug = "--debug" in argv
     argv = normalised([word for word in argv if word != "--debug"])
     errors = Screen(stderr=True, soft_wrap=True)
     told = logging.StreamHandler(sys.stderr)
-    told.setFormatter(_Plain("%(message)s"))
+    told.setFormatter(PlainFormatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[told])
     try:
         command, bound, _ = build().parse_args(
             argv, exit_on_error=False, print_error=False, error_console=errors
         )
-        with consent.only(code_asked_for(argv)):
+        said = {name: value for name, value in bound.arguments.items() if name not in REMARKS}
+        with consent.only(code_asked_for(said)):
             if "plugin" in inspect.signature(command).parameters:  # not so --help and --version
                 load_plugins(
                     bound.arguments.get("plugin") or (), ambient=argv[1:2] not in READERS.get(argv[0], [])

@@ -185,6 +185,7 @@ def _read_row(row: dict[str, Any], reader: csv.DictReader[str], path: Path) -> R
             f"{place}: {len(reader.fieldnames or ())} cells expected; is the file torn, or two tables in one?"
         )
     typed = {name: _typed(name, cell) for name, cell in row.items()}
+    typed["block"] = typed["block"] or ""
     wrong = [f"{n} {v!r}" for n, v in typed.items() if n in COLUMNS and n not in TEXTS and isinstance(v, str)]
     if wrong:
         raise RequestError(f"{place}: no number in {', '.join(wrong[:3])}; is it another table?")

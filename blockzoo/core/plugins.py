@@ -128,11 +128,11 @@ def code_in(text: str) -> Iterator[str]:
             yield code[0]
 
 
-def code_asked_for(words: Sequence[str]) -> set[str]:
-    """The origins of all code that the words of a command line name: a word, or a part of one (`my.py:Unit rank=4`)."""
+def code_asked_for(values: Any) -> set[str]:
+    """The origins of all code that the values of options name: a text, or a part of one (`my.py:Unit rank=4`)."""
     found: set[str] = set()
-    for word in words:
-        for part in (word, *re.split(r"[\s,;=|]+", word)):
+    for text in _texts(values):
+        for part in (text, *re.split(r"[\s,;=|]+", text)):
             found.update(code_in(part))
             if code := own_code(part):  # a path with a colon in it
                 found.add(code[0])

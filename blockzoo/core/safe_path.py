@@ -15,16 +15,22 @@ HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 """The folder that holds the package."""
 
 
-def be_a_command(argv: list[str] | None) -> None:
-    """Where this process is a command, its path is safe from now on, and that of every Python process it starts.
-
-    Such are `blockzoo`, which has no `argv` yet, and `python -m blockzoo`.
-    """
-    as_module = getattr(sys.modules["__main__"].__spec__, "name", "").startswith("blockzoo.")
-    if as_module and not _is_safe():
+def leave_the_current_folder() -> None:
+    """Where this process is `python -m blockzoo...`, Python has put the current folder on its path: no more from now on."""
+    words = sys.orig_argv
+    asked = [
+        after if word == "-m" else word[2:]
+        for word, after in zip(words, words[1:] + [""])
+        if word[:2] == "-m"
+    ]
+    if sys.argv[:1] == ["-m"] and asked and asked[0].split(".")[0] == "blockzoo" and not _is_safe():
         del sys.path[0]
-    if as_module or argv is None:
         os.environ.setdefault(VARIABLE, "1")
+
+
+def be_a_command() -> None:
+    """This process is a command: the Python processes that it starts have a safe path."""
+    os.environ.setdefault(VARIABLE, "1")
 
 
 def safe_path() -> list[str]:

@@ -9,6 +9,7 @@ import csv
 import html
 import io
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -29,6 +30,13 @@ def plain(text: str, *, lines: bool = True) -> str:
     """
     shown = _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
     return shown if lines else shown.replace("\n", "\\n").replace("\t", "\\t")
+
+
+class PlainFormatter(logging.Formatter):
+    """Messages of a log as text, whatever the names in them hold."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record))
 
 
 def cell(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 from blockzoo.core import consent
 from blockzoo.core.safe_path import VARIABLE, safe_path
+from blockzoo.core.text import PlainFormatter
 
 
 @contextmanager
@@ -57,4 +59,6 @@ def begin(granted: tuple[str, ...] | None, function: Callable[..., Any], argumen
     """What such a process does."""
     consent.close(granted)
     os.environ[VARIABLE] = "1"  # for the processes that it starts itself
+    if logging.lastResort is not None:  # what no one has set up, as in a child of ours
+        logging.lastResort.setFormatter(PlainFormatter("%(message)s"))
     return function(*arguments)

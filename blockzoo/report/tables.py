@@ -122,7 +122,7 @@ def _line(summary: Summary) -> tuple[str, ...]:
     n = f"{best.n if best else 0}{f' ({lost})' if lost else ''}"
     costs = summary.costs
     return (
-        summary.block,
+        summary.block or "-",
         summary.position or "-",
         _percent(summary.accuracies.get("test_acc")),
         _percent(summary.accuracies.get("val_acc")),

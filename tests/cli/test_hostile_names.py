@@ -133,6 +133,16 @@ def test_what_a_command_does_not_know_is_quoted_as_text(
         assert "--debug shows where" not in told.err, told
 
 
+def test_a_table_with_empty_names(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("t.csv").write_text("block,position,val_acc,flops\n,mid,0.5,3\n,,0.4,2\n[/x],,0.5,\n")
+    for words in (
+        ["results", "t.csv"],
+        ["results", "t.csv", "--markdown"],
+        ["visualize", "t.csv", "--output", "f"],
+    ):
+        assert main(words) == 0, capsys.readouterr().err
+
+
 def test_a_map_of_any_names(tmp_path: Path) -> None:
     import numpy as np
 

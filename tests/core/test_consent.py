@@ -156,16 +156,28 @@ def test_what_a_command_may_run_is_what_it_names() -> None:
         "--tile",
         "tiled:F8:/a b/c:d.py:Net/mid",
     ]
-    with consent.only(code_asked_for(words)):
+    with consent.only(code_asked_for({"words": words})):
         assert may(f"{here}/evil.py") and may(f"{here}/own.py") and may("/a b/c:d.py") is False
         assert not may("package.evil") and not may("os")
         consent.name(["package"])
         assert may("package.evil") and not may("packages")
+        consent.name([f"{here}/own.py"])
+        assert not may(f"{here}/own.py.evil.py"), "another file, whatever its name begins with"
         granted = consent.granted()
     assert may("os") and consent.granted() is None, "a program runs what it asks for"
     with consent.text_of("a file"):
         assert not may("os") and not may("package.evil"), "what one command named is not named for the next"
     assert granted is not None and "package" in granted
+
+
+def test_a_remark_asks_for_nothing() -> None:
+    stored("evil.py:Net")
+    words = ["nas", "build", "got", "-o", "release", "--experiment-name", "see evil.py:Net"]
+    assert (
+        main(words) in (1, 2)
+        and main(["train", "ResNetBasicBlock", "--notes", "evil.py:Net", "--epochs", "0"]) == 2
+    )
+    assert not Path("RAN").exists()
 
 
 def test_code_is_found_whatever_stands_around_it() -> None:

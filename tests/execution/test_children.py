@@ -92,21 +92,39 @@ def test_the_current_folder_goes_last_where_python_put_it_first(monkeypatch: pyt
     assert sys.path == ["/bin", here, "/a"]
 
 
-@pytest.mark.parametrize("words", [["-m", "blockzoo"], ["-m", "blockzoo.cli"]], ids=" ".join)
-def test_a_command_leaves_the_current_folder(words: list[str], tmp_path: Path) -> None:
-    if words[1] == "blockzoo.cli":
-        code = "import sys; sys.argv[1:] = ['--version']; from blockzoo.cli import main; main()"
-        words = ["-P", "-c", code] if sys.version_info >= (3, 11) else ["-c", code]
-    for name in ("cyclopts", "rich", "torch"):
+@pytest.mark.parametrize(
+    "words", ["-m blockzoo --version", "-mblockzoo --version", "-m blockzoo.profile --help"]
+)
+def test_a_command_leaves_the_current_folder(words: str, tmp_path: Path) -> None:
+    for name in (
+        "cyclopts",
+        "rich",
+        "torch",
+        "json",
+        "hashlib",
+        "logging",
+        "dataclasses",
+        "random",
+        "difflib",
+        "tempfile",
+        "ast",
+    ):
         (tmp_path / f"{name}.py").write_text("open('RAN', 'w')")
     path = os.pathsep.join([str(Path(safe_path.HOME)), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, *words, "--version"],
+        [sys.executable, *words.split()],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
     )
-    assert done.returncode == 0 and not (tmp_path / "RAN").exists()
+    assert done.returncode == 0 and not (tmp_path / "RAN").exists(), done.stderr
+
+
+def test_a_program_that_only_uses_it_keeps_its_path(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("import blockzoo, sys; print(sys.path[0])")
+    for words in (["-m", "program"], ["-c", "import blockzoo, sys; print(sys.path[0])"]):
+        done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True)
+        assert done.stdout.strip() == ("" if words[0] == "-c" else str(tmp_path))
 
 
 def test_a_child_may_run_what_its_parent_may() -> None:

@@ -156,6 +156,28 @@ def test_what_is_dangerous_goes_by_its_own_name() -> None:
     assert not hidden, "\n".join(hidden)
 
 
+def test_names_are_printed_by_what_makes_them_text() -> None:
+    """In the package ruff forbids `print` (T20), and its one console is `cli/screen.py`; the adapters have `say`."""
+    printing = [
+        path.name
+        for path in (ROOT / "compat").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "print"
+        and not isinstance(node.args[0], ast.Constant)
+    ]
+    assert printing == ["_compat.py"]
+    consoles = [
+        str(path.relative_to(ROOT))
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("Console", "print", "sys.stdout.write", "sys.stderr.write")
+        and path.is_relative_to(ROOT / "blockzoo")
+    ]
+    assert not consoles
+
+
 FINE = {("tempfile", "TemporaryDirectory"), ("importlib", "metadata")}
 
 
