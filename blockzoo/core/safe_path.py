@@ -17,13 +17,8 @@ HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 def leave_the_current_folder() -> None:
     """Where this process is `python -m blockzoo...`, Python has put the current folder on its path: no more from now on."""
-    words = sys.orig_argv
-    asked = [
-        after if word == "-m" else word[2:]
-        for word, after in zip(words, words[1:] + [""])
-        if word[:2] == "-m"
-    ]
-    if sys.argv[:1] == ["-m"] and asked and asked[0].split(".")[0] == "blockzoo" and not _is_safe():
+    words = " ".join(sys.orig_argv).partition(" -m")[2].split()
+    if sys.argv[:1] == ["-m"] and words and words[0].split(".")[0] == "blockzoo" and not _is_safe():
         del sys.path[0]
         os.environ.setdefault(VARIABLE, "1")
 

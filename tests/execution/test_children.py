@@ -92,23 +92,9 @@ def test_the_current_folder_goes_last_where_python_put_it_first(monkeypatch: pyt
     assert sys.path == ["/bin", here, "/a"]
 
 
-@pytest.mark.parametrize(
-    "words", ["-m blockzoo --version", "-mblockzoo --version", "-m blockzoo.profile --help"]
-)
+@pytest.mark.parametrize("words", ["-mblockzoo --version", "-m blockzoo.profile --help"])
 def test_a_command_leaves_the_current_folder(words: str, tmp_path: Path) -> None:
-    for name in (
-        "cyclopts",
-        "rich",
-        "torch",
-        "json",
-        "hashlib",
-        "logging",
-        "dataclasses",
-        "random",
-        "difflib",
-        "tempfile",
-        "ast",
-    ):
+    for name in "cyclopts rich torch json hashlib logging dataclasses random difflib tempfile ast".split():
         (tmp_path / f"{name}.py").write_text("open('RAN', 'w')")
     path = os.pathsep.join([str(Path(safe_path.HOME)), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(

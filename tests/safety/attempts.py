@@ -139,7 +139,7 @@ def _options(draw: random.Random, folder: Path) -> bool:
 @attempt(
     "a module named as one of Python's, or of a library, lies in the current folder of a fork server and its workers",
     40,
-    1,
+    0,
 )
 def _shadows(draw: random.Random, folder: Path) -> bool:
     here, theirs = folder / "here", folder / "theirs"

@@ -20,7 +20,7 @@ from tests.safety.attempts import ATTEMPTS, MEDIA, Attempt, held
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 
 
-@pytest.mark.parametrize("tried", ATTEMPTS, ids=lambda tried: tried.name)
+@pytest.mark.parametrize("tried", [a for a in ATTEMPTS if a.few], ids=lambda tried: tried.name)
 def test_what_is_promised_holds(tried: Attempt, tmp_path: Path) -> None:
     assert [n for n in range(tried.few) if not held(tried, n, tmp_path / str(n))] == []
 
