@@ -15,6 +15,7 @@ import numpy as np
 from blockzoo.core.arrays import add_sums, open_array
 from blockzoo.core.errors import DataError, StoreError
 from blockzoo.core.files import write_atomically
+from blockzoo.core.once import made_once
 from blockzoo.core.places import cache_folder
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 def cached_array(
     what: str, story: object, shape: tuple[int, ...], dtype: Any, fill: Callable[[np.ndarray], object]
 ) -> np.ndarray:
-    """The array that `fill` makes, memory-mapped from the cache; made and put there where absent or damaged.
+    """The array that `fill` makes, memory-mapped from the cache; made and put there where absent or damaged, by one process.
 
     Each opening reads all of it once, to compare its checksums.
 
@@ -38,9 +39,6 @@ def cached_array(
     """
     key = hashlib.sha256(repr((what, story, shape)).encode()).hexdigest()[:16]
     path = cache_folder() / "arrays" / f"{what}-{key}.npy"
-    found = _open(path, shape, dtype)
-    if found is not None:
-        return found
     needed = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
 
     def write(temporary: Path) -> None:
@@ -52,13 +50,17 @@ def cached_array(
         array.flush()
         add_sums(temporary)
 
-    try:
-        write_atomically(path, write)
-    except StoreError as error:
-        log.info("decoded images are not cached: %s", error)
-    else:
-        found = _open(path, shape, dtype)
-    return _in_memory(what, shape, dtype, needed, fill) if found is None else found
+    def make() -> np.ndarray:
+        found = None
+        try:
+            write_atomically(path, write)
+        except StoreError as error:
+            log.info("decoded images are not cached: %s", error)
+        else:
+            found = _open(path, shape, dtype)
+        return _in_memory(what, shape, dtype, needed, fill) if found is None else found
+
+    return made_once(path, lambda: _open(path, shape, dtype), make)
 
 
 def stamps(files: Sequence[Path]) -> list[tuple[str, int, int]]:

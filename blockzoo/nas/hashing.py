@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from blockzoo.core.errors import RequestError, StoreError
 from blockzoo.core.files import write_atomically
+from blockzoo.core.once import made_once
 from blockzoo.core.places import cache_folder
 from blockzoo.core.safe_path import module_command
 from blockzoo.nas.cells import CellGraph, cell_table
@@ -114,19 +115,23 @@ def network_graph(
 def all_hashes(ops: Sequence[str], nodes: int, stages: int) -> npt.NDArray[np.uint8]:
     """(networks, 16): the hashes of a whole space by index, memory-mapped.
 
-    Computed once, in two processes, and kept in the cache folder with a checksum as the last row. A file that does not match
-    its checksum is made again; a folder that cannot be written to costs the time anew in each process, and is said.
+    Computed once, in two processes, and kept in the cache folder with a checksum as the last row; whoever asks meanwhile waits.
+    A file that does not match its checksum is made again; a folder that cannot be written to costs the time anew in each
+    process, and is said.
     """
     path, count = _place(ops, nodes, stages)
-    cached = _cached(path, count)
-    if cached is not None:
-        return cached
-    hashes = _compute(ops, nodes, stages, count)
-    try:
-        write_atomically(path, lambda temporary: np.save(temporary, np.vstack([hashes, _checksum(hashes)])))
-    except StoreError as error:
-        log.warning("%s; the hashes of the space are computed anew each time", error)
-    return hashes
+
+    def make() -> npt.NDArray[np.uint8]:
+        hashes = _compute(ops, nodes, stages, count)
+        try:
+            write_atomically(
+                path, lambda temporary: np.save(temporary, np.vstack([hashes, _checksum(hashes)]))
+            )
+        except StoreError as error:
+            log.warning("%s; the hashes of the space are computed anew each time", error)
+        return hashes
+
+    return made_once(path, lambda: _cached(path, count), make)
 
 
 def hashes_are_cached(ops: Sequence[str], nodes: int, stages: int) -> bool:

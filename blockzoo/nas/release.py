@@ -15,6 +15,7 @@ from blockzoo.core.outputs import open_store
 from blockzoo.core.record import Record
 from blockzoo.core.spec import TrialSpec
 from blockzoo.core.subject import Subject, as_stored
+from blockzoo.core.together import finish, together
 from blockzoo.nas.checks import formula_against_records
 from blockzoo.nas.costs import Skeleton, static_info
 from blockzoo.nas.folder import Part
@@ -65,7 +66,7 @@ def build_release(
     overwrite: bool = False,
     allow_pickle: bool = False,
 ) -> Release:
-    """Write the dataset files of all networks of the macro space that a folder holds trainings of.
+    """Write the dataset files of all networks of the macro space that a folder holds trainings of: all of them or none.
 
     Args:
         source: a results folder of `blockzoo nas train` or `sweep`, or a folder (or file) of published training pickles.
@@ -85,17 +86,22 @@ def build_release(
     if not trained:
         raise RequestError(f"{source}: no finished training of a network of the macro space in it")
     parts = _parts(trained)
+    if output.is_dir():
+        finish(output)  # what a build that was killed had made
     targets = {part: [output / f"{part.stem}.{suffix}" for suffix in formats] for part in parts}
     there = [str(path) for paths in targets.values() for path in paths if path.exists()]
     if there and not overwrite:
         raise RequestError(
             f"{there[0]}{' and others' * (len(there) > 1)}: already there; --overwrite replaces"
         )
-    written = []
-    for part, (header, columns) in parts.items():
-        for path in targets[part]:
-            rounded = round_counts and path.suffix == ".blox"
-            written.append(write_dataset_file(path, header, _nearest_counts(columns) if rounded else columns))
+    with together(output) as folder:
+        for part, (header, columns) in parts.items():
+            for path in targets[part]:
+                rounded = round_counts and path.suffix == ".blox"
+                write_dataset_file(
+                    folder / path.name, header, _nearest_counts(columns) if rounded else columns
+                )
+    written = [path for paths in targets.values() for path in paths]
     space = published_space()
     known = {space.index_of_hash(text) for rows in trained.rows.values() for text in rows}
     return Release(written, len(known), sorted(trained.rows), holes(known), trained.unfinished)
