@@ -17,6 +17,7 @@ from cyclopts.exceptions import CycloptsError
 from blockzoo import __version__
 from blockzoo.cli.screen import Screen
 from blockzoo.core import consent
+from blockzoo.core.bounds import allowing
 from blockzoo.core.discovery import first_sentence
 from blockzoo.core.errors import BlockzooError
 from blockzoo.core.plugins import code_asked_for, load_plugins
@@ -81,10 +82,20 @@ def normalised(argv: list[str]) -> list[str]:
     return [re.sub(r"^--[A-Za-z0-9_-]+", lambda m: m[0].replace("_", "-"), word) for word in argv]
 
 
+def without_max_memory(argv: list[str]) -> tuple[list[str], str | None]:
+    """The words without `--max-memory SIZE`, which every command takes, and SIZE: what a file may take, whatever its own size."""
+    for place, word in enumerate(argv):
+        name, equals, size = word.partition("=")
+        if name == "--max-memory":
+            after = place + (1 if equals else 2)
+            return [*argv[:place], *argv[after:]], size if equals else (argv[place + 1 : after] or [""])[0]
+    return argv, None
+
+
 def run(argv: list[str]) -> int:
     """Run one command: 0 done, 2 a bad request, 1 another failure, 130 interrupted."""
     debug = "--debug" in argv
-    argv = normalised([word for word in argv if word != "--debug"])
+    argv, memory = without_max_memory(normalised([word for word in argv if word != "--debug"]))
     errors = Screen(stderr=True, soft_wrap=True)
     told = logging.StreamHandler(sys.stderr)
     told.setFormatter(PlainFormatter("%(message)s"))
@@ -94,7 +105,7 @@ def run(argv: list[str]) -> int:
             argv, exit_on_error=False, print_error=False, error_console=errors
         )
         said = {name: value for name, value in bound.arguments.items() if name not in REMARKS}
-        with consent.only(code_asked_for(said)):
+        with allowing(memory), consent.only(code_asked_for(said)):
             if "plugin" in inspect.signature(command).parameters:  # not so --help and --version
                 load_plugins(
                     bound.arguments.get("plugin") or (), ambient=argv[1:2] not in READERS.get(argv[0], [])

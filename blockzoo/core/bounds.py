@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from blockzoo.core.errors import DataError, RequestError
 
@@ -26,6 +28,25 @@ def allowance(size: int, floor: int = FLOOR, multiple: int = MULTIPLE) -> int:
     """Bytes of memory that the content of a file of `size` bytes may take."""
     stated = os.environ.get(VARIABLE)
     return memory_size(stated) if stated else floor + multiple * size
+
+
+@contextmanager
+def allowing(stated: str | None) -> Iterator[None]:
+    """Within, also in processes that are started, every file may take so much; None: what its size allows.
+
+    Raises:
+        RequestError: no size.
+    """
+    earlier = os.environ.get(VARIABLE)
+    if stated is not None:
+        memory_size(stated)
+        os.environ[VARIABLE] = stated
+    try:
+        yield
+    finally:
+        os.environ.pop(VARIABLE, None)
+        if earlier is not None:
+            os.environ[VARIABLE] = earlier
 
 
 def check_room(needed: int, allowed: int, what: str) -> None:

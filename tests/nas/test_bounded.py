@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import struct
 import time
@@ -125,6 +126,22 @@ def test_who_trusts_a_file_says_how_much_it_may_take(tmp_path: Path, monkeypatch
         nas.read_dataset_file(path)
 
 
+@pytest.mark.parametrize("words", [["--max-memory", "501MiB"], ["--max_memory=501MiB"]])
+def test_every_command_takes_the_limit(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from blockzoo.cli.app import run
+
+    monkeypatch.delenv(VARIABLE, raising=False)
+    path = tmp_path / "text.csv"
+    path.write_bytes(long_cell(500))
+    assert run(["nas", "info", str(path)]) == 2 and "--max-memory 501MiB" in capsys.readouterr().err
+    assert run([words[0], *words[1:], "nas", "info", str(path)]) == 0
+    assert run(["nas", "info", str(path), *words]) == 0 and VARIABLE not in os.environ
+    assert run(["nas", "info", str(path), "--max-memory"]) == 2
+    assert "give a size" in capsys.readouterr().err
+
+
 def test_shared_parts_are_counted_where_they_stand() -> None:
     """By hand: a list is 56 bytes, a place in it 8, a number 32."""
     inner = [1.0, 2.0]
@@ -168,8 +185,6 @@ def test_aliases_in_a_header_are_counted(tmp_path: Path) -> None:
 
 
 def test_a_pipe_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
-    import os
-
     os.mkfifo(tmp_path / "x.csv")
     with pytest.raises(DataError, match=r"x\.csv: it is no file"):
         nas.read_dataset_file(tmp_path / "x.csv")
