@@ -30,6 +30,7 @@ from blockzoo.nas.formats import custom, native, pickled, text
 from blockzoo.nas.formats.errors import DamagedFile, describe
 from blockzoo.nas.formats.header import LIMIT, Header, dump, parse
 from blockzoo.nas.formats.table import Table
+from blockzoo.nas.published import space_of
 
 FORMATS: dict[str, Any] = {"native": native, "custom": custom, "csv": text, "pickle": pickled}
 """By the name that headers use, best first; each module has `read` and `write`."""
@@ -79,6 +80,10 @@ def _read(place: Path, name: str, *, allow_pickle: bool, verified: bool = False)
     """
     raw = _mapped(place)
     header, start = parse(raw[:LIMIT].tobytes())
+    try:
+        space_of(header)
+    except DataError as error:
+        raise DamagedFile(str(error)) from None
     kind = header["format"]
     if kind not in FORMATS:
         raise DamagedFile(f"format {describe(kind)}: one of {', '.join(FORMATS)} is known")

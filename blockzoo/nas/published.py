@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from blockzoo.core.documents import first_line
 from blockzoo.core.errors import DataError, RequestError
 from blockzoo.nas.cells import MOST_NODES, vector_count
 from blockzoo.nas.space import MacroSpace
@@ -41,7 +42,7 @@ def space_of(header: Mapping[str, Any]) -> MacroSpace:
         space = MacroSpace(tuple(ops), nodes, stages)
         same = stated.get("shape", space.shape) == space.shape
     except (RequestError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise DataError(f"its search_space cannot be: {type(error).__name__} {error}") from None
+        raise DataError(f"its search_space cannot be: {first_line(error)}") from None
     if not same:
         raise DataError("the shape of its search_space is not that of its ops, nodes and stages")
     return published_space() if space == published_space() else space

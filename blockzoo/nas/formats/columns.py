@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blockzoo.core.bounds import allowance, check_room
+from blockzoo.core.errors import DataError
 from blockzoo.nas.formats.errors import DamagedFile, describe
 
 Array = npt.NDArray[Any]
@@ -138,7 +139,7 @@ def from_values(name: str, values: Any) -> Column:
     try:
         return _from_values(name, values)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        if isinstance(error, DamagedFile):
+        if isinstance(error, DataError):
             raise
         raise DamagedFile(f"column {name!r} holds no text, numbers or lists of numbers") from None
 

@@ -109,7 +109,7 @@ def _read_equal_rows(
         f"its {rows:,} rows",
     )
     found = {name: _target(t, rows, lengths.get(name, 1)) for name, t in types.items()}
-    block_rows = min(rows, max(1, BLOCK_BYTES // row_bytes))
+    block_rows = min(rows, max(1, BLOCK_BYTES // max(1, row_bytes)))
     blocks = [np.empty(block_rows * row_bytes + SPARE, np.uint8) for _ in range(2)]
     equal: Future[bool] | None = None
     with ThreadPoolExecutor(1) as worker:

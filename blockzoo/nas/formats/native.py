@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from blockzoo.core.bounds import allowance, check_room
+from blockzoo.core.bounds import TooLarge, allowance, check_room
 from blockzoo.core.checksums import array_bytes, piece_sums
 from blockzoo.core.documents import from_json
 from blockzoo.core.errors import DataError
@@ -131,7 +131,7 @@ def read(header: Header, payload: memoryview, *, head: bytes = b"", name: str = 
         found = {(e.name, e.role): (e, e.view(payload, start)) for e in entries}
         _verify(found.values())
         columns = {name: _column(found, name) for name in header["columns"]}
-    except DamagedFile:
+    except (DamagedFile, TooLarge):
         raise
     except DataError as error:
         raise DamagedFile(str(error)) from None
