@@ -120,7 +120,7 @@ class SweepToml:
     read = trials
 
 
-@fuzzed("study of block-wise runs", text=True)
+@fuzzed("study of block-wise runs", text=True, quick=100)
 class BlockwiseStudy:
     def write(folder: Path) -> Path:
         return put(folder, "study.yaml", BLOCKWISE)

@@ -51,7 +51,7 @@ class Parameters:
         return config.to_json(), config.fingerprint(), environment
 
 
-@fuzzed("progress.jsonl", text=True)
+@fuzzed("progress.jsonl", text=True, quick=60)  # each is written anew, durable
 class Progress:
     def write(folder: Path) -> Path:
         return write(folder) / "progress.jsonl"
