@@ -74,14 +74,22 @@ def signature_of(maker: Callable[..., Any]) -> Signature:
 
 
 def makes_a_block(maker: Callable[..., Any]) -> bool:
-    """Is it a block rather than a whole network, where nobody says it? It takes a stride, arguments of any number, or must be
-    told a width as blocks alone are.
+    """Is it a block rather than a whole network, where nobody says it?"""
+    return bool(why_a_block(maker))
+
+
+def why_a_block(maker: Callable[..., Any]) -> str:
+    """What its constructor takes that only blocks take, in words: a stride, arguments of any number, or a width that it must be
+    told as blocks are; "" for a whole network.
     """
     found = parameters_of(maker)
-    told_a_width = any(p.default is p.empty and name in OF_BLOCKS_ALONE for name, p in found.items())
-    return any(name in STRIDE or p.kind is p.VAR_POSITIONAL for name, p in found.items()) or (
-        told_a_width and "num_classes" not in found
-    )
+    for name, parameter in found.items():
+        if name in STRIDE:
+            return f"takes a {name}"
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            return f"takes arguments of any number (*{name})"
+    widths = [name for name, p in found.items() if p.default is p.empty and name in OF_BLOCKS_ALONE]
+    return f"must be told its {widths[0]}" if widths and "num_classes" not in found else ""
 
 
 def _first(names: list[str] | tuple[str, ...], among: list[str]) -> str | None:

@@ -80,6 +80,17 @@ def fingerprint_of(identity: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def _without_position(text: str, taken_for_a_block: str) -> str:
+    """What is wrong with a block's subject, and why it is one where nobody said so."""
+    where = f"write {text}/mid, or choose one of {', '.join(POSITIONS)}"
+    if not taken_for_a_block:
+        return f"{text!r} is a block without a position: {where}"
+    return (
+        f"{text!r} {taken_for_a_block}, so it is taken for a block without a position: {where}; for a whole network give its "
+        "constructor parameters with other names and defaults"
+    )
+
+
 @dataclass(frozen=True)
 class NetworkSpec(Spec):
     """Which network: a block at a position of the scaffold, or a network by its own name."""
@@ -101,10 +112,7 @@ class NetworkSpec(Spec):
         super().__post_init__()
         subject = Subject.parse(self.subject)
         if subject.innermost.is_block and subject.innermost.position is None:
-            raise RequestError(
-                f"{self.subject!r} is a block without a position: "
-                f"write {self.subject}/mid, or choose one of {', '.join(POSITIONS)}"
-            )
+            raise RequestError(_without_position(str(self.subject), subject.innermost.taken_for_a_block))
         object.__setattr__(self, "subject", str(subject))
         own_class = subject.innermost.prefix == "code" and not subject.innermost.is_block
         if self.out_dim is None and not own_class:

@@ -24,7 +24,7 @@ from blockzoo.core import consent
 from blockzoo.core.contracts import BLOCKS, POSITIONS, SUBJECTS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.plugins import load_object, module_file, origin_of
-from blockzoo.core.signature import makes_a_block
+from blockzoo.core.signature import why_a_block
 
 WRAPPERS = frozenset({"tiled"})
 """Prefixes that say something of another subject: `PREFIX:OPTIONS:SUBJECT`."""
@@ -80,6 +80,13 @@ class Subject:
         return cls("code", f"{head}:{name}", position or None)
 
     @property
+    def taken_for_a_block(self) -> str:
+        """Why a class of the user's is a block although nobody says so, in words; "" for other subjects."""
+        if self.prefix != "code" or self.position or _STORED.get():
+            return ""
+        return _why_a_block(*self.name.rpartition(":")[::2])
+
+    @property
     def innermost(self) -> Subject:
         """What a prefix such as `tiled:` is said of; the subject itself where none is."""
         if self.prefix not in WRAPPERS:
@@ -90,9 +97,7 @@ class Subject:
     def is_block(self) -> bool:
         """True for a block, which the scaffold can hold; False for a whole network."""
         if self.prefix == "code" and not self.position:
-            if _STORED.get():
-                return False
-            return _makes_a_block(*self.name.rpartition(":")[::2])
+            return bool(self.taken_for_a_block)
         return self.prefix in ("block", "code")
 
     def at(self, position: str) -> Subject:
@@ -153,8 +158,8 @@ def _text_of(obj: object) -> str:
 
 
 @cache
-def _makes_a_block(origin: str, name: str) -> bool:
-    return makes_a_block(load_object(origin, name))
+def _why_a_block(origin: str, name: str) -> str:
+    return why_a_block(load_object(origin, name))
 
 
 def _source_path(origin: str) -> Path | None:

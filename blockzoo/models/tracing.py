@@ -6,6 +6,7 @@ its name. Layers that are one operation to us (tiles that do not see each other)
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -47,6 +48,17 @@ SILENT = {
     aten._assert_async.msg,
 }
 """Recorded, without an effect on what is computed."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what torch prints of an operation that does not run on tensors without values: the error says it."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 @dataclass(frozen=True)
@@ -136,7 +148,7 @@ def _traced(
         return [aten.alias.default(leaf) for leaf in leaves]  # also of what no operation made
 
     def graph() -> fx.GraphModule:
-        with _Data(), torch.no_grad(), warnings.catch_warnings():
+        with _Data(), torch.no_grad(), quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return make_fx(flat, tracing_mode=mode, pre_dispatch=True, _allow_non_fake_inputs=True)(*inputs)
 

@@ -8,7 +8,7 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,16 @@ from blockzoo.models.agreement import tensors
 from blockzoo.models.copying import duplicate
 from blockzoo.tiling.conv import BlockConv2d
 from blockzoo.tiling.graph import Network
-from blockzoo.tiling.onnx_check import Plain, check_file, images_for
+from blockzoo.tiling.onnx_check import Plain, check_file, probes_for
 from blockzoo.tiling.onnx_files import free, needed, saved, told
 from blockzoo.tiling.onnx_fuse import FusedReport, Fusing, Layers, fused
 from blockzoo.tiling.onnx_graph import Cut, label_of, network_of
 from blockzoo.tiling.onnx_normalise import normalised
-from blockzoo.tiling.onnx_session import executed, outputs, relative_error, values_of
+from blockzoo.tiling.onnx_session import Inputs, executed, outputs, relative_error, values_of
 from blockzoo.tiling.pool import BlockAvgPool2d, BlockMaxPool2d
 from blockzoo.tiling.quantise import Calibration, quantised
 from blockzoo.tiling.steps import kib
-from blockzoo.tiling.trace import ready, traced
+from blockzoo.tiling.trace import Example, inputs_of, ready, traced
 
 OPSET = 18
 
@@ -67,7 +67,7 @@ class ExportReport:
 
 def export_onnx(
     model: nn.Module,
-    example: torch.Tensor,
+    example: Example,
     path: str | Path,
     *,
     fusing: Fusing | None = None,
@@ -80,7 +80,8 @@ def export_onnx(
     Args:
         model: any network, of any precision, on any device; layers that are blocked (`block_convert`) keep their tiles, and get
             no others.
-        example: (N, C, H, W): its shape is the file's, its values are what file and network are compared on.
+        example: (N, C, H, W): its shape is the file's, its values are what file and network are compared on. Several inputs as a
+            sequence, the images first.
         path: of the file to write.
         fusing: what to fuse; None: layer by layer.
         calibration: how to quantise to int8; None: floats.
@@ -93,9 +94,10 @@ def export_onnx(
         CheckFailed: the file computes something else than the network; there is no file then.
     """
     path = free(path, overwrite)
-    model, example = _of_floats(model, example)
-    layers = onnx_layers(model, example, story)
-    images = images_for(layers.model, example.numpy())
+    model, given = _of_floats(model, example)
+    layers = onnx_layers(model, given, story)
+    seen = [x.numpy() for x in given]
+    images = probes_for(layers.model, seen)
     if calibration is not None:
         assert layers.plain is not None
         check_file(
@@ -103,7 +105,7 @@ def export_onnx(
         )  # what is quantised computes what it should
         layers = quantised(layers, calibration)
     if fusing is not None:
-        return fused(layers, path, fusing, example.numpy())
+        return fused(layers, path, fusing, seen[0], seen[1:])
     made, checked = told(layers.one_by_one(), layers.story), None
 
     def check(written: Path) -> dict[str, Any]:
@@ -113,7 +115,7 @@ def export_onnx(
         return {"checked": "not compared: int8" if checked is None else f"{checked:.1e}"}
 
     saved(made, path, check)
-    error = relative_error(outputs(made, example.numpy()), _in_torch(model)(example.numpy())[0])
+    error = relative_error(outputs(made, seen[0], others=seen[1:]), _in_torch(model)(seen)[0])
     return ExportReport(path, len(made.graph.node), executed(made).peak_bytes, error, checked)
 
 
@@ -122,21 +124,24 @@ def _in_torch(model: nn.Module) -> Plain:
     ready = duplicate(model).eval()
 
     @torch.no_grad()
-    def run(images: np.ndarray) -> list[np.ndarray]:
-        found = ready(torch.from_numpy(np.array(images, np.float32)))
+    def run(given: Inputs) -> list[np.ndarray]:
+        images, *others = given
+        found = ready(torch.from_numpy(np.array(images, np.float32)), *map(torch.from_numpy, others))
         return [tensor.float().numpy() for _, tensor in tensors(found)]
 
     return run
 
 
-def _of_floats(model: nn.Module, example: torch.Tensor) -> tuple[nn.Module, torch.Tensor]:
+def _of_floats(model: nn.Module, example: Example) -> tuple[nn.Module, list[torch.Tensor]]:
     """Both as a file has them, in single precision and on the processor: the network itself where it is so, else a copy."""
     state = [*model.parameters(), *model.buffers()]
     odd = any(t.is_cuda or (t.is_floating_point() and t.dtype != torch.float32) for t in state)
-    return (duplicate(model).float().cpu() if odd else model), example.detach().float().cpu()
+    first, *others = (x.detach().cpu() for x in inputs_of(example))
+    floats = [first.float(), *(x.float() if x.is_floating_point() else x for x in others)]
+    return (duplicate(model).float().cpu() if odd else model), floats
 
 
-def onnx_layers(model: nn.Module, example: torch.Tensor, story: Mapping[str, Any] | None = None) -> Layers:
+def onnx_layers(model: nn.Module, example: Example, story: Mapping[str, Any] | None = None) -> Layers:
     """A network as an ONNX model of one node for each layer, and where its blocked layers are cut.
 
     Args:
@@ -147,16 +152,16 @@ def onnx_layers(model: nn.Module, example: torch.Tensor, story: Mapping[str, Any
     """
     for name in ("onnx", "onnxscript", "onnxruntime"):
         needed(name)
-    model, example = _of_floats(model, example)
+    model, given = _of_floats(model, example)
     about: dict[str, Any] = {"name": type(model).__name__, "plain": _in_torch(model), "story": story or {}}
-    plain = ready(model, example, fold=True)
+    plain = ready(model, given, fold=True)
     blocked = any(isinstance(layer, BLOCKED) for layer in plain.modules())
-    cuts = _cuts(traced(plain, example)) if blocked else {}
+    cuts = _cuts(traced(plain, given)) if blocked else {}
     for name, layer in list(plain.named_modules()):
         if isinstance(layer, BLOCKED) and name in cuts:
             plain.set_submodule(name, _unblocked(layer))
     made = normalised(
-        _exported(plain, example), {name for name, m in plain.named_modules() if not [*m.children()]}
+        _exported(plain, given), {name for name, m in plain.named_modules() if not [*m.children()]}
     )
     if not cuts:
         return Layers(made, **about)
@@ -198,7 +203,7 @@ def _unblocked(layer: nn.Module) -> nn.Module:
     return plain
 
 
-def _exported(model: nn.Module, example: torch.Tensor) -> Any:
+def _exported(model: nn.Module, given: Sequence[torch.Tensor]) -> Any:
     """By torch, quietly."""
     log = logging.getLogger("torch.onnx")
     level = log.level
@@ -206,9 +211,9 @@ def _exported(model: nn.Module, example: torch.Tensor) -> Any:
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
             warnings.simplefilter("ignore")
-            program = torch.onnx.export(model, (example,), dynamo=True, opset_version=OPSET, verbose=False)
+            program = torch.onnx.export(model, tuple(given), dynamo=True, opset_version=OPSET, verbose=False)
     except Exception as error:
-        reason = _other_outputs(model, example) or _reason(error)
+        reason = _other_outputs(model, given) or _reason(error)
         raise RequestError(f"{type(model).__name__} cannot be exported to ONNX: {reason}") from error
     finally:
         log.setLevel(level)
@@ -217,10 +222,10 @@ def _exported(model: nn.Module, example: torch.Tensor) -> Any:
 
 
 @torch.no_grad()
-def _other_outputs(model: nn.Module, example: torch.Tensor) -> str:
+def _other_outputs(model: nn.Module, given: Sequence[torch.Tensor]) -> str:
     """What the network returns besides tensors, which a file cannot; "" where there is nothing, or it does not run."""
     try:
-        leaves = tree_leaves(duplicate(model)(example.clone()))
+        leaves = tree_leaves(duplicate(model)(*(x.clone() for x in given)))
     except Exception:
         return ""
     others = sorted(

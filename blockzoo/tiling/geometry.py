@@ -269,6 +269,13 @@ def transposed_padding(tile: Tile, reads: Spread) -> tuple[int, int, int, int]:
     return zeros, padding, more, last - first - 2 * padding + more
 
 
+def shown_again(tile: Tile, reads: Enlargement) -> tuple[int, int]:
+    """How often a tile shows its first and its last pixel once more, for want of neighbours that its outputs lie in: these are of
+    another tile where a cut of the outputs lies within a pixel.
+    """
+    return -(min(0, tile.before) // reads.scale), -(min(0, tile.after) // reads.scale)
+
+
 def parts(
     first: int, last: int, places: Sequence[int], size: int, reads: Reads, mirrored: bool = False
 ) -> list[Tile]:

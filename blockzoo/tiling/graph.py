@@ -47,6 +47,7 @@ class Operation:
         elements: new elements it makes for the whole map: its output, 0 for a view.
         beside: bytes that it needs for a moment besides, for the whole map (copies); as in fp32 where `item` is 0.
         indices: it makes indices besides, as a max-pool in PyTorch; it runs in strips, so that few of them exist at a time.
+        counts: it divides by how many pixels each output is an average of, made for each tile.
         alias: its output is a view of its first source.
         over: those of its sources that it could write over.
         reason: why no tile can go through it.
@@ -71,6 +72,7 @@ class Operation:
     elements: int = 0
     beside: int = 0
     indices: bool = False
+    counts: bool = False
     alias: bool = False
     reason: str = ""
     payload: Any = None
@@ -158,6 +160,11 @@ class Network:
     @cached_property
     def recent(self) -> dict[Any, Any]:
         """What was worked out of late, for plans that differ in a part; see `remember`."""
+        return {}
+
+    @cached_property
+    def costs(self) -> dict[Any, Any]:
+        """What stages cost, which many plans have in common; see `prediction`."""
         return {}
 
     def remember(self, key: Any, value: Any) -> None:

@@ -14,7 +14,7 @@ Place = tuple[int, int]
 
 def groups(stage: Stage, batch: int) -> list[list[Place]]:
     """Tiles whose way through the stage has the same shapes, at most `batch` of them together."""
-    rows, columns = (_alike(stage, lines) for lines in (stage.rows, stage.columns))
+    rows, columns = (alike(stage, lines) for lines in (stage.rows, stage.columns))
     found = []
     for some in rows:
         for others in columns:
@@ -23,7 +23,7 @@ def groups(stage: Stage, batch: int) -> list[list[Place]]:
     return found
 
 
-def _alike(stage: Stage, lines: Axis) -> list[list[int]]:
+def alike(stage: Stage, lines: Axis) -> list[list[int]]:
     """Tiles of one axis by what they have in common."""
     if lines.alike is not None:
         return lines.alike

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import _disable_current_modes
 
 from blockzoo.tiling.geometry import Enlargement, Reads, Taps, Tile
 
@@ -55,21 +56,26 @@ def options_of(
 
 
 def reads_of(
-    options: Mapping[str, Any], size: tuple[int, int], outputs: tuple[int, int]
+    options: Mapping[str, Any],
+    size: tuple[int, int],
+    outputs: tuple[int, int],
+    dtype: torch.dtype = torch.float32,
 ) -> tuple[Reads, Reads] | None:
     """What an interpolation reads along rows and columns; None for maps too large to be asked.
 
     Args:
         options: of F.interpolate.
         size, outputs: rows and columns of its map, and of what it makes.
+        dtype: of its map; in half precision weights are those of single precision, which it works in.
     """
+    dtype = torch.promote_types(dtype, torch.float32)
     scales = whole_scales(options, size, outputs)
     if scales is not None:
         halo = HALO[options["mode"]]
         return Enlargement(scales[0], halo), Enlargement(scales[1], halo)
     if max(a * b for a, b in zip(size, outputs, strict=True)) > MOST_PIXELS:
         return None
-    rows, columns = (_taps(options, axis, size[axis], outputs[axis]) for axis in (0, 1))
+    rows, columns = (_taps(options, axis, size[axis], outputs[axis], dtype) for axis in (0, 1))
     return rows, columns
 
 
@@ -90,11 +96,11 @@ def _both(value: Any) -> list[float]:
     return [float(v) for v in (value if isinstance(value, (tuple, list)) else (value, value))]
 
 
-def _taps(options: Mapping[str, Any], axis: int, size: int, outputs: int) -> Taps:
+def _taps(options: Mapping[str, Any], axis: int, size: int, outputs: int, dtype: torch.dtype) -> Taps:
     """What it reads along one axis."""
-    weights = _answers(options, axis, size, outputs, 1.0)
-    reads = _answers(options, axis, size, outputs, float("nan")).isnan()
-    nothing = _answers(options, axis, size, outputs, float("inf"), BESIDE).isnan()
+    weights = _answers(options, axis, size, outputs, 1.0, dtype)
+    reads = _answers(options, axis, size, outputs, float("nan"), dtype).isnan()
+    nothing = _answers(options, axis, size, outputs, float("inf"), dtype, BESIDE).isnan()
     found = []
     for output in range(outputs):
         taps = []
@@ -107,7 +113,13 @@ def _taps(options: Mapping[str, Any], axis: int, size: int, outputs: int) -> Tap
 
 
 def _answers(
-    options: Mapping[str, Any], axis: int, size: int, outputs: int, value: float, beside: int = 1
+    options: Mapping[str, Any],
+    axis: int,
+    size: int,
+    outputs: int,
+    value: float,
+    dtype: torch.dtype,
+    beside: int = 1,
 ) -> torch.Tensor:
     """(outputs, inputs): what one axis makes of each single pixel of this value.
 
@@ -121,7 +133,7 @@ def _answers(
         scales = enumerate(_both(own["scale_factor"]))
         own["scale_factor"] = [scale if place == axis else float(beside) for place, scale in scales]
     each, middle = range(size), PIXELS // 2
-    maps = torch.zeros(1, size, size, PIXELS, device="cpu")
+    maps = torch.zeros(1, size, size, PIXELS, dtype=dtype, device="cpu")
     maps[0, each, each, middle] = value
     found = F.interpolate(maps if axis == 0 else maps.mT.contiguous(), **own)
     return (found if axis == 0 else found.mT)[0, :, :, middle * beside].T
@@ -157,17 +169,34 @@ class Sampler:
         """Pixels of the part, one for each output, and their weights; None for 1."""
         key = (axis, tile, x.dtype, x.device)
         if key not in self._laid_out:
-            reads, last = self._reads[axis], tile.stop - tile.start - 1
-            chosen = [equally_many(taps, reads.most) for taps in reads.taps[tile.first : tile.last]]
-            terms = []
-            for number in range(reads.most):  # a pixel of another tile shows the nearest one of this
-                places = [min(max(taps[number][0] - tile.start, 0), last) for taps in chosen]
-                weights = torch.tensor([taps[number][1] for taps in chosen], dtype=x.dtype, device=x.device)
-                alone = reads.most == 1 and bool((weights == 1).all())
-                shaped = None if alone else weights.view(-1, *[1] * (1 - axis))
-                terms.append((torch.tensor(places, device=x.device), shaped))
-            self._laid_out[key] = terms
+            with _disable_current_modes():  # who counts memory counts the run: these stay, as weights do
+                self._laid_out[key] = self._lay_out(axis, tile, x)
         return self._laid_out[key]
+
+    def _lay_out(
+        self, axis: int, tile: Tile, x: torch.Tensor
+    ) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
+        found = []
+        for places, weights in terms_of(self._reads[axis], tile):
+            shaped = None
+            if weights is not None:
+                shaped = torch.tensor(weights, dtype=x.dtype, device=x.device).view(-1, *[1] * (1 - axis))
+            found.append((torch.tensor(places, device=x.device), shaped))
+        return found
+
+
+def terms_of(reads: Taps, tile: Tile) -> list[tuple[list[int], list[float] | None]]:
+    """What the outputs of a tile are sums of along one axis: for each term the pixels of the tile, one for each output, and their
+    weights; None for 1.
+    """
+    last, terms = tile.stop - tile.start - 1, []
+    chosen = [equally_many(taps, reads.most) for taps in reads.taps[tile.first : tile.last]]
+    for number in range(reads.most):  # a pixel of another tile shows the nearest one of this
+        places = [min(max(taps[number][0] - tile.start, 0), last) for taps in chosen]
+        weights = [taps[number][1] for taps in chosen]
+        alone = reads.most == 1 and all(weight == 1 for weight in weights)
+        terms.append((places, None if alone else weights))
+    return terms
 
 
 def equally_many(taps: Sequence[tuple[int, float]], count: int) -> list[tuple[int, float]]:

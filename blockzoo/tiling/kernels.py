@@ -17,6 +17,7 @@ from blockzoo.tiling.geometry import (
     Tile,
     Window,
     equal_padding,
+    shown_again,
     transposed_padding,
 )
 from blockzoo.tiling.graph import Operation
@@ -111,9 +112,15 @@ def _enlarged(operation: Operation, x: torch.Tensor, row: Tile, column: Tile) ->
     payload = operation.payload
     options = options_of(payload.what, payload.layer, payload.args, payload.kwargs) or {}
     mode = options.get("mode", "nearest")
-    scales = [reads.scale for reads in operation.windows if isinstance(reads, Enlargement)]
-    y = F.interpolate(x, scale_factor=[float(scale) for scale in scales], mode=mode)
-    top, left = row.first - row.start * scales[0], column.first - column.start * scales[1]
+    enlargements = [reads for reads in operation.windows if isinstance(reads, Enlargement)]
+    again = [shown_again(tile, reads) for tile, reads in zip((row, column), enlargements, strict=True)]
+    if again != [(0, 0), (0, 0)]:
+        x = F.pad(x, (*again[1], *again[0]), mode="replicate")
+    y = F.interpolate(x, scale_factor=[float(reads.scale) for reads in enlargements], mode=mode)
+    top, left = (
+        tile.before + more * reads.scale
+        for tile, (more, _), reads in zip((row, column), again, enlargements, strict=True)
+    )
     return y[..., top : top + row.last - row.first, left : left + column.last - column.first]
 
 

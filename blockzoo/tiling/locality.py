@@ -175,7 +175,7 @@ def _interpolation(call: Call) -> Found | None:
     if options is None or call.axes[0] != PICTURE or len(call.shape) != 4:
         return None
     sizes = [(shape[2], shape[3]) for shape in (call.shapes[0], call.shape)]
-    windows = reads_of(options, sizes[0], sizes[1])
+    windows = reads_of(options, sizes[0], sizes[1], call.output.dtype)
     if windows is None:
         return whole(call, f"an interpolation from {sizes[0]} to {sizes[1]} pixels: its maps are too large")
     return Found("window", PICTURE, windows)

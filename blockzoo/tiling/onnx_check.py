@@ -12,30 +12,46 @@ import torch
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed
 from blockzoo.models.agreement import deviation, probes
-from blockzoo.tiling.onnx_session import every_output, executed, input_of
+from blockzoo.tiling.onnx_session import Entry, Inputs, entries_of, every_output, executed
 
-Plain = Callable[[np.ndarray], list[np.ndarray]]
-"""From images (N, C, H, W) to all outputs of the network that a file stands for, in order."""
+Plain = Callable[[Inputs], list[np.ndarray]]
+"""From inputs to all outputs of the network that a file stands for, in order."""
 FLOATS, LARGE, INTEGERS = 1e-4, 1e-3, 1e-2
 """Differences that are allowed, of the largest output: of floats, of floats where inputs are large, of integers."""
 
 
 def plain_of(model: Any) -> Plain:
     """All outputs of an ONNX model, for a file that is made of it."""
-    return lambda images: next(every_output(model, [images]))
+    return lambda given: next(every_output(model, [given]))
 
 
-def images_for(model: Any, seen: np.ndarray | None = None) -> list[np.ndarray]:
-    """Of both signs, large, and some of those that the network is for; as many at a time as the model reads."""
-    _, shape = input_of(model)
-    chosen = [probe.numpy() for probe in probes(torch.empty(shape), special=False)]
-    if seen is not None and len(seen):
-        chosen.append(np.resize(np.asarray(seen, np.float32), shape))
-    return chosen
+def probes_for(model: Any, seen: Inputs = ()) -> list[list[np.ndarray]]:
+    """Images of both signs, large, and some of those that the network is for, as many at a time as the model reads; beside them
+    what it is given else, as it was seen, or drawn.
+
+    Args:
+        seen: what the network is for, as many images as there are.
+    """
+    first, *others = entries_of(model)
+    images = [probe.numpy() for probe in probes(torch.empty(first.shape), special=False)]
+    if len(seen) and len(seen[0]):
+        images.append(np.resize(np.asarray(seen[0], np.float32), first.shape))
+    beside = [
+        *seen[1:],
+        *(_drawn(entry) for entry in others[max(0, len(seen) - 1) :]),
+    ]
+    return [[image, *beside] for image in images]
+
+
+def _drawn(entry: Entry) -> np.ndarray:
+    """Of both signs; of integers, which may be places in something, zeros."""
+    if not np.issubdtype(entry.dtype, np.floating):
+        return entry.zeros
+    return probes(torch.empty(entry.shape))[0].numpy().astype(entry.dtype)
 
 
 @CHECKS.register("onnx-file")
-def check_file(model: Any, plain: Plain, images: Sequence[np.ndarray], what: str) -> float:
+def check_file(model: Any, plain: Plain, images: Sequence[Inputs], what: str) -> float:
     """An ONNX file as ONNX Runtime runs it, its optimisations included, against the network it was made from: in PyTorch, or the
     file that was fused; in block mode against the layers one by one, each cut by the same tiles. All outputs are compared.
 
@@ -50,7 +66,7 @@ def check_file(model: Any, plain: Plain, images: Sequence[np.ndarray], what: str
 
 
 @CHECKS.register("onnx-integers")
-def check_integers(model: Any, plain: Plain, images: Sequence[np.ndarray], what: str) -> float:
+def check_integers(model: Any, plain: Plain, images: Sequence[Inputs], what: str) -> float:
     """A fused int8 file as ONNX Runtime runs it, against the integers layer by layer.
 
     Catches: a zero point that is not what stands around a tile, a wrong cut or halo, a scale that went astray.
@@ -66,7 +82,7 @@ def _compared(
     name: str,
     model: Any,
     plain: Plain,
-    images: Sequence[np.ndarray],
+    images: Sequence[Inputs],
     what: str,
     tolerances: Sequence[float],
 ) -> float:

@@ -19,13 +19,13 @@ from blockzoo.tiling.onnx_check import (
     check_file,
     check_integers,
     check_memory,
-    images_for,
     plain_of,
+    probes_for,
 )
 from blockzoo.tiling.onnx_files import free, opened, saved, told
 from blockzoo.tiling.onnx_graph import Cut, network_of, plain_name
 from blockzoo.tiling.onnx_normalise import normalised
-from blockzoo.tiling.onnx_session import Value, executed, outputs, relative_error, values_of
+from blockzoo.tiling.onnx_session import Inputs, Value, executed, outputs, relative_error, values_of
 from blockzoo.tiling.onnx_tiles import planned_bytes, tiled_model
 from blockzoo.tiling.planner import bytes_of
 from blockzoo.tiling.prediction import Counted
@@ -225,15 +225,17 @@ def fuse_onnx(
     fusing: Fusing,
     *,
     images: np.ndarray | None = None,
+    others: Inputs = (),
     overwrite: bool = False,
 ) -> FusedReport:
     """Write a fused form of an ONNX file, of floats or quantised, with the same weights.
 
     Args:
-        source: a network of one input (N, C, H, W); the shape stays as it is.
+        source: a network of images (N, C, H, W), and perhaps other inputs; shapes stay as they are.
         path: of the file to write.
         fusing: what to fuse.
         images: (n, C, H, W) to compare both on; random ones by default.
+        others: what else the network is given; drawn by default, integers 0.
         overwrite: replace a file that is there.
 
     Raises:
@@ -242,7 +244,8 @@ def fuse_onnx(
     """
     path = free(path, overwrite)
     layers, model = layers_of(source)
-    return fused(layers if layers.quantised else replace(layers, plain=plain_of(model)), path, fusing, images)
+    layers = layers if layers.quantised else replace(layers, plain=plain_of(model))
+    return fused(layers, path, fusing, images, others)
 
 
 def layers_of(source: str | Path) -> tuple[Layers, Any]:
@@ -264,24 +267,27 @@ def layers_of(source: str | Path) -> tuple[Layers, Any]:
     return layers, model
 
 
-def fused(layers: Layers, path: Path, fusing: Fusing, images: np.ndarray | None = None) -> FusedReport:
+def fused(
+    layers: Layers, path: Path, fusing: Fusing, images: np.ndarray | None = None, others: Inputs = ()
+) -> FusedReport:
     """Fuse, compare and write; see `fuse_onnx`."""
     plan = layers.planned(fusing)
     made, truth = told(layers.in_tiles(plan), layers.story), layers.one_by_one(plan)
     if images is None:
         count, *shape = layers.network.input_shape
         images = np.random.default_rng(0).standard_normal((max(4, count), *shape))
+    given = probes_for(layers.model, [images, *others])
     checked = 0.0
 
     def check(written: Path) -> dict[str, Any]:
         nonlocal checked
-        checked = _checked(layers, plan, written, truth, images)
+        checked = _checked(layers, plan, written, truth, given)
         limit = None if fusing.budget is None else bytes_of(fusing.budget)
         check_memory(written, plan.peak_bytes, limit, layers.name)
         return {"checked": f"{checked:.1e}", "plan": str(plan)}
 
     saved(made, path, check)
-    found, wanted = (outputs(model, images) for model in (made, truth))
+    found, wanted = (outputs(model, images, others=given[0][1:]) for model in (made, truth))
     return FusedReport(
         path,
         len(made.graph.node),
@@ -298,13 +304,12 @@ def fused(layers: Layers, path: Path, fusing: Fusing, images: np.ndarray | None 
     )
 
 
-def _checked(layers: Layers, plan: Plan, written: Path, truth: Any, seen: np.ndarray) -> float:
+def _checked(layers: Layers, plan: Plan, written: Path, truth: Any, images: Sequence[Inputs]) -> float:
     """The largest difference between a fused file and what it stands for.
 
     Tiles that do not see each other are another network, which the layers one by one compute, cut alike; that these are the
     network's own is compared too, uncut.
     """
-    images = images_for(layers.model, seen)
     if layers.plain is None:
         return check_integers(written, plain_of(truth), images, layers.name)
     if plan.mode == "exact" or layers.cuts:

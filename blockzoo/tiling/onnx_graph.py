@@ -8,11 +8,13 @@ from math import prod
 from typing import Any
 
 from blockzoo.core.errors import RequestError
-from blockzoo.tiling.geometry import Spread, Window
+from blockzoo.tiling.geometry import Spread, Taps, Window
 from blockzoo.tiling.graph import Network, Operation
+from blockzoo.tiling.interpolation import reads_of
 from blockzoo.tiling.locality import PICTURE, Found
 from blockzoo.tiling.onnx_files import needed
-from blockzoo.tiling.onnx_session import IN_PLACE, VIEWS, Value, input_of
+from blockzoo.tiling.onnx_resize import interpolation_of
+from blockzoo.tiling.onnx_session import IN_PLACE, VIEWS, Value, entries_of
 
 ELEMENTWISE = frozenset(
     "Relu Clip Sigmoid Tanh HardSigmoid HardSwish LeakyRelu PRelu Elu Selu Celu Gelu Erf Softplus Softsign Mish Swish "
@@ -73,11 +75,15 @@ def network_of(model: Any, values: Mapping[str, Value], cuts: Mapping[str, Cut])
         cuts: layers that are themselves cut, by name of the node; names may have changed when the model was quantised.
 
     Raises:
-        RequestError: several inputs, or a node that makes several values.
+        RequestError: inputs of other shapes than `entries_of` says, or a node that makes several values.
     """
-    name, shape = input_of(model)
+    entries = entries_of(model)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    axes: dict[str, tuple[int, int] | None] = {name: PICTURE}
+    axes: dict[str, tuple[int, int] | None] = {
+        entry.name: PICTURE if len(entry.shape) == 4 and max(entry.shape[2:]) > 1 else None
+        for entry in entries
+    }
+    axes[entries[0].name] = PICTURE
     operations = []
     for node in model.graph.node:
         if len([output for output in node.output if output]) != 1:
@@ -94,7 +100,7 @@ def network_of(model: Any, values: Mapping[str, Value], cuts: Mapping[str, Cut])
     returned = tuple(output.name for output in model.graph.output)
     if not made.issuperset(returned):
         raise RequestError("no node of the model makes its output: export it again")
-    return Network(operations, {name: shape}, returned)
+    return Network(operations, {entry.name: entry.shape for entry in entries}, returned)
 
 
 def plain_name(name: str) -> str:
@@ -186,6 +192,24 @@ def _pool(call: _Call) -> Found | None:
     return _window(call, tuple(call.attribute("kernel_shape")))
 
 
+def _resize(call: _Call) -> Found | None:
+    if call.node.op_type != "Resize":
+        return None
+    onnx, source = needed("onnx"), call.values[call.maps[0]]
+    given = [call.constants.get(name) for name in (*call.node.input, "", "", "")[2:4]]
+    scales, sizes = (None if t is None else onnx.numpy_helper.to_array(t).tolist()[2:] for t in given)
+    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in call.node.attribute}
+    options = interpolation_of(attributes, scales, sizes)
+    if options is None or call.others or call.shape[:2] != source.shape[:2]:
+        return _whole(call, "a Resize that is no interpolation of PyTorch")
+    windows = reads_of(options, source.shape[2:], call.shape[2:])  # type: ignore[arg-type]
+    if windows is None:
+        return _whole(call, "an interpolation whose maps are too large")
+    if isinstance(windows[0], Taps) and options["mode"] != "nearest" and source.item == 1:
+        return _whole(call, "an interpolation of integers, which is rounded once")
+    return Found("window", PICTURE, windows)
+
+
 def _window(call: _Call, kernel: tuple[int, ...]) -> Found:
     """Along rows and columns; padding behind the map is as much as its outputs need."""
     stride = tuple(call.attribute("strides", (1, 1)))
@@ -236,6 +260,7 @@ RULES: tuple[Callable[[_Call], Found | None], ...] = (
     _convolution,
     _transposed,
     _pool,
+    _resize,
     _mean,
     _pieces,
     _elementwise,

@@ -14,11 +14,12 @@ from blockzoo.tiling.quantise import Calibration, quantised
 from blockzoo.tiling.search import MOST_MACS
 from blockzoo.tiling.stage import Mode
 from blockzoo.tiling.steps import Plan
+from blockzoo.tiling.trace import Example, inputs_of
 
 
 def plan_onnx(
     model: nn.Module,
-    example: torch.Tensor,
+    example: Example,
     *,
     budget: int | str | None = None,
     grid: int | Sequence[int] | None = None,
@@ -38,15 +39,16 @@ def plan_onnx(
 
 
 def pareto_onnx(
-    model: nn.Module, example: torch.Tensor, *, dtype: str = "fp32", mode: Mode = "block"
+    model: nn.Module, example: Example, *, dtype: str = "fp32", mode: Mode = "block"
 ) -> list[Plan]:
     """The plans that no other beats in peak bytes, multiply-adds and tiles, as files; see `pareto`."""
     return _layers(model, example, dtype).front(mode)
 
 
-def _layers(model: nn.Module, example: torch.Tensor, dtype: str) -> Layers:
+def _layers(model: nn.Module, example: Example, dtype: str) -> Layers:
     if dtype not in ("fp32", "int8"):
         raise RequestError(f"dtype {dtype!r}: files are fp32 or int8")
-    drawn = torch.randn(example.shape, generator=torch.Generator().manual_seed(0))
-    layers = onnx_layers(model, drawn)
+    first, *others = inputs_of(example)
+    drawn = torch.randn(first.shape, generator=torch.Generator().manual_seed(0))
+    layers = onnx_layers(model, [drawn, *others])
     return quantised(layers, Calibration(drawn.numpy())) if dtype == "int8" else layers

@@ -19,6 +19,8 @@ VIEWS = frozenset("Reshape Flatten Squeeze Unsqueeze Identity".split())
 """Nodes whose output is their first input in another shape."""
 IN_PLACE = frozenset("Relu Clip Sigmoid Tanh Elu LeakyRelu HardSigmoid Add Sub Mul Div".split())
 """Nodes that ONNX Runtime lets write over an operand of the output's size that nothing reads afterwards."""
+Inputs = Sequence[np.ndarray]
+"""What a model is given, in order; the first are images (N, C, H, W)."""
 Prepare = Callable[[np.ndarray], np.ndarray]
 """Makes a model's inputs of some images, both (n, C, H, W)."""
 
@@ -83,38 +85,87 @@ def _run(ready: Any, given: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     return found
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What a model is given: a name, a shape, and a type of NumPy."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: Any
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.shape}"
+
+    @property
+    def zeros(self) -> np.ndarray:
+        return np.zeros(self.shape, self.dtype)
+
+
+def entries_of(model: Any) -> list[Entry]:
+    """The inputs of a model; the first is a batch of images (N, C, H, W).
+
+    Raises:
+        RequestError: the first is none, or the size of one is not fixed.
+    """
+    onnx = needed("onnx")
+    constants = {tensor.name for tensor in model.graph.initializer}
+    found = [
+        Entry(
+            value.name,
+            tuple(d.dim_value for d in value.type.tensor_type.shape.dim),
+            onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type),
+        )
+        for value in model.graph.input
+        if value.name not in constants
+    ]
+    if not found or len(found[0].shape) != 4 or any(0 in entry.shape for entry in found):
+        raise RequestError(
+            f"the model reads {', '.join(map(str, found)) or 'nothing'}: its first input has to be images of a fixed shape "
+            "(N, C, H, W), and others of a fixed shape too, to be cut into tiles"
+        )
+    return found
+
+
 def input_of(model: Any) -> tuple[str, tuple[int, ...]]:
-    """Name and shape (N, C, H, W) of a model's only input.
+    """Name and shape (N, C, H, W) of a model's only input, which is calibrated.
 
     Raises:
         RequestError: several inputs, or one that is no batch of images of a fixed size.
     """
-    constants = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in constants]
-    shapes = [tuple(d.dim_value for d in value.type.tensor_type.shape.dim) for value in inputs]
-    if len(inputs) != 1 or len(shapes[0]) != 4 or 0 in shapes[0]:
+    first, *others = entries_of(model)
+    if others:
         raise RequestError(
-            f"the model reads {', '.join(f'{v.name} {s}' for v, s in zip(inputs, shapes, strict=True)) or 'nothing'}: "
-            "one input of a fixed shape (N, C, H, W) can be cut into tiles"
+            f"the model reads {first}, {', '.join(map(str, others))}: int8 is calibrated on images alone, so a model of one input"
         )
-    return inputs[0].name, shapes[0]
+    return first.name, first.shape
+
+
+def _feed(ready: Any, given: Inputs) -> dict[str, np.ndarray]:
+    """Arrays by the names of a session's inputs; numbers with a fraction in single precision."""
+    names = [source.name for source in ready.get_inputs()]
+    if len(names) != len(given):
+        raise RequestError(
+            f"the file reads {', '.join(names) or 'nothing'}, and {len(given)} inputs were given: it may not use all that the "
+            "network takes"
+        )
+    floats = (np.asarray(x, np.float32) if np.issubdtype(x.dtype, np.floating) else x for x in given)
+    return dict(zip(names, floats, strict=True))
 
 
 def values_of(model: Any) -> dict[str, Value]:
-    """Of each value that a node makes, and of the input: found by running the model once on zeros."""
+    """Of each value that a node makes, and of the inputs: found by running the model once on zeros."""
     onnx = needed("onnx")
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     present = {value.name for value in copy.graph.output}
     made = [name for node in copy.graph.node for name in node.output if name and name not in present]
     copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in made)
-    name, shape = input_of(model)
+    entries = entries_of(model)
     ready = session(copy, optimised=False)
-    zeros = np.zeros(shape, np.float32)
-    found = _run(ready, {name: zeros})
+    found = _run(ready, {entry.name: entry.zeros for entry in entries})
     names = [output.name for output in ready.get_outputs()]
     values = {n: Value(tuple(a.shape), a.itemsize) for n, a in zip(names, found, strict=True)}
-    return {name: Value(shape, zeros.itemsize), **values}
+    return {entry.name: Value(entry.shape, entry.zeros.itemsize) for entry in entries} | values
 
 
 @dataclass(frozen=True)
@@ -123,7 +174,7 @@ class Execution:
 
     Args:
         order: names of the nodes as they ran.
-        peak_bytes: of live activations, the model's input not counted.
+        peak_bytes: of live activations, the model's inputs not counted.
     """
 
     order: tuple[str, ...]
@@ -137,10 +188,10 @@ def executed(model: Any) -> Execution:
     and a node of `IN_PLACE` writes over an operand that dies there. Weights and the scratch memory of kernels are not counted.
     """
     model = needed("onnx").load(str(model)) if isinstance(model, (str, Path)) else model
-    name, shape = input_of(model)
+    zeros = {entry.name: entry.zeros for entry in entries_of(model)}
     with tempfile.TemporaryDirectory() as folder:
         ready = session(model, optimised=False, threads=1, profile=str(Path(folder) / "profile"))
-        _run(ready, {name: np.zeros(shape, np.float32)})
+        _run(ready, zeros)
         events = json.loads(Path(ready.end_profiling()).read_text(encoding="utf-8"))
     ran = [event for event in events if event["name"].endswith("_kernel_time")]
     order = [event["name"].removesuffix("_kernel_time") for event in ran]
@@ -215,6 +266,7 @@ def outputs(
     model: Any,
     images: np.ndarray,
     *,
+    others: Inputs = (),
     prepare: Prepare = lambda images: images,
     optimised: bool = True,
     threads: int = 0,
@@ -224,30 +276,29 @@ def outputs(
     Args:
         model: an ONNX model, or the path of one.
         images: the model's inputs, or what `prepare` makes them of, a batch at a time.
+        others: what it reads besides, the same for each batch.
     """
-    return np.concatenate(list(_batches(model, images, prepare, optimised, threads)))
+    return np.concatenate(list(_batches(model, images, others, prepare, optimised, threads)))
 
 
 def _batches(
-    model: Any, images: np.ndarray, prepare: Prepare, optimised: bool, threads: int
+    model: Any, images: np.ndarray, others: Inputs, prepare: Prepare, optimised: bool, threads: int
 ) -> Iterator[np.ndarray]:
     ready = session(model, optimised=optimised, threads=threads)
-    (source,) = ready.get_inputs()
-    size = source.shape[0]
+    size = ready.get_inputs()[0].shape[0]
     for start in range(0, len(images), size):
         some = np.asarray(prepare(images[start : start + size]), np.float32)
         filled = np.concatenate([some, np.zeros((size - len(some), *some.shape[1:]), np.float32)])
-        yield ready.run(None, {source.name: filled})[0][: len(some)]
+        yield ready.run(None, _feed(ready, [filled, *others]))[0][: len(some)]
 
 
 def every_output(
-    model: Any, batches: Iterable[np.ndarray], *, optimised: bool = True
+    model: Any, batches: Iterable[Inputs], *, optimised: bool = True
 ) -> Iterator[list[np.ndarray]]:
-    """All outputs for each batch (N, C, H, W) of the size that the model was exported with, in order."""
+    """All outputs for each batch, of the shapes that the model was exported with, in order."""
     ready = session(model, optimised=optimised)
-    (source,) = ready.get_inputs()
-    for images in batches:
-        yield _run(ready, {source.name: np.asarray(images, np.float32)})
+    for given in batches:
+        yield _run(ready, _feed(ready, given))
 
 
 def relative_error(found: np.ndarray, wanted: np.ndarray) -> float:

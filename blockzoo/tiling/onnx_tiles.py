@@ -6,7 +6,7 @@ geometry says: zeros at a cut of independent tiles (the zero point, where it is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from blockzoo.core.errors import RequestError
-from blockzoo.tiling.geometry import Tile
+from blockzoo.tiling.geometry import Enlargement, Taps, Tile, shown_again
 from blockzoo.tiling.graph import Network, Operation
-from blockzoo.tiling.onnx_files import needed
+from blockzoo.tiling.onnx_nodes import Nodes
 from blockzoo.tiling.onnx_padding import pads_of, zeros_of
+from blockzoo.tiling.onnx_resize import enlarged, interpolated
 from blockzoo.tiling.onnx_session import Value, live_bytes, run_order
 from blockzoo.tiling.stage import Stage, whole_map
 from blockzoo.tiling.steps import Part
@@ -76,19 +77,18 @@ def planned_bytes(
     return [max(live[first:last], default=0) for first, last in pairwise([0, *writer.ends])]
 
 
-class _Writer:
-    """Nodes, one tile after the other, and the bytes of what each of them makes."""
+class _Writer(Nodes):
+    """The nodes of a program, one tile after the other."""
 
     def __init__(self, model: Any, network: Network, values: Mapping[str, Value]) -> None:
-        self.onnx = needed("onnx")
+        super().__init__()
         self.model, self.network = model, network
-        self.nodes: list[Any] = []
-        self.constants: dict[str, Any] = {}
         self.values = values
-        self.bytes: dict[str, int] = {}
-        height, width = network.input_shape[2:]
-        entire = _Map([(0, height, network.input)], (0, width), self._pixel(network.input, height * width))
-        self.maps: dict[str, _Map] = {network.input: entire}
+        self.maps: dict[str, _Map] = {
+            name: _Map([(0, shape[2], name)], (0, shape[3]), self._pixel(name, shape[2] * shape[3]))
+            for name, shape in network.inputs.items()
+            if len(shape) == 4
+        }
         self.slices: dict[tuple[str, Span, Span], str] = {}
         self.ends: list[int] = []
         self.stages = 0
@@ -181,15 +181,15 @@ class _Writer:
             raise RequestError(
                 f"{mean} is a mean of integers, which tiles would round differently: fuse less far, or export floats"
             )
-        axes, total = self._constant([2, 3]), ""
+        axes, total = self.integers([2, 3]), ""
         for i in range(len(stage.rows)):
             for j in range(len(stage.columns)):
                 tile = self._tile(stage, i, j, f"{mean.name}/{i}.{j}/map")
                 size, name = self._size(mean.name), f"{mean.name}/{i}.{j}"
-                found = self._node("ReduceSum", [tile, axes], name, size, keepdims=1)
-                total = self._node("Add", [total, found], f"{name}/total", size) if total else found
+                found = self.add("ReduceSum", [tile, axes], name, size, keepdims=1)
+                total = self.add("Add", [total, found], f"{name}/total", size) if total else found
         count = np.float32(stage.output.size(0) * stage.output.size(1))
-        self._node("Div", [total, self._scalar(count)], mean.name, self._size(mean.name))
+        self.add("Div", [total, self.scalar(count)], mean.name, self._size(mean.name))
 
     def _parts(
         self,
@@ -235,6 +235,15 @@ class _Writer:
         if operation.kind != "window":
             self.nodes.append(node)
             return
+        if isinstance(operation.windows[0], Enlargement):
+            again = [shown_again(t, w) for t, w in zip((row, column), operation.windows, strict=True)]  # type: ignore[arg-type]
+            if again != [(0, 0), (0, 0)]:
+                node.input[0] = self._padded(node.input[0], again, operation, (row, column), "edge")
+            enlarged(self, node, (row, column), again, operation.windows, pixel)  # type: ignore[arg-type]
+            return
+        if isinstance(operation.windows[0], Taps):
+            interpolated(self, node.input[0], name, (row, column), operation.windows, pixel)  # type: ignore[arg-type]
+            return
         found = [pads_of(t, w) for t, w in zip((row, column), operation.windows, strict=True)]
         pads = [pad for pad, _, _ in found]
         zeros = [zeros_of(t, w) for t, w in zip((row, column), operation.windows, strict=True)]
@@ -251,27 +260,27 @@ class _Writer:
         del node.attribute[:]
         node.attribute.extend([*kept, *(self.onnx.helper.make_attribute(k, v) for k, v in own.items())])
         self.nodes.append(node)
-        larger = [made for _, _, made in found]
-        if larger != sizes:  # of a tile that owns none of the pixels its outputs read
-            node.output[:] = [f"{name}/more"]
-            self.bytes[f"{name}/more"] = pixel * larger[0] * larger[1]
-            starts = [start for _, start, _ in found]
-            ends = [start + size for start, size in zip(starts, sizes, strict=True)]
-            inputs = [f"{name}/more", *(self._constant(v) for v in (starts, ends, [2, 3]))]
-            self._node("Slice", inputs, name, pixel * sizes[0] * sizes[1])
+        # more than are wanted, of a tile that owns none of the pixels its outputs read
+        self.cut_off(node, pixel, [start for _, start, _ in found], sizes, [made for _, _, made in found])
 
     def _padded(
-        self, value: str, pads: Sequence[Span], operation: Operation, tiles: tuple[Tile, Tile]
+        self,
+        value: str,
+        pads: Sequence[Span],
+        operation: Operation,
+        tiles: tuple[Tile, Tile],
+        mode: str = "",
     ) -> str:
         (top, bottom), (left, right) = pads
         height, width = (t.stop - t.start + sum(pad) for t, pad in zip(tiles, pads, strict=True))
         source = operation.maps[0]
         pixel = self._pixel(source, self.network.size(source, 0) * self.network.size(source, 1))
-        around = self._constant([0, 0, top, left, 0, 0, bottom, right])
-        name = f"{value}/padded{top}.{left}.{bottom}.{right}"
+        around = self.integers([0, 0, top, left, 0, 0, bottom, right])
+        mode = mode or BORDERS.get(operation.padding, "constant")
+        name = f"{value}/{mode}{top}.{left}.{bottom}.{right}"
         if (name, (0, 0), (0, 0)) not in self.slices:
-            mode, size = BORDERS.get(operation.padding, "constant"), pixel * height * width
-            self.slices[name, (0, 0), (0, 0)] = self._node("Pad", [value, around], name, size, mode=mode)
+            size = pixel * height * width
+            self.slices[name, (0, 0), (0, 0)] = self.add("Pad", [value, around], name, size, mode=mode)
         return name
 
     def _read(self, found: _Map, rows: Span, columns: Span) -> str:
@@ -297,9 +306,9 @@ class _Writer:
         if key not in self.slices:
             starts = [rows[0] - first, columns[0] - held[0]]
             ends = [rows[1] - first, columns[1] - held[0]]
-            inputs = [value, *(self._constant(list(v)) for v in (starts, ends, (2, 3)))]
+            inputs = [value, *(self.integers(list(v)) for v in (starts, ends, (2, 3)))]
             size = whole.pixel * (rows[1] - rows[0]) * (columns[1] - columns[0])
-            self.slices[key] = self._node("Slice", inputs, f"{value}/{len(self.nodes)}", size)
+            self.slices[key] = self.add("Slice", inputs, f"{value}/{len(self.nodes)}", size)
         return self.slices[key]
 
     def _entire(self, name: str) -> None:
@@ -315,23 +324,7 @@ class _Writer:
             assert values[0] == name
             return name
         size = sum(self.bytes.get(value, 0) for value in values)
-        return self._node("Concat", list(values), name, size, axis=axis)
-
-    def _node(self, kind: str, inputs: Iterable[str], output: str, size: int, **attributes: Any) -> str:
-        self.bytes[output] = size
-        name = f"{kind}:{output}"
-        self.nodes.append(self.onnx.helper.make_node(kind, list(inputs), [output], name=name, **attributes))
-        return output
-
-    def _constant(self, numbers: Sequence[int]) -> str:
-        name = "tile:" + ",".join(map(str, numbers))
-        self.constants[name] = self.onnx.numpy_helper.from_array(np.array(numbers, np.int64), name)
-        return name
-
-    def _scalar(self, number: np.float32) -> str:
-        name = f"tile:{number}"
-        self.constants[name] = self.onnx.numpy_helper.from_array(np.array(number, np.float32), name)
-        return name
+        return self.add("Concat", list(values), name, size, axis=axis)
 
 
 def _span(tiles: Sequence[Tile]) -> Span:

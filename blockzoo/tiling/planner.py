@@ -10,6 +10,7 @@ from torch import nn
 from blockzoo.core.errors import RequestError
 from blockzoo.tiling.geometry import pair
 from blockzoo.tiling.prediction import Counted, timeline
+from blockzoo.tiling.proof import measured
 from blockzoo.tiling.search import Planner
 from blockzoo.tiling.stage import MODES, Mode
 from blockzoo.tiling.steps import ITEM_BYTES, Plan, program, whole_steps
@@ -52,8 +53,10 @@ def plan(
     Raises:
         RequestError: an option out of its range, a network that cannot be traced, a stage that cannot be or saves nothing, or a
             budget that no plan reaches: the message names the layer that needs more.
+        CheckFailed: a run needs more memory than was predicted; see `proof.check_planned_memory`.
     """
-    dtype = dtype or own_format(model, example_input)
+    own = own_format(model, example_input)
+    dtype = dtype or own
     _check(dtype, mode, grid, fuse_to, batch)
     network = traced(ready(model, example_input, fold), example_input)
     counted = Counted(
@@ -62,10 +65,11 @@ def plan(
     made = Planner(network, mode, dtype, fold, counted)
     limit = None if budget is None else bytes_of(budget)
     if fuse_to is not None:
-        return made.fused(
-            pair(grid if isinstance(grid, int) else tuple(grid or ()), "grid"), fuse_to, batch, limit
-        )
-    return made.least_memory() if limit is None else made.within(limit)
+        tiles = pair(grid if isinstance(grid, int) else tuple(grid or ()), "grid")
+        found = made.fused(tiles, fuse_to, batch, limit)
+    else:
+        found = made.least_memory() if limit is None else made.within(limit)
+    return measured(network, found, planned_inputs(model, found), own, type(model).__name__)
 
 
 def pareto(
@@ -78,13 +82,17 @@ def pareto(
 ) -> list[Plan]:
     """The plans that no other beats in peak bytes, multiply-adds and tiles together, the least memory first.
 
+    The first of them, which needs the least, is run as `plan` does it.
+
     Args, raises: as for `plan`.
     """
-    dtype = dtype or own_format(model, example_input)
+    own = own_format(model, example_input)
+    dtype = dtype or own
     _check(dtype, mode, None, None, 1)
     network = traced(ready(model, example_input, fold), example_input)
     counted = Counted(ITEM_BYTES[dtype], "bare" if dtype == "int8" else "runtime")
-    return Planner(network, mode, dtype, fold, counted).front()
+    least, *others = Planner(network, mode, dtype, fold, counted).front()
+    return [measured(network, least, planned_inputs(model, least), own, type(model).__name__), *others]
 
 
 def timelines(model: nn.Module, plan: Plan) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:

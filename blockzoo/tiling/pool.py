@@ -153,15 +153,18 @@ def counts_of(
     windows: tuple[Window, Window],
     sizes: tuple[int, int],
     like: torch.Tensor,
-) -> torch.Tensor:
-    """How many pixels each output of one tile is an average of, (h, w); `sizes` are those of the whole map."""
+) -> torch.Tensor | int:
+    """How many pixels each output of one tile is an average of, (h, w), or all of them; `sizes` are those of the whole map."""
     if pool.divisor_override:
-        return torch.tensor(pool.divisor_override).to(like)
+        return int(pool.divisor_override)
     heights, widths = (
         _counts([tile], size, window, pool.count_include_pad)
         for tile, window, size in zip((row, column), windows, sizes, strict=True)
     )
-    return (torch.tensor(heights)[:, None] * torch.tensor(widths)).to(like)
+    if len({*heights}) == len({*widths}) == 1:
+        return heights[0] * widths[0]
+    rows, columns = (torch.tensor(c, dtype=like.dtype, device=like.device) for c in (heights, widths))
+    return rows[:, None] * columns
 
 
 def _counts(parts: Sequence[Tile], size: int, window: Window, include_padding: bool) -> list[int]:

@@ -15,18 +15,13 @@ from typing import Any, Literal
 import numpy as np
 
 from blockzoo.tiling.geometry import (
-    Enlargement,
-    Reads,
-    Spread,
     Taps,
-    Tile,
     Window,
-    equal_padding,
-    transposed_padding,
 )
 from blockzoo.tiling.graph import Network, Operation, roots
-from blockzoo.tiling.grouping import Place
-from blockzoo.tiling.stage import Line, Stage, whole_map
+from blockzoo.tiling.grouping import Place, alike
+from blockzoo.tiling.sides import Side, side_of
+from blockzoo.tiling.stage import Stage, whole_map
 from blockzoo.tiling.steps import Cost, Part
 
 Counting = Literal["runtime", "bare"]
@@ -72,12 +67,23 @@ def cost(
         made = network.elements(part.step.output) * counted.of(
             network, part.step.output
         )  # put together, whatever it is layer by layer
-        peaks.append(sum(live.values()) + made + stage_bytes(network, part, counted))
-        macs += stage_macs(part.stage)
-        tiles += len(part.stage.rows) * len(part.stage.columns)
+        beside, more, passes = _stage_cost(network, part, part.stage, counted)
+        peaks.append(sum(live.values()) + made + beside)
+        macs += more
+        tiles += passes
         live[part.step.output] = made
         _forget(live, part.ends, root)
     return Cost(max(peaks, default=0), macs, tiles, tuple(peaks))
+
+
+def _stage_cost(network: Network, part: Part, stage: Stage, counted: Counted) -> tuple[int, int, int]:
+    """Peak bytes of the tiles of a stage, its multiply-adds, and tiles; worked out once, since plans share stages."""
+    key = (stage.key, part.step.batch, counted)
+    if key not in network.costs:
+        tiles = len(stage.rows) * len(stage.columns)
+        network.costs[key] = stage_bytes(network, part, counted), stage_macs(stage), tiles
+    found: tuple[int, int, int] = network.costs[key]
+    return found
 
 
 def _whole(network: Network, part: Part, live: dict[str, int], root: dict[str, str], counted: Counted) -> int:
@@ -133,10 +139,9 @@ def _beside_whole(network: Network, operation: Operation, counted: Counted) -> i
     if operation.kind != "window" or as_it_is:
         return _beside(operation, counted)
     rows, columns = whole_map(network, operation)
-    alone = np.array([0]), np.array([0])
-    sides = (_Side(operation, axis, [line], alone) for axis, line in enumerate((rows, columns)))
-    made, beside = _window(network, operation, *sides, np.array([1]), counted)
-    extra = int(made[0] + beside[0]) - _bytes(network, operation, counted)
+    sides = (Side(operation, axis, [line[operation.name]]) for axis, line in enumerate((rows, columns)))
+    made, beside = _window(network, operation, *sides, np.array([[1]]), counted)
+    extra = int((made + beside)[0, 0]) - _bytes(network, operation, counted)
     if operation.maps[0] == network.input:  # brought into the layout of convolutions
         extra += prod(network.input_shape) * counted.of(network, network.input)
     return extra
@@ -151,34 +156,52 @@ def _depthwise_over(operation: Operation, dead: Sequence[str], counted: Counted)
 
 
 def tile_bytes(network: Network, part: Part, places: Sequence[Place], counted: Counted) -> int:
-    """Peak bytes of some tiles on their way through a stage."""
-    return int(_groups_bytes(network, part, [places], counted)[0])
+    """Peak bytes of some tiles of one shape on their way through a stage."""
+    (row, column), count = places[0], np.array([[len(places)]])
+    return int(_tiles_bytes(network, part, ((row,), (column,)), count, counted)[0, 0])
 
 
 def stage_bytes(network: Network, part: Part, counted: Counted) -> int:
-    """Peak bytes of the tiles of a stage, of those that run together at a time."""
-    return int(_groups_bytes(network, part, part.groups, counted).max())
-
-
-def _groups_bytes(
-    network: Network, part: Part, groups: Sequence[Sequence[Place]], counted: Counted
-) -> np.ndarray:
-    """Peak bytes of each group of tiles; all groups in one walk over the operations."""
+    """Peak bytes of the tiles of a stage, of those that run together at a time: of each shape the most that do."""
     stage = part.stage
     assert stage is not None
-    count = np.array([len(places) for places in groups])
-    chosen = [np.unique([places[0][axis] for places in groups], return_inverse=True) for axis in (0, 1)]
+    shapes = [alike(stage, lines) for lines in (stage.rows, stage.columns)]
+    rows, columns = (tuple(tiles[0] for tiles in found) for found in shapes)
+    tiles = np.multiply.outer(*([len(tiles) for tiles in found] for found in shapes))
+    return int(
+        _tiles_bytes(network, part, (rows, columns), np.minimum(tiles, part.step.batch), counted).max()
+    )
+
+
+def _tiles_bytes(
+    network: Network,
+    part: Part,
+    chosen: tuple[tuple[int, ...], tuple[int, ...]],
+    count: np.ndarray,
+    counted: Counted,
+) -> np.ndarray:
+    """Peak bytes of tiles that run together, in one walk over the operations.
+
+    Args:
+        chosen: lines of tiles along rows, R of them, and along columns, C.
+        count: (R, C), how many tiles that are as the one in these lines run together.
+
+    Returns:
+        (R, C).
+    """
+    stage = part.stage
+    assert stage is not None
     live: dict[str, Any] = {}
     known, lines = {*stage.known}, (stage.rows, stage.columns)
     root = roots(stage.operations, known)
-    total = peak = np.zeros(len(groups), np.int64)
+    total = peak = np.zeros(count.shape, np.int64)
     for operation, dead, over in zip(stage.operations, part.dead, part.over, strict=True):
         over = over or _depthwise_over(operation, dead, counted)
         if over is not None:
             root[operation.name] = root.get(over, over)
         fresh = over is None and not operation.alias
         if fresh or not known.isdisjoint(operation.sources):
-            rows, columns = (_Side(operation, axis, lines[axis], chosen[axis]) for axis in (0, 1))
+            rows, columns = (side_of(operation, axis, lines[axis], chosen[axis]) for axis in (0, 1))
             read = _copied(network, stage, operation, rows, columns, count, counted)
             made, beside = _made(network, operation, rows, columns, count, counted) if fresh else (0, 0)
             if operation.alias:  # a view of what was copied to be read keeps the copy
@@ -194,12 +217,13 @@ def _groups_bytes(
 
 
 def _made(
-    network: Network, operation: Operation, rows: _Side, columns: _Side, count: np.ndarray, counted: Counted
+    network: Network, operation: Operation, rows: Side, columns: Side, count: np.ndarray, counted: Counted
 ) -> tuple[Any, Any]:
-    """Bytes of an operation's output on one tile, and what it needs for a moment besides, by group."""
+    """Bytes of an operation's output on one tile, and what it needs for a moment besides: (R, C) both."""
     if operation.kind == "window":
         return _window(network, operation, rows, columns, count, counted)
-    area, pixels = rows.made * columns.made * count, operation.size(0) * operation.size(1)
+    area = np.multiply.outer(rows.made, columns.made) * count
+    pixels = operation.size(0) * operation.size(1)
     beside = _beside(operation, counted) if counted.counting == "runtime" else 0
     return _share(_bytes(network, operation, counted), area, pixels), _share(beside, area, pixels)
 
@@ -209,74 +233,12 @@ def _share(size: int, area: Any, pixels: int) -> Any:
     return np.rint(size * area / pixels).astype(np.int64)
 
 
-class _Side:
-    """What the tiles of one axis come to for an operation, one number for each of some groups.
-
-    Args:
-        lines: of the stage.
-        chosen: the lines that occur, and which of these each group has.
-
-    Has:
-        made, reach: outputs, and pixels that are read from the first to the last; of all parts of a tile together.
-    """
-
-    def __init__(
-        self, operation: Operation, axis: int, lines: Sequence[Line], chosen: tuple[np.ndarray, np.ndarray]
-    ) -> None:
-        used, self._place = chosen
-        self._tiles = [lines[number][operation.name] for number in used]
-        self._operation, self._axis = operation, axis
-        self.made = self._each([tiles[-1].last - tiles[0].first for tiles in self._tiles])
-        self.reach = self._each([_reach(tiles) for tiles in self._tiles])
-
-    def _each(self, values: Sequence[Any]) -> np.ndarray:
-        found: np.ndarray = np.array(values)[self._place]
-        return found
-
-    @property
-    def several(self) -> np.ndarray:
-        """Is a tile made in several parts?"""
-        return self._each([len(tiles) > 1 for tiles in self._tiles])
-
-    def parts(self) -> list[np.ndarray]:
-        """Of each group and each part of its tile, (G, P): outputs that a kernel makes with equal padding, those that are wanted,
-        does such a padding fit, pixels of a padded copy, is there none; a tile of fewer parts shows its last one again.
-        """
-        reads = self._operation.windows[self._axis]
-        most = max(map(len, self._tiles))
-        numbers = [
-            [_along(t, reads, self._axis) for t in (*tiles, *[tiles[-1]] * (most - len(tiles)))]
-            for tiles in self._tiles
-        ]
-        return list(np.moveaxis(np.array(numbers)[self._place], 2, 0))
-
-
-def _reach(tiles: Sequence[Tile]) -> int:
-    return max(tile.stop for tile in tiles) - min(tile.start for tile in tiles)
-
-
-def _along(tile: Tile, reads: Reads, axis: int) -> tuple[int, int, int, int, int]:
-    """Of one part along one axis; see `_Side.parts`."""
-    wanted, read = tile.last - tile.first, tile.stop - tile.start
-    pixels = read + max(0, tile.before) + max(0, tile.after)
-    bare = int(max(tile.before, tile.after) <= 0)
-    if isinstance(reads, Enlargement):
-        return read * reads.scale, wanted, 1, 0, 1
-    if isinstance(reads, Taps):  # along rows first, then along columns, each a sum of pixels put side by side
-        return wanted, wanted, 0, wanted if axis == 0 else max(read + wanted, 2 * read - wanted), 0
-    if isinstance(reads, Spread):
-        zeros, _, _, made = transposed_padding(tile, reads)
-        return made, made, int(zeros == 0), read + zeros, int(zeros == 0)
-    equal = equal_padding(tile, reads)
-    return (wanted if equal is None else equal[2]), wanted, int(equal is not None), pixels, bare
-
-
 def _copied(
     network: Network,
     stage: Stage,
     operation: Operation,
-    rows: _Side,
-    columns: _Side,
+    rows: Side,
+    columns: Side,
     count: np.ndarray,
     counted: Counted,
 ) -> Any:
@@ -288,7 +250,7 @@ def _copied(
         whole = network.elements(source) * counted.of(network, source)
         if source in operation.maps:
             pixels = network.size(source, 0) * network.size(source, 1)
-            size = _share(whole, rows.reach * columns.reach * count, pixels)
+            size = _share(whole, np.multiply.outer(rows.reach, columns.reach) * count, pixels)
         else:
             size = whole * count
         total = total + (size if source == network.input else np.where(count > 1, size, 0))
@@ -296,27 +258,28 @@ def _copied(
 
 
 def _window(
-    network: Network, operation: Operation, rows: _Side, columns: _Side, count: np.ndarray, counted: Counted
+    network: Network, operation: Operation, rows: Side, columns: Side, count: np.ndarray, counted: Counted
 ) -> tuple[Any, Any]:
-    """Bytes of the output of a layer that reads neighbours on one tile, and what it needs for a moment besides, by group."""
+    """Bytes of the output of a layer that reads neighbours on one tile, and what it needs for a moment besides: (R, C) both."""
     batch = count * network.input_shape[0]
     pixels = operation.shape[0] * operation.size(0) * operation.size(1)
     item = operation.item or counted.item
     each = prod(operation.shape) // pixels * batch * item
-    whole = each * rows.made * columns.made
+    whole = each * np.multiply.outer(rows.made, columns.made)
     if counted.counting == "bare":
         return whole, 0
     channels = network.shape(operation.maps[0])[1] * batch * counted.of(network, operation.maps[0])
-    high, high_wanted, high_fits, high_pixels, high_bare = (a[:, :, None] for a in rows.parts())
-    wide, wide_wanted, wide_fits, wide_pixels, wide_bare = (a[:, None, :] for a in columns.parts())
+    high, high_wanted, high_fits, high_pixels, high_bare = rows.parts[:, :, None, :, None]
+    wide, wide_wanted, wide_fits, wide_pixels, wide_bare = columns.parts[:, None, :, None, :]
     fits = (high_fits * wide_fits > 0) & (operation.padding in ("zeros", "constant"))
     area = np.where(fits, high * wide, high_wanted * wide_wanted)
     copied = np.where(fits | (high_bare * wide_bare > 0), 0, high_pixels * wide_pixels)
-    each, channels = each[:, None, None], channels[:, None, None]
+    each, channels = each[:, :, None, None], channels[:, :, None, None]
     indices = each // item * area * INDEX_BYTES if operation.indices else 0
-    made = (each * area).max((1, 2))
-    beside = (channels * copied + indices).max((1, 2))
-    several = rows.several | columns.several  # made part by part and put in place
+    counts = high_wanted * wide_wanted + high_wanted + wide_wanted if operation.counts else 0
+    made = (each * area).max((2, 3))
+    beside = (channels * copied + indices + counts * item).max((2, 3))
+    several = np.logical_or.outer(rows.several, columns.several)  # made part by part and put in place
     return np.where(several, whole, made), np.where(several, beside + made, beside)
 
 
@@ -341,6 +304,7 @@ def timeline(network: Network, parts: Sequence[Part], counted: Counted) -> list[
             single.append(part)
             continue
         for operation, dead, over in zip(part.operations, part.dead, part.over, strict=True):
-            single.append(Part(part.step, None, [operation], [dead], [over], [], []))
+            single.append(alone := Part(part.step, None, [operation]))
+            alone.dead[:], alone.over[:] = [dead], [over]
     macs = accumulate(stage_macs(p.stage) if p.stage else p.operations[0].macs for p in single)
     return list(zip(macs, cost(network, single, counted).steps, strict=True))

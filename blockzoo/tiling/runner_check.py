@@ -107,19 +107,20 @@ def _seeded(run: Run, others: Inputs) -> Run:
 def _whole(runner: TiledRunner, *inputs: torch.Tensor) -> Any:
     """The output of the operations on whole maps."""
     runner.prepare(inputs)
-    network = runner.network
-    return runner.outputs(runner.values_of(inputs, program(network, whole_steps(network), runner.plan.mode)))
+    network, interpreter = runner.network, runner.interpreter
+    parts = program(network, whole_steps(network), runner.plan.mode)
+    return interpreter.outputs(interpreter.values_of(inputs, parts))
 
 
 def _one_by_one(runner: TiledRunner, *inputs: torch.Tensor) -> Any:
     """The output of the operations on whole maps, where the plan has tiles each layer cut by these."""
-    return runner.outputs(_values(runner, inputs))
+    return runner.interpreter.outputs(_values(runner, inputs))
 
 
 def _values(runner: TiledRunner, inputs: Inputs, tiles: bool = True) -> dict[str, Any]:
     """What each step of the plan makes, as `_one_by_one`; without `tiles` no layer is cut, and every operation's value."""
     runner.prepare(inputs)
-    values: dict[str, Any] = runner.given(inputs)
+    values: dict[str, Any] = runner.interpreter.given(inputs)
     network, parts = runner.network, runner.parts
     for part in parts if tiles else program(network, whole_steps(network), runner.plan.mode):
         inside = dict(values) if part.stage else values
@@ -140,12 +141,12 @@ def _cut(runner: TiledRunner, part: Part, operation: Operation, x: torch.Tensor)
     """A layer on its whole map, tile by tile."""
     if part.stage is None:
         rows, columns = whole_map(runner.network, operation)
-        return runner.window(operation, x, rows[operation.name], columns[operation.name])
+        return runner.interpreter.window(operation, x, rows[operation.name], columns[operation.name])
     output = x.new_empty(len(x), *operation.shape[1:], dtype=operation.dtype)
     for row, column in _places(part.stage, operation):
         top, left = (min(tile.start for tile in side) for side in (row, column))
         bottom, right = (max(tile.stop for tile in side) for side in (row, column))
-        made = runner.window(operation, x[..., top:bottom, left:right], row, column)
+        made = runner.interpreter.window(operation, x[..., top:bottom, left:right], row, column)
         output[..., row[0].first : row[-1].last, column[0].first : column[-1].last] = made
     return output
 
@@ -211,7 +212,7 @@ def _where(ready: nn.Module, runner: TiledRunner, inputs: Inputs, tolerance: flo
         values = _values(runner, given(), tiles=runner.plan.mode == "block")
         for number, part in enumerate(runner.parts, 1):
             name = part.step.output
-            found = runner.values_of(given(), runner.parts[:number])[name]
+            found = runner.interpreter.values_of(given(), runner.parts[:number])[name]
             if not deviation(values[name], found, types=True) <= tolerance:
                 return f"the step to {runner.network.by_name[name]}"
     return "an operation without a layer of its own"

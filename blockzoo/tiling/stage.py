@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from blockzoo.core.errors import RequestError
 from blockzoo.tiling.geometry import Tile, parts, strips
@@ -22,25 +23,61 @@ Line = dict[str, list[Tile]]
 
 
 class Axis(list[Line]):
-    """The tiles of one axis; what a stage of any grid has in common with others along it is worked out once."""
+    """The tiles of one axis; what a stage of any grid has in common with others along it is worked out once.
+
+    Has:
+        alike: its tiles by what they have in common, see `grouping.alike`; None: not asked yet.
+        sides: what some of them come to, see `prediction`.
+    """
 
     alike: list[list[int]] | None = None
+
+    def __init__(self, lines: Iterable[Line]) -> None:
+        super().__init__(lines)
+        self.sides: dict[Any, Any] = {}
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Operations that every tile goes through.
+    """Operations that every tile goes through; where the tiles lie is worked out when it is asked for.
 
     Args:
+        network: that they belong to.
         operations: in order; the last one's output is the stage's.
         known: values from before the stage that its operations read.
-        rows, columns: the tiles of either axis.
+        asked: tiles along rows and columns, at most.
+        independent: no tile reads what another makes.
     """
 
+    network: Network
     operations: list[Operation]
     known: list[str]
-    rows: Axis
-    columns: Axis
+    asked: tuple[int, int]
+    independent: bool
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What it is, within its network."""
+        return self.output.name, tuple(self.known), self.asked, self.independent
+
+    @cached_property
+    def rows(self) -> Axis:
+        """The tiles along rows."""
+        return self._along(0)
+
+    @cached_property
+    def columns(self) -> Axis:
+        """The tiles along columns."""
+        return self._along(1)
+
+    def _along(self, axis: int) -> Axis:
+        alike = all(operation.square for operation in self.operations)
+        count, recent = self.asked[axis], self.network.recent
+        key = (self.output.name, tuple(self.known), count, self.independent, 0 if alike else axis)
+        if key not in recent:
+            self.network.remember(key, _axis(self.network, self.operations, axis, count, self.independent))
+        found: Axis = recent[key]
+        return found
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -77,15 +114,7 @@ def make_stage(
     inside = {operation.name for operation in operations}
     outside = dict.fromkeys(source for o in operations for source in o.sources if source not in inside)
     blocked = any(operation.own for operation in network.operations)
-    independent = mode == "block" and not blocked
-    alike = all(operation.square for operation in operations)
-    axes = []
-    for axis in (0, 1):
-        key = (output, tuple(outside), grid[axis], independent, 0 if alike else axis)
-        if key not in network.recent:
-            network.remember(key, _axis(network, operations, axis, grid[axis], independent))
-        axes.append(network.recent[key])
-    return Stage(operations, list(outside), *axes)
+    return Stage(network, operations, list(outside), (grid[0], grid[1]), mode == "block" and not blocked)
 
 
 def check_options(grid: tuple[int, int], mode: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from math import prod
 from typing import Any, Literal
 
@@ -149,19 +150,31 @@ class Part:
         step: of the plan.
         stage: where its tiles lie.
         operations: in order.
-        dead: for each operation the values that nothing reads afterwards: of a tile in a stage, else of the network.
-        over: for each operation the operand that it writes over.
         ends: after a stage, the values from before it that nothing reads any more.
-        groups: tiles of a stage that run together.
     """
 
     step: Step
     stage: Stage | None
     operations: list[Operation]
-    dead: list[list[str]]
-    over: list[str | None]
-    ends: list[str]
-    groups: list[list[Place]]
+    ends: list[str] = field(default_factory=list)
+
+    @cached_property
+    def dead(self) -> list[list[str]]:
+        """For each operation the values that nothing reads afterwards: of a tile in a stage, else of the network, as `program`
+        finds them.
+        """
+        return [[] for _ in self.operations] if self.stage is None else tile_deaths(self.stage)
+
+    @cached_property
+    def over(self) -> list[str | None]:
+        """For each operation the operand that it writes over."""
+        alone = self.stage is None
+        return [None] * len(self.operations) if alone else overwritten(self.operations, self.dead)
+
+    @cached_property
+    def groups(self) -> list[list[Place]]:
+        """Tiles of a stage that run together."""
+        return [] if self.stage is None else groups(self.stage, self.step.batch)
 
 
 def program(network: Network, steps: Sequence[Step], mode: Mode, start: int = -1) -> list[Part]:
@@ -178,14 +191,12 @@ def program(network: Network, steps: Sequence[Step], mode: Mode, start: int = -1
     for step in steps:
         if step.kind == "whole":
             found = [network.by_name[name] for name in step.operations]
-            parts.append(Part(step, None, found, [[] for _ in found], [None] * len(found), [], []))
+            parts.append(Part(step, None, found))
             known.extend(step.operations)
             continue
         output = step.output if step.kind == "tiled" else network.by_name[step.output].maps[0]
         stage = make_stage(network, output, known, step.grid, mode)
-        dead = tile_deaths(stage)
-        over = overwritten(stage.operations, dead)
-        parts.append(Part(step, stage, stage.operations, dead, over, [], groups(stage, step.batch)))
+        parts.append(Part(step, stage, stage.operations))
         known.append(step.output)
     _free(network, parts, start)
     return parts

@@ -11,7 +11,6 @@ from torch import fx, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from blockzoo.core.errors import RequestError
-from blockzoo.measure.memory import LiveMemory
 from blockzoo.models.copying import duplicate
 from blockzoo.models.deploy import fold_batch_norm
 from blockzoo.models.functional import without_writes
@@ -21,10 +20,10 @@ from blockzoo.tiling.convolutions import plain_convolutions
 from blockzoo.tiling.graph import Network, Operation
 from blockzoo.tiling.layers import LAYERS, WHOLE, Payload, payload_of
 from blockzoo.tiling.locality import PICTURE, Call, locality
+from blockzoo.tiling.memory import Memory, tensors_of
 from blockzoo.tiling.normalise import normalised
 from blockzoo.tiling.steps import Plan
 
-FLATTENING = ("reshape", "flatten", "unflatten")
 Example = torch.Tensor | Sequence[torch.Tensor]
 """An input, or one for each that the network takes; the first is (N, C, H, W)."""
 OVERWRITES = {
@@ -118,6 +117,7 @@ class _Measured:
         self._inputs: dict[str, tuple[int, ...]] = {}
         self._axes: dict[str, tuple[int, int] | None] = {}
         self._meta: dict[str, Any] = {}
+        self._memory = Memory(next((p.device for p in module.parameters()), torch.device("cpu")))
 
     def network(self) -> Network:
         shapes = iter(self._found.inputs)
@@ -127,10 +127,12 @@ class _Measured:
                 outputs = [leaf.name for leaf in node.args[0]]
             elif node.op == "placeholder":
                 self._meta[node.name] = like = torch.empty_like(next(shapes), device="meta")
+                self._memory.hold(node.name, torch.empty(like.shape, dtype=like.dtype, device="meta"))
                 self._axes[node.name] = PICTURE if like.ndim == 4 else None
                 self._inputs[node.name] = tuple(like.shape)
             elif node.op == "get_attr":
                 self._meta[node.name] = self._state[node.name].to("meta")
+                self._memory.hold(node.name, self._state[node.name])
                 self._axes[node.name] = PICTURE if node.name in self._maps else None
             else:
                 self._describe(node)
@@ -150,34 +152,25 @@ class _Measured:
         )
 
     def _describe(self, node: fx.Node) -> None:
-        known = [t for source in node.all_input_nodes for t in _tensors(self._meta[source.name])]
         args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: self._meta[n.name])
         kwargs = {
             key: torch.device("meta") if key == "device" and value else value for key, value in kwargs.items()
         }
         target: Any = node.target
         if target is whole_layer:
-            target, args = (
-                copy.deepcopy(self._module.get_submodule(self._found.layers[args[1]])).to("meta"),
-                args[:1],
-            )
-            known += [*target.parameters(), *target.buffers()]
+            layer = self._module.get_submodule(self._found.layers[args[1]])
+            target, args = copy.deepcopy(layer).to("meta"), args[:1]
         try:
-            with (
-                torch.no_grad(),
-                LiveMemory(exclude=known) as memory,
-                FlopCounterMode(display=False) as flops,
-            ):
+            with torch.no_grad(), FlopCounterMode(display=False) as flops:
                 result = target(*args, **kwargs)
-                made = memory.live
         except Exception as error:
             raise RequestError(
                 f"{_label(node, self._module)} does not run without values: {error}"
             ) from error
         self._meta[node.name] = result
-        self._add(node, result, made, memory.peak - made, flops.get_total_flops() // 2)
+        self._add(node, result, flops.get_total_flops() // 2)
 
-    def _add(self, node: fx.Node, result: Any, made: int, beside: int, macs: int) -> None:
+    def _add(self, node: fx.Node, result: Any, macs: int) -> None:
         inside = {n.name: v for n in node.all_input_nodes if (v := self._constant(n)) is not None}
         payload = payload_of(node, self._found, self._module, inside)
         sources = [source.name for source in node.all_input_nodes if source.name not in inside]
@@ -185,9 +178,9 @@ class _Measured:
         call = self._call(payload, node, maps, result)
         found = locality(call)
         self._axes[node.name] = found.axes
-        tensors, layer = _tensors(result), payload.layer
-        if not made and payload.what in FLATTENING and maps and maps[0] not in self._inputs:
-            made = _turned(self._meta[maps[0]]) * tensors[0].element_size()
+        tensors, layer = tensors_of(result), payload.layer
+        turned = [name for name in maps if found.kind == "window" and name in self._inputs]
+        made, beside = self._memory.of(node, payload, result, turned)
         other = bool(tensors) and tensors[0].dtype != self._own
         weights = (
             sum(p.numel() for p in layer.parameters()) if layer else sum(t.numel() for t in inside.values())
@@ -211,6 +204,7 @@ class _Measured:
                 item=tensors[0].element_size() if other else 0,
                 beside=beside if other else beside * 4 // self._own.itemsize,
                 indices=isinstance(layer, nn.MaxPool2d) and found.kind == "window",
+                counts=isinstance(layer, nn.AvgPool2d) and not layer.divisor_override,
                 alias=bool(tensors) and not made,
                 reason=found.reason,
                 payload=payload,
@@ -232,16 +226,11 @@ class _Measured:
             tuple(t.shape)
             for source in node.all_input_nodes
             if source.name not in (*maps, *layered)
-            for t in _tensors(self._meta[source.name])
+            for t in tensors_of(self._meta[source.name])
         ]
-        shapes = [tuple(_tensors(self._meta[name])[0].shape) for name in maps]
+        shapes = [tuple(tensors_of(self._meta[name])[0].shape) for name in maps]
         axes = [axes for name in maps if (axes := self._axes[name])]
         return Call(payload.what, payload.layer, args, dict(kwargs), shapes, axes, others, result)
-
-
-def _turned(x: torch.Tensor) -> int:
-    """Elements that are copied to flatten a map (N, C, H, W) whose channels come last in memory, as those of layers do."""
-    return x.numel() if x.shape[1] > 1 and x.shape[2] * x.shape[3] > 1 else 0
 
 
 def _is_map(node: fx.Node, state: Mapping[str, torch.Tensor]) -> bool:
@@ -250,12 +239,6 @@ def _is_map(node: fx.Node, state: Mapping[str, torch.Tensor]) -> bool:
     if value is None or value.ndim != 4 or max(value.shape[2:]) == 1:
         return False
     return any(getattr(user.target, "__name__", "").partition(".")[0] not in LAYERS for user in node.users)
-
-
-def _tensors(value: Any) -> list[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        return [value]
-    return [t for part in value for t in _tensors(part)] if isinstance(value, (tuple, list)) else []
 
 
 def _label(node: fx.Node, module: nn.Module) -> str:

@@ -104,3 +104,18 @@ def test_the_other_lenses_leave_it_alone_too(tmp_path: Path) -> None:
     subject = code(tmp_path, "classes=7", classes="classes")
     assert profile_block(subject, input_shape=(1, 3, 8, 8)).output_shape[1] == 7
     assert profile_block(subject, input_shape=(1, 3, 8, 8), out_dim=4).output_shape[1] == 4
+
+
+@pytest.mark.parametrize(
+    "parameters, why",
+    [
+        ("*args", r"takes arguments of any number \(\*args\)"),
+        ("stride=1", "takes a stride"),
+        ("in_chs", "must be told its in_chs"),
+    ],
+)
+def test_what_is_taken_for_a_block_is_told_why(tmp_path: Path, parameters: str, why: str) -> None:
+    subject = code(tmp_path, parameters)
+    with pytest.raises(RequestError, match=f"{why}, so it is taken for a block without a position"):
+        NetworkSpec(subject)
+    assert NetworkSpec(f"{subject}/mid").parsed.is_block

@@ -109,7 +109,7 @@ class Truth:
 
         worst, floats = 0.0, duplicate(self.network).float()
         inputs = [probe.float() for probe in self.inputs[:2]]
-        for number, found in enumerate(every_output(path, [x.numpy() for x in inputs])):
+        for number, found in enumerate(every_output(path, [[x.numpy()] for x in inputs])):
             wanted = [t for _, t in tensors(self._own(inputs[number].double()))]
             rounding = deviation(wanted, [t for _, t in tensors(duplicate(floats)(inputs[number].clone()))])
             allowed = max(OF_FLOATS, MARGIN * (rounding if rounding < 1 else 0))

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import timm
 import torch
 import torchvision
 from torch import nn
+from torch.nn import functional as F
 
 from blockzoo import tiling
 from blockzoo.core.errors import CheckFailed, RequestError
 from blockzoo.models.mobilenet import MobileNetV1
 from blockzoo.tiling import planner, search
 from blockzoo.tiling.executor import TiledRunner
-from blockzoo.tiling.prediction import Counted
+from blockzoo.tiling.memory import Memory
+from blockzoo.tiling.prediction import Counted, cost, stage_bytes, tile_bytes
 from blockzoo.tiling.proof import proved
 from blockzoo.tiling.steps import program, tiled_steps, whole_steps
 from blockzoo.tiling.trace import ready, traced
@@ -200,18 +203,108 @@ def test_branches_are_merged_before_planning_or_left(caplog: pytest.LogCaptureFi
 
 
 @pytest.mark.mutation("planned-memory")
-def test_a_peak_that_is_more_than_planned_is_refused() -> None:
+def test_a_peak_that_is_more_than_planned_is_refused_wherever_it_is_planned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     model, x = Gated().eval(), torch.zeros(1, 3, 32, 32)
     plan = tiling.plan(model, x, mode="exact")
+    assert plan.checked is not None and plan.checked <= 0.01
     found = proved(model, plan)
-    assert found.checked is not None and found.checked <= 0.01
     assert found.agreement is not None and found.agreement < 1e-5 and "checked: memory" in str(found)
-    short = dataclasses.replace(
-        plan, cost=dataclasses.replace(plan.cost, peak_bytes=plan.peak_bytes * 9 // 10)
-    )
+    assert tiling.plan(model, x, dtype="int8").checked is None
+    assert tiling.plan(model, x, dtype="fp16").checked == 0, "predicted and run in its own format"
+    weightless = tiling.plan(Gated().to("meta").eval(), x.to("meta"), mode="exact")
+    assert weightless.checked is None and weightless.macs == plan.macs, "nothing there that could be run"
+
+    measure = Memory.of
+    norm = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.InstanceNorm2d(8)).eval()
+    monkeypatch.setattr(Memory, "of", lambda *given: (measure(*given)[0], 0))
     with pytest.raises(CheckFailed, match="check 'planned-memory' failed"):
-        proved(model, short)
-    assert proved(model, tiling.plan(model, x, dtype="int8")).checked is None
+        tiling.plan(norm, x)
+    with pytest.raises(CheckFailed, match="check 'planned-memory' failed"):
+        planner.pareto(norm, x)
+
+
+class Between(nn.Module):
+    """A function between two convolutions."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor], channels: int = 8) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(channels, 4, 1)
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.function(self.first(x)))  # type: ignore[no-any-return]
+
+
+def attended(x: torch.Tensor) -> torch.Tensor:
+    tokens = x.flatten(2).mT
+    return F.scaled_dot_product_attention(tokens, tokens, tokens).mT.reshape(x.shape)
+
+
+WITH_COPIES: dict[str, Between] = {
+    "instance norm": Between(F.instance_norm),
+    "group norm": Between(nn.GroupNorm(2, 8)),
+    "softmax over places": Between(lambda x: x.flatten(2).softmax(-1).view_as(x)),
+    "attention": Between(attended),
+    "Fourier transform": Between(lambda x: torch.fft.ifft2(torch.fft.fft2(x)).real),
+    "unfold": Between(lambda x: F.unfold(x, 3, padding=1).unflatten(-1, x.shape[-2:]), 72),
+    "adaptive maximum": Between(nn.AdaptiveMaxPool2d(15)),
+    "area": Between(lambda x: F.interpolate(x, size=(21, 19), mode="area")),
+    "roll": Between(lambda x: x.roll((1, 2), (2, 3))),
+    "own statistics": Between(lambda x: (x - x.mean((2, 3), True)) / x.std((2, 3), keepdim=True)),
+}
+
+
+@pytest.mark.parametrize("name", WITH_COPIES)
+def test_operations_that_copy_are_predicted_as_they_run(name: str) -> None:
+    model, x = WITH_COPIES[name].eval(), torch.zeros(2, 3, 16, 16)
+    plan = tiling.plan(model, x, mode="exact")
+    runner = TiledRunner(model, plan)
+    assert plan.checked == 0 and tiling.peak_memory(runner, x) == plan.peak_bytes
+    runner(torch.zeros(3, 3, 16, 16))
+    assert tiling.peak_memory(runner, x) == plan.peak_bytes, "after a batch of another size"
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("scale, mode", [(2, "nearest"), (3, "bilinear"), ((2, 3), "bicubic")])
+def test_independent_tiles_cut_within_a_pixel_that_is_enlarged(scale: Any, mode: str) -> None:
+    """What lies beyond a tile's own pixels is made of its outermost ones."""
+    model = Between(lambda x: F.interpolate(x, scale_factor=scale, mode=mode)).eval()
+    model.first = nn.Conv2d(3, 8, 1)  # which no cut changes
+    x = torch.randn(1, 3, 16, 14)
+    plan = tiling.plan(model, x, grid=(3, 5), fuse_to="last", mode="block")
+    runner = TiledRunner(model, plan)
+    assert plan.tiles == 15 and tiling.peak_memory(runner, x) == plan.peak_bytes
+    (stage,) = [part.stage for part in runner.parts if part.stage]
+    enlarged = next(o for o in stage.operations if o.payload.what == "interpolate")
+    first, x = model.first(x), runner(x)
+    for row, column in itertools.product(stage.rows, stage.columns):
+        here = [line[enlarged.name][0] for line in (row, column)]
+        rows, columns = (slice(t.start, t.stop) for t in here)
+        wide = F.pad(first[..., rows, columns], (2, 2, 2, 2), mode="replicate")
+        scales = [w.scale for w in enlarged.windows]
+        made = F.interpolate(wide, scale_factor=scale, mode=mode)
+        top, left = (t.first - (t.start - 2) * s for t, s in zip(here, scales, strict=True))
+        made = made[..., top : top + here[0].last - here[0].first, left : left + here[1].last - here[1].first]
+        part = x[..., here[0].first : here[0].last, here[1].first : here[1].last]
+        assert torch.allclose(part, model.last(made), atol=1e-5)
+
+
+def test_stages_that_plans_share_cost_what_they_cost_alone() -> None:
+    model, x = Gated().eval(), torch.zeros(1, 3, 32, 32)
+    shared, counted = traced(ready(model, x, True), x), Counted()
+    stop = [i for i in shared.boundaries[1:] if not search.cannot_tile(shared, -1, i)][-1]
+    for mode, grid, batch in itertools.product(("exact", "block"), ((1, 3), (4, 4)), (1, 2, 5)):
+        steps = [*tiled_steps(shared, -1, stop, grid, batch), *whole_steps(shared, stop)]
+        alone = traced(ready(model, x, True), x)
+        wanted = cost(alone, program(alone, steps, mode), counted)  # type: ignore[arg-type]
+        parts = program(shared, steps, mode)  # type: ignore[arg-type]
+        assert cost(shared, parts, counted) == wanted
+        for part in parts:
+            if part.stage is not None:  # of all groups, not only those of different shapes
+                every = [tile_bytes(shared, part, places, counted) for places in part.groups]
+                assert stage_bytes(shared, part, counted) == max(every)
 
 
 @pytest.mark.timeout(60)

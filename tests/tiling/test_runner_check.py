@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +12,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from blockzoo import tiling
-from blockzoo.core.errors import CheckFailed
-from blockzoo.tiling import executor, kernels, locality
+from blockzoo.core.errors import CheckFailed, RequestError
+from blockzoo.tiling import interpreter, kernels, locality
 from blockzoo.tiling.executor import TiledRunner
 from blockzoo.tiling.geometry import Window
+from blockzoo.tiling.interpreter import Interpreter
 from blockzoo.tiling.locality import Found
 
 X = torch.zeros(1, 3, 16, 16)
@@ -69,7 +71,7 @@ def _nan_lost(monkeypatch: pytest.MonkeyPatch) -> None:
         return lambda x, padding: kernel(x, padding).nan_to_num_(0.0)
 
     assert plain is not None
-    monkeypatch.setattr(executor, "convolution_kernel", fused)
+    monkeypatch.setattr(interpreter, "convolution_kernel", fused)
 
 
 def _halo_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,25 +95,25 @@ def _branch_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     def forgetful(layer: nn.Conv2d) -> Any:
         kernel = real(layer)
         if layer.in_channels == layer.out_channels:
-            return lambda x, padding: 2 * kernel(x, padding)
+            return lambda x, padding: kernel(x, padding).mul_(2)
         return kernel
 
-    monkeypatch.setattr(executor, "convolution_kernel", forgetful)
+    monkeypatch.setattr(interpreter, "convolution_kernel", forgetful)
 
 
 def _write_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(executor.OVERWRITING, "relu", lambda x: x)
+    monkeypatch.setitem(interpreter.OVERWRITING, "relu", lambda x: x)
 
 
 def _output_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        TiledRunner, "outputs", lambda runner, values: next(v for v in values.values() if v is not None)
+        Interpreter, "outputs", lambda runner, values: next(v for v in values.values() if v is not None)
     )
 
 
 def _tiles_swapped(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = TiledRunner._tiles
-    monkeypatch.setattr(TiledRunner, "_tiles", lambda *args: [t.flip(-1) for t in real(*args)])
+    real = Interpreter._tiles
+    monkeypatch.setattr(Interpreter, "_tiles", lambda *args: [t.flip(-1) for t in real(*args)])
 
 
 BROKEN: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {
@@ -142,3 +144,44 @@ def test_a_locality_that_is_broken_is_refused(monkeypatch: pytest.MonkeyPatch) -
     model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.Conv2d(8, 4, 3, padding=1))
     with pytest.raises(CheckFailed, match="shows first in the step to 2"):
         made("exact", model, "2")
+
+
+def test_a_plan_leaves_random_numbers_and_networks_alone() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.RReLU(), Noisy()).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    state = torch.random.get_rng_state()
+    assert tiling.plan(model, X).checked is not None
+    assert torch.equal(state, torch.random.get_rng_state()) and model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+class Noisy(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.rand_like(x)
+
+
+class Skipping(nn.Module):
+    """Whose skip does not match at odd sizes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.back = nn.Conv2d(3, 4, 3, padding=1), nn.ConvTranspose2d(4, 4, 2, stride=2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        return torch.cat([x, self.back(F.max_pool2d(x, 2))], 1)
+
+
+def test_a_network_that_does_not_run_is_refused_without_what_torch_prints() -> None:
+    said: list[logging.LogRecord] = []
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    watch = logging.Handler()
+    watch.emit = said.append  # type: ignore[method-assign]
+    log.addHandler(watch)
+    try:
+        tiling.plan(Skipping(), X)
+        with pytest.raises(RequestError, match="does not run on an input of shape"):
+            tiling.plan(Skipping(), X[..., 1:])
+        assert not said and not log.disabled
+    finally:
+        log.removeHandler(watch)

@@ -15,6 +15,7 @@ from blockzoo.core.errors import CheckFailed, RequestError
 from blockzoo.measure.memory import peak_memory
 from blockzoo.models.agreement import deviation
 from blockzoo.tiling.executor import TiledRunner
+from blockzoo.tiling.interpreter import Interpreter
 from blockzoo.tiling.steps import ITEM_BYTES
 from blockzoo.tiling.trace import ready, traced
 
@@ -110,8 +111,8 @@ def test_numbers_that_are_no_floats_beside_the_image() -> None:
 
 
 def test_another_type_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = TiledRunner.outputs
-    monkeypatch.setattr(TiledRunner, "outputs", lambda self, values: real(self, values).float())
+    real = Interpreter.outputs
+    monkeypatch.setattr(Interpreter, "outputs", lambda self, values: real(self, values).float())
     model, x = network(OUTPUTS["bool"]), torch.randn(1, 3, 37, 29)
     with pytest.raises(CheckFailed, match="tiled-runner"):
         TiledRunner(model, tiling.plan(model, x, mode="exact"))
@@ -139,3 +140,25 @@ def test_a_plan_in_another_format_is_refused() -> None:
     with pytest.raises(RequestError, match="counts fp16, and Ways is of float32"):
         TiledRunner(model, plan)
     assert TiledRunner(model.half(), plan, check=False).plan is plan
+
+
+class Enlarged(nn.Module):
+    def __init__(self, size: tuple[int, int], mode: str, align_corners: bool | None) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 2, 3)
+        self.options: dict[str, Any] = {"size": size, "mode": mode, "align_corners": align_corners}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(F.interpolate(self.first(x), **self.options))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("dtype, most", [(torch.float64, 1e-14), (torch.float32, 1e-6)])
+@pytest.mark.parametrize("mode, align_corners", [("bilinear", False), ("bilinear", True), ("bicubic", False)])
+def test_interpolation_weighs_in_the_type_of_its_map(
+    dtype: torch.dtype, most: float, mode: str, align_corners: bool
+) -> None:
+    model = Enlarged((33, 29), mode, align_corners).to(dtype).eval()
+    x = torch.randn(1, 3, 20, 18, dtype=dtype)
+    plan = tiling.plan(model, x, grid=(3, 3), fuse_to="last", mode="exact")
+    with torch.no_grad():
+        assert deviation(model(x), TiledRunner(model, plan)(x)) <= most
