@@ -100,7 +100,7 @@ def _whole(network: Network, part: Part, live: dict[str, int], root: dict[str, s
             live[top] = max(live.get(top, 0), _bytes(network, operation, counted))
             made = beside = 0
         else:
-            made, beside = _bytes(network, operation, counted), _beside_whole(network, operation, counted)
+            made, beside = _made_whole(network, operation, counted)
             live[operation.name] = made
         peak = max(peak, sum(live.values()) + beside)
         gone = [
@@ -132,19 +132,24 @@ def _beside(operation: Operation, counted: Counted) -> int:
     return operation.beside if operation.item else operation.beside * counted.item // 4
 
 
-def _beside_whole(network: Network, operation: Operation, counted: Counted) -> int:
+def _made_whole(network: Network, operation: Operation, counted: Counted) -> tuple[int, int]:
+    """Bytes of an operation's output on its whole map, with what is made beyond it and not shown, and what it needs for a moment
+    besides.
+    """
+    size = _bytes(network, operation, counted)
     if counted.counting == "bare":
-        return 0
+        return size, 0
     as_it_is = isinstance(operation.windows[0], Taps) and len(operation.sources) == 1
     if operation.kind != "window" or as_it_is:
-        return _beside(operation, counted)
+        return size, _beside(operation, counted)
     rows, columns = whole_map(network, operation)
     sides = (Side(operation, axis, [line[operation.name]]) for axis, line in enumerate((rows, columns)))
-    made, beside = _window(network, operation, *sides, np.array([[1]]), counted)
-    extra = int((made + beside)[0, 0]) - _bytes(network, operation, counted)
+    made, beside = (
+        int(found[0, 0]) for found in _window(network, operation, *sides, np.array([[1]]), counted)
+    )
     if operation.maps[0] == network.input:  # brought into the layout of convolutions
-        extra += prod(network.input_shape) * counted.of(network, network.input)
-    return extra
+        beside += prod(network.input_shape) * counted.of(network, network.input)
+    return made, beside
 
 
 def _depthwise_over(operation: Operation, dead: Sequence[str], counted: Counted) -> str | None:

@@ -266,6 +266,15 @@ def test_operations_that_copy_are_predicted_as_they_run(name: str) -> None:
     assert tiling.peak_memory(runner, x) == plan.peak_bytes, "after a batch of another size"
 
 
+def test_what_a_layer_makes_beyond_its_output_is_held_with_it() -> None:
+    """Zeros on one side alone are made on both, and the outputs that are too many cut off."""
+    layers = (nn.Conv2d(3, 16, 3, padding=1), nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(16, 16, 2), nn.ReLU())
+    model, x = nn.Sequential(*layers, nn.Conv2d(16, 64, 1)).eval(), torch.zeros(1, 3, 12, 12)
+    plan = tiling.plan(model, x, budget=10**9)
+    assert plan.tiles == 0 and plan.checked == 0
+    assert plan.peak_bytes == 4 * (13 * 13 * 16 + 12 * 12 * 64)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("scale, mode", [(2, "nearest"), (3, "bilinear"), ((2, 3), "bicubic")])
 def test_independent_tiles_cut_within_a_pixel_that_is_enlarged(scale: Any, mode: str) -> None:
