@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from blockzoo.core.documents import decoded
 from blockzoo.core.errors import DataError
 from blockzoo.core.files import write_atomically, write_text
 from blockzoo.nas.folder import part_of
@@ -67,11 +69,7 @@ def check(folder: Path) -> list[Found]:
     Pickles are summed, never opened.
     """
     sums = folder / SUMS
-    known = (
-        dict(line.split()[::-1] for line in sums.read_text().splitlines() if line.strip())
-        if sums.is_file()
-        else {}
-    )
+    known = known_sums(sums)
     found = []
     for path in sorted(folder.iterdir()):
         if not part_of(path):
@@ -95,6 +93,30 @@ def check(folder: Path) -> list[Found]:
     if found and not known:
         write_text(sums, "".join(f"{f.sha256}  {f.path.name}\n" for f in found))
     return found
+
+
+def known_sums(path: Path) -> dict[str, str]:
+    """The checksums that a file in the form of `sha256sum` states, by name; none without a file.
+
+    Raises:
+        DataError: a line is something else.
+    """
+    try:
+        text = decoded(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+    known = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        found = re.fullmatch(r"([0-9a-fA-F]{64})[ *]+(\S.*)", line)
+        if found and found[2] not in known:
+            known[found[2]] = found[1].lower()
+        elif line.strip():
+            raise DataError(
+                f"{path}: line {number} is no checksum with a name of its own; delete the file to write it anew"
+            )
+    return known
 
 
 def _sha256(path: Path) -> str:

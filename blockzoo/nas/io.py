@@ -17,6 +17,7 @@ import mmap
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -91,9 +92,15 @@ def _read(place: Path, name: str, *, allow_pickle: bool, verified: bool = False)
         raise DamagedFile("a pickle can run code: it is opened only with allow_pickle=True (--allow-pickle)")
     if kind == "native":
         return header, Table(native.read(header, raw[start:], head=raw[:start].tobytes(), name=name))
-    if not verified and (kind != "custom" or beside(place).exists()):  # a .blox has a checksum of its columns
-        check_beside(place)
-    return header, Table(FORMATS[kind].read(header, raw[start:]))
+    if verified or (kind == "custom" and not beside(place).exists()):  # a .blox has a checksum of its columns
+        return header, Table(FORMATS[kind].read(header, raw[start:]))
+    with ThreadPoolExecutor(1) as other:  # both read all of the file once
+        checked = other.submit(check_beside, place)
+        if kind != "custom":  # quicker to compare than to parse
+            checked.result()
+        table = Table(FORMATS[kind].read(header, raw[start:]))
+        checked.result()
+    return header, table
 
 
 def write_dataset_file(

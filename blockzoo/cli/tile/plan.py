@@ -164,17 +164,11 @@ def _print_front(plans: list[Any]) -> None:
 
 
 def _with_accuracy(subject: str, model: Any, image: Any, results: Path) -> int:
-    import csv
-
     from blockzoo.core.errors import RequestError
-    from blockzoo.tiling.accuracy import settings
+    from blockzoo.tiling.accuracy import read_results, settings
     from blockzoo.tiling.tags import plain_subject
 
-    try:
-        with results.open() as file:
-            lines = list(csv.DictReader(file))
-    except OSError as error:
-        raise RequestError(f"{results} cannot be read ({error}); `blockzoo tile study` writes it") from error
+    lines = read_results(results)
     name = plain_subject(subject).rpartition(":")[2]
     chosen = [line for line in lines if line.get("arch") == name]
     if not chosen:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,10 @@ from blockzoo.blockwise import study as blockwise_study
 from blockzoo.blockwise.units import make_units, read_units
 from blockzoo.cli import sweep as sweeps
 from blockzoo.core.errors import BlockzooError, RequestError
-from blockzoo.core.plugins import remembered
+from blockzoo.core.plugins import project_of
+from blockzoo.nas.download import known_sums
 from blockzoo.tiling import study as tiling_study
+from blockzoo.tiling.accuracy import read_results
 from tests.fuzz.formats import fuzzed
 
 SWEEP = """\
@@ -151,11 +152,29 @@ class Units:
             raise RequestError(f"{path.name}: {ascii(str(error))[:2000]}") from error
 
 
+@fuzzed("results of a study of tilings", text=True)
+class TilingResults:
+    def write(folder: Path) -> Path:
+        head = "arch,way,blocking,padding,seed,epochs,status,reason,test_acc,val_acc,fingerprint\n"
+        lines = [f"resnet18,fine-tuned,F{8 * i},zeros,0,3,ok,,0.{i}5,0.5,{i:016x}\n" for i in range(1, 6)]
+        return put(folder, "study.csv", head + "".join(lines) + "resnet18,scratch,H2x2,,0,3,failed,why,,,0\n")
+
+    read = read_results
+
+
+@fuzzed("SHA256SUMS", text=True)
+class Sums:
+    def write(folder: Path) -> Path:
+        return put(folder, "SHA256SUMS", "".join(f"{i:064x}  blox-base-{i}.blox\n" for i in range(5)))
+
+    read = known_sums
+
+
 @fuzzed("project file", text=True)
 class Project:
     def write(folder: Path) -> Path:
         return put(folder, "pyproject.toml", PROJECT)
 
     def read(path: Path) -> Any:
-        os.chdir(path.parent)
-        return [Path(plugin).name for plugin in remembered()]
+        project = project_of(path.parent)
+        return [Path(plugin).name for plugin in project.plugins] if project else None
