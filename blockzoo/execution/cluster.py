@@ -84,12 +84,12 @@ class RayCluster:
     def _join(self) -> Any:
         import ray
 
-        address = os.environ.get("RAY_ADDRESS")
+        address = os.environ.get("RAY_ADDRESS")  # else not one that a file in /tmp names, as Ray has it
         here = {} if address else {"num_cpus": self._workers * self._threads, "include_dashboard": False}
         variables = {"env_vars": {VARIABLE: "1"}}
         with elsewhere():  # Ray puts the current folder first on the path of its workers
             return ray.init(
-                address=address, log_to_driver=False, logging_level="ERROR", runtime_env=variables, **here
+                address=address or "local", log_to_driver=False, logging_level="ERROR", runtime_env=variables, **here
             )
 
 
