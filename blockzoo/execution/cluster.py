@@ -89,7 +89,11 @@ class RayCluster:
         variables = {"env_vars": {VARIABLE: "1"}}
         with elsewhere():  # Ray puts the current folder first on the path of its workers
             return ray.init(
-                address=address or "local", log_to_driver=False, logging_level="ERROR", runtime_env=variables, **here
+                address=address or "local",
+                log_to_driver=False,
+                logging_level="ERROR",
+                runtime_env=variables,
+                **here,
             )
 
 

@@ -46,7 +46,7 @@ ALLOWED = {
         "_importer",
         "import_module",
     ): "modules of the package, read from its own source",
-    ("blockzoo/core/subject.py", "_makes_a_block", "load_object"): NAMED,
+    ("blockzoo/core/subject.py", "_why_a_block", "load_object"): NAMED,
     ("blockzoo/models/own.py", "own_class", "load_object"): NAMED,
     ("blockzoo/models/own.py", "_parameters", "load_object"): NAMED,
     ("blockzoo/core/lazy.py", "lazy_names.find", "import_module"): OURS,
