@@ -44,8 +44,11 @@ def frame_of(config: RunConfig, run: Path | None = None) -> Frame:
     """
     if run is None:
         return Frame.from_config(config)
-    asked, _ = read_parameters(run)
-    saved = read_checkpoint(run / "checkpoint.pt")
+    try:
+        asked, _ = read_parameters(run)
+        saved = read_checkpoint(run / "checkpoint.pt")
+    except RequestError as error:
+        raise RequestError(f"{run} is no folder of a block-wise run that can be read: {error}") from None
     with consent.text_of(run / "parameters.json"):
         frame = Frame.from_config(replace(asked, data_dir=config.data_dir, device=config.device))
     try:
