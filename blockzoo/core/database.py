@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from blockzoo.core.errors import Damaged, StoreError
+from blockzoo.core.text import plain
 
 PATIENCE = 30.0
 """Seconds that a writer waits for another one, and a reader for a commit that has begun."""
@@ -52,6 +53,12 @@ class Database:
                     raise
                 folder = Path(stack.enter_context(TemporaryDirectory(prefix="blockzoo-store-")))
                 db = stack.enter_context(closing(self._connect(self._copy(folder), "rw", SOON)))
+            yield db
+
+    @contextmanager
+    def plain(self) -> Iterator[sqlite3.Connection]:
+        """A connection as SQLite has it, each statement on its own: to a file that is nobody else's."""
+        with self._ours(), closing(self._connect(self.path, "rw", SOON)) as db:
             yield db
 
     @contextmanager
@@ -126,13 +133,16 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise self._named(error) from error
-        except OverflowError as error:
-            raise StoreError(f"results store {self.path}: a number of more than 64 bits ({error})") from error
+        except (
+            OverflowError,
+            UnicodeDecodeError,
+        ) as error:  # of SQLite's own sentence on a damaged schema, too
+            raise Damaged(f"results store {self.path} is damaged ({error})") from error
         except OSError as error:
             raise StoreError(f"results store {self.path}: {error.strerror or error}") from error
 
     def _named(self, error: sqlite3.Error) -> StoreError:
-        text, store = str(error), f"results store {self.path}"
+        text, store = plain(str(error)), f"results store {self.path}"
         if not self.path.exists():
             return StoreError(
                 f"{store} is gone: it, or its folder, was moved or deleted. Put it back, or name its new place as --output; "

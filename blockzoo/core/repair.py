@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from blockzoo.core import columns
 from blockzoo.core.csv_file import Mark, is_as_written
+from blockzoo.core.database import Database
 from blockzoo.core.errors import Damaged
+from blockzoo.core.files import remove
 from blockzoo.core.outputs import Outputs
-from blockzoo.core.schema import SEALED, about
+from blockzoo.core.schema import OURS, SEALED, about
 from blockzoo.core.sealed import Faults, insert, miscounted, parsed
 from blockzoo.core.store import Store
 
@@ -54,8 +60,9 @@ def check(outputs: Outputs) -> Report:
     Raises:
         StoreError: there is no store, or it is another program's, or of a newer version.
     """
-    report, store = Report(), Store(outputs.database, create=False)
+    report = Report()
     try:
+        store = Store(outputs.database, create=False)
         with store.database.reading() as db:
             _check_pages(db, report)
             faults = Faults()
@@ -131,7 +138,7 @@ def _salvage(path: Path) -> tuple[Path, int]:
     """Make the store anew from the records that can be read of a damaged file, which is kept; where, and how many they are."""
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     store, count = Store(fresh), 0
-    with Store(path, create=False).database.reading() as damaged, store.database.writing() as db:
+    with _records_alone(path) as damaged, store.database.writing() as db:
         for number in range(1, _most(damaged) + 1):
             try:
                 found = list(parsed(damaged, "r.id = ?", (number,), Faults()))
@@ -140,6 +147,11 @@ def _salvage(path: Path) -> tuple[Path, int]:
             for _, record in found:
                 insert(db, record, number)
                 count += 1
+    if not count:
+        remove(fresh)
+        raise Damaged(
+            f"{path} is damaged, and no record of it can be read; it is left as it is: move it away"
+        )
     kept, tries = path.with_name(path.name + QUARANTINE), 1
     while kept.exists():
         kept, tries = path.with_name(f"{path.name}{QUARANTINE}-{tries}"), tries + 1
@@ -147,6 +159,21 @@ def _salvage(path: Path) -> tuple[Path, int]:
     Path(f"{path}-journal").unlink(missing_ok=True)  # of the damaged file
     fresh.replace(path)
     return kept, count
+
+
+@contextmanager
+def _records_alone(path: Path) -> Iterator[sqlite3.Connection]:
+    """A copy of a damaged file whose schema has the tables that a store cannot be without, and no index, view or column table."""
+    with TemporaryDirectory(prefix="blockzoo-store-") as folder:
+        copy = Database(Path(folder) / "copy.sqlite")
+        shutil.copyfile(path, copy.path)
+        names = ", ".join(f"'{name}'" for name in OURS)
+        with copy.plain() as db:
+            db.execute("PRAGMA writable_schema = ON")
+            kept = f"tbl_name IN ({names}) AND (type = 'table' OR name LIKE 'sqlite_autoindex_%')"
+            db.execute(f"DELETE FROM sqlite_master WHERE NOT ({kept})")
+        with copy.reading() as db:
+            yield db
 
 
 def _most(db: sqlite3.Connection) -> int:

@@ -150,6 +150,20 @@ def test_pages_that_are_damaged_cost_the_records_on_them_alone(tmp_path: Path) -
     assert check(outputs).is_sound
 
 
+@pytest.mark.parametrize("name", ["results", "trials_by_block", "totals"])
+def test_a_schema_that_is_damaged_is_repaired(tmp_path: Path, name: str) -> None:
+    outputs = filled(tmp_path)
+    wanted = outputs.store().records(history=True)
+    altered(outputs.database, "PRAGMA writable_schema = ON",
+            f"UPDATE sqlite_master SET sql = replace(sql, 'CREATE', 'CR\x1bEATE') WHERE name = '{name}'")  # fmt: skip
+    assert check(outputs).pages
+    with pytest.raises(StoreError, match="store repair") as error:
+        Store(outputs.database)
+    assert "\x1b" not in str(error.value)
+    repair(outputs)
+    assert check(outputs).is_sound and Store(outputs.database).records(history=True) == wanted
+
+
 def _has_dbstat(db: sqlite3.Connection) -> bool:
     try:
         db.execute("SELECT 1 FROM dbstat LIMIT 1")

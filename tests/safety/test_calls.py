@@ -107,6 +107,7 @@ ALLOWED = {
     ("blockzoo/execution/spool.py", "set_aside", "rename"): "takes the place of a name, follows no link",
     ("blockzoo/core/database.py", "Database._copy", "shutil.copyfile"): "into a folder of a random name",
     ("blockzoo/core/database.py", "Database._copy", "write_bytes"): "into a folder of a random name",
+    ("blockzoo/core/repair.py", "_records_alone", "shutil.copyfile"): "into a folder of a random name",
     ("blockzoo/core/repair.py", "_salvage", "os.link"): "makes a name that must not be there",
     ("scripts/trust.py", "main", "write_text"): "a page of this repository",
     ("scripts/security.py", "main", "write_text"): "a page of this repository",
