@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from blockzoo.core.devices import choose_device
 from blockzoo.core.errors import OutOfMemory, RequestError, StoreError, reason_of
 from blockzoo.core.export import export, rows_of
+from blockzoo.core.once import only_trainer
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
 from blockzoo.core.spec import THREADS, NetworkSpec, TrialSpec
@@ -128,14 +129,15 @@ def train_block(
     outputs = Outputs.at(output)
     store = outputs.store()  # before the work: a folder that cannot be written is known now
     checkpoint = outputs.checkpoint(spec.fingerprint())
-    if not resume:
+    with only_trainer(checkpoint):
+        if not resume:
+            checkpoint.unlink(missing_ok=True)
+        known = known_before(spec.network, data.shape, deploy=latency, strict=strict)
+        record = train_spec(spec, data, where, checkpoint, on_oom, on_epoch)
+        record.experiment_name, record.notes = experiment_name, notes
+        known.add_to(record)
+        _stored(record, store, checkpoint)
         checkpoint.unlink(missing_ok=True)
-    known = known_before(spec.network, data.shape, deploy=latency, strict=strict)
-    record = train_spec(spec, data, where, checkpoint, on_oom, on_epoch)
-    record.experiment_name, record.notes = experiment_name, notes
-    known.add_to(record)
-    _stored(record, store, checkpoint)
-    checkpoint.unlink(missing_ok=True)
     if latency and record.status == "ok":
         export(outputs, store)  # timing can be interrupted
         _store_times(spec.network, data.shape, where.device, store)

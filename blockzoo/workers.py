@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.errors import RequestError, StoreError
 from blockzoo.core.files import write_atomically
+from blockzoo.core.once import only_trainer
 from blockzoo.core.plugins import load_plugins
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
@@ -48,7 +49,8 @@ def execute_trial(
     data = load_dataset(trial.dataset, data_dir, image_size=trial.image_size, images=trial.images)
     where = circumstances(device, data_dir, plugins, workers=workers)
     known = known_before(trial.network, data.shape)
-    record = train_spec(trial, data, where, Path(checkpoint), on_oom, report, read_test)
+    with only_trainer(Path(checkpoint)):
+        record = train_spec(trial, data, where, Path(checkpoint), on_oom, report, read_test)
     known.add_to(record)
     if keep is not None and record.status == "ok":
         try:

@@ -1,4 +1,4 @@
-"""One process computes what several need of the cache; the others wait for it and then read."""
+"""What one process does at a time: computing what several need of the cache, where the others wait; training a trial."""
 
 from __future__ import annotations
 
@@ -42,6 +42,40 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def only_trainer(checkpoint: Path) -> Iterator[None]:
+    """A trial is trained by one process at a time: two would write one checkpoint.
+
+    Args:
+        checkpoint: of the trial, in its results folder.
+
+    Raises:
+        StoreError: another process trains it.
+    """
+    place = checkpoint.parent.parent / ".running"
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock = open_own(place, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to {place.parent}: {error.strerror}; choose another --output"
+        ) from error
+    at = int(fingerprint_of(checkpoint.name), 16) >> 2  # one file has as many places as there are trials
+    try:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, at)
+        except BlockingIOError:
+            raise StoreError(
+                f"another process is training this trial into {place.parent} ({checkpoint.stem}); wait for it, or choose "
+                "another --output"
+            ) from None
         except OSError:  # a file system without locks
             pass
         yield

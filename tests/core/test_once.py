@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from blockzoo.core.once import made_once
+from blockzoo.core.errors import StoreError
+from blockzoo.core.once import made_once, only_trainer
 
 READER = """
 import sys, time
@@ -50,3 +51,30 @@ def test_one_that_dies_leaves_it_to_the_next(tmp_path: Path) -> None:
 def test_a_cache_that_cannot_be_written_costs_time_alone(tmp_path: Path) -> None:
     (tmp_path / "cache").touch()
     assert made_once(tmp_path / "table", lambda: None, lambda: "made") == "made"
+
+
+TRAINER = """
+import sys, time
+from pathlib import Path
+from blockzoo.core.once import only_trainer
+with only_trainer(Path(sys.argv[1]) / "checkpoints" / "abc.ckpt"):
+    print("trains", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_two_processes_do_not_train_one_trial_and_a_dead_one_trains_none(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", TRAINER, str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "trains\n"
+        refused = pytest.raises(StoreError, match=r"another process is training this trial.*abc")
+        with refused, only_trainer(tmp_path / "checkpoints" / "abc.ckpt"):
+            pass
+        with only_trainer(tmp_path / "checkpoints" / "other.ckpt"):
+            pass
+    finally:
+        process.kill()
+        process.wait()
+    with only_trainer(tmp_path / "checkpoints" / "abc.ckpt"):
+        pass
