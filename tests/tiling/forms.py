@@ -22,7 +22,7 @@ from blockzoo.tiling.prediction import Counted
 from blockzoo.tiling.proof import check_planned_memory
 from blockzoo.tiling.search import Planner
 from blockzoo.tiling.steps import Plan, Step, cannot_tile, tiled_steps, whole_steps
-from blockzoo.tiling.trace import own_format, ready, traced
+from blockzoo.tiling.trace import own_format, planned_inputs, ready, traced
 
 TOLERANCE, OF_FLOATS = 1e-9, 1e-4
 """Of the largest output: in double precision, and in a file of floats."""
@@ -153,7 +153,9 @@ def in_tiles(truth: Truth, given: nn.Module, folder: Path) -> float:
 def memory(truth: Truth, given: nn.Module, folder: Path) -> float:
     """That needs the memory which is predicted, or the check of it refuses the plan."""
     plan = all_in_tiles(given.float(), truth.x.float(), (3, 2), 1)
-    return check_planned_memory(TiledRunner(given, plan, check=False), plan)
+    runner = TiledRunner(given, plan, check=False)
+    inputs = planned_inputs(given, plan)
+    return check_planned_memory(runner.network, plan, inputs, own_format(given, inputs), runner.name)
 
 
 def exported(truth: Truth, given: nn.Module, folder: Path) -> float:
