@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.contracts import BLOCKS, EXECUTORS, POSITIONS
@@ -17,8 +19,10 @@ from blockzoo.core.plugins import load_plugins
 from blockzoo.core.spec import THREADS, TrialSpec
 from blockzoo.core.subject import Subject
 from blockzoo.core.table import Row
+from blockzoo.execution.journal import Journal
 from blockzoo.execution.progress import Progress, SilentProgress
 from blockzoo.execution.queue import Plan, Queue, collect, only_writer, plan_of
+from blockzoo.execution.watch import Watch
 from blockzoo.train import load_data, trial_spec
 
 if TYPE_CHECKING:
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
 
 MOST_TRIALS = 1_000_000
 """Of a grid: what one store is made for."""
+NOT_REQUESTED = ("output", "progress", "dry_run", "only")
+"""Options of `run_sweep` that are of one call, and no part of what `blockzoo sweep resume` does again."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +69,17 @@ def run_sweep(
     workers: int | None = None,
     threads: int = THREADS,
     executor: str = "local",
+    address: str | None = None,
+    gpus_per_trial: float | None = None,
+    slurm: Sequence[str] = (),
     output: str | Path = "results",
     experiment_name: str = "",
     notes: str = "",
     plugins: Sequence[str] = (),
     on_oom: str = "fail",
+    timeout: float | None = None,
+    strict: bool = False,
+    only: str = "all",
     latency: bool = True,
     dry_run: bool = False,
     progress: Progress | None = None,
@@ -84,14 +96,21 @@ def run_sweep(
         devices, sync_batch_norm: how many devices each trial takes, see `train_block`.
         workers: trials at a time; default: one per GPU, else one per core. No number depends on it.
         threads: processor threads of each trial, see `train_block`.
+        executor: where trials run: local (processes here), ray (a cluster), slurm. No number depends on it.
+        address, gpus_per_trial: of executor ray, see `RayCluster`; a fraction of a GPU shares it.
+        slurm: of executor slurm, such as "partition=gpu", see `SlurmJobs`.
         plugins: files or modules with the user's own blocks; the workers load them too.
-        dry_run: plan and estimate only.
+        timeout: seconds that an attempt at a trial may take; what it has done by then is kept, and gone on with the next time.
+        only: "queued" runs the trials without an outcome, "failed" those whose outcome is no result, "all" both.
+        dry_run: plan and estimate only; nothing is written to `output`.
         Others: as in `train_block`.
 
     Raises:
         RequestError: an unknown name, an empty grid, a value out of range: all before the first trial.
         StoreError: the results folder cannot be written, or another sweep is writing to it.
+        KeyboardInterrupt: Ctrl-C, SIGTERM or `blockzoo sweep cancel`; what has finished is stored and exported.
     """
+    request = {name: _plain(value) for name, value in locals().items() if name not in NOT_REQUESTED}
     plugins = load_plugins(plugins)
     if device not in DEVICES:
         raise RequestError(f"device {device!r}: choose one of {', '.join(DEVICES)}")
@@ -127,12 +146,17 @@ def run_sweep(
         device=device,
         workers=workers,
         executor=executor,
+        placing=_placing(executor, address, gpus_per_trial, slurm),
         plugins=plugins,
         on_oom=on_oom,
+        timeout=timeout,
+        strict=strict,
+        only=only,
         story=story,
         latency=latency,
         dry_run=dry_run,
         progress=progress,
+        request=request,
     )
 
 
@@ -145,39 +169,71 @@ def run_trials(
     device: str = "auto",
     workers: int | None = None,
     executor: str = "local",
+    placing: dict[str, Any] | None = None,
     plugins: Sequence[str] = (),
     on_oom: str = "fail",
+    timeout: float | None = None,
+    strict: bool = False,
+    only: str = "all",
     story: dict[str, str] | None = None,
     latency: bool = True,
     keep_weights: bool = False,
     dry_run: bool = False,
     progress: Progress | None = None,
+    request: dict[str, Any] | None = None,
 ) -> SweepResult:
     """Run the trials whose outcome is not in the store yet, then time their networks side by side.
 
     Args:
         trials: of one dataset.
         shape: (C, H, W) of its images.
+        placing: the executor's own options.
         story: `experiment_name` and `notes` of the records.
         keep_weights: leave each trial's last checkpoint in the results folder's `weights/`.
+        request: the options of `run_sweep` that `blockzoo sweep resume` starts it with again.
         Others: as in `run_sweep`, and so are the errors.
     """
-    progress = progress or SilentProgress()
+    if timeout is not None and not 0 < timeout < float("inf"):
+        raise RequestError(f"timeout {timeout:g}: give a positive number of seconds")
     outputs = Outputs.at(output)
-    with only_writer(outputs):
+    journal = Journal(progress or SilentProgress(), outputs, request)
+    watch = Watch(timeout=timeout, cancel=outputs.cancel, tick=journal.tick)
+    rest = (partial(EXECUTORS[executor], **(placing or {})), device, list(plugins), _text(data_dir))
+    if dry_run:
+        return _rehearsed(trials, outputs, workers, only, rest, progress or SilentProgress())
+    with only_writer(outputs), watch.hearing():
         store = outputs.store()
         collect(outputs, store, keep_weights=keep_weights)
-        plan = plan_of(trials, store, workers, device)
-        queue = Queue(
-            plan, store, outputs, EXECUTORS[executor], device, list(plugins), _text(data_dir), progress
-        )
-        progress.planned(plan, queue.estimate())
-        if not dry_run:
-            queue.train(on_oom, story or {}, keep_weights=keep_weights)
+        plan = plan_of(trials, store, workers, device, only)
+        queue = Queue(plan, store, outputs, *rest, journal, watch, here=EXECUTORS["local"])
+        journal.close()  # of a sweep that was killed here
+        try:
+            journal.planned(plan, queue.estimate())
+            queue.train(on_oom, story or {}, keep_weights=keep_weights, strict=strict)
             if latency:
                 queue.time(shape)
-        csv = export(outputs, store)
+        finally:
+            journal.close()
+            csv = export(outputs, store)
         return SweepResult(plan, rows_of(store, [t.fingerprint() for t in trials]), csv, outputs.database)
+
+
+def _rehearsed(
+    trials: list[TrialSpec],
+    outputs: Outputs,
+    workers: int | None,
+    only: str,
+    rest: tuple[Any, str, list[str], str | None],
+    progress: Progress,
+) -> SweepResult:
+    """The plan and its estimate, which leave nothing behind."""
+    store = outputs.store(create=False) if outputs.database.is_file() else None
+    plan = plan_of(trials, store, workers, rest[1], only)
+    with TemporaryDirectory(prefix="blockzoo-plan-") as folder:
+        queue = Queue(plan, store, Outputs.at(folder), *rest, progress, here=EXECUTORS["local"])
+        progress.planned(plan, queue.estimate())
+    rows = [] if store is None else rows_of(store, [t.fingerprint() for t in trials])
+    return SweepResult(plan, rows, outputs.csv, outputs.database)
 
 
 def grid(
@@ -210,6 +266,30 @@ def grid(
             trial_spec(str(subject), None, data, seed=seed, **options) for seed in which for subject in placed
         )
     )
+
+
+def _placing(executor: str, address: str | None, gpus: float | None, slurm: Sequence[str]) -> dict[str, Any]:
+    """The options of an executor that were given.
+
+    Raises:
+        RequestError: they are of another one, or cannot be.
+    """
+    given = {"ray": {"address": address, "gpus": gpus}, "slurm": {"options": tuple(slurm) or None}}
+    for owner, options in given.items():
+        if owner != executor and (wrong := [k for k, v in options.items() if v is not None]):
+            raise RequestError(f"{', '.join(wrong)}: of --executor {owner}, not of {executor}")
+    if gpus is not None and not (0 <= gpus < 1 or float(gpus).is_integer()):
+        raise RequestError(f"gpus_per_trial {gpus:g}: give a fraction under 1, or a whole number")
+    return {name: value for name, value in given.get(executor, {}).items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    """An option as JSON has it: a class as its subject, a path as its text."""
+    if isinstance(value, type):
+        return str(Subject.parse(value))
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def _text(path: str | Path | None) -> str | None:

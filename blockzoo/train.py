@@ -89,7 +89,7 @@ def train_block(
         plugins: files and modules with the user's own code, which all processes load.
         output: results folder, or the path of the CSV.
         resume: go on from the checkpoint of the same trial, if there is one.
-        on_oom: "fail" says which batch size fits; "halve" goes on with half of it.
+        on_oom: "fail" says which batch size fits; "halve" takes each batch in two parts, or four, ..., and the row says so.
         latency: time the network afterwards.
         strict: refuse, before the training, a network whose costs on paper or times could not all be had.
         on_epoch: told the epoch (from 1) and its values.
@@ -269,7 +269,10 @@ def train_spec(
     on_epoch: EpochReport,
     read_test: bool = True,
 ) -> Record:
-    """Train what a spec says; where a batch does not fit and `on_oom` is "halve", with half of it."""
+    """Train what a spec says; where a batch does not fit and `on_oom` is "halve", with its batches in two parts, four, ...
+
+    The training then begins anew: what it comes to does not depend on when the memory ran out.
+    """
     import torch
 
     from blockzoo.training.launch import run_on_devices
@@ -280,13 +283,23 @@ def train_spec(
             spec, data, where, checkpoint=checkpoint, on_epoch=on_epoch, read_test=read_test
         )
     except OutOfMemory:
-        fits = fitting_batch_size(spec, data, torch.device(where.device)) if on_oom == "halve" else None
+        if on_oom != "halve" or spec.devices > 1:
+            raise
+        part = spec.with_(batch_size=spec.batch_size // spec.micro_batches, micro_batches=1)
+        fits = fitting_batch_size(part, data, torch.device(where.device))
         if fits is None:
             raise
-        log.warning("batch size %d does not fit in memory; going on with %d", spec.batch_size, fits)
-        halved = train_spec(spec.with_(batch_size=fits), data, where, checkpoint, on_oom, on_epoch, read_test)
-        halved.fingerprint = spec.fingerprint()  # it answers this request; its spec says what really ran
-        return halved
+        parts = -(-spec.batch_size // fits)
+        log.warning(
+            "a batch of %d does not fit in memory; it goes through in %d parts", spec.batch_size, parts
+        )
+        checkpoint.unlink(missing_ok=True)
+        smaller = spec.with_(micro_batches=parts)
+        record = train_spec(smaller, data, where, checkpoint, on_oom, on_epoch, read_test)
+        record.fingerprint = spec.with_(
+            micro_batches=1
+        ).fingerprint()  # it answers this request; its spec says what really ran
+        return record
 
 
 def time_networks(

@@ -38,6 +38,7 @@ def execute_trial(
     report: EpochReport,
     keep: str | None = None,
     read_test: bool = True,
+    strict: bool = False,
     workers: int | None = None,
     **story: str,
 ) -> list[Record]:
@@ -48,7 +49,7 @@ def execute_trial(
     trial = TrialSpec(**spec)
     data = load_dataset(trial.dataset, data_dir, image_size=trial.image_size, images=trial.images)
     where = circumstances(device, data_dir, plugins, workers=workers)
-    known = known_before(trial.network, data.shape)
+    known = known_before(trial.network, data.shape, strict=strict)
     with only_trainer(Path(checkpoint)):
         record = train_spec(trial, data, where, Path(checkpoint), on_oom, report, read_test)
     known.add_to(record)

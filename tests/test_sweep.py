@@ -93,11 +93,9 @@ def test_a_killed_sweep_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_estimates_and_leaves_nothing(tmp_path: Path) -> None:
-    plan = run_sweep(["ResNetBasicBlock"], "mid", 2, output=tmp_path, dry_run=True, **SMALL)  # type: ignore[arg-type]
-    assert len(plan.plan.pending) == 2 and plan.rows == []
-    files = {p.name for p in tmp_path.rglob("*") if p.is_file()}
-    ours = {"results.csv", ".results.csv.check", "results.sqlite", "results.sqlite-journal", ".results.lock"}
-    assert files <= ours, "no spool of the estimate"
+    folder = tmp_path / "results"
+    plan = run_sweep(["ResNetBasicBlock"], "mid", 2, output=folder, dry_run=True, **SMALL)  # type: ignore[arg-type]
+    assert len(plan.plan.pending) == 2 and plan.rows == [] and not folder.exists()
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ from blockzoo.core.errors import BlockzooError
 from blockzoo.core.plugins import code_asked_for, load_plugins
 from blockzoo.core.text import PlainFormatter
 
+ONE_COMMAND_BEFORE = ("sweep",)
+"""Groups that are also meant alone, and with --help, as their command `run`."""
 NOT_COMMANDS = ("app", "options", "progress", "screen")
 REMARKS = ("notes", "experiment_name")
 """What is said of a run: code in it is not asked for."""
@@ -77,6 +79,8 @@ def normalised(argv: list[str]) -> list[str]:
     `--base_channels` is `--base-channels`; `blockwise --rounds 10` is `blockwise run --rounds 10`.
     """
     here = Path(__file__).parent
+    if argv[:1] and argv[0] in ONE_COMMAND_BEFORE and argv[1:] in ([], ["--help"], ["-h"]):
+        return [argv[0], "run", *argv[1:]]
     if len(argv) > 1 and argv[1].startswith("-") and argv[1] not in ("--help", "-h"):
         argv = [argv[0], "run", *argv[1:]] if (here / argv[0] / "run.py").is_file() else argv
     return [re.sub(r"^--[A-Za-z0-9_-]+", lambda m: m[0].replace("_", "-"), word) for word in argv]

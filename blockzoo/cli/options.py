@@ -148,7 +148,10 @@ Plugin = Annotated[
 ]
 OnOom = Annotated[
     Literal["fail", "halve"],
-    _option("--on-oom", help="when a batch does not fit: say which does, or halve it"),
+    _option(
+        "--on-oom",
+        help="when a batch does not fit: say which does, or take it in parts, whose gradients are added up",
+    ),
 ]
 Latency = Annotated[
     bool, Parameter(name="--latency", negative="--no-latency", help="time the networks afterwards")

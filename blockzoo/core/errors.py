@@ -52,6 +52,10 @@ class RankLost(BlockzooError):
     """One of several processes that work together ended or does not answer; the message says how to go on."""
 
 
+class RunnersLost(BlockzooError):
+    """Where the jobs run is gone: the head of a cluster. What was stored stays; the message says how to go on."""
+
+
 class CheckFailed(BlockzooError):
     """A fast path differs from the plain way it stands for; the message names the operation. No number is given."""
 

@@ -13,11 +13,14 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from blockzoo.core import faults
 from blockzoo.core.errors import StoreError
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object], *, durable: bool = True) -> None:
     """Let `write` fill a temporary file beside `path`, make it durable, then rename it over `path`.
+
+    What is not `durable` is whole for every reader, and may be missed after the machine itself has stopped.
 
     Raises:
         StoreError: the disk is full or the folder cannot be written; the old file is untouched.
@@ -32,10 +35,16 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         if path.exists():
             os.fchmod(descriptor, path.stat().st_mode & 0o777)
         os.close(descriptor)
+        faults.point("file.made")
         write(temporary)
-        _sync(temporary)
+        faults.point("file.written")
+        if durable:
+            _sync(temporary)
+        faults.point("file.synced")
         temporary.replace(path)
-        _sync(path.parent)
+        faults.point("file.renamed")
+        if durable:
+            _sync(path.parent)
     except OSError as error:
         raise StoreError(
             f"cannot write {path}: {error.strerror or error}; what was there is intact"
@@ -45,19 +54,30 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
+def clear_unfinished(*targets: Path) -> None:
+    """Remove what a process that was killed left of its way to a file, or to any file of a folder; its writer must be gone."""
+    for target in targets:
+        ways = (
+            target.glob(".*-*") if target.is_dir() else target.parent.glob(f".{target.stem}-*{target.suffix}")
+        )
+        for path in ways:
+            if path.is_file():
+                path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     """`write_atomically` for a text."""
-    write_lines(path, [text])
+    write_lines(path, [text], durable=durable)
 
 
-def write_lines(path: Path, lines: Iterable[str]) -> None:
+def write_lines(path: Path, lines: Iterable[str], *, durable: bool = True) -> None:
     """The same for a text that comes in parts."""
 
     def write(temporary: Path) -> None:
         with temporary.open("w", encoding="utf-8", newline="") as file:
             file.writelines(lines)
 
-    write_atomically(path, write)
+    write_atomically(path, write, durable=durable)
 
 
 def append_text(path: Path, text: str) -> None:

@@ -55,6 +55,21 @@ class Outputs:
         """Held by the one writer."""
         return self.folder / f".{self.stem}.lock"
 
+    @property
+    def sweep(self) -> Path:
+        """What the last sweep here was asked for, and its trials."""
+        return self.folder / f".{self.stem}-sweep.json"
+
+    @property
+    def running(self) -> Path:
+        """What the sweep that runs here does at the moment."""
+        return self.folder / f".{self.stem}-running.json"
+
+    @property
+    def cancel(self) -> Path:
+        """Being there, it asks that sweep to stop."""
+        return self.folder / f".{self.stem}-cancel"
+
     def checkpoint(self, fingerprint: str) -> Path:
         """Where a trial saves each epoch."""
         return self.folder / "checkpoints" / f"{fingerprint}.ckpt"

@@ -12,7 +12,7 @@ from blockzoo.core.errors import Damaged
 
 SCHEMA_VERSION = 1
 
-Status = Literal["ok", "diverged", "failed", "killed"]
+Status = Literal["ok", "diverged", "failed", "killed", "out of memory", "timed out"]
 FINAL: tuple[str, ...] = ("ok", "diverged")
 """Statuses that a sweep does not run again: the outcome belongs to the trial, not to the circumstances."""
 

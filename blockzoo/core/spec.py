@@ -25,7 +25,7 @@ DEFAULT_FILLER = "ResNetBasicBlock"
 IDENTITY = "identity"
 LATER_FIELDS = frozenset(
     "momentum weight_decay milestones validation_share start_identity start_with_optimizer "
-    "devices sync_batch_norm images limit_val limit_test threads".split()
+    "devices sync_batch_norm images limit_val limit_test threads micro_batches".split()
 )
 """Fields of `TrialSpec` that are left out of its identity where they have their default."""
 SUBSET = "stratified-v1"
@@ -195,6 +195,10 @@ class TrialSpec(Spec):
         "processor threads of each device's process: sums over several are other sums, so they are part of the request "
         "(None in older records: whatever their process had)",
     )
+    micro_batches: Count = described(
+        1,
+        "parts of a batch that go through the network one after the other, for memory; their gradients are added up",
+    )
 
     def __post_init__(self) -> None:
         if isinstance(self.network, dict):
@@ -207,6 +211,10 @@ class TrialSpec(Spec):
         self._check_devices()
 
     def _check_devices(self) -> None:
+        if self.micro_batches > 1 and (self.devices > 1 or self.batch_size < 2 * self.micro_batches):
+            raise RequestError(
+                f"micro_batches {self.micro_batches}: of one device, and of 2 images or more each; give a smaller --batch-size"
+            )
         if self.sync_batch_norm and self.devices == 1:
             raise RequestError(
                 "sync_batch_norm joins the statistics of several devices: give --devices 2 or more"

@@ -15,6 +15,14 @@ DEFAULT, FALLBACK = "cifar10", "digits"
 WAYS = ("resident", "stream", "auto")
 
 
+_provided: dict[tuple[str, int | None], ImageData] = {}
+
+
+def provide(data: ImageData, name: str, image_size: int | None) -> None:
+    """From now on this process has that dataset, decoded and kept at that size, wherever its files lie."""
+    _provided[name, image_size] = data
+
+
 def load_dataset(
     name: str,
     data_dir: str | Path | None = None,
@@ -38,6 +46,8 @@ def load_dataset(
         DatasetNotFound: it is in none of the folders.
         DataError: it is there, but truncated, altered or not what its name says.
     """
+    if images == "resident" and (name, image_size) in _provided:
+        return _provided[name, image_size]
     source = DATASETS[name]()
     if image_size is not None and image_size < 1:
         raise RequestError(f"image size {image_size}: give a positive number")

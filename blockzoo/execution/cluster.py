@@ -4,36 +4,56 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
+import secrets
+import signal
+import socket
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blockzoo.core import consent
 from blockzoo.core.contracts import EXECUTORS
-from blockzoo.core.errors import RequestError
-from blockzoo.core.record import Record, now
+from blockzoo.core.errors import RequestError, RunnersLost
+from blockzoo.core.record import Record, Status, now
 from blockzoo.core.safe_path import VARIABLE, safe_path
+from blockzoo.execution.board import Board, Pen
 from blockzoo.execution.children import elsewhere
 from blockzoo.execution.jobs import Job, Listener, Silent, outcome
+from blockzoo.execution.watch import Watch
+
+if TYPE_CHECKING:
+    from blockzoo.data import ImageData
+
+LOOK = 0.5
+"""Seconds between two looks at what ends."""
+UNHEARD = 300.0
+"""Seconds that a job may wait for a place in the cluster, and start there, before its silence counts."""
 
 
 @EXECUTORS.register("ray")
 class RayCluster:
-    """Runs up to `workers` jobs at a time on the Ray cluster that RAY_ADDRESS names, or on one started here.
+    """Runs up to `workers` jobs at a time on a Ray cluster, or on one started here, which listens on loopback alone.
 
-    The machines need blockzoo, the plugins and the data at the same places as this one, and a shared folder for checkpoints.
-    Epochs are not reported as they happen; a job whose machine is lost is a row that says so.
+    The machines need blockzoo and the plugins. Datasets that are kept decoded travel once to each of them, into the memory that
+    its jobs share; what comes back are records. With a shared results folder a job whose machine is lost goes on from its last
+    epoch, without one it begins anew; the numbers are the same.
 
     Args:
         spool: not needed: results come back through Ray.
-        workers, threads: jobs at a time, and cores of each.
+        workers, threads: jobs at a time, and processors of each.
         devices: where there are accelerators, each job asks Ray for as many as the first of these names.
-        listener: hears of starts.
+        listener: hears of starts and epochs.
+        watch: limits of each job, and whether all are asked to stop, which ends them at once. A timeout counts from when a job
+            is handed to Ray.
+        address: of the cluster (default: RAY_ADDRESS, else one is started here).
+        gpus: accelerators of each job, in place of `devices`; a fraction shares one.
 
     Raises:
-        RequestError: Ray is not installed.
+        RequestError: Ray is not installed, or there is no cluster at the address.
     """
 
     def __init__(
@@ -44,63 +64,192 @@ class RayCluster:
         threads: int,
         devices: Sequence[str] = (),
         listener: Listener | None = None,
+        watch: Watch | None = None,
+        address: str | None = None,
+        gpus: float | None = None,
     ) -> None:
         if importlib.util.find_spec("ray") is None:
             raise RequestError("executor ray needs the package ray: pip install 'blockzoo[ray]'")
         self._workers, self._threads, self._listener = workers, threads, listener or Silent()
-        self._devices = list(devices)
+        self._watch, self._address = watch or Watch(), address or os.environ.get("RAY_ADDRESS")
+        self._gpus = gpus if gpus is not None else float(devices[0].count(",") + 1) if devices else 0.0
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Record]:
-        """Yield the records of each job as it ends."""
+        """Yield the records of each job as it ends.
+
+        Raises:
+            RunnersLost: the head of the cluster is gone. What was stored stays, and the same command goes on.
+            KeyboardInterrupt: it was asked to stop.
+        """
+        if not self._address:
+            _with_token()
         import ray
 
         own = None if ray.is_initialized() else self._join()
-        task = ray.remote(_work).options(
-            num_cpus=self._threads,
-            num_gpus=self._devices[0].count(",") + 1 if self._devices else 0,
-            max_retries=0,
-        )
-        waiting, running = list(reversed(jobs)), {}  # type: ignore[var-annotated]
-        place = str(Path.cwd())
+        running: dict[Any, _Placed] = {}
         try:
-            while waiting or running:
-                while waiting and len(running) < self._workers:
-                    job = waiting.pop()
-                    running[task.remote(consent.granted(), place, safe_path(), job, self._threads)] = job
-                    self._listener.started(job)
-                (done, *_), _ = ray.wait(list(running), num_returns=1)
-                job = running.pop(done)
-                try:
-                    yield from (Record.from_json(line) for line in ray.get(done))
-                except ray.exceptions.RayError as error:
-                    reason = f"Ray lost it: {str(error).strip().splitlines()[0][:200]}"
-                    yield replace(job.stub, status="killed", reason=reason, timestamp=now())
+            yield from self._run(list(reversed(jobs)), running)
+        except (ray.exceptions.RaySystemError, ray.exceptions.RpcError, ConnectionError) as error:
+            raise RunnersLost(
+                f"the Ray cluster is lost ({_first_line(error)}); the same command goes on"
+            ) from error
         finally:
-            for reference in running:
-                ray.cancel(reference, force=True)
+            try:
+                for reference in running:
+                    ray.cancel(reference, force=True)
+            except Exception:  # of a cluster that is gone
+                pass
             if own is not None:
                 ray.shutdown()
+        if self._watch.asked:
+            raise KeyboardInterrupt
+
+    def _run(self, waiting: list[Job], running: dict[Any, _Placed]) -> Iterator[Record]:
+        import ray
+
+        task = ray.remote(_work).options(num_cpus=self._threads, num_gpus=self._gpus, max_retries=0)
+        board = ray.remote(Board).options(num_cpus=0).remote()
+        seat = _Seat(consent.granted(), str(Path.cwd()), safe_path(), self._threads)
+        placed: dict[Any, Any] = {}
+        while (waiting or running) and not self._watch.look():
+            while waiting and len(running) < self._workers:
+                job = waiting.pop()
+                reference = task.remote(seat, job, board, _data_of(job, placed))
+                running[reference] = _Placed(job)
+                self._listener.started(job)
+            ray.wait(list(running), num_returns=1, timeout=LOOK)
+            ended, _ = ray.wait(list(running), num_returns=len(running), timeout=0)
+            for reference in ended:
+                yield from self._records(reference, running.pop(reference))
+            self._hear(ray.get(board.read.remote()), running)
+
+    def _records(self, reference: Any, placed: _Placed) -> list[Record]:
+        import ray
+
+        try:
+            return [Record.from_json(line) for line in ray.get(reference)]
+        except ray.exceptions.RayError as error:
+            status, reason = placed.verdict or ("killed", f"Ray lost it: {_first_line(error)}")
+            return [replace(placed.job.stub, status=status, reason=reason, timestamp=now())]
+
+    def _hear(self, lines: dict[str, list[tuple[Any, ...]]], running: dict[Any, _Placed]) -> None:
+        absent = self._watch.absent()
+        for reference, placed in running.items():
+            for kind, *said in lines.get(placed.job.name, []):
+                placed.heard(kind, said)
+                if kind == "epoch":
+                    self._listener.progressed(placed.job, *said)
+            if placed.is_over(self._watch, absent):
+                placed.end(reference)
 
     def _join(self) -> Any:
         import ray
 
-        address = os.environ.get("RAY_ADDRESS")  # else not one that a file in /tmp names, as Ray has it
-        here = {} if address else {"num_cpus": self._workers * self._threads, "include_dashboard": False}
+        here: dict[str, Any] = {}
+        if not self._address:
+            here = {"num_cpus": self._workers * self._threads, "include_dashboard": False}
+            here |= {"_node_ip_address": "127.0.0.1"}
         variables = {"env_vars": {VARIABLE: "1"}}
-        with elsewhere():  # Ray puts the current folder first on the path of its workers
-            return ray.init(
-                address=address or "local",
-                log_to_driver=False,
-                logging_level="ERROR",
-                runtime_env=variables,
-                **here,
-            )
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+        try:
+            _reach(self._address)
+            with elsewhere():  # Ray puts the current folder first on the path of its workers
+                return ray.init(address=self._address or "local", runtime_env=variables, **quiet, **here)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise RequestError(
+                f"no Ray cluster at {self._address or 'this machine'}: {_first_line(error)}"
+            ) from error
 
 
-def _work(granted: tuple[str, ...] | None, place: str, path: list[str], job: Job, threads: int) -> list[str]:
+def _reach(address: str | None) -> None:
+    """Somebody answers at the address: Ray itself would try for minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
+def _with_token() -> None:
+    """Of all on this machine, only this process and its children may give a cluster that it starts work; Ray reads this once."""
+    if "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
+
+
+class _Placed:
+    """A job that Ray has, as its supervisor sees it."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.verdict: tuple[Status, str] | None = None
+        self._began = time.monotonic()
+        self._heard = self._began + UNHEARD
+        self._place: list[Any] = []
+
+    def heard(self, kind: str, said: list[Any]) -> None:
+        self._heard = time.monotonic()
+        if kind == "place":
+            self._place = said
+
+    def is_over(self, watch: Watch, absent: float) -> bool:
+        """Whether it takes too long or gives no sign of life, found for the first time."""
+        self._began, self._heard, present = self._began + absent, self._heard + absent, time.monotonic()
+        if self.verdict is None and watch.timeout is not None and present - self._began > watch.timeout:
+            self.verdict = "timed out", f"it took more than the {watch.timeout:g} s of --timeout"
+        elif self.verdict is None and present - self._heard > watch.silence:
+            self.verdict = "killed", f"it gave no sign of life for {watch.silence:g} s and was ended"
+        else:
+            return False
+        return True
+
+    def end(self, reference: Any) -> None:
+        """A process that is stopped does not hear Ray, so here it is ended by the system."""
+        import ray
+
+        ray.cancel(reference, force=True)
+        if self._place and self._place[0] == platform.node():
+            try:
+                os.kill(self._place[1], signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+
+class _Seat:
+    """What each task must know: the code it may run, the folder its driver stands in, where modules are, its threads."""
+
+    def __init__(self, granted: tuple[str, ...] | None, place: str, path: list[str], threads: int) -> None:
+        self.granted, self.place, self.path, self.threads = granted, place, path, threads
+
+
+def _data_of(job: Job, placed: dict[Any, Any]) -> Any:
+    """The dataset of a trial in the cluster's memory, put there once; None for jobs that bring their own."""
+    import ray
+
+    from blockzoo.data import load_dataset
+
+    spec = job.arguments.get("spec")
+    if not isinstance(spec, dict) or spec.get("images") != "resident":
+        return None
+    key = (spec["dataset"], spec["image_size"])
+    if key not in placed:
+        placed[key] = ray.put(load_dataset(key[0], job.arguments.get("data_dir"), image_size=key[1]))
+    return placed[key]
+
+
+def _work(seat: _Seat, job: Job, board: Any, data: ImageData | None) -> list[str]:
     """The body of a task: it runs the code that its driver may run, in the folder where that stands if this machine has it."""
-    consent.close(granted)
-    sys.path += [folder for folder in path if folder not in sys.path]
-    if Path(place).is_dir():
-        os.chdir(place)
-    return [record.to_json() for record in outcome(job, threads, lambda step, values: None)]
+    from blockzoo.data.load import provide
+
+    consent.close(seat.granted)
+    sys.path += [folder for folder in seat.path if folder not in sys.path]
+    if Path(seat.place).is_dir():
+        os.chdir(seat.place)
+    if data is not None:
+        provide(data, job.arguments["spec"]["dataset"], job.arguments["spec"]["image_size"])
+    return [record.to_json() for record in outcome(job, seat.threads, Pen(board, job.name).report)]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from blockzoo.core.errors import BlockzooError
-from blockzoo.core.record import Record, now
+from blockzoo.core.errors import BlockzooError, OutOfMemory
+from blockzoo.core.record import Record, Status, now
+
+
+class Stopped(BaseException):
+    """Raised by a job's report when the job is to end: what it has done is saved, and it leaves no record."""
 
 
 @dataclass(frozen=True)
@@ -28,22 +34,36 @@ class Job:
 
 
 def outcome(job: Job, threads: int, report: Callable[[int, dict[str, float]], None]) -> list[Record]:
-    """Run a job in this process; whatever goes wrong is a row with its reason."""
-    try:
-        import torch
+    """Run a job in this process; whatever goes wrong is a row with its reason.
 
-        torch.set_num_threads(threads)
+    Raises:
+        Stopped: by its report.
+    """
+    status: Status = "failed"
+    try:
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # for a torch that is loaded later
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(threads)
         module, _, function = job.target.partition(":")
         records: list[Record] = getattr(importlib.import_module(module), function)(
             **job.arguments, report=report
         )
         return records
+    except Stopped:
+        raise
     except BlockzooError as error:
+        status = "out of memory" if isinstance(error, OutOfMemory) else "failed"
         reason = str(error)
+    except MemoryError as error:
+        status, reason = "out of memory", f"the processor's memory is full: {error}"
     except BaseException as error:
+        if type(error).__name__ == "SIGTERMException":  # Lightning's: not the job's fault
+            return [
+                replace(job.stub, status="killed", reason="SIGTERM asked its process to end", timestamp=now())
+            ]
         where = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
-    return [replace(job.stub, status="failed", reason=reason, timestamp=now())]
+    return [replace(job.stub, status=status, reason=reason, timestamp=now())]
 
 
 class Listener(Protocol):

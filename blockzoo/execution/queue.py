@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from blockzoo.core import faults
+from blockzoo.core.environment import environment
 from blockzoo.core.errors import RequestError, StoreError
+from blockzoo.core.files import clear_unfinished
 from blockzoo.core.locks import Held, Lock
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import FINAL, Record
@@ -19,8 +22,16 @@ from blockzoo.core.store import Store
 from blockzoo.execution.jobs import Job
 from blockzoo.execution.progress import Progress
 from blockzoo.execution.spool import leftovers
+from blockzoo.execution.watch import Watch
 
 log = logging.getLogger(__name__)
+
+
+RETRIES = {"killed": 2, "out of memory": 1}
+"""How often a sweep tries a trial once more by itself: where the circumstances may have been to blame. What failed by an error of
+its own, or took too long, would do so again."""
+UNFINISHED = ("queued", "failed", "all")
+"""Which trials a sweep runs: those without an outcome, those whose outcome was no result, or both."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +50,17 @@ class Queue:
     """Everything the three phases of a sweep share: estimating, training, timing."""
 
     plan: Plan
-    store: Store
+    store: Store | None  # None for an estimate alone
     outputs: Outputs
     make_executor: Any
     device: str
     plugins: list[str]
     data_dir: str | None
     progress: Progress
+    watch: Watch = field(default_factory=Watch)
+    here: Any = (
+        None  # makes the executor of estimates and times, which are of this machine (None: as the trainings')
+    )
 
     def estimate(self) -> float | None:
         """Seconds that the pending trials will take: a step of the first is timed, the others scaled by MACs."""
@@ -56,38 +71,61 @@ class Queue:
             "calibration", self.plan.pending[0].fingerprint(), self.plan.pending[0].network.subject, {}
         )
         job = self._job("blockzoo.workers:execute_calibration", stub, specs=specs, data_dir=self.data_dir)
-        executor = self._executor(1, self.plan.threads)
+        executor = self._executor(1, self.plan.threads, here=True)
         *_, record = executor.run([job])  # run to the end, it takes its spool file along
         seconds = record.values.get("seconds") if record.status == "ok" else None
         return None if seconds is None else float(seconds) / self.plan.workers
 
-    def train(self, on_oom: str, story: dict[str, str], *, keep_weights: bool = False) -> None:
+    def train(
+        self, on_oom: str, story: dict[str, str], *, keep_weights: bool = False, strict: bool = False
+    ) -> None:
         """Run the pending trials; each outcome is stored before the next is asked for.
 
+        What the circumstances may have ended is tried again when all others are through, as often as `RETRIES` says; only the
+        last attempt has a record, which says how many there were.
+
         Args:
-            on_oom: see `train_block`.
+            on_oom, strict: see `train_block`.
             story: `experiment_name` and `notes` of the records.
             keep_weights: leave each trial's last checkpoint in the results folder's `weights/`.
         """
+        jobs = self._trainings(on_oom, story, keep_weights, strict)
+        attempt = 1
+        while jobs:
+            again: list[Job] = []
+            by_name = {job.stub.fingerprint: job for job in jobs}
+            for record in self._executor(self.plan.workers, self.plan.threads, self.progress).run(jobs):
+                if attempt <= RETRIES.get(record.status, 0):
+                    again.append(by_name[record.fingerprint])
+                    log.warning("%s: %s: %s; it is tried again", record.status, record.subject, record.reason)
+                    continue
+                if attempt > 1:
+                    record.values["attempts"] = attempt
+                faults.point("queue.storing")
+                self.store.add(record)
+                faults.point("queue.stored")
+                _clear_checkpoint(self.outputs, record, keep_weights)
+                faults.point("queue.cleared")
+                self.progress.finished(record)
+            jobs, attempt = again, attempt + 1
+
+    def _trainings(self, on_oom: str, story: dict[str, str], keep_weights: bool, strict: bool) -> list[Job]:
         jobs = []
         for trial in self.plan.pending:
             identity = trial.fingerprint()
             stub = Record("trial", identity, trial.network.subject, trial.to_json(), **story)  # type: ignore[arg-type]
-            options: dict[str, Any] = {"data_dir": self.data_dir, "on_oom": on_oom, **story}
+            options: dict[str, Any] = {"data_dir": self.data_dir, "on_oom": on_oom, "strict": strict, **story}
             options["checkpoint"] = str(self.outputs.checkpoint(identity))
             options["keep"] = str(self.outputs.weights(identity)) if keep_weights else None
             jobs.append(self._job("blockzoo.workers:execute_trial", stub, spec=trial.to_json(), **options))
-        for record in self._executor(self.plan.workers, self.plan.threads, self.progress).run(jobs):
-            self.store.add(record)
-            _clear_checkpoint(self.outputs, record, keep_weights)
-            self.progress.finished(record)
+        return jobs
 
     def time(self, shape: tuple[int, int, int]) -> None:
         """Time every trained network that has no times yet, all in one process, alone on the machine.
 
         A network that ends this process is found by trying each in one of its own; the others are then timed without it.
         """
-        networks = _untimed(self.plan.trials, self.store, shape)
+        networks = _untimed(self.plan, self.store, shape)
         if not networks:
             return
         self.progress.phase(f"timing {len(networks)} networks side by side")
@@ -113,22 +151,52 @@ class Queue:
         options = {"networks": [asdict(n) for n in networks], "shape": shape}
         options |= {"seconds": 6.0 * len(networks), "probe": probe}
         job = self._job("blockzoo.workers:execute_timing", stub, **options)
-        return list(self._executor(1, self.plan.cores).run([job]))
+        return list(self._executor(1, self.plan.cores, here=True).run([job]))
 
     def _job(self, target: str, stub: Record, **arguments: Any) -> Job:
         return Job(target, {"device": self.device, "plugins": self.plugins, **arguments}, stub)
 
-    def _executor(self, workers: int, threads: int, listener: Progress | None = None) -> Any:
+    def _executor(
+        self, workers: int, threads: int, listener: Progress | None = None, *, here: bool = False
+    ) -> Any:
         devices = grouped(gpus(self.device), devices_of(self.plan.trials))
-        return self.make_executor(
-            self.outputs.spool, workers=workers, threads=threads, devices=devices, listener=listener
+        make = self.here if here and self.here is not None else self.make_executor
+        return make(
+            self.outputs.spool,
+            workers=workers,
+            threads=threads,
+            devices=devices,
+            listener=listener,
+            watch=self.watch,
         )
 
 
-def plan_of(trials: list[TrialSpec], store: Store, workers: int | None, device: str) -> Plan:
-    """Which trials are still to run, and how many at a time."""
-    done = {fingerprint for fingerprint, status in store.statuses().items() if status in FINAL}
-    pending = [t for t in trials if t.fingerprint() not in done]
+def plan_of(
+    trials: list[TrialSpec], store: Store | None, workers: int | None, device: str, only: str = "all"
+) -> Plan:
+    """Which trials are still to run, and how many at a time.
+
+    Args:
+        trials: the grid.
+        store: what is known of it; None where nothing is.
+        workers, device: see `run_sweep`.
+        only: of `UNFINISHED`.
+
+    Raises:
+        RequestError: no such choice, or no such number of workers.
+    """
+    if only not in UNFINISHED:
+        raise RequestError(f"only {only!r}: choose one of {', '.join(UNFINISHED)}")
+    found = {} if store is None else store.statuses()
+
+    def is_pending(status: str | None) -> bool:
+        return (
+            status not in FINAL
+            if only == "all"
+            else (status is None) == (only == "queued") and status not in FINAL
+        )
+
+    pending = [t for t in trials if is_pending(found.get(t.fingerprint()))]
     if workers is not None and workers < 1:
         raise RequestError(f"workers {workers}: give 1 or more")
     threads = threads_of(trials)
@@ -215,6 +283,8 @@ def collect(
 
     It may have been killed between any two steps: a record that is in the store already is not stored again.
     """
+    checkpoints = outputs.checkpoint("any").parent
+    clear_unfinished(outputs.spool, checkpoints, outputs.csv, outputs.sweep)
     for path, records in leftovers(outputs.spool):
         for record in records:
             if record.kind in kinds and not store.holds(record):
@@ -231,8 +301,16 @@ def _clear_checkpoint(outputs: Outputs, record: Record, keep_weights: bool) -> N
         outputs.checkpoint(record.fingerprint).unlink(missing_ok=True)
 
 
-def _untimed(trials: Iterable[TrialSpec], store: Store, shape: tuple[int, int, int]) -> list[NetworkSpec]:
-    timed = {key for key, status in store.statuses("latency").items() if status == "ok"}
+def _untimed(plan: Plan, store: Store, shape: tuple[int, int, int]) -> list[NetworkSpec]:
+    """Networks without times that could stand beside those to be taken now: with as many threads, of this machine and torch."""
+    here = {**environment(), "threads": plan.cores}
+    same = ("threads", "cpu", "cores", "torch")
+    timed = {
+        record.fingerprint
+        for record in store.records("latency")
+        if record.status == "ok"
+        and all(record.environment.get(name, here[name]) == here[name] for name in same)
+    }
     trained = {key for key, status in store.statuses().items() if status == "ok"}
-    networks = {t.network.timing_key(shape[1]): t.network for t in trials if t.fingerprint() in trained}
+    networks = {t.network.timing_key(shape[1]): t.network for t in plan.trials if t.fingerprint() in trained}
     return [network for key, network in networks.items() if key not in timed]

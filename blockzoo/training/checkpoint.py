@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from blockzoo.core.documents import checked, first_line
-from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.errors import DataError, RequestError, StoreError
 from blockzoo.core.files import write_atomically
 from blockzoo.training.archives import read_saved
 
@@ -20,7 +20,11 @@ class DurableCheckpoints(CheckpointIO):
     """Lightning's own save ends in a move without fsync, so a kill can leave a torn file; this one cannot."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        write_atomically(Path(path), lambda temporary: torch.save(checkpoint, temporary))
+        try:
+            write_atomically(Path(path), lambda temporary: torch.save(checkpoint, temporary))
+        except RuntimeError as error:  # torch's own writer has no other word for a full disk
+            what = str(error).strip().splitlines()[0]
+            raise StoreError(f"cannot write {path}: {what}; the earlier checkpoint is intact") from error
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = True

@@ -66,7 +66,11 @@ class _Sums:
 
 
 class Classifier(L.LightningModule):
-    """Trains `network` by `protocol`, with the peak step size `lr`; together with other ranks, where there are."""
+    """Trains `network` by `protocol`, with the peak step size `lr`; together with other ranks, where there are.
+
+    With `micro_batches`, a batch goes through in so many parts, and the step is that of the mean loss of the whole: the same
+    up to rounding, but for what a layer takes from the images together, as a batch norm its statistics.
+    """
 
     def __init__(
         self,
@@ -77,8 +81,10 @@ class Classifier(L.LightningModule):
         *,
         ranks: Ranks = ALONE,
         sync_batch_norm: bool = False,
+        micro_batches: int = 1,
     ) -> None:
         super().__init__()
+        self._micro_batches = micro_batches
         self.ranks = ranks
         self._norms = SynchronisedBatchNorms if sync_batch_norm else contextlib.nullcontext
         self.network, self.protocol, self.lr, self.seed = network, protocol, lr, seed
@@ -134,6 +140,23 @@ class Classifier(L.LightningModule):
         self._began = time.perf_counter()
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> torch.Tensor:
+        parts = min(self._micro_batches, max(1, len(batch[1]) // 2))  # a batch norm needs two images
+        if parts == 1:
+            return self._loss(batch, index)
+        self.optimizers().zero_grad()
+        *earlier, last = zip(*(tensor.tensor_split(parts) for tensor in batch), strict=True)
+        for part in earlier:
+            loss = self._loss(part, index) * (len(part[1]) / len(batch[1]))
+            with torch.autocast(self.device.type, enabled=False):
+                loss.backward()
+        return self._loss(last, index) * (len(last[1]) / len(batch[1]))
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
+        """Before the backward pass of a batch; of one in parts the gradients of the earlier parts are kept."""
+        if self._micro_batches == 1:
+            optimizer.zero_grad()
+
+    def _loss(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> torch.Tensor:
         images, labels = batch
         with self._norms():
             logits = main_output(self.network(images)).tensor

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 
 import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from blockzoo.core.spec import TrialSpec
 from blockzoo.data import ImageData
@@ -31,7 +33,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def _bare_step(spec: TrialSpec, data: ImageData, device: torch.device) -> Callable[[], None]:
     """A step of one of the trial's devices, on its part of a batch."""
-    spec = spec.with_(batch_size=spec.batch_size // spec.devices, devices=1, sync_batch_norm=False)
+    part = spec.batch_size // (spec.devices * spec.micro_batches)
+    spec = spec.with_(batch_size=part, micro_batches=1, devices=1, sync_batch_norm=False)
     protocol = protocol_of(spec)
     dtype = number_format(protocol, device)
     network = (
@@ -71,10 +74,28 @@ def fitting_batch_size(spec: TrialSpec, data: ImageData, device: torch.device) -
     return None
 
 
+def in_parts(spec: TrialSpec, network: nn.Module) -> str:
+    """That batches went through in parts, and what that changes; nothing where they did not."""
+    if spec.micro_batches == 1:
+        return ""
+    images = spec.batch_size // spec.micro_batches
+    norms = any(isinstance(layer, _BatchNorm) for layer in network.modules())
+    changed = (
+        f"its batch norms took their statistics over these {images}"
+        if norms
+        else "the steps are the same up to rounding"
+    )
+    return (
+        f"each batch of {spec.batch_size} went through in {spec.micro_batches} parts of {images} images, for lack of memory: "
+        f"{changed}"
+    )
+
+
 def advice(spec: TrialSpec, data: ImageData, device: torch.device) -> str:
     """That a training step does not fit, and the batch size that does."""
     fits = fitting_batch_size(spec, data, device)
-    remedy = f"--batch-size {fits} fits (or --on-oom halve)" if fits else "not even a batch of 2 fits"
+    parts = " (or --on-oom halve, which takes its batches in parts)" if spec.devices == 1 else ""
+    remedy = f"--batch-size {fits} fits{parts}" if fits else "not even a batch of 2 fits"
     return f"{spec.network.subject}: a training step at batch size {spec.batch_size} does not fit in memory; {remedy}"
 
 

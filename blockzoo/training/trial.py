@@ -31,7 +31,7 @@ from blockzoo.training.loaders import Batches, asked_for
 from blockzoo.training.loaders import loaders as _loaders
 from blockzoo.training.protocols import protocol_of
 from blockzoo.training.reproducible import reproducible
-from blockzoo.training.steps import advice, is_out_of_memory, leaves_parameters_unused
+from blockzoo.training.steps import advice, in_parts, is_out_of_memory, leaves_parameters_unused
 from blockzoo.training.together import ALONE, Ranks, check_equal_ranks, digest_of_weights
 from blockzoo.training.tryout import tried
 from blockzoo.training.weights import check_continuable, load_weights
@@ -93,7 +93,13 @@ def _run(
     output = tried(spec.network, data.shape, data.num_classes)
     network = made_ready(_built(spec), protocol, place, dtype)
     classifier = Classifier(
-        network, protocol, spec.lr, spec.seed, ranks=ranks, sync_batch_norm=spec.sync_batch_norm
+        network,
+        protocol,
+        spec.lr,
+        spec.seed,
+        ranks=ranks,
+        sync_batch_norm=spec.sync_batch_norm,
+        micro_batches=spec.micro_batches,
     )
     train, validation, test = _loaders(spec, data, place, ranks, workers)
     examined = examined_blocks(spec.network)
@@ -124,7 +130,7 @@ def _run(
         "timing_key": spec.network.timing_key(data.shape[1]),  # while the user's own code is here
         "training_time": sum(curves["seconds"]),
         **({"limit_train": len(data.train.labels)} if spec.limit_train else {}),
-        **_said(spec, examined, output),
+        **_said(spec, examined, "; ".join(filter(None, (output, in_parts(spec, network))))),
         "params_trained": count_params(network).total,
         **{name: values[-1] for name, values in curves.items() if values and name != "seconds"},
     }

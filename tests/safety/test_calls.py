@@ -58,7 +58,7 @@ ALLOWED = {
     ("blockzoo/nas/search/simulate.py", "_parallel", "Pool"): CHILD,
     ("blockzoo/nas/search/simulate.py", "_parallel", "get_context"): CHILD,
     ("blockzoo/execution/local.py", "LocalProcesses.__init__", "get_context"): WORKER,
-    ("blockzoo/execution/local.py", "LocalProcesses._start", "Process"): WORKER,
+    ("blockzoo/execution/local.py", "LocalProcesses._started", "Process"): WORKER,
     ("blockzoo/execution/ranks.py", "run_together", "get_context"): WORKER,
     ("blockzoo/execution/ranks.py", "_Rank.__init__", "Process"): WORKER,
     ("blockzoo/nas/hashing.py", "_compute", "subprocess.Popen"): "a module of ours, with a safe path",

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import copy
 import math
 import multiprocessing
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,8 @@ from blockzoo.train import train_block
 from blockzoo.training import loaders, steps
 from blockzoo.training import trial as trial_module
 from blockzoo.training.checkpoint import DurableCheckpoints
-from blockzoo.training.protocols import get_protocol
+from blockzoo.training.classifier import Classifier
+from blockzoo.training.protocols import get_protocol, protocol_of
 from blockzoo.training.trial import run_trial
 
 
@@ -168,8 +171,55 @@ def test_out_of_memory_says_what_fits_or_halves(
         run_trial(spec(), digits)
     options = {"base_channels": 4, "num_blocks": 1, "epochs": 1, "dataset": "digits", "batch_size": 128}
     done = train_block("ResNetBasicBlock", on_oom="halve", output=tmp_path, latency=False, **options)  # type: ignore[arg-type]
-    assert done.row["batch_size"] == 32
-    assert "going on with 32" in caplog.text
+    assert done.row["batch_size"] == 128 and done.record.spec["micro_batches"] == 4
+    assert "goes through in 4 parts" in caplog.text
+    assert "128 went through in 4 parts of 32 images" in done.row["said"]
+    assert "batch norms took their statistics over these 32" in done.row["said"]
+    asked = TrialSpec.from_json({**done.record.spec, "micro_batches": 1})
+    assert done.record.fingerprint == asked.fingerprint(), "it answers the request"
+    assert done.row["comparable"] != asked.comparable(), "but compares with no batch that was whole"
+
+
+class _Plain(torch.nn.Module):
+    """No layer of it looks at several images at once."""
+
+    def __init__(self, norm: bool) -> None:
+        super().__init__()
+        self.body = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 8, 3, 4, 1),
+            torch.nn.BatchNorm2d(8) if norm else torch.nn.ReLU(),
+            torch.nn.Flatten(),
+        )
+        self.head = torch.nn.LazyLinear(10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(x))
+
+
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("parts", [2, 3])
+def test_batches_in_parts_make_the_steps_of_whole_ones(digits: ImageData, norm: bool, parts: int) -> None:
+    """Against plain PyTorch: one step of SGD on the mean loss of the whole batch, of 31 images so that parts differ in size."""
+    x, y = torch.randn(31, 3, 16, 16), torch.randint(0, 10, (31,))
+    network = _Plain(norm)
+    network(x[:2])
+    protocol = replace(protocol_of(spec()), label_smoothing=0.0)
+    truth = copy.deepcopy(network)
+    torch.nn.functional.cross_entropy(truth(x), y).backward()
+    classifier = Classifier(network, protocol, 0.1, 0, micro_batches=parts)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    next(network.parameters()).grad = torch.ones_like(next(network.parameters()))  # of the step before: gone
+    classifier.optimizers = lambda: optimizer  # type: ignore[assignment,method-assign]
+    loss = classifier.training_step((x, y), 0)
+    classifier.optimizer_zero_grad(0, 0, optimizer)
+    loss.backward()
+    same = all(
+        torch.allclose(a.grad, b.grad, atol=1e-6)  # type: ignore[arg-type]
+        for a, b in zip(network.parameters(), truth.parameters(), strict=True)
+    )
+    assert same != norm, "a batch norm sees the part alone, which the row says"
+    _, n = classifier._sums.means(classifier.ranks)
+    assert n == 31
 
 
 def test_order_and_augmentation_are_those_of_the_seed_and_epoch(digits: ImageData) -> None:

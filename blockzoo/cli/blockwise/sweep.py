@@ -24,7 +24,7 @@ def sweep(
     output: own.Output = Path("results"),
     plugin: o.Plugin = None,
     dry_run: own.DryRun = False,
-) -> None:
+) -> int:
     """Run every combination and seed, skip what is finished; print and draw the comparison."""
     from blockzoo.blockwise import study as studies
     from blockzoo.blockwise.figures import over_costs
@@ -37,7 +37,7 @@ def sweep(
     asked = studies.read_study(study)
     if dry_run:
         screen.out.print(f"would run {len(asked.settings())} settings with {asked.seeds} seeds each")
-        return
+        return 0
     place = available_device(device)
     workers = workers or worker_count(device)
     outcomes = studies.run_study(
@@ -66,6 +66,7 @@ def sweep(
     write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=150))
     for written in (output / f"{study.stem}.csv", path):
         screen.out.print(f"written   {written}", soft_wrap=True)
+    return 1 if any(run.status not in ("finished", "diverged") for run in outcomes) else 0
 
 
 def _table(title: str, lines: list[Any]) -> Any:

@@ -60,6 +60,7 @@ def train(
     """
     from blockzoo.cli import screen
     from blockzoo.cli.progress import LiveProgress
+    from blockzoo.core.record import FINAL
     from blockzoo.execution.queue import worker_count
     from blockzoo.nas.training import chosen, train_networks
 
@@ -96,8 +97,9 @@ def train(
     if dry_run:
         return 0
     wrong = [row for row in done.rows if row["status"] != "ok"]
+    without = [row for row in done.rows if row["status"] not in FINAL]
     screen.out.print(f"{len(done.rows) - len(wrong)} trainings done, {len(wrong)} not")
     for row in wrong[:10]:
         screen.out.print(f"{row['status']}: {row['block']} seed {row['seed']}: {row['reason']}", markup=False)
     screen.out.print(f"store     {done.database}", soft_wrap=True)
-    return 1 if wrong and len(wrong) == len(done.rows) else 0
+    return 1 if without else 0

@@ -7,7 +7,7 @@ from typing import Any
 
 from blockzoo.blockwise import study as blockwise_study
 from blockzoo.blockwise.units import make_units, read_units
-from blockzoo.cli import sweep as sweeps
+from blockzoo.cli.sweep import run as sweeps
 from blockzoo.core.errors import BlockzooError, RequestError
 from blockzoo.core.plugins import project_of
 from blockzoo.nas.download import known_sums
@@ -80,7 +80,7 @@ def sweep_options(path: Path) -> Any:
     """The options of the file, as `blockzoo sweep --config` takes them up."""
     import inspect
 
-    given = {n: p.default for n, p in inspect.signature(sweeps.sweep).parameters.items() if n != "config"}
+    given = {n: p.default for n, p in inspect.signature(sweeps.run).parameters.items() if n != "config"}
     return sweeps._changed(sweeps._from_file(path), given, path)
 
 

@@ -1,4 +1,4 @@
-"""sweep: a grid of blocks, positions and seeds, each trial a process, each outcome a row"""
+"""run: a grid of blocks, positions and seeds, each trial a process, each outcome a row"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from blockzoo.core.errors import RequestError
 from blockzoo.core.spec import THREADS
 
 
-def sweep(
+def run(
     *,
     blocks: Annotated[list[str] | None, Parameter(help="subjects, or all", consume_multiple=True)] = None,
     positions: Annotated[
@@ -40,12 +40,26 @@ def sweep(
         int | None, Parameter(help="trials at a time (default: one per GPU, else per core)")
     ] = None,
     threads: o.Threads = THREADS,
-    executor: Annotated[str, Parameter(help="where the trials run")] = "local",
+    executor: Annotated[str, Parameter(help="where the trials run: local, ray or slurm")] = "local",
+    address: Annotated[
+        str | None, Parameter(help="of the Ray cluster (default: RAY_ADDRESS, else one is started here)")
+    ] = None,
+    gpus_per_trial: Annotated[
+        float | None, Parameter(help="GPUs that each trial asks Ray for; a fraction shares one")
+    ] = None,
+    slurm: Annotated[
+        list[str] | None,
+        Parameter(help="options of SLURM, as in partition=gpu time=60", consume_multiple=True),
+    ] = None,
     output: o.Output = Path("results"),
     experiment_name: o.Name = "",
     notes: o.Notes = "",
     plugin: o.Plugin = None,
     on_oom: o.OnOom = "fail",
+    timeout: Annotated[
+        float | None, Parameter(help="seconds that an attempt at a trial may take (default: any)")
+    ] = None,
+    strict: o.Strict = False,
     latency: o.Latency = True,
     dry_run: Annotated[
         bool, Parameter(help="print the plan and the estimate, train nothing", negative=())
@@ -57,7 +71,8 @@ def sweep(
 ) -> int:
     """Run every block at every position with every seed; skip what is done; then time all side by side.
 
-    Interrupt it at any time: the same command goes on from there.
+    Interrupt it at any time (Ctrl-C; once more to end at once): the same command goes on from there. Exit code 1 where a trial
+    came to no result. `blockzoo sweep status`, `resume`, `retry` and `cancel` are about the last sweep of a folder.
     """
     given: dict[str, Any] = {k: v for k, v in locals().items() if k != "config"}
     options = {**given, **_changed(_from_file(config), given, config)} if config else given
@@ -66,15 +81,17 @@ def sweep(
             "the grid is empty: name at least one block, as in --blocks ResNetBasicBlock, or --blocks all"
         )
     options["positions"] = options["positions"] or "all"
+    options["slurm"] = options["slurm"] or ()
     options["plugins"] = options.pop("plugin") or ()
     draw = options.pop("plots")
-    return run(draw=draw, **options)
+    return finish(draw=draw, **options)
 
 
-def run(*, draw: bool = True, **options: Any) -> int:
-    """Run a sweep with a progress bar and print its table."""
+def finish(*, draw: bool = True, **options: Any) -> int:
+    """Run a sweep with a progress bar and print its table. 1 where a trial came to no result."""
     from blockzoo.cli.progress import LiveProgress
     from blockzoo.core.errors import reason_of
+    from blockzoo.core.record import FINAL
     from blockzoo.report.tables import results_table
     from blockzoo.sweep import run_sweep
     from blockzoo.visualize import plot_results
@@ -85,8 +102,7 @@ def run(*, draw: bool = True, **options: Any) -> int:
         return 0
     for made in results_table(done.rows):
         screen.out.print(made)
-    failed = [row for row in done.rows if row["status"] != "ok"]
-    for row in failed[:10]:
+    for row in [row for row in done.rows if row["status"] != "ok"][:10]:
         screen.out.print(
             f"{row['status']}: {row['block']}/{row['position']} seed {row['seed']}: {row['reason']}",
             markup=False,
@@ -98,7 +114,12 @@ def run(*, draw: bool = True, **options: Any) -> int:
                 screen.out.print(f"picture   {path}", soft_wrap=True)
         except Exception as error:  # the rows are stored and shown
             screen.out.print(f"no picture: {reason_of(error)}", markup=False)
-    return 1 if len(failed) == len(done.rows) else 0
+    without = len(done.plan.trials) - sum(row["status"] in FINAL for row in done.rows)
+    if without:
+        screen.out.print(
+            f"{without} of {len(done.plan.trials)} trials have no result; `blockzoo sweep retry` tries them again"
+        )
+    return 1 if without else 0
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -118,7 +139,7 @@ def _changed(from_file: dict[str, Any], given: dict[str, Any], file: Path) -> di
     """The file's options, but for those given on the command line (where they differ from the defaults)."""
     import inspect
 
-    defaults = {name: p.default for name, p in inspect.signature(sweep).parameters.items()}
+    defaults = {name: p.default for name, p in inspect.signature(run).parameters.items()}
     names = {
         "lr": "lr",
         "learning_rate": "lr",
@@ -138,5 +159,5 @@ def _changed(from_file: dict[str, Any], given: dict[str, Any], file: Path) -> di
     for name in ("output", "data_dir"):
         if isinstance(read.get(name), str):
             read[name] = Path(read[name])
-    check_fields(get_type_hints(sweep), read, str(file))
+    check_fields(get_type_hints(run), read, str(file))
     return {name: value for name, value in read.items() if given[name] == defaults[name]}

@@ -1,0 +1,72 @@
+"""resume: go on with the last sweep of a folder: the trials that have no outcome yet"""
+
+from __future__ import annotations
+
+from inspect import signature
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from blockzoo.cli import options as o
+
+
+def resume(
+    *,
+    output: o.Output = Path("results"),
+    workers: Annotated[int | None, Parameter(help="trials at a time (default: as it was started)")] = None,
+    plugin: o.Plugin = None,
+    plots: Annotated[bool, Parameter(negative="--no-plots", help="draw the pictures afterwards")] = True,
+    dry_run: Annotated[bool, Parameter(help="print the plan, train nothing", negative=())] = False,
+) -> int:
+    """Run what is left, with the options that the sweep was started with; code of your own is named again, with --plugin.
+
+    Trials that failed stay as they are: `blockzoo sweep retry` tries those.
+    """
+    return again("queued", output, workers, plots, dry_run)
+
+
+def again(only: str, output: Path, workers: int | None, plots: bool, dry_run: bool) -> int:
+    """Start the last sweep of a folder once more, for some of its trials."""
+    from blockzoo.cli.sweep.run import finish
+    from blockzoo.core import consent
+    from blockzoo.core.errors import RequestError
+    from blockzoo.core.outputs import Outputs
+    from blockzoo.execution.journal import asked
+    from blockzoo.sweep import run_sweep
+
+    outputs = Outputs.at(output)
+    request = asked(outputs)["request"]
+    if not isinstance(request, dict):
+        raise RequestError(
+            f"the sweep in {outputs.folder} belongs to a study: start that again with its own command"
+        )
+    if unknown := set(request) - set(signature(run_sweep).parameters):
+        raise RequestError(
+            f"{outputs.sweep} asks for what this version does not know: {', '.join(sorted(unknown))}"
+        )
+    if workers is not None:
+        request["workers"] = workers
+    with consent.text_of(outputs.sweep):
+        _check_code(request)
+        return finish(draw=plots, **request, output=output, only=only, dry_run=dry_run)
+
+
+def _check_code(request: dict[str, Any]) -> None:
+    """All code of the user's own that the file names was named by the user too, also where this process has loaded it before.
+
+    Raises:
+        RequestError: it was not.
+    """
+    from blockzoo.core import consent
+    from blockzoo.core.plugins import absolute
+    from blockzoo.core.subject import Subject, as_stored
+
+    for plugin in request.get("plugins") or ():
+        consent.check(absolute(str(plugin)))
+    for name in [*(request.get("blocks") or ()), request.get("filler")]:
+        if name:
+            with as_stored():
+                subject = Subject.parse(str(name)).innermost
+            if subject.prefix == "code":
+                consent.check(absolute(subject.name.rpartition(":")[0]))

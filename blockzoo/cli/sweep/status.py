@@ -1,0 +1,31 @@
+"""status: where the last sweep of a folder stands: its trials by state, what runs, what went wrong"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from blockzoo.cli import options as o
+from blockzoo.cli import screen
+
+
+def status(*, output: o.Output = Path("results"), format: o.Format = "table", plugin: o.Plugin = None) -> int:
+    """Print how many trials are queued, leased, running, done and otherwise; then those that run and those without a result.
+
+    It reads the folder and writes nothing; a sweep may be running there, on this machine or another.
+    """
+    from blockzoo.core.outputs import Outputs
+    from blockzoo.execution.journal import standing
+
+    found = standing(Outputs.at(output))
+    if format != "table":
+        rows = [dict(zip(("state", "subject", "seed", "said"), trial, strict=True)) for trial in found.trials]
+        screen.out.file.write(screen.as_text(rows, format))
+        return 0
+    counts = ", ".join(f"{number} {state}" for state, number in sorted(found.counts.items()))
+    screen.out.print(
+        f"{len(found.trials)} trials: {counts}; {'a process works at them' if found.alive else 'nobody works at them'}",
+        markup=False,
+    )
+    for state, subject, seed, said in [t for t in found.trials if t[0] not in ("done", "queued")][:20]:
+        screen.out.print(f"{state}: {subject} seed {seed}: {said}", markup=False, soft_wrap=True)
+    return 0

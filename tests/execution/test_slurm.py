@@ -1,0 +1,77 @@
+"""Jobs of a SLURM cluster, by submitit's executor for one machine, which takes the same way through files."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blockzoo.core.contracts import EXECUTORS
+from blockzoo.core.errors import RequestError
+from blockzoo.core.record import Record
+from blockzoo.execution.jobs import Job
+from blockzoo.execution.watch import Watch
+from blockzoo.sweep import run_sweep
+from tests.test_equal_requests import BLOCK, SMALL, stored
+
+pytest.importorskip("submitit")
+HERE = "tests.execution.test_slurm"
+
+
+def succeed(report: Any) -> list[Record]:
+    return [Record("trial", "succeed", "s", {}, values={"answer": 42})]
+
+
+def fail(report: Any) -> list[Record]:
+    raise ValueError("no")
+
+
+def leave(report: Any) -> list[Record]:
+    import os
+
+    os._exit(7)
+
+
+def sleep(report: Any) -> list[Record]:
+    time.sleep(60)
+    return []
+
+
+def test_each_job_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    jobs = [
+        Job(f"{HERE}:{f.__name__}", {}, Record("trial", f.__name__, "s", {})) for f in (succeed, fail, leave)
+    ]
+    executor = EXECUTORS["slurm"](tmp_path, workers=3, threads=1, options=["cluster=local"])
+    found = {record.fingerprint: record for record in executor.run(jobs)}
+    assert found["succeed"].values == {"answer": 42}
+    assert found["fail"].status == "failed" and "ValueError: no" in found["fail"].reason
+    assert found["leave"].status == "killed"
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_what_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    executor = EXECUTORS["slurm"](
+        tmp_path, workers=1, threads=1, options=["cluster=local"], watch=Watch(timeout=3)
+    )
+    (record,) = executor.run([Job(f"{HERE}:sleep", {}, Record("trial", "x", "s", {}))])
+    assert record.status == "timed out"
+
+
+@pytest.mark.parametrize("options", [["cluster=moon"], ["partition"], ["no_such=1", "cluster=local"]])
+def test_options_that_cannot_be(tmp_path: Path, options: list[str]) -> None:
+    with pytest.raises(RequestError, match=r"submitit|NAME=VALUE"):
+        list(EXECUTORS["slurm"](tmp_path, workers=1, threads=1, options=options).run([]))
+
+
+@pytest.mark.slow
+def test_a_sweep_on_slurm_is_the_same_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    run_sweep([BLOCK], "early", 2, output=tmp_path / "local", **SMALL)
+    run_sweep(
+        [BLOCK], "early", 2, output=tmp_path / "slurm", executor="slurm", slurm=["cluster=local"], **SMALL
+    )
+    assert stored(tmp_path / "slurm") == stored(tmp_path / "local")
