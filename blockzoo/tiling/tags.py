@@ -137,7 +137,7 @@ def plain_subject(arch: str) -> str:
     Raises:
         RequestError: a block, or a name that no door knows.
     """
-    name = arch.removeprefix("model:").removeprefix("block_")
+    name, shown = arch.removeprefix("model:").removeprefix("block_"), arch[:80]
     if name == "mobilenet":
         return "model:mobilenet_v1"
     if f"block_{name}" in NETWORKS:
@@ -145,11 +145,11 @@ def plain_subject(arch: str) -> str:
     if ":" not in arch and "/" not in arch:
         names = ", ".join(n for n in NETWORKS if n.startswith("block_"))
         raise RequestError(
-            f"--arch {arch}: choose {names}, or a network as torchvision:NAME, timm:NAME, model:NAME"
+            f"--arch {shown}: choose {names}, or a network as torchvision:NAME, timm:NAME, model:NAME"
         )
     subject = Subject.parse(arch)
     if subject.prefix == "tiled":
-        raise RequestError(f"--arch {arch}: name the network itself; --block-size and --blocking cut it")
+        raise RequestError(f"--arch {shown}: name the network itself; --block-size and --blocking cut it")
     return str(subject)
 
 
