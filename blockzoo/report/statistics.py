@@ -174,7 +174,11 @@ def _summary(group: Any, block: str, position: str, rows: list[Row]) -> Summary:
     for name in ACCURACIES:
         if per_seed := _per_seed(good, name):
             accuracies[name] = estimate(per_seed, FRACTION)
-    costs = {name: mean for name in COSTS if (mean := _mean_over_positions(good, name)) is not None}
+    costs = {
+        name: mean
+        for name in COSTS
+        if (mean := _mean_over_positions(good, name, of_one=bool(position))) is not None
+    }
     times = {name: time for name in TIMES if (time := _time(good, name))}
     ways = [str(row["latency_device"]) for row in good if row.get("latency_device")]
     not_ok: dict[str, int] = defaultdict(int)
@@ -200,7 +204,7 @@ def _timed_alike(rows: Iterable[Row]) -> list[tuple[tuple[tuple[str, Any], ...],
     ways: dict[Any, Counter[Any]] = defaultdict(Counter)
     latest: dict[Any, dict[Any, int]] = defaultdict(dict)
     for number, (group, row) in enumerate(grouped):
-        if any(row.get(name) is not None for name in TIMED):
+        if row.get("latency_device") is not None or any(row.get(name) is not None for name in TIMED):
             way = row.get("latency_device")
             ways[group][way] += 1
             latest[group].setdefault(way, number)
@@ -240,7 +244,11 @@ def _per_seed(rows: list[Row], name: str) -> list[float]:
     return [statistics.fmean(v.values()) for v in values.values() if len(v) == everywhere]
 
 
-def _mean_over_positions(rows: list[Row], name: str) -> float | None:
+def _mean_over_positions(rows: list[Row], name: str, *, of_one: bool = False) -> float | None:
+    """The mean of the means at each position; `of_one`: all rows are of one."""
+    if of_one:
+        found = [v for row in rows if isinstance(v := row.get(name), (int, float)) and isfinite(v)]
+        return statistics.fmean(found) if found else None
     cells: dict[str, list[float]] = {}
     for row in rows:
         if _is_number(value := row.get(name)):
