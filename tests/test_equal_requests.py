@@ -38,6 +38,12 @@ def stored(folder: Path) -> dict[str, dict[str, Any]]:
     return {r.subject: numbers(r) for r in Outputs.at(folder).store(create=False).records()}
 
 
+def of_all_seeds(folder: Path) -> dict[str, dict[str, Any]]:
+    """By fingerprint, whatever it took: a trial that was tried again says so beside its numbers."""
+    found = {r.fingerprint: numbers(r) for r in Outputs.at(folder).store(create=False).records()}
+    return {name: {k: v for k, v in values.items() if k != "attempts"} for name, values in found.items()}
+
+
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The truth: the trial by itself, in this process, whose own number of threads is another."""

@@ -122,7 +122,7 @@ def test_a_node_and_then_the_head_of_a_cluster_die(tmp_path: Path, monkeypatch: 
     import ray
     from ray.cluster_utils import Cluster
 
-    from tests.test_equal_requests import stored
+    from tests.test_equal_requests import of_all_seeds
 
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     options: dict[str, Any] = {**SMALL, "epochs": 3, "latency": False, "device": "cpu"}
@@ -141,7 +141,7 @@ def test_a_node_and_then_the_head_of_a_cluster_die(tmp_path: Path, monkeypatch: 
     killer.victim = node  # type: ignore[attr-defined]
     try:
         run_sweep(["ResNetBasicBlock"], "mid", 4, output=tmp_path / "node", progress=killer, **options)
-        assert stored(tmp_path / "node") == stored(tmp_path / "local")
+        assert of_all_seeds(tmp_path / "node") == of_all_seeds(tmp_path / "local")
         killer.victim = cluster.head_node  # type: ignore[attr-defined]
         with pytest.raises((RunnersLost, RequestError)):
             run_sweep(["ResNetBasicBlock"], "mid", 4, output=tmp_path / "head", progress=killer, **options)
@@ -150,4 +150,4 @@ def test_a_node_and_then_the_head_of_a_cluster_die(tmp_path: Path, monkeypatch: 
         cluster.shutdown()
     options |= {"executor": "local", "address": None}
     run_sweep(["ResNetBasicBlock"], "mid", 4, output=tmp_path / "head", **options)
-    assert stored(tmp_path / "head") == stored(tmp_path / "local")
+    assert of_all_seeds(tmp_path / "head") == of_all_seeds(tmp_path / "local")

@@ -14,7 +14,7 @@ from blockzoo.core.record import Record
 from blockzoo.execution.jobs import Job
 from blockzoo.execution.watch import Watch
 from blockzoo.sweep import run_sweep
-from tests.test_equal_requests import BLOCK, SMALL, stored
+from tests.test_equal_requests import BLOCK, SMALL, of_all_seeds
 
 pytest.importorskip("submitit")
 HERE = "tests.execution.test_slurm"
@@ -74,4 +74,4 @@ def test_a_sweep_on_slurm_is_the_same_sweep(tmp_path: Path, monkeypatch: pytest.
     run_sweep(
         [BLOCK], "early", 2, output=tmp_path / "slurm", executor="slurm", slurm=["cluster=local"], **SMALL
     )
-    assert stored(tmp_path / "slurm") == stored(tmp_path / "local")
+    assert of_all_seeds(tmp_path / "slurm") == of_all_seeds(tmp_path / "local")
