@@ -54,7 +54,7 @@ COLUMNS: dict[str, str] = {
     "filler": "what the stages without the block under test hold",
     "active_blocks": "depth of the stage under test",
     "active_width": "width of the stage under test as a multiple of its usual width",
-    "status": "ok, diverged, failed or killed",
+    "status": "ok, diverged, failed, killed, out of memory or timed out",
     "reason": "why, where the status is not ok; else which columns could not be had (costs, times), and why",
     "said": "of a block or network that is not of the zoo: how it was built, what its test found, which output is trained",
     "params_trained": "parameters in the form that is trained (all branches)",

@@ -74,6 +74,7 @@ def hang(report: Any) -> list[Record]:
     return []
 
 
+@pytest.mark.slow
 def test_epochs_are_heard_and_what_hangs_or_takes_too_long_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
