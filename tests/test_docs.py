@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,8 @@ from blockzoo.execution.queue import gpus
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "compat" / "README.md"]
+LONG = {"compat/README.md", "docs/nas.md", "docs/scale.md"}
+"""Pages whose commands take minutes: they run in the slow list."""
 
 
 def fenced(page: Path, language: str) -> list[str]:
@@ -35,8 +38,16 @@ def prepared(folder: Path) -> dict[str, str]:
     return {**os.environ, "PATH": path, "COLUMNS": "110"}
 
 
+def _pages() -> list[Any]:
+    names = {page: str(page.relative_to(ROOT)) for page in PAGES}
+    return [
+        pytest.param(page, id=name, marks=[pytest.mark.slow] if name in LONG else [])
+        for page, name in names.items()
+    ]
+
+
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", _pages())
 def test_every_command_runs(page: Path, tmp_path: Path) -> None:
     environment = prepared(tmp_path)
     lines = "".join(fenced(page, "bash")).replace("\\\n", " ").splitlines()

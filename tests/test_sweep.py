@@ -164,6 +164,7 @@ def test_sweep_on_cifar10(tmp_path: Path) -> None:
         base_channels=8,
         limit_train=4000,
         output=tmp_path,
+        latency=False,
     )
     assert {row["status"] for row in done.rows} == {"ok"}
     assert all(row["test_acc"] > 0.2 and row["dataset"] == "cifar10" for row in done.rows)

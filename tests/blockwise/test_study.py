@@ -142,7 +142,7 @@ def test_a_study_in_which_nothing_finished_says_why(
         "vary: {dataset: [digits, cifar10]}\n"
     )
     command = ["blockwise", "sweep", str(tmp_path / "wild.yaml"), "--output", str(tmp_path)]
-    assert main([*command, "--data-dir", str(tmp_path)]) == 0
+    assert main([*command, "--data-dir", str(tmp_path)]) == 1, "a run without a result"
     assert "smaller step size" in capsys.readouterr().out
     wild, absent = csv.DictReader((tmp_path / "wild.csv").open())
     assert (wild["n"], wild["not_finished"]) == ("0", "1") and "diverged: block" in wild["reason"]
