@@ -243,7 +243,7 @@ def checked(kind: Any, value: Any, name: str) -> Any:
     try:
         return _adapter(kind).validate_python(value)
     except ValidationError as error:
-        faults = [f"{_place(e['loc'])}{e['msg']}, not {describe(e['input'])}" for e in error.errors()]
+        faults = [f"{_place(e['loc'])}{_fault(e)}, not {describe(e['input'])}" for e in error.errors()]
     except RecursionError:
         faults = ["it is too deep"]
     raise DataError(f"{name}: {_some(faults)}")
@@ -275,10 +275,15 @@ def check_fields(kinds: Mapping[str, Any], values: Mapping[str, Any], name: str)
         faults: dict[str, str] = {}
         for e in error.errors():
             key = list(values)[int(str(e["loc"][0]).removeprefix("field_"))]
-            faults.setdefault(key, f"{key}: {e['msg']}, not {describe(values[key])}")
+            faults.setdefault(key, f"{key}: {_fault(e)}, not {describe(values[key])}")
         raise DataError(f"{name}: {_some(list(faults.values()))}") from None
     except RecursionError:
         raise DataError(f"{name}: it is too deep") from None
+
+
+def _fault(error: Mapping[str, Any]) -> str:
+    """What pydantic says of a value, for someone who wrote a document rather than Python."""
+    return str(error["msg"]).replace("a valid tuple", "a list")
 
 
 def _some(faults: list[str]) -> str:

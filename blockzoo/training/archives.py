@@ -131,7 +131,9 @@ def _check_legacy(path: Path, named: set[str]) -> None:
     except DataError:
         raise
     except Exception as error:  # whatever damaged bytes raise
-        raise DataError(f"{path} is not a checkpoint ({first_line(error)}); get it again") from None
+        raise DataError(
+            f"{path} is not a checkpoint ({first_line(error)}): get it again, or delete it to start anew"
+        ) from None
 
 
 def _check_names(content: Any, path: Path, named: set[str]) -> None:

@@ -213,8 +213,8 @@ def test_a_study_goes_on_and_prints_three_tables(capsys: pytest.CaptureFixture[s
         ("few_seeds: true", "at least 3"),
         ("archs: [tiny.py:Tiny]", "name the networks"),
         ("blockings: [F8]->blockings: [F0]", "'F0'"),
-        ("dataset: digits->datasets: digits", "unknown datasets"),
-        ("paddings: [zeros, reflect]->paddings: zeros", "list of names"),
+        ("dataset: digits->datasets: digits", "unknown 'datasets'"),
+        ("paddings: [zeros, reflect]->paddings: zeros", "paddings: Input should be a list, not 'zeros'"),
         ("epochs: 1, batch_size->epoch: 1, batch_size", "epoch"),
     ],
 )

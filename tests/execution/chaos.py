@@ -11,8 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from blockzoo.core.export import export
 from blockzoo.core.files import write_text
-from blockzoo.core.outputs import Outputs, export
+from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.execution import local

@@ -103,7 +103,7 @@ def test_how_a_job_ends_is_told_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize("times", [1, 2])
 def test_asked_to_stop_it_ends_at_the_next_report_and_asked_twice_at_once(tmp_path: Path, times: int) -> None:
     """What is interrupted has no row, and nothing of it runs on."""
-    steps, watch = tmp_path / "steps", Watch()
+    steps, watch, before = tmp_path / "steps", Watch(), signal.getsignal(signal.SIGTERM)
 
     def ask() -> None:
         while not steps.exists():
@@ -121,7 +121,7 @@ def test_asked_to_stop_it_ends_at_the_next_report_and_asked_twice_at_once(tmp_pa
     assert found == [] and not list((tmp_path / "spool").iterdir())
     time.sleep(0.3)
     assert steps.read_text() == last, "it has ended"
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_lost_fork_server_doubles_nothing(tmp_path: Path) -> None:
