@@ -21,7 +21,7 @@ from blockzoo.execution.queue import gpus
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "compat" / "README.md"]
-LONG = {"compat/README.md", "docs/nas.md", "docs/scale.md"}
+LONG = {"compat/README.md", *(f"docs/{name}.md" for name in ("blockwise", "nas", "scale", "tiling"))}
 """Pages whose commands take minutes: they run in the slow list."""
 
 

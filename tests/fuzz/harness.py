@@ -6,6 +6,7 @@ an outcome too.
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -126,6 +127,8 @@ def _child(kind: Format, numbers: range, folder: Path, writing: int) -> None:
     paths = list(kind.write(corpus))
     contents = [path.read_bytes() for path in paths]
     right = [content_digest(kind.read(path)) for path in paths]  # and all modules are loaded now
+    gc.collect()
+    gc.freeze()  # collecting what one file left is then cheap
     _limit_memory()
     for number in numbers:
         turn = number % len(paths)
@@ -139,6 +142,7 @@ def _child(kind: Format, numbers: range, folder: Path, writing: int) -> None:
 
 def judged(kind: Format, path: Path, expected: str | None, right: str) -> tuple[str, str, float, float]:
     """Outcome, what was said, MiB and seconds of reading one file."""
+    gc.collect()  # an error of the file before may hold its memory, which would count as there already
     _forget_peak()
     before, begin = _status_kib("VmRSS"), time.process_time()
     outcome, said = _read(kind, path, right)
