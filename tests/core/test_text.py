@@ -127,6 +127,9 @@ def test_a_picture_is_drawn_with_any_name() -> None:
     axes.legend()
     axes.set_title(text.picture(" ".join(HOSTILE[:60])))
     figure.canvas.draw()
+    axes.set_title(r"$\frac{$")
+    with pytest.raises(ValueError, match="frac"):
+        figure.canvas.draw()  # as it is, such a name ends the drawing
 
 
 @given(ANY)

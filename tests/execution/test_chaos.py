@@ -91,11 +91,13 @@ def test_disturbed_at_random_moments(tmp_path: Path, moments: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n", [1, 2, 7])
+@pytest.mark.parametrize("n", [1, 2, 5])
 @pytest.mark.parametrize("action", ["kill", "full", "denied"])
 @pytest.mark.parametrize("point", POINTS)
 def test_disturbed_at_each_write_point(tmp_path: Path, point: str, action: str, n: int) -> None:
-    begin(tmp_path, **{VARIABLE: f"{point}:{n}:{action}"}).wait(timeout=300)
+    code = begin(tmp_path, **{VARIABLE: f"{point}:{n}:{action}"}).wait(timeout=300)
+    if n == 1 or point.startswith("queue."):  # how often files are written depends on the clock
+        assert code == -signal.SIGKILL if action == "kill" else code > 0, "the supervisor met the fault"
     whole(tmp_path)
 
 
