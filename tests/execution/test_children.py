@@ -51,6 +51,13 @@ def tell(pipe):
 """
 
 
+def _paths(*folders: str | Path) -> str:
+    """PYTHONPATH with these first; no empty entry, which would name the current folder."""
+    return os.pathsep.join(
+        [*map(str, folders), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    )
+
+
 @pytest.mark.parametrize("way", ["script", "-c"])
 def test_a_child_imports_nothing_that_lies_beside_the_user(tmp_path: Path, way: str) -> None:
     here, theirs = tmp_path / "here", tmp_path / "theirs"
@@ -61,7 +68,7 @@ def test_a_child_imports_nothing_that_lies_beside_the_user(tmp_path: Path, way: 
         (here / f"{name}.py").write_text(f"open({str(ran)!r}, 'a').write(__name__ + ' ')\n")
     (theirs / "tells.py").write_text(TELLS)  # found by the PYTHONPATH of the user
     (tmp_path / "program.py").write_text(PROGRAM)
-    path = os.pathsep.join([str(theirs), str(Path(safe_path.HOME)), os.environ.get("PYTHONPATH", "")])
+    path = _paths(theirs, safe_path.HOME)
     run = [str(tmp_path / "program.py")]
     if (
         way == "-c"
@@ -96,7 +103,7 @@ def test_the_current_folder_goes_last_where_python_put_it_first(monkeypatch: pyt
 def test_a_command_leaves_the_current_folder(words: str, tmp_path: Path) -> None:
     for name in "cyclopts rich torch json hashlib logging dataclasses random difflib tempfile ast".split():
         (tmp_path / f"{name}.py").write_text("open('RAN', 'w')")
-    path = os.pathsep.join([str(Path(safe_path.HOME)), os.environ.get("PYTHONPATH", "")])
+    path = _paths(safe_path.HOME)
     done = subprocess.run(
         [sys.executable, *words.split()],
         cwd=tmp_path,

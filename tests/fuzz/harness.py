@@ -18,6 +18,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,8 @@ RIGHT, OTHER, REFUSED = "right", "other", "refused"
 """Good ends: the content that was written, another where no checksum tells, an error that names the file."""
 NO_CORPUS = "no corpus"
 HANGS_AFTER_S = 60
-LIMIT = 4096 * MIB
-"""Address space beyond what the child has at its start: above what any format promises, below what the machine has."""
+MARGIN = 512 * MIB
+"""Address space beyond what a file may take: threads reserve some. What wants more is seen even where the system swaps."""
 LONGEST_MESSAGE = 4000
 
 
@@ -129,7 +130,7 @@ def _child(kind: Format, numbers: range, folder: Path, writing: int) -> None:
     right = [content_digest(kind.read(path)) for path in paths]  # and all modules are loaded now
     gc.collect()
     gc.freeze()  # collecting what one file left is then cheap
-    _limit_memory()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for number in numbers:
         turn = number % len(paths)
         path, content = paths[turn], contents[turn]
@@ -145,11 +146,12 @@ def judged(kind: Format, path: Path, expected: str | None, right: str) -> tuple[
     gc.collect()  # an error of the file before may hold its memory, which would count as there already
     _forget_peak()
     before, begin = _status_kib("VmRSS"), time.process_time()
-    outcome, said = _read(kind, path, right)
+    allowed = kind.floor + kind.multiple * path.stat().st_size
+    with _address_space(allowed + MARGIN):
+        outcome, said = _read(kind, path, right)
     seconds, mib = time.process_time() - begin, max(0, _status_kib("VmHWM") - before) / 1024
-    allowed = (kind.floor + kind.multiple * path.stat().st_size) / MIB
-    if mib > allowed:
-        outcome, said = "memory", f"{mib:.0f} MiB, allowed {allowed:.0f}; {outcome} {said}"
+    if mib > allowed / MIB:
+        outcome, said = "memory", f"{mib:.0f} MiB, allowed {allowed / MIB:.0f}; {outcome} {said}"
     elif seconds > kind.seconds:
         outcome, said = "slow", f"{seconds:.1f} s; {outcome} {said}"
     elif expected is None and outcome != RIGHT:
@@ -160,6 +162,8 @@ def judged(kind: Format, path: Path, expected: str | None, right: str) -> tuple[
 def _read(kind: Format, path: Path, right: str) -> tuple[str, str]:
     try:
         found = content_digest(kind.read(path))
+    except MemoryError as error:
+        return "memory", f"{error}"
     except BlockzooError as error:
         return _judged_message(str(error), path)
     except BaseException as error:
@@ -189,10 +193,15 @@ def _tell(writing: int, answer: list[Any]) -> None:
         data = data[os.write(writing, data) :]
 
 
-def _limit_memory() -> None:
-    now = _status_kib("VmSize") * 1024
-    resource.setrlimit(resource.RLIMIT_AS, (now + LIMIT, now + LIMIT))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+@contextmanager
+def _address_space(beyond: int) -> Iterator[None]:
+    """A limit on the address space of this process beyond what it has now, in bytes."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (_status_kib("VmSize") * 1024 + beyond, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
 
 def _forget_peak() -> None:

@@ -58,7 +58,7 @@ def _raise(error: BaseException) -> Any:
 
 
 def _hog(path: Path, content: bytes) -> None:
-    held = b"x" * (600 * MIB)  # more than a system that takes pages back could hide
+    held = b"x" * (600 * MIB)  # more than the address space allowed: seen even where pages are swapped out
     _raise(DataError(f"{path.name} {len(held)}"))
 
 
@@ -78,7 +78,7 @@ def _die(path: Path, content: bytes) -> None:
     [
         (lambda path, content: content, "wrong content"),
         (lambda path, content: _raise(KeyError("b")), "raw: KeyError at test_fuzz.py"),
-        (lambda path, content: _raise(MemoryError()), "raw: MemoryError"),
+        (lambda path, content: _raise(MemoryError()), "memory: "),
         (lambda path, content: _raise(DataError("something is wrong")), "names no file"),
         (lambda path, content: _raise(DataError(f"{path}: \x1b[2J")), "unprintable message"),
         (lambda path, content: _raise(DataError(f"{path}: " + "x" * 5000)), "long message"),
