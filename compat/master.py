@@ -24,7 +24,7 @@ from blockzoo.blockwise.reading import read_lines, run_status
 from blockzoo.blockwise.study import Setting, Study, compare, run_study
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_atomically
-from blockzoo.execution.queue import cores, gpus, worker_count
+from blockzoo.execution.queue import gpus, worker_count
 from blockzoo.train import available_device
 
 
@@ -69,7 +69,6 @@ def run(given: argparse.Namespace) -> int:
         data_dir=given.data_dir,
         device=available_device(where),
         workers=workers,
-        threads=max(1, cores() // workers),
         devices=gpus(where),
         tracker=Path("progress_tracker.json"),
         on_end=lambda done, all_: say(f"{done} of {all_} runs are done"),

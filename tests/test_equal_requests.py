@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from blockzoo.blockwise.run import run_blockwise
+from blockzoo.blockwise.study import Study, run_study
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
 from blockzoo.core.spec import THREADS, NetworkSpec, TrialSpec
@@ -130,3 +133,29 @@ def test_older_records_keep_their_meaning() -> None:
     assert TrialSpec(**spec).fingerprint() == older.fingerprint() == "4f39901ad2bca4b9"
     today = older.with_(threads=THREADS)
     assert today.fingerprint() != older.fingerprint() and today.comparable() != older.comparable()
+
+
+def test_block_wise_runs_have_threads_of_their_own(tmp_path: Path) -> None:
+    """The same bits in this process, whose threads are others, and as one of two runs of a study."""
+    study = Study(
+        {"model": "cnn", "config": [4, 4], "dataset": "digits", "limit_train": 96, "rounds": 3, "k": 2},
+        {"step_size": [0.1, 0.3]},
+        [],
+        1,
+    )
+    setting = study.settings()[0]
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        alone = run_blockwise(study.config(setting, 0), None).reports
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+    among = run_study(study, tmp_path, workers=2)
+    named = ("validation_loss", "train_loss", "validation_accuracy")
+    expected = {name: [report[name] for report in alone] for name in named}
+    assert {name: among[0].curves[name] for name in named} == expected
+    assert study.threads == 1
+    more = replace(study, base={**study.base, "threads": 2})
+    assert more.threads == 2
+    assert more.config(setting, 0).fingerprint() != study.config(setting, 0).fingerprint()

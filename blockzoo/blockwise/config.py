@@ -12,7 +12,7 @@ from blockzoo.blockwise.communication import Network
 from blockzoo.blockwise.options import Options
 from blockzoo.core.documents import check_fields, describe
 from blockzoo.core.errors import RequestError
-from blockzoo.core.spec import SUBSET, fingerprint_of
+from blockzoo.core.spec import SUBSET, THREADS, fingerprint_of
 
 COSTS = ("gradient_evaluations", "critical_steps", "communicated_bytes", "seconds")
 """What a run is counted in: passes of all workers, passes one after the other, bytes, wall time of this process."""
@@ -41,6 +41,7 @@ class RunConfig:
         report_sampling_rate: rounds between two evaluations on the validation examples.
         measurement_sampling_rate: rounds between two measurements.
         network: the simulated one.
+        threads: of the processor, of each process: sums over several are other sums, so they are part of the request.
         device: of all tensors.
     """
 
@@ -64,12 +65,19 @@ class RunConfig:
     report_sampling_rate: int = 1
     measurement_sampling_rate: int = 100
     network: Network = field(default_factory=Network)
+    threads: int = THREADS
     device: str = "cpu"
 
     def __post_init__(self) -> None:
         faults = [
             f"{name.replace('_', ' ')} {value}: give 1 or more"
-            for name in ("report_sampling_rate", "measurement_sampling_rate", "limit_train", "image_size")
+            for name in (
+                "report_sampling_rate",
+                "measurement_sampling_rate",
+                "limit_train",
+                "image_size",
+                "threads",
+            )
             if (value := getattr(self, name)) is not None and value < 1
         ]
         if not 0 <= self.tuned < float("inf"):

@@ -101,7 +101,7 @@ def run_on_ranks(
             found = run_together(
                 "blockzoo.blockwise.launch:_take_part",
                 count,
-                threads=max(1, torch.get_num_threads() // count),
+                threads=config.threads,
                 gpus=config.device.startswith("cuda"),
                 report=lambda round, values: on_report(values),
                 patience=patience,

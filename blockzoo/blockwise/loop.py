@@ -47,7 +47,7 @@ class RunResult:
 
     def record(self, config: RunConfig) -> Record:
         """The run as a record of the results store: final values, and one sample per report."""
-        story = environment(device=config.device, threads=torch.get_num_threads())
+        story = environment(device=config.device, threads=config.threads)
         checked = self.frame.checked
         return record_of(config, self.status, self.reason, self.reports, self.folder, story, checked)
 

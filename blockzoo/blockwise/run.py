@@ -6,8 +6,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from blockzoo.blockwise.config import RunConfig, folder_name
 from blockzoo.blockwise.earlier import adopt_earlier
@@ -20,6 +19,7 @@ from blockzoo.core.environment import environment
 from blockzoo.core.errors import RequestError
 from blockzoo.core.outputs import Outputs
 from blockzoo.execution.ranks import PATIENCE
+from blockzoo.training.reproducible import reproducible
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,13 @@ def run_blockwise(
     )
 
 
-def run_in(
+def run_in(ranks: Ranks, config: RunConfig, output: str | Path | None, **how: Any) -> RunResult:
+    """`run_blockwise` as one of these processes; only the first of them writes."""
+    with reproducible(config.threads):
+        return _run_in(ranks, config, output, **how)
+
+
+def _run_in(
     ranks: Ranks,
     config: RunConfig,
     output: str | Path | None,
@@ -90,7 +96,6 @@ def run_in(
     store: bool,
     on_report: Progress,
 ) -> RunResult:
-    """`run_blockwise` as one of these processes; only the first of them writes."""
     if output is None or not ranks.first:
         training = Training(config, Nothing(), ranks)
         saved = ranks.share(None)
@@ -116,7 +121,7 @@ def run_in(
             _go_on(training, saved, reports.checkpoint)
         ranks.share(saved)
         reports.go_back_to(training.frame.round)
-        story = environment(device=config.device, threads=torch.get_num_threads())
+        story = environment(device=config.device, threads=config.threads)
         reports.parameters({**config.to_json(), "fingerprint": config.fingerprint(), "environment": story})
         found = training.run(on_report)
         ranks.leave()

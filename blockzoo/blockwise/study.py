@@ -63,6 +63,11 @@ class Study:
     tune: list[str]
     seeds: int
 
+    @property
+    def threads(self) -> int:
+        """Processor threads of a run, at most."""
+        return max(self.config(setting, 0).threads for setting in self.settings())
+
     def settings(self) -> list[Setting]:
         """Every combination of what varies."""
         return [
@@ -114,7 +119,6 @@ def run_study(
     data_dir: str | None = None,
     device: str = "cpu",
     workers: int = 1,
-    threads: int = 1,
     devices: Sequence[str] = (),
     executor: str = "local",
     plugins: Sequence[str] = (),
@@ -153,7 +157,7 @@ def run_study(
                 store.add(_record(config, folder, state))
         tracked = _Tracker(tracker or output / "progress_tracker.json", len(wanted) - len(jobs), jobs)
         ended = EXECUTORS[executor](
-            outputs.spool, workers=workers, threads=threads, devices=devices, listener=tracked
+            outputs.spool, workers=workers, threads=study.threads, devices=devices, listener=tracked
         )
         failed: dict[str, dict[str, Any]] = {}
         for record in ended.run(jobs):

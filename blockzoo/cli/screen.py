@@ -101,6 +101,16 @@ def text_lines(rows: Iterable[dict[str, Any]], form: str) -> Iterator[str]:
     yield from csv_lines(itertools.chain([first] if first else [], every), list(first))
 
 
+def threads_used(count: int, device: str) -> None:
+    """Says so where a training leaves cores of this machine to others."""
+    from blockzoo.execution.queue import cores
+
+    if not device.startswith("cuda") and cores() > count:
+        out.print(
+            f"{count} of {cores()} cores, so that the numbers are those of any sweep: --threads is part of the request"
+        )
+
+
 def show(made: Table, rows: Sequence[dict[str, Any]], form: str, output: Path | None) -> None:
     """Print the table, or the rows as JSON or CSV; write them to `output` too where it is given."""
     check_output(output)

@@ -98,13 +98,9 @@ def train(
                 + (f", on {spec.devices} devices" if spec.devices > 1 else "")
             )
             return 0
-    from blockzoo.execution.queue import cores
     from blockzoo.train import train_block
 
-    if device != "cuda" and cores() > threads * count:
-        screen.out.print(
-            f"{threads * count} of {cores()} cores, so that the numbers are those of any sweep: --threads is part of the request"
-        )
+    screen.threads_used(threads * count, device)
     done = train_block(
         subject,
         position,

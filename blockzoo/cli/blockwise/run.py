@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.blockwise import _options as own
+from blockzoo.core.spec import THREADS
 
 
 def run(
@@ -103,6 +104,7 @@ def run(
     report_sampling_rate: Annotated[int, Parameter(help="rounds between two reports")] = 5,
     measurement_sampling_rate: Annotated[int, Parameter(help="rounds between two measurements")] = 100,
     seed: o.Seed = 0,
+    threads: o.Threads = THREADS,
     device: o.Device = "auto",
     output: own.Output = Path("results"),
     resume: Annotated[
@@ -168,6 +170,7 @@ def run(
         network=Network(
             communication_delay, step_seconds, bandwidth, straggler_share, straggler_factor, seed
         ),
+        threads=threads,
         device=device,
     )
     if batch_size == 0:
@@ -182,6 +185,7 @@ def run(
     from blockzoo.blockwise.run import run_blockwise
     from blockzoo.core.plugins import load_plugins
 
+    screen.threads_used(threads, asked.device)
     found = run_blockwise(
         asked,
         output,

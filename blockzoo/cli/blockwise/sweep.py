@@ -30,7 +30,7 @@ def sweep(
     from blockzoo.blockwise.figures import over_costs
     from blockzoo.core.files import write_atomically, write_text
     from blockzoo.core.plugins import load_plugins
-    from blockzoo.execution.queue import cores, gpus, worker_count
+    from blockzoo.execution.queue import gpus, worker_count
     from blockzoo.train import available_device
 
     plugins = load_plugins(plugin or ())
@@ -39,14 +39,13 @@ def sweep(
         screen.out.print(f"would run {len(asked.settings())} settings with {asked.seeds} seeds each")
         return 0
     place = available_device(device)
-    workers = workers or worker_count(device)
+    workers = workers or worker_count(device, threads=asked.threads)
     outcomes = studies.run_study(
         asked,
         output,
         data_dir=str(data_dir) if data_dir else None,
         device=place,
         workers=workers,
-        threads=max(1, cores() // workers),
         devices=gpus(device),
         executor=executor,
         plugins=plugins,
