@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 
 from blockzoo.core.table import COLUMNS
 from blockzoo.execution.queue import gpus
+from tests.preloaded import Preloaded
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "compat" / "README.md"]
@@ -46,9 +47,15 @@ def _pages() -> list[Any]:
     ]
 
 
+@pytest.fixture(scope="module")
+def commands() -> Iterator[Preloaded]:
+    with Preloaded() as made:
+        yield made
+
+
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("page", _pages())
-def test_every_command_runs(page: Path, tmp_path: Path) -> None:
+def test_every_command_runs(page: Path, tmp_path: Path, commands: Preloaded) -> None:
     environment = prepared(tmp_path)
     lines = "".join(fenced(page, "bash")).replace("\\\n", " ").splitlines()
     for line in filter(str.strip, lines):
@@ -70,21 +77,18 @@ def test_every_command_runs(page: Path, tmp_path: Path) -> None:
             words += (
                 ["--cpu"] if any(word.startswith("--gpus") for word in words) and not gpus("auto") else []
             )
-        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        done = commands.run(words, tmp_path, environment)
         assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_example_runs(page: Path, tmp_path: Path) -> None:
+def test_every_example_runs(page: Path, tmp_path: Path, commands: Preloaded) -> None:
     environment = prepared(tmp_path)
     if blocks := fenced(page, "python"):
         train = "blockzoo train ResNetBasicBlock --dataset digits --epochs 1 --base-channels 4 --num-blocks 1 --no-latency"
-        subprocess.run(shlex.split(train), cwd=tmp_path, env=environment, check=True, capture_output=True)
-        code = "\n".join(blocks)
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+        for words in (shlex.split(train), ["python", "-c", "\n".join(blocks)]):
+            done = commands.run(words, tmp_path, environment)
+            assert done.returncode == 0, done.stderr
 
 
 def test_files_that_pages_name_exist() -> None:
