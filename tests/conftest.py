@@ -13,13 +13,30 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def own_cache(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test has a cache of its own, those on real data one together, no data folders but that one, and trusts nothing."""
+def own_cache(
+    request: pytest.FixtureRequest, tmp_path: Path, nas_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each test has a cache of its own, those on real data one together, no data folders but that one, and trusts nothing.
+
+    The hashes of the search space, which take seconds, are the same in all of them.
+    """
     monkeypatch.setenv("BLOCKZOO_CONFIG", str(tmp_path / "configuration"))
     if request.node.get_closest_marker("realdata"):
         monkeypatch.setenv("BLOCKZOO_CACHE", str(request.getfixturevalue("shared_cache")))
         return
-    monkeypatch.setenv("BLOCKZOO_CACHE", str(tmp_path / "cache"))
+    own = tmp_path / "cache"
+    own.mkdir()
+    (own / "nas").symlink_to(nas_cache / "nas")
+    monkeypatch.setenv("BLOCKZOO_CACHE", str(own))
+
+
+@pytest.fixture(scope="session")
+def nas_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all processes of the tests."""
+    base = tmp_path_factory.getbasetemp()
+    made = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "nas-cache"
+    (made / "nas").mkdir(parents=True, exist_ok=True)
+    return made
 
 
 @pytest.fixture(scope="session")

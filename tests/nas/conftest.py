@@ -11,12 +11,6 @@ import pytest
 ORACLES = Path(os.environ.get("BLOCKZOO_ORACLES", Path(__file__).parents[3] / "shared" / "oracles")) / "blox"
 
 
-@pytest.fixture(scope="session")
-def nas_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    base = tmp_path_factory.getbasetemp()
-    return (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "nas-cache"
-
-
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_shared_fixtures(nas_cache: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
