@@ -16,6 +16,7 @@ from blockzoo.blockwise.config import RunConfig
 from blockzoo.blockwise.options import Options
 from blockzoo.blockwise.regressions import REGRESSIONS
 from blockzoo.core.contracts import UNITS
+from blockzoo.core.documents import decoded
 from blockzoo.core.errors import RequestError
 
 DEFAULTS: dict[str, Any] = {
@@ -149,10 +150,11 @@ def earlier_units(path: Path = UNITS_FILE) -> tuple[str, ...]:
 
     Raises:
         RequestError: another name, or a file that cannot be read.
+        DataError: it is no text, or too long a one.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    except (OSError, UnicodeDecodeError) as error:
+        lines = decoded(path.read_bytes(), str(path)).splitlines() if path.is_file() else []
+    except OSError as error:
         raise RequestError(f"{path} cannot be read: {error}") from None
     listed = [line.strip()[1:].strip() for line in lines if line.strip().startswith("-")]
     known, aliases = set(UNITS.names()), {**UNITS.aliases(), **OTHER_UNITS}

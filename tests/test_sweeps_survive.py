@@ -19,11 +19,12 @@ import pytest
 
 from blockzoo.cli import main
 from blockzoo.core.errors import RequestError, StoreError
-from blockzoo.core.faults import POINTS, VARIABLE, parsed
+from blockzoo.core.faults import VARIABLE, parsed
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import FINAL, Record
 from blockzoo.execution.journal import standing
 from blockzoo.sweep import run_sweep
+from tests.execution.chaos import OF_SWEEPS
 from tests.test_equal_requests import numbers
 
 GRID = ("ResNetBasicBlock", "MobileOneBlock")
@@ -212,7 +213,7 @@ def test_kill_9_at_random_moments_loses_and_doubles_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", [f"{name}:{n}" for name in POINTS for n in (1, 3)])
+@pytest.mark.parametrize("point", [f"{name}:{n}" for name in OF_SWEEPS for n in (1, 3)])
 def test_kill_9_at_each_write_point(tmp_path: Path, quiet: dict[str, Any], point: str) -> None:
     begun(tmp_path, 2, **{VARIABLE: point}).wait(timeout=400)
     run_sweep(GRID, "early", 2, output=tmp_path, **OPTIONS)

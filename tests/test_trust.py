@@ -32,4 +32,16 @@ def test_every_check_says_what_it_is_worth() -> None:
 
 
 def test_the_page_lists_every_check() -> None:
-    assert PAGE.read_text().endswith("\n\n" + SCRIPT["table"]())
+    assert f"\n\n{SCRIPT['table']()}\n" in PAGE.read_text()
+
+
+def test_the_page_ends_with_what_was_tried() -> None:
+    assert PAGE.read_text().endswith("\n\n" + SCRIPT["tried"]())
+
+
+def test_faults_among_what_was_tried_are_said() -> None:
+    said = SCRIPT["_outcomes"]
+    row = {"network": "n", "outcome": "agrees", "difference": "1e-9"}
+    wrong = {**row, "network": "m", "outcome": "differs", "difference": ""}
+    assert said([row, row]) == "2 agree, the worst to 1.0e-09"
+    assert said([row, wrong]) == "1 agree, the worst to 1.0e-09; **1 differs** (m)"

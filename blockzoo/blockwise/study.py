@@ -17,7 +17,7 @@ import json
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -344,7 +344,7 @@ def rows(lines: Sequence[Line]) -> list[dict[str, Any]]:
         for name in ("validation_loss", "validation_accuracy"):
             value = getattr(line, name)
             if value is not None:
-                row |= {f"{name}_{k}": v for k, v in asdict(value).items() if k != "n"}
+                row |= {f"{name}_mean": value.mean, f"{name}_half_width": value.half_width}
         counts = {"n": len(line.runs), "not_finished": line.not_finished}
         found.append({**row, **counts, **line.costs, "reason": line.reason})
     return found

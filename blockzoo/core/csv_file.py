@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from blockzoo.core import faults
 from blockzoo.core.errors import Damaged, RequestError, StoreError
 from blockzoo.core.files import open_own, write_atomically, write_text
 from blockzoo.core.said import say_once
@@ -304,6 +305,7 @@ def grow_csv(path: Path, mark: Mark, table: Iterable[Row], *, from_tail: bool) -
             file.write("".join(lines).encode("utf-8", "replace"))
             file.flush()
             os.fsync(file.fileno())
+        faults.point("table.grown")
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
     return told.mark(path)

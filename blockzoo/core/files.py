@@ -90,6 +90,7 @@ def append_text(path: Path, text: str) -> None:
         with os.fdopen(open_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "a", encoding="utf-8") as file:
             file.write(text)
             file.flush()
+            faults.point("line.appended")
             os.fsync(file.fileno())
     except OSError as error:
         raise StoreError(f"cannot write to {path}: {error.strerror or error}") from error

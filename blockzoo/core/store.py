@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from blockzoo.core import columns
+from blockzoo.core import columns, faults
 from blockzoo.core.database import Database
 from blockzoo.core.errors import Damaged, StoreError
 from blockzoo.core.reading import Asked, Reading
@@ -85,6 +85,8 @@ class Store:
         with self.database.writing() as db:
             for record in records:
                 insert(db, record)
+            faults.point("store.inserted")
+        faults.point("store.committed")
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from blockzoo.core.export import export
+from blockzoo.core.faults import POINTS
 from blockzoo.core.files import write_text
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
@@ -24,6 +25,8 @@ from blockzoo.execution.progress import SilentProgress
 from blockzoo.execution.queue import Queue, collect, only_writer, plan_of
 from blockzoo.execution.watch import Watch
 
+OF_SWEEPS = [name for name in POINTS if not name.startswith(("line.", "table."))]
+"""Write points that a sweep passes; the others are tried in test_write_points.py."""
 EPOCHS = 5
 SECONDS = 0.04
 """Of an epoch."""

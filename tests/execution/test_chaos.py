@@ -14,10 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from blockzoo.core.faults import POINTS, VARIABLE
+from blockzoo.core.faults import VARIABLE
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import FINAL
-from tests.execution.chaos import EPOCHS, TRIALS
+from tests.execution.chaos import EPOCHS, OF_SWEEPS, TRIALS
 
 HANDS = ("worker", "server", "supervisor", "all", "hang a worker", "interrupt")
 
@@ -93,10 +93,10 @@ def test_disturbed_at_random_moments(tmp_path: Path, moments: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2, 5])
 @pytest.mark.parametrize("action", ["kill", "full", "denied"])
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", OF_SWEEPS)
 def test_disturbed_at_each_write_point(tmp_path: Path, point: str, action: str, n: int) -> None:
     code = begin(tmp_path, **{VARIABLE: f"{point}:{n}:{action}"}).wait(timeout=300)
-    if n == 1 or point.startswith("queue."):  # how often files are written depends on the clock
+    if n == 1 or point.startswith(("queue.", "store.")):  # how often files are written depends on the clock
         assert code == -signal.SIGKILL if action == "kill" else code > 0, "the supervisor met the fault"
     whole(tmp_path)
 

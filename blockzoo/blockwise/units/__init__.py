@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from blockzoo.core.contracts import UNITS, MeasurementUnit
+from blockzoo.core.documents import decoded
 from blockzoo.core.errors import RequestError
 from blockzoo.core.plugins import check_values
 
@@ -22,10 +23,11 @@ def read_units(path: Path) -> list[str]:
 
     Raises:
         RequestError: it cannot be read, or names code that the user did not name.
+        DataError: it is no text, or too long a one.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = decoded(path.read_bytes(), f"units file {path}")
+    except OSError as error:
         raise RequestError(f"units file {path} cannot be read: {error}") from None
     lines = [line.partition("#")[0].strip().rstrip(",;").strip() for line in text.splitlines()]
     units = [line.removeprefix("-").strip() for line in lines if line and not line.endswith(":")]
