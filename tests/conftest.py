@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,16 @@ if TYPE_CHECKING:
     from blockzoo.data import ImageData
 
 
+CACHES = itertools.count()
+
+
 @pytest.fixture(autouse=True)
 def own_cache(
-    request: pytest.FixtureRequest, tmp_path: Path, nas_cache: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    nas_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each test has a cache of its own, those on real data one together, no data folders but that one, and trusts nothing.
 
@@ -24,8 +32,7 @@ def own_cache(
     if request.node.get_closest_marker("realdata"):
         monkeypatch.setenv("BLOCKZOO_CACHE", str(request.getfixturevalue("shared_cache")))
         return
-    own = tmp_path / "cache"
-    own.mkdir()
+    own = tmp_path_factory.mktemp(f"cache-{next(CACHES)}", numbered=False)  # numbering looks at all there are
     (own / "nas").symlink_to(nas_cache / "nas")
     monkeypatch.setenv("BLOCKZOO_CACHE", str(own))
 

@@ -6,6 +6,7 @@ an outcome too.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import logging
@@ -27,6 +28,7 @@ from blockzoo.core.errors import BlockzooError
 from tests.fuzz.formats import MIB, Format, content_digest
 from tests.fuzz.mutations import mutated
 
+LIBC = ctypes.CDLL(None)
 RIGHT, OTHER, REFUSED = "right", "other", "refused"
 """Good ends: the content that was written, another where no checksum tells, an error that names the file."""
 NO_CORPUS = "no corpus"
@@ -144,6 +146,7 @@ def _child(kind: Format, numbers: range, folder: Path, writing: int) -> None:
 def judged(kind: Format, path: Path, expected: str | None, right: str) -> tuple[str, str, float, float]:
     """Outcome, what was said, MiB and seconds of reading one file."""
     gc.collect()  # an error of the file before may hold its memory, which would count as there already
+    LIBC.malloc_trim(0)  # as would what was freed and is kept by the allocator
     _forget_peak()
     before, begin = _status_kib("VmRSS"), time.process_time()
     allowed = kind.floor + kind.multiple * path.stat().st_size
