@@ -16,7 +16,7 @@ import multiprocessing
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ OUTPUT = Path(__file__).parents[1] / "docs" / "results" / "agreement.csv"
 COLUMNS = ("network", "form", "outcome", "difference", "reason", "seconds", "torch", "revision")
 OF_NETWORKS = tuple(form for form in FORMS if form != "memory")
 LONGEST_REASON = 300
+Write = Callable[[list[dict[str, Any]]], None]
 
 
 def tried(truth: Truth, forms: list[str]) -> list[dict[str, Any]]:
@@ -61,9 +62,10 @@ def of_network(asked: tuple[str, list[str]]) -> list[dict[str, Any]]:
     return [{"network": name, **row} for row in tried(Truth(drawn(made), x.double()), forms)]
 
 
-def of_programs(count: int, several: bool, forms: list[str], there: set[tuple[str, str]]) -> Iterator[Any]:
-    """Those of so many random programs, the same each time."""
-    rows: list[list[dict[str, Any]]] = []
+def try_programs(
+    count: int, several: bool, forms: list[str], there: set[tuple[str, str]], write: Write
+) -> None:
+    """So many random programs, the same each time, each written as soon as it was tried."""
     number = 0
 
     @settings(
@@ -79,17 +81,16 @@ def of_programs(count: int, several: bool, forms: list[str], there: set[tuple[st
         number += 1
         name = f"program {number}{' of several outputs' if several else ''}"
         missing = [form for form in forms if (name, form) not in there]
+        x = torch.zeros(1, 3, *program.size, dtype=torch.float64)
         if not missing:
             return
-        x = torch.zeros(1, 3, *program.size, dtype=torch.float64)
         try:
             truth = Truth(drawn(program.build()), x)
         except (RuntimeError, ValueError):  # PyTorch itself refuses it
             return
-        rows.append([{"network": name, **row} for row in tried(truth, missing)])
+        write([{"network": name, **row} for row in tried(truth, missing)])
 
     one()
-    yield from rows
 
 
 def main() -> None:
@@ -119,9 +120,8 @@ def main() -> None:
                 )
             file.flush()
 
-        for several in (False, True):
-            for rows in of_programs(asked.programs, several, asked.forms, there) if asked.programs else ():
-                write(rows)
+        for several in (False, True) if asked.programs else ():
+            try_programs(asked.programs, several, asked.forms, there, write)
         if asked.programs and not asked.names:
             return
         names = asked.names or NAMES

@@ -159,7 +159,7 @@ def _write_values(axes: Any, chart: HeatMap, image: Any) -> None:
         axes.text(
             column,
             row,
-            f"{sign}{value:.2g}",
+            f"{sign}{float(f'{value:.2g}'):g}",  # two digits, and 120 rather than 1.2e+02
             ha="center",
             va="center",
             fontsize=7,
