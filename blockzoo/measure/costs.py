@@ -28,6 +28,10 @@ from blockzoo.models.merging import merge_branches, mergeable, sound_kinds
 from blockzoo.models.outputs import main_output
 
 
+KNOWN_TO_MERGE = ("timm.", "blockzoo.blocks.")
+"""Packages whose classes merge their branches rightly."""
+
+
 @dataclass(frozen=True)
 class Costs:
     """What a network, or a part of it, costs on paper for one input of the given shape."""
@@ -123,11 +127,11 @@ def _measured_on(device: str, build: Callable[[], nn.Module], shape: torch.Size,
 def _kinds_to_merge(
     module: nn.Module, build: Callable[[], nn.Module], shape: torch.Size
 ) -> tuple[frozenset[type[nn.Module]], list[str]]:
-    """The classes whose branches are merged in the deployed form, and why others are not. Those of timm are known to compute
-    the same merged (a test holds it); with any other class this is tried on real tensors.
+    """The classes whose branches are merged in the deployed form, and why others are not. Those of timm and of the zoo are known
+    to compute the same merged (a test holds it); with any other class this is tried on real tensors.
     """
     found = mergeable(module)
-    if all(kind.__module__.startswith("timm.") for kind in found):
+    if all(kind.__module__.startswith(KNOWN_TO_MERGE) for kind in found):
         return frozenset(found), []
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(0)
