@@ -27,7 +27,6 @@ from blockzoo.models.deploy import fold_batch_norm
 from blockzoo.models.merging import merge_branches, mergeable, sound_kinds
 from blockzoo.models.outputs import main_output
 
-
 KNOWN_TO_MERGE = ("timm.", "blockzoo.blocks.")
 """Packages whose classes merge their branches rightly."""
 

@@ -19,7 +19,7 @@ def written_file(path: str, meant: tuple[Header, Table], read: tuple[Header, Tab
 
     Tolerance: none; every value is equal.
 
-    Cost: one more reading of the file (not measured).
+    Cost: one more reading of the file, and 0.2 ms of one core for 300 networks of 6 epochs, 2 % (AMD EPYC).
     """
     faults = [] if same_content(meant[0], read[0]) else ["the header differs"]
     if faults := faults + meant[1].differences(read[1]):

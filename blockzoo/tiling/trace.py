@@ -249,12 +249,25 @@ def _label(node: fx.Node, module: nn.Module) -> str:
 
 
 def _overwrites(payload: Payload, values: Mapping[str, Any], result: Any) -> list[str]:
-    """The operands that it can write over: of the output's shape and type."""
+    """The operands that it can write over: of the output's shape and type, each element in a place of its own."""
     if payload.what not in OVERWRITES or payload.kwargs.get("alpha", 1) != 1:
         return []
     operands = [a for a in payload.args[: OVERWRITES[payload.what]] if isinstance(a, fx.Node)]
     return [
         operand.name
         for operand in operands
-        if values[operand.name].shape == result.shape and values[operand.name].dtype == result.dtype
+        if values[operand.name].shape == result.shape
+        and values[operand.name].dtype == result.dtype
+        and not _shares_places(values[operand.name])
     ]
+
+
+def _shares_places(tensor: torch.Tensor) -> bool:
+    """May two elements lie in one place, as in an expanded view, or in windows that overlap?"""
+    extent = 1
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1:
+            if stride < extent:
+                return True
+            extent += (size - 1) * stride
+    return False

@@ -403,6 +403,27 @@ def upsampling(w: Writer) -> None:
     )
 
 
+def context(w: Writer) -> None:
+    """What the whole map says, as a map again, and beside the map it is of."""
+    v = w.map()
+    c, (height, width) = w.channels(v), w.values[v].shape[2:]
+    small = w.one_of(
+        f"F.adaptive_avg_pool2d({v}, 1)", f"{v}.amax((2, 3), keepdim=True)", f"{v}.mean(2, keepdim=True)"
+    )
+    before = len(w.values)
+    w.write(f"{{0}}({small})", f"nn.Conv2d({c}, {c}, 1)")
+    if len(w.values) == before:
+        return
+    summary = list(w.values)[-1]
+    made = w.one_of(
+        f"F.interpolate({summary}, size=({height}, {width}), mode='bilinear')",
+        f"F.interpolate({summary}, size=({height}, {width}))",
+        f"{summary}.expand(-1, -1, {height}, {width})",
+        f"{summary}.expand_as({v})",
+    )
+    w.write(w.one_of(f"torch.cat([{v}, {made}], 1)", f"{v} + {made}", f"{made} * {v}", made))
+
+
 def padding(w: Writer) -> None:
     v = w.map()
     mode = w.one_of("constant", "constant", "reflect", "replicate", "circular")
@@ -429,6 +450,7 @@ STATEMENTS = (
     branch,
     pool,
     upsampling,
+    context,
     padding,
 )
 

@@ -43,6 +43,44 @@ ONCE_WRONG = {
         "v3",
         (9, 11),
     ),
+    "a sum with an expanded view": Program(
+        ("nn.Conv2d(3, 4, 3, padding=1)",),
+        ("v1 = self.l0(x)", "v2 = v1.mean(2, keepdim=True).expand(-1, -1, 9, -1)", "v3 = v2 + v1.abs()"),
+        "v3",
+        (9, 11),
+    ),
+    "a rectifier of an expanded map": Program(
+        ("nn.Conv2d(3, 4, 3, padding=1)", "nn.Conv2d(4, 1, 3, padding=1)"),
+        ("v1 = torch.relu(self.l1(self.l0(x)).expand(-1, 4, -1, -1))", "v2 = v1 + 0.5"),
+        "v2",
+        (9, 11),
+    ),
+    "a summary enlarged beside its map": Program(
+        ("nn.Conv2d(3, 4, 3, padding=1)", "nn.Conv2d(4, 4, 1)", "nn.Conv2d(8, 4, 3, padding=1)"),
+        (
+            "v1 = self.l0(x)",
+            "v2 = F.interpolate(self.l1(F.adaptive_avg_pool2d(v1, 1)), size=(16, 12), mode='bilinear')",
+            "v3 = self.l2(torch.cat([v1, v2], 1))",
+        ),
+        "v3",
+        (16, 12),
+    ),
+    "a vector as a map": Program(
+        ("nn.Conv2d(3, 4, 3, padding=1)", "nn.Linear(4, 768)", "nn.Conv2d(4, 4, 3, padding=1)"),
+        (
+            "v1 = self.l0(x)",
+            "v2 = self.l1(v1.mean((2, 3))).view(-1, 4, 16, 12)",
+            "v3 = self.l2(v1 + self.l2(v2.relu()))",
+        ),
+        "v3",
+        (16, 12),
+    ),
+    "windows that overlap": Program(
+        ("nn.Conv2d(3, 4, 3, padding=1)",),
+        ("v1 = self.l0(x).unfold(2, 3, 1).unfold(3, 3, 2)", "v2 = v1 * 2", "v3 = v2 + 1.0"),
+        "v3",
+        (9, 11),
+    ),
 }
 
 
