@@ -156,6 +156,7 @@ class _Measured:
         kwargs = {
             key: torch.device("meta") if key == "device" and value else value for key, value in kwargs.items()
         }
+        args = [torch.device("meta") if isinstance(arg, torch.device) else arg for arg in args]
         target: Any = node.target
         if target is whole_layer:
             layer = self._module.get_submodule(self._found.layers[args[1]])
