@@ -13,7 +13,7 @@ from torch import nn
 
 from blockzoo import tiling
 from blockzoo.core.errors import BlockzooError
-from blockzoo.models.agreement import deviation, probes, random_statistics, tensors
+from blockzoo.models.agreement import MARGIN, SURE, deviation, probes, random_statistics, tensors
 from blockzoo.models.copying import duplicate
 from blockzoo.models.deploy import deployed, fold_batch_norm
 from blockzoo.tiling.executor import TiledRunner
@@ -26,8 +26,6 @@ from blockzoo.tiling.trace import own_format, planned_inputs, ready, traced
 
 TOLERANCE, OF_FLOATS = 1e-9, 1e-4
 """Of the largest output: in double precision, and in a file of floats."""
-MARGIN = 30
-"""Times what the network itself moves by rounding: more is allowed where that is more."""
 PROBES = ("of both signs", "a hundred times as large", "with NaN and infinities")
 
 
@@ -81,7 +79,7 @@ class Truth:
         moved = [
             deviation(w, self._own(p * (1 + 2**-50))) for w, p in zip(self.wanted, self.inputs, strict=True)
         ]
-        self._allowed = [max(TOLERANCE, MARGIN * (m if m < 1 else 0)) for m in moved]
+        self._allowed = [_allowed(TOLERANCE, m, number) for number, m in enumerate(moved)]
 
     def _own(self, probe: torch.Tensor) -> Any:
         """By a copy, which may change itself and its input; values that are written over later are kept."""
@@ -112,16 +110,26 @@ class Truth:
         for number, found in enumerate(every_output(path, [[x.numpy()] for x in inputs])):
             wanted = [t for _, t in tensors(self._own(inputs[number].double()))]
             rounding = deviation(wanted, [t for _, t in tensors(duplicate(floats)(inputs[number].clone()))])
-            allowed = max(OF_FLOATS, MARGIN * (rounding if rounding < 1 else 0))
+            allowed = _allowed(OF_FLOATS, rounding, number)
             worst = max(worst, _checked(wanted, [torch.from_numpy(f) for f in found], allowed, number))
         return worst
+
+
+def _allowed(tolerance: float, moved: float, number: int) -> float | None:
+    """More where the network itself moves by rounding; None of a probe, but the first, on which it moves so much that nothing
+    can be seen.
+    """
+    own = MARGIN * moved
+    return max(tolerance, own) if own <= SURE else None if number else tolerance
 
 
 class Differs(AssertionError):
     """Of a form that computes something else."""
 
 
-def _checked(wanted: Any, found: Any, allowed: float, probe: int) -> float:
+def _checked(wanted: Any, found: Any, allowed: float | None, probe: int) -> float:
+    if allowed is None:
+        return 0.0
     difference = deviation(wanted, found)
     if not difference <= allowed:
         shapes = [
