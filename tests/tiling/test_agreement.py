@@ -20,13 +20,12 @@ from tests.tiling.forms import FORMS, Truth, drawn, outcome
 from tests.tiling.grammar import Program, programs
 from tests.tiling.real_networks import NAMES, network
 
-IN_FILES = ("exported", "file in tiles")
+IN_FILES, IN_TILES = ("exported", "file in tiles"), ("planned", "tiles")
 QUICK = ("timm:test_resnet", "features:test_convnext")
 REFUSED: dict[tuple[str, str], str] = {
-    **dict.fromkeys([("timm:efficientvit_b0", form) for form in ("planned", "tiles")], "sets autocast"),
-    **dict.fromkeys(
-        [("timm:vit_tiny_patch16_dinov3_qkvb", form) for form in ("planned", "tiles")], "meshgrid"
-    ),
+    **dict.fromkeys([("timm:efficientvit_b0", form) for form in IN_TILES], "sets autocast"),
+    **dict.fromkeys([("timm:hiera_tiny_224", form) for form in IN_FILES], "only 4D query, key, and value"),
+    **dict.fromkeys([("timm:vit_tiny_patch16_dinov3_qkvb", form) for form in IN_TILES], "meshgrid"),
 }
 """Of a network and a form: a part of the reason why it is refused."""
 
