@@ -75,7 +75,7 @@ def _outcomes(rows: list[dict[str, str]]) -> str:
     worst = max((float(row["difference"]) for row in counts["agrees"]), default=0.0)
     said = [f"{len(counts['agrees'])} agree, the worst to {worst:.1e}"]
     if counts["refused"]:
-        said.append(f"{len(counts['refused'])} are refused with a reason")
+        said.append(f"{len(counts['refused'])} refused with a reason")
     for kind in ("differs", "crashed"):
         if counts[kind]:
             said.append(
