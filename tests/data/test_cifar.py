@@ -257,6 +257,7 @@ def test_no_network_is_known_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_roots_in_their_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("BLOCKZOO_DATA", "/one:/two")
+    monkeypatch.setenv("BLOCKZOO_CACHE", str(tmp_path / "cache"))
     roots = search_roots()
     assert [str(root) for root in roots[:3]] == ["/one", "/two", "data"]
     assert roots[3] == tmp_path / "cache/data"
