@@ -26,7 +26,7 @@ from blockzoo.blockwise.termination import Terminated, terminated_is_an_exceptio
 from blockzoo.blockwise.units import make_units
 from blockzoo.core.contracts import ENGINES
 from blockzoo.core.environment import environment
-from blockzoo.core.errors import Diverged
+from blockzoo.core.errors import Diverged, StoreError
 from blockzoo.core.files import write_atomically
 from blockzoo.core.record import Record
 from blockzoo.training.stoppers import check_fed, make_stopper
@@ -185,6 +185,8 @@ class Training:
             kept = torch.random.get_rng_state()
             try:
                 self.reporter.measured(number, name, unit.measure(self.frame))
+            except StoreError:  # the disk's fault, not the unit's
+                raise
             except Exception as error:
                 log.warning("unit %s failed in round %d: %s: %s", name, number, type(error).__name__, error)
                 self.reporter.measured(number, name, {"error": f"{type(error).__name__}: {error}"})

@@ -22,6 +22,8 @@ from blockzoo.execution.ranks import PATIENCE
 from blockzoo.training.reproducible import reproducible
 
 log = logging.getLogger(__name__)
+NOWHERE = -1
+"""The round before the first, which is measured too: a run that was killed before its first checkpoint has no lines."""
 
 
 def run_blockwise(
@@ -120,7 +122,7 @@ def _run_in(
         if saved is not None:
             _go_on(training, saved, reports.checkpoint)
         ranks.share(saved)
-        reports.go_back_to(training.frame.round)
+        reports.go_back_to(training.frame.round if saved is not None else NOWHERE)
         story = environment(device=config.device, threads=config.threads)
         reports.parameters({**config.to_json(), "fingerprint": config.fingerprint(), "environment": story})
         found = training.run(on_report)

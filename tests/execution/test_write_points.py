@@ -30,7 +30,7 @@ outputs = Outputs.at(sys.argv[1])
 store = outputs.store()
 for seed in range(int(sys.argv[2])):
     record = Record("trial", f"{seed:016x}", "ResNetBasicBlock/mid", {"seed": seed}, values={"val_acc": seed / 8})
-    if not store.holds(record):
+    if store.status(record.fingerprint) is None:
         store.add(record)
         export.export(outputs, store)
 """
