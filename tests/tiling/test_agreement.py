@@ -24,6 +24,7 @@ IN_FILES, IN_TILES = ("exported", "file in tiles"), ("planned", "tiles")
 QUICK = ("timm:test_resnet", "features:test_convnext")
 REFUSED: dict[tuple[str, str], str] = {
     **dict.fromkeys([("timm:efficientvit_b0", form) for form in IN_TILES], "sets autocast"),
+    **dict.fromkeys([("timm:nest_tiny", form) for form in IN_FILES], "only 4D query, key, and value"),
     **dict.fromkeys([("timm:hiera_tiny_224", form) for form in IN_FILES], "only 4D query, key, and value"),
     **dict.fromkeys([("timm:vit_tiny_patch16_dinov3_qkvb", form) for form in IN_TILES], "meshgrid"),
 }
