@@ -23,12 +23,12 @@ from typing import Any
 sys.path[0] = str(Path(__file__).parents[1])  # not this folder: torch would take its profile.py for Python's
 
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from blockzoo.core.environment import environment
 from blockzoo.models.merging import mergeable
 from tests.tiling.forms import FORMS, Truth, drawn, outcome
-from tests.tiling.grammar import Program, programs
+from tests.tiling.grammar import Program, programs, the_same_each_time
 from tests.tiling.real_networks import NAMES, network
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "results" / "agreement.csv"
@@ -68,13 +68,7 @@ def try_programs(
     """So many random programs, the same each time, each written as soon as it was tried."""
     number = 0
 
-    @settings(
-        max_examples=count,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        suppress_health_check=[*HealthCheck],
-    )
+    @the_same_each_time(count)
     @given(programs(several=several))
     def one(program: Program) -> None:
         nonlocal number

@@ -49,7 +49,7 @@ FORMS = {
 
 def tried() -> str:
     """What the records say that was tried, how often, and what happened, as Markdown."""
-    lines = [line for line in [*_agreements(), *_couplings()] if line]
+    lines = (*_agreements(), *_couplings())
     return TRIED + "".join(f"| {what} | {times:,} | {story} |\n" for what, times, story in lines)
 
 

@@ -52,8 +52,9 @@ def whole(folder: Path) -> None:
     assert left == []
 
 
-def disturb(process: subprocess.Popen[bytes], hand: str, draw: random.Random) -> None:
-    """Do something to one of the processes of a sweep, or to all."""
+def disturb(process: subprocess.Popen[bytes], hand: str, draw: random.Random) -> bool:
+    """Do something to one of the processes of a sweep, or to all; whether one was there that it was done to."""
+    met = False
     try:
         family = psutil.Process(process.pid).children(recursive=True)
         servers = [p for p in family if p.ppid() == process.pid]
@@ -69,8 +70,10 @@ def disturb(process: subprocess.Popen[bytes], hand: str, draw: random.Random) ->
             victim.send_signal(
                 {"hang a worker": signal.SIGSTOP, "interrupt": signal.SIGINT}.get(hand, signal.SIGKILL)
             )
+            met = True
     except psutil.NoSuchProcess:
         pass
+    return met
 
 
 @pytest.mark.parametrize(
@@ -80,14 +83,16 @@ def test_disturbed_at_random_moments(tmp_path: Path, moments: int) -> None:
     draw = random.Random(moments)
     began = time.monotonic()
     whole(tmp_path / "undisturbed")
-    life = time.monotonic() - began
+    life, met = time.monotonic() - began, 0
     for moment in range(moments):
         folder, hand = tmp_path / str(moment), HANDS[moment % len(HANDS)]
         process = begin(folder)
         time.sleep(draw.uniform(0, life))
-        disturb(process, hand, draw)
+        met += disturb(process, hand, draw)
         process.wait(timeout=300)
         whole(folder)
+    if moments > len(HANDS):  # of a few, all may come before the first worker or after the last
+        assert met >= moments // 2, "moments at which nothing ran show nothing"
 
 
 @pytest.mark.slow

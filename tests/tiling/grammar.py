@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
@@ -499,3 +500,14 @@ def programs(
     if len(w.values) == 1:
         w.write("x * 2")
     return w.program(returned(w) if several else list(w.values)[-1], size)
+
+
+def the_same_each_time(count: int) -> settings:
+    """Of a test of so many programs: they follow from the grammar alone, and may take their time."""
+    return settings(
+        max_examples=count,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=[*HealthCheck],
+    )

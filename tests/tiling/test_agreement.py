@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 
 from blockzoo.models.merging import mergeable
 from tests.tiling.forms import FORMS, Truth, drawn, outcome
-from tests.tiling.grammar import Program, programs
+from tests.tiling.grammar import Program, programs, the_same_each_time
 from tests.tiling.real_networks import NAMES, network
 
 IN_FILES, IN_TILES = ("exported", "file in tiles"), ("planned", "tiles")
@@ -104,13 +104,7 @@ def agreeing(count: int, forms: Sequence[str], folder: Path, *, several: bool = 
     tally: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
 
-    @settings(
-        max_examples=count,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        suppress_health_check=[*HealthCheck],
-    )
+    @the_same_each_time(count)
     @given(programs(several=several))
     def agrees(program: Program) -> None:
         truth = truth_of(program)
