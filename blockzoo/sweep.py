@@ -66,6 +66,7 @@ def run_sweep(
     device: str = "auto",
     devices: int = 1,
     sync_batch_norm: bool = False,
+    images: str = "auto",
     workers: int | None = None,
     threads: int = THREADS,
     executor: str = "local",
@@ -94,6 +95,7 @@ def run_sweep(
         positions: "all", or some of early, mid, late.
         seeds: how many (0, 1, ...), or which.
         devices, sync_batch_norm: how many devices each trial takes, see `train_block`.
+        images: resident, stream or auto, see `load_dataset`.
         workers: trials at a time; default: one per GPU, else one per core. No number depends on it.
         threads: processor threads of each trial, see `train_block`.
         executor: where trials run: local (processes here), ray (a cluster), slurm. No number depends on it.
@@ -114,7 +116,7 @@ def run_sweep(
     plugins = load_plugins(plugins)
     if device not in DEVICES:
         raise RequestError(f"device {device!r}: choose one of {', '.join(DEVICES)}")
-    data = load_data(dataset, data_dir, image_size, images="auto")
+    data = load_data(dataset, data_dir, image_size, images=images)
     trials = grid(
         blocks,
         positions,

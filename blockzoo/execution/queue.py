@@ -117,6 +117,7 @@ class Queue:
             options: dict[str, Any] = {"data_dir": self.data_dir, "on_oom": on_oom, "strict": strict, **story}
             options["checkpoint"] = str(self.outputs.checkpoint(identity))
             options["keep"] = str(self.outputs.weights(identity)) if keep_weights else None
+            options["workers"] = max(1, self.plan.cores // self.plan.workers)
             jobs.append(self._job("blockzoo.workers:execute_trial", stub, spec=trial.to_json(), **options))
         return jobs
 

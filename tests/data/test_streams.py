@@ -182,6 +182,20 @@ def test_the_command_says_how_images_are_kept(
         load_dataset("digits", images="stream")
 
 
+def test_sweeps_read_images_from_their_files_too(tree: Path, tmp_path: Path) -> None:
+    from blockzoo.cli import main
+
+    common = ["--dataset=folder", f"--data-dir={tree}", f"--image-size={SIZE}", "--epochs=1", "--batch-size=16",
+              "--device=cpu", "--images=stream"]  # fmt: skip
+    swept, trained = tmp_path / "sweep", tmp_path / "nas"
+    few = ["--num-blocks=1", "--base-channels=4", "--positions=mid", "--no-latency", "--no-plots"]
+    assert main(["sweep", "--blocks=ResNetBasicBlock", *few, *common, "-o", str(swept)]) == 0
+    assert main(["nas", "train", "--indices", "0", "--width=4", *common, "-o", str(trained)]) == 0
+    for folder in (swept, trained):
+        (record,) = Outputs.at(folder).store().records("trial")
+        assert record.spec["images"] == "stream" and record.values["checked"] < 1e-6
+
+
 def test_a_damaged_file_is_named(tree: Path, data: StreamedData, tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes((tree / "val" / "class0" / "00.jpg").read_bytes()[:60])

@@ -33,6 +33,7 @@ def train(
     lr: o.LearningRate = None,
     image_size: o.ImageSize = None,
     limit_train: o.LimitTrain = None,
+    images: o.Images = "auto",
     device: o.Device = "auto",
     devices: Annotated[
         int | None,
@@ -83,6 +84,7 @@ def train(
             lr=lr,
             image_size=image_size,
             limit_train=limit_train,
+            images=images,
             device=device,
             devices=each,
             sync_batch_norm=sync_batch_norm,

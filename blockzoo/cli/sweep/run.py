@@ -35,6 +35,7 @@ def run(
     active_width: o.ActiveWidth = 1.0,
     image_size: o.ImageSize = None,
     limit_train: o.LimitTrain = None,
+    images: o.Images = "auto",
     device: o.Device = "auto",
     workers: Annotated[
         int | None, Parameter(help="trials at a time (default: one per GPU, else per core)")
