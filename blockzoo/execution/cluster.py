@@ -32,6 +32,8 @@ LOOK = 0.5
 """Seconds between two looks at what ends."""
 UNHEARD = 300.0
 """Seconds that a job may wait for a place in the cluster, and start there, before its silence counts."""
+HEADLESS = 30.0
+"""Seconds that the head of a cluster may be away; after 60, Ray ends the process that asked it, without a word of ours."""
 
 
 @EXECUTORS.register("ray")
@@ -89,7 +91,12 @@ class RayCluster:
         running: dict[Any, _Placed] = {}
         try:
             yield from self._run(list(reversed(jobs)), running)
-        except (ray.exceptions.RaySystemError, ray.exceptions.RpcError, ConnectionError) as error:
+        except (
+            ray.exceptions.RaySystemError,
+            ray.exceptions.RpcError,
+            ray.exceptions.RayActorError,
+            ConnectionError,
+        ) as error:
             raise RunnersLost(
                 f"the Ray cluster is lost ({_first_line(error)}); the same command goes on"
             ) from error
@@ -108,9 +115,11 @@ class RayCluster:
         import ray
 
         task = ray.remote(_work).options(num_cpus=self._threads, num_gpus=self._gpus, max_retries=0)
-        board = ray.remote(Board).options(num_cpus=0).remote()
+        board = ray.remote(Board).options(num_cpus=0, scheduling_strategy=_here()).remote()
         seat = _Seat(consent.granted(), str(Path.cwd()), safe_path(), self._threads)
+        head = _Head(ray.get_runtime_context().gcs_address)
         placed: dict[Any, Any] = {}
+        reading = board.read.remote()
         while (waiting or running) and not self._watch.look():
             while waiting and len(running) < self._workers:
                 job = waiting.pop()
@@ -121,7 +130,10 @@ class RayCluster:
             ended, _ = ray.wait(list(running), num_returns=len(running), timeout=0)
             for reference in ended:
                 yield from self._records(reference, running.pop(reference))
-            self._hear(ray.get(board.read.remote()), running)
+            head.check()
+            heard, _ = ray.wait([reading], timeout=LOOK)
+            self._hear(ray.get(reading) if heard else {}, running)
+            reading = board.read.remote() if heard else reading
 
     def _records(self, reference: Any, placed: _Placed) -> list[Record]:
         import ray
@@ -176,6 +188,41 @@ def _with_token() -> None:
     """Of all on this machine, only this process and its children may give a cluster that it starts work; Ray reads this once."""
     if "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
         os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
+
+
+def _here() -> Any:
+    """Of an actor: the machine of its driver, so that no other one takes it away."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+
+
+class _Head:
+    """The process that knows who belongs to the cluster, as its driver sees it."""
+
+    def __init__(self, address: str) -> None:
+        self._address, self._seen, self._asked = address, time.monotonic(), 0.0
+
+    def check(self) -> None:
+        """Ask it, every few seconds.
+
+        Raises:
+            ConnectionError: it has not answered for `HEADLESS` seconds.
+        """
+        present = time.monotonic()
+        if present - self._asked < HEADLESS / 6:
+            return
+        self._asked = present
+        try:
+            _reach(self._address)
+        except OSError as error:
+            if present - self._seen > HEADLESS:
+                raise ConnectionError(
+                    f"its head at {self._address} has been away for {HEADLESS:g} s"
+                ) from error
+        else:
+            self._seen = time.monotonic()
 
 
 class _Placed:

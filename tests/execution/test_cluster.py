@@ -5,19 +5,24 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from blockzoo.core.contracts import EXECUTORS
-from blockzoo.core.errors import RequestError, RunnersLost
+from blockzoo.core.errors import RequestError
+from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
 from blockzoo.execution.jobs import Job, Silent
 from blockzoo.execution.progress import SilentProgress
 from blockzoo.execution.watch import Watch
 from blockzoo.sweep import run_sweep
+from tests.test_equal_requests import of_all_seeds
 from tests.test_sweep import SMALL
 
 if importlib.util.find_spec("ray") is None:
@@ -116,39 +121,73 @@ def test_options_of_another_executor(tmp_path: Path, options: dict[str, Any], sa
         run_sweep(["ResNetBasicBlock"], "mid", 1, output=tmp_path, **{**SMALL, **options})
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_a_node_and_then_the_head_of_a_cluster_die(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two nodes on loopback: one is killed, the sweep ends all the same; the head is killed, the next sweep goes on."""
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Two nodes of one processor each, on loopback."""
     import ray
     from ray.cluster_utils import Cluster
 
-    from tests.test_equal_requests import of_all_seeds
-
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    options: dict[str, Any] = {**SMALL, "epochs": 3, "latency": False, "device": "cpu"}
-    run_sweep(["ResNetBasicBlock"], "mid", 4, output=tmp_path / "local", **options)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    node = cluster.add_node(num_cpus=1)
-    options |= {"executor": "ray", "address": cluster.address, "workers": 2}
-
-    class Killer(SilentProgress):
-        def progressed(self, job: Job, step: int, values: dict[str, float]) -> None:
-            if self.victim is not None:
-                cluster.remove_node(self.victim, allow_graceful=False)
-                self.victim = None
-
-    killer = Killer()
-    killer.victim = node  # type: ignore[attr-defined]
+    cluster.add_node(num_cpus=1)
     try:
-        run_sweep(["ResNetBasicBlock"], "mid", 4, output=tmp_path / "node", progress=killer, **options)
-        assert of_all_seeds(tmp_path / "node") == of_all_seeds(tmp_path / "local")
-        killer.victim = cluster.head_node  # type: ignore[attr-defined]
-        with pytest.raises((RunnersLost, RequestError)):
-            run_sweep(["ResNetBasicBlock"], "mid", 4, output=tmp_path / "head", progress=killer, **options)
+        yield cluster
     finally:
         ray.shutdown()
         cluster.shutdown()
-    options |= {"executor": "local", "address": None}
-    run_sweep(["ResNetBasicBlock"], "mid", 4, output=tmp_path / "head", **options)
-    assert of_all_seeds(tmp_path / "head") == of_all_seeds(tmp_path / "local")
+
+
+OF_FOUR: dict[str, Any] = {**SMALL, "epochs": 3, "latency": False, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The numbers of the same sweep without Ray."""
+    folder = tmp_path_factory.mktemp("local")
+    run_sweep(["ResNetBasicBlock"], "mid", 4, output=folder, **OF_FOUR)
+    return of_all_seeds(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_node_of_a_cluster_dies(cluster: Any, undisturbed: dict[str, Any], tmp_path: Path) -> None:
+    class Killer(SilentProgress):
+        victims = cluster.worker_nodes.copy()
+
+        def progressed(self, job: Job, step: int, values: dict[str, float]) -> None:
+            while self.victims:
+                cluster.remove_node(self.victims.pop(), allow_graceful=False)
+
+    placing: dict[str, Any] = {"executor": "ray", "address": cluster.address, "workers": 2}
+    run_sweep(["ResNetBasicBlock"], "mid", 4, output=tmp_path, progress=Killer(), **placing, **OF_FOUR)
+    assert of_all_seeds(tmp_path) == undisturbed
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_head_of_a_cluster_dies(cluster: Any, undisturbed: dict[str, Any], tmp_path: Path) -> None:
+    """The command ends by itself, says why, and goes on where it was: here, for the cluster is gone."""
+    words = [
+        "blockzoo",
+        "sweep",
+        "--blocks=ResNetBasicBlock",
+        "--positions=mid",
+        "--seeds=4",
+        "--dataset=digits",
+    ]
+    words += ["--epochs=3", "--batch-size=128", "--num-blocks=1", "--base-channels=4", "--limit-train=256"]
+    words += ["--device=cpu", "--no-latency", "--no-plots", f"--output={tmp_path}"]
+    of_ray = ["--executor=ray", f"--address={cluster.address}", "--workers=1"]
+    command = subprocess.Popen(
+        [sys.executable, "-m", *words, *of_ray], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    outputs = Outputs.at(tmp_path)
+    while not (outputs.database.is_file() and len(outputs.store(create=False).records())):
+        assert command.poll() is None, command.communicate()[0]
+        time.sleep(0.2)
+    cluster.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
+    said, _ = command.communicate(timeout=300)
+    assert command.returncode == 1 and "cluster is lost" in said, said
+    assert 1 <= len(outputs.store(create=False).records()) < 4
+    subprocess.run([sys.executable, "-m", *words], check=True, capture_output=True)
+    assert of_all_seeds(tmp_path) == undisturbed
