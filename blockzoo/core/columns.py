@@ -21,14 +21,16 @@ from blockzoo.core.spec import fingerprint_of
 from blockzoo.core.subject import as_stored
 from blockzoo.core.table import COLUMNS, Row, time_columns, timing_key, trial_row, way_of
 
-VERSION = fingerprint_of([1, list(COLUMNS)])
+VERSION = fingerprint_of([2, list(COLUMNS)])
 """Of the cells that a record has: raise the number where the same record gives other ones."""
 FINDING = ("block", "position", "dataset", "experiment_name", "comparable")
 """Columns with an index."""
+KNOWN = ("fingerprint", "timing_key", *FINDING, "cells")
+"""Of a trial, under one seal."""
 OF_TIMES = ("fingerprint", "way", "status", "reason", "cells")
 OF_KIND = {"trial": "trials", "latency": "times"}
 TABLES = {
-    "trials": f"id INTEGER PRIMARY KEY, fingerprint, timing_key, {', '.join(FINDING)}, cells, seal",
+    "trials": f"id INTEGER PRIMARY KEY, {', '.join(KNOWN)}, seal",
     "times": f"id INTEGER PRIMARY KEY, {', '.join(OF_TIMES)}, seal",
     "ways": "way PRIMARY KEY, trials, newest",
 }
@@ -184,7 +186,8 @@ def _of_trial(record: Record) -> tuple[Any, ...]:
     row, key = trial_row(record), timing_key(record)
     cells = _dumped([_cell(name, row[name]) for name in COLUMNS])
     found = (str(row[name] or "") for name in FINDING)
-    return record.fingerprint, key, *found, cells, seal(key, cells)
+    known = (record.fingerprint, key, *found, cells)
+    return *known, seal(*known)
 
 
 def _of_times(record: Record) -> tuple[Any, ...]:

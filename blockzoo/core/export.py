@@ -55,9 +55,7 @@ def _write(path: Path, store: Store) -> Path:
         way, last = reader.way(), reader.asked.upto
         newest = reader.number_of_last()
         kept = list(kept_rows(path, reader.fingerprints()))
-        mark = write_csv(
-            path, itertools.chain(kept, replace(reader, asked=replace(reader.asked, way=way)).rows())
-        )
+        mark = write_csv(path, itertools.chain(kept, reader.rows()))
     mark = replace(mark, store=store.name or "", last=last, way=way, kept=len(kept))
     replace(mark, tail=_tail(mark, newest) if mark.rows > mark.kept else None).write(path)
     return path

@@ -1,20 +1,19 @@
-"""Rows of the results table as they are read from a store's columns, some at a time, so that no lock is held for long."""
+"""Rows of the results table as they are read from a store's columns: a few by their numbers, or all in one verified scan."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from blockzoo.core.columns import FINDING, OF_TIMES, check_columns, seal
+from blockzoo.core.columns import FINDING, KNOWN, OF_TIMES, check_columns, seal
 from blockzoo.core.errors import Damaged, RequestError
 from blockzoo.core.record import plain
+from blockzoo.core.scan import Scan, Times
 from blockzoo.core.sealed import Faults, parsed
-from blockzoo.core.table import COLUMNS, Row, one_way, with_reason
-
-AT_A_TIME = 2000
-"""Rows between two locks."""
+from blockzoo.core.table import COLUMNS, Row, with_reason
 
 
 @dataclass(frozen=True)
@@ -43,23 +42,14 @@ class Asked:
         if unknown := [name for name in self.where if name not in COLUMNS]:
             raise RequestError(f"there is no column {unknown[0]!r}; known: {', '.join(COLUMNS)}")
 
-    @property
-    def is_all(self) -> bool:
-        """Whether the times are those of the whole table."""
-        return not (self.where or self.history or self.timed_on or self.ids is not None)
-
     def fits(self, row: Row) -> bool:
         """Whether a row that was read elsewhere is one of those `where` wants."""
         return all(_is(row.get(name), wanted) for name, wanted in self.where.items())
 
-    def condition(self, trials: str) -> tuple[str, list[Any]]:
+    def condition(self) -> tuple[str, list[Any]]:
         """The same in SQL, of a trial t."""
-        parts: list[str] = ["t.id <= ?"]
-        values: list[Any] = [self.upto]
-        if not self.history:
-            newer = "n.fingerprint = t.fingerprint AND n.id > t.id AND n.id <= ?"
-            parts.append(f"NOT EXISTS (SELECT 1 FROM {trials} n WHERE {newer})")
-            values.append(self.upto)
+        parts: list[str] = ["1"]
+        values: list[Any] = []
         for name, wanted in self.where.items():
             number = _number(wanted)
             cell = (
@@ -71,8 +61,6 @@ class Asked:
                 parts.append(f"{cell} IN (?, ?)")
                 values.append(number)
             values.append(wanted)
-        if self.ids is not None:
-            parts.append(f"t.id IN ({', '.join(str(int(number)) for number in self.ids)})")
         return " AND ".join(parts), values
 
 
@@ -89,45 +77,27 @@ def _is(cell: Any, wanted: str) -> bool:
 
 @dataclass
 class Reading:
-    """What is read over one connection.
+    """What reads a few rows over one connection, by the indexes of the tables; see `Table` for all of them.
 
     Args:
         db: the connection.
         asked: which rows.
         schema: "main", or "temp" after `columns.in_memory`.
-        damaged: told of a row whose seal does not fit.
+        faults: told of a row that is not as it was written.
     """
 
     db: sqlite3.Connection
     asked: Asked
     schema: str
-    damaged: Callable[[int, Exception], None]
+    faults: Faults
 
     def __post_init__(self) -> None:
         self._trials, self._times = f"{self.schema}.trials", f"{self.schema}.times"
-        self._condition, self._values = self.asked.condition(self._trials)
 
     def way(self) -> str | None:
-        """The way of the times that the rows have: of all trials by the summary, of some by counting them."""
-        if self.schema == "main" and self.asked.is_all:
-            best = f"SELECT way FROM {self.schema}.ways ORDER BY trials DESC, newest DESC LIMIT 1"
-            return next((way for (way,) in self.db.execute(best)), None)
-        keys = dict(
-            self.db.execute(
-                f"SELECT t.timing_key, count(*) FROM {self._trials} t WHERE {self._condition} GROUP BY t.timing_key",
-                self._values,
-            )
-        )
-        return one_way(self._ways(), keys, self.asked.timed_on)
-
-    def _ways(self) -> dict[str, set[str]]:
-        found: dict[str, set[str]] = {}
-        newest: dict[str, int] = {}
-        query = f"SELECT way, fingerprint, max(id) FROM {self._times} WHERE status = 'ok' AND id <= ? GROUP BY way, fingerprint"
-        for way, key, number in self.db.execute(query, (self.asked.upto,)):
-            found.setdefault(way, set()).add(key)
-            newest[way] = max(newest.get(way, 0), number)
-        return {way: found[way] for way in sorted(found, key=newest.__getitem__)}
+        """The way of the times that the whole table has, by the summary that is kept up to date."""
+        best = f"SELECT way FROM {self.schema}.ways ORDER BY trials DESC, newest DESC LIMIT 1"
+        return next((way for (way,) in self.db.execute(best)), None)
 
     def newest(self, fingerprints: Iterable[str]) -> list[int]:
         """The numbers of the newest trials of these fingerprints."""
@@ -165,33 +135,50 @@ class Reading:
     def rows(self) -> Iterator[Row]:
         """The rows, oldest first."""
         way = self.asked.way if self.asked.way is not None else self.way()
+        query = f"SELECT {', '.join(KNOWN)}, seal FROM {self._trials} WHERE id = ?"
+        known_times: dict[str, Times] = {}
+
+        def found() -> Iterator[tuple[int, str, str, Times]]:
+            for number in sorted(self.asked.ids or ()):
+                for *known, mark in self.db.execute(query, (number,)).fetchall():
+                    if mark != seal(*known):
+                        self.faults.note(number, Damaged("its seal does not fit: it was altered"))
+                        continue
+                    key = known[1]
+                    if key not in known_times:
+                        known_times[key] = self._times_of(key)
+                    yield number, key, known[-1], known_times[key]
+
+        yield from self._made(found(), way)
+
+    def _times_of(self, key: str) -> Times:
+        query = f"SELECT id, {', '.join(OF_TIMES)}, seal FROM {self._times} WHERE fingerprint = ? AND id <= ? ORDER BY id"
+        found = Times()
+        for row in self.db.execute(query, (key, self.asked.upto)).fetchall():
+            found.add(*row)
+        return found
+
+    def _made(self, found: Iterable[tuple[int, str, str, Times]], way: str | None) -> Iterator[Row]:
+        """Rows of numbers, timing keys, cells and times; the first of them compared with its record."""
         wanted = [(name, place) for place, name in enumerate(COLUMNS) if name in self.asked.columns]
         names = {name for name, _ in wanted}
-        of_times = self._cells_of_times(way, names)
-        query = (
-            f"SELECT t.id, t.timing_key, t.cells, t.seal FROM {self._trials} t WHERE t.id > ? AND {self._condition}"
-            f" ORDER BY t.id LIMIT {AT_A_TIME}"
-        )
-        last, more, checked = -1, True, False
-        while more:
-            found = self.db.execute(query, (last, *self._values)).fetchall()
-            more = len(found) == AT_A_TIME
-            for last, key, text, mark in found:
-                try:
-                    if mark != seal(key, text):
-                        raise Damaged("its seal does not fit: it was altered")
-                    cells = plain(text)
-                    row = {name: cells[place] for name, place in wanted}
-                    times, why = of_times(key)
-                except Damaged as error:
-                    self.damaged(last, error)
-                    continue
-                if not checked and self.schema == "main":
-                    checked = self._check(last)
-                row |= times
-                if why and "reason" in names:
-                    row["reason"] = with_reason(row["reason"], why)
-                yield row
+        checked = self.schema != "main"
+        read: dict[str, Row] = {}
+        for number, key, text, times in found:
+            try:
+                cells = plain(text)
+                row = {name: cells[place] for name, place in wanted}
+                timed, why = times.of(key, way)
+            except Damaged as error:
+                self.faults.note(number, error)
+                continue
+            checked = checked or self._check(number)
+            if timed not in read:
+                read = {timed: {n: cell for n, cell in plain(timed).items() if n in names}}
+            row |= read[timed]
+            if why and "reason" in names:
+                row["reason"] = with_reason(row["reason"], why)
+            yield row
 
     def _check(self, number: int) -> bool:
         """A row against its record, once in a reading; a record that cannot be read is told elsewhere."""
@@ -199,26 +186,23 @@ class Reading:
             check_columns(self.db, number, record, self.schema)
         return True
 
-    def _cells_of_times(self, way: str | None, names: set[str]) -> Callable[[str], tuple[Row, str]]:
-        """By timing key the cells of the newest times that were taken in a way, and what is to be said of them."""
-        query = f"SELECT id, {', '.join(OF_TIMES)}, seal FROM {self._times} WHERE fingerprint = ? AND id <= ? ORDER BY id DESC"
-        read: dict[str, tuple[Row, str]] = {}
 
-        def of(key: str) -> tuple[Row, str]:
-            if key not in read:
-                why = None
-                for number, *known, mark in self.db.execute(query, (key, self.asked.upto)).fetchall():
-                    if mark != seal(*known):
-                        raise Damaged(
-                            f"the seal of its times, record {number}, does not fit: they were altered"
-                        )
-                    _, taken, status, reason, text = known
-                    if status == "ok" and taken == way:
-                        read[key] = {n: cell for n, cell in plain(text).items() if n in names}, reason
-                        break
-                    why = reason if why is None else why  # of the newest
-                else:
-                    read[key] = {}, why or ""
-            return read[key]
+class Table(Reading):
+    """What reads the whole table over one connection, or of it the rows that are asked for: all of it is verified."""
 
-        return of
+    @cached_property
+    def _scanned(self) -> tuple[Scan, Times, dict[int, str]]:
+        scan = Scan(self.db, self.schema, self.asked.upto, self.faults)
+        condition, values = self.asked.condition()
+        return scan, scan.times(), scan.wanted(condition, values, history=self.asked.history)
+
+    def way(self) -> str | None:
+        """The way of the times that the rows have: that of most of the trials that are asked for, by counting them."""
+        scan, times, wanted = self._scanned
+        return scan.way(times, wanted, self.asked.timed_on)
+
+    def rows(self) -> Iterator[Row]:
+        """The rows, oldest first."""
+        scan, times, wanted = self._scanned
+        found = ((number, key, text, times) for number, key, text in scan.trials(wanted))
+        yield from self._made(found, self.asked.way if self.asked.way is not None else self.way())

@@ -21,12 +21,16 @@ log = logging.getLogger(__name__)
 
 
 def parsed(
-    db: sqlite3.Connection, condition: str, values: Collection[object], faults: Faults
+    db: sqlite3.Connection, condition: str, values: Collection[object], faults: Faults, *, scan: bool = False
 ) -> Iterator[tuple[int, Record]]:
-    """Records by number, oldest first; those that are not as they were written are noted."""
+    """Records by number, oldest first; those that are not as they were written are noted.
+
+    With `scan` all of the table is read, and no index, which could hide some, is asked.
+    """
+    how = "NOT INDEXED" if scan else ""
     sealed = "r.seal" if "seal" in columns_of(db, "records") else "NULL"
     query = (
-        f"SELECT r.id, {sealed}, e.facts, {', '.join(f'r.{name}' for name in SEALED)} FROM records r"
+        f"SELECT r.id, {sealed}, e.facts, {', '.join(f'r.{name}' for name in SEALED)} FROM records r {how}"
         f" LEFT JOIN environments e ON e.id = r.environment_id WHERE {condition} ORDER BY r.id"
     )
     facts: dict[str, object] = {}
@@ -95,14 +99,15 @@ def parts(record: Record) -> tuple[str, str, str]:
     )
 
 
-def miscounted(db: sqlite3.Connection, *kinds: str) -> list[str]:
-    """What the counts of records say, of some kinds or all: more or fewer than were stored."""
+def miscounted(db: sqlite3.Connection, *kinds: str, scan: bool = False) -> list[str]:
+    """What the counts of records say, of some kinds or all: more or fewer than were stored. For `scan` see `parsed`."""
+    how = "NOT INDEXED" if scan else ""
     if not columns_of(db, "totals"):
         return []
     stored = dict(db.execute("SELECT kind, records FROM totals").fetchall())
     told = []
     for kind in kinds or stored:
-        (count,) = db.execute("SELECT count(*) FROM records WHERE kind = ?", (kind,)).fetchone()
+        (count,) = db.execute(f"SELECT count(*) FROM records {how} WHERE kind = ?", (kind,)).fetchone()
         if stored.get(kind, 0) != count:
             told.append(f"it holds {count} records of kind {kind}, and {stored.get(kind, 0)} were stored")
     return told

@@ -12,7 +12,7 @@ from pathlib import Path
 from blockzoo.core import columns, faults
 from blockzoo.core.database import Database
 from blockzoo.core.errors import Damaged, StoreError
-from blockzoo.core.reading import Asked, Reading
+from blockzoo.core.reading import Asked, Reading, Table
 from blockzoo.core.record import Record
 from blockzoo.core.schema import about, is_ours, migrate
 from blockzoo.core.sealed import Faults, insert, miscounted, parsed, parts
@@ -110,19 +110,30 @@ class Store:
         self, kind: str = "trial", *, history: bool = False, fingerprint: str | None = None
     ) -> list[Record]:
         """Records of a kind, oldest first: the newest of each fingerprint, or all with `history`; of one fingerprint alone."""
-        condition, values = "r.kind = ?", [kind]
         if fingerprint is not None:
-            condition, values = condition + " AND r.fingerprint = ?", [kind, fingerprint]
+            return self._records_of(kind, fingerprint, history)
+        condition, values = "r.kind = ?", [kind]
         if not history:
-            condition += " AND r.id IN (SELECT max(id) FROM records GROUP BY kind, fingerprint)"
+            condition += (
+                " AND r.id IN (SELECT max(id) FROM records NOT INDEXED WHERE kind = ? GROUP BY fingerprint)"
+            )
+            values.append(kind)
+        with self.database.reading() as db, self._faults(db, kind, scan=True) as faults:
+            return [record for _, record in parsed(db, condition, values, faults, scan=True)]
+
+    def _records_of(self, kind: str, fingerprint: str, history: bool) -> list[Record]:
+        condition, values = "r.kind = ? AND r.fingerprint = ?", [kind, fingerprint]
+        if not history:
+            condition += " AND r.id = (SELECT max(id) FROM records WHERE kind = ? AND fingerprint = ?)"
+            values *= 2
         with self.database.reading() as db, self._faults(db, kind) as faults:
             return [record for _, record in parsed(db, condition, values, faults)]
 
     def statuses(self, kind: str = "trial") -> dict[str, str]:
         """The newest status of each fingerprint."""
-        with self.database.reading() as db, self._faults(db, kind):
-            rows = db.execute("SELECT fingerprint, status FROM records WHERE kind = ? ORDER BY id", (kind,))
-            return dict(rows.fetchall())
+        query = "SELECT fingerprint, status FROM records NOT INDEXED WHERE kind = ? ORDER BY id"
+        with self.database.reading() as db, self._faults(db, kind, scan=True):
+            return dict(db.execute(query, (kind,)).fetchall())
 
     def status(self, fingerprint: str, kind: str = "trial") -> str | None:
         """The newest status of one fingerprint; None where there is no record of it."""
@@ -148,14 +159,15 @@ class Store:
 
         Args:
             asked: which rows.
-            few: they are few: the records of the store are not counted, which takes longer the more there are.
+            few: they are few, by their numbers: nothing is counted or scanned, which takes longer the more there are.
         """
         kinds = () if few else ("trial", "latency")
         with self.database.reading() as db, self._faults(db, *kinds) as faults:
             (last,) = db.execute("SELECT coalesce(max(id), 0) FROM records").fetchone()
             asked = replace(asked, upto=min(asked.upto, last))
             sound = few and about(db, "columns") == columns.VERSION
-            yield Reading(db, asked, "main" if sound else self._with_cells(db, faults), faults.note)
+            schema = "main" if sound else self._with_cells(db, faults)
+            yield (Reading if few else Table)(db, asked, schema, faults)
 
     def _with_cells(self, db: sqlite3.Connection, faults: Faults) -> str:
         """The schema whose tables have the cells of all records: the store's own, unless some lack them."""
@@ -177,9 +189,9 @@ class Store:
         return "temp"
 
     @contextmanager
-    def _faults(self, db: sqlite3.Connection, *kinds: str) -> Iterator[Faults]:
+    def _faults(self, db: sqlite3.Connection, *kinds: str, scan: bool = False) -> Iterator[Faults]:
         """Collects the faults of a reading, counts the records, and says what was found at the end."""
         faults = Faults()
         yield faults
-        faults.sentences += miscounted(db, *kinds) if kinds else []
+        faults.sentences += miscounted(db, *kinds, scan=scan) if kinds else []
         faults.say(self.path)

@@ -215,9 +215,10 @@ def test_columns_that_are_not_those_of_the_record_are_refused(tmp_path: Path) ->
     store = Store(tmp_path / "r.sqlite")
     store.add(trial(0), trial(1))
     with sqlite3.connect(store.path) as db:
-        key, cells = db.execute("SELECT timing_key, cells FROM trials WHERE id = 1").fetchone()
-        other = cells.replace("0.5", "0.6")
-        db.execute("UPDATE trials SET cells = ?, seal = ? WHERE id = 1", (other, columns.seal(key, other)))
+        known = db.execute(f"SELECT {', '.join(columns.KNOWN)} FROM trials WHERE id = 1").fetchone()
+        other = known[-1].replace("0.5", "0.6")
+        sealed = columns.seal(*known[:-1], other)
+        db.execute("UPDATE trials SET cells = ?, seal = ? WHERE id = 1", (other, sealed))
     db.close()
     with pytest.raises(CheckFailed, match=r"another val_acc.*store repair"):
         list(store.rows())
