@@ -1,0 +1,68 @@
+"""Write the pages of docs/reference/ anew: `python scripts/reference.py`.
+
+Each page names public objects by the module that holds them; what is public is `__all__` of the packages. mkdocstrings puts
+their docstrings there when the site is built.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+LENSES = {
+    "isolate": ("blockzoo", "Blocks one at a time, in a fixed scaffold. The page of this lens: [isolate](../isolate.md)."),
+    "nas": ("blockzoo.nas", "The macro search space as a benchmark. The page of this lens: [nas](../nas.md)."),
+    "blockwise": (
+        "blockzoo.blockwise",
+        "Partitions of a network, and the curvature of its loss. The page of this lens: [blockwise](../blockwise.md).",
+    ),
+    "tile": ("blockzoo.tiling", "CNNs on spatial tiles. The page of this lens: [tile](../tiling.md)."),
+}
+DOORS = "What to write to add one of a kind. How each is added, with an example that runs: [contributing](../contributing.md)."
+SPECS = {"blockzoo.core.spec": ("NetworkSpec", "TrialSpec"), "blockzoo.core.record": ("Record",)}
+
+
+def pages() -> dict[str, str]:
+    """The text of each page, by its name without `.md`."""
+    texts = {
+        name: _page(name, package, lead, _public(package)) for name, (package, lead) in LENSES.items()
+    }
+    return texts | {"doors": _page("doors", "blockzoo.core", DOORS, [*_contracts(), *_specs()])}
+
+
+def _page(name: str, package: str, lead: str, places: Iterable[str]) -> str:
+    directives = "\n".join(f"::: {place}" for place in places)
+    return f"# {name}: `{package}`\n\n{lead}\n\n{directives}\n"
+
+
+def _public(package: str) -> list[str]:
+    """Functions and classes among the public names, each as `module.name`."""
+    module = importlib.import_module(package)
+    objects = {name: getattr(module, name) for name in module.__all__}
+    return [_place(obj) for obj in objects.values() if inspect.isfunction(obj) or inspect.isclass(obj)]
+
+
+def _contracts() -> list[str]:
+    contracts = importlib.import_module("blockzoo.core.contracts")
+    return [_place(obj) for obj in vars(contracts).values() if getattr(obj, "_is_protocol", False) and _own(obj, contracts)]
+
+
+def _own(obj: Any, module: Any) -> bool:
+    return bool(obj.__module__ == module.__name__)
+
+
+def _specs() -> list[str]:
+    return [f"{module}.{name}" for module, names in SPECS.items() for name in names]
+
+
+def _place(obj: Any) -> str:
+    return f"{obj.__module__}.{obj.__qualname__}"
+
+
+if __name__ == "__main__":
+    for name, text in pages().items():
+        (FOLDER / f"{name}.md").write_text(text)
