@@ -92,10 +92,16 @@ def benchmark_block(
     Args:
         subjects: one subject or several, each a text or a class.
         position: stage that holds the blocks, where a subject does not say it (default mid).
-        num_blocks, base_channels, out_dim, filler: the scaffold, see `ScaffoldNet`.
+        num_blocks: blocks in each stage.
+        base_channels: width of the first stage; it doubles with each stage.
+        out_dim: number of classes.
+        filler: what the other stages hold: a block's name, or "identity".
         input_shape: (B, C, H, W); its B replaces `batch_sizes`.
         batch_sizes: images per call.
-        device, dtype, memory_format, threads: where and how; bf16 converts the weights.
+        device: "auto", "cpu" or "cuda".
+        dtype: "fp32" or "bf16", which the weights are converted to.
+        memory_format: "contiguous" or "channels_last".
+        threads: of the processor (default: torch's own number).
         runtime: "eager" or "compile" (a door: `measure/runtimes/`).
         stage: also time the stage under test alone.
         warmup_runs: calls thrown away (default: until stable).

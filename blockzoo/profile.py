@@ -65,9 +65,14 @@ def profile_block(
         subject: a subject such as `InvertedResidual`, `InvertedResidual/late` or `timm:resnet18`; a block's class;
             or a network itself.
         position: stage that holds the block, where the subject does not say it (default mid).
-        num_blocks, base_channels, out_dim, filler, active_blocks, active_width: the scaffold, see `ScaffoldNet`.
+        num_blocks: blocks in each stage.
+        base_channels: width of the first stage; it doubles with each stage.
+        out_dim: number of classes.
+        filler: what the other stages hold: a block's name, or "identity".
         input_shape: (B, C, H, W); all figures are for this input.
         memory: also find the peak of live activations and what is kept for backward.
+        active_blocks: depth of the stage under test, if not `num_blocks`.
+        active_width: width of the stage under test, as a multiple of its usual width.
         strict: refuse a network with an operation whose multiply-adds nobody knows.
 
     Raises:

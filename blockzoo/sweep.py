@@ -94,18 +94,21 @@ def run_sweep(
         blocks: subjects; "all" stands for every block of the zoo.
         positions: "all", or some of early, mid, late.
         seeds: how many (0, 1, ...), or which.
-        devices, sync_batch_norm: how many devices each trial takes, see `train_block`.
+        devices: how many devices each trial takes.
+        sync_batch_norm: batch norms take their statistics over all devices of a trial.
         images: resident, stream or auto, see `load_dataset`.
         workers: trials at a time; default: one per GPU, else one per core. No number depends on it.
         threads: processor threads of each trial, see `train_block`.
         executor: where trials run: local (processes here), ray (a cluster), slurm. No number depends on it.
-        address, gpus_per_trial: of executor ray, see `RayCluster`; a fraction of a GPU shares it.
+        address: of the cluster of executor ray (default: RAY_ADDRESS, else one is started here).
+        gpus_per_trial: of executor ray; a fraction of a GPU shares it.
         slurm: of executor slurm, such as "partition=gpu", see `SlurmJobs`.
         plugins: files or modules with the user's own blocks; the workers load them too.
         timeout: seconds that an attempt at a trial may take; what it has done by then is kept, and gone on with the next time.
         only: "queued" runs the trials without an outcome, "failed" those whose outcome is no result, "all" both.
         dry_run: plan and estimate only; nothing is written to `output`.
-        Others: as in `train_block`.
+
+    All other arguments are those of `train_block`.
 
     Raises:
         RequestError: an unknown name, an empty grid, a value out of range: all before the first trial.

@@ -79,8 +79,20 @@ def train_block(
         subject: a block, a block at a position, or a network (`timm:resnet18`); or a class.
         position: stage that holds the block, where the subject does not say it (default mid).
         dataset: name of a dataset; default cifar10, or digits where it cannot be had.
-        protocol, epochs, batch_size, lr: the recipe, and what to override in it.
+        data_dir: folder with the datasets (default: BLOCKZOO_DATA, else ./data).
+        protocol: the recipe, name and version.
+        epochs: passes over the training images (default: the protocol's).
+        batch_size: images per step (default: the protocol's).
+        lr: peak learning rate (default: the protocol's).
         seed: drives initialisation, order and augmentation.
+        num_blocks: blocks in each stage.
+        base_channels: width of the first stage; it doubles with each stage.
+        filler: what the other stages hold: a block's name, or "identity".
+        active_blocks: depth of the stage under test, if not `num_blocks`.
+        active_width: width of the stage under test, as a multiple of its usual width.
+        image_size: side length that images are resized to, in pixels (default: their own).
+        limit_train: train on only so many images, a draw in which every class has its share.
+        device: "auto", "cpu" or "cuda".
         devices: how many train it together: GPUs, or processes on the processor; `batch_size` is that of all.
         sync_batch_norm: batch norms take their statistics over all devices.
         images: "resident" decodes them once; "stream" reads their files in each epoch; "auto" decides by size.
@@ -88,6 +100,8 @@ def train_block(
         threads: processor threads of each device; another number gives numbers that differ by rounding.
         plugins: files and modules with the user's own code, which all processes load.
         output: results folder, or the path of the CSV.
+        experiment_name: a name for the run.
+        notes: a remark.
         resume: go on from the checkpoint of the same trial, if there is one.
         on_oom: "fail" says which batch size fits; "halve" takes each batch in two parts, or four, ..., and the row says so.
         latency: time the network afterwards.

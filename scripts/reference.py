@@ -14,29 +14,34 @@ from typing import Any
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 LENSES = {
-    "isolate": ("blockzoo", "Blocks one at a time, in a fixed scaffold. The page of this lens: [isolate](../isolate.md)."),
-    "nas": ("blockzoo.nas", "The macro search space as a benchmark. The page of this lens: [nas](../nas.md)."),
-    "blockwise": (
-        "blockzoo.blockwise",
-        "Partitions of a network, and the curvature of its loss. The page of this lens: [blockwise](../blockwise.md).",
-    ),
-    "tile": ("blockzoo.tiling", "CNNs on spatial tiles. The page of this lens: [tile](../tiling.md)."),
+    "isolate": "blockzoo",
+    "nas": "blockzoo.nas",
+    "blockwise": "blockzoo.blockwise",
+    "tile": "blockzoo.tiling",
 }
+GUIDES = {"isolate": "isolate.md", "nas": "nas.md", "blockwise": "blockwise.md", "tile": "tiling.md"}
 DOORS = "What to write to add one of a kind. How each is added, with an example that runs: [contributing](../contributing.md)."
+ITSELF_ALONE = """    options:
+      members: false
+      show_root_heading: false
+      show_root_toc_entry: false"""
 SPECS = {"blockzoo.core.spec": ("NetworkSpec", "TrialSpec"), "blockzoo.core.record": ("Record",)}
 
 
 def pages() -> dict[str, str]:
     """The text of each page, by its name without `.md`."""
-    texts = {
-        name: _page(name, package, lead, _public(package)) for name, (package, lead) in LENSES.items()
-    }
-    return texts | {"doors": _page("doors", "blockzoo.core", DOORS, [*_contracts(), *_specs()])}
+    texts = {name: _page(name, _lead(name, package), _public(package)) for name, package in LENSES.items()}
+    return texts | {"doors": _page("Doors and specs", DOORS, [*_contracts(), *_specs()])}
 
 
-def _page(name: str, package: str, lead: str, places: Iterable[str]) -> str:
+def _page(title: str, lead: str, places: Iterable[str]) -> str:
     directives = "\n".join(f"::: {place}" for place in places)
-    return f"# {name}: `{package}`\n\n{lead}\n\n{directives}\n"
+    return f"# {title}\n\n{lead}\n\n{directives}\n"
+
+
+def _lead(name: str, package: str) -> str:
+    """The package's own docstring, and where its guide is."""
+    return f"`import {package}`. Guide: [{name}](../{GUIDES[name]}).\n\n::: {package}\n{ITSELF_ALONE}"
 
 
 def _public(package: str) -> list[str]:
@@ -48,7 +53,11 @@ def _public(package: str) -> list[str]:
 
 def _contracts() -> list[str]:
     contracts = importlib.import_module("blockzoo.core.contracts")
-    return [_place(obj) for obj in vars(contracts).values() if getattr(obj, "_is_protocol", False) and _own(obj, contracts)]
+    return [
+        _place(obj)
+        for obj in vars(contracts).values()
+        if getattr(obj, "_is_protocol", False) and _own(obj, contracts)
+    ]
 
 
 def _own(obj: Any, module: Any) -> bool:

@@ -14,6 +14,16 @@ def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple
     the largest such k is taken. None below 6 samples, where even the extremes do not reach 95 %.
 
     Source: Conover, Practical Nonparametric Statistics, 3.2.
+
+    Examples:
+        Of 6 samples k is 1, since 2 P(Binomial(6, 1/2) < 1) = 2/64; of 20 it is 6.
+
+        >>> median_interval([3.0, 1.0, 2.0, 6.0, 5.0, 4.0])
+        (1.0, 6.0)
+        >>> median_interval(range(1, 21))
+        (6, 15)
+        >>> median_interval([1.0, 2.0, 3.0, 4.0, 5.0]) is None
+        True
     """
     ordered, n = sorted(samples), len(samples)
     tail, k = 0.0, 0
@@ -26,7 +36,12 @@ def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple
 
 
 def p90(samples: Sequence[float]) -> float:
-    """The 90th percentile: the smallest sample that at least 90 % of all do not exceed."""
+    """The 90th percentile: the smallest sample that at least 90 % of all do not exceed.
+
+    Examples:
+        >>> p90(range(1, 11))
+        9
+    """
     return sorted(samples)[max(0, math.ceil(0.9 * len(samples)) - 1)]
 
 

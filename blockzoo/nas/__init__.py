@@ -2,6 +2,20 @@
 
 `import blockzoo.nas as blox` runs scripts written for the published benchmark. Names load on first use; only building and
 training networks imports torch.
+
+Examples:
+    An index and a hash each stand for one network; its vector has one list a node, stage by stage.
+
+    >>> from blockzoo.nas import MacroSpace
+    >>> space = MacroSpace()
+    >>> len(space)
+    91125
+    >>> space.arch_vec(12345)
+    [[[0], [1, 1, 1, 0]], [[1], [1, 1, 0, 0]], [[0], [2, 1, 0, 0]]]
+    >>> space.index([[[0], [1, 1, 1, 0]], [[1], [1, 1, 0, 0]], [[0], [2, 1, 0, 0]]])
+    12345
+    >>> space.hash(12345)
+    'ca99529bd41df49ebf898cf6018aafb9'
 """
 
 from __future__ import annotations

@@ -39,7 +39,9 @@ class Dataset(TrainingQueries, Ranking, Described):
 
     Args:
         dataset_files: blox-base-SEED of each seed, then blox-ext-SEED of them.
-        devices_files, static_info, env_info: files beside them.
+        devices_files: blox-bench-DEVICE of each device.
+        static_info: blox-info.
+        env_info: blox-env-SEED of each seed.
         validate_data: check that parts agree with each other and with the space.
     """
 
@@ -270,7 +272,8 @@ class Dataset(TrainingQueries, Ranking, Described):
         Args:
             seed: by default the first that is loaded.
             devices: by default all that have the network; False for none.
-            include_static_info, include_env_info: by default as the benchmark was loaded.
+            include_static_info: with `info`; by default as the benchmark was loaded.
+            include_env_info: with `env`; by default as the benchmark was loaded.
             return_dict: False for a list: hash, columns, seed, a list per device, then the lists of static and env.
 
         Raises:

@@ -54,7 +54,16 @@ def graph_hash(
     after: list[list[int]],
     known: dict[str, str] | None = None,
 ) -> str:
-    """The hash of a graph given by the label, the predecessors and the successors of each vertex."""
+    """The hash of a graph given by the label, the predecessors and the successors of each vertex.
+
+    Examples:
+        The chain input, conv, output; the order in which vertices are numbered changes nothing.
+
+        >>> graph_hash([INPUT, 0, OUTPUT], [[], [0], [1]], [[1], [2], []])
+        '0e2cd002f49269be0a7cf20914fbce8c'
+        >>> graph_hash([OUTPUT, 0, INPUT], [[1], [2], []], [[], [0], [1]])
+        '0e2cd002f49269be0a7cf20914fbce8c'
+    """
     known = {} if known is None else known
     state = [
         md5(str((float(len(after[v])), float(len(before[v])), label)).encode()).hexdigest()

@@ -51,8 +51,10 @@ def from_folder(
     Args:
         folder: where the files lie; formats may be mixed file by file.
         extended: also load training accuracies, losses and top-5 (ten times the memory).
-        seeds, devices: which to load; by default all that are there. `devices=False` for none.
-        include_static_info, include_env_info: part of `full_info` by default.
+        seeds: which to load; by default all that are there.
+        devices: whose latencies to load; by default of all that are there, False for none.
+        include_static_info: `full_info` says parameters and FLOPs by default.
+        include_env_info: `full_info` says where networks were trained by default.
         validate_data: check that parts agree with each other and with the space.
         preferred_ext: suffixes in order of preference, as in ["blox", "csv"]; others are not read.
         allow_pickle: open pickles where there is nothing else, with a reader of plain values.

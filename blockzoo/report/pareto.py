@@ -16,6 +16,10 @@ def pareto_front(points: Points) -> npt.NDArray[np.int64]:
 
     Returns:
         Ascending places. Two objectives take one sort; more compare with the front found so far.
+
+    Examples:
+        >>> pareto_front(np.array([[1.0, 4.0], [2.0, 2.0], [3.0, 3.0], [4.0, 1.0]]))
+        array([0, 1, 3])
     """
     if not len(points):
         return np.zeros(0, np.int64)
@@ -46,6 +50,16 @@ def hypervolume(points: Points, reference: npt.ArrayLike) -> float:
 
     Sliced along the last objective: between two of its values the dominated region has one cross-section, which is a
     hypervolume of one objective less.
+
+    Args:
+        points: (N, objectives).
+        reference: (objectives,). Points that are not below it in every objective count nothing.
+
+    Examples:
+        The union of the rectangles from (1, 4), (2, 2) and (4, 1) to (5, 5): 4 x 1 + 3 x 2 + 1 x 1.
+
+        >>> hypervolume(np.array([[1.0, 4.0], [2.0, 2.0], [4.0, 1.0]]), (5, 5))
+        11.0
     """
     corner = np.asarray(reference, np.float64)
     inside = points[(points < corner).all(1)]

@@ -112,6 +112,14 @@ def estimate(values: Sequence[float], limits: tuple[float, float] = (-math.inf, 
     Args:
         values: one of each seed.
         limits: what the quantity can be: 0 to 1 for an accuracy.
+
+    Examples:
+        Mean ± t s / sqrt(n), here with t = 4.303 and s = 0.02.
+
+        >>> estimate([0.58, 0.60, 0.62], (0, 1)).text(scale=100)
+        '60.00 ± 4.97'
+        >>> estimate([0.58, 0.62], (0, 1)).interval is None
+        True
     """
     n, mean = len(values), statistics.fmean(values)
     if n < LEAST_SEEDS:

@@ -29,10 +29,17 @@ class BlockConv2d(nn.Conv2d):
     grid. With one tile the result is that of nn.Conv2d.
 
     Args:
-        in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias: as for nn.Conv2d.
+        in_channels: as for nn.Conv2d.
+        out_channels: as for nn.Conv2d.
+        kernel_size: as for nn.Conv2d.
         block_size: with `blocking="fixed"` input pixels of a tile, 28 or (28, 14), 0 for the whole map; with "hierarchical"
             the number of tiles, 4 or (4, 2).
         blocking: which of the two.
+        stride: as for nn.Conv2d.
+        padding: as for nn.Conv2d.
+        dilation: as for nn.Conv2d.
+        groups: as for nn.Conv2d.
+        bias: as for nn.Conv2d.
         padding_mode: what stands around each tile, also at the border of the map: zeros ("constant" is the same), the border
             pixels ("replicate"), or a mirror image ("reflect").
         stride_mode: "native", or "maxpool": a stride-1 block convolution, then max-pooling by the stride, as earlier networks

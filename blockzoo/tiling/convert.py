@@ -86,7 +86,9 @@ def block_convert(
     Args:
         model: any network; it is left as it is.
         example_input: (N, C, H, W); the network is run on it once, to learn the size of each map.
-        block_size, blocking, padding_mode: see `BlockConv2d`; a convolution that mirrors or repeats its border keeps doing so.
+        block_size: see `BlockConv2d`.
+        blocking: see `BlockConv2d`.
+        padding_mode: see `BlockConv2d`; a convolution that mirrors or repeats its border keeps doing so.
         ratio: block this share of the convolutions larger than 1 x 1 only, those with the largest maps first; None for all.
 
     Returns:

@@ -43,7 +43,14 @@ class Window:
         return (size + self.before + self.after - self.extent) // self.stride + 1
 
     def wanted(self, first: int, last: int) -> tuple[int, int]:
-        """Inputs [start, stop) that the outputs [first, last) read, padding included."""
+        """Inputs [start, stop) that the outputs [first, last) read, padding included.
+
+        start = first s - p, stop = (last - 1) s - p + d (k - 1) + 1.
+
+        Examples:
+            >>> Window(kernel=3, stride=2, before=1, after=1).wanted(2, 4)
+            (3, 8)
+        """
         start = first * self.stride - self.before
         return start, (last - 1) * self.stride - self.before + self.extent
 
@@ -190,10 +197,20 @@ def tiles(size: int, window: Window, block: int, blocking: Blocking = "fixed") -
     Args:
         size: inputs along the axis.
         window: of the layer.
-        block, blocking: see `cuts`.
+        block: see `cuts`.
+        blocking: see `cuts`.
 
     Raises:
         RequestError: the map is smaller than the kernel.
+
+    Examples:
+        8 pixels in tiles of 4 under a convolution of kernel 3, stride 2, padding 1: each tile makes 2 outputs from its own 4
+        inputs, and the pixel before them is padding, at the cut as at the border.
+
+        >>> for tile in tiles(8, Window(kernel=3, stride=2, before=1, after=1), block=4):
+        ...     print(tile)
+        Tile(first=0, last=2, start=0, stop=4, before=1, after=0)
+        Tile(first=2, last=4, start=4, stop=8, before=1, after=0)
     """
     outputs = window.outputs(size)
     if outputs < 1:

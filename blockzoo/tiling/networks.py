@@ -37,7 +37,10 @@ def block_network(
     Args:
         name: as in torchvision (`resnet18`), with `block_` before it or not; or `mobilenet`.
         num_classes: of the data.
-        block_size, blocking, padding_mode, stride_mode: see `BlockConv2d`.
+        block_size: see `BlockConv2d`.
+        blocking: see `BlockConv2d`.
+        padding_mode: see `BlockConv2d`.
+        stride_mode: see `BlockConv2d`.
         small_images: for 32 x 32 images: a first convolution of 3x3 with stride 1, no first pool; VGG's classifier is one
             linear layer.
         multiplier: of the widths of `mobilenet`.

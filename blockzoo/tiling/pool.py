@@ -23,7 +23,8 @@ class BlockMaxPool2d(nn.MaxPool2d):
 
     Args:
         pool: the layer whose options are taken over.
-        block_size, blocking: as for `BlockConv2d`; they count input pixels of this layer.
+        block_size: as for `BlockConv2d`; it counts input pixels of this layer.
+        blocking: as for `BlockConv2d`.
     """
 
     def __init__(
@@ -53,7 +54,8 @@ class BlockAvgPool2d(nn.AvgPool2d):
 
     Args:
         pool: the layer whose options are taken over.
-        block_size, blocking: as for `BlockConv2d`; they count input pixels of this layer.
+        block_size: as for `BlockConv2d`; it counts input pixels of this layer.
+        blocking: as for `BlockConv2d`.
     """
 
     def __init__(

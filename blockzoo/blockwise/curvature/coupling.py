@@ -45,7 +45,8 @@ class CouplingMap:
         seconds: wall time, the gradient's graph and the checks included.
         history: (products, sigma) along the way.
         upper: (B, B) what the truth is at most, all entries together with probability 1 - `failure`; empty where nobody asked.
-        tol, failure: as they were asked for.
+        tol: the relative error that was asked for.
+        failure: the probability that was asked for.
         stopped: why there are entries that have not converged; empty where there are none.
         checked: what each check found, a relative deviation; NaN where it could not compare.
     """
@@ -110,7 +111,10 @@ def coupling_map(
     """Spectral norms of all blocks of the Hessian of a frozen loss.
 
     Args:
-        model, loss_fn, batches, partition: see `Hessian`.
+        model: any network; it is left as it is.
+        loss_fn: (output, target) -> one number, a mean or a sum over the examples.
+        batches: (x, y), several; the loss is over all of them.
+        partition: what the blocks are, see `make_partition`.
         rank: random directions per block; the first starts the searches, all of them estimate Frobenius norms.
         tol: relative error to reach: the search of an entry ends when its upper bound is so near.
         seed: of the directions.
@@ -123,6 +127,25 @@ def coupling_map(
     Raises:
         RequestError: as `Hessian`; a rank, tolerance, probability or budget out of its range.
         CheckFailed: as `Hessian`; blocks or an entry that another way finds to be wrong.
+
+    Examples:
+        f(a, b) = 2 a^2 + 3 a b + b^2 / 2 has the Hessian [[4, 3], [3, 1]].
+
+        >>> import torch
+        >>> class Quadratic(nn.Module):
+        ...     def __init__(self) -> None:
+        ...         super().__init__()
+        ...         self.a, self.b = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1))
+        ...
+        ...     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        ...         return x * (2 * self.a**2 + 3 * self.a * self.b + self.b**2 / 2)
+        >>> one = torch.ones(1, 1)
+        >>> found = coupling_map(Quadratic(), lambda output, target: output.mean(), [(one, one)], "tensor")
+        >>> found.sigma.round(4)
+        array([[4., 3.],
+               [3., 1.]])
+        >>> bool((found.upper >= found.sigma).all())
+        True
     """
     faults = [
         f"{name} {value}: give a number above 0 and below 1"

@@ -143,8 +143,12 @@ def row_norm(
     """L_i = ||H_i,-i||: how strongly a block is coupled to all others together.
 
     Args:
-        tol, failure: as for `coupling_map`.
+        hessian: of the network.
+        block: its place in the partition.
+        tol: relative error to reach.
         most: products at most; None for as many as the tolerance asks for.
+        seed: of the first direction.
+        failure: probability that the truth is further away.
     """
     _, size = _of(hessian, block)
     start, total = sum(hessian.sizes[:block]), sum(hessian.sizes)

@@ -38,7 +38,9 @@ class Hessian:
     A frozen parameter is a constant: it belongs to no block, and a block of such parameters has the size 0.
 
     Args:
-        model, loss_fn, batches: see `FrozenLoss`.
+        model: any network; it is left as it is.
+        loss_fn: (output, target) -> one number, a mean or a sum over the examples.
+        batches: (x, y), several; the loss is over all of them.
         partition: see `make_partition`.
 
     Raises:
