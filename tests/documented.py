@@ -26,7 +26,7 @@ from blockzoo.execution.queue import gpus
 from tests.preloaded import Preloaded
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "compat" / "README.md"]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SCREEN = "screen.txt"
 """What the commands of a page print, in its folder."""
 CHANCE = re.compile(
@@ -38,7 +38,12 @@ CHANCE = re.compile(
 
 def fenced(page: Path, language: str) -> list[str]:
     """The blocks of a page in that language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    return blocks_of(page.read_text(), language)
+
+
+def blocks_of(text: str, language: str) -> list[str]:
+    """The fenced blocks of a text in that language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
 def prepared(folder: Path) -> dict[str, str]:

@@ -4,7 +4,8 @@
 training networks imports torch.
 
 Examples:
-    An index and a hash each stand for one network; its vector has one list a node, stage by stage.
+    An index stands for one network. Its vector has two nodes a stage: [op], and [op, whether it reads node 1, whether it reads
+    the cell's input, whether node 1 is also added to the cell's output].
 
     >>> from blockzoo.nas import MacroSpace
     >>> space = MacroSpace()
@@ -14,8 +15,6 @@ Examples:
     [[[0], [1, 1, 1, 0]], [[1], [1, 1, 0, 0]], [[0], [2, 1, 0, 0]]]
     >>> space.index([[[0], [1, 1, 1, 0]], [[1], [1, 1, 0, 0]], [[0], [2, 1, 0, 0]]])
     12345
-    >>> space.hash(12345)
-    'ca99529bd41df49ebf898cf6018aafb9'
 """
 
 from __future__ import annotations
