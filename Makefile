@@ -4,7 +4,7 @@ PYTHON  := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format benchmarks clean
+.PHONY: help setup demo test test-slow lint format docs benchmarks clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -38,9 +38,12 @@ format: setup ## put the code into its format
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-benchmarks: setup ## the side-by-side timings behind the figures in the README
+docs: setup ## the documentation as a site, in build/site
+	$(PYTHON) -m zensical build --clean --strict
+
+benchmarks: setup ## the side-by-side timings behind the figures in docs/isolate.md
 	$(PYTHON) benchmarks/profile.py
 	$(PYTHON) benchmarks/train_throughput.py
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) results build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) results build *.egg-info .pytest_cache .mypy_cache .ruff_cache .cache

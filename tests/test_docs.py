@@ -16,6 +16,7 @@ from tests.preloaded import Preloaded
 
 LONG = {f"docs/{name}.md" for name in ("blockwise", "compat", "nas", "scale", "tiling")}
 """Pages whose commands take minutes: they run in the slow list."""
+OTHERS = [ROOT / name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "compat/README.md")]
 
 
 def _pages() -> list[Any]:
@@ -49,7 +50,7 @@ def test_every_example_runs(page: Path, tmp_path: Path, commands: Preloaded) -> 
 
 
 def test_files_that_pages_name_exist() -> None:
-    for page in PAGES:
+    for page in [*PAGES, *OTHERS]:
         for target in re.findall(r"\]\((?!http|#)([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
@@ -64,3 +65,16 @@ def test_the_block_of_the_page_is_the_tested_one() -> None:
     source = (ROOT / "tests" / "my_custom_block.py").read_text()
     body = source.partition("from torch import nn")[2]
     assert body.strip() in (ROOT / "docs" / "isolate.md").read_text()
+
+
+def test_the_command_of_each_lens_runs() -> None:
+    """A table is not run; the same commands are, as a block of the front page of the site."""
+    shown = re.findall(r"^\|.*\| `(blockzoo .*)` \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    (block,) = fenced(ROOT / "docs" / "index.md", "bash")
+    assert shown == [line.partition("  # ")[0] for line in block.splitlines()]
+
+
+def test_rows_of_the_readme_are_rows_of_the_table() -> None:
+    rows = re.findall(r"^\| \w+ \| (?:early|mid|late) \|.*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert len(rows) == 6
+    assert set(rows) <= set((ROOT / "docs" / "isolate.md").read_text().splitlines())

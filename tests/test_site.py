@@ -1,0 +1,120 @@
+"""The documentation builds as a site without a network; its links lead somewhere, and its pages load nothing from elsewhere."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urljoin, urlsplit
+
+import pytest
+
+from tests.documented import ROOT
+
+SOURCES = ("zensical.toml", "CONTRIBUTING.md", "docs", "blockzoo")
+LOADS = {"src", "srcset", "poster", "data"}
+"""Attributes that make a browser fetch something; `href` does in a `link`."""
+NOWHERE = "http://127.0.0.1:9"
+REFERENCE = runpy.run_path(str(ROOT / "scripts" / "reference.py"))
+
+
+class Page(HTMLParser):
+    """What one page links to, what it loads, and where it can be linked to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.loaded: list[str] = []
+        self.anchors: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        self.anchors |= {given[name] for name in ("id", "name") if name in given}
+        self.loaded += [given[name] for name in LOADS & set(given)]
+        if "href" in given:
+            (self.loaded if tag == "link" else self.links).append(given["href"])
+
+
+class Site(NamedTuple):
+    """The pages by their path, where they lie, and what the build said."""
+
+    pages: dict[str, Page]
+    folder: Path
+    said: str
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    pytest.importorskip("zensical", reason="pip install -c constraints.txt -e '.[docs]'")
+    folder = tmp_path_factory.mktemp("site")
+    for name in SOURCES:
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+    unreachable = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), NOWHERE)
+    done = subprocess.run(
+        [sys.executable, "-m", "zensical", "build", "--strict"],
+        cwd=folder,
+        env={**os.environ, **unreachable, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    built = folder / "build" / "site"
+    paths = [path for path in built.rglob("*.html") if path.name != "404.html"]
+    pages = {str(path.relative_to(built)): Page(path.read_text()) for path in paths}
+    return Site(pages, built, done.stdout + done.stderr)
+
+
+def test_the_site_has_every_page(site: Site) -> None:
+    docs = ROOT / "docs"
+    wanted = {str(path.relative_to(docs).with_suffix(".html")) for path in docs.rglob("*.md")}
+    assert set(site.pages) == wanted
+
+
+def test_docstrings_name_the_arguments_there_are(site: Site) -> None:
+    assert not re.findall(r".*griffe.*", site.said)
+
+
+def test_every_link_leads_somewhere(site: Site) -> None:
+    faults = []
+    for name, page in site.pages.items():
+        for link in page.links:
+            if urlsplit(link).scheme:
+                continue
+            place, _, anchor = unquote(urljoin(name, link)).partition("#")
+            if not (site.folder / place).exists():
+                faults.append(f"{name}: {link}")
+            elif anchor and place in site.pages and anchor not in site.pages[place].anchors:
+                faults.append(f"{name}: {link}, no such anchor")
+    assert faults == []
+
+
+def test_pages_load_nothing_from_elsewhere(site: Site) -> None:
+    everything = [(name, what) for name, page in site.pages.items() for what in page.loaded]
+    for path in site.folder.rglob("*.css"):
+        everything += [
+            (path.name, what) for what in re.findall(r"(?:url\(|@import )[\"']?([^\"')]+)", path.read_text())
+        ]
+    assert everything
+    assert [(name, what) for name, what in everything if re.match(r"(?:https?:)?//", what)] == []
+
+
+@pytest.mark.parametrize("name", REFERENCE["pages"]())
+def test_the_reference_lists_what_is_public(name: str) -> None:
+    """`python scripts/reference.py` writes the pages anew."""
+    assert (ROOT / "docs" / "reference" / f"{name}.md").read_text() == REFERENCE["pages"]()[name]
+
+
+@pytest.mark.parametrize("package", REFERENCE["LENSES"].values())
+def test_what_is_public_is_explained(package: str) -> None:
+    module = importlib.import_module(package)
+    objects = [getattr(module, name) for name in module.__all__]
+    assert [obj for obj in objects if callable(obj) and not obj.__doc__] == []
