@@ -58,6 +58,12 @@ class Subject:
 
         Raises:
             RequestError: an empty text, an unknown block, prefix or position, or a file that is not there.
+
+        Examples:
+            >>> Subject.parse("InvertedResidual/late")
+            Subject(prefix='block', name='InvertedResidual', position='late')
+            >>> str(Subject.parse(" timm:resnet18 "))
+            'timm:resnet18'
         """
         if isinstance(text, Subject):
             return text

@@ -47,7 +47,14 @@ class Skeleton:
 
 
 def conv_bn(in_channels: int, out_channels: int, kernel: int, size: int, groups: int = 1) -> Cost:
-    """A convolution with bias and its batch norm, on an output of `size` x `size`."""
+    """A convolution with bias and its batch norm, on an output of `size` x `size`.
+
+    weights = in / groups out kernel^2; parameters = weights + out + 2 out; MACs = weights size^2.
+
+    Examples:
+        >>> conv_bn(3, 32, kernel=3, size=32)
+        Cost(params=960, macs=884736)
+    """
     weights = in_channels // groups * out_channels * kernel**2
     return Cost(weights + out_channels + 2 * out_channels, weights * size**2)
 
@@ -90,7 +97,13 @@ def operation_cost(name: str, channels: int, size: int) -> Cost:
 
 
 def static_info(space: MacroSpace | None = None, skeleton: Skeleton | None = None) -> tuple[Counts, Counts]:
-    """(networks,) parameters and (networks,) MACs of all networks of a space, by index. Exact; not to be written to."""
+    """(networks,) parameters and (networks,) MACs of all networks of a space, by index. Exact; not to be written to.
+
+    Examples:
+        >>> params, macs = static_info()
+        >>> len(params), int(params[12345]), int(macs[12345])
+        (91125, 2772260, 267256832)
+    """
     return _static_info(space or published_space(), skeleton or Skeleton())
 
 

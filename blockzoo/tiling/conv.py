@@ -47,6 +47,18 @@ class BlockConv2d(nn.Conv2d):
 
     Raises:
         RequestError: an option that there is not; in `forward`, tiles too small for their padding.
+
+    Examples:
+        A sum over 3 x 3 pixels in tiles of 2 x 2: each output sees the 4 pixels of its own tile, and zeros around them.
+
+        >>> sums = BlockConv2d(1, 1, 3, block_size=2, padding=1, bias=False).requires_grad_(False)
+        >>> sums.weight.fill_(1.0).shape
+        torch.Size([1, 1, 3, 3])
+        >>> sums(torch.ones(1, 1, 4, 4))[0, 0]
+        tensor([[4., 4., 4., 4.],
+                [4., 4., 4., 4.],
+                [4., 4., 4., 4.],
+                [4., 4., 4., 4.]])
     """
 
     def __init__(

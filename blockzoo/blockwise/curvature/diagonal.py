@@ -68,7 +68,17 @@ def extreme_eigenvalues(
 def trace(hessian: Hessian, block: int | None = None, products: int = 60, seed: int = 0) -> float:
     """The trace, by Hutch++: exact on a sketch of the range, estimated on what is left. Exact where `products` reach.
 
+    With S and G random signs and Q an orthonormal basis of H S: tr(Q^T H Q) + tr(G^T (1 - Q Q^T) H (1 - Q Q^T) G) / columns of G.
+
     Source: Meyer et al., Hutch++, SOSA 2021.
+
+    Examples:
+        The Hessian is [[10, 14], [14, 20]], see `exact_hessian`.
+
+        >>> from torch import nn
+        >>> x, y = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.zeros(2, 1)
+        >>> trace(Hessian(nn.Linear(2, 1, bias=False), nn.functional.mse_loss, [(x, y)], "tensor"))
+        30.0
     """
     if products < 3:
         raise RequestError(f"products {products}: Hutch++ needs 3 or more")

@@ -234,6 +234,14 @@ def exact_hessian(
 
     Raises:
         RequestError: as `Hessian`, or more than 20,000 parameters.
+
+    Examples:
+        Least squares with N examples and one output has the Hessian 2 / N X^T X.
+
+        >>> x, y = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.zeros(2, 1)
+        >>> exact_hessian(nn.Linear(2, 1, bias=False), nn.functional.mse_loss, [(x, y)])
+        tensor([[10., 14.],
+                [14., 20.]])
     """
     hessian = Hessian(model, loss_fn, batches, partition)
     size = sum(hessian.sizes)
