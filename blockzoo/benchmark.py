@@ -114,7 +114,7 @@ def benchmark_block(
 
     Raises:
         RequestError: an unknown name, or a value out of range.
-        Others: nothing could be timed, or something could not with `strict`; what went wrong with the first.
+        Exception: nothing could be timed, or something could not with `strict`; what went wrong with the first.
     """
     deadline = _deadline(seconds, benchmark_runs)
     subjects = [subjects] if isinstance(subjects, str | type) else list(subjects)

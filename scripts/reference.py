@@ -25,13 +25,22 @@ ITSELF_ALONE = """    options:
       members: false
       show_root_heading: false
       show_root_toc_entry: false"""
+EVERY_METHOD = """    options:
+      show_if_no_docstring: true"""
+EVERY_FIELD = (
+    EVERY_METHOD
+    + """
+      filters: ["!^_"]"""
+)
 SPECS = {"blockzoo.core.spec": ("NetworkSpec", "TrialSpec"), "blockzoo.core.record": ("Record",)}
 
 
 def pages() -> dict[str, str]:
     """The text of each page, by its name without `.md`."""
     texts = {name: _page(name, _lead(name, package), _public(package)) for name, package in LENSES.items()}
-    return texts | {"doors": _page("Doors and specs", DOORS, [*_contracts(), *_specs()])}
+    doors = [f"{place}\n{EVERY_METHOD}" for place in _contracts()]
+    specs = [f"{place}\n{EVERY_FIELD}" for place in _specs()]
+    return texts | {"doors": _page("Doors and specs", DOORS, [*doors, *specs])}
 
 
 def _page(title: str, lead: str, places: Iterable[str]) -> str:
@@ -40,15 +49,24 @@ def _page(title: str, lead: str, places: Iterable[str]) -> str:
 
 
 def _lead(name: str, package: str) -> str:
-    """The package's own docstring, and where its guide is."""
-    return f"`import {package}`. Guide: [{name}](../{GUIDES[name]}).\n\n::: {package}\n{ITSELF_ALONE}"
+    """The package's own docstring, where its guide is, and the public names that are no function or class."""
+    others = ", ".join(f"`{other}`" for other, obj in _objects(package).items() if not _has_a_place(obj))
+    also = f"\n\nAlso public: {others}." if others else ""
+    return f"`import {package}`. Guide: [{name}](../{GUIDES[name]}).\n\n::: {package}\n{ITSELF_ALONE}{also}"
 
 
 def _public(package: str) -> list[str]:
     """Functions and classes among the public names, each as `module.name`."""
+    return [_place(obj) for obj in _objects(package).values() if _has_a_place(obj)]
+
+
+def _objects(package: str) -> dict[str, Any]:
     module = importlib.import_module(package)
-    objects = {name: getattr(module, name) for name in module.__all__}
-    return [_place(obj) for obj in objects.values() if inspect.isfunction(obj) or inspect.isclass(obj)]
+    return {name: getattr(module, name) for name in module.__all__}
+
+
+def _has_a_place(obj: Any) -> bool:
+    return inspect.isfunction(obj) or inspect.isclass(obj)
 
 
 def _contracts() -> list[str]:
