@@ -62,7 +62,7 @@ def _public(package: str) -> list[str]:
 
 def _objects(package: str) -> dict[str, Any]:
     module = importlib.import_module(package)
-    return {name: getattr(module, name) for name in module.__all__}
+    return {name: getattr(module, name) for name in sorted(module.__all__)}
 
 
 def _has_a_place(obj: Any) -> bool:
