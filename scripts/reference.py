@@ -90,6 +90,11 @@ def _place(obj: Any) -> str:
     return f"{obj.__module__}.{obj.__qualname__}"
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write them."""
     for name, text in pages().items():
         (FOLDER / f"{name}.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
