@@ -26,7 +26,7 @@ from blockzoo.execution.queue import gpus
 from tests.preloaded import Preloaded
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "compat" / "README.md"]
 SCREEN = "screen.txt"
 """What the commands of a page print, in its folder."""
 CHANCE = re.compile(

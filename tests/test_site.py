@@ -18,7 +18,7 @@ import pytest
 
 from tests.documented import ROOT
 
-SOURCES = ("zensical.toml", "CONTRIBUTING.md", "docs", "blockzoo")
+SOURCES = ("zensical.toml", "CONTRIBUTING.md", "compat", "docs", "blockzoo")
 LOADS = {"src", "srcset", "poster", "data"}
 """Attributes that make a browser fetch something; `href` does in a `link`."""
 IN_STYLES = re.compile(r"(?:url\(|@import )[\"']?([^\"')]+)")
