@@ -12,6 +12,7 @@ from blockzoo.blockwise.communication import Network
 from blockzoo.blockwise.options import Options
 from blockzoo.core.documents import check_fields, describe
 from blockzoo.core.errors import RequestError
+from blockzoo.core.plugins import code_digests
 from blockzoo.core.spec import SUBSET, THREADS, fingerprint_of
 
 COSTS = ("gradient_evaluations", "critical_steps", "communicated_bytes", "seconds")
@@ -97,10 +98,12 @@ class RunConfig:
         return asdict(self)
 
     def fingerprint(self) -> str:
-        """16 hex digits; where the data lie and on which device is no part of the request."""
+        """16 hex digits; where the data lie and on which device is no part of the request, but what the user's own code says."""
         identity = {k: v for k, v in self.to_json().items() if k not in ("data_dir", "device")}
         if self.limit_train is not None:
             identity["subset"] = SUBSET
+        if code := code_digests(identity):
+            identity["code"] = code
         identity["network"] = {k: v if v != float("inf") else None for k, v in identity["network"].items()}
         return fingerprint_of(identity)
 

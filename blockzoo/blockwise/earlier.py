@@ -64,6 +64,8 @@ def _alike(config: RunConfig, folder: Path) -> Iterator[tuple[Path, RunConfig]]:
             other, _ = read_parameters(path)
         except RequestError:  # of another version, or torn
             continue
+        if path.name != folder_name(other):  # the code that it names says something else now
+            continue
         options = replace(other.options, rounds=config.options.rounds)
         if (
             replace(other, options=options, stopper=config.stopper, budget=config.budget).fingerprint()

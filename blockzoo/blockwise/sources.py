@@ -14,6 +14,7 @@ from blockzoo.blockwise.data import Examples
 from blockzoo.blockwise.losses import Criterion
 from blockzoo.blockwise.regressions import REGRESSIONS, load_regression
 from blockzoo.core.contracts import NETWORKS
+from blockzoo.core.errors import RequestError
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.data.subsets import drawn
 from blockzoo.models.feedforward import SIZED, sized_network
@@ -75,7 +76,11 @@ def load_problem(config: RunConfig) -> Problem:
 
 
 def build_model(config: RunConfig, problem: Problem) -> nn.Module:
-    """The network a configuration names, its weights drawn from the run's seed."""
+    """The network a configuration names, its weights drawn from the run's seed.
+
+    Raises:
+        RequestError: as `build_network`; or widths for a network that has its own.
+    """
     seed = config.options.seed
     name = config.model.removeprefix("model:")
     if name in SIZED:
@@ -84,6 +89,10 @@ def build_model(config: RunConfig, problem: Problem) -> nn.Module:
                 name, problem.shape, problem.outputs, config.config, cast(Any, config.combine), seed
             )
         return model.to(config.device)
+    if config.config:
+        raise RequestError(
+            f"config {list(config.config)}: {config.model} has widths of its own; these are for {', '.join(SIZED)}"
+        )
     subject = f"model:{name}" if name in NETWORKS else config.model
     spec = NetworkSpec(subject, out_dim=problem.outputs, in_channels=problem.shape[0])
     return build_network(spec, seed=seed).to(config.device)

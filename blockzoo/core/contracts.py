@@ -132,8 +132,10 @@ To keep plugins for a project: plugins = ["path/to/file.py"] under [tool.blockzo
 
 BLOCKS = Registry("BLOCKS", "block", "blockzoo.blocks", how_to_add=HOW_TO_ADD_A_BLOCK)
 DATASETS = Registry("DATASETS", "dataset", "blockzoo.data", methods=("load",))
-NETWORKS = Registry("NETWORKS", "network", "blockzoo.models", "blockzoo.tiling")
-SUBJECTS = Registry("SUBJECTS", "subject prefix", "blockzoo.models", "blockzoo.nas", "blockzoo.tiling")
+NETWORKS = Registry("NETWORKS", "network", "blockzoo.models", "blockzoo.tiling", files=False)
+SUBJECTS = Registry(
+    "SUBJECTS", "subject prefix", "blockzoo.models", "blockzoo.nas", "blockzoo.tiling", files=False
+)
 PROTOCOLS = Registry("PROTOCOLS", "protocol", "blockzoo.training")
 RUNTIMES = Registry("RUNTIMES", "runtime", "blockzoo.measure.runtimes")
 SEARCHES = Registry("SEARCHES", "search algorithm", "blockzoo.nas.search", methods=("ask", "tell"))
@@ -151,4 +153,5 @@ CHECKS = Registry(
         for room in ("core", "models", "data", "measure", "training", "nas", "nas.predictors", "blockwise")
     ),
     *(f"blockzoo.{room}" for room in ("blockwise.curvature", "blockwise.engines", "tiling")),
+    files=False,
 )

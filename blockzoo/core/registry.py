@@ -34,14 +34,21 @@ class Registry(MutableMapping[str, Any]):
     A name `NAME@variant` is a variant of `NAME`: found when asked for, left out of iteration.
 
     `path/to/file.py:Class` and `package.module:Class` are found at every door without being registered; where `methods` are
-    given, only a class that has them, since what is found will be called.
+    given, only a class that has them, since what is found will be called. Not so with `files` False: behind that door such a
+    text means something else.
     """
 
     def __init__(
-        self, constant: str, kind: str, *packages: str, how_to_add: str = "", methods: tuple[str, ...] = ()
+        self,
+        constant: str,
+        kind: str,
+        *packages: str,
+        how_to_add: str = "",
+        methods: tuple[str, ...] = (),
+        files: bool = True,
     ) -> None:
         self.constant, self.kind, self.packages, self.how_to_add = constant, kind, packages, how_to_add
-        self.methods = methods
+        self.methods, self.files = methods, files
         self._own: dict[str, _Entry] = {}
         self._aliases: dict[str, str] = {}
         self._found: dict[str, _Entry] | None = None
@@ -86,7 +93,7 @@ class Registry(MutableMapping[str, Any]):
             UnknownNameError: with the nearest names and the ways to add one.
             RequestError: a file or class that is not there.
         """
-        if code := own_code(name):
+        if code := self._code(name):
             self._own_object(*code)
             return ":".join(code)
         self._discover()
@@ -97,9 +104,12 @@ class Registry(MutableMapping[str, Any]):
         raise UnknownNameError(self._unknown(name))
 
     def __getitem__(self, name: str) -> Any:
-        if code := own_code(name):
+        if code := self._code(name):
             return self._own_object(*code)
         return self._entries[self.canonical(name)].load()
+
+    def _code(self, name: object) -> tuple[str, str] | None:
+        return own_code(name) if self.files else None
 
     def _own_object(self, origin: str, name: str) -> Any:
         found = load_object(origin, name)
@@ -118,7 +128,7 @@ class Registry(MutableMapping[str, Any]):
             RequestError: no such name; or an argument that is a ValueError to it, answered with its summary.
         """
         name, _, argument = text.strip().partition(":")
-        if own_code(first_two := ":".join([name, argument.partition(":")[0]])) and name not in self:
+        if self._code(first_two := ":".join([name, argument.partition(":")[0]])) and name not in self:
             name, argument = first_two, argument.partition(":")[2]
         maker = self[name]
         try:
@@ -140,13 +150,13 @@ class Registry(MutableMapping[str, Any]):
 
     def summary(self, name: str) -> str:
         """The first sentence of the entry's docstring."""
-        if code := own_code(name):
+        if code := self._code(name):
             return first_sentence(inspect.getdoc(self._own_object(*code)))
         return self._entries[self.canonical(name)].summary
 
     def origin(self, name: str) -> str:
         """The module that registered the entry, or the file that holds it."""
-        if code := own_code(name):
+        if code := self._code(name):
             return code[0]
         return self._entries[self.canonical(name)].origin
 

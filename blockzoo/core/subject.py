@@ -23,7 +23,7 @@ from pathlib import Path
 from blockzoo.core import consent
 from blockzoo.core.contracts import BLOCKS, POSITIONS, SUBJECTS
 from blockzoo.core.errors import RequestError
-from blockzoo.core.plugins import load_object, module_file, origin_of
+from blockzoo.core.plugins import load_object, module_file, origin_of, own_code
 from blockzoo.core.signature import why_a_block
 
 WRAPPERS = frozenset({"tiled"})
@@ -73,6 +73,8 @@ class Subject:
             raise RequestError(f"{text!r} names no subject; try a block such as ResNetBasicBlock")
         text = text.strip()
         prefix, colon, rest = text.partition(":")
+        if prefix == "model" and own_code(rest):  # its own code, like any
+            return cls.parse(rest)
         if colon and prefix in SUBJECTS:
             return cls(prefix, rest) if prefix not in WRAPPERS else cls(prefix, _wrapped(rest, text))
         head, colon, tail = text.rpartition(":")
