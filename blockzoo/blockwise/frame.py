@@ -14,7 +14,13 @@ from blockzoo.blockwise.copying import buffer_names
 from blockzoo.blockwise.counting import Spent, counted, uncounted
 from blockzoo.blockwise.data import Batch, Examples, Stream, kind_of
 from blockzoo.blockwise.local import Proximal, make_optimizer
-from blockzoo.blockwise.losses import Criterion, batch_loss, check_mean, no_reentrant_checkpoints
+from blockzoo.blockwise.losses import (
+    Criterion,
+    batch_loss,
+    check_mean,
+    no_reentrant_checkpoints,
+    parts_of_loss,
+)
 from blockzoo.blockwise.options import Options
 from blockzoo.blockwise.partition import Partition, make_partition
 from blockzoo.core.errors import RequestError
@@ -218,15 +224,15 @@ class Frame:
 
     @torch.no_grad()
     def loss_over(self, batches: Iterable[Batch]) -> float:
-        """The mean loss over some batches, in evaluation mode; larger ones count for more."""
+        """The loss of the examples of some batches, as one batch of all of them has it, in evaluation mode."""
         was = self.model.training
         self.model.eval()
-        parts = [(float(self.loss(x, y)), len(x)) for x, y in batches]
+        parts = [(float(loss), size) for loss, size in parts_of_loss(self.model, self.criterion, batches)]
         self.model.train(was)
         return sum(value * size for value, size in parts) / sum(size for _, size in parts)
 
     def check_loss(self) -> None:
-        """The criterion is a mean over examples; found out once, on two of them.
+        """The criterion is a mean over examples; found out once, on two of them, or as many as it takes.
 
         Raises:
             RequestError: it is a sum, or one number for each example; or the network and the loss cannot take the examples.
@@ -237,7 +243,10 @@ class Frame:
             self.model.eval()
             x, y = self.train.x[:2], self.train.y[:2]
             try:
-                check_mean(self.model, self.criterion, x, y)
+                for count in (2, 32, 512):
+                    ((x, y),) = self.probe(1, count)
+                    if check_mean(self.model, self.criterion, x, y):
+                        break
             except (RequestError, torch.OutOfMemoryError):
                 raise
             except (RuntimeError, ValueError, TypeError, IndexError) as error:
@@ -282,20 +291,27 @@ class Frame:
 
     @torch.no_grad()
     def evaluate(self, examples: Examples | None = None, batch_size: int = 512) -> dict[str, float]:
-        """Loss, and accuracy where targets are classes, on the validation examples or others."""
+        """Loss, and accuracy where targets are classes, of the validation examples or others: as one batch of all has them."""
         examples = examples or self.validation
         self.check_loss()
         was = self.model.training
         self.model.eval()
-        loss = hits = 0.0
+        predicted: list[torch.Tensor] = []
+
+        def forward(x: torch.Tensor) -> torch.Tensor:
+            output: torch.Tensor = self.model(x)
+            if classes:
+                predicted.append(output.argmax(1))
+            return output
+
         classes = not examples.y.is_floating_point()
-        for x, y in examples.batches(batch_size):
-            output = self.model(x.clone())
-            loss += float(self.criterion(output, y)) * len(x)
-            hits += float((output.argmax(1) == y).sum()) if classes else 0.0
+        parts = parts_of_loss(forward, self.criterion, examples.batches(batch_size))
+        found = {"loss": sum(float(loss) * size for loss, size in parts) / len(examples)}
         self.model.train(was)
-        found = {"loss": loss / len(examples)}
-        return found | {"accuracy": hits / len(examples)} if classes else found
+        if classes:
+            hits = float((torch.cat(predicted) == examples.y).sum())
+            found["accuracy"] = hits / examples.y.numel()
+        return found
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs to be the uninterrupted one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import nn
 from blockzoo import blockwise
 from blockzoo.blockwise.curvature import search
 from blockzoo.blockwise.curvature.bounds import least_component
+from blockzoo.blockwise.curvature.checks import check_coupling_entry
 from blockzoo.blockwise.curvature.hessian import Hessian
 from blockzoo.blockwise.curvature.lanczos import GolubKahan, Lanczos, random_unit
 from blockzoo.core.errors import CheckFailed
@@ -284,5 +286,126 @@ def test_kinks_and_float32_inside_are_no_faults() -> None:
     batch = torch.randn(12, 5), torch.randint(3, (12,))
     whole = {"first": "blocks.0.*|gain", "second": "blocks.1.*"}
     assert Hessian(Net(False), cross_entropy, batch, whole).checked["second-derivatives"] < 1e-3
-    found = Hessian(Net(True), cross_entropy, batch, whole).checked["second-derivatives"]
-    assert math.isnan(found) or found < 1e-2
+    assert Hessian(Net(True), cross_entropy, batch, whole).checked["second-derivatives"] < 1e-3
+
+
+class _Inside(nn.Module):
+    """A network with something inside that a copy in float64 alone cannot run, or runs in fewer bits."""
+
+    def __init__(self, what: str, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([nn.Linear(5, 6), nn.Linear(6, 3)])
+        self.what, self.function, self.constants = what, function, [torch.eye(6), torch.ones(6)]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.function(self.blocks[0](x.float() if self.what == "cast of the input" else x))
+        if self.what == "constant":
+            y = y @ self.constants[0]
+        elif self.what == "cast and back":
+            y = y.to(torch.float32).type_as(x)
+        elif self.what == "written in place":
+            z = torch.zeros(y.shape)
+            z[:] = y
+            z += self.constants[1]
+            y = z.mul_(2)
+        elif self.what == "numpy":
+            y = y * torch.from_numpy(np.ones(6, np.float32))
+        elif self.what == "its type is asserted":
+            assert self.blocks[0].weight.dtype == torch.float32
+        return self.blocks[1](y)
+
+
+INSIDE = (
+    "cast of the input",
+    "constant",
+    "cast and back",
+    "written in place",
+    "numpy",
+    "its type is asserted",
+)
+
+
+@pytest.mark.mutation("second-derivatives")
+@pytest.mark.parametrize("what", INSIDE)
+@pytest.mark.parametrize("matrix", ["hessian", "ggn"])
+def test_the_comparison_is_made_whatever_the_network_does_with_float64(what: str, matrix: str) -> None:
+    """A right network has a number, a wrong one is refused; never is there no comparison."""
+    torch.manual_seed(0)
+    batch = torch.randn(12, 5), torch.randint(3, (12,))
+    found = blockwise.coupling_map(_Inside(what, torch.sin), cross_entropy, batch, matrix=matrix)
+    assert 0 < found.checked["second-derivatives"] < (5e-2 if "asserted" in what else 1e-2)
+    assert found.converged.all()
+    wrong = _Inside(what, _WrongTwice.apply if matrix == "hessian" else lambda y: y + y.abs().detach())
+    with pytest.raises(CheckFailed, match=r"second-derivatives' failed"):
+        blockwise.coupling_map(wrong, cross_entropy, batch, matrix=matrix)
+
+
+@pytest.mark.mutation("second-derivatives")
+def test_the_comparison_is_made_on_examples_that_count() -> None:
+    """The first examples, or all but one, are left out of the loss: their gradient is none."""
+    torch.manual_seed(0)
+    x, y = torch.randn(60, 5), torch.zeros(60).long()
+    y[7] = 1
+    for reduction in ("mean", "sum"):
+        loss = nn.CrossEntropyLoss(ignore_index=0, reduction=reduction)
+        for function in (torch.sin, torch.relu):
+            found = Hessian(_Inside("nothing", function), loss, (x, y)).checked["second-derivatives"]
+            assert 0 < found < 1e-2
+        with pytest.raises(CheckFailed, match="second-derivatives"):
+            Hessian(_Inside("nothing", _WrongTwice.apply), loss, (x, y))
+
+
+@pytest.mark.mutation("second-derivatives")
+def test_where_nothing_can_be_compared_there_is_no_map() -> None:
+    class Once(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = nn.ModuleList([nn.Linear(5, 6), nn.Linear(6, 3)])
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if len(x) != 40:
+                raise ValueError("forty examples are needed")
+            assert self.blocks[0].weight.dtype == torch.float32
+            if float(self.blocks[0].weight.detach().sum()) != total:
+                raise ValueError("the weights are fixed")
+            return self.blocks[1](self.blocks[0](x).tanh())
+
+    torch.manual_seed(0)
+    model = Once()
+    total = float(model.blocks[0].weight.detach().sum())
+    with pytest.raises(CheckFailed, match=r"could not be made: .*the weights are fixed"):
+        blockwise.coupling_map(model, cross_entropy, (torch.randn(40, 5), torch.randint(3, (40,))))
+
+
+def test_entries_of_networks_that_compute_in_fewer_bits_do_not_claim_more() -> None:
+    def rounding(y: torch.Tensor) -> torch.Tensor:
+        return y.bfloat16().float().sin()
+
+    torch.manual_seed(0)
+    batch = torch.randn(12, 5), torch.randint(3, (12,))
+    model = _Inside("nothing", rounding)
+    with pytest.warns(UserWarning, match="computes in fewer bits"):
+        found = blockwise.coupling_map(model, cross_entropy, batch)
+    assert not found.converged.any() and "fewer bits" in found.stopped
+    assert blockwise.coupling_map(model, cross_entropy, batch, tol=0.02).converged.all()
+    plain = blockwise.coupling_map(_with_weights(_Inside("nothing", torch.sin), model), cross_entropy, batch)
+    assert (np.abs(found.sigma / plain.sigma - 1) > 1e-4).any() and (found.upper >= plain.sigma * 0.99).all()
+
+
+def _with_weights(model: nn.Module, of: nn.Module) -> nn.Module:
+    model.load_state_dict(of.state_dict())
+    return model
+
+
+@pytest.mark.mutation("coupling-entry")
+def test_an_entry_of_one_column_is_checked_too() -> None:
+    def forward(v: torch.Tensor) -> torch.Tensor:
+        return v * torch.tensor([3.0, 4.0])
+
+    def check(sigma: float) -> float:
+        generator = torch.Generator().manual_seed(0)
+        return check_coupling_entry(forward, lambda u: u[:1], torch.ones(1), 2, sigma, 1e-3, 1e-4, generator)
+
+    assert check(5.0) < 1e-6
+    with pytest.raises(CheckFailed, match="coupling-entry"):
+        check(4.9)

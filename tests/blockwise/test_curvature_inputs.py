@@ -107,8 +107,113 @@ def test_losses_that_are_sums_or_many_numbers() -> None:
     np.testing.assert_allclose(_sigma(_net(), data=halves), _sigma(_net()), rtol=1e-5)
     with pytest.raises(RequestError, match=r"shape \(12,\).*mean"):
         _sigma(_net(), nn.CrossEntropyLoss(reduction="none"))
-    with pytest.raises(RequestError, match="neither their mean nor their sum"):
-        _sigma(_net(), lambda o, t: total(o, t) ** 2, halves)
+
+
+WEIGHTS = torch.tensor([0.05, 1.0, 20.0])
+
+
+class _Weighted(nn.Module):
+    """Class weights that are no buffer: nothing makes them double."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own = [WEIGHTS]
+
+    def forward(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return cross_entropy(outputs, y, self.own[0])
+
+
+def _worst_half(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return cross_entropy(outputs, y, reduction="none").topk(len(y) // 2).values.mean()
+
+
+LOSSES: dict[str, Any] = {
+    "mean": cross_entropy,
+    "sum": nn.CrossEntropyLoss(reduction="sum"),
+    "class weights": nn.CrossEntropyLoss(WEIGHTS),
+    "class weights in a list": _Weighted(),
+    "weights in a function": lambda o, y: cross_entropy(o, y, WEIGHTS),
+    "weights and smoothing": nn.CrossEntropyLoss(WEIGHTS, label_smoothing=0.2),
+    "ignored class": nn.CrossEntropyLoss(ignore_index=0),
+    "square of the sum": lambda o, y: cross_entropy(o, y, reduction="sum") ** 2 / 100,
+    "worst half": _worst_half,
+    "none, then its root": lambda o, y: cross_entropy(o, y, reduction="none").mean().sqrt(),
+}
+
+
+@pytest.mark.parametrize("matrix", ["hessian", "ggn"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_batches_make_the_loss_that_one_batch_of_all_has(name: str, matrix: str) -> None:
+    """Against the brute-force matrix of one batch: of the loss by all parameters, or J' H J."""
+    torch.manual_seed(0)
+    loss = LOSSES[name]
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
+    x, y = torch.randn(24, 4), torch.tensor([0] * 15 + [1] * 6 + [2] * 3)  # class by class
+    parts = [(x[a:b], y[a:b]) for a, b in ((0, 7), (7, 16), (16, 17), (17, 24))]
+    found = blockwise.coupling_map(model, loss, parts, "module", matrix=matrix)
+    names, shapes = zip(*((n, p.shape) for n, p in model.named_parameters()), strict=True)
+
+    def outputs(theta: torch.Tensor) -> torch.Tensor:
+        cut = theta.split([s.numel() for s in shapes])
+        own = {n: t.view(s) for n, t, s in zip(names, cut, shapes, strict=True)}
+        return torch.func.functional_call(model, own, (x,))
+
+    theta = torch.cat([p.detach().flatten() for p in model.parameters()])
+    if matrix == "hessian":
+        truth = torch.autograd.functional.hessian(lambda t: loss(outputs(t), y), theta)
+    else:
+        j = torch.autograd.functional.jacobian(outputs, theta).flatten(0, 1)
+        at = outputs(theta).detach()
+        truth = j.T @ torch.autograd.functional.hessian(lambda o: loss(o, y), at).reshape(len(j), -1) @ j
+    blocks = [slice(0, 25), slice(25, len(theta))]
+    norms = [[float(torch.linalg.matrix_norm(truth[a, b], 2)) for b in blocks] for a in blocks]
+    np.testing.assert_allclose(found.sigma, norms, rtol=2e-3)
+    assert found.converged.all() and all(0 <= value < 1e-2 for value in found.checked.values())
+
+
+def test_batches_of_different_shapes_are_one_where_examples_stand_alone() -> None:
+    torch.manual_seed(0)
+
+    def network(norm: nn.Module) -> nn.Module:
+        return nn.Sequential(nn.Conv2d(1, 3, 3), norm, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3))
+
+    y = torch.arange(8) % 3
+    batches = [(torch.randn(3, 1, 5, 5), y[:3]), (torch.randn(5, 1, 4, 4), y[3:])]
+    model = network(nn.Tanh())
+    found = _sigma(model, LOSSES["class weights"], batches, partition="module")
+
+    class Whole(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            assert len(x) == 8
+            return torch.cat([model_(b) for b, _ in batches])
+
+    whole = Whole()
+    model_ = whole.inner = copy.deepcopy(model)
+    x, loss = torch.zeros(8, 1), LOSSES["class weights"]
+    p = list(whole.parameters())
+    gradient = torch.autograd.grad(loss(whole(x), y), p, create_graph=True)
+    flat = torch.cat([g.flatten() for g in gradient])
+    rows = [torch.cat([g.flatten() for g in torch.autograd.grad(f, p, retain_graph=True)]) for f in flat]
+    truth = torch.stack(rows)
+    size = model_[0].weight.numel() + 3
+    assert found[0, 0] == pytest.approx(float(torch.linalg.matrix_norm(truth[:size, :size], 2)), rel=1e-3)
+    assert found[0, 1] == pytest.approx(float(torch.linalg.matrix_norm(truth[:size, size:], 2)), rel=1e-3)
+    with pytest.raises(RequestError, match="depends on the others of its batch"):
+        _sigma(network(nn.BatchNorm2d(3, track_running_stats=False)), data=batches)
+
+
+@pytest.mark.parametrize(
+    ("data", "loss", "says"),
+    [
+        ([_batch(4), (_batch(4)[0], torch.zeros(4))], cross_entropy, "targets of the batches differ"),
+        ([_batch(4), (_batch(4)[0], _batch(3)[1])], cross_entropy, "batch 1 has 4 inputs and 3 targets"),
+        ([(torch.zeros(()), torch.zeros(()))], cross_entropy, "a single number"),
+        ((_batch(3)[0], torch.zeros(3)), nn.functional.mse_loss, "differ in shape"),  # 3 outputs, 3 targets
+    ],
+)
+def test_batches_that_make_no_single_one(data: Any, loss: Any, says: str) -> None:
+    with pytest.raises(RequestError, match=says):
+        _sigma(_net(), loss, data)
 
 
 @pytest.mark.parametrize("kind", ["one tuple", "a list", "a generator", "a loader", "examples"])

@@ -130,6 +130,76 @@ def test_losses_that_are_no_mean_are_refused(mode: str, criterion: Any, says: st
         run.evaluate()
 
 
+WEIGHTS = torch.tensor([0.05, 1.0, 20.0])
+
+
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        cross_entropy,
+        nn.CrossEntropyLoss(),
+        nn.CrossEntropyLoss(WEIGHTS),
+        nn.CrossEntropyLoss(WEIGHTS, label_smoothing=0.2),
+        nn.CrossEntropyLoss(ignore_index=0),
+        lambda o, y: cross_entropy(o, y, reduction="none").topk(len(y) // 2).values.mean(),
+        lambda o, y: cross_entropy(o, y).sqrt(),
+    ],
+)
+def test_what_is_reported_is_the_loss_of_all_examples_as_one_batch(criterion: Any) -> None:
+    """However they are cut: the validation loss, the loss of the unit `descent`, the gradient of the unit `norms`."""
+    torch.manual_seed(0)
+    data = Examples(_data().x, _data().y.sort().values)  # class by class
+    run = _frame("jacobi", _Net(), criterion, train=data)
+    loss = criterion(run.model(data.x), data.y)
+    truth = float(loss.detach())
+    parameters = list(run.model.blocks[0].parameters())  # type: ignore[union-attr, index]
+    gradient = torch.autograd.grad(loss, parameters)
+    for size in (40, 16, 7, 1):
+        found = run.evaluate(data, batch_size=size)
+        assert found["loss"] == pytest.approx(truth, rel=1e-5)
+        assert found["accuracy"] == int((run.model(data.x).argmax(1) == data.y).sum()) / 40
+        assert run.loss_over(data.batches(size)) == pytest.approx(truth, rel=1e-5)
+        (unit,) = make_units([f"norms batches=40 batch_size={size}"]).values()
+        norm = float(torch.cat([g.flatten() for g in gradient]).norm())
+        if size * 40 >= len(data):
+            assert unit.measure(run)["gradient_norm"][0] == pytest.approx(norm, rel=1e-4)
+
+
+def test_targets_that_cross_entropy_leaves_out() -> None:
+    torch.manual_seed(0)
+    y = _data().y.clone()
+    y[:30] = -100
+    data = Examples(_data().x, y)
+    run = _frame("jacobi", _Net(), train=data)
+    truth = float(cross_entropy(run.model(data.x), y).detach())
+    assert run.evaluate(data, batch_size=16)["loss"] == pytest.approx(truth, rel=1e-5)
+    total = nn.CrossEntropyLoss(reduction="sum")
+    with pytest.raises(RequestError, match="a sum over the examples"):  # though the first two say nothing
+        _frame("jacobi", _Net(), total, train=data).evaluate()
+
+
+def test_targets_that_each_output_would_be_compared_with() -> None:
+    """Outputs (N, 1), targets (N,): torch compares all with all, and warns."""
+    x, numbers = _data().x, torch.randn(40)
+    model = nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 1))
+    data = Examples(x, numbers)
+    run = Frame(model, data, data, nn.functional.mse_loss, Options(), "stage")
+    with pytest.raises(RequestError, match="each is compared with all"):
+        run.evaluate()
+    column = Examples(x, numbers[:, None])
+    assert Frame(model, column, column, nn.functional.mse_loss, Options(), "stage").evaluate()["loss"] > 0
+
+
+def test_accuracy_of_maps_is_that_of_their_places() -> None:
+    model = nn.Sequential(nn.Conv2d(2, 3, 1), nn.Conv2d(3, 3, 1))
+    torch.manual_seed(0)
+    data = Examples(torch.randn(9, 2, 4, 4), torch.randint(3, (9, 4, 4)))
+    run = Frame(model, data, data, cross_entropy, Options(), "stage")
+    assert run.evaluate()["accuracy"] == pytest.approx(
+        float((model(data.x).argmax(1) == data.y).float().mean())
+    )
+
+
 @pytest.mark.parametrize(
     "criterion", [nn.CrossEntropyLoss(label_smoothing=0.1), nn.CrossEntropyLoss(torch.tensor([1.0, 2, 3]))]
 )

@@ -48,7 +48,7 @@ class CouplingMap:
         tol: the relative error that was asked for.
         failure: the probability that was asked for.
         stopped: why there are entries that have not converged; empty where there are none.
-        checked: what each check found, a relative deviation; NaN where it could not compare.
+        checked: what each check found, a relative deviation.
     """
 
     sigma: Matrix

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from blockzoo.blockwise.data import Batch, Examples, as_batches
-from blockzoo.blockwise.losses import batch_loss, no_reentrant_checkpoints
+from blockzoo.blockwise.data import Batch, Examples, as_batches, kind_of
+from blockzoo.blockwise.losses import joined, loss_of, no_broadcasts, no_reentrant_checkpoints
 from blockzoo.core.errors import RequestError
 
 LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Batches = Examples | Batch | Iterable[Batch]
 HALF = (torch.float16, torch.bfloat16)
-PROBED = 4
-"""Examples that checks are made on."""
+ALONE = 1e-2
+"""Of the size of the outputs: by how much they may change where an example stands in another batch."""
 
 
 class FrozenLoss:
-    """The mean loss over fixed batches, which count by their number of examples; a loss that is a sum is summed over them.
+    """The loss of all examples as one batch, whatever the batches they come in: a mean, a sum, or any other function of them.
 
     Frozen parameters (`requires_grad` False) stay constants. Numbers of 16 bits are computed with 32, gradients of embeddings
     are dense, and the network gets copies of its inputs, for it may write to them: none of this changes the function.
@@ -30,64 +31,81 @@ class FrozenLoss:
     Args:
         model: the network; it is left as it is.
         loss_fn: (output, target) -> one number.
-        batches: (x, y), several, or whatever hands them out; several smaller ones need less memory at a time.
+        batches: (x, y), several, or whatever hands them out. Inputs of different shapes go through the network apart.
 
     Raises:
-        RequestError: no example, a network that cannot be copied or run on these, or a loss that is not finite, differs from call
-            to call, is not one number, or is neither a mean nor a sum over the examples.
+        RequestError: no example, batches that make no single one, a network that cannot be copied or run on these, or a loss that
+            is not finite, differs from call to call, or is not one number.
     """
 
     def __init__(self, model: nn.Module, loss_fn: LossFunction, batches: Batches) -> None:
         self._loss_fn = loss_fn
         self.model = _prepared(model)
         like = next(p for p in self.model.parameters() if p.requires_grad)
-        self.batches = [_like(batch, like) for batch in as_batches(batches)]
-        if not self.batches:
+        found = [_like(batch, like) for batch in as_batches(batches)]
+        if not found:
             raise RequestError("no batch: the loss needs at least one (x, y)")
-        counts = [len(x) for x, _ in self.batches]
+        if odd := [number for number, batch in enumerate(found) if not all(t.ndim for t in batch)]:
+            raise RequestError(f"batch {odd[0]} has a single number where examples are needed")
+        counts = [len(x) for x, _ in found]
         if 0 in counts:
             raise RequestError(f"batch {counts.index(0)} has no examples: leave it out")
-        self.weights = [count / sum(counts) for count in counts]
+        self.inputs, self.targets = _as_one(found)
         self._check()
+
+    def __len__(self) -> int:
+        """Examples."""
+        return sum(len(x) for x in self.inputs)
 
     @property
     def value(self) -> float:
         """The loss."""
         with torch.no_grad():
-            parts = [w * self.of(x, y) for w, (x, y) in zip(self.weights, self.batches, strict=True)]
-        return float(torch.stack(parts).sum())
+            return float(self.loss())
 
-    def of(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """The loss of one batch."""
+    def loss(self) -> torch.Tensor:
+        """The loss, with its graph."""
+        return self.of_outputs(self.outputs())
+
+    def outputs(self) -> Any:
+        """The network's outputs for all examples."""
         with plain_kernels():
-            return batch_loss(self.model, self._loss_fn, x, y)
+            return joined([self.model(x.clone()) for x in self.inputs])
 
-    def outputs(self, x: torch.Tensor) -> torch.Tensor:
-        """The network's outputs for one batch."""
-        with plain_kernels():
-            return self.model(x.clone())
-
-    def of_outputs(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def of_outputs(self, outputs: Any) -> torch.Tensor:
         """The loss of these outputs."""
-        return batch_loss(lambda o: o, self._loss_fn, outputs, y)
+        with plain_kernels():
+            return loss_of(self._loss_fn, outputs, self.targets)
 
-    def elsewhere(self) -> FrozenLoss:
-        """The same loss of a few examples, in float64 and at parameters near by, where no activation lies on a kink by design."""
+    def elsewhere(self, count: int, wide: bool, seed: int = 0) -> FrozenLoss:
+        """The same loss of `count` examples, at parameters near by, where no activation lies on a kink by design.
+
+        Args:
+            count: at most so many, from first to last; as many as there are or more: all.
+            wide: in float64, with what a loss that is a module holds.
+            seed: of where the parameters are.
+        """
         other = copy.copy(self)
-        other.model = copy.deepcopy(self.model).double()
-        generator = torch.Generator().manual_seed(0)
+        other.model = copy.deepcopy(self.model)
+        if wide:
+            other.model, other._loss_fn = other.model.double(), _double(self._loss_fn)
+        generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for p in other.model.parameters():
                 noise = torch.randn(p.shape, generator=generator, dtype=torch.float64).to(p.device)
-                p += noise * 0.1 * (p.square().mean().sqrt() + 0.01)
-        like = torch.zeros((), dtype=torch.float64)
-        x, y = self.batches[0]
-        other.batches = [_like((x[:PROBED], y[:PROBED]), like.to(x.device))]
-        other.weights = [1.0]
+                p += (noise * 0.1 * (p.square().mean().sqrt() + 0.01)).to(p.dtype)
+        if count < len(self):
+            x = self.inputs[0]
+            rows = torch.linspace(0, len(x) - 1, min(count, len(x))).long().to(x.device)
+            other.inputs, other.targets = [x[rows]], self.targets[rows.to(self.targets.device)]
+        if wide:
+            like = torch.zeros((), dtype=torch.float64, device=self.targets.device)
+            other.inputs = [_like((x, x), like)[0] for x in other.inputs]
+            other.targets = _like((other.targets, other.targets), like)[0]
         return other
 
     def _check(self) -> None:
-        with in_words("the network cannot be run on these batches"):
+        with in_words("the network cannot be run on these batches"), no_broadcasts():
             first, second = self.value, self.value
         if first != first or first in (float("inf"), -float("inf")):
             raise RequestError(f"the loss is {first:g}: curvature needs a finite one")
@@ -95,23 +113,54 @@ class FrozenLoss:
             raise RequestError(
                 f"the loss differs from call to call ({first!r}, {second!r}): switch off what is random in evaluation mode"
             )
-        if len(self.batches) > 1:
-            self.weights = self._weights_of_a_mean_or_sum()
+        if len(self.inputs) > 1:
+            self._check_examples_stand_alone()
 
-    def _weights_of_a_mean_or_sum(self) -> list[float]:
-        """Found out on a batch whose examples are there twice."""
-        x, y = self.batches[0]
-        with torch.no_grad(), in_words("the network cannot be run on a batch of twice the size"):
-            once = float(self.of(x, y))
-            twice = float(self.of(torch.cat([x, x]), torch.cat([y, y])))
-        if abs(twice - once) <= 1e-3 * abs(once):
-            return self.weights
-        if abs(twice - 2 * once) <= 1e-3 * abs(once):
-            return [1.0] * len(self.batches)
-        raise RequestError(
-            f"the loss of a batch is {once:g}, of the same examples twice {twice:g}: it is neither their mean nor their sum, so "
-            "several batches do not add up to one loss; give all examples as one batch"
-        )
+    def _check_examples_stand_alone(self) -> None:
+        """Of an example that goes through the network without the others, the output is the same."""
+        for x in self.inputs:
+            with torch.no_grad(), plain_kernels():
+                both = [list(_tensors(self.model(part.clone()))) for part in (x, x[:1])]
+            if not all(_near(whole[:1], alone) for whole, alone in zip(*both, strict=True)):
+                raise RequestError(
+                    "in this network the output for an example depends on the others of its batch, so that batches of "
+                    "different shapes do not make one: give all examples in one shape"
+                )
+
+
+def _tensors(outputs: Any) -> Iterator[torch.Tensor]:
+    """All tensors of a network's outputs."""
+    if isinstance(outputs, torch.Tensor):
+        yield outputs
+        return
+    for part in outputs.values() if isinstance(outputs, Mapping) else outputs:
+        yield from _tensors(part)
+
+
+def _near(whole: torch.Tensor, alone: torch.Tensor) -> bool:
+    return bool((whole - alone).abs().max() <= ALONE * alone.abs().max() + 1e-30)
+
+
+def _as_one(batches: Sequence[Batch]) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Inputs, as few tensors as their shapes and types allow, and the targets of all."""
+    for number, (x, y) in enumerate(batches):
+        if len(x) != len(y):
+            raise RequestError(
+                f"batch {number} has {len(x)} inputs and {len(y)} targets: as many of each are needed"
+            )
+    kinds = dict.fromkeys(f"{kind_of(y)} {tuple(y.shape[1:])}" for _, y in batches)
+    if len(kinds) > 1:
+        raise RequestError(f"the targets of the batches differ: {' and '.join(list(kinds)[:2])}")
+    groups: dict[object, list[Batch]] = {}
+    for x, y in batches:
+        groups.setdefault((x.dtype, x.shape[1:]), []).append((x, y))
+    inputs = [torch.cat([x for x, _ in group]) for group in groups.values()]
+    return inputs, torch.cat([y for group in groups.values() for _, y in group])
+
+
+def _double(loss_fn: LossFunction) -> LossFunction:
+    """A copy of a loss that is a module, in float64; any other as it is."""
+    return copy.deepcopy(loss_fn).double() if isinstance(loss_fn, nn.Module) else loss_fn
 
 
 def _prepared(model: nn.Module) -> nn.Module:

@@ -52,7 +52,9 @@ class Hessian:
         self, model: nn.Module, loss_fn: LossFunction, batches: Batches, partition: How = "blocks"
     ) -> None:
         self._build(FrozenLoss(model, loss_fn, batches), partition)
-        self.checked = {"second-derivatives": second_derivatives(self)}
+        found, self.rounded = second_derivatives(self)
+        """Relative error of products, where the network computes in fewer bits than its parameters have."""
+        self.checked = {"second-derivatives": max(found, self.rounded)}
 
     def _build(self, loss: FrozenLoss, partition: How) -> None:
         self.frozen, self.model = loss, loss.model
@@ -61,15 +63,15 @@ class Hessian:
         self.blocks = [[p for p in block if p.requires_grad] for block in of_blocks]
         self.sizes = [sum(p.numel() for p in block) for block in self.blocks]
         self.products = 0
-        """Backward passes through the gradient so far, each over all batches."""
+        """Backward passes through the gradient so far, each over all examples."""
         with in_words("this loss has no second derivatives"):
-            self._gradients = [self._gradient(x, y) for x, y in loss.batches]
+            self._gradient = self._differentiated()
         finite(self.gradient(), "gradients")
 
-    def elsewhere(self) -> Hessian:
+    def elsewhere(self, count: int, wide: bool, seed: int = 0) -> Hessian:
         """The same kind of matrix for `FrozenLoss.elsewhere`, unchecked: what checks compare."""
         other = object.__new__(type(self))
-        other._build(self.frozen.elsewhere(), self.partition)
+        other._build(self.frozen.elsewhere(count, wide, seed), self.partition)
         return other
 
     @property
@@ -85,10 +87,11 @@ class Hessian:
         """The frozen loss."""
         return self.frozen.value
 
-    def _gradient(self, x: torch.Tensor, y: torch.Tensor) -> Any:
+    def _differentiated(self) -> Any:
+        """What products are made from: the gradient with its graph."""
         with torch.enable_grad(), plain_kernels():
             found = torch.autograd.grad(
-                self.frozen.of(x, y), self._parameters, create_graph=True, materialize_grads=True
+                self.frozen.loss(), self._parameters, create_graph=True, materialize_grads=True
             )
         if any(g.layout is not torch.strided for g in found):
             raise RequestError("sparse gradients have no second derivative: sparse=False")
@@ -101,11 +104,7 @@ class Hessian:
 
     def gradient(self) -> list[torch.Tensor]:
         """The gradient by block, flat."""
-        total = [torch.zeros(size).to(self.like) for size in self.sizes]
-        for weight, gradient in zip(self.frozen.weights, self._gradients, strict=True):
-            for part, block in zip(total, gradient, strict=True):
-                part.add_(flat(block, self.like).detach(), alpha=weight)
-        return total
+        return [flat(block, self.like).detach() for block in self._gradient]
 
     def by_differences(self, v: torch.Tensor, step: float) -> torch.Tensor:
         """H v from gradients at two points, (all parameters,): exact but for step^2 and for rounding / step."""
@@ -115,11 +114,8 @@ class Hessian:
     def _gradient_at(self, v: torch.Tensor, step: float) -> torch.Tensor:
         """The gradient, by plain backpropagation, a step along v away."""
         loss, parameters = self._moved(v, step)
-        total = torch.zeros_like(v)
-        for weight, (x, y) in zip(loss.weights, loss.batches, strict=True):
-            found = torch.autograd.grad(loss.of(x, y), parameters, materialize_grads=True)
-            total.add_(flat(found, v), alpha=weight)
-        return total
+        with torch.enable_grad(), plain_kernels():
+            return flat(torch.autograd.grad(loss.loss(), parameters, materialize_grads=True), v)
 
     def _moved(self, v: torch.Tensor, step: float) -> tuple[FrozenLoss, list[nn.Parameter]]:
         """The loss, a step along v away, and its parameters."""
@@ -160,30 +156,25 @@ class Hessian:
     def _times(self, parts: dict[int, torch.Tensor], rows: Sequence[int]) -> list[torch.Tensor]:
         """The rows of H times a vector that is 0 outside some blocks, or times several, stacked in front."""
         stack = next(iter(parts.values())).shape[:-1]
-        total = [torch.zeros(*stack, self.sizes[i]).to(self.like) for i in rows]
         seeds = [s for j, v in parts.items() for s in shaped(v, self.blocks[j])]
         asked = [p for i in rows for p in self.blocks[i]]
-        for weight, gradient in zip(self.frozen.weights, self._gradients, strict=True):
-            with in_words("this loss has no second derivatives") if not stack else nullcontext():
-                rest = iter(self._product(gradient, list(parts), seeds, asked, bool(stack)))
-            for sum_, i in zip(total, rows, strict=True):
-                found = [next(rest).detach().reshape(*stack, -1) for _ in self.blocks[i]]
-                if found:
-                    sum_.add_(torch.cat(found, -1), alpha=weight)
+        with in_words("this loss has no second derivatives") if not stack else nullcontext():
+            rest = iter(self._product(list(parts), seeds, asked, bool(stack)))
+        found = [[next(rest).detach().reshape(*stack, -1) for _ in self.blocks[i]] for i in rows]
+        total = [torch.cat(row, -1) if row else self.like.new_zeros(*stack, 0) for row in found]
         finite(total, "second derivatives")
         self.products += int(stack[0]) if stack else 1
         return total
 
     def _product(
         self,
-        gradient: Any,
         columns: Sequence[int],
         seeds: Sequence[torch.Tensor],
         asked: Sequence[torch.Tensor],
         stacked: bool,
     ) -> Sequence[torch.Tensor]:
-        """For one batch: derivatives of <gradient of some blocks, seeds> by the parameters `asked`."""
-        return backward([g for j in columns for g in gradient[j]], seeds, asked, stacked)
+        """Derivatives of <gradient of some blocks, seeds> by the parameters `asked`."""
+        return backward([g for j in columns for g in self._gradient[j]], seeds, asked, stacked)
 
 
 def backward(

@@ -127,7 +127,7 @@ def _facts(found: CouplingMap, title: str) -> dict[str, Any]:
         "seconds": found.seconds,
         "converged": bool(found.converged.all()),
         "stopped": found.stopped,
-        "checked": {name: None if value != value else value for name, value in found.checked.items()},
+        "checked": found.checked,
         "environment": environment(),
     }
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from blockzoo.blockwise.curvature.bounds import least_component
-from blockzoo.blockwise.curvature.checks import check_coupling_entry, check_dense_blocks
+from blockzoo.blockwise.curvature.checks import Undecided, check_coupling_entry, check_dense_blocks
 from blockzoo.blockwise.curvature.hessian import Hessian
 from blockzoo.blockwise.curvature.lanczos import GolubKahan, Lanczos, Process, random_unit
 
@@ -145,6 +145,13 @@ class Search:
             known = entry.known(self._tol)
             estimate = math.sqrt(sum(self._squares[place]) / len(self._squares[place]))
             found[place] = known._replace(frobenius=max(known.frobenius, known.value, estimate))
+        if (more := self._hessian.rounded) > 0:
+            found = {
+                place: k._replace(
+                    upper=k.upper * (1 + more), converged=k.converged and (more <= self._tol or not k.upper)
+                )
+                for place, k in found.items()
+            }
         return [[found[min(i, j), max(i, j)] for j in range(self._count)] for i in range(self._count)]
 
     @property
@@ -153,6 +160,12 @@ class Search:
         missing = [e for e in self._entries.values() if not e.known(self._tol).converged]
         faint = [e for e in missing if e.done]
         parts = []
+        if self._hessian.rounded > self._tol:
+            parts.append(
+                f"this network computes in fewer bits than {self._hessian.like.dtype} inside, and products are off by "
+                f"{self._hessian.rounded:.1e} (relative): no entry has converged to {self._tol:g}; leave out the casts, or give "
+                "a larger tol"
+            )
         if early := len(missing) - len(faint):
             parts.append(
                 f"stopped early, after {self.products} products ({self._reached}): {early} of {self._all} entries have not "
@@ -160,8 +173,8 @@ class Search:
             )
         if faint:
             parts.append(
-                f"{len(faint)} of {self._all} entries are so small that rounding errors of {self._hessian.like.dtype} hide them: "
-                "they have not converged; give a network of float64"
+                f"{len(faint)} of {self._all} entries are so small, or so near to others, that rounding errors of "
+                f"{self._hessian.like.dtype} hide them: they have not converged; give a network of float64"
             )
         return "; ".join(parts)
 
@@ -267,16 +280,22 @@ class Search:
             return
         (i, j), vector, value = self._sample.kept
         forward, back = partial(self._hessian.pair, i, j), partial(self._hessian.pair, j, i)
-        found = check_coupling_entry(
-            forward,
-            None if i == j else back,
-            vector,
-            self._hessian.sizes[i],
-            value,
-            self._tol,
-            self._failure,
-            self._generator,
-        )
+        entry = self._entries[min(i, j), max(i, j)]
+        try:
+            found = check_coupling_entry(
+                forward,
+                None if i == j else back,
+                vector,
+                self._hessian.sizes[i],
+                value,
+                self._tol,
+                self._failure,
+                self._generator,
+            )
+        except Undecided:
+            assert entry.done is not None
+            entry.done = entry.done._replace(converged=False)
+            return
         self._found("coupling-entry", found)
 
     def _found(self, check: str, deviation: float) -> None:

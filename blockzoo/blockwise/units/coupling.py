@@ -52,8 +52,7 @@ class Coupling:
             **self._how,
         )
         for check, deviation in found.checked.items():
-            if deviation == deviation:  # NaN: no comparison
-                frame.found(check, deviation)
+            frame.found(check, deviation)
         return {
             "sigma": found.sigma,
             "lower_bound": found.lower_bound,

@@ -9,7 +9,7 @@ import torch
 from blockzoo.blockwise.engines.rounds import distance
 from blockzoo.blockwise.frame import Frame
 from blockzoo.blockwise.local import gradients_of
-from blockzoo.blockwise.losses import no_reentrant_checkpoints
+from blockzoo.blockwise.losses import no_reentrant_checkpoints, parts_of_loss
 from blockzoo.core.contracts import UNITS
 
 
@@ -28,11 +28,10 @@ class Norms:
         frame.model.eval()
         batches = frame.probe(self.batches, self.batch_size)
         examples = sum(len(x) for x, _ in batches)
-        for x, y in batches:
-            with no_reentrant_checkpoints():
-                gradients = gradients_of(frame.loss(x, y), parameters)
-            for sum_, g in zip(total, gradients, strict=True):
-                sum_ += g * (len(x) / examples)
+        with no_reentrant_checkpoints():
+            for loss, size in parts_of_loss(frame.model, frame.criterion, batches):
+                for sum_, g in zip(total, gradients_of(loss, parameters), strict=True):
+                    sum_ += g * (size / examples)
         frame.model.train(was)
         norms, sizes, at = [], [], 0
         for state in frame.blocks:

@@ -1,0 +1,71 @@
+"""A network in double precision throughout: its casts to fewer bits, and its constants of fewer bits, too."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+FEWER = (torch.float32, torch.float16, torch.bfloat16)
+CASTS = ("float", "half", "bfloat16")
+IN_PLACE = ("__setitem__", "__set__", "__delete__")
+
+
+class AllDouble(TorchFunctionMode):
+    """Within, every function of torch takes and gives float64 where it would numbers of fewer bits.
+
+    What is written to in place stays what it is; automatic mixed precision is off; what torch does not see as a function
+    (compiled code, arrays of numpy) goes its own way.
+    """
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        name, kwargs = getattr(function, "__name__", ""), kwargs or {}
+        if name == "__deepcopy__":
+            return function(*args, **kwargs)
+        kept = args[:1] if _writes(name) else ()
+        out = {key: kwargs[key] for key in ("out",) if key in kwargs}
+        if name in CASTS:
+            function = torch.Tensor.double
+        with ExitStack() as stack:
+            for device in ("cpu", "cuda"):
+                if torch.is_autocast_enabled(device):
+                    stack.enter_context(torch.autocast(device, enabled=False))
+            found = function(*kept, *_widened(args[len(kept) :]), **{**_widened(kwargs), **out})
+        return found if kept or name == "__get__" else _widened(found)
+
+
+def _writes(name: str) -> bool:
+    """Whether a function changes its first argument."""
+    plain = name.strip("_")
+    return name in IN_PLACE or (name.endswith("_") and not name.endswith("__")) or name == f"__i{plain[1:]}__"
+
+
+def _widened(value: Any) -> Any:
+    """A value, and what is in it, with float64 for types of fewer bits; itself where there are none."""
+    if isinstance(value, torch.Tensor):
+        return value.double() if value.dtype in FEWER else value
+    if isinstance(value, torch.dtype):
+        return torch.float64 if value in FEWER else value
+    if type(value) in (tuple, list):
+        return type(value)(_widened(part) for part in value)
+    if type(value) is dict:
+        return {key: _widened(part) for key, part in value.items()}
+    return value
+
+
+class TypesSeen(TorchDispatchMode):
+    """Within, the types of floating numbers that are computed are noted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[torch.dtype] = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        made = function(*args, **(kwargs or {}))
+        for t in made if isinstance(made, tuple | list) else (made,):
+            if isinstance(t, torch.Tensor) and t.is_floating_point():
+                self.found.add(t.dtype)
+        return made
