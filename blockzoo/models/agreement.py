@@ -15,6 +15,19 @@ from torch import nn
 
 from blockzoo.core.errors import CheckFailed
 
+CONTINUOUS = frozenset(
+    (
+        torch.float16,
+        torch.bfloat16,
+        torch.float32,
+        torch.float64,
+        torch.complex32,
+        torch.complex64,
+        torch.complex128,
+    )
+)
+"""Number formats in which rounding shows, and numbers can be drawn."""
+
 
 def random_statistics(module: nn.Module, seed: int = 0) -> nn.Module:
     """A copy of `module` whose norms have random means, variances, weights and biases.
@@ -49,27 +62,39 @@ def draw_constants(module: nn.Module, seed: int = 0) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
-            drawable = parameter.is_floating_point() and parameter.numel() and not parameter.is_inference()
-            if drawable and parameter.requires_grad and parameter.min() == parameter.max():
-                values = torch.rand(parameter.shape, generator=generator) + 0.5  # as of norms
-                if parameter.ndim > 1:
-                    values = torch.randn(parameter.shape, generator=generator) / parameter[0].numel() ** 0.5
-                parameter.copy_(values)
+            if parameter.requires_grad and is_constant(parameter):
+                parameter.copy_(drawn_like(parameter, generator))
     return module
+
+
+def is_constant(tensor: torch.Tensor) -> bool:
+    """Does it hold one number throughout, in place of which another can be drawn?"""
+    if not tensor.numel() or tensor.is_inference() or tensor.dtype not in CONTINUOUS:
+        return False
+    return bool((tensor == tensor.flatten()[0]).all())
+
+
+def drawn_like(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Random numbers: vectors as weights and variances of norms are, others as weights of layers."""
+    dtype = torch.complex64 if tensor.is_complex() else torch.float32
+    if tensor.ndim < 2:
+        return torch.rand(tensor.shape, generator=generator, dtype=dtype) + 0.5
+    return torch.randn(tensor.shape, generator=generator, dtype=dtype) / tensor[0].numel() ** 0.5
 
 
 def probes(example: torch.Tensor, seed: int = 0, *, special: bool = True) -> list[torch.Tensor]:
     """Inputs of `example`'s shape on which a wrong shortcut shows: of both signs, large, and with NaN and infinities.
 
     Args:
-        example: floating point, any shape.
+        example: floating point or complex, any shape.
         seed: of the values; the generator of the process is left alone.
         special: False leaves out the one with NaN and infinities.
     """
     generator = torch.Generator().manual_seed(seed)
-    normal = torch.randn(example.shape, generator=generator).to(example)
+    drawn = torch.complex64 if example.is_complex() else torch.float32
+    normal = torch.randn(example.shape, generator=generator, dtype=drawn).to(example)
     inputs = [normal, normal.flip(-1) * 100]
-    if special and example.is_floating_point() and example.numel() >= 3:
+    if special and example.dtype in CONTINUOUS and example.numel() >= 3:
         broken = normal.clone().flatten()  # a flat view would put them into the first one too
         places = torch.linspace(0, broken.numel() - 1, 3).long()
         broken[places] = torch.tensor([float("nan"), float("inf"), float("-inf")]).to(broken)
@@ -100,12 +125,14 @@ def deviation(plain: Any, fast: Any, *, types: bool = False) -> float:
     """The largest absolute difference of two outputs, relative to the largest finite value of `plain`'s tensor.
 
     Infinite where the outputs differ in structure, shape, or in where they are NaN or infinite; with `types` also where they
-    differ in number format.
+    differ in number format or layout.
     """
     expected, got = dict(tensors(plain)), dict(tensors(fast))
     if list(expected) != list(got) or not expected:
         return float("inf")
-    if types and [t.dtype for t in expected.values()] != [t.dtype for t in got.values()]:
+    if types and [(t.dtype, t.layout) for t in expected.values()] != [
+        (t.dtype, t.layout) for t in got.values()
+    ]:
         return float("inf")
     return max(_deviation(expected[path], got[path]) for path in expected)
 
@@ -113,7 +140,8 @@ def deviation(plain: Any, fast: Any, *, types: bool = False) -> float:
 def _deviation(plain: torch.Tensor, fast: torch.Tensor) -> float:
     if plain.shape != fast.shape:
         return float("inf")
-    plain, fast = plain.detach().double().cpu(), fast.detach().double().cpu()
+    complex_ = plain.is_complex() or fast.is_complex()
+    plain, fast = _numbers(plain, complex_), _numbers(fast, complex_)
     finite = plain.isfinite()
     same = plain.isnan() == fast.isnan()
     same &= torch.where(plain.isinf(), plain == fast, ~fast.isinf())
@@ -123,6 +151,37 @@ def _deviation(plain: torch.Tensor, fast: torch.Tensor) -> float:
         return 0.0
     difference = (plain - fast)[finite].abs().max()
     return float(difference / plain[finite].abs().max().clamp_min(1e-12))
+
+
+def _numbers(tensor: torch.Tensor, pairs: bool) -> torch.Tensor:
+    """The values of a tensor of any number format and layout in double precision; as real and imaginary part with `pairs`.
+
+    Raises:
+        CheckFailed: nobody can say what they are; names the format.
+    """
+    try:
+        tensor = tensor.detach().cpu()
+        if tensor.layout != torch.strided:
+            tensor = tensor.to_dense()
+        if tensor.is_quantized:
+            tensor = tensor.dequantize()
+        if pairs:
+            return torch.view_as_real(tensor.to(torch.complex128).resolve_conj())
+        return tensor.double()
+    except (NotImplementedError, RuntimeError) as error:
+        form = str(tensor.dtype) if tensor.layout == torch.strided else f"{tensor.dtype}, {tensor.layout}"
+        raise CheckFailed(
+            f"an output of {form} cannot be compared with the plain network's, so it is not used: convert it first"
+        ) from error
+
+
+def _whole_numbers_differ(plain: Any, fast: Any) -> bool:
+    """Do integers and truth values differ at all? Places, classes and keys are right or wrong, however large they are."""
+    for (_, one), (_, other) in zip(tensors(plain), tensors(fast), strict=True):
+        whole = not (one.is_floating_point() or one.is_complex() or one.is_quantized)
+        if whole and one.layout == torch.strided and not torch.equal(one.cpu(), other.cpu()):
+            return True
+    return False
 
 
 MARGIN = 30
@@ -203,7 +262,8 @@ def compare(
     """The largest deviation of `fast` from `plain` over the inputs.
 
     Deep networks enlarge the rounding of every operation, so that two right ways may be far apart. Where more than `tolerance`
-    is found, `MARGIN` times what `plain` itself moves by is allowed when its input is off by rounding, up to `SURE`.
+    is found, `MARGIN` times what `plain` itself moves by is allowed when its input is off by rounding, up to `SURE`. Integers
+    and truth values are equal, unless that moves them.
 
     Args:
         name: of the check, for the message.
@@ -222,8 +282,13 @@ def compare(
     with torch.no_grad():
         for index, example in enumerate(inputs):
             wanted = _from_one_seed(plain, example)
-            found, limit = deviation(wanted, _from_one_seed(fast, example), types=True), tolerance
-            if again and example.is_floating_point():
+            got = _from_one_seed(fast, example)
+            found, limit = deviation(wanted, got, types=True), tolerance
+            rounds = again and example.dtype in CONTINUOUS
+            if found < float("inf") and _whole_numbers_differ(wanted, got):
+                moved = rounds and _whole_numbers_differ(wanted, _from_one_seed(plain, nudged(example)))
+                found = found if moved else float("inf")  # what rounding does not move has to be equal
+            if rounds:
                 at_most = allowed(tolerance, found, partial(_moved, plain, example, wanted))
                 if at_most is None and index in unsure:
                     continue

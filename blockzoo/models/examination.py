@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 
 import numpy
@@ -15,11 +12,14 @@ from torch.nn.parameter import UninitializedParameter
 
 from blockzoo.blocks.adapters import Maker, name_of, what_to_write
 from blockzoo.core.contracts import POSITIONS
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import CheckFailed, RequestError
 from blockzoo.core.signature import signature_of
 from blockzoo.models.agreement import deviation, draw_statistics
 from blockzoo.models.copying import duplicate
-from blockzoo.models.state import changed, same, state, storages
+from blockzoo.models.findings import Broken, Examined, Failed, listed, said
+from blockzoo.models.following import check_following, follows_loaded_weights
+from blockzoo.models.state import changed, generators_kept, same, state, storages
+from blockzoo.models.surroundings import Surroundings
 
 SIZES = ((9, 7), (8, 8), (14, 14), (16, 16), (32, 32), (56, 56))
 """Maps it is tried on, the odd one first: the first that it takes is used."""
@@ -29,21 +29,6 @@ TOLERANCE = 1e-4
 """Of the largest output: what kernels for other numbers of images may differ by."""
 
 
-@dataclass(frozen=True)
-class Examined:
-    """What was found of a block of one shape.
-
-    Args:
-        faults: sentences, each of which makes its numbers wrong or not its own.
-        notes: sentences that are worth knowing, and change no number.
-        deviation: the largest difference between outputs that should be the same, relative.
-    """
-
-    faults: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    deviation: float = 0.0
-
-
 @cache
 def examine(maker: Maker, in_channels: int, out_channels: int, stride: int, position: str) -> Examined:
     """All that is wrong with a block of one shape, once in a process. The process is left as it was, its generators too.
@@ -51,23 +36,8 @@ def examine(maker: Maker, in_channels: int, out_channels: int, stride: int, posi
     Raises:
         RequestError: it cannot be built; the message says what to write.
     """
-    with _generators_kept(), torch.device("cpu"), torch.autocast("cpu", enabled=False):
+    with generators_kept(), torch.device("cpu"), torch.autocast("cpu", enabled=False):
         return _Examination(maker, (in_channels, out_channels, stride, position)).examined()
-
-
-@contextmanager
-def _generators_kept() -> Iterator[None]:
-    python, numpys = random.getstate(), numpy.random.get_state()
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        random.setstate(python)
-        numpy.random.set_state(numpys)
-
-
-class _Broken(Exception):
-    """A fault after which nothing else can be tried."""
 
 
 class _Examination:
@@ -81,14 +51,19 @@ class _Examination:
 
     def examined(self) -> Examined:
         try:
-            size = self._shapes(self._constructor())
+            first = self._constructor()
+            around = Surroundings(first)
+            size = self._shapes(first)
             drawn = self._drawn()
             self._evaluation(drawn, size)
             self._memory_format(drawn, size)
             self._training(drawn, size)
+            around.restore()
+            self._following(size)
+            self._number_format(drawn, size)
             self._copies(size)
             self._without_values(size)
-        except _Broken as broken:
+        except Broken as broken:
             self._faults.append(str(broken))
         return Examined(tuple(self._faults), tuple(self._notes), self._deviation)
 
@@ -113,14 +88,12 @@ class _Examination:
         except Exception as error:
             raise RequestError(
                 f"{name_of(self._maker)}(in_channels, out_channels, stride, position) = {arguments} failed: "
-                f"{_said(error)}. {what_to_write(self._maker)}".rstrip()
+                f"{said(error)}. {what_to_write(self._maker)}".rstrip()
             ) from error
         if not isinstance(block, nn.Module):
-            raise _Broken(f"makes a {type(block).__name__}, not a torch nn.Module")
+            raise Broken(f"makes a {type(block).__name__}, not a torch nn.Module")
         if any(isinstance(parameter, UninitializedParameter) for parameter in block.parameters()):
-            raise _Broken(
-                "has lazy layers, whose weights are not there until it runs: it is told in_channels"
-            )
+            raise Broken("has lazy layers, whose weights are not there until it runs: it is told in_channels")
         return block
 
     def _drawn(self) -> nn.Module:
@@ -152,7 +125,7 @@ class _Examination:
         shared = storages(block).keys() & storages(other).keys()
         self._fault(
             shared,
-            f"shares {_listed(storages(block)[s] for s in shared)} with other blocks of its class: two of them would be one",
+            f"shares {listed(storages(block)[s] for s in shared)} with other blocks of its class: two of them would be one",
         )
         if signature_of(self._maker).positional or signature_of(self._maker).position:
             other_places = (
@@ -172,7 +145,7 @@ class _Examination:
             try:
                 with torch.no_grad():
                     y = self._called(block, self._images(2, size), "evaluation")
-            except _Failed as error:
+            except Failed as error:
                 failed = failed or f"maps of {size[0]} x {size[1]} ({error})"
                 continue
             height, width = (-(-n // self._stride) for n in size)
@@ -180,11 +153,11 @@ class _Examination:
                 if size == SIZES[0] and tuple(y.shape) == (2, self._out, *(n // self._stride for n in size)):
                     self._notes.append("rounds odd sizes down, where a block rounds up")
                     continue
-                raise _Broken(self._misshaped(y, size))
+                raise Broken(self._misshaped(y, size))
             self._note(failed and size != SIZES[0], f"does not take {failed}")
             self._fault(not y.isfinite().all(), "gives values that are not finite for images of noise")
             return size
-        raise _Broken(f"does not take {failed}, nor other sizes up to {SIZES[-1][0]}")
+        raise Broken(f"does not take {failed}, nor other sizes up to {SIZES[-1][0]}")
 
     def _misshaped(self, y: torch.Tensor, size: tuple[int, int]) -> str:
         wanted = (2, self._out, *(-(-n // self._stride) for n in size))
@@ -213,13 +186,13 @@ class _Examination:
         try:
             y = block(x)
         except Exception as error:
-            raise _Failed(_said(error)) from error
+            raise Failed(said(error)) from error
         if not isinstance(y, torch.Tensor):
-            raise _Broken(f"returns a {type(y).__name__} in {mode} mode, not one tensor")
+            raise Broken(f"returns a {type(y).__name__} in {mode} mode, not one tensor")
         if y.dtype != x.dtype:
-            raise _Broken(f"returns {y.dtype} for an input of {x.dtype}")
+            raise Broken(f"returns {y.dtype} for an input of {x.dtype}")
         if x.shape != before.shape or not torch.equal(x, before):
-            raise _Broken(
+            raise Broken(
                 f"changes its input in {mode} mode (an in-place operation on it, such as ReLU(inplace=True))"
             )
         return y
@@ -237,18 +210,18 @@ class _Examination:
         x, other = self._images(MANY, size), self._images(MANY, size)
         try:
             y = self._called(block, x, "evaluation")
-        except _Failed as error:
-            raise _Broken(f"does not take {MANY} images in evaluation mode ({error})") from error
+        except Failed as error:
+            raise Broken(f"does not take {MANY} images in evaluation mode ({error})") from error
         self._called(block, other, "evaluation")
         written = changed(before, state(block))
-        self._fault(written, f"changes {_listed(written)} in evaluation mode")
+        self._fault(written, f"changes {listed(written)} in evaluation mode")
         if not deviation(y, self._called(block, x, "evaluation")) <= TOLERANCE:
-            raise _Broken(
+            raise Broken(
                 "differs between two calls with the same images in evaluation mode (chance, or a memory of earlier calls)"
             )
         try:
             alone = torch.cat([self._called(block, image, "evaluation") for image in (x[:1], x[-1:])])
-        except _Failed as error:
+        except Failed as error:
             self._faults.append(f"does not take one image in evaluation mode ({error})")
             return
         ends = torch.cat([y[:1], y[-1:]])
@@ -265,18 +238,18 @@ class _Examination:
         x = self._images(2, size).requires_grad_()
         try:
             y = self._called(block, x * 1, "training")
-        except _Failed as error:
-            raise _Broken(
+        except Failed as error:
+            raise Broken(
                 f"does not take two images of {size[0]} x {size[1]} in training mode ({error})"
             ) from error
         if tuple(y.shape) != (2, self._out, *(-(-n // self._stride) for n in size)):
-            raise _Broken(f"gives another shape in training mode: {tuple(y.shape)}")
+            raise Broken(f"gives another shape in training mode: {tuple(y.shape)}")
         written = changed(weights, dict(block.named_parameters()))
-        self._fault(written, f"writes to its parameters {_listed(written)} when it is called")
+        self._fault(written, f"writes to its parameters {listed(written)} when it is called")
         written = changed(buffers, state(bystander))
-        self._fault(written, f"changes {_listed(written)} of another block when it is trained")
+        self._fault(written, f"changes {listed(written)} of another block when it is trained")
         if not y.requires_grad:
-            raise _Broken(
+            raise Broken(
                 "gives an output without a gradient: neither it nor what stands before it would learn"
             )
         (y * torch.randn(y.shape, generator=self._generator)).sum().backward()
@@ -289,7 +262,34 @@ class _Examination:
             for name, p in block.named_parameters()
             if p.requires_grad and (p.grad is None or not p.grad.any())
         ]
-        self._note(unheard, f"has parameters that no gradient reaches: {_listed(unheard)}")
+        self._note(unheard, f"has parameters that no gradient reaches: {listed(unheard)}")
+
+    def _following(self, size: tuple[int, int]) -> None:
+        """In evaluation mode it is what its weights say, also after they were others."""
+        images = self._images(MANY, size)
+        try:
+            self._deviation = max(self._deviation, check_following(self._build, images))
+        except CheckFailed as error:
+            self._faults.append(str(error))
+            return
+        except Exception as error:
+            raise Broken(f"cannot be evaluated, trained and evaluated again ({said(error)})") from error
+        self._note(
+            not follows_loaded_weights(self._build, images),
+            "keeps what it computed from its weights in evaluation mode until train() is called: weights that are loaded into it "
+            "before that are not used",
+        )
+
+    def _number_format(self, block: nn.Module, size: tuple[int, int]) -> None:
+        """A training step as processors and GPUs with bfloat16 do it."""
+        try:
+            with torch.autocast("cpu", torch.bfloat16):
+                y = block.train()(self._images(2, size))
+            y.float().sum().backward()
+        except Exception as error:
+            self._notes.append(
+                f"does not train under autocast in bfloat16 ({said(error)}): cast what it mixes"
+            )
 
     @torch.no_grad()
     def _copies(self, size: tuple[int, int]) -> None:
@@ -298,10 +298,10 @@ class _Examination:
         try:
             self._called(block, x, "evaluation")
             copied = duplicate(block)
-        except _Failed:
+        except Failed:
             return
         except Exception as error:
-            self._faults.append(f"cannot be copied ({_said(error)})")
+            self._faults.append(f"cannot be copied ({said(error)})")
             return
         y = self._called(copied, x, "evaluation")
         for parameter in block.parameters():
@@ -317,7 +317,7 @@ class _Examination:
             with torch.device("meta"), torch.no_grad():
                 self._build().eval()(torch.empty(2, self._in, *size))
         except Exception as error:
-            self._notes.append(f"does not run without values, on the meta device ({_said(error)})")
+            self._notes.append(f"does not run without values, on the meta device ({said(error)})")
 
     @torch.no_grad()
     def _memory_format(self, block: nn.Module, size: tuple[int, int]) -> None:
@@ -325,22 +325,9 @@ class _Examination:
         y = self._called(block, x, "evaluation")
         try:
             again = self._called(block, x.to(memory_format=torch.channels_last), "evaluation")
-        except _Failed as error:
+        except Failed as error:
             self._notes.append(
                 f"does not take maps in channels_last, in which trainings run ({error}): use reshape instead of view"
             )
             return
         self._compared(y, again, "gives another output for maps in channels_last")
-
-
-class _Failed(Exception):
-    """The block raised."""
-
-
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".rstrip(": ")
-
-
-def _listed(names: Iterable[str]) -> str:
-    found = list(names)
-    return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if found[3:] else "")

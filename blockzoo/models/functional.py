@@ -193,7 +193,11 @@ class _Rewriter:
         raise AssertionError
 
     def _fitted(self, value: fx.Node, like: torch.Tensor, tensor: torch.Tensor) -> fx.Node:
-        """A value in the type and shape of the tensor that it is written to."""
+        """A value in the type and shape of the tensor that it is written to, and in the signs that it shows."""
+        if like.is_conj() or like.is_neg():
+            value = self._operation(
+                aten.resolve_neg.default, (self._operation(aten.resolve_conj.default, (value,)),)
+            )
         if like.dtype != tensor.dtype:
             value = self._operation(aten.to.dtype, (value, tensor.dtype))
         if tuple(like.shape) != tuple(tensor.shape):
@@ -267,6 +271,7 @@ def _same_view(one: torch.Tensor, other: torch.Tensor) -> bool:
     return (
         one.shape == other.shape
         and one.dtype == other.dtype
+        and (one.is_conj(), one.is_neg()) == (other.is_conj(), other.is_neg())
         and one.storage_offset() == other.storage_offset()
         and strides[0] == strides[1]
     )

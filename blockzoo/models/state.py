@@ -1,9 +1,13 @@
-"""What a module holds, as it was and as it is: parameters and buffers compared."""
+"""What a module, and the process, hold: parameters and buffers as they were and as they are; generators that stay."""
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import numpy
 import torch
 from torch import nn
 
@@ -33,3 +37,15 @@ def _equal(first: torch.Tensor | None, second: torch.Tensor | None) -> bool:
 def storages(block: nn.Module) -> dict[int, str]:
     """The name of each parameter and buffer by where its values lie."""
     return {t.data_ptr(): name for name, t in state(block).items() if t.numel()}
+
+
+@contextmanager
+def generators_kept() -> Iterator[None]:
+    """What is drawn within moves no generator of the process: torch's, Python's and NumPy's."""
+    python, numpys = random.getstate(), numpy.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(python)
+        numpy.random.set_state(numpys)

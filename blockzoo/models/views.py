@@ -19,12 +19,27 @@ SAME_ELEMENTS = frozenset(
     "alpha_dropout expand expand_as broadcast_to lift positive".split()
 )
 """All elements of the tensor in the same order."""
-ORDERS = frozenset(
-    "permute transpose movedim moveaxis swapaxes swapdims t numpy_T mT adjoint matrix_H".split()
-)
+ORDERS = frozenset("permute transpose movedim moveaxis swapaxes swapdims t numpy_T mT".split())
 """All elements, with the dimensions in another order."""
+ADJOINTS = frozenset("adjoint matrix_H mH".split())
+"""All elements conjugated, with the last two dimensions in the other order."""
 PIECES = frozenset("chunk split split_with_sizes tensor_split unbind hsplit vsplit dsplit".split())
 """Several views that lie side by side."""
+
+
+PARTS_OF_COMPLEX: dict[str, Back] = {
+    "_conj": lambda make, old, new: make(aten.conj_physical.default, [new]),
+    "_neg_view": lambda make, old, new: make(aten.neg.default, [new]),
+    "real": lambda make, old, new: make(aten.complex.default, [new, make(aten.imag.default, [old])]),
+    "imag": lambda make, old, new: make(aten.complex.default, [make(aten.real.default, [old]), new]),
+    "view_as_real": lambda make, old, new: make(
+        aten.complex.default, [make(aten.select.int, [new, -1, 0]), make(aten.select.int, [new, -1, 1])]
+    ),
+    "view_as_complex": lambda make, old, new: make(
+        aten.stack.default, [[make(aten.real.default, [new]), make(aten.imag.default, [new])], -1]
+    ),
+}
+"""How a complex tensor follows its parts, and the other way round; real tensors are no views of themselves."""
 
 
 def name_of(target: Any) -> str:
@@ -52,6 +67,12 @@ def back_from(
         return _reshaped(tuple(whole.shape), tuple(view.shape))
     if name in ORDERS:
         return _reordered(target, args, kwargs, whole.ndim)
+    if name in ADJOINTS:
+        return lambda make, old, new: make(
+            aten.conj_physical.default, [make(aten.transpose.int, [new, -2, -1])]
+        )
+    if name in PARTS_OF_COMPLEX:
+        return PARTS_OF_COMPLEX[name]
     given = options(target, args, kwargs) if name else {}
     if name == "slice":
         span = given["dim"], given["start"], given["end"], given["step"]

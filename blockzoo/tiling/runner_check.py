@@ -12,7 +12,7 @@ from torch import nn
 
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed
-from blockzoo.models.agreement import compare, deviation, probes
+from blockzoo.models.agreement import compare, deviation, drawn_like, is_constant, probes
 from blockzoo.tiling.graph import Operation
 from blockzoo.tiling.stage import Stage, whole_map
 from blockzoo.tiling.steps import Part, program, whole_steps
@@ -68,7 +68,7 @@ def check_runner(network: nn.Module, ready: nn.Module, runner: TiledRunner) -> f
 
 def _images(example: torch.Tensor) -> list[torch.Tensor]:
     """Probes; of integers one image, with as many values as bytes have."""
-    if example.is_floating_point():
+    if example.is_floating_point() or example.is_complex():
         return probes(example)
     most = 2 if example.dtype == torch.bool else min(256, torch.iinfo(example.dtype).max + 1)
     drawn = torch.randint(most, example.shape, generator=torch.Generator().manual_seed(0))
@@ -168,19 +168,13 @@ def _drawn(runner: TiledRunner, ready: nn.Module) -> Iterator[bool]:
     """
     generator = torch.Generator().manual_seed(0)
     pairs = [
-        (mine, other)
-        for mine, other in zip(_state(runner), _state(ready), strict=True)
-        if mine.is_floating_point() and mine.numel() and not mine.is_inference() and mine.min() == mine.max()
+        (mine, other) for mine, other in zip(_state(runner), _state(ready), strict=True) if is_constant(mine)
     ]
     kept = [mine.clone() for mine, _ in pairs]
     try:
         with torch.no_grad():
             for mine, other in pairs:
-                values = (
-                    torch.rand(mine.shape, generator=generator) + 0.5
-                )  # as weights and variances of norms are
-                if mine.ndim > 1:
-                    values = torch.randn(mine.shape, generator=generator) / mine[0].numel() ** 0.5
+                values = drawn_like(mine, generator)
                 other.copy_(values)
                 mine.copy_(values)
         if pairs:

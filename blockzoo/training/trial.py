@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,8 @@ def _run(
     protocol = protocol_of(spec)
     place = torch.device(device)
     dtype = number_format(protocol, place)
-    output = tried(spec.network, data.shape, data.num_classes)
+    ready = partial(made_ready, protocol=protocol, device=place, dtype=dtype)
+    output = tried(spec.network, data.shape, data.num_classes, dtype, ready)
     network = made_ready(_built(spec), protocol, place, dtype)
     classifier = Classifier(
         network,

@@ -1,18 +1,28 @@
-"""Two images through a network before it is trained: does it take them, and what does it give?"""
+"""Two images through a network before it is trained: does it take them, what does it give, and does it follow its weights?"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import CheckFailed, RequestError
 from blockzoo.core.spec import NetworkSpec
+from blockzoo.models.following import check_following
 from blockzoo.models.outputs import class_scores, main_output
 from blockzoo.models.resolve import build_network
 from blockzoo.training.steps import is_out_of_memory
 
 
-def tried(spec: NetworkSpec, shape: tuple[int, int, int], classes: int) -> str:
+def tried(
+    spec: NetworkSpec,
+    shape: tuple[int, int, int],
+    classes: int,
+    dtype: torch.dtype = torch.float32,
+    ready: Callable[[nn.Module], nn.Module] = lambda network: network,
+) -> str:
     """Which output is trained and what of the network takes no part in it, as a sentence; "" where it gives one tensor, of all
     its parameters.
 
@@ -20,31 +30,92 @@ def tried(spec: NetworkSpec, shape: tuple[int, int, int], classes: int) -> str:
         spec: the network; another one is built, so that nothing is changed.
         shape: (C, H, W) of the images.
         classes: of the data.
+        dtype: the number format that it will be trained in, under autocast.
+        ready: makes the network ready for that.
 
     Raises:
-        RequestError: it does not take two such images in training and evaluation, or does not give scores of classes.
+        RequestError: it does not take two such images in training and evaluation, in the number format that it will be trained
+            in too, does not give scores of classes, or keeps what it computed from earlier weights.
     """
     said = []
     with torch.random.fork_rng(devices=[]):
-        network = build_network(spec, seed=0)
-        images = torch.randn(2, *shape)
+        network, images = build_network(spec, seed=0), torch.randn(2, *shape)
         for mode in (True, False):
-            try:
-                output = network.train(mode)(images)
-            except RequestError:
-                raise
-            except Exception as error:
-                if is_out_of_memory(error):
-                    return ""  # the training says what fits
-                what = "training" if mode else "evaluation"
-                raise RequestError(
-                    f"{spec.subject} does not take images of {' x '.join(map(str, shape))} in {what} "
-                    f"({type(error).__name__}: {error}); --image-size gives other ones"
-                ) from error
+            output = _run(network.train(mode), images, spec, mode)
+            if output is None:
+                return ""  # the training says what fits
             scores = class_scores(output, 2, classes, spec.subject)
             said.append(main_output(output, spec.subject).said)
             said.append(_untrained(network, scores) if mode else "")
+        if _is_of_this_package(network):
+            return "; ".join(dict.fromkeys(filter(None, said)))
+        if dtype != torch.float32:
+            _step_in(dtype, ready(network).train(), images, spec)
+        try:
+            check_following(lambda: build_network(spec, seed=0), images)
+        except CheckFailed as error:
+            raise RequestError(f"{spec.subject} is not trained: it {error}") from error
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise RequestError(
+                    f"{spec.subject} cannot be evaluated, trained and evaluated again "
+                    f"({type(error).__name__}: {error}{_where(network, error)})"
+                ) from error
     return "; ".join(dict.fromkeys(filter(None, said)))
+
+
+def _is_of_this_package(network: nn.Module) -> bool:
+    """All of it, the layers of torch aside: then the tests have seen it trained and evaluated."""
+    return all(type(layer).__module__.startswith(("blockzoo.", "torch.nn.")) for layer in network.modules())
+
+
+def _run(network: nn.Module, images: torch.Tensor, spec: NetworkSpec, training: bool, form: str = "") -> Any:
+    """What it gives; None where it does not fit in memory."""
+    try:
+        return network(images)
+    except RequestError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            return None
+        what = "training" if training else "evaluation"
+        remedy = (
+            "; cast what it mixes, or choose a protocol of float32"
+            if form
+            else "; --image-size gives other ones"
+        )
+        raise RequestError(
+            f"{spec.subject} does not take images of {' x '.join(map(str, images.shape[1:]))} in {what}{form} "
+            f"({type(error).__name__}: {error}{_where(network, error)}){remedy}"
+        ) from error
+
+
+def _step_in(dtype: torch.dtype, network: nn.Module, images: torch.Tensor, spec: NetworkSpec) -> None:
+    """A training step in another number format, on a processor."""
+    form = f" under autocast in {str(dtype).removeprefix('torch.')}"
+    with torch.autocast("cpu", dtype):
+        output = _run(network, images, spec, True, form)
+    if output is None or not (scores := main_output(output).tensor).requires_grad:
+        return
+    try:
+        scores.float().sum().backward()
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise RequestError(
+                f"{spec.subject} has no gradient{form} ({type(error).__name__}: {error}); cast what it mixes"
+            ) from error
+
+
+def _where(network: nn.Module, error: BaseException) -> str:
+    """The innermost module of the network that raised, as a part of a sentence."""
+    paths, found = {id(layer): path for path, layer in network.named_modules()}, ""
+    step = error.__traceback__
+    while step is not None:
+        layer = step.tb_frame.f_locals.get("self")
+        if paths.get(id(layer)):
+            found = f", in {paths[id(layer)]} ({type(layer).__name__})"
+        step = step.tb_next
+    return found
 
 
 def _untrained(network: nn.Module, scores: torch.Tensor) -> str:

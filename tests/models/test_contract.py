@@ -460,12 +460,64 @@ class NeedsSixtyFour(Good):
         self.norm = nn.GroupNorm(64, out_channels)
 
 
-def test_wide_blocks_are_tried_narrow_where_they_can_be() -> None:
+class NormOfTheBatchWhereWide(Good):
+    """Without running statistics from 100 channels on."""
+
+    def __init__(self, in_channels, out_channels, stride=1, position="mid"):
+        super().__init__(in_channels, out_channels, stride, position)
+        self.norm = nn.BatchNorm2d(out_channels, track_running_stats=out_channels < 100)
+
+
+class NoGradientWhereWide(Good):
+    def forward(self, x):
+        return super().forward(x.detach() if x.shape[1] > 99 else x)
+
+
+class ChanceWhereWide(Good):
+    def forward(self, x):
+        return F.dropout(super().forward(x), 0.5, x.shape[1] > 99)
+
+
+def test_wide_blocks_are_tried_as_wide_as_they_are() -> None:
     examine.cache_clear()
     profile_block(Good, "late", base_channels=128, memory=False)
     assert examine.cache_info().misses == 2
-    examine(Good, 32, 64, 2, "late")  # 256 to 512 channels
+    examine(Good, 256, 512, 2, "late")
     assert examine.cache_info().misses == 2
-    profile_block(NeedsSixtyFour, "late", base_channels=96, memory=False)
     with pytest.raises(RequestError, match=r"\(96\) must be divisible by num_groups \(64\)"):
         profile_block(NeedsSixtyFour, "mid", base_channels=48, memory=False)
+
+
+@pytest.mark.mutation("block-contract")
+@pytest.mark.parametrize(
+    "block, says",
+    [
+        (NormOfTheBatchWhereWide, "another output when others are in its batch"),
+        (NoGradientWhereWide, "no gradient through"),
+        (ChanceWhereWide, "differs between two calls"),
+    ],
+)
+def test_what_is_broken_where_it_is_wide_alone_is_refused(block: type, says: str) -> None:
+    assert not examine(block, 32, 64, 2, "late").faults
+    with pytest.raises(ContractBroken, match=says):
+        profile_block(block, "late", base_channels=32, memory=False)
+
+
+class Centred(Good):
+    """Averages its maps in the number format of its buffer, whatever the maps have."""
+
+    def __init__(self, in_channels, out_channels, stride=1, position="mid"):
+        super().__init__(in_channels, out_channels, stride, position)
+        self.register_buffer("centre", torch.zeros(out_channels))
+
+    def forward(self, x):
+        y = super().forward(x)
+        if self.training:
+            with torch.no_grad():
+                self.centre.lerp_(y.mean((0, 2, 3)), 0.1)
+        return y - self.centre.clone()[:, None, None]
+
+
+def test_a_block_that_does_not_train_in_bfloat16_is_told() -> None:
+    (note,) = examine(Centred, 16, 16, 1, "mid").notes
+    assert "does not train under autocast in bfloat16" in note and "BFloat16" in note

@@ -238,6 +238,63 @@ def test_random_views_and_writes(seed: int) -> None:
     assert difference(Way(drawn), torch.randn(2, 3, 4, 6)) < 1e-6
 
 
+COMPLEX_VIEWS: list[Callable[[torch.Tensor], torch.Tensor]] = [
+    *VIEWS,
+    lambda t: t.conj(),
+    lambda t: t.imag if t.is_complex() else t,
+    lambda t: t.conj().imag if t.is_complex() else t,
+    lambda t: t.real,
+    lambda t: t.mH if t.ndim > 1 else t,
+    lambda t: t.adjoint() if t.ndim > 1 else t,
+    lambda t: torch.view_as_real(t) if t.is_complex() and not t.is_conj() else t,
+    lambda t: torch.view_as_complex(t) if t.shape[-1] == 2 and not t.is_complex() and paired(t) else t,
+    lambda t: t.resolve_conj(),
+    lambda t: t.resolve_neg(),
+    lambda t: t.conj_physical(),
+]
+
+
+def paired(t: torch.Tensor) -> bool:
+    """Does it lie in memory as complex numbers do?"""
+    return (
+        not t.is_neg()
+        and t.stride(-1) == 1
+        and t.storage_offset() % 2 == 0
+        and all(s % 2 == 0 for s in t.stride()[:-1])
+    )
+
+
+COMPLEX_WRITES: list[Callable[[torch.Tensor, torch.Tensor], Any]] = [
+    lambda t, u: t.add_(1),
+    lambda t, u: t.mul_(1j if t.is_complex() else 2),
+    lambda t, u: t.copy_(u.sum() if t.is_complex() else u.real.sum()),
+    lambda t, u: t.sub_(t.flip(0)),
+    lambda t, u: t.conj_physical_(),
+    lambda t, u: t.__setitem__(
+        0, u.flatten()[0] if t.is_complex() else u.imag.sum() if u.is_complex() else 1
+    ),
+]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_views_of_complex_maps(seed: int) -> None:
+    """As above, of a map whose views conjugate it, change signs, or show its parts."""
+
+    def drawn(m: Any, y: torch.Tensor, x: torch.Tensor) -> list[torch.Tensor]:
+        dice, tensors = random.Random(seed), [torch.complex(y, y.flip(0))]
+        for _ in range(12):
+            one, other = dice.choice(tensors), dice.choice(tensors)
+            if dice.random() < 0.6 and one.ndim > 1:
+                made = dice.choice(COMPLEX_VIEWS)(one)
+                tensors.append(made if made.ndim and made.numel() else one)
+            else:
+                dice.choice(COMPLEX_WRITES)(one, other)
+        return tensors
+
+    torch.manual_seed(seed)
+    assert difference(Way(drawn), torch.randn(2, 3, 4, 6)) < 1e-6
+
+
 def state(m: Any, y: torch.Tensor, x: torch.Tensor) -> Any:
     m.kept += 1
     return y * m.kept

@@ -146,6 +146,53 @@ def test_a_locality_that_is_broken_is_refused(monkeypatch: pytest.MonkeyPatch) -
         made("exact", model, "2")
 
 
+class OfComplexMaps(nn.Module):
+    """Returns a complex map, or a part of it, as `view` says."""
+
+    def __init__(self, view: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.stem, self.head, self.view = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 4, 3, padding=1), view
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.stem(x).relu()
+        return self.view(torch.complex(self.head(y), y[:, :4]))
+
+
+def _halved(z: torch.Tensor) -> torch.Tensor:
+    z.imag.mul_(0.5)
+    z.mH.mul_(1j)
+    return z
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda z: z.conj(),
+        lambda z: z.conj().imag,
+        lambda z: torch.fft.rfft2(z.real).conj(),
+        lambda z: (z.conj() * z).real,
+        _halved,
+    ],
+    ids=["conjugate", "sign", "spectrum", "product", "written"],
+)
+def test_complex_maps(view: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    torch.manual_seed(0)
+    model, x = OfComplexMaps(view).eval(), torch.randn(1, 3, 16, 16)
+    runner = TiledRunner(model, tiling.plan(model, x, mode="exact"))
+    with torch.no_grad():
+        wanted, found = model(x), runner(x)
+    assert found.dtype == wanted.dtype
+    assert float((wanted - found).abs().max() / wanted.abs().max()) < 1e-5
+
+
+@pytest.mark.mutation("tiled-runner")
+def test_a_conjugation_that_is_lost_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, real = OfComplexMaps(lambda z: z.conj()), Interpreter.outputs
+    monkeypatch.setattr(Interpreter, "outputs", lambda *args: real(*args).conj())
+    with pytest.raises(CheckFailed, match="tiled-runner"):
+        made("exact", model, "relu")
+
+
 def test_a_plan_leaves_random_numbers_and_networks_alone() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.RReLU(), Noisy()).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
