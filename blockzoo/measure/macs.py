@@ -18,7 +18,7 @@ from torch.utils.flop_counter import (
     sdpa_flop_count,
 )
 
-from blockzoo.measure.outside import Conversions, Unwritten, functions_named
+from blockzoo.measure.outside import Conversions, Unwritten, functions_named, handed_over
 from blockzoo.measure.uncounted import is_free
 
 
@@ -183,7 +183,7 @@ def counting() -> Iterator[MacCounter]:
         stance = torch.compiler.set_stance("force_eager") if compiled else nullcontext()
         with stance, MacCounter() as counter, torch.no_grad():
             found = counter.uncounted
-            with Conversions(found), functions_named(counter.unwritten, found):
+            with Conversions(found), functions_named(counter.unwritten, found), handed_over(found):
                 yield counter
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)

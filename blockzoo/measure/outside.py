@@ -1,13 +1,20 @@
-"""What computes past torch's dispatcher, where nobody can count it: NumPy, an extension in C++, a kernel of one's own.
+"""What computes past torch's dispatcher, where nobody can count it: NumPy, Python, an extension in C++, other threads.
 
-It leaves traces: a tensor is turned into an array, a `torch.autograd.Function` gives new values though no operation ran in it, or
-the result of `torch.empty` is read though no operation wrote to it.
+It leaves traces: a tensor is turned into an array or into numbers, work is handed to another thread or process, a
+`torch.autograd.Function` gives new values though no operation ran in it, or the result of `torch.empty` is read though no
+operation wrote to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import concurrent.futures
+import multiprocessing.pool
+import multiprocessing.process
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 import torch
@@ -15,6 +22,20 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 CONVERSIONS = {getattr(torch.Tensor, name): f"Tensor.{name}" for name in ("numpy", "__array__", "__dlpack__")}
+NUMBERS = {torch.Tensor.tolist: "Tensor.tolist"}
+"""What gives the values of a tensor to Python. Of integers they are sizes and places."""
+HANDED_OVER = {
+    threading.Thread: ("start",),
+    threading.Condition: ("notify",),  # by which queues and events wake threads that wait
+    concurrent.futures.ThreadPoolExecutor: ("submit",),
+    concurrent.futures.ProcessPoolExecutor: ("submit",),
+    multiprocessing.pool.Pool: ("apply_async", "_map_async", "imap", "imap_unordered"),
+    multiprocessing.process.BaseProcess: ("start",),
+    subprocess.Popen: ("__init__",),
+}
+"""What hands work to other threads and processes, by class."""
+FEW = 100
+"""Numbers that may be read one by one from different tensors: scales, temperatures, lengths."""
 ALLOCATE = frozenset("empty empty_like empty_strided empty_permuted new_empty new_empty_strided".split())
 SHAPE_ALONE = ("_like", "new_", "sym_", "lift_fresh", "detach", "is_")
 """In the names of operations that do not read the values they are given."""
@@ -28,8 +49,11 @@ class Conversions(TorchFunctionMode):
         self._found = found
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in CONVERSIONS and args and args[0].numel() > 1:
-            self._found.add(CONVERSIONS[func])
+        if args and isinstance(args[0], torch.Tensor) and args[0].numel() > 1:
+            if func in CONVERSIONS:
+                self._found.add(CONVERSIONS[func])
+            if func in NUMBERS and (args[0].is_floating_point() or args[0].is_complex()):
+                self._found.add(NUMBERS[func])
         return func(*args, **(kwargs or {}))
 
 
@@ -40,6 +64,7 @@ class Unwritten:
         self._found = found
         self._empty: dict[int, str] = {}  # by where the values lie
         self._written: set[int] = set()
+        self._read: set[tuple[int, int]] = set()  # numbers that were read, by where they lie
         self.computed = 0
         """How many operations so far made values."""
 
@@ -53,6 +78,8 @@ class Unwritten:
         given, made = _storages((args, kwargs)), _storages(out)
         written = _written(func, args, kwargs)
         self._written |= written
+        if name in ("_local_scalar_dense", "item"):
+            self._number(args[0])
         if name in ALLOCATE:
             self._empty |= dict.fromkeys(made, f"what fills aten.{name}")
         elif not any(part in name for part in SHAPE_ALONE) and not getattr(func, "is_view", False):
@@ -65,6 +92,16 @@ class Unwritten:
         elif not given & made:
             for storage in made:  # where another one lay
                 self._empty.pop(storage, None)
+
+    def _number(self, tensor: torch.Tensor) -> None:
+        """A number was read from a tensor; of several from one storage, Python makes something."""
+        if not (tensor.is_floating_point() or tensor.is_complex()):
+            return
+        storage = tensor.untyped_storage()._cdata
+        others = {place for place in self._read if place[0] == storage}
+        self._read.add((storage, tensor.storage_offset()))
+        if others - {(storage, tensor.storage_offset())} or len(self._read) > FEW:
+            self._found.add("Tensor.item")
 
 
 def _storages(values: Any) -> set[int]:
@@ -105,3 +142,30 @@ def functions_named(unwritten: Unwritten, found: set[str]) -> Iterator[None]:
         yield
     finally:
         function.apply = plain  # type: ignore[method-assign]
+
+
+@contextmanager
+def handed_over(found: set[str]) -> Iterator[None]:
+    """Adds to `found` what hands work to other threads and processes, where the dispatcher's mode does not see it."""
+    here, plain = threading.get_ident(), {}
+
+    def named(kind: type, method: str) -> Callable[..., Any]:
+        function = getattr(kind, method)
+
+        @wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if threading.get_ident() == here:
+                found.add(f"{kind.__name__}.{method}".removesuffix(".__init__"))
+            return function(*args, **kwargs)
+
+        return call
+
+    for kind, methods in HANDED_OVER.items():
+        for method in methods:
+            plain[kind, method] = vars(kind)[method]
+            setattr(kind, method, named(kind, method))
+    try:
+        yield
+    finally:
+        for (kind, method), function in plain.items():
+            setattr(kind, method, function)

@@ -48,16 +48,31 @@ class TiledRunner(nn.Module):
             )
         self.plan, self.name = plan, type(network).__name__
         self._model = ready(model, example, plan.fold)
+        self.checked: float | None = None
         untraced = duplicate(self._model) if check else model
         self._fit(example)
-        self.checked = check_runner(network, untraced, self) if check else None
+        if check:
+            self.checked = check_runner(network, untraced, self)
+        self._proven = {self._fits}
 
     def _fit(self, inputs: Sequence[torch.Tensor]) -> None:
         """Trace the network as it is now, for so many images, their type and device."""
-        self._fits: Any = [(x.shape, x.dtype, x.device) for x in inputs]
+        self._fits: Any = _kinds(inputs)
         with _disable_current_modes():  # who counts memory or operations counts the run
             self.network: Network = traced(self._model, inputs)
-            self.parts: list[Part] = program(self.network, self.plan.steps, self.plan.mode)
+            try:
+                self.parts: list[Part] = program(self.network, self.plan.steps, self.plan.mode)
+                _check_whole(self.network, self.parts)
+            except (KeyError, RequestError) as error:
+                self._fits = None
+                planned = tuple(inputs[0].shape) == tuple(self.plan.input_shape)
+                if planned and isinstance(error, RequestError):
+                    raise
+                why = f"it has no operation {error}" if isinstance(error, KeyError) else error
+                raise RequestError(
+                    f"{self.name} computes something else for inputs of {_listed(inputs)} than for "
+                    f"{self.plan.input_shape}, which this plan was made for ({why}): make a plan for these"
+                ) from error
             self.interpreter = Interpreter(self.network)
         self._seen = self._state()
 
@@ -125,8 +140,26 @@ class TiledRunner(nn.Module):
             shapes = " and ".join(str(tuple(x.shape[1:])) for x in inputs)
             planned = " and ".join(map(str, wanted))
             raise RequestError(f"this plan is for inputs of {planned}, not {shapes}: make one for this size")
-        if self._fits != [(x.shape, x.dtype, x.device) for x in inputs] or self._seen != self._state():
+        if self._fits != _kinds(inputs) or self._seen != self._state():
             self._fit(inputs)
+            self._prove(inputs)
+
+    def _prove(self, inputs: Sequence[torch.Tensor]) -> None:
+        """Another number of images, number format or device is checked as the first was, once."""
+        if self.checked is None or self._fits in self._proven or any(x.is_meta for x in inputs):
+            return
+        kinds = self._fits
+        self._proven.add(kinds)  # the check runs it
+        plain, zeros = duplicate(self._model), [torch.zeros_like(x) for x in inputs]
+        try:
+            plainly = torch.autocast(inputs[0].device.type, enabled=False)
+            with _disable_current_modes(), torch.inference_mode(False), plainly:
+                self.checked = max(self.checked, check_runner(plain, plain, self, zeros))
+        except Exception:
+            self._proven.discard(kinds)
+            self._fits = None
+            raise
+        self._fit(inputs)
 
     @torch.no_grad()
     def run_stage(self, x: torch.Tensor) -> torch.Tensor:
@@ -137,3 +170,32 @@ class TiledRunner(nn.Module):
             raise RequestError("this plan runs no stage in tiles")
         chosen = self.parts[: stages[-1] + 1]
         return self.interpreter.values_of([x], chosen)[chosen[-1].step.output]  # type: ignore[no-any-return]
+
+
+def _kinds(inputs: Sequence[torch.Tensor]) -> Any:
+    """What a network is traced for."""
+    return tuple((tuple(x.shape), x.dtype, x.device) for x in inputs)
+
+
+def _listed(inputs: Sequence[torch.Tensor]) -> str:
+    return " and ".join(str(tuple(x.shape)) for x in inputs)
+
+
+def _check_whole(network: Network, parts: Sequence[Part]) -> None:
+    """All that is read is made.
+
+    Raises:
+        KeyError: the name of what is not.
+    """
+    made = {*network.given, *network.constants}
+    for part in parts:
+        operations = part.operations if part.stage is None else []
+        for operation in operations:
+            for source in operation.sources:
+                if source not in made:
+                    raise KeyError(source)
+            made.add(operation.name)
+        made.add(part.step.output)
+    for name in network.outputs:
+        if name not in made:
+            raise KeyError(name)

@@ -36,7 +36,9 @@ FEW_MACS = 2_000_000_000
 
 
 @CHECKS.register("tiled-runner")
-def check_runner(network: nn.Module, ready: nn.Module, runner: TiledRunner) -> float:
+def check_runner(
+    network: nn.Module, ready: nn.Module, runner: TiledRunner, given: Inputs | None = None
+) -> float:
     """A `TiledRunner` against the network, on inputs of both signs, large, and with NaN and infinities; and again with weights
     drawn where they are constant (a branch that is multiplied by 0 shows nothing). In mode "block", whose result is not the
     network's, in two steps: the network against the same operations on whole maps, and these, each layer cut as the plan says,
@@ -50,14 +52,16 @@ def check_runner(network: nn.Module, ready: nn.Module, runner: TiledRunner) -> f
     nothing.
 
     Cost: eight passes of the network, half of them in tiles, and two copies; above 2 G multiply-adds four passes. MobileNetV2 at
-    224: 1.7 s of one core, 18 % of planning and making the runner (AMD EPYC).
+    224: 1.7 s of one core, 18 % of planning and making the runner (AMD EPYC). Again for each other number of images, number
+    format or device, when it first runs.
 
     Args:
         network: as it was given.
         ready: as the runner's network was before it was traced.
         runner: to be checked.
+        given: inputs whose shapes, types and device it is checked for; None: those of its plan.
     """
-    example, *others = planned_inputs(runner, runner.plan)
+    example, *others = planned_inputs(runner, runner.plan) if given is None else given
     inputs = [(x, *(probes(other)[0] for other in others)) for x in _images(example)]
     if own_type(runner, example) in TOLERANCE or runner.plan.layer_by_layer.macs > FEW_MACS:
         inputs = inputs[:1]

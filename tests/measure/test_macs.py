@@ -5,7 +5,11 @@ from __future__ import annotations
 import ctypes
 import inspect
 import math
+import queue
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import numpy
@@ -209,6 +213,87 @@ def test_what_computes_without_the_dispatcher_is_named(call: Any, macs: int, nam
     if named:
         assert torch.allclose(found, right) and found.shape == (4, 6)
     assert inspect.isbuiltin(Swish.apply), "as it was"
+
+
+def by_lists(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    columns = b.T.tolist()
+    return torch.tensor(
+        [[sum(x * y for x, y in zip(r, c, strict=True)) for c in columns] for r in a.tolist()]
+    )
+
+
+def by_numbers(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return torch.tensor(
+        [[sum(float(x) * y.item() for x, y in zip(r, c, strict=True)) for c in b.T] for r in a]
+    )
+
+
+def in_a_thread(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    made: list[torch.Tensor] = []
+    thread = threading.Thread(target=lambda: made.append(a @ b))
+    thread.start()
+    thread.join()
+    return made[0]
+
+
+def in_a_pool(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return WORKERS.submit(torch.matmul, a, b).result()
+
+
+def in_a_pool_of_threads(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    with ThreadPool(1) as pool:
+        return pool.apply(torch.matmul, (a, b))
+
+
+def by_a_queue(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    WORK.put((a, b))
+    return DONE.get()
+
+
+def _work() -> None:
+    while True:
+        DONE.put(torch.matmul(*WORK.get()))
+
+
+WORKERS = ThreadPoolExecutor(1)
+WORKERS.submit(int).result()  # its thread is there before anything is counted
+WORK: queue.Queue[Any] = queue.Queue()
+DONE: queue.Queue[Any] = queue.Queue()
+threading.Thread(target=_work, daemon=True).start()
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (by_lists, "Tensor.tolist"),
+        (by_numbers, "Tensor.item"),
+        (in_a_thread, "Thread.start"),
+        (in_a_pool, "ThreadPoolExecutor.submit"),
+        (in_a_pool_of_threads, "ThreadPool"),
+        (by_a_queue, "Condition.notify"),
+    ],
+)
+def test_what_computes_in_python_or_in_other_threads_is_named(call: Any, named: str) -> None:
+    a, b = torch.randn(4, 5), torch.randn(5, 6)
+    with counting() as counter:
+        found = call(a, b)
+    assert torch.allclose(found, a @ b, atol=1e-5) and counter.macs == 0
+    assert any(
+        named in name or (name == "Thread.start" and named == "ThreadPool") for name in counter.uncounted
+    )
+    assert threading.Thread.start.__qualname__ == "Thread.start" and not hasattr(
+        threading.Thread.start, "__wrapped__"
+    )
+
+
+def test_single_numbers_and_sizes_are_read_freely() -> None:
+    def call(x: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
+        height, width = sizes.tolist()
+        return x[:, :height, :width] * x.max().item() * float(x.mean())
+
+    with counting() as counter:
+        call(torch.randn(2, 4, 4), torch.tensor([2, 3]))
+    assert not counter.uncounted
 
 
 @torch.library.custom_op("blockzoo_test::mixed", mutates_args=())

@@ -232,3 +232,48 @@ def test_a_network_that_does_not_run_is_refused_without_what_torch_prints() -> N
         assert not said and not log.disabled
     finally:
         log.removeHandler(watch)
+
+
+class CentresSeveral(nn.Module):
+    """Several images are centred by their means; one is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.first(x).relu()
+        if len(x) > 1:
+            y = y - y.mean((2, 3), keepdim=True)
+        return self.second(y)
+
+
+@pytest.mark.parametrize("planned, run", [(3, 1), (1, 3)])
+@pytest.mark.parametrize("check", [True, False])
+def test_a_network_that_is_another_for_other_numbers_of_images(planned: int, run: int, check: bool) -> None:
+    torch.manual_seed(0)
+    model, x = CentresSeveral().eval(), torch.randn(planned, 3, 16, 16)
+    runner = TiledRunner(model, tiling.plan(model, x, mode="exact"), check=check)
+    other = torch.randn(run, 3, 16, 16)
+    for _ in range(2):
+        with pytest.raises(RequestError, match=r"computes something else for inputs of .* make a plan"):
+            runner(other)
+    with torch.no_grad():
+        assert torch.allclose(runner(x), model(x), atol=1e-5), "it goes on for those it was planned for"
+
+
+@pytest.mark.mutation("tiled-runner")
+def test_other_numbers_of_images_are_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = made("exact")
+    with torch.no_grad():
+        assert runner(torch.randn(2, 3, 16, 16)).shape[0] == 2
+    real = Interpreter._tiles
+
+    def wrong(*args: Any) -> list[torch.Tensor]:
+        return [t.flip(-1) if len(args[-1]["arg0_1"]) == 3 else t for t in real(*args)]
+
+    monkeypatch.setattr(Interpreter, "_tiles", wrong)
+    runner(torch.randn(2, 3, 16, 16))
+    for _ in range(2):
+        with pytest.raises(CheckFailed, match="tiled-runner"):
+            runner(torch.randn(3, 3, 16, 16))
