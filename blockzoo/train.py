@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from blockzoo.core.contracts import PROTOCOLS
 from blockzoo.core.devices import choose_device
 from blockzoo.core.errors import OutOfMemory, RequestError, StoreError, reason_of
 from blockzoo.core.export import export, rows_of
 from blockzoo.core.once import only_trainer
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
+from blockzoo.core.sources import digest_of_codes
 from blockzoo.core.spec import THREADS, NetworkSpec, TrialSpec
 from blockzoo.core.store import Store
 from blockzoo.core.subject import Subject
@@ -242,6 +244,8 @@ def trial_spec(
         sync_batch_norm=sync_batch_norm,
         threads=threads,
         images=data.kept,
+        data_digest=data.digest or None,
+        code_digest=digest_of_codes([PROTOCOLS.own_origin(protocol), network.filler_code()]),
     )
 
 

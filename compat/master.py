@@ -18,10 +18,10 @@ from _compat import main, say
 from _reports import FIGURES, Report, write_measurements
 from _sandbox import DEFAULTS, parsed, parser, run_config
 
-from blockzoo.blockwise.config import RunConfig, folder_name
+from blockzoo.blockwise.config import RunConfig
 from blockzoo.blockwise.figures import over_costs
 from blockzoo.blockwise.reading import read_lines, run_status
-from blockzoo.blockwise.study import Setting, Study, compare, run_study
+from blockzoo.blockwise.study import Setting, Study, StudyRun, compare, run_study
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_atomically
 from blockzoo.execution.queue import gpus, worker_count
@@ -74,7 +74,7 @@ def run(given: argparse.Namespace) -> int:
         on_end=lambda done, all_: say(f"{done} of {all_} runs are done"),
     )
     for outcome in outcomes:
-        _write(runs, outcome.setting, given.output)
+        _write(outcome)
     lines = compare(runs, outcomes)
     for line in lines:
         at = ", ".join(f"{name}={value}" for name, value in line.setting) or "all runs"
@@ -89,10 +89,10 @@ def run(given: argparse.Namespace) -> int:
     return int(any(outcome.fault for outcome in outcomes))
 
 
-def _write(runs: Runs, setting: Setting, output: Path) -> None:
+def _write(outcome: StudyRun) -> None:
     """The report and the measurements of one run, as dol1.py writes them."""
-    folder = output / "blockwise" / folder_name(runs.config(setting, 0))
-    report = Report(dict(setting))
+    folder = outcome.folder
+    report = Report(dict(outcome.setting))
     if (folder / "progress.jsonl").exists():
         for line in read_lines(folder / "progress.jsonl"):
             report.progress(line)

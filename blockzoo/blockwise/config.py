@@ -12,7 +12,6 @@ from blockzoo.blockwise.communication import Network
 from blockzoo.blockwise.options import Options
 from blockzoo.core.documents import check_fields, describe
 from blockzoo.core.errors import RequestError
-from blockzoo.core.plugins import code_digests
 from blockzoo.core.spec import SUBSET, THREADS, fingerprint_of
 
 COSTS = ("gradient_evaluations", "critical_steps", "communicated_bytes", "seconds")
@@ -44,6 +43,8 @@ class RunConfig:
         network: the simulated one.
         threads: of the processor, of each process: sums over several are other sums, so they are part of the request.
         device: of all tensors.
+        data_digest: of the images themselves, where the dataset's name does not say which they are; see `identified`.
+        code_digest: of the user's own code that the run rests on.
     """
 
     model: str = "feedforward"
@@ -68,6 +69,8 @@ class RunConfig:
     network: Network = field(default_factory=Network)
     threads: int = THREADS
     device: str = "cpu"
+    data_digest: str = ""
+    code_digest: str = ""
 
     def __post_init__(self) -> None:
         faults = [
@@ -99,11 +102,15 @@ class RunConfig:
 
     def fingerprint(self) -> str:
         """16 hex digits; where the data lie and on which device is no part of the request, but what the user's own code says."""
+        from blockzoo.blockwise.identity import code_of
+
         identity = {k: v for k, v in self.to_json().items() if k not in ("data_dir", "device")}
+        identity["code_digest"] = self.code_digest or code_of(self)
+        for digest in ("data_digest", "code_digest"):  # older requests without one keep their fingerprints
+            if not identity[digest]:
+                del identity[digest]
         if self.limit_train is not None:
             identity["subset"] = SUBSET
-        if code := code_digests(identity):
-            identity["code"] = code
         identity["network"] = {k: v if v != float("inf") else None for k, v in identity["network"].items()}
         return fingerprint_of(identity)
 

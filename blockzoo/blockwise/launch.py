@@ -15,6 +15,7 @@ import torch.distributed as dist
 
 from blockzoo.blockwise.config import RunConfig, folder_name
 from blockzoo.blockwise.frame import Frame
+from blockzoo.blockwise.identity import identified
 from blockzoo.blockwise.loop import Progress, RunResult, Training
 from blockzoo.blockwise.ranks import Ranks
 from blockzoo.blockwise.reading import run_status
@@ -55,6 +56,7 @@ def rank_count(frame: Frame, device: str, wanted: int | None = None) -> int:
 
 def planned(config: RunConfig, ranks: int | None = None) -> str:
     """What a run would do, in a sentence; all of it is built, nothing is run."""
+    config = identified(config)
     frame = Training(config, Nothing(), Ranks()).frame
     sizes, options = frame.partition.sizes(frame.model), frame.options
     mode = options.training_mode

@@ -10,6 +10,7 @@ from typing import Any
 
 from blockzoo.blockwise.config import RunConfig, folder_name
 from blockzoo.blockwise.earlier import adopt_earlier
+from blockzoo.blockwise.identity import identified, origins
 from blockzoo.blockwise.loop import Progress, RunResult, Training
 from blockzoo.blockwise.ranks import Ranks
 from blockzoo.blockwise.reading import Checkpoint, read_checkpoint, run_status
@@ -18,6 +19,7 @@ from blockzoo.core.documents import first_line
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import RequestError
 from blockzoo.core.outputs import Outputs
+from blockzoo.core.sources import check_unedited
 from blockzoo.execution.ranks import PATIENCE
 from blockzoo.training.reproducible import reproducible
 
@@ -65,6 +67,7 @@ def run_blockwise(
     how = {"resume": resume, "adopt": adopt, "restart": restart, "tensorboard": tensorboard, "store": store}
     if not 0 < patience < float("inf"):
         raise RequestError(f"--rank-timeout {patience:g}: give a positive number of seconds")
+    config = identified(config)
     if config.options.training_mode != "distributed":
         if ranks is not None:
             raise RequestError(f"--ranks {ranks}: several processes are of --training-mode distributed")
@@ -98,6 +101,7 @@ def _run_in(
     store: bool,
     on_report: Progress,
 ) -> RunResult:
+    check_unedited(origins(config))
     if output is None or not ranks.first:
         training = Training(config, Nothing(), ranks)
         saved = ranks.share(None)

@@ -63,6 +63,8 @@ def load_problem(config: RunConfig) -> Problem:
         data, note = load_or_fallback(config.dataset, config.data_dir, image_size=config.image_size)
         if note:
             log.warning(note)
+        if config.data_digest and (faults := data.faults_of(config.data_digest)):
+            raise RequestError("; ".join(faults))
         data = data.limited(config.limit_train)
         train = data.seen(data.train.images), data.train.labels
         validation = data.seen(data.val.images), data.val.labels

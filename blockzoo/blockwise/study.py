@@ -17,13 +17,14 @@ import json
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
 
-from blockzoo.blockwise.config import COSTS, RunConfig
+from blockzoo.blockwise.config import COSTS, RunConfig, folder_name
+from blockzoo.blockwise.identity import all_identified
 from blockzoo.blockwise.reading import read_lines, read_parameters, run_status
 from blockzoo.blockwise.reports import record_of
 from blockzoo.core.contracts import EXECUTORS
@@ -132,14 +133,11 @@ def run_study(
     Raises:
         StoreError: the results folder cannot be written, or another study or sweep is writing to it.
     """
-    from blockzoo.blockwise.config import folder_name
-
     outputs = Outputs.at(output)
-    wanted = [
-        (setting, seed, study.config(setting, seed))
-        for seed in range(study.seeds)
-        for setting in study.settings()
-    ]
+    runs = [(setting, seed) for seed in range(study.seeds) for setting in study.settings()]
+    asked = [study.config(*run) for run in runs]
+    asked = [replace(config, data_dir=data_dir or config.data_dir, device=device) for config in asked]
+    wanted = [(*run, config) for run, config in zip(runs, all_identified(asked), strict=True)]
     with only_writer(outputs):
         store = outputs.store()
         collect(outputs, store)
@@ -149,9 +147,8 @@ def run_study(
             folder = output / "blockwise" / folder_name(config)
             state = run_status(folder)
             if state is None or state["status"] not in OVER:
-                values = {**config.to_json(), "data_dir": data_dir, "device": device}
                 stub = Record("blockwise", config.fingerprint(), config.model, config.to_json())
-                arguments = {"config": values, "output": str(output), "plugins": list(plugins)}
+                arguments = {"config": config.to_json(), "output": str(output), "plugins": list(plugins)}
                 jobs.append(Job("blockzoo.blockwise.study:execute_run", arguments, stub))
             elif config.fingerprint() not in stored:  # killed after the run's last word, before its record's
                 store.add(_record(config, folder, state))
@@ -199,6 +196,7 @@ class StudyRun:
     status: str
     curves: dict[str, list[float]]
     reason: str = ""
+    folder: Path = Path()
 
     @property
     def fault(self) -> str:
@@ -333,7 +331,7 @@ def _read(setting: Setting, seed: int, folder: Path, failed: dict[str, Any] | No
     lines = read_lines(folder / "progress.jsonl")
     numbers = [k for k, v in lines[0].items() if v is None or isinstance(v, (int, float))] if lines else []
     curves = {k: [float("nan") if line.get(k) is None else line[k] for line in lines] for k in numbers}
-    return StudyRun(setting, seed, state["status"], curves, state["reason"])
+    return StudyRun(setting, seed, state["status"], curves, state["reason"], folder)
 
 
 def rows(lines: Sequence[Line]) -> list[dict[str, Any]]:

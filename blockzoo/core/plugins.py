@@ -139,19 +139,6 @@ def code_asked_for(values: Any) -> set[str]:
     return found
 
 
-def code_digests(values: Any) -> dict[str, str]:
-    """For all files of the user's own code that values name, as far as they are there: a digest of what they say."""
-    from blockzoo.core.contracts import SUBJECTS
-
-    found = {}
-    for origin in sorted(code_asked_for(values)):
-        path = Path(origin) if origin.endswith(".py") else module_file(origin)
-        ours = origin in SUBJECTS or origin.partition(".")[0] == "blockzoo"
-        if not ours and path is not None and path.is_file():
-            found[origin] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return found
-
-
 def check_values(values: Any, file: Path) -> None:
     """What a file says, at any depth, names no code but what the user named too.
 

@@ -160,6 +160,16 @@ class Registry(MutableMapping[str, Any]):
             return code[0]
         return self._entries[self.canonical(name)].origin
 
+    def own_origin(self, name: str) -> str | None:
+        """Where the user's own code lies that `name` (or `name:argument`) stands for; None for what comes with us."""
+        self._discover()
+        first, _, rest = name.strip().partition(":")
+        base, at, variant = first.partition("@")
+        if entry := self._entries.get(self._aliases.get(base, base) + at + variant):
+            return None if entry.origin.startswith("blockzoo.") else entry.origin
+        code = own_code(name) or own_code(f"{first}:{rest.partition(':')[0]}")
+        return code[0] if code else None
+
     def name_of(self, obj: object) -> str | None:
         """The name an object is registered under, if it is."""
         module = getattr(obj, "__module__", None)

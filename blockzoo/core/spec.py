@@ -25,7 +25,7 @@ DEFAULT_FILLER = "ResNetBasicBlock"
 IDENTITY = "identity"
 LATER_FIELDS = frozenset(
     "momentum weight_decay milestones validation_share start_identity start_with_optimizer "
-    "devices sync_batch_norm images limit_val limit_test threads micro_batches".split()
+    "devices sync_batch_norm images limit_val limit_test threads micro_batches data_digest code_digest".split()
 )
 """Fields of `TrialSpec` that are left out of its identity where they have their default."""
 SUBSET = "stratified-v1"
@@ -150,6 +150,10 @@ class NetworkSpec(Spec):
             own["source"] = digest
         return own
 
+    def filler_code(self) -> str | None:
+        """The user's own code that the other stages are made of, as its origin."""
+        return BLOCKS.own_origin(self.filler_name) if self.parsed.innermost.is_block else None
+
     def timing_key(self, image_size: int | None) -> str:
         """The fingerprint of this network at a side length of its images: times belong to both."""
         return fingerprint_of({"network": self.identity(), "image_size": image_size})
@@ -198,6 +202,13 @@ class TrialSpec(Spec):
     micro_batches: Count = described(
         1,
         "parts of a batch that go through the network one after the other, for memory; their gradients are added up",
+    )
+
+    data_digest: str | None = described(
+        None, "of the images themselves, where the dataset's name does not say which they are"
+    )
+    code_digest: str | None = described(
+        None, "of the user's own code that it rests on beside the network's: its protocol, the filler"
     )
 
     def __post_init__(self) -> None:

@@ -11,7 +11,6 @@ whole network unless a position is given. In Python a class may stand for its te
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,10 +20,11 @@ from functools import cache
 from pathlib import Path
 
 from blockzoo.core import consent
-from blockzoo.core.contracts import BLOCKS, POSITIONS, SUBJECTS
+from blockzoo.core.contracts import BLOCKS, NETWORKS, POSITIONS, SUBJECTS
 from blockzoo.core.errors import RequestError
-from blockzoo.core.plugins import load_object, module_file, origin_of, own_code
+from blockzoo.core.plugins import load_object, origin_of, own_code
 from blockzoo.core.signature import why_a_block
+from blockzoo.core.sources import code_digest
 
 WRAPPERS = frozenset({"tiled"})
 """Prefixes that say something of another subject: `PREFIX:OPTIONS:SUBJECT`."""
@@ -122,24 +122,25 @@ class Subject:
     def __str__(self) -> str:
         return f"{self.label}/{self.position}" if self.position else self.label
 
+    @property
+    def own_origin(self) -> str | None:
+        """The file or module outside the package that the block, the network or the prefix comes from; None for our own."""
+        if self.prefix in WRAPPERS:
+            return self.innermost.own_origin
+        if self.prefix == "code":
+            return self.name.rpartition(":")[0]
+        door, name = {"block": (BLOCKS, self.name), "model": (NETWORKS, self.name)}.get(
+            self.prefix, (SUBJECTS, self.prefix)
+        )
+        return door.own_origin(name)
+
     def source_digest(self) -> str | None:
-        """A digest of the user's own source file, None for what ships with a library.
+        """A digest of the user's own code behind the subject, see `code_digest`; None for what ships with a library.
 
         It enters the fingerprint of a trial: edited code is another subject.
         """
-        if _STORED.get() and self.prefix == "block" and self.name not in BLOCKS:
-            return None
-        if self.prefix in WRAPPERS:
-            return self.innermost.source_digest()
-        origin = self.name.rpartition(":")[0] if self.prefix == "code" else None
-        if self.prefix == "block":
-            origin = BLOCKS.origin(self.name)
-            if origin.startswith("blockzoo."):
-                return None
-        path = _source_path(origin) if origin else None
-        if path and _STORED.get() and not path.is_file():
-            return None
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path else None
+        origin = self.own_origin
+        return code_digest(origin, load=not _STORED.get()) if origin else None
 
 
 def _wrapped(rest: str, text: str) -> str:
@@ -168,12 +169,6 @@ def _text_of(obj: object) -> str:
 @cache
 def _why_a_block(origin: str, name: str) -> str:
     return why_a_block(load_object(origin, name))
-
-
-def _source_path(origin: str) -> Path | None:
-    if origin.endswith(".py"):
-        return Path(origin)
-    return module_file(origin.partition(":")[0])
 
 
 def _check_code(origin: str, name: str, text: str) -> None:

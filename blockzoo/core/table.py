@@ -46,7 +46,7 @@ COLUMNS: dict[str, str] = {
     "train_acc": "accuracy on the augmented training images during the last epoch, a fraction in 0..1",
     "seed": "drives initialisation, order and augmentation; equal seeds pair trials of different blocks",
     "protocol": "the training recipe, name and version",
-    "split": "the train / validation / test split, name and version",
+    "split": "the train / validation / test split, name and version; of images that their name does not tell, a digest too",
     "image_size": "side length of the images in pixels",
     "limit_train": "training images used, where fewer than the split has: a stratified draw, see `split`",
     "images": "resident: decoded once, at one size; stream: read from their files in each epoch, crops of the original",

@@ -12,22 +12,30 @@ import numpy as np
 from blockzoo.core.contracts import DATASETS
 from blockzoo.core.errors import DataError
 from blockzoo.data.cache import cached_array, stamps
+from blockzoo.data.content import File, digest_of_files
 from blockzoo.data.decoding import opened
 from blockzoo.data.images import ImageData, Images, holdout, moments, stratified
 from blockzoo.data.places import DatasetNotFound
 from blockzoo.data.trees import SHOWN, class_folders, has_images, images_of, is_image, tell_left_out
 
-File = tuple[Path, int]  # an image and its label
+PARTS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing", "eval"),
+}
+"""What the folders of a split are called, in lower case."""
 
 
 @DATASETS.register("folder")
 class ClassFolders:
     """Any tree of images with one folder per class: ROOT/train/CLASS/, ROOT/val/CLASS/, or just ROOT/CLASS/.
 
-    ROOT is --data-dir. A folder `test` is the test split, else `val` is; without both of them, a stratified
-    tenth of the training images, chosen by a fixed seed, is the validation split. A bare ROOT/CLASS/ tree is
-    split into stratified fifths: three train, one validation, one test. The split is made on the list of
-    files; then each image is decoded once, cropped to its central square, resized, and kept in the cache.
+    ROOT is --data-dir. A folder `val` (valid, validation, dev) validates and a folder `test` (testing, eval) is the test
+    split, in any case of letters; where there is one of the two it is the test split, and a stratified tenth of the training
+    images, chosen by a fixed seed, validates. Any other folder with images beside train/ is refused by name. A bare
+    ROOT/CLASS/ tree is split into stratified fifths: three train, one validation, one test. The split is made on the list of
+    files; then each image is decoded once, cropped to its central square, resized, and kept in the cache. A digest of the
+    files is part of the request.
     Subfolders belong to their class. What is no image, cannot be read, or lies elsewhere is refused by name.
     """
 
@@ -64,6 +72,7 @@ class ClassFolders:
             flip=True,
             class_names=tuple(names),
             source=str(root),
+            digest=digest_of_files(root, files),
             size=image_size or self.default_size,
         )
 
@@ -77,8 +86,9 @@ class ClassFolders:
         """The folder, the classes, the name of the split and the files of its parts."""
         places = [place for root in roots for place in (root / self.name, root)]
         for root in places:
-            if names := _classes(root / "train"):
-                return self._complete(root, names, *_given_splits(root, names))
+            train = next(iter(_holders(root, PARTS["train"])), "train")
+            if names := _classes(root / train):
+                return self._complete(root, names, *_given_splits(root, train, names))
             if self.expected_classes is None and (names := _bare_classes(root)):
                 return self._complete(root, names, *_fifths(root, names))
         expected = "a tree train/CLASS/image.jpg with val/CLASS/ or test/CLASS/ beside it"
@@ -100,8 +110,9 @@ class ClassFolders:
         size = image_size or self.default_size
         margin = round(self.margin * size)
         stored = size + 2 * margin
+        digest = digest_of_files(root, files)
         splits = {
-            part: _decoded(f"{self.name}-{part}-{stored}", files[part], stored, self.resampling)
+            part: _decoded(f"{self.name}-{part}-{stored}", digest, files[part], stored, self.resampling)
             for part in files
         }
         mean, std = (self.mean, self.std) if self.mean and self.std else moments(splits["train"].images)
@@ -116,6 +127,7 @@ class ClassFolders:
             margin=margin,
             class_names=tuple(names),
             source=str(root),
+            digest=digest,
         )
 
 
@@ -159,6 +171,12 @@ def _bare_classes(root: Path) -> list[str]:
         return []
     classes = [name for name in names if has_images(root / name)]
     tell_left_out("without images", [str(root / name) for name in names if name not in classes])
+    parts = [name for name in classes if name.lower() in sum(PARTS.values(), ()) and _classes(root / name)]
+    if parts:
+        raise DataError(
+            f"{root} has class folders beside {', '.join(parts)}, which has some too: move the classes that are trained on to "
+            f"{root / 'train'}, or {', '.join(parts)} away"
+        )
     return classes
 
 
@@ -173,23 +191,51 @@ def _files(folder: Path, names: list[str]) -> list[File]:
     return [(path, label[name]) for name, paths in found for path in paths]
 
 
-def _given_splits(root: Path, names: list[str]) -> tuple[str, dict[str, list[File]]]:
-    """Name of the split and the files of its parts, where the tree has a folder train."""
-    held = [name for name in ("test", "val") if _classes(root / name) or _loose(root / name)]
-    if not held:
+def _given_splits(root: Path, train: str, names: list[str]) -> tuple[str, dict[str, list[File]]]:
+    """Name of the split, which says its folders, and the files of its parts, where the tree has a folder train."""
+    found = {part: _holders(root, known) for part, known in PARTS.items()}
+    held = [name for holders in found.values() for name in holders]
+    _check_nothing_is_left(root, held)
+    if twice := [holders for holders in found.values() if len(holders) > 1]:
+        raise DataError(
+            f"{root} has {' and '.join(twice[0])}, which are one part of a split: join them or move one away"
+        )
+    if held == [train]:
         raise DataError(
             f"{root} has train/ but no class folders in val/ or test/; expected {root}/val/CLASS/image.jpg"
         )
-    files = {name: _files(root / name, names) for name in ("train", *held)}
-    if len(held) == 2:
-        return "as-given-v1", files
-    rest, validation = holdout(_labels(files["train"]))
+    files = {name: _files(root / name, names) for name in held}
+    if len(held) == len(PARTS):
+        given = {part: files[name] for part, (name,) in found.items()}
+        kind = "as-given-v1" if held == list(PARTS) else f"{'-'.join(held)}-as-given-v1"
+        return kind, given
+    (tested,) = (name for name in held if name != train)
+    rest, validation = holdout(_labels(files[train]))
     parts = {
-        "train": _pick(files["train"], rest),
-        "val": _pick(files["train"], validation),
-        "test": files[held[0]],
+        "train": _pick(files[train], rest),
+        "val": _pick(files[train], validation),
+        "test": files[tested],
     }
-    return f"{held[0]}-is-test-v1", parts
+    return f"{tested}-is-test-v1", parts
+
+
+def _holders(root: Path, known: Sequence[str]) -> list[str]:
+    """Names of the folders in `root` that are one of these, in any case of letters, and hold images."""
+    return [name for name in class_folders(root) if name.lower() in known and _holds(root / name)]
+
+
+def _holds(folder: Path) -> bool:
+    return bool(_classes(folder)) or _loose(folder)
+
+
+def _check_nothing_is_left(root: Path, held: Sequence[str]) -> None:
+    others = [name for name in class_folders(root) if name not in held and has_images(root / name)]
+    if others:
+        more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+        raise DataError(
+            f"{root} has folders beside {', '.join(held)} that hold images: {', '.join(others[:SHOWN])}{more}. A split is called "
+            f"{'; '.join(' or '.join(known) for known in PARTS.values())}: rename them, or move them away"
+        )
 
 
 def _loose(folder: Path) -> bool:
@@ -213,7 +259,7 @@ def _pick(files: Sequence[File], indices: np.ndarray) -> list[File]:
     return [files[index] for index in indices]
 
 
-def _decoded(what: str, files: Sequence[File], size: int, resampling: str) -> Images:
+def _decoded(what: str, digest: str, files: Sequence[File], size: int, resampling: str) -> Images:
     paths = [path for path, _ in files]
     shape = (len(paths), 3, size, size)
 
@@ -221,7 +267,8 @@ def _decoded(what: str, files: Sequence[File], size: int, resampling: str) -> Im
         _decode_all(paths, out, resampling)
 
     return Images(
-        cached_array(f"{what}-{resampling}-v2", stamps(paths), shape, np.uint8, decode), _labels(files)
+        cached_array(f"{what}-{resampling}-v2", (digest, stamps(paths)), shape, np.uint8, decode),
+        _labels(files),
     )
 
 

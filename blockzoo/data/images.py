@@ -28,7 +28,8 @@ class ImageData:
     `mean` and `std` are per channel, of pixels scaled to 0..1. `flip` says whether a mirrored image keeps its
     class. `margin` is how many pixels on each side only training sees: it takes random resized crops of the whole
     image, evaluation the middle. `split` names the way the splits were made, with its version: results compare only within one.
-    `source` says where the images came from.
+    `source` says where the images came from. `digest` is of the content, where the name does not say what that is; then the
+    split's name ends in its beginning.
     """
 
     kept: ClassVar[str] = "resident"
@@ -46,6 +47,7 @@ class ImageData:
     margin: int = 0
     class_names: tuple[str, ...] = ()
     source: str = ""
+    digest: str = ""
 
     @classmethod
     def held_out(cls, train: Images, test: Images, **facts: Any) -> ImageData:
@@ -99,6 +101,20 @@ class ImageData:
         """(C, H, W) of every image as a network sees it, without the margin."""
         channels, height, width = self.train.images.shape[1:]
         return channels, height - 2 * self.margin, width - 2 * self.margin
+
+    def known_by(self, digest: str) -> ImageData:
+        """The same with a digest of its content."""
+        return replace(self, digest=digest, split=f"{self.split}-{digest[:8]}")
+
+    def faults_of(self, digest: str) -> list[str]:
+        """What is wrong with these images for a request that was made of those with this digest."""
+        if digest == self.digest:
+            return []
+        asked = f"was made of others, {digest[:8]}" if digest else "does not say so"
+        return [
+            f"dataset {self.name}: the images at {self.source or 'hand'} are {self.digest[:8] or 'as published'}, and the "
+            f"request {asked}: make it again with these (their data_digest), or name the folder of those with --data-dir"
+        ]
 
     def seen(self, images: np.ndarray) -> np.ndarray:
         """(N, C, H, W) uint8 of one of the splits as a network evaluates them: without the margin, float32, normalised."""

@@ -195,6 +195,7 @@ def _setting(spec: TrialSpec, split: Any) -> tuple[tuple[str, Any], ...]:
     _, _, width = Subject.parse(spec.network.subject).name.partition("@")
     return (
         ("dataset", spec.dataset),
+        ("data_digest", spec.data_digest),
         ("protocol", spec.protocol),
         ("epochs", spec.epochs),
         ("batch", spec.batch_size),

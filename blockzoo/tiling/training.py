@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from blockzoo.core.contracts import PROTOCOLS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.export import export, rows_of
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import FINAL, Record
+from blockzoo.core.sources import digest_of_codes
 from blockzoo.core.spec import THREADS, NetworkSpec, TrialSpec
 from blockzoo.core.table import Row
 from blockzoo.tiling.presets import Preset, preset_for
@@ -107,10 +109,11 @@ def tiled_spec(
     network = NetworkSpec(
         tiled_subject(arch, tiling, data.shape[1]), out_dim=data.num_classes, in_channels=data.shape[0]
     )
+    protocol = "step-v1" if recipe.milestones else preset.protocol
     spec = TrialSpec(
         network=network,
         dataset=data.name,
-        protocol="step-v1" if recipe.milestones else preset.protocol,
+        protocol=protocol,
         epochs=epochs,
         batch_size=recipe.batch_size or preset.batch_size,
         lr=recipe.lr or preset.lr,
@@ -128,6 +131,8 @@ def tiled_spec(
         sync_batch_norm=sync_batch_norm,
         threads=threads,
         images=data.kept,
+        data_digest=data.digest or None,
+        code_digest=digest_of_codes([PROTOCOLS.own_origin(protocol)]),
     )
     return spec, preset
 

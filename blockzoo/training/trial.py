@@ -17,6 +17,7 @@ from torch import nn
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import Diverged, OutOfMemory, RequestError
 from blockzoo.core.record import Record
+from blockzoo.core.sources import check_unedited
 from blockzoo.core.spec import TrialSpec, fingerprint_of
 from blockzoo.data import ImageData
 from blockzoo.data.streams import StreamedBatches, check_streamed_images
@@ -211,9 +212,11 @@ def _evaluate(
 
 
 def _check(spec: TrialSpec, data: ImageData) -> None:
+    check_unedited([spec.network.parsed.own_origin, spec.network.filler_code()])
     have = {"classes": data.num_classes, "channels": data.shape[0]}
     want = {"classes": spec.network.out_dim, "channels": spec.network.in_channels}
     faults = [f"{spec.dataset} has {have[k]} {k}, the network {want[k]}" for k in have if have[k] != want[k]]
+    faults += data.faults_of(spec.data_digest or "")
     if faults:
         raise RequestError("; ".join(faults))
 

@@ -41,7 +41,7 @@ def test_val_is_the_test_split_where_there_is_no_test(tmp_path: Path) -> None:
     plant(tmp_path / "val", {"cat": 3, "dog": 2})
     data = load_dataset("folder", tmp_path, image_size=16)
     assert [len(p.labels) for p in (data.train, data.val, data.test)] == [36, 4, 5]
-    assert data.shape == (3, 16, 16) and data.split == "val-is-test-v1"
+    assert data.shape == (3, 16, 16) and data.split == f"val-is-test-v1-{data.digest[:8]}"
     assert not greys(data.train.images) & greys(data.val.images)
 
 
@@ -133,3 +133,42 @@ def test_imagenet_is_evaluated_as_torchvision_does(tmp_path: Path, tiny_imagenet
     want = ResNet18_Weights.IMAGENET1K_V1.transforms()(picture).numpy()
     pixel = 1 / 255 / min(data.std)
     assert np.abs(data.seen(data.test.images[:1])[0] - want).max() < 1.01 * pixel
+
+
+@pytest.mark.parametrize("validates", ["val", "valid", "Validation", "dev"])
+@pytest.mark.parametrize("tests", ["test", "Testing", "EVAL"])
+def test_splits_by_their_other_names(tmp_path: Path, validates: str, tests: str) -> None:
+    for part, count in (("Train", 6), (validates, 2), (tests, 3)):
+        plant(tmp_path / part, {"cat": count, "dog": count}, (4, 4))
+    data = load_dataset("folder", tmp_path, image_size=4)
+    assert [len(p.labels) for p in (data.train, data.val, data.test)] == [12, 4, 6]
+    assert data.split == f"Train-{validates}-{tests}-as-given-v1-{data.digest[:8]}"
+
+
+def test_one_other_folder_is_the_test_split_by_its_name(tmp_path: Path) -> None:
+    for part, count in (("train", 10), ("valid", 2)):
+        plant(tmp_path / part, {"cat": count, "dog": count}, (4, 4))
+    data = load_dataset("folder", tmp_path, image_size=4)
+    assert len(data.test.labels) == 4 and data.split.startswith("valid-is-test-v1-")
+
+
+@pytest.mark.parametrize(
+    ("folder", "says"),
+    [
+        ("extra", "extra.*rename them, or move them away"),
+        ("valid", "val and valid, which are one part"),
+        ("training", "train and training, which are one part"),
+    ],
+)
+def test_no_folder_beside_the_split_is_dropped_in_silence(tmp_path: Path, folder: str, says: str) -> None:
+    for part in ("train", "val", "test", folder):
+        plant(tmp_path / part, {"cat": 2, "dog": 2}, (4, 4))
+    with pytest.raises(DataError, match=says):
+        load_dataset("folder", tmp_path, image_size=4)
+
+
+def test_a_split_beside_bare_classes_is_no_class(tmp_path: Path) -> None:
+    plant(tmp_path, {"cat": 5, "dog": 5}, (4, 4))
+    plant(tmp_path / "test", {"cat": 1, "dog": 1}, (4, 4))
+    with pytest.raises(DataError, match="class folders beside test"):
+        load_dataset("folder", tmp_path, image_size=4)

@@ -46,6 +46,7 @@ ALLOWED = {
         "_importer",
         "import_module",
     ): "modules of the package, read from its own source",
+    ("blockzoo/core/sources.py", "code_digest", "load_module"): NAMED,
     ("blockzoo/core/subject.py", "_why_a_block", "load_object"): NAMED,
     ("blockzoo/models/own.py", "own_class", "load_object"): NAMED,
     ("blockzoo/models/own.py", "_parameters", "load_object"): NAMED,
