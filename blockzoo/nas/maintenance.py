@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from blockzoo.core.errors import DataError, RequestError
-from blockzoo.nas.folder import Folder, misnamed, part_of
+from blockzoo.nas.agreeing import (
+    impossible_accuracies,
+    impossible_costs,
+    impossible_counts,
+    impossible_times,
+    repeated_seed,
+)
+from blockzoo.nas.folder import Folder, Part, misnamed, part_of
 from blockzoo.nas.formats.header import Header, same_content
 from blockzoo.nas.formats.table import Table
 from blockzoo.nas.impossible import impossible_networks, impossible_values
 from blockzoo.nas.io import SUFFIXES, read_dataset_file, write_dataset_file
 from blockzoo.nas.published import space_of
-from blockzoo.nas.settings import contradictions, misfits
+from blockzoo.nas.settings import contradictions, misfits, skeleton_of
 
 
 def convert(
@@ -86,6 +93,7 @@ def validate(folder: Path, *, allow_pickle: bool = False) -> list[Checked]:
     files = Folder.open(folder, allow_pickle=allow_pickle)
     checked: list[Checked] = []
     first_seed: Header | None = None
+    bases: dict[int | str | None, Table] = {}
     for part in sorted(files.files, key=lambda part: (part.kind, isinstance(part.key, str), part.key or 0)):
         first: tuple[Header, Table] | None = None
         for suffix in files.order:
@@ -107,11 +115,44 @@ def validate(folder: Path, *, allow_pickle: bool = False) -> list[Checked]:
             if part.kind == "base":
                 first_seed = first_seed or found[0]
             faults = [*misnamed(part, *found), *contents_faults(*found)]
+            if not faults:
+                faults += _beside(part, bases, first_seed, found)
+            if part.kind == "base":
+                bases.setdefault(part.key, found[1])
             faults += _other_benchmark(first_seed, found[0])
             faults += differences(first, found) if first is not None else []
             checked.append(Checked(path, found[1].num_rows, seconds, faults))
             first = first or found
     return checked
+
+
+def _beside(
+    part: Part,
+    bases: Mapping[int | str | None, Table],
+    first_seed: Header | None,
+    found: tuple[Header, Table],
+) -> list[str]:
+    """What cannot be beside the trainings that were read before: the base parts, by their seeds."""
+    header, table = found
+    if part.kind == "info":
+        if first_seed is None:  # nothing says how wide the networks are
+            return []
+        ours = bool(first_seed.get("setting"))
+        return impossible_costs(space_of(header), skeleton_of(first_seed), table, exact=ours)
+    if part.kind == "base":
+        others = [seed for seed, other in bases.items() if seed != part.key and repeated_seed(other, table)]
+        return [f"it has the accuracies of seed {seed}, network by network" for seed in others]
+    if part.kind != "ext":
+        return []
+    base = bases.get(part.key)
+    if base is None:
+        return [f"there is no readable base part of seed {part.key} beside it"]
+    faults = impossible_accuracies(base, table)
+    if set(base["model_hash"].tolist()) != set(table["model_hash"].tolist()):
+        faults.append("it is about other networks than the base part of its seed")
+    if not header.get("epochs") and first_seed is not None:
+        faults += impossible_values({"epochs": first_seed.get("epochs")}, table)
+    return faults
 
 
 def _other_benchmark(first_seed: Header | None, header: Header) -> list[str]:
@@ -138,7 +179,11 @@ def contents_faults(header: Header, table: Table) -> list[str]:
         return [str(error)]
     if "model_hash" not in table:
         return ["it has no column model_hash"]
-    return [*impossible_values(header, table), *impossible_networks(table, space)]
+    faults = [*impossible_values(header, table), *impossible_networks(table, space)]
+    if not faults and header["dataset_type"] == "training":
+        faults += [*impossible_accuracies(table), *impossible_counts(header.get("dataset"), table)]
+        faults += impossible_times(table)
+    return faults
 
 
 def differences(a: tuple[Header, Table], b: tuple[Header, Table]) -> list[str]:
