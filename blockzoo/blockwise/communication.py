@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from blockzoo.blockwise.data import mixed
+from blockzoo.core.arguments import check_types
 from blockzoo.core.errors import RequestError
 
 
@@ -31,6 +32,7 @@ class Network:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_types(self)
         faults = []
         if not 0 <= self.delay_s < float("inf"):
             faults.append(f"communication delay {self.delay_s}: give 0 or more seconds")

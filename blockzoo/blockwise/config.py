@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 
 from blockzoo.blockwise.communication import Network
 from blockzoo.blockwise.options import Options
+from blockzoo.core.arguments import check_types
 from blockzoo.core.documents import check_fields, describe
 from blockzoo.core.errors import RequestError
 from blockzoo.core.spec import SUBSET, THREADS, fingerprint_of
@@ -73,6 +74,7 @@ class RunConfig:
     code_digest: str = ""
 
     def __post_init__(self) -> None:
+        check_types(self)
         faults = [
             f"{name.replace('_', ' ')} {value}: give 1 or more"
             for name in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from blockzoo.core.arguments import check_types
 from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import RequestError
 
@@ -50,6 +51,7 @@ class Options:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_types(self)
         object.__setattr__(self, "training_mode", ENGINES.canonical(self.training_mode))
         faults = []
         if self.order not in ORDERS:

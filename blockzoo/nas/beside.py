@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from blockzoo.core.arguments import path_of
 from blockzoo.core.errors import DataError, RequestError
 from blockzoo.nas.formats.header import Header
 from blockzoo.nas.formats.table import Table, nested_vectors
@@ -238,9 +240,11 @@ class BenchmarkingDataset(Beside):
         return names
 
 
-def several(files: Files) -> list[str | os.PathLike[str]]:
+def several(files: Files) -> list[Path]:
     """One path or several, as a list."""
-    found = [files] if isinstance(files, str | os.PathLike) else list(files)
+    single = isinstance(files, str | os.PathLike) or not isinstance(files, Iterable)
+    single = single or getattr(files, "ndim", 1) == 0
+    found = [path_of(path, "dataset file") for path in ([files] if single else files)]
     if not found:
         raise RequestError("no dataset files: name at least one")
     return found

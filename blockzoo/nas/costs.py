@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from blockzoo.core.errors import RequestError
 from blockzoo.nas.published import published_space
 from blockzoo.nas.space import MacroSpace
 
@@ -104,6 +105,9 @@ def static_info(space: MacroSpace | None = None, skeleton: Skeleton | None = Non
         >>> len(params), int(params[12345]), int(macs[12345])
         (91125, 2772260, 267256832)
     """
+    for what, given, kind in (("space", space, MacroSpace), ("skeleton", skeleton, Skeleton)):
+        if given is not None and not isinstance(given, kind):
+            raise RequestError(f"{what} {given!r}: give a {kind.__name__}")
     return _static_info(space or published_space(), skeleton or Skeleton())
 
 

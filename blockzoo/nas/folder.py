@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from blockzoo.core.arguments import path_of, texts_of
 from blockzoo.core.errors import DataError, RequestError
 from blockzoo.nas.formats.header import Header
 from blockzoo.nas.formats.table import Table
@@ -76,11 +77,11 @@ class Folder:
             RequestError: an unknown suffix.
             DataError: no such folder, or no dataset file in it.
         """
-        preferred = [preferred_ext] if isinstance(preferred_ext, str) else list(preferred_ext or ())
+        preferred = [] if preferred_ext is None else texts_of(preferred_ext, "preferred_ext")
         order = [ext.removeprefix(".") for ext in preferred] or list(SUFFIXES)
         if unknown := [ext for ext in order if ext not in SUFFIXES]:
             raise RequestError(f"preferred_ext {unknown}: formats are {', '.join(SUFFIXES)}")
-        folder = Path(path).expanduser()
+        folder = path_of(path, "folder").expanduser()
         if not folder.is_dir():
             raise DataError(
                 f"{folder} is no folder; `blockzoo nas download` says where the published files are"

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from blockzoo.core.arguments import path_of
 from blockzoo.core.bounds import TooLarge
 from blockzoo.core.checksums import beside, check_beside, write_beside
 from blockzoo.core.errors import DataError, RequestError
@@ -68,8 +69,9 @@ def read_dataset_file(
     Raises:
         DataError: no such file, damaged, or a pickle that was not allowed. Memory stays within what the file's size allows.
     """
+    path = path_of(path, "path")
     with _named(path):
-        return _read(Path(path).expanduser(), os.fspath(path), allow_pickle=allow_pickle)
+        return _read(path.expanduser(), os.fspath(path), allow_pickle=allow_pickle)
 
 
 def _read(place: Path, name: str, *, allow_pickle: bool, verified: bool = False) -> tuple[Header, Table]:
@@ -118,7 +120,7 @@ def write_dataset_file(
         DataError: values that the format cannot hold, with their column; the disk is full or closed.
         CheckFailed: what is read again is not what was to be written.
     """
-    path = Path(path)
+    path = path_of(path, "path")
     kind = FORMAT_OF_SUFFIX.get(path.suffix.lower())
     if kind is None:
         raise RequestError(f"{path}: end the name in {', '.join(FORMAT_OF_SUFFIX)}, which says the format")

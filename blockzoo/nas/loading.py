@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from blockzoo.core.arguments import texts_of
 from blockzoo.core.errors import DataError, RequestError
 from blockzoo.nas.beside import (
     BenchmarkingDataset,
@@ -73,7 +74,7 @@ def from_folder(
     trainings = {seed: Training(space, base, exts.get(seed)) for seed, base in bases.items()}
     static = _needed(files, Part("info")) if include_static_info else _optional(files, Part("info"))
     env = {s: _needed(files, Part("env", s)) for s in bases} if include_env_info else {}
-    names = [devices] if isinstance(devices, str) else [] if devices is False else devices
+    names = None if devices is None else [] if devices is False else texts_of(devices, "devices")
     bench = (
         {str(d): _needed(files, Part("bench", d)) for d in names}
         if names is not None
@@ -98,7 +99,8 @@ def seeds_named(seeds: Any) -> list[int]:
     Raises:
         RequestError: what is no seed.
     """
-    given = list(seeds) if isinstance(seeds, Iterable) and not isinstance(seeds, str) else [seeds]
+    several_given = isinstance(seeds, Iterable) and not isinstance(seeds, str) and np.ndim(seeds) > 0
+    given = list(seeds) if several_given else [seeds]
     whole = [
         s
         for s in given

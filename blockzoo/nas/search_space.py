@@ -24,7 +24,7 @@ def space_named(
 ) -> MacroSpace:
     """The space of these operations, nodes and stages; the one object of the published space for its own."""
     space = MacroSpace(
-        tuple(all_ops if ops is None else ops),
+        all_ops if ops is None else ops,  # type: ignore[arg-type]
         default_nodes if nodes is None else nodes,
         default_stages if stages is None else stages,
     )

@@ -16,6 +16,7 @@ from typing import Any, cast, overload
 import numpy as np
 import numpy.typing as npt
 
+from blockzoo.core.arguments import not_counts, texts_of
 from blockzoo.core.errors import RequestError
 from blockzoo.nas.cells import INVALID, CellVector, cell_table, faults_of_size
 from blockzoo.nas.hashing import all_hashes, hashes_are_cached, network_hash
@@ -41,10 +42,8 @@ class MacroSpace:
     stages: int = 3
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ops", tuple(self.ops))
-        faults = [
-            f"{n} {v}: give 1 or more" for n, v in (("nodes", self.nodes), ("stages", self.stages)) if v < 1
-        ]
+        object.__setattr__(self, "ops", tuple(texts_of(self.ops, "ops", alone=False)))
+        faults = not_counts(nodes=self.nodes, stages=self.stages)
         if not self.ops or len(set(self.ops)) != len(self.ops):
             faults.append(f"ops {self.ops}: give one or more different names")
         if faults := faults or faults_of_size(len(self.ops), self.nodes, self.stages):
@@ -306,7 +305,7 @@ class MacroSpace:
         """
         try:
             return self._index_of_hash[text]
-        except KeyError:
+        except (KeyError, TypeError):
             raise RequestError(f"{text!r} is the hash of no network of this space") from None
 
     def indices_of_raw_hashes(self, hashes: npt.NDArray[np.uint8]) -> Indices:

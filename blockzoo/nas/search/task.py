@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from blockzoo.core.arguments import is_number
 from blockzoo.core.errors import RequestError
 from blockzoo.nas.curves import MEAN
 from blockzoo.nas.dataset import Dataset
@@ -52,14 +53,18 @@ class Task:
     seed: int | str | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.dataset, Dataset):
+            raise RequestError(
+                f"dataset {self.dataset!r}: give a benchmark, as nas.load('mini') or nas.from_folder(...)"
+            )
         faults = []
         if self.unit not in UNITS:
             faults.append(f"unit {self.unit!r}: choose {' or '.join(UNITS)}")
         if self.duplicates not in DUPLICATES:
             faults.append(f"duplicates {self.duplicates!r}: choose {' or '.join(DUPLICATES)}")
-        if not (self.budget > 0 and math.isfinite(self.budget)):
-            faults.append(f"budget {self.budget}: give a positive number")
-        if self.seed != MEAN:
+        if not (is_number(self.budget) and self.budget > 0 and math.isfinite(self.budget)):
+            faults.append(f"budget {self.budget!r}: give a positive number")
+        if not (isinstance(self.seed, str) and self.seed == MEAN):
             try:
                 self.dataset.indices_of(self.seed)
             except RequestError as error:

@@ -1,0 +1,108 @@
+"""Values where they enter: of the type that a field or a parameter has, or a sentence that says what is needed."""
+
+from __future__ import annotations
+
+import numbers
+import os
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from blockzoo.core.errors import RequestError
+
+WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "True or False", NoneType: "None"}
+
+
+def is_whole(value: object) -> bool:
+    """A whole number, of Python or numpy; True and False are none."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """A real number, of Python or numpy; True and False are none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def check_types(made: Any) -> None:
+    """Hold the fields of a dataclass to their annotations: numbers are numbers, texts texts, tuples tuples.
+
+    Raises:
+        RequestError: every field that is something else.
+    """
+    cls: Any = type(made)
+    faults = [
+        f"{name.replace('_', ' ')} {_shown(value)}: give {_in_words(kind)}"
+        for name, kind in _kinds(cls).items()
+        if not _fits(kind, value := getattr(made, name))
+    ]
+    if faults:
+        raise RequestError("; ".join(faults))
+
+
+def path_of(value: Any, what: str) -> Path:
+    """A path given as a text or a path.
+
+    Raises:
+        RequestError: anything else.
+    """
+    if isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str):
+        return Path(value)
+    raise RequestError(f"{what} {_shown(value)}: give a path")
+
+
+def not_counts(**values: Any) -> list[str]:
+    """A sentence on each that is no whole number of 1 or more."""
+    return [
+        f"{name} {_shown(value)}: give a whole number of 1 or more"
+        for name, value in values.items()
+        if not is_whole(value) or value < 1
+    ]
+
+
+def texts_of(value: Any, what: str, *, alone: bool = True) -> list[str]:
+    """One text, where it may stand `alone`, or several.
+
+    Raises:
+        RequestError: anything else.
+    """
+    if isinstance(value, str):
+        if not alone:  # its letters are not meant
+            raise RequestError(f"{what} {_shown(value)}: give several texts, ({_shown(value)},)")
+        return [value]
+    try:
+        several = list(value) if isinstance(value, Iterable) else [None]
+    except TypeError:  # an array without a dimension
+        several = [None]
+    if not all(isinstance(text, str) for text in several):
+        raise RequestError(f"{what} {_shown(value)}: give a text or several")
+    return [str(text) for text in several]
+
+
+@cache
+def _kinds(cls: type) -> dict[str, Any]:
+    return {name: kind for name, kind in get_type_hints(cls).items() if name in cls.__dataclass_fields__}  # type: ignore[attr-defined]
+
+
+def _fits(kind: Any, value: object) -> bool:
+    if get_origin(kind) in (Union, UnionType):
+        return any(_fits(one, value) for one in get_args(kind))
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(_fits(get_args(kind)[0], part) for part in value)
+    if kind in (int, float):
+        return is_whole(value) if kind is int else is_number(value)
+    return kind is Any or not isinstance(kind, type) or isinstance(value, kind)
+
+
+def _in_words(kind: Any) -> str:
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join(map(_in_words, get_args(kind)))
+    if get_origin(kind) is tuple:
+        return f"a tuple of these ({_in_words(get_args(kind)[0])})"
+    return WORDS.get(kind, f"a {getattr(kind, '__name__', 'value')}")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
