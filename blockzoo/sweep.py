@@ -279,7 +279,10 @@ def _placing(executor: str, address: str | None, gpus: float | None, slurm: Sequ
     Raises:
         RequestError: they are of another one, or cannot be.
     """
-    given = {"ray": {"address": address, "gpus": gpus}, "slurm": {"options": tuple(slurm) or None}}
+    given: dict[str, dict[str, Any]] = {
+        "ray": {"address": address, "gpus": gpus},
+        "slurm": {"options": tuple(slurm) or None},
+    }
     for owner, options in given.items():
         if owner != executor and (wrong := [k for k, v in options.items() if v is not None]):
             raise RequestError(f"{', '.join(wrong)}: of --executor {owner}, not of {executor}")

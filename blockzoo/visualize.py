@@ -70,7 +70,8 @@ def rows_of(source: Any) -> Iterable[Row]:
     if hasattr(source, "to_dict"):  # a DataFrame
         return [{k: None if v != v else v for k, v in row.items()} for row in source.to_dict("records")]
     if not isinstance(source, str | Path):
-        return source
+        rows: Iterable[Row] = source
+        return rows
     from blockzoo.report.statistics import LOOKED_AT
 
     return each_row(source, Asked(columns=LOOKED_AT))

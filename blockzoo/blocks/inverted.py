@@ -83,4 +83,10 @@ class PublishedEdgeResidual(timm_blocks.EdgeResidual):
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
         excitation = partial(timm_blocks.SqueezeExcite, rd_ratio=0.25) if position == "late" else None
         expansion = _published_expansion(position)
-        super().__init__(in_channels, out_channels, stride=stride, exp_ratio=expansion, se_layer=excitation)
+        super().__init__(
+            in_channels,
+            out_channels,
+            stride=stride,
+            exp_ratio=expansion,
+            se_layer=excitation,  # type: ignore[arg-type]  # timm's hint asks for a class; any maker of the layer does
+        )

@@ -18,10 +18,12 @@ def block_class(subject: Subject) -> Callable[..., nn.Module]:
     Raises:
         RequestError: the file or package has no such class.
     """
+    found: Callable[..., nn.Module]
     if subject.prefix == "block":
-        return BLOCKS[subject.name]
+        found = BLOCKS[subject.name]
+        return found
     if not subject.is_block:
         raise RequestError(f"{subject} is a whole network, not a block: it has no position in the scaffold")
     origin, _, name = subject.name.rpartition(":")
-    found: Callable[..., nn.Module] = load_object(origin, name)
+    found = load_object(origin, name)
     return found

@@ -133,7 +133,8 @@ class RunConfig:
                 own = {k: v if v is not None else float("inf") for k, v in own.items()}
             check_fields(_kinds(kind), own, name)
             known[name] = kind(**own)
-        check_fields(_kinds(cls), known, "a run")
+        whole: type = cls
+        check_fields(_kinds(whole), known, "a run")
         return cls(**known)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import torch
 
@@ -74,13 +75,13 @@ def as_batches(data: Examples | Batch | Iterable[Batch]) -> list[Batch]:
     """
     if isinstance(data, Examples):
         return [(data.x, data.y)]
-    parts = [data] if _is_batch(data) else list(data) if isinstance(data, Iterable) else [data]
+    parts: list[object] = [data] if _is_batch(data) else list(data) if isinstance(data, Iterable) else [data]
     if odd := [part for part in parts if not _is_batch(part)]:
         raise RequestError(f"{WHAT_EXAMPLES_ARE}, not {type(odd[0]).__name__}")
-    return [(x, y) for x, y in parts]  # type: ignore[misc]
+    return [(part[0], part[1]) for part in parts if _is_batch(part)]
 
 
-def _is_batch(data: object) -> bool:
+def _is_batch(data: object) -> TypeGuard[Sequence[torch.Tensor]]:
     return (
         isinstance(data, (tuple, list)) and len(data) == 2 and all(isinstance(t, torch.Tensor) for t in data)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ def make_optimizer(name: str, parameters: list[nn.Parameter], lr: float) -> torc
     """
     if name.lower() == "momentum":
         return torch.optim.SGD([{"params": parameters}], lr, momentum=0.9)
-    known = {
+    known: dict[str, Callable[..., torch.optim.Optimizer]] = {
         n.lower(): found
         for n, found in vars(torch.optim).items()
         if isinstance(found, type)

@@ -242,9 +242,9 @@ class Training:
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on from a `state_dict`, of this configuration on any number of ranks."""
         self.frame.load_state_dict(saved["frame"])
-        for part, name in ((self.engine, "engine"), (self.curriculum, "curriculum")):
+        for name in ("engine", "curriculum"):
             if saved[name] is not None:
-                part.load_state_dict(saved[name])
+                getattr(self, name).load_state_dict(saved[name])
         self.totals |= saved["totals"]
         self.clock.now_s, self.clock.history = saved["clock"][0], list(saved["clock"][1])
         self.reports = list(saved["reports"])

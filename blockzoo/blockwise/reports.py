@@ -238,6 +238,7 @@ def record_of(
     numbers = [
         n for n, v in (reports[0] if reports else {}).items() if v is None or isinstance(v, (int, float))
     ]
+    series: dict[str, list[Any]] = {name: [report.get(name) for report in reports] for name in numbers}
     measured = folder / "measurements.jsonl" if folder else None
     lines = read_lines(measured) if measured and measured.exists() else []
     return Record(
@@ -249,7 +250,7 @@ def record_of(
         reason,
         values={name: reports[-1].get(name) for name in numbers}
         | ({"checked": max(checked.values())} if checked else {}),
-        samples={name: [report.get(name) for report in reports] for name in numbers} | by_unit(lines),
+        samples=series | by_unit(lines),
         environment=environment,
     )
 

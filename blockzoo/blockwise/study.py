@@ -267,7 +267,7 @@ def _rank(line: Line) -> tuple[int, float]:
 def at_cost(run: StudyRun, cost: str, amounts: np.ndarray, quantity: str) -> np.ndarray:
     """A quantity of a run where its cost has come to these amounts, linear between reports; NaN outside."""
     spent = np.asarray(run.curves[f"{cost}_total"], float)
-    return np.interp(amounts, spent, run.curves[quantity], left=np.nan, right=np.nan)
+    return np.asarray(np.interp(amounts, spent, run.curves[quantity], left=np.nan, right=np.nan))
 
 
 def at_equal_costs(lines: Sequence[Line]) -> list[tuple[str, float, list[Estimate | None]]]:

@@ -81,7 +81,7 @@ class LiveProgress:
         self._epochs[job.stub.fingerprint] = step
         share = sum(self._epochs.values()) / self._total_epochs
         left = (time.monotonic() - self._began) * (1 / share - 1)
-        self._bar.update(self._task, completed=min(share, 1) * self._bar.tasks[0].total, left=left)
+        self._bar.update(self._task, completed=min(share, 1) * (self._bar.tasks[0].total or 0), left=left)
 
     def finished(self, record: Record) -> None:
         """A trial has a row; only what went wrong is worth a line."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -65,14 +65,14 @@ def train(
                 f"--input-shape {input_shape}: the images of the datasets are square, give H = W"
             )
         batch_size, image_size = batch_size or batch, image_size or height
-    scaffold = {
+    scaffold: dict[str, Any] = {
         "num_blocks": num_blocks,
         "base_channels": base_channels,
         "filler": filler,
         "active_blocks": active_blocks,
         "active_width": active_width,
     }
-    recipe = {
+    recipe: dict[str, Any] = {
         "protocol": protocol,
         "epochs": epochs,
         "batch_size": batch_size,
@@ -118,8 +118,8 @@ def train(
         latency=latency,
         strict=strict,
         on_epoch=_print_epoch,
-        **recipe,  # type: ignore[arg-type]
-        **scaffold,  # type: ignore[arg-type]
+        **recipe,
+        **scaffold,
     )
     row = done.row
     if row["status"] != "ok":

@@ -164,7 +164,7 @@ def _named(text: Any) -> Row:
     return cells if isinstance(cells, dict) else dict(zip(COLUMNS, cells, strict=False))
 
 
-@CHECKS.register("stored-columns")  # type: ignore[operator]
+@CHECKS.register("stored-columns")
 def check_columns(db: sqlite3.Connection, number: int, record: Record, schema: str = "main") -> float:
     """A row of the results table as it is read from the columns beside a record, against the row that the record itself gives.
 

@@ -14,7 +14,8 @@ from blockzoo.core.discovery import declarations, first_sentence
 from blockzoo.core.errors import RequestError, UnknownNameError
 from blockzoo.core.plugins import load_object, own_code
 
-T = TypeVar("T")
+Registered = TypeVar("Registered", bound=Callable[..., Any])
+"""A class or a function; a name (a string) is no such thing, so the two forms of `register` do not meet."""
 
 
 class _Entry:
@@ -56,9 +57,11 @@ class Registry(MutableMapping[str, Any]):
     # --- adding -----------------------------------------------------------------------------------
 
     @overload
-    def register(self, target: T) -> T: ...
+    def register(self, target: Registered) -> Registered: ...
     @overload
-    def register(self, target: str | None = None, *, aliases: tuple[str, ...] = ()) -> Callable[[T], T]: ...
+    def register(
+        self, target: str | None = None, *, aliases: tuple[str, ...] = ()
+    ) -> Callable[[Registered], Registered]: ...
     def register(self, target: Any = None, *, aliases: tuple[str, ...] = ()) -> Any:
         """Decorate a class or function: `@R.register`, `@R.register("name", aliases=("old",))`."""
         if target is None or isinstance(target, str):

@@ -126,6 +126,11 @@ class NetworkSpec(Spec):
         return Subject.parse(self.subject)
 
     @property
+    def num_classes(self) -> int:
+        """Outputs of a network that is built here; only a class of the user's own may have no `out_dim`."""
+        return CLASSES if self.out_dim is None else self.out_dim
+
+    @property
     def filler_name(self) -> str:
         """What the other stages hold; by default the variant of the filler that the block itself has."""
         _, _, variant = self.parsed.innermost.label.partition("@")

@@ -73,7 +73,7 @@ class Cifar:
         return self.load([target], image_size=image_size, download=False)
 
     def _data(self, folder: Path, splits: dict[str, Images]) -> ImageData:
-        order = hashlib.sha256(np.ascontiguousarray(splits["train"].labels)).hexdigest()[:6]
+        order = hashlib.sha256(np.ascontiguousarray(splits["train"].labels).data).hexdigest()[:6]
         return ImageData.held_out(
             **splits,
             name=self.name,

@@ -65,7 +65,9 @@ class ClassFolders:
         return StreamedData(
             name=self.name,
             split=split,
-            **parts,
+            train=parts["train"],
+            val=parts["val"],
+            test=parts["test"],
             num_classes=len(names),
             mean=self.mean or ImageNet.mean,
             std=self.std or ImageNet.std,

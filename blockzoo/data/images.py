@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
 from blockzoo.core.errors import DataError, RequestError
 from blockzoo.data.cache import cached_array
 from blockzoo.data.subsets import VERSION, check_room, drawn, seeded_order
+
+if TYPE_CHECKING:
+    import torch
+
+Maps = TypeVar("Maps", np.ndarray, "torch.Tensor")
 
 
 class Images(NamedTuple):
@@ -32,7 +37,7 @@ class ImageData:
     split's name ends in its beginning.
     """
 
-    kept: ClassVar[str] = "resident"
+    kept: ClassVar[Literal["resident", "stream"]] = "resident"
     """How the images are at hand: decoded, or as files that are read in each epoch (see `StreamedData`)."""
 
     name: str
@@ -131,7 +136,7 @@ class ImageData:
         margin = round(self.margin * size / self.shape[1])
         stored = size + 2 * margin
         splits = {n: Images(self._resized(s.images, stored), s.labels) for n, s in self._splits().items()}
-        return replace(self, margin=margin, **splits)
+        return self._with(splits, margin=margin)
 
     def with_validation(self, share: float) -> ImageData:
         """This share of the training and validation images together validates, chosen by a fixed seed, alike in every class.
@@ -169,20 +174,23 @@ class ImageData:
             if count is not None and count < len(splits[part].labels):
                 name += f"{'' if part == 'train' else f'-{part}'}-stratified-{count}-{VERSION}"
                 splits[part] = some_of(splits[part], count)
-        return self if name == self.split else replace(self, split=name, **splits)
+        return self if name == self.split else self._with(splits, split=name)
 
     def _resized(self, images: np.ndarray, size: int) -> np.ndarray:
-        content = hashlib.blake2b(np.ascontiguousarray(images)).hexdigest()
+        content = hashlib.blake2b(np.ascontiguousarray(images).data).hexdigest()
         shape = (*images.shape[:2], size, size)
         return cached_array(
             f"{self.name}-{size}-v1", content, shape, np.uint8, lambda out: resize(images, out)
         )
 
+    def _with(self, splits: dict[str, Images], **changes: Any) -> ImageData:
+        return replace(self, train=splits["train"], val=splits["val"], test=splits["test"], **changes)
+
     def _splits(self) -> dict[str, Images]:
         return {"train": self.train, "val": self.val, "test": self.test}
 
 
-def middle(images: Any, margin: int) -> Any:
+def middle(images: Maps, margin: int) -> Maps:
     """(..., H, W), an array or a tensor, without `margin` pixels on each side; a view."""
     height, width = images.shape[-2:]
     return images[..., margin : height - margin, margin : width - margin]

@@ -85,7 +85,7 @@ def _streamed(name: str, source: Any, roots: Sequence[Path], image_size: int | N
     import psutil
 
     needed: int = source.decoded_bytes(roots, image_size=image_size)
-    return needed > psutil.virtual_memory().total
+    return bool(needed > psutil.virtual_memory().total)
 
 
 def load_or_fallback(

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,7 +63,7 @@ def fill_images(name: str, files: Sequence[Path], label_columns: Sequence[str], 
     faults: list[str] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for group in _groups(_pieces(sources), allowance(sum(path.stat().st_size for path in files)) // 4):
-            found = pool.map(lambda piece: _decode_piece(*piece, out), group)
+            found = pool.map(partial(_decode_piece, out=out), group)
             faults += [fault for some in found for fault in some]
     if faults:
         more = f" and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
@@ -143,7 +144,7 @@ def _rows_at_once(path: Path, metadata: Any) -> int:
         TooLarge: what the file says of itself, uncompressed, is more than its size allows.
     """
     groups, columns = range(metadata.num_row_groups), range(metadata.num_columns)
-    chunks = [
+    chunks: list[int] = [
         max(0, metadata.row_group(g).column(c).total_uncompressed_size) for g in groups for c in columns
     ]
     allowed = allowance(path.stat().st_size)
@@ -179,8 +180,9 @@ def _columns(source: _Source, name: str) -> Iterator[Any]:
         ) from error
 
 
-def _decode_piece(path: Path, first: int, encoded: Any, out: np.ndarray) -> list[str]:
+def _decode_piece(piece: _Piece, out: np.ndarray) -> list[str]:
     """Decode into out[first : first + len(encoded)]; what could not be, in words."""
+    path, first, encoded = piece
     faults = []
     side = out.shape[-1]
     for row, content in enumerate(encoded, first):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ class StreamedData(ImageData):
     its shorter side resized to 8/7 of `size`. That is how networks are trained on ImageNet elsewhere.
     """
 
-    kept: ClassVar[str] = "stream"
+    kept: ClassVar[Literal["resident", "stream"]] = "stream"
     size: int = 224
 
     def __post_init__(self) -> None:

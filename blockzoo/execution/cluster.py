@@ -115,7 +115,7 @@ class RayCluster:
         import ray
 
         task = ray.remote(_work).options(num_cpus=self._threads, num_gpus=self._gpus, max_retries=0)
-        board = ray.remote(Board).options(num_cpus=0, scheduling_strategy=_here()).remote()
+        board: Any = ray.remote(Board).options(num_cpus=0, scheduling_strategy=_here()).remote()
         seat = _Seat(consent.granted(), str(Path.cwd()), safe_path(), self._threads)
         head = _Head(ray.get_runtime_context().gcs_address)
         placed: dict[Any, Any] = {}

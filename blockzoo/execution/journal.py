@@ -147,7 +147,7 @@ def asked(outputs: Outputs) -> dict[str, Any]:
         raise RequestError(
             f"{outputs.sweep} is not what a sweep writes; start the sweep anew with its own command"
         )
-    return found
+    return dict(found)
 
 
 def _is_trial(value: Any) -> bool:
@@ -183,7 +183,12 @@ def _note(outputs: Outputs) -> dict[str, Any]:
         note = plain(outputs.running.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, Damaged):
         return {}
-    kinds = {"process": int, "host": str, "at": (int, float), "running": dict}
+    kinds: dict[str, type | tuple[type, ...]] = {
+        "process": int,
+        "host": str,
+        "at": (int, float),
+        "running": dict,
+    }
     fits = isinstance(note, dict) and all(isinstance(note.get(name), kind) for name, kind in kinds.items())
     fits = fits and note["process"] > 0
     fits = fits and all(

@@ -135,9 +135,9 @@ class LocalProcesses:
         pipes = {worker.pipe: worker for worker in running.values() if not worker.pipe.closed}
         ready = connection.wait([*running, *pipes], timeout=BEAT / 2)
         for pipe in ready:
-            if worker := pipes.get(pipe):  # type: ignore[call-overload]
+            if worker := pipes.get(pipe):
                 worker.read(self._listener)
-        return [running.pop(sentinel) for sentinel in ready if sentinel in running]  # type: ignore[arg-type]
+        return [running.pop(sentinel) for sentinel in ready if sentinel in running]
 
 
 class _Worker:

@@ -89,6 +89,7 @@ class Queue:
             story: `experiment_name` and `notes` of the records.
             keep_weights: leave each trial's last checkpoint in the results folder's `weights/`.
         """
+        assert self.store is not None  # as it is for an estimate alone
         jobs = self._trainings(on_oom, story, keep_weights, strict)
         attempt = 1
         while jobs:
@@ -126,6 +127,7 @@ class Queue:
 
         A network that ends this process is found by trying each in one of its own; the others are then timed without it.
         """
+        assert self.store is not None
         networks = _untimed(self.plan, self.store, shape)
         if not networks:
             return
@@ -149,7 +151,7 @@ class Queue:
         """The latency records of networks that are timed in one process; of the first alone, `killed`, where this died."""
         kind, first = "probe" if probe else "latency", networks[0]
         stub = Record(kind, first.timing_key(shape[1]), first.subject, asdict(first))
-        options = {"networks": [asdict(n) for n in networks], "shape": shape}
+        options: dict[str, Any] = {"networks": [asdict(n) for n in networks], "shape": shape}
         options |= {"seconds": 6.0 * len(networks), "probe": probe}
         job = self._job("blockzoo.workers:execute_timing", stub, **options)
         return list(self._executor(1, self.plan.cores, here=True).run([job]))

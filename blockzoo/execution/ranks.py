@@ -124,7 +124,7 @@ def _outcome(ranks: list[_Rank], report: Report) -> Any:
     talking = {rank.pipe: rank for rank in ranks}
     while len(results) < len(ranks):
         for pipe in connection.wait(list(talking)):
-            rank = talking[pipe]  # type: ignore[index]
+            rank = talking[pipe]
             try:
                 kind, value = rank.pipe.recv()
             except (EOFError, OSError):
@@ -140,7 +140,7 @@ def _outcome(ranks: list[_Rank], report: Report) -> Any:
                 raise RankLost(_dead(ranks) or f"rank {rank.number} of {len(ranks)}: {value}")
             else:
                 results[rank.number] = value
-                del talking[pipe]  # type: ignore[arg-type]
+                del talking[pipe]
     return results[0]
 
 

@@ -132,7 +132,7 @@ class Setting:
     def call(self, contender: Contender) -> Callable[[], Any]:
         """What is timed: a copy of the module on the device, with an input drawn from the seed."""
         layout = getattr(torch, LAYOUTS[self.memory_format])
-        module = copy.deepcopy(contender.module).to(self.device, self.dtype, memory_format=layout)
+        module = copy.deepcopy(contender.module).to(self.device, self.dtype).to(memory_format=layout)
         generator = torch.Generator().manual_seed(self.seed)
         x = torch.randn(self.batch_size, *contender.shape[1:], generator=generator)
         x = x.to(self.device, self.dtype).contiguous(memory_format=layout)

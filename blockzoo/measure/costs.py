@@ -246,13 +246,15 @@ def check_added_parts(
 
 def _peak(chain: Sequence[Measured]) -> int:
     held = [0] + [block.input_bytes for block in chain[1:]]
-    return max(block.peak_bytes + input_bytes for block, input_bytes in zip(chain, held, strict=True))
+    peaks = [block.peak_bytes for block in chain if block.peak_bytes is not None]
+    return max(peak + input_bytes for peak, input_bytes in zip(peaks, held, strict=True))
 
 
 def _saved(chain: Sequence[Measured]) -> int:
     kept, boundary_kept, boundary_bytes = 0, True, 0  # the input of the whole chain is not counted
     for block in chain:
         saved = block.saved
+        assert saved is not None
         kept += saved.inside
         if saved.input and not boundary_kept:
             kept += boundary_bytes

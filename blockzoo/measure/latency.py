@@ -52,7 +52,7 @@ class Clock:
             call()
             end.record()
             torch.cuda.synchronize()
-            return start.elapsed_time(end)
+            return float(start.elapsed_time(end))
         begin = time.perf_counter_ns()
         call()
         return (time.perf_counter_ns() - begin) / 1e6

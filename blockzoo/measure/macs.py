@@ -79,21 +79,21 @@ def _convolution_backward(args: Any, kwargs: dict[str, Any], out: Any) -> int:
     gradient, x, weight = args[:3]
     transposed, wanted = args[7], args[10]
     forward = conv_flop_count(x.shape, weight.shape, gradient.shape, transposed=transposed) // 2
-    return forward * sum(wanted[:2])  # gradients of input and weight cost one forward pass each
+    return int(forward * sum(wanted[:2]))  # gradients of input and weight cost one forward pass each
 
 
 def _attention(args: Any, kwargs: dict[str, Any], out: Any) -> int:
-    return sdpa_flop_count(args[0].shape, args[1].shape, args[2].shape) // 2
+    return int(sdpa_flop_count(args[0].shape, args[1].shape, args[2].shape)) // 2
 
 
 def _attention_backward(args: Any, kwargs: dict[str, Any], out: Any) -> int:
     gradient, query, key, value = args[:4]
-    return sdpa_backward_flop_count(gradient.shape, query.shape, key.shape, value.shape) // 2
+    return int(sdpa_backward_flop_count(gradient.shape, query.shape, key.shape, value.shape)) // 2
 
 
 def _deformable_convolution(args: Any, kwargs: dict[str, Any], out: Any) -> int:
     """The convolution alone: reading between pixels is interpolation, which does not count anywhere."""
-    return out.numel() * prod(args[1].shape[1:])
+    return int(out.numel() * prod(args[1].shape[1:]))
 
 
 def _matrix(place: int) -> Formula:
@@ -102,7 +102,7 @@ def _matrix(place: int) -> Formula:
 
 
 def _batches_summed(args: Any, kwargs: dict[str, Any], out: Any) -> int:
-    return args[1].numel() * args[2].shape[-1]
+    return int(args[1].numel() * args[2].shape[-1])
 
 
 def _bilinear(args: Any, kwargs: dict[str, Any], out: Any) -> int:
@@ -118,7 +118,7 @@ def _bilinear(args: Any, kwargs: dict[str, Any], out: Any) -> int:
         shapes.append(shape)
     whole = torch.broadcast_shapes(*shapes)
     summed_first = [axis for axis in args[6] if shapes[2][axis] == 1]
-    return prod(whole) + prod(n for axis, n in enumerate(whole) if axis not in summed_first)
+    return int(prod(whole) + prod(n for axis, n in enumerate(whole) if axis not in summed_first))
 
 
 def _distances(args: Any, kwargs: dict[str, Any], out: Any) -> int:
@@ -127,12 +127,12 @@ def _distances(args: Any, kwargs: dict[str, Any], out: Any) -> int:
 
 
 def _affine_grid(args: Any, kwargs: dict[str, Any], out: Any) -> int:
-    return out.numel() * args[0].shape[-1]
+    return int(out.numel() * args[0].shape[-1])
 
 
 def _over_time(args: Any, kwargs: dict[str, Any], out: Any) -> int:
     """`conv_tbc`: input (T, B, C), weight (K, C, C')."""
-    return out.shape[0] * out.shape[1] * args[1].numel()
+    return int(out.shape[0] * out.shape[1] * args[1].numel())
 
 
 def _recurrent(weights: Callable[[Any], list[torch.Tensor]]) -> Formula:

@@ -48,7 +48,7 @@ class LiveMemory(TorchDispatchMode):
 
 
 def _identity(tensor: torch.Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    return int(tensor.untyped_storage()._cdata)
 
 
 def peak_memory(fn: Callable[..., Any], *inputs: torch.Tensor) -> int:
@@ -64,7 +64,8 @@ def peak_memory(fn: Callable[..., Any], *inputs: torch.Tensor) -> int:
         512
     """
     known = [*inputs, *_state(fn)]
-    with torch.no_grad(), LiveMemory(exclude=known) as memory:
+    memory = LiveMemory(exclude=known)
+    with torch.no_grad(), memory:
         out = fn(*inputs)
         del out
     return memory.peak

@@ -137,7 +137,7 @@ def functions_named(unwritten: Unwritten, found: set[str]) -> Iterator[None]:
             found.add(kind.__qualname__)
         return out
 
-    function.apply = classmethod(apply)  # type: ignore[assignment,method-assign]
+    function.apply = classmethod(apply)
     try:
         yield
     finally:

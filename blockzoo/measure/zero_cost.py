@@ -128,7 +128,7 @@ def _backward(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) ->
     F.cross_entropy(network.train()(images), labels).backward()
 
 
-def _weights(network: nn.Module) -> list[nn.Parameter]:
+def _weights(network: nn.Module) -> list[torch.Tensor]:
     return [m.weight for m in network.modules() if isinstance(m, WEIGHTED)]
 
 

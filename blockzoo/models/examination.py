@@ -107,7 +107,7 @@ class _Examination:
 
     def _constructor(self) -> nn.Module:
         """Weights come from torch's generator, which goes on from where it was."""
-        around = random.getstate(), numpy.random.get_state()[1].tolist()
+        around = random.getstate(), numpy.random.get_state(legacy=False)["state"]["key"].tolist()
         block = self._build(seed=1)
         after = torch.get_rng_state()
         again, other = self._build(seed=1), self._build(seed=2)
@@ -120,7 +120,7 @@ class _Examination:
             not same(first, second),
             "starts from other weights each time it is built with one seed: draw them from torch's generator",
         )
-        moved = (random.getstate(), numpy.random.get_state()[1].tolist()) != around
+        moved = (random.getstate(), numpy.random.get_state(legacy=False)["state"]["key"].tolist()) != around
         self._note(moved and same(first, second), "uses the generator of Python or NumPy in its constructor")
         shared = storages(block).keys() & storages(other).keys()
         self._fault(

@@ -38,7 +38,7 @@ class FeedForward(nn.Module):
         sizes = [inputs, *_checked(widths), outputs]
         between: list[nn.Module] = [] if linear else [nn.ReLU()]
         layers: list[nn.Module] = [nn.Sequential(nn.Linear(a, b), *between) for a, b in pairwise(sizes[:-1])]
-        layers.append(nn.Linear(*sizes[-2:]))
+        layers.append(nn.Linear(sizes[-2], sizes[-1]))
         layers[0] = nn.Sequential(
             nn.Flatten(), *(layers[0] if isinstance(layers[0], nn.Sequential) else [layers[0]])
         )
@@ -194,7 +194,7 @@ def feedforward_network(
     spec: NetworkSpec, widths: Sequence[int] = DEFAULT_WIDTHS, image_size: int = 32
 ) -> FeedForward:
     """A fully connected network for images of a spec."""
-    return FeedForward(spec.in_channels * image_size**2, widths, spec.out_dim)
+    return FeedForward(spec.in_channels * image_size**2, widths, spec.num_classes)
 
 
 @NETWORKS.register
@@ -206,7 +206,7 @@ def feedforward(spec: NetworkSpec) -> nn.Module:
 @NETWORKS.register
 def cnn(spec: NetworkSpec) -> nn.Module:
     """Two 3x3 convolutions and a linear layer, each a block."""
-    return ConvNet(spec.in_channels, DEFAULT_WIDTHS, spec.out_dim)
+    return ConvNet(spec.in_channels, DEFAULT_WIDTHS, spec.num_classes)
 
 
 @NETWORKS.register
@@ -218,4 +218,4 @@ def nn_ensemble(spec: NetworkSpec) -> nn.Module:
 @NETWORKS.register
 def cnn_ensemble(spec: NetworkSpec) -> nn.Module:
     """Three small convolutional networks, averaged."""
-    return Ensemble([ConvNet(spec.in_channels, DEFAULT_WIDTHS, spec.out_dim) for _ in range(3)])
+    return Ensemble([ConvNet(spec.in_channels, DEFAULT_WIDTHS, spec.num_classes) for _ in range(3)])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import fx, nn
@@ -53,7 +54,8 @@ def safe_pairs(module: nn.Module, *inputs: torch.Tensor) -> list[Pair]:
 def fold(module: nn.Module, pairs: list[Pair]) -> nn.Module:
     """`module`, changed: each norm folded, and what it does besides (an activation) left in its place."""
     for pair in pairs:
-        convolution, norm = module.get_submodule(pair.convolution), module.get_submodule(pair.norm)
+        convolution: Any = module.get_submodule(pair.convolution)
+        norm: Any = module.get_submodule(pair.norm)
         with torch.no_grad():
             convolution.weight, convolution.bias = fuse_conv_bn_weights(
                 convolution.weight,
@@ -92,7 +94,7 @@ def check_folded(module: nn.Module, folded: nn.Module, pairs: list[Pair], *input
     what = f"{type(module).__name__}, folding {named}"
     drawn = random_statistics(module).eval()
     again = fold(duplicate(drawn), pairs)
-    options = {"tolerance": 1e-3, "what": what}
+    options: dict[str, Any] = {"tolerance": 1e-3, "what": what}
     with torch.random.fork_rng(devices=[]):
         seen = probes(example, special=False)
         worst = compare(

@@ -101,11 +101,13 @@ class _Rewriter:
         target: Any = node.target
         if not isinstance(target, torch._ops.OpOverload):  # getitem, of a list
             pieces: Any = self._tensors[node.args[0]]  # type: ignore[index]
-            return pieces[node.args[1]] if isinstance(pieces, list) else self._fresh(node)
+            number: Any = node.args[1]
+            return pieces[number] if isinstance(pieces, list) else self._fresh(node)
         if target._schema.is_mutable:
             return self._written(node, target)
         self._refuse_statistics(node)
-        whole, seen = _viewed(node), node.meta.get("val")
+        whole = _viewed(node)
+        seen: Any = node.meta.get("val")
         if whole is None:
             return self._fresh(node)
         if isinstance(seen, torch.Tensor):
@@ -124,9 +126,10 @@ class _Rewriter:
 
     def _view(self, whole: fx.Node, target: Any, args: Any, kwargs: Any, seen: torch.Tensor) -> _Tensor:
         """A view of a tensor, or the tensor itself where the two are one."""
-        tensor, shown = self._tensors[whole], whole.meta["val"]
+        tensor: _Tensor = self._tensors[whole]
+        shown = whole.meta["val"]
         if _same_view(seen, shown):
-            return tensor  # type: ignore[no-any-return]
+            return tensor
         back = (
             back_from(target, (shown, *args[1:]), kwargs, shown, seen) if args and args[0] is whole else None
         )
@@ -268,7 +271,7 @@ def _storages(value: Any) -> Iterator[int]:
 def _same_view(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Do both show the same elements, in the same way? Strides along sides of one element say nothing."""
     strides = [tuple(s for s, n in zip(t.stride(), t.shape, strict=True) if n > 1) for t in (one, other)]
-    return (
+    return bool(
         one.shape == other.shape
         and one.dtype == other.dtype
         and (one.is_conj(), one.is_neg()) == (other.is_conj(), other.is_neg())
@@ -279,7 +282,9 @@ def _same_view(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 def _see_values(found: Trace, module: nn.Module) -> None:
     """Run the trace on tensors without values, so that what lies in one storage shows as such, state included."""
-    mode, values, state = FakeTensorMode(allow_non_fake_inputs=True), {}, {}
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    values: dict[fx.Node, Any] = {}
+    state: dict[int, torch.Tensor] = {}
     with mode, torch.no_grad():
         for node in found.graph.nodes:
             if node.op == "placeholder":

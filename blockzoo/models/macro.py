@@ -40,7 +40,8 @@ class Residual(nn.Module):
         self.body = nn.Sequential(*body)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.body(x) + x
+        branch: torch.Tensor = self.body(x)
+        return branch + x
 
 
 class SqueezeExcite(nn.Module):
@@ -57,7 +58,8 @@ class SqueezeExcite(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.gate(x)
+        gate: torch.Tensor = self.gate(x)
+        return x * gate
 
 
 def conv(channels: int) -> nn.Module:
@@ -164,7 +166,8 @@ class Reduction(nn.Module):
         self.shortcut = conv_bn_relu(channels, wide, 2, stride=2, padding=0)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        main, shortcut = self.main(x), self.shortcut(x)
+        main: torch.Tensor = self.main(x)
+        shortcut: torch.Tensor = self.shortcut(x)
         height, width = (min(a, b) for a, b in zip(main.shape[-2:], shortcut.shape[-2:], strict=True))
         return main[..., :height, :width] + shortcut[..., :height, :width]
 
@@ -177,7 +180,8 @@ class Head(nn.Module):
         self.classifier = nn.Linear(channels, num_classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.classifier(x.mean(dim=(2, 3)))
+        logits: torch.Tensor = self.classifier(x.mean(dim=(2, 3)))
+        return logits
 
 
 class MacroNet(nn.Module):

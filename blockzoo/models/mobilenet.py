@@ -62,4 +62,4 @@ def _convolution(inputs: int, outputs: int, kernel: int, stride: int, groups: in
 @NETWORKS.register
 def mobilenet_v1(spec: NetworkSpec) -> nn.Module:
     """MobileNetV1 at width 1."""
-    return MobileNetV1(spec.out_dim, in_channels=spec.in_channels)
+    return MobileNetV1(spec.num_classes, in_channels=spec.in_channels)

@@ -43,7 +43,9 @@ class ResidualPair(nn.Module):
         self.skip = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.branch(x) + self.skip(x)
+        branch: torch.Tensor = self.branch(x)
+        skip: torch.Tensor = self.skip(x)
+        return branch + skip
 
 
 class ResidualConvNet(nn.Module):

@@ -54,10 +54,10 @@ class BlockResNet(ResNet):
 @NETWORKS.register
 def resnet18(spec: NetworkSpec) -> nn.Module:
     """ResNet-18 as ten blocks, weights interchangeable with torchvision."""
-    return BlockResNet([2, 2, 2, 2], spec.out_dim, in_channels=spec.in_channels)
+    return BlockResNet([2, 2, 2, 2], spec.num_classes, in_channels=spec.in_channels)
 
 
 @NETWORKS.register
 def resnet34(spec: NetworkSpec) -> nn.Module:
     """ResNet-34 as eighteen blocks, weights interchangeable with torchvision."""
-    return BlockResNet([3, 4, 6, 3], spec.out_dim, in_channels=spec.in_channels)
+    return BlockResNet([3, 4, 6, 3], spec.num_classes, in_channels=spec.in_channels)

@@ -25,7 +25,7 @@ def build_network(spec: NetworkSpec, *, seed: int | None = None) -> nn.Module:
             position=subject.position,
             num_blocks=spec.num_blocks,
             base_channels=spec.base_channels,
-            out_dim=spec.out_dim,
+            out_dim=spec.num_classes,
             in_channels=spec.in_channels,
             filler=spec.filler,
             active_blocks=spec.active_blocks,
@@ -62,7 +62,8 @@ def timm_network(subject: Subject, spec: NetworkSpec) -> nn.Module:
 @SUBJECTS.register("model")
 def own_network(subject: Subject, spec: NetworkSpec) -> nn.Module:
     """A network of blockzoo's own, by its registered name."""
-    return NETWORKS[subject.name](spec)
+    network: nn.Module = NETWORKS[subject.name](spec)
+    return network
 
 
 def _unknown(subject: Subject, names: list[str]) -> UnknownNameError:

@@ -113,7 +113,9 @@ def scaffold_parts(spec: NetworkSpec, block: Callable[..., nn.Module] | None = N
             )
             channels = width
     parts.append(
-        Part("head", ("head", channels, spec.out_dim), 1, False, lambda: _head(channels, spec.out_dim))
+        Part(
+            "head", ("head", channels, spec.num_classes), 1, False, lambda: _head(channels, spec.num_classes)
+        )
     )
     return parts
 
@@ -164,6 +166,12 @@ class ScaffoldNet(nn.Module):
         RequestError: a position, width, count or name that cannot be used, naming the choices.
     """
 
+    stem: nn.Module
+    stage1: nn.Sequential
+    stage2: nn.Sequential
+    stage3: nn.Sequential
+    head: nn.Module
+
     def __init__(
         self,
         block: str | type[nn.Module] | Callable[..., nn.Module],
@@ -210,9 +218,9 @@ class ScaffoldNet(nn.Module):
         return [self.stem, *self.stage1, *self.stage2, *self.stage3, self.head]
 
     @property
-    def active_stage(self) -> nn.Module:
+    def active_stage(self) -> nn.Sequential:
         """The stage that holds the block under test."""
-        return getattr(self, f"stage{POSITIONS.index(self.position) + 1}")
+        return (self.stage1, self.stage2, self.stage3)[POSITIONS.index(self.position)]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         for block in self.blocks:

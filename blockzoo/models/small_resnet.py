@@ -57,16 +57,16 @@ class SmallResNet(nn.Module):
 @NETWORKS.register
 def resnet20(spec: NetworkSpec) -> nn.Module:
     """ResNet-20 for images of 32 x 32, width 16."""
-    return SmallResNet(3, 16, spec.out_dim, spec.in_channels)
+    return SmallResNet(3, 16, spec.num_classes, spec.in_channels)
 
 
 @NETWORKS.register
 def resnet20_half(spec: NetworkSpec) -> nn.Module:
     """ResNet-20 for images of 32 x 32 at half its width, 8."""
-    return SmallResNet(3, 8, spec.out_dim, spec.in_channels)
+    return SmallResNet(3, 8, spec.num_classes, spec.in_channels)
 
 
 @NETWORKS.register
 def resnet8_half(spec: NetworkSpec) -> nn.Module:
     """The same with one residual block a stage, width 8."""
-    return SmallResNet(1, 8, spec.out_dim, spec.in_channels)
+    return SmallResNet(1, 8, spec.num_classes, spec.in_channels)

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import fx, nn
@@ -36,7 +36,7 @@ whole_layer = torch.ops.blockzoo.whole_layer.default
 """Stands for a layer that was handed over whole; it is not run, see `Trace.layers`."""
 
 
-@torch.library.register_fake("blockzoo::whole_layer", lib=_operations)
+@torch.library.register_fake("blockzoo::whole_layer", lib=_operations)  # type: ignore[untyped-decorator]
 def _(x: torch.Tensor, number: int, shape: list[int]) -> torch.Tensor:
     return x.new_empty(shape)
 
@@ -137,7 +137,10 @@ def trace(module: nn.Module, inputs: Sequence[torch.Tensor], whole: Sequence[typ
 
 
 def _traced(
-    copied: nn.Module, inputs: Sequence[torch.Tensor], whole: Sequence[type[nn.Module]], mode: str
+    copied: nn.Module,
+    inputs: Sequence[torch.Tensor],
+    whole: Sequence[type[nn.Module]],
+    mode: Literal["fake", "real"],
 ) -> Trace:
     watch = _Watch(copied, whole)
     state: dict[str, Structure] = {}
@@ -257,7 +260,7 @@ class _Watch:
             made: torch.Tensor = whole_layer(x, number, list(shape))
             return made
 
-        layer.forward = forward  # type: ignore[method-assign]
+        layer.forward = forward
 
     @contextmanager
     def watching(self) -> Iterator[None]:

@@ -74,7 +74,7 @@ class CellTable:
     def vectors(self) -> npt.NDArray[np.uint8]:
         """(raw cells, coordinates): every raw vector, by its code."""
         codes = np.arange(int(np.prod(self.options)))
-        return (codes[:, None] // self.strides % np.array(self.options)).astype(np.uint8)
+        return np.asarray(codes[:, None] // self.strides % np.array(self.options), np.uint8)
 
     @cached_property
     def _classes(self) -> tuple[npt.NDArray[np.int64], list[int], list[CellGraph]]:

@@ -90,10 +90,12 @@ def operation_cost(name: str, channels: int, size: int) -> Cost:
     """One operation at a width and map size: by formula, or measured without computing for a block of the zoo."""
     if name in KNOWN:
         return KNOWN[name](channels, size)
+    import torch
+
     from blockzoo.measure.costs import measure
     from blockzoo.nas.networks import operation
 
-    found = measure(lambda: operation(name)(channels), (1, channels, size, size), memory=False)
+    found = measure(lambda: operation(name)(channels), torch.Size((1, channels, size, size)), memory=False)
     return Cost(found.params_trained, found.macs)
 
 

@@ -286,7 +286,7 @@ class Dataset(TrainingQueries, Ranking, Described):
         seed = self.seeds[0] if seed is None else seed
         text = found.pop("model_hash")
         info = {**found, "model_hash": text, "seed": seed}
-        latencies = {}
+        latencies: dict[str, Any] = {}
         if devices is not False and (devices is not None or self._bench is not None):
             if self._bench is None:
                 raise RequestError(f"device {devices!r}: {NO_LATENCIES}")

@@ -6,7 +6,6 @@ The student's blocks and the teacher's must be equally many and pass on equal sh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Literal
 
 import torch
 from torch import nn
@@ -127,7 +126,7 @@ def accuracy(network: nn.Module, batches: Batches) -> float:
 
 
 def run_scenario(
-    scenario: Literal["scratch", "blocks", "logits", "finetune"],
+    scenario: str,
     student: nn.Module,
     teacher: nn.Module | None,
     train: Batches,

@@ -84,7 +84,8 @@ def graph_hash(g: PublishedGraph) -> str:
         RequestError: no graph of this module.
     """
     try:
-        matrix, labels = g
+        matrix = g[0]
+        labels: Any = g[1]  # None stands for a vertex that was dropped
         numbers = [
             INPUT if name == "input" else OUTPUT if name == "output" else label_of(name, int(stage or 0))
             for name, stage in labels

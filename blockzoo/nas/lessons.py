@@ -168,6 +168,6 @@ def teach(
         epochs,
         lr=lr,
         finetune_epochs=finetune_epochs,
-        report=report,  # type: ignore[arg-type]
+        report=report,
     )
     return found

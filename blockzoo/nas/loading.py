@@ -235,7 +235,9 @@ def disagreements(dataset: Dataset) -> list[str]:
             if set(base.hashes) != set(ext.hashes):
                 faults.append(f"seed {seed}: base and ext are about different networks")
     for part in (dataset._static, dataset._bench):
-        for key, one in part._tables.items() if part else ():
+        if not part:
+            continue
+        for key, one in part._tables.items():
             header = part._headers[key]
             faults += [f"{key or 'info'}: {fault}" for fault in impossible_values(header, one.table)]
     if dataset._static is not None and dataset._static.has("arch_vec"):

@@ -225,10 +225,10 @@ def merge(
     for place, (_, table) in enumerate(read):
         for row, text in enumerate(table["model_hash"].tolist()):
             if text in rows:
-                other, at = rows[text]
-                if read[other][1].take(np.array([at])).differences(table.take(np.array([row]))):
+                earlier, at = rows[text]
+                if read[earlier][1].take(np.array([at])).differences(table.take(np.array([row]))):
                     raise DataError(
-                        f"{sources[place]}: network {text} has other values than in {sources[other]}"
+                        f"{sources[place]}: network {text} has other values than in {sources[earlier]}"
                     )
             else:
                 rows[text] = (place, row)

@@ -85,7 +85,7 @@ def macro_network(subject: Subject, spec: NetworkSpec) -> nn.Module:
         raise RequestError(f"{subject}: after @ comes the width of the first stage, as in macro:1234@16")
     return build(
         int(name) if name.isdecimal() and len(name) < 32 else name,
-        spec.out_dim,
+        spec.num_classes,
         in_channels=spec.in_channels,
         width=int(width) if at else PUBLISHED_WIDTH,
     )

@@ -39,7 +39,7 @@ class Ranking:
         values = self._to_minimise(by, indices, seed)
         known = ~np.isnan(values)
         order = np.argsort(values[known], kind="stable")
-        return indices[known][order[:n]]
+        return np.asarray(indices[known][order[:n]])
 
     def pareto(
         self, *costs: str, by: str = "val_acc", seed: int | str | None = None

@@ -158,6 +158,7 @@ def _from_store(source: Path, experiment_name: str | None) -> Trained:
     space = published_space()
     for record in finished:
         text = space.hash(_architecture(record.subject))
+        assert text is not None  # it was trained, so it is valid
         seed = record.spec["seed"]
         trained.rows.setdefault(seed, {})[text] = _row(record)
         trained.env.setdefault(seed, {})[text] = {
@@ -167,6 +168,7 @@ def _from_store(source: Path, experiment_name: str | None) -> Trained:
     params, macs = static_info(space, Skeleton(setting["width"], 1, setting["classes"], size))
     for record in finished:
         index = space.index(_architecture(record.subject))
+        assert index is not None
         formula = {"params": int(params[index]), "macs": int(macs[index])}
         formula_against_records(index, formula, record.values)
     for rows in trained.rows.values():

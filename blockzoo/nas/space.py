@@ -11,22 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast, overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from blockzoo.core.arguments import not_counts, texts_of
 from blockzoo.core.errors import RequestError
-from blockzoo.nas.cells import INVALID, CellVector, cell_table, faults_of_size
+from blockzoo.nas.cells import INVALID, CellTable, CellVector, cell_table, faults_of_size
 from blockzoo.nas.hashing import all_hashes, hashes_are_cached, network_hash
 
 ArchVector = list[CellVector]
 Architecture = int | str | Sequence[Any]
 """One network: its index, its hash, its vector by stage and node, or its vector as flat numbers."""
 Indices = npt.NDArray[np.int64]
-CHUNK = 1 << 16
-"""Rows worked on at a time: what they need stays in the cache."""
+CHUNK = 1 << 16  # rows worked on at a time: what they need stays in the cache
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,8 @@ class MacroSpace:
     # --- size -------------------------------------------------------------------------------------
 
     @property
-    def cells(self) -> Any:
-        """The algebra of one cell, see `CellTable`."""
+    def cells(self) -> CellTable:
+        """The algebra of one cell."""
         return cell_table(len(self.ops), self.nodes)
 
     def __len__(self) -> int:
@@ -83,6 +82,8 @@ class MacroSpace:
 
     @overload
     def index(self, architectures: npt.NDArray[Any]) -> Indices: ...
+    @overload
+    def index(self, architectures: int) -> int: ...
     @overload
     def index(self, architectures: Architecture) -> int | None: ...
     def index(self, architectures: Any) -> Any:
@@ -253,7 +254,7 @@ class MacroSpace:
         index = self.index(arch)
         if index is None:
             raise RequestError(f"{arch!r} is invalid: a stage has no path from its input to its output")
-        return cast(int, index)
+        return index
 
     # --- hashes -----------------------------------------------------------------------------------
 
@@ -265,7 +266,7 @@ class MacroSpace:
 
     @cached_property
     def _hash_list(self) -> list[str]:
-        return self.hashes().tolist()
+        return list(self.hashes().tolist())
 
     @cached_property
     def _index_of_hash(self) -> dict[str, int]:
@@ -313,8 +314,7 @@ class MacroSpace:
         own = np.ascontiguousarray(all_hashes(self.ops, self.nodes, self.stages)).view("V16").ravel()
         order = np.argsort(own)
         asked = np.ascontiguousarray(hashes, np.uint8).view("V16").ravel()
-        place = np.minimum(np.searchsorted(own, asked, sorter=order), len(own) - 1)
-        found = order[place]
+        found = order[np.minimum(np.searchsorted(own, asked, sorter=order), len(own) - 1)]
         return np.where(own[found] == asked, found, INVALID)
 
     # --- moving about -----------------------------------------------------------------------------

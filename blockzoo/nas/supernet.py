@@ -7,7 +7,7 @@ is differentiable in the architecture, and gradient descent searches it (as DART
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -43,13 +43,19 @@ class SharedCell(nn.Module):
         reads = sum(node for node in range(2, space.nodes + 1))
         self.edge_logits = nn.Parameter(torch.zeros(reads + space.nodes - 1))
 
+    def operations(self, node: int) -> nn.ModuleList:
+        """The operations of a node, counted from 1, in the order of the space."""
+        operations = self.nodes[node - 1]
+        assert isinstance(operations, nn.ModuleList)
+        return operations
+
     def path(self, x: torch.Tensor, vector: Sequence[Sequence[int]]) -> torch.Tensor:
         """The cell that `vector` describes."""
         reads, outputs = connections(vector)
         values = {0: x}
         for node, sources in reads.items():
             total = sum((values[s] for s in sources[1:]), values[sources[0]])
-            values[node] = self.nodes[node - 1][vector[node - 1][0]](total)  # type: ignore[index]
+            values[node] = self.operations(node)[vector[node - 1][0]](total)
         return sum((values[node] for node in outputs[1:]), values[outputs[0]])
 
     def mixture(self, x: torch.Tensor) -> torch.Tensor:
@@ -58,19 +64,18 @@ class SharedCell(nn.Module):
         The last node always feeds the output, as in every vector.
         """
         mix, gates = self.op_logits.softmax(1), self.edge_logits.sigmoid()
-        values, at, output = [x, self._mixed(0, x, mix)], 0, torch.zeros_like(x)
+        values, at, output = [x, self._mixed(1, x, mix)], 0, torch.zeros_like(x)
         for node in range(2, len(self.nodes) + 1):
             sources = [*range(node - 1, 0, -1), 0]
-            total = sum(gates[at + i] * values[source] for i, source in enumerate(sources))
+            total = _sum(gates[at + i] * values[source] for i, source in enumerate(sources))
             at += len(sources)
             output = output + gates[at] * values[node - 1]
             at += 1
-            values.append(self._mixed(node - 1, total, mix))  # type: ignore[arg-type]
+            values.append(self._mixed(node, total, mix))
         return output + values[-1]
 
     def _mixed(self, node: int, x: torch.Tensor, mix: torch.Tensor) -> torch.Tensor:
-        operations = self.nodes[node]
-        return sum(mix[node, i] * op(x) for i, op in enumerate(operations))  # type: ignore[arg-type, return-value]
+        return _sum(mix[node - 1, i] * operation(x) for i, operation in enumerate(self.operations(node)))
 
     def derived(self) -> list[int]:
         """The flat vector of the heaviest operations, and of connections with more than half of their weight."""
@@ -81,6 +86,11 @@ class SharedCell(nn.Module):
             flat += [ops[node - 1], *gates[at : at + node + 1]]
             at += node + 1
         return flat
+
+
+def _sum(tensors: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Of one tensor or more."""
+    return cast(torch.Tensor, sum(tensors))
 
 
 class Supernet(nn.Module):
@@ -107,7 +117,8 @@ class Supernet(nn.Module):
         vectors = [None] * self.space.stages if arch is None else self.space.arch_vec(arch)
         for cell, reduction, vector in zip(self.cells, self.reductions, vectors, strict=True):
             x = reduction(cell.mixture(x) if vector is None else cell.path(x, vector))  # type: ignore[operator]
-        return self.head(x)  # type: ignore[no-any-return]
+        logits: torch.Tensor = self.head(x)
+        return logits
 
     def network(self, arch: Architecture) -> nn.Module:
         """One network of the space by itself, with a copy of the weights and statistics that it has here."""
@@ -116,8 +127,9 @@ class Supernet(nn.Module):
         stem, *stages, last = alone.blocks  # type: ignore[misc]
         pairs = [(stem, self.stem), (last, self.head), *zip(stages[1::2], self.reductions, strict=True)]
         for cell, shared, vector in zip(stages[::2], self.cells, self.space.arch_vec(arch), strict=True):
+            assert isinstance(shared, SharedCell)
             for node, module in cell.nodes.items():
-                pairs.append((module, shared.nodes[int(node) - 1][vector[int(node) - 1][0]]))  # type: ignore[index]
+                pairs.append((module, shared.operations(int(node))[vector[int(node) - 1][0]]))
         for own, shared in pairs:
             own.load_state_dict(shared.state_dict())
         return alone.train(self.training)

@@ -57,7 +57,7 @@ def chosen(
             raise RequestError(f"range {begin} {end}: first and end + 1, within 0 to {len(space)}")
         return list(range(begin, end))
     assert indices is not None
-    return [int(space.index(int(index))) for index in indices]
+    return [space.index(int(index)) for index in indices]
 
 
 def train_networks(

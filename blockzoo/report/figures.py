@@ -118,6 +118,7 @@ def draw(made: Sequence[Chart]) -> Any:
     """A matplotlib figure with the charts side by side and one legend below."""
     note = "; ".join(chart.note for chart in made if chart.note)
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.lines import Line2D
 
     blocks = sorted({point.block for chart in made for point in chart.points})
@@ -128,8 +129,8 @@ def draw(made: Sequence[Chart]) -> Any:
     entries = len(blocks) + 1 + (0 if averaged else len(POSITIONS))
     legend_inches = 0.22 * -(-entries // columns) + 0.15
     height = 3.9 + legend_inches
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, legend_inches / height, 1, 1 - legend_inches / height))
+    above_legend = ConstrainedLayoutEngine(rect=(0, legend_inches / height, 1, 1 - legend_inches / height))
+    figure = Figure(figsize=(width, height), layout=above_legend)
     all_axes = figure.subplots(1, len(made), squeeze=False, sharey=True)[0]
     for axes, chart in zip(all_axes, made, strict=True):
         _draw_chart(axes, chart, looks)

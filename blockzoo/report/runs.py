@@ -70,7 +70,8 @@ def runs_table(records: Sequence[Record]) -> Table:
 
 def _settings(record: Record) -> Row:
     own = {name: value for name, value in record.spec.items() if name not in CIRCUMSTANCES}
-    return own.pop("options", {}) | {f"network_{k}": v for k, v in own.pop("network", {}).items()} | own
+    options: Row = own.pop("options", {})
+    return options | {f"network_{k}": v for k, v in own.pop("network", {}).items()} | own
 
 
 def _rank(row: Row) -> tuple[bool, float]:

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -264,7 +264,7 @@ def _mean_over_positions(rows: list[Row], name: str, *, of_one: bool = False) ->
     return statistics.fmean([statistics.fmean(v) for v in cells.values()]) if cells else None
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and isfinite(value)
 
 

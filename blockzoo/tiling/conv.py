@@ -124,7 +124,7 @@ class BlockConv2d(nn.Conv2d):
         made.weight, made.bias = conv.weight, conv.bias
         return made.train(conv.training)
 
-    def windows(self, stride: tuple[int, int] | None = None) -> tuple[Window, Window]:
+    def windows(self, stride: Sequence[int] | None = None) -> tuple[Window, Window]:
         """What the layer reads along rows and columns."""
         left, right, top, bottom = self._reversed_padding_repeated_twice
         strides = stride or self.stride
@@ -204,7 +204,8 @@ def _pieces(x: torch.Tensor, parts: Sequence[Tile], dim: int) -> Sequence[torch.
     if parts[0].start or any(one.stop != other.start for one, other in pairwise(parts)):
         return [x.narrow(dim, part.start, size) for part, size in zip(parts, sizes, strict=True)]
     rest = x.shape[dim] - parts[-1].stop
-    return x.split([*sizes, rest], dim)[:-1]
+    split: Sequence[torch.Tensor] = x.split([*sizes, rest], dim)
+    return split[:-1]
 
 
 def padded(

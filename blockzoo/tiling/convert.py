@@ -209,7 +209,7 @@ class _Loose(TorchFunctionMode):
         if self._depth == 0 and func in WATCHED:
             given = dict(zip(("input", "weight"), args, strict=False)) | (kwargs or {})
             x, name = given["input"], WATCHED[func]
-            kernel = (
+            kernel: Any = (
                 given["weight"].shape[-2:]
                 if "conv" in name
                 else given.get("kernel_size", given.get("weight"))
@@ -276,9 +276,9 @@ def _blocked(
 def _made(
     module: nn.Module, block_size: int | Sequence[int], blocking: Blocking, padding_mode: PaddingMode
 ) -> nn.Module:
-    if type(module) in (nn.MaxPool2d, BlockMaxPool2d):
+    if isinstance(module, nn.MaxPool2d) and type(module) in (nn.MaxPool2d, BlockMaxPool2d):
         return BlockMaxPool2d(module, block_size, blocking)
-    if type(module) in (nn.AvgPool2d, BlockAvgPool2d):
+    if isinstance(module, nn.AvgPool2d) and type(module) in (nn.AvgPool2d, BlockAvgPool2d):
         return BlockAvgPool2d(module, block_size, blocking)
     if type(module) is BlockConv2d:  # cut anew
         return BlockConv2d.of(module, block_size, blocking, padding_mode, module.stride_mode)
@@ -287,7 +287,7 @@ def _made(
     if module.padding_mode == "circular":
         raise RequestError("circular padding joins opposite borders")
     own = padding_mode if module.padding_mode == "zeros" else module.padding_mode
-    return BlockConv2d.of(module, block_size, blocking, own)  # type: ignore[arg-type]
+    return BlockConv2d.of(module, block_size, blocking, own)
 
 
 def _device(module: nn.Module) -> torch.device:

@@ -149,7 +149,7 @@ class _Calls(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.found: list[nn.Conv2d] = []
-        self._sides = (0, 0, 0, 0)
+        self._sides: tuple[int, ...] = (0, 0, 0, 0)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

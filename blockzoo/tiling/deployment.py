@@ -116,6 +116,7 @@ def export_subject(
         raise RequestError(f"--calibration-images {calibration_images}: give 1 or more")
     side = image_size or IMAGENET_SIDE
     name = plain_subject(subject)
+    classes: int | None
     if data is not None:
         channels, side, classes = data.shape[0], data.shape[1], num_classes or data.num_classes
     else:

@@ -88,11 +88,16 @@ def on_part(
     if isinstance(operation.windows[0], Taps):
         whole = (row.last - row.first, column.last - column.first) == operation.shape[-2:]
         if whole and tuple(x.shape[-2:]) == size and len(operation.sources) == 1:
-            return operation.payload.run(lambda _: x)  # type: ignore[no-any-return]
-        return kernel(x, row, column)  # type: ignore[no-any-return, operator]
+            output: torch.Tensor = operation.payload.run(lambda _: x)
+            return output
+        assert isinstance(kernel, Sampler)
+        return kernel(x, row, column)
+    assert kernel is not None and not isinstance(kernel, Sampler)
     windows: tuple[Window, Window] = operation.windows  # type: ignore[assignment]
-    fits = [equal_padding(tile, window) for tile, window in zip((row, column), windows, strict=True)]
-    if fits[0] is None or fits[1] is None or operation.padding not in ("zeros", "constant"):
+    vertical, horizontal = (
+        equal_padding(t, window) for t, window in zip((row, column), windows, strict=True)
+    )
+    if vertical is None or horizontal is None or operation.padding not in ("zeros", "constant"):
         value = -float("inf") if isinstance(layer, nn.MaxPool2d) else 0.0
         sides = (column.before, column.after, row.before, row.after)
         widened = padded(x, tuple(max(0, side) for side in sides), operation.padding, value)  # type: ignore[arg-type]
@@ -100,7 +105,7 @@ def on_part(
         height, width = widened.shape[-2:]
         y = kernel(widened[..., top : height - bottom, left : width - right], (0, 0))
     else:
-        (above, first, _), (beside, second, _) = fits
+        (above, first, _), (beside, second, _) = vertical, horizontal
         y = kernel(x, (above, beside))
         y = y[..., first : first + row.last - row.first, second : second + column.last - column.first]
     if isinstance(layer, nn.AvgPool2d):

@@ -58,9 +58,10 @@ def payload_of(node: fx.Node, found: Trace, module: nn.Module, state: Mapping[st
         state: values of the `get_attr` nodes that stand in its arguments.
     """
     if node.target is whole_layer:
-        layer = module.get_submodule(found.layers[node.args[1]])  # type: ignore[index]
+        number: Any = node.args[1]
+        whole = module.get_submodule(found.layers[number])
         return Payload(
-            type(layer).__name__.lower(), layer, layer.forward, node.args[:1]
+            type(whole).__name__.lower(), whole, whole.forward, node.args[:1]
         )  # hooks are in the graph
     name = "padded_convolution" if node.target is padded_convolution else name_of_function(node.target)
     if name in LAYERS:
@@ -74,7 +75,7 @@ def payload_of(node: fx.Node, found: Trace, module: nn.Module, state: Mapping[st
         return Payload("interpolate", None, F.interpolate, node.args[:1], _enlarging(node, name))
     if name == "hardtanh" and [*node.args[1:], -1, 1][:2] == [0, 6]:
         name = "relu6"
-    args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: state.get(n.name, n))  # type: ignore[arg-type, return-value]
+    args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: state.get(n.name, n))
     return Payload(name, None, node.target, args, kwargs)  # type: ignore[arg-type]
 
 
@@ -93,7 +94,7 @@ def _own_layer(node: fx.Node, found: Trace, module: nn.Module) -> nn.Module | No
     same = read == own and getattr(layer, "padding_mode", "zeros") == "zeros"
     for name in ("stride", "padding", "dilation", "groups", "output_padding"):
         mine, other = getattr(layer, name), given.get(name, getattr(layer, name))
-        same = same and (mine == other or list(pair(mine, name)) == list(pair(other, name)))  # type: ignore[arg-type]
+        same = same and (mine == other or list(pair(mine, name)) == list(pair(other, name)))
     return layer if same else None
 
 
@@ -121,10 +122,11 @@ def _average_pool(options: dict[str, Any]) -> nn.Module:
 def _transposed(options: dict[str, Any]) -> nn.Module:
     weight, bias, groups = options["weight"], options.get("bias"), options.get("groups", 1)
     names = ("stride", "padding", "output_padding", "dilation")
-    chosen = {name: pair(options[name], name) for name in names if name in options}
+    chosen: dict[str, Any] = {name: pair(options[name], name) for name in names if name in options}
     sides, kernel = (weight.shape[0], weight.shape[1] * groups), (weight.shape[2], weight.shape[3])
     layer = nn.ConvTranspose2d(*sides, kernel, groups=groups, bias=bias is not None, device="meta", **chosen)
-    return with_weights(layer, weight, bias)
+    with_weights(layer, weight, bias)
+    return layer
 
 
 LAYERS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
@@ -149,7 +151,8 @@ MODES = {
 def _enlarging(node: fx.Node, name: str) -> dict[str, Any]:
     """Options of `interpolate`."""
     given = options(node.target, node.args, node.kwargs)  # type: ignore[arg-type]
-    size, scales = given.get("output_size"), given.get("scale_factors")
+    size: Any = given.get("output_size")
+    scales: Any = given.get("scale_factors")
     if "scale_factors" not in given:  # the form with a size and a scale for each axis
         scales = [given.get("scales_h"), given.get("scales_w")]
         size, scales = (None, scales) if None not in scales else (size, None)

@@ -133,7 +133,7 @@ def _transposed(call: Call) -> Found | None:
     if call.axes[0] != PICTURE:
         return whole(call, "a transposed convolution on channels that come last")
     options = (layer.kernel_size, layer.stride, layer.dilation, layer.padding)
-    rows, columns = (Spread(*(int(option[axis]) for option in options)) for axis in (0, 1))  # type: ignore[arg-type, index]
+    rows, columns = (Spread(*(int(option[axis]) for option in options)) for axis in (0, 1))
     return Found("window", PICTURE, (rows, columns))
 
 

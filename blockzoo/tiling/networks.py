@@ -81,7 +81,7 @@ def plain_network(
 def _registered(name: str, spec: NetworkSpec) -> nn.Module:
     if spec.in_channels != 3:
         raise RequestError(f"{name} takes images of 3 channels, not {spec.in_channels}")
-    return block_network(name, spec.out_dim)
+    return block_network(name, spec.num_classes)
 
 
 @NETWORKS.register

@@ -81,7 +81,10 @@ def _shuffle(node: fx.Node, graph: fx.Graph) -> None:
         or len(turn.users) + len(apart.users) > 2
     ):
         return
-    turns = {aten.transpose.int: [(1, 2), (2, 1)], aten.permute.default: [(0, 2, 1, 3, 4)]}
+    turns: dict[object, list[tuple[int, ...]]] = {
+        aten.transpose.int: [(1, 2), (2, 1)],
+        aten.permute.default: [(0, 2, 1, 3, 4)],
+    }
     order = tuple(turn.args[1]) if turn.target is aten.permute.default else tuple(turn.args[1:])  # type: ignore[arg-type]
     if order not in turns.get(turn.target, []) or apart.target is not aten.reshape.default:
         return

@@ -143,10 +143,11 @@ def _made_whole(network: Network, operation: Operation, counted: Counted) -> tup
     if operation.kind != "window" or as_it_is:
         return size, _beside(operation, counted)
     rows, columns = whole_map(network, operation)
-    sides = (Side(operation, axis, [line[operation.name]]) for axis, line in enumerate((rows, columns)))
-    made, beside = (
-        int(found[0, 0]) for found in _window(network, operation, *sides, np.array([[1]]), counted)
+    vertical, horizontal = (
+        Side(operation, axis, [line[operation.name]]) for axis, line in enumerate((rows, columns))
     )
+    found = _window(network, operation, vertical, horizontal, np.array([[1]]), counted)
+    made, beside = (int(one[0, 0]) for one in found)
     if operation.maps[0] == network.input:  # brought into the layout of convolutions
         beside += prod(network.input_shape) * counted.of(network, network.input)
     return made, beside

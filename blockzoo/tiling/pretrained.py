@@ -29,7 +29,7 @@ def pretrained_file(subject: str) -> Path:
             f"--pretrained: torchvision has no ImageNet weights of {subject}; "
             "use --resume-from FILE (train, eval) or --weights FILE (export)"
         )
-    name = weights.url.rpartition("/")[2]
+    name: str = weights.url.rpartition("/")[2]
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
     if path.is_file():
         return path

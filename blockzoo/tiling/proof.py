@@ -67,7 +67,8 @@ def check_planned_memory(
     parts, interpreter = program(network, plan.steps, plan.mode), Interpreter(network)
     state = [tensor for operation in network.operations for tensor in state_of(operation.payload)]
     known = [*inputs, *state, *network.constants.values()]
-    with torch.random.fork_rng(devices=[]), torch.no_grad(), LiveMemory(exclude=known) as memory:
+    memory = LiveMemory(exclude=known)
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), memory:
         values = interpreter.values_of(inputs, parts)
         del values
     planned, found = plan.peak_bytes, memory.peak

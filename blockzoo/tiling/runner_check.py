@@ -93,8 +93,8 @@ def _compared(
             options: dict[str, Any] = {"tolerance": allowed, "what": f"{runner.name} in tiles, inputs {kind}"}
             options["unsure"] = [0] if "large" in kind else []
             try:
-                runs = (_seeded(run, given[1:]) for run in (wanted, found))
-                worst = max(worst, compare("tiled-runner", *runs, [given[0]], **options))
+                one, other = (_seeded(run, given[1:]) for run in (wanted, found))
+                worst = max(worst, compare("tiled-runner", one, other, [given[0]], **options))
             except CheckFailed as error:
                 where = _where(ready, runner, given, allowed, whole=number < len(pairs) - 1)
                 raise CheckFailed(f"{error}; it shows first in {where}") from None

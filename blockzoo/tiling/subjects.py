@@ -25,9 +25,9 @@ def tiled_network(subject: Subject, spec: NetworkSpec) -> nn.Module:
     plain = Subject.parse(inner)
     small = side <= SMALL_SIDE and has_small_form(plain)
     if small and plain.prefix == "torchvision":
-        network = plain_network(plain.name, spec.out_dim, small_images=True)
+        network = plain_network(plain.name, spec.num_classes, small_images=True)
     elif small:
-        network = MobileNetV1(spec.out_dim, in_channels=spec.in_channels, small_images=True)
+        network = MobileNetV1(spec.num_classes, in_channels=spec.in_channels, small_images=True)
     else:
         network = build_network(replace(spec, subject=str(plain)))
     if tiling.blocking is None:

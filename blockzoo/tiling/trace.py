@@ -152,6 +152,8 @@ class _Measured:
         )
 
     def _describe(self, node: fx.Node) -> None:
+        args: Any
+        kwargs: Any
         args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: self._meta[n.name])
         kwargs = {
             key: torch.device("meta") if key == "device" and value else value for key, value in kwargs.items()

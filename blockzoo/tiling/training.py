@@ -106,6 +106,7 @@ def tiled_spec(
     preset = preset_for(arch, fine_tuning=start is not None and not start.with_optimizer)
     epochs = recipe.epochs or preset.epochs
     milestones = recipe.milestones or preset.scaled_milestones(epochs)
+    train, val, test = _limits(recipe, data)
     network = NetworkSpec(
         tiled_subject(arch, tiling, data.shape[1]), out_dim=data.num_classes, in_channels=data.shape[0]
     )
@@ -119,7 +120,9 @@ def tiled_spec(
         lr=recipe.lr or preset.lr,
         seed=seed,
         image_size=image_size,
-        **_limits(recipe, data),
+        limit_train=train,
+        limit_val=val,
+        limit_test=test,
         momentum=preset.momentum if recipe.momentum is None else recipe.momentum,
         weight_decay=preset.weight_decay if recipe.weight_decay is None else recipe.weight_decay,
         milestones=milestones,
@@ -137,19 +140,18 @@ def tiled_spec(
     return spec, preset
 
 
-def _limits(recipe: Recipe, data: ImageData) -> dict[str, int | None]:
-    """How many images of each split the recipe asks for; None for all."""
+def _limits(recipe: Recipe, data: ImageData) -> tuple[int | None, int | None, int | None]:
+    """How many images of train, val and test the recipe asks for; None for all."""
     train, val, test = (len(split.labels) for split in (data.train, data.val, data.test))
     if recipe.validation_share is not None:
         both = train + val
         val = round(recipe.validation_share * both)
         train = both - val
-    sizes = {
-        "limit_train": (recipe.effective_train_size, train),
-        "limit_val": (recipe.effective_valid_size, val),
-        "limit_test": (recipe.effective_test_size, test),
-    }
-    return {name: _images(size, count) for name, (size, count) in sizes.items()}
+    return (
+        _images(recipe.effective_train_size, train),
+        _images(recipe.effective_valid_size, val),
+        _images(recipe.effective_test_size, test),
+    )
 
 
 def _images(size: int | float | None, count: int) -> int | None:

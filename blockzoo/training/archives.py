@@ -138,7 +138,7 @@ def _check_legacy(path: Path, named: set[str]) -> None:
 
 def _check_names(content: Any, path: Path, named: set[str]) -> None:
     for code, argument, _ in pickletools.genops(content):
-        if code.name == "GLOBAL" and not (PLAIN.fullmatch(argument) or argument in named):
+        if code.name == "GLOBAL" and not (PLAIN.fullmatch(str(argument)) or argument in named):
             raise DataError(
                 f"checkpoint {path} holds more than tensors and plain values and is refused: reading it could run code "
                 f"({first_line(argument)}); where you trust it, save its state_dict alone, best as .safetensors"

@@ -133,7 +133,8 @@ class Classifier(L.LightningModule):
         ]
 
     def on_train_epoch_start(self) -> None:
-        self.trainer.train_dataloader.set_epoch(self.current_epoch)
+        batches: Any = self.trainer.train_dataloader
+        batches.set_epoch(self.current_epoch)
         # dropout and the like start from (seed, epoch), so a resumed run is the uninterrupted one
         torch.manual_seed(self.seed * 100_003 + self.current_epoch + 1_000_000_007 * self.ranks.rank)
         self._sums = _Sums(self.device)
@@ -143,7 +144,9 @@ class Classifier(L.LightningModule):
         parts = min(self._micro_batches, max(1, len(batch[1]) // 2))  # a batch norm needs two images
         if parts == 1:
             return self._loss(batch, index)
-        self.optimizers().zero_grad()
+        optimizer = self.optimizers()
+        assert not isinstance(optimizer, list)
+        optimizer.zero_grad()
         *earlier, last = zip(*(tensor.tensor_split(parts) for tensor in batch), strict=True)
         for part in earlier:
             loss = self._loss(part, index) * (len(part[1]) / len(batch[1]))

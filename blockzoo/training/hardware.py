@@ -50,7 +50,7 @@ def keep_grouped_convolutions_in_float32(network: nn.Module) -> nn.Module:
     """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d) and layer.groups > 1:
-            layer.forward = _outside_autocast(layer.forward)  # type: ignore[method-assign]
+            layer.forward = _outside_autocast(layer.forward)  # type: ignore[assignment]
     return network
 
 
@@ -64,7 +64,7 @@ def keep_narrow_strided_convolutions_whole(network: nn.Module) -> nn.Module:
         return network
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d) and type(layer).forward is nn.Conv2d.forward and _is_narrow(layer):
-            layer.forward = _of_kept_pixels(layer)  # type: ignore[method-assign]
+            layer.forward = _of_kept_pixels(layer)  # type: ignore[assignment]
     return network
 
 

@@ -54,7 +54,11 @@ def loaders(
         "rank": ranks.rank,
         "world_size": ranks.count,
     }
-    training = {"training": True, "seed": spec.seed, "augment": augmentation(protocol, data.mean)}
+    training: dict[str, Any] = {
+        "training": True,
+        "seed": spec.seed,
+        "augment": augmentation(protocol, data.mean),
+    }
     train = data.limited(spec.limit_train).train
     make: Any = StreamedBatches
     if isinstance(data, StreamedData):

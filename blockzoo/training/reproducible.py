@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -27,17 +28,18 @@ def reproducible(threads: int | None) -> Iterator[None]:
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
     )
-    filled = torch.utils.deterministic.fill_uninitialized_memory
+    deterministic: Any = torch.utils.deterministic  # a module that sets its attributes by a class
+    filled = deterministic.fill_uninitialized_memory
     tuned, fixed = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", CUBLAS)
     try:
         torch.set_num_threads(threads or before)
         torch.use_deterministic_algorithms(True, warn_only=not (strict and not warns))
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[assignment]  # nothing reads it
+        deterministic.fill_uninitialized_memory = False  # nothing reads it
         torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
         yield
     finally:
         torch.set_num_threads(before)
         torch.use_deterministic_algorithms(strict, warn_only=warns)
-        torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[assignment]
+        deterministic.fill_uninitialized_memory = filled
         torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = tuned, fixed

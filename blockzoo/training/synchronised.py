@@ -47,10 +47,10 @@ def _batch_norm(
     column = [1, -1, *[1] * (x.ndim - 2)]  # a value per channel
     values = x.float()
     count = values.numel() // values.shape[1] * dist.get_world_size()
-    mean = _SumOverRanks.apply(values.sum(others)) / count
+    mean: torch.Tensor = _SumOverRanks.apply(values.sum(others)) / count
     centred = values - mean.view(column)
     # a second exchange rather than sums of squares: these lose the variance where the mean is large
-    variance = _SumOverRanks.apply(centred.square().sum(others)) / count
+    variance: torch.Tensor = _SumOverRanks.apply(centred.square().sum(others)) / count
     with torch.no_grad():
         if running_mean is not None:
             running_mean.lerp_(mean.to(running_mean), momentum)

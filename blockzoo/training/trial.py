@@ -207,7 +207,7 @@ def _evaluate(
     images = len((data.val if split == "val" else data.test).labels)
     record.values |= {"split": data.split, "images": images, "image_size": data.shape[1]}
     record.values |= {"checked": max(checked)} if checked else {}
-    record.values["weights"] = f"{Path(spec.start).name} ({spec.start_identity})"
+    record.values["weights"] = f"{Path(str(spec.start)).name} ({spec.start_identity})"
     return record
 
 

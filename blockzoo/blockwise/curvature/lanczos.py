@@ -60,6 +60,10 @@ class Process(ABC):
         """Whether a spectral norm of `sigma`, more than `value`, would have shown itself, were the start's component so large."""
 
     @abstractmethod
+    def frobenius(self) -> float:
+        """An estimate of the Frobenius norm."""
+
+    @abstractmethod
     def vector(self) -> torch.Tensor:
         """The singular vector of `value`, on the side of the start."""
 
@@ -342,4 +346,5 @@ def _inner(a: torch.Tensor, b: torch.Tensor) -> float:
 def random_unit(size: int, like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """A uniformly drawn direction; drawn on the processor, so that every device has the same."""
     v = torch.randn(size, generator=generator, dtype=torch.float64)
-    return (v / v.norm()).to(like)
+    unit: torch.Tensor = v / v.norm()
+    return unit.to(like)

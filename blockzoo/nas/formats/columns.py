@@ -267,7 +267,7 @@ def _exact(
 
 def _vectors(values: Any) -> Array:
     try:
-        array = np.array([flat_vector(v) for v in values], np.int64)
+        array: Array = np.array([flat_vector(v) for v in values], np.int64)
     except (TypeError, ValueError, RecursionError, OverflowError):
         array = np.zeros(0)
     if array.ndim != 2 or (array.size and (array.min() < 0 or array.max() > 255)):

@@ -115,7 +115,7 @@ def _read_equal_rows(
     with ThreadPoolExecutor(1) as worker:
         for turn, start in enumerate(range(0, rows, block_rows)):
             n, block = min(block_rows, rows - start), blocks[turn % 2]
-            stream.fill(memoryview(block)[: n * row_bytes])
+            stream.fill(block.data[: n * row_bytes])
             if equal is not None and not equal.result():
                 return None
             targets = {name: array[start : start + n] for name, array in found.items()}
@@ -201,8 +201,8 @@ def _gathered(name: str, t: ColumnType, flat: Array, starts: Array) -> Column:
     if not t.is_list:
         return _column(name, t, _gathered_values(t, flat, starts, 1, t.least_bytes))
     counts = flat[starts]
-    values = int(counts.sum(dtype=np.int64)) * np.dtype(DTYPES[t.kind]).itemsize
-    check_room(values, allowance(len(flat)), f"column {name!r}")
+    value_bytes = int(counts.sum(dtype=np.int64)) * np.dtype(DTYPES[t.kind]).itemsize
+    check_room(value_bytes, allowance(len(flat)), f"column {name!r}")
     if len(set(counts.tolist())) == 1:
         count = int(counts[0])
         return _column(name, t, _gathered_values(t, flat, starts + 1, count, packed_bytes(count, t.width)))

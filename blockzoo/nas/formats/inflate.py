@@ -18,7 +18,7 @@ def inflater() -> ModuleType:
         from isal import isal_zlib
     except ImportError:
         return zlib
-    return isal_zlib  # type: ignore[no-any-return]
+    return isal_zlib
 
 
 class Inflated:

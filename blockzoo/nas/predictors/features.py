@@ -46,7 +46,7 @@ def standardised_cell_features(space: MacroSpace) -> Features:
     """(cells, features): `cell_features` with mean 0 and deviation 1 over cells."""
     raw = cell_features(space)
     scale = raw.std(0)
-    return (raw - raw.mean(0)) / np.where(scale > 0, scale, 1)
+    return np.asarray((raw - raw.mean(0)) / np.where(scale > 0, scale, 1))
 
 
 def one_hot_pairs(space: MacroSpace, indices: Indices, weight: float) -> Features:

@@ -88,7 +88,8 @@ class _GraphNetwork(nn.Module):
         for own, before, after in zip(self.own, self.before, self.after, strict=True):
             x = F.relu(own(x) + adjacency.mT @ before(x) + adjacency @ after(x)) + x
         mean = (x * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-        return self.score(mean)[:, 0]  # type: ignore[no-any-return]
+        scores: torch.Tensor = self.score(mean)
+        return scores[:, 0]
 
 
 def label_count(space: MacroSpace) -> int:
@@ -99,7 +100,7 @@ def label_count(space: MacroSpace) -> int:
 @cache
 def _graph(space: MacroSpace, index: int) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
     graph = graph_of(index, space)
-    return tuple(label + 2 for label in graph.labels), graph.edges
+    return tuple(int(label) + 2 for label in graph.labels), graph.edges
 
 
 def _batch(space: MacroSpace, indices: Indices) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

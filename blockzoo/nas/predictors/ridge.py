@@ -91,7 +91,7 @@ class PairwiseRidge:
         inverse = vectors / (values + penalty)
         # the mean is fitted too, without penalty
         diagonal = (inverse * vectors).sum(1) - 1 / (penalty * len(vectors))
-        return (inverse @ projected) / diagonal[:, None]
+        return np.asarray((inverse @ projected) / diagonal[:, None])
 
     def _as_tables(self, coefficients: Values, constant: Values, weight: float) -> Tables:
         """The fit as sums over stages and pairs of stages, so that the whole space is predicted by additions.

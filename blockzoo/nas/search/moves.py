@@ -15,7 +15,7 @@ class Moves:
 
     def __init__(self, task: Task, seed: int) -> None:
         self.rng = random.Random(seed)
-        self._known = task.known.tolist()
+        self._known: list[int] = task.known.tolist()
         self._is_known = None if task.is_complete else set(self._known)
         self._cells = task.space.cells.neighbours
         self._count = len(task.space.cells)
@@ -31,7 +31,7 @@ class Moves:
             place = self._places[int(self.rng.random() * len(self._places))]
             cell = index // place % self._count
             others = self._cells[cell]
-            found = index + (others[int(self.rng.random() * len(others))] - cell) * place
+            found: int = index + (others[int(self.rng.random() * len(others))] - cell) * place
             if self._is_known is None or found in self._is_known:
                 return found
         return self.draw()

@@ -33,7 +33,7 @@ class OptunaSearch:
             direction="maximize", sampler=sampler or optuna.samplers.TPESampler(seed=seed)
         )
         options = list(task.space.cells.options) * task.space.stages
-        self._axes = {
+        self._axes: dict[str, optuna.distributions.BaseDistribution] = {
             f"{i}": optuna.distributions.CategoricalDistribution(list(range(n)))
             for i, n in enumerate(options)
         }

@@ -26,7 +26,7 @@ DUPLICATES = ("free", "charged")
 class Query(NamedTuple):
     """Train network `index` for `epochs` epochs (None: all)."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides the method `index` that a tuple has
     epochs: int | None = None
 
 
@@ -111,8 +111,8 @@ class Task:
         """By index: what a full training takes from the budget."""
         if self.unit == "trainings":
             return [1.0] * len(self.space)
-        values: npt.NDArray[np.float64] = self.dataset.train_time(np.arange(len(self.space)), seed=self.seed)
-        return values.tolist()
+        times: list[float] = self.dataset.train_time(np.arange(len(self.space)), seed=self.seed).tolist()
+        return times
 
     @cached_property
     def test(self) -> npt.NDArray[np.float64]:
