@@ -6,25 +6,9 @@ from blockzoo.core.safe_path import leave_the_current_folder
 
 leave_the_current_folder()  # before anything else is imported
 
-from blockzoo.core.lazy import lazy_names  # noqa: E402
+import lazy_loader  # noqa: E402
 
 __version__ = "0.1.0"
 
-_PUBLIC = {
-    "profile_block": "blockzoo.profile",
-    "quick_profile": "blockzoo.profile",
-    "get_model_profile": "blockzoo.profile",
-    "benchmark_block": "blockzoo.benchmark",
-    "benchmark_model": "blockzoo.benchmark",
-    "quick_benchmark": "blockzoo.benchmark",
-    "train_block": "blockzoo.train",
-    "run_sweep": "blockzoo.sweep",
-    "plot_results": "blockzoo.visualize",
-    "ScaffoldNet": "blockzoo.models.scaffold",
-    "BLOCK_REGISTRY": "blockzoo.wrappers",
-    "list_available_blocks": "blockzoo.wrappers",
-    "get_block_class": "blockzoo.wrappers",
-    "register_block": "blockzoo.wrappers",
-}
-__all__ = ["__version__", *_PUBLIC]
-__getattr__, __dir__ = lazy_names(__name__, _PUBLIC)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)  # the names are in __init__.pyi
+__all__ += ["__version__"]

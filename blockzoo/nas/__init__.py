@@ -17,33 +17,8 @@ Examples:
     12345
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from blockzoo.core.lazy import lazy_names
-
-_PUBLIC = {
-    "from_folder": ".loading",
-    "load": ".loading",
-    "Dataset": ".dataset",
-    "read_dataset_file": ".io",
-    "write_dataset_file": ".io",
-    "MacroSpace": ".space",
-    "get_model_hash": ".search_space",
-    "get_unique_architectures": ".search_space",
-    "get_random_architectures": ".search_space",
-    "BenchmarkingDataset": ".beside",
-    "StaticInfoDataset": ".beside",
-    "EnvInfoDataset": ".beside",
-    "static_info": ".costs",
-    "Skeleton": ".costs",
-    "build": ".networks",
-    "graph_of": ".graphs",
-    "hash_of_graph": ".graphs",
-    "pareto_front": "blockzoo.report.pareto",
-    "hypervolume": "blockzoo.report.pareto",
-}
-_MODULES = ("dataset", "graph_utils", "io", "search_space")
 __version__ = "1.0.0"
 """Of the published package whose names are served here; `blockzoo.__version__` is ours."""
-__all__ = [*_PUBLIC, *_MODULES]
-__getattr__, __dir__ = lazy_names(__name__, _PUBLIC, _MODULES)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)  # the names are in __init__.pyi

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from blockzoo.core.errors import RequestError
 from blockzoo.nas.curves import MEAN
-from blockzoo.report.pareto import pareto_front
+from blockzoo.report.pareto import hypervolume as hypervolume
+from blockzoo.report.pareto import pareto_front as pareto_front
 
 HIGHER_IS_BETTER = (
     *("val_acc", "val_top1", "val_top5", "test_acc", "test_top1", "test_top5"),

@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from blockzoo.measure.memory import LiveMemory
+from blockzoo.measure.memory import peak_memory as peak_memory
 from blockzoo.models.tracing import quiet
 from blockzoo.tiling.layers import Payload
 

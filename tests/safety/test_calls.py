@@ -50,7 +50,6 @@ ALLOWED = {
     ("blockzoo/core/subject.py", "_why_a_block", "load_object"): NAMED,
     ("blockzoo/models/own.py", "own_class", "load_object"): NAMED,
     ("blockzoo/models/own.py", "_parameters", "load_object"): NAMED,
-    ("blockzoo/core/lazy.py", "lazy_names.find", "import_module"): OURS,
     ("blockzoo/execution/jobs.py", "outcome", "import_module"): "the body of a job: " + OURS,
     ("blockzoo/execution/ranks.py", "_take_part", "import_module"): "the body of a rank: " + OURS,
     ("blockzoo/tiling/onnx_files.py", "needed", "import_module"): OURS,
