@@ -82,7 +82,7 @@ def execute_timing(
 
 
 def execute_calibration(
-    specs: list[dict[str, Any]], *, data_dir: str | None, device: str, plugins: list[str], report: Any
+    specs: list[dict[str, Any]], *, data_dir: str | None, device: str, plugins: list[str], report: object
 ) -> list[Record]:
     """Estimates the seconds of all trials, one after the other."""
     from blockzoo.data import load_dataset

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from blockzoo.core.contracts import BLOCKS
+from blockzoo.core.contracts import BLOCKS, Block
 
 BLOCK_REGISTRY = BLOCKS
 register_block = BLOCKS.register
@@ -15,10 +13,11 @@ def list_available_blocks(*, variants: bool = False) -> list[str]:
     return BLOCKS.names(variants=variants)
 
 
-def get_block_class(name: str) -> Any:
+def get_block_class(name: str) -> Block:
     """The class behind a block's name (or alias, or `NAME@variant`).
 
     Raises:
         UnknownNameError: with the nearest names and the ways to add a block.
     """
-    return BLOCKS[name]
+    block: Block = BLOCKS[name]
+    return block

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from blockzoo.blockwise.study import Line, at_cost
 from blockzoo.core.text import picture
 from blockzoo.report.figures import COLOURS
 from blockzoo.report.statistics import LEAST_SEEDS, student_t
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LABELS = {
     "gradient_evaluations": "gradient evaluations of all workers",
@@ -20,7 +23,7 @@ LABELS = {
 }
 
 
-def over_costs(lines: Sequence[Line], costs: Sequence[str], quantity: str = "validation_loss") -> Any:
+def over_costs(lines: Sequence[Line], costs: Sequence[str], quantity: str = "validation_loss") -> Figure:
     """One panel per cost; settings that spend none of it, or have no run that counts, are left out there."""
     from matplotlib.figure import Figure
 

@@ -77,7 +77,7 @@ def run_on_ranks(
     patience: float,
     plugins: Sequence[str],
     on_report: Progress,
-    **how: Any,
+    **how: object,
 ) -> RunResult:
     """`run_blockwise` in processes of its own, which end together; the first of them writes.
 

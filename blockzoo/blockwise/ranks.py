@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 
 from blockzoo.core.errors import RankLost
 from blockzoo.execution.ranks import PATIENCE
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Ranks:
                 dist.barrier()
             dist.destroy_process_group()
 
-    def share(self, value: Any) -> Any:
+    def share(self, value: T) -> T:
         """What the first rank has, on all of them.
 
         Raises:
@@ -77,7 +79,7 @@ class Ranks:
             dist.all_reduce(total)
         return [int(count) for count in total.tolist()]
 
-    def gather(self, value: Any) -> list[Any]:
+    def gather(self, value: T) -> list[T]:
         """What each rank has, on all of them."""
         if not self.many:
             return [value]

@@ -146,7 +146,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def read_array(folder: Path, value: Any, dimensions: int) -> np.ndarray:
+def read_array(folder: Path, value: object, dimensions: int) -> np.ndarray:
     """An array of a measurement's line, or of the file in arrays/ that the line names.
 
     Raises:

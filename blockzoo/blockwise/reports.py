@@ -53,7 +53,7 @@ class Reporter(Protocol):
     def measured(self, round: int, unit: str, values: dict[str, Any]) -> None:
         """One measurement."""
 
-    def status(self, status: str, reason: str = "", **values: Any) -> None:
+    def status(self, status: str, reason: str = "", **values: object) -> None:
         """The state of the run has changed."""
 
 
@@ -64,7 +64,7 @@ class Nothing:
 
     def measured(self, round: int, unit: str, values: dict[str, Any]) -> None: ...
 
-    def status(self, status: str, reason: str = "", **values: Any) -> None: ...
+    def status(self, status: str, reason: str = "", **values: object) -> None: ...
 
 
 class ReportFolder:
@@ -123,7 +123,7 @@ class ReportFolder:
         self._append("measurements.jsonl", {"round": round, "unit": unit, "values": kept})
         self._to_board(f"{unit}/", kept, round)
 
-    def status(self, status: str, reason: str = "", **values: Any) -> None:
+    def status(self, status: str, reason: str = "", **values: object) -> None:
         """Replaces the one before."""
         found = {"status": status, "reason": reason, "time": now(), "process": os.getpid(), **values}
         write_text(self.folder / "status.json", json.dumps(_plain(found), indent=2) + "\n")

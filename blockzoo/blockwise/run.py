@@ -104,7 +104,7 @@ def _run_in(
     check_unedited(origins(config))
     if output is None or not ranks.first:
         training = Training(config, Nothing(), ranks)
-        saved = ranks.share(None)
+        saved: Checkpoint | None = ranks.share(None)
         if saved is not None:
             training.load_state_dict(saved)
         found = training.run(on_report)

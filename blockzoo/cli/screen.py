@@ -26,7 +26,7 @@ class Screen(Console):
     def __init__(self, **how: Any) -> None:
         super().__init__(markup=False, highlight=False, emoji=False, **how)
 
-    def print(self, *objects: Any, **how: Any) -> None:
+    def print(self, *objects: object, **how: Any) -> None:
         """As rich has it, whatever is no table, bar or text as its `str`."""
         super().print(*(found if is_renderable(found) else str(found) for found in objects), **how)
 
@@ -38,7 +38,7 @@ class Screen(Console):
 out = Screen(width=None if sys.stdout.isatty() else 130)
 
 
-def number(value: Any) -> str:
+def number(value: float | str | None) -> str:
     """A number short enough to read: 1,295 M, 2.33, 12.4 k."""
     if value is None:
         return "-"

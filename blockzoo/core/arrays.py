@@ -66,5 +66,5 @@ def _mapped(path: Path, mode: Any) -> np.memmap:
     return array
 
 
-def _bytes(array: np.ndarray) -> Any:
-    return array.reshape(-1, order="A").view(np.uint8) if array.size else b""
+def _bytes(array: np.ndarray) -> memoryview:
+    return array.reshape(-1, order="A").view(np.uint8).data if array.size else memoryview(b"")

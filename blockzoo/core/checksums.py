@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -34,7 +33,7 @@ def crc32() -> Callable[..., int]:
     return isal_zlib.crc32
 
 
-def piece_sums(content: Any) -> list[int]:
+def piece_sums(content: bytes | memoryview) -> list[int]:
     """The CRC-32 of every 4 MiB of some bytes, on two threads where there are many."""
     checksum, view = crc32(), memoryview(content).cast("B")
     pieces = [view[i : i + PIECE] for i in range(0, len(view), PIECE)]
@@ -44,9 +43,9 @@ def piece_sums(content: Any) -> list[int]:
     return [checksum(piece) for piece in pieces]
 
 
-def array_bytes(array: np.ndarray) -> Any:
+def array_bytes(array: np.ndarray) -> memoryview:
     """The bytes of a contiguous array as `piece_sums` takes them, empty arrays included."""
-    return array.reshape(-1).view(np.uint8) if array.size else b""
+    return array.reshape(-1).view(np.uint8).data if array.size else memoryview(b"")
 
 
 # --- beside a file ------------------------------------------------------------------------------------

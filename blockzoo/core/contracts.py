@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from blockzoo.core.registry import Registry
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from blockzoo.blockwise.frame import Frame, RoundRecord
     from blockzoo.core.record import Record
@@ -50,7 +50,7 @@ class SubjectResolver(Protocol):
 class Runtime(Protocol):
     """How a network is made ready to be timed: returns the callable whose calls are timed."""
 
-    def __call__(self, model: nn.Module, example: Any) -> Callable[[Any], Any]: ...
+    def __call__(self, model: nn.Module, example: Tensor) -> Callable[[Any], Any]: ...
 
 
 class Executor(Protocol):
@@ -86,7 +86,7 @@ class Stopper(Protocol):
 class Curriculum(Protocol):
     """Which training examples a round draws from, and how often; made from the text behind its name."""
 
-    def weights(self, round: int, frame: Frame) -> Any:
+    def weights(self, round: int, frame: Frame) -> Tensor | None:
         """(N,) tensor of weights of 0 or more, one per example; None for all alike."""
         ...
 

@@ -26,7 +26,7 @@ REPEATED = 16
 SHOWN = 5  # faults in one message
 
 
-def describe(value: Any) -> str:
+def describe(value: object) -> str:
     """A value of unknown size and kind, as a few characters without control characters."""
     if isinstance(value, str):
         text = repr(value[:60])
@@ -232,7 +232,7 @@ def first_line(error: object) -> str:
 # --- types --------------------------------------------------------------------------------------------
 
 
-def checked(kind: Any, value: Any, name: str) -> Any:
+def checked(kind: object, value: object, name: str) -> Any:
     """The value as this type: a class with annotations, or any type that pydantic knows.
 
     Raises:

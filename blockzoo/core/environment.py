@@ -16,7 +16,7 @@ from blockzoo.core.spec import fingerprint_of
 PACKAGES = ("blockzoo", "torch", "torchvision", "timm", "lightning", "numpy")
 
 
-def environment(**measured: Any) -> dict[str, Any]:
+def environment(**measured: object) -> dict[str, Any]:
     """Hardware, versions and git revision, plus what the caller adds (device, dtype, threads, layout).
 
     `environment_id` in it is equal where times may be compared.

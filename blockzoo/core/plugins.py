@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from importlib.machinery import PathFinder, SourceFileLoader
 from itertools import pairwise
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
 from blockzoo.core import consent
@@ -88,7 +88,7 @@ class _FromSource(SourceFileLoader):
         return self.source_to_code(self.get_data(path), path)
 
 
-def origin_of(obj: Any) -> str:
+def origin_of(obj: type | FunctionType) -> str:
     """Where `load_object` finds a class again: its module, or the `.py` file of a script or a loaded plugin.
 
     Raises:
@@ -128,7 +128,7 @@ def code_in(text: str) -> Iterator[str]:
             yield code[0]
 
 
-def code_asked_for(values: Any) -> set[str]:
+def code_asked_for(values: object) -> set[str]:
     """The origins of all code that the values of options name: a text, or a part of one (`my.py:Unit rank=4`)."""
     found: set[str] = set()
     for text in _texts(values):

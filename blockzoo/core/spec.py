@@ -32,7 +32,7 @@ SUBSET = "stratified-v1"
 """How `limit_train` chooses; before it was the first images, and trials on those are others."""
 
 
-def described(default: Any, sentence: str) -> Any:
+def described(default: object, sentence: str) -> Any:
     """A dataclass field with its default and the sentence that help texts and docs show."""
     return field(default=default, metadata={"help": sentence})
 
@@ -74,7 +74,7 @@ class Spec:
         return fingerprint_of(self.identity())
 
 
-def fingerprint_of(identity: Any) -> str:
+def fingerprint_of(identity: object) -> str:
     """The first 16 hex digits of the SHA-256 of the canonical JSON of `identity`."""
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -39,7 +39,7 @@ class PlainFormatter(logging.Formatter):
         return plain(super().format(record))
 
 
-def cell(value: Any) -> Any:
+def cell(value: object) -> object:
     """For CSV: a text that a spreadsheet would calculate begins with an apostrophe; `uncell` takes it away."""
     if not isinstance(value, str):
         return value
@@ -76,7 +76,7 @@ def csv_lines(rows: Iterable[Mapping[str, Any]], names: Iterable[str]) -> Iterat
     yield buffer.getvalue()
 
 
-def markdown(value: Any) -> str:
+def markdown(value: object) -> str:
     """For Markdown, in a cell of a table too: signs that mean something there are written as signs."""
     text = plain(str(value), lines=False)
     return _MARKDOWN.sub(_as_sign, text)
@@ -93,7 +93,7 @@ def page(text: str) -> str:
     return html.escape(plain(text), quote=True)
 
 
-def script(value: Any) -> str:
+def script(value: object) -> str:
     """For a `<script>` of HTML: JSON in which no tag, comment or end of a line of JavaScript can begin."""
     return re.sub(r"[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from blockzoo.core.arrays import add_sums, open_array
 from blockzoo.core.errors import DataError, StoreError
@@ -22,7 +23,11 @@ log = logging.getLogger(__name__)
 
 
 def cached_array(
-    what: str, story: object, shape: tuple[int, ...], dtype: Any, fill: Callable[[np.ndarray], object]
+    what: str,
+    story: object,
+    shape: tuple[int, ...],
+    dtype: npt.DTypeLike,
+    fill: Callable[[np.ndarray], object],
 ) -> np.ndarray:
     """The array that `fill` makes, memory-mapped from the cache; made and put there where absent or damaged, by one process.
 

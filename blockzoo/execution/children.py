@@ -50,7 +50,7 @@ def elsewhere() -> Iterator[str]:
         os.chdir(here)
 
 
-def body(function: Callable[..., None], *arguments: Any) -> dict[str, Any]:
+def body(function: Callable[..., None], *arguments: object) -> dict[str, Any]:
     """The `target` and `args` of a process that does `function(*arguments)`."""
     return {"target": begin, "args": (consent.granted(), function, arguments)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from blockzoo.core.record import Record
 from blockzoo.execution.jobs import Listener, Silent
@@ -11,7 +11,7 @@ from blockzoo.execution.jobs import Listener, Silent
 class Progress(Listener, Protocol):
     """Hears of the plan, of every epoch and of every record."""
 
-    def planned(self, plan: Any, eta_seconds: float | None) -> None: ...
+    def planned(self, plan: object, eta_seconds: float | None) -> None: ...
 
     def finished(self, record: Record) -> None: ...
 
@@ -21,7 +21,7 @@ class Progress(Listener, Protocol):
 class SilentProgress(Silent):
     """Progress that nobody looks at."""
 
-    def planned(self, plan: Any, eta_seconds: float | None) -> None: ...
+    def planned(self, plan: object, eta_seconds: float | None) -> None: ...
 
     def finished(self, record: Record) -> None: ...
 

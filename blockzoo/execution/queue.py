@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -252,7 +252,7 @@ def gpus(device: str) -> list[str]:
 
 
 @contextmanager
-def only_writer(outputs: Outputs) -> Any:
+def only_writer(outputs: Outputs) -> Iterator[None]:
     """The results folder is this process's to write to.
 
     Raises:

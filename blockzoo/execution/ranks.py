@@ -30,7 +30,7 @@ Report = Callable[[int, dict[str, float]], None]
 class EndsAll(Exception):
     """Raised by a rank to end the others too: what it carries is the outcome of the whole."""
 
-    def __init__(self, outcome: Any) -> None:
+    def __init__(self, outcome: object) -> None:
         super().__init__(outcome)
         self.outcome = outcome
 
@@ -43,7 +43,7 @@ def run_together(
     gpus: bool = False,
     report: Report = lambda step, values: None,
     patience: float = PATIENCE,
-    **arguments: Any,
+    **arguments: object,
 ) -> Any:
     """What the first rank returns of `target(rank=..., count=..., report=..., **arguments)`, run in `count` processes.
 

@@ -72,7 +72,7 @@ class Unwritten:
         """Did an operation write where the values of `tensor` lie, which is alive since before?"""
         return not _storages(tensor).isdisjoint(self._written)
 
-    def saw(self, func: Any, args: Any, kwargs: dict[str, Any], out: Any) -> None:
+    def saw(self, func: object, args: object, kwargs: dict[str, Any], out: object) -> None:
         """An operation ran."""
         name = getattr(getattr(func, "_overloadpacket", None), "__name__", str(func))
         given, made = _storages((args, kwargs)), _storages(out)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import torch
 
@@ -65,7 +64,7 @@ INTERPOLATION = ("upsample_", "_upsample_")
 
 
 @functools.cache
-def is_free(func: Any) -> bool:
+def is_free(func: object) -> bool:
     """Is it known that an operation has no MACs? Pointwise ones and views are by what torch says of them, others by name."""
     if not isinstance(func, torch._ops.OpOverload):
         return False

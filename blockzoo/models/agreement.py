@@ -102,7 +102,7 @@ def probes(example: torch.Tensor, seed: int = 0, *, special: bool = True) -> lis
     return inputs
 
 
-def tensors(output: Any) -> Iterator[tuple[str, torch.Tensor]]:
+def tensors(output: object) -> Iterator[tuple[str, torch.Tensor]]:
     """The tensors of an output (a tensor, or tuples, lists, mappings and dataclasses of them), each with its path."""
     yield from _tensors(output, "output")
 
@@ -121,7 +121,7 @@ def _tensors(value: Any, path: str) -> Iterator[tuple[str, torch.Tensor]]:
             yield from _tensors(getattr(value, field.name), f"{path}.{field.name}")
 
 
-def deviation(plain: Any, fast: Any, *, types: bool = False) -> float:
+def deviation(plain: object, fast: object, *, types: bool = False) -> float:
     """The largest absolute difference of two outputs, relative to the largest finite value of `plain`'s tensor.
 
     Infinite where the outputs differ in structure, shape, or in where they are NaN or infinite; with `types` also where they

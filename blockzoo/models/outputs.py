@@ -42,7 +42,7 @@ class Main:
         return f"the main output is {self.path}{beside}{more}"
 
 
-def main_output(output: Any, name: str = "the network") -> Main:
+def main_output(output: object, name: str = "the network") -> Main:
     """The main one of a network's outputs: of a mapping, named tuple or dataclass the one with a name of `MAIN`, of a tuple the
     first, as auxiliary heads come behind it; else the only tensor there is. Which one is said once.
 
@@ -68,7 +68,7 @@ def main_output(output: Any, name: str = "the network") -> Main:
     return main
 
 
-def class_scores(output: Any, images: int, classes: int, name: str = "the network") -> torch.Tensor:
+def class_scores(output: object, images: int, classes: int, name: str = "the network") -> torch.Tensor:
     """The main output of a classifier.
 
     Args:

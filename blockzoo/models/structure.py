@@ -38,7 +38,7 @@ class Structure:
         return mapped(self.template, lambda leaf: leaves[leaf.number], Leaf)
 
 
-def taken_apart(output: Any) -> tuple[list[torch.Tensor], Structure]:
+def taken_apart(output: object) -> tuple[list[torch.Tensor], Structure]:
     """The tensors of an output, in order, and what is around them.
 
     Raises:
@@ -54,7 +54,7 @@ def taken_apart(output: Any) -> tuple[list[torch.Tensor], Structure]:
     return leaves, Structure(template)
 
 
-def mapped(value: Any, function: Callable[[Any], Any], kind: type) -> Any:
+def mapped(value: object, function: Callable[[Any], Any], kind: type) -> Any:
     """A copy of a structure with `function` of everything in it that is of a kind.
 
     Raises:

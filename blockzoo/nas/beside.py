@@ -20,8 +20,9 @@ from blockzoo.nas.formats.table import Table, nested_vectors
 from blockzoo.nas.io import read_dataset_file
 from blockzoo.nas.lookup import Lookup
 from blockzoo.nas.published import space_of
+from blockzoo.nas.queries import Answer, Architectures, of_one_or_many
 from blockzoo.nas.settings import OF_THE_FILE, contradictions
-from blockzoo.nas.space import MacroSpace
+from blockzoo.nas.space import Architecture, ArchVector, MacroSpace
 
 Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Parts = Mapping[Any, tuple[Header, Table]]
@@ -151,19 +152,23 @@ class StaticInfoDataset(Beside):
     def __init__(self, dataset_file: str | os.PathLike[str]) -> None:
         super().__init__([dataset_file])
 
-    def params(self, arch: Any) -> Any:
+    @of_one_or_many
+    def params(self, arch: Architectures) -> Answer:
         """Parameters as the file states them."""
         return looked_up(self._first, "params", arch)
 
-    def flops(self, arch: Any) -> Any:
+    @of_one_or_many
+    def flops(self, arch: Architectures) -> Answer:
         """FLOPs as the file states them, see `Dataset.flops`."""
         return looked_up(self._first, "flops", arch)
 
-    def arch_vec(self, arch: Any) -> Any:
+    def arch_vec(self, arch: Architecture) -> ArchVector | None:
         """The vector that was trained, by stage and node; None for a network that the file lacks."""
         if (row := self._first.row(arch)) is None:
             return None
-        return nested_vectors(self._first.table.stored["arch_vec"].data[row : row + 1], self.space.shape)[0]
+        stated = self._first.table.stored["arch_vec"].data[row : row + 1]
+        vector: ArchVector = nested_vectors(stated, self.space.shape)[0]
+        return vector
 
     def has(self, column: str) -> bool:
         """Does the file have this column?"""
@@ -180,7 +185,7 @@ class EnvInfoDataset(Beside):
         """Seeds with a file."""
         return list(self._tables)
 
-    def info(self, arch: Any, seed: int) -> dict[str, Any] | None:
+    def info(self, arch: Architecture, seed: int) -> dict[str, Any] | None:
         """The columns of one network but for its hash; None where the seed's file lacks it."""
         part = self._tables.get(seed)
         row = part.row(arch) if part is not None else None
@@ -206,7 +211,7 @@ class BenchmarkingDataset(Beside):
         return dict(header.get("held_out") or {"error": "not said"}) if header.get("predicted") else None
 
     def latency(
-        self, arch: Any, devices: str | Sequence[str] | None = None, return_dict: bool = False
+        self, arch: Architectures, devices: str | Sequence[str] | None = None, return_dict: bool = False
     ) -> Any:
         """Seconds of one network: a list of rows `[seconds]` by device, or a dict of dicts; None where a device lacks it.
 
@@ -264,12 +269,16 @@ def read_typed(path: str | os.PathLike[str], kind: str) -> tuple[Header, Table]:
     return header, table
 
 
-def looked_up(part: Lookup, column: str, arch: Any) -> Any:
+def looked_up(part: Lookup, column: str, arch: Architectures) -> Answer:
     """A number of one architecture (None where unknown), or an array of many (NaN where unknown)."""
     if isinstance(arch, np.ndarray) and arch.ndim:
         return part.values(column)[part.rows(arch)]
-    row = part.row(arch)
-    return None if row is None else part.table.stored[column].take(np.array([row])).values.item(0)
+    one: Any = arch  # an array without dimensions is one too
+    row = part.row(one)
+    number: float | None = (
+        None if row is None else part.table.stored[column].take(np.array([row])).values.item(0)
+    )
+    return number
 
 
 def row_of(part: Lookup, row: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from blockzoo.nas.formats.columns import ACCURACY, MILLIONTHS, percent_of
 from blockzoo.nas.formats.header import Header
 from blockzoo.nas.formats.table import Table
 from blockzoo.nas.lookup import Lookup
+from blockzoo.nas.queries import Answer, Architectures, of_one_or_many
 from blockzoo.nas.space import Architecture, MacroSpace
 
 Values = npt.NDArray[np.float64]
@@ -83,14 +84,14 @@ def _reduced(table: Table, name: str, epoch: int | None, best: bool) -> Values:
     return np.round(data * 1e-6, 6) if column.kind == MILLIONTHS else data.astype(np.float64)
 
 
-def mean_of_known(found: list[Any]) -> Any:
+def mean_of_known(found: list[Any]) -> Answer:
     """The mean over seeds that know a network; None (NaN in arrays) where none does."""
     if isinstance(found[0], np.ndarray):
         stacked = np.stack(found)
         known = ~np.isnan(stacked)
         with np.errstate(invalid="ignore"):
-            return np.where(known, stacked, 0).sum(0) / known.sum(0)
-    numbers = [value for value in found if value is not None]
+            return np.asarray(np.where(known, stacked, 0).sum(0) / known.sum(0))
+    numbers: list[float] = [value for value in found if value is not None]
     return sum(numbers) / len(numbers) if numbers else None
 
 
@@ -113,9 +114,10 @@ class TrainingQueries:
         """Loaded seeds; without `seed` a query is about the first."""
         return list(self._trainings)
 
+    @of_one_or_many
     def val_acc(
-        self, arch: Any, epoch: int | None = None, best: bool = True, seed: int | str | None = None
-    ) -> Any:
+        self, arch: Architectures, epoch: int | None = None, best: bool = True, seed: int | str | None = None
+    ) -> Answer:
         """Top-1 validation accuracy: the best of the first `epoch` epochs, or with `best=False` that of epoch `epoch`.
 
         Args:
@@ -125,54 +127,65 @@ class TrainingQueries:
         """
         return self._curve("val_top1", arch, epoch, best, seed)
 
+    @of_one_or_many
     def train_acc(
-        self, arch: Any, epoch: int | None = None, best: bool = True, seed: int | str | None = None
-    ) -> Any:
+        self, arch: Architectures, epoch: int | None = None, best: bool = True, seed: int | str | None = None
+    ) -> Answer:
         """Top-1 accuracy on training images, see `val_acc`."""
         return self._curve("train_top1", arch, epoch, best, seed)
 
     train_top1 = train_acc
     val_top1 = val_acc
 
+    @of_one_or_many
     def val_top5(
-        self, arch: Any, epoch: int | None = None, best: bool = True, seed: int | str | None = None
-    ) -> Any:
+        self, arch: Architectures, epoch: int | None = None, best: bool = True, seed: int | str | None = None
+    ) -> Answer:
         """Top-5 validation accuracy, see `val_acc`."""
         return self._curve("val_top5", arch, epoch, best, seed)
 
+    @of_one_or_many
     def train_top5(
-        self, arch: Any, epoch: int | None = None, best: bool = True, seed: int | str | None = None
-    ) -> Any:
+        self, arch: Architectures, epoch: int | None = None, best: bool = True, seed: int | str | None = None
+    ) -> Answer:
         """Top-5 accuracy on training images, see `val_acc`."""
         return self._curve("train_top5", arch, epoch, best, seed)
 
+    @of_one_or_many
     def val_loss(
-        self, arch: Any, epoch: int | None = None, best: bool = False, seed: int | str | None = None
-    ) -> Any:
+        self, arch: Architectures, epoch: int | None = None, best: bool = False, seed: int | str | None = None
+    ) -> Answer:
         """Validation loss of epoch `epoch`, or with `best=True` the least of the first `epoch` epochs."""
         return self._curve("val_loss", arch, epoch, best, seed)
 
+    @of_one_or_many
     def train_loss(
-        self, arch: Any, epoch: int | None = None, best: bool = False, seed: int | str | None = None
-    ) -> Any:
+        self, arch: Architectures, epoch: int | None = None, best: bool = False, seed: int | str | None = None
+    ) -> Answer:
         """Training loss, see `val_loss`."""
         return self._curve("train_loss", arch, epoch, best, seed)
 
-    def test_acc(self, arch: Any, seed: int | str | None = None) -> Any:
+    @of_one_or_many
+    def test_acc(self, arch: Architectures, seed: int | str | None = None) -> Answer:
         """Top-1 test accuracy of the weights that were best on validation images."""
         return self._value("test_top1", arch, None, False, seed)
 
     test_top1 = test_acc
 
-    def test_loss(self, arch: Any, seed: int | str | None = None) -> Any:
+    @of_one_or_many
+    def test_loss(self, arch: Architectures, seed: int | str | None = None) -> Answer:
         """Test loss of these weights."""
         return self._value("test_loss", arch, None, False, seed)
 
-    def test_top5(self, arch: Any, seed: int | str | None = None) -> Any:
+    @of_one_or_many
+    def test_top5(self, arch: Architectures, seed: int | str | None = None) -> Answer:
         """Top-5 test accuracy of these weights."""
         return self._value("test_top5", arch, None, False, seed)
 
-    def train_time(self, arch: Any, epoch: int | None = None, seed: int | str | None = None) -> Any:
+    @of_one_or_many
+    def train_time(
+        self, arch: Architectures, epoch: int | None = None, seed: int | str | None = None
+    ) -> Answer:
         """Seconds that training took for the first `epoch` epochs (0: none), linear in epochs; all of them by default."""
         if seed == MEAN:
             return mean_of_known([self.train_time(arch, epoch, one) for one in self._trainings])
@@ -189,13 +202,13 @@ class TrainingQueries:
         row = part.row(arch)
         return None if row is None else part.table.stored[column].take(np.array([row])).values[0]
 
-    def _curve(self, column: str, arch: Any, epoch: int | None, best: bool, seed: int | str | None) -> Any:
+    def _curve(self, column: str, arch: Any, epoch: int | None, best: bool, seed: int | str | None) -> Answer:
         if epoch is not None:
             for training in self._trainings.values() if seed == MEAN else [self._training(seed)]:
                 training.check_epoch(epoch)
         return self._value(column, arch, epoch, best, seed)
 
-    def _value(self, column: str, arch: Any, epoch: int | None, best: bool, seed: int | str | None) -> Any:
+    def _value(self, column: str, arch: Any, epoch: int | None, best: bool, seed: int | str | None) -> Answer:
         if seed == MEAN:
             found = [self._value(column, arch, epoch, best, one) for one in self._trainings]
             return mean_of_known(found)
@@ -203,9 +216,10 @@ class TrainingQueries:
         part = self._part(training, column)
         values = training.per_row(column, epoch, best)
         if isinstance(arch, np.ndarray) and arch.ndim:
-            return values[part.rows(arch)]
+            return np.asarray(values[part.rows(arch)])
         row = part.row(arch)
-        return None if row is None else values.item(row)
+        number: float | None = None if row is None else values.item(row)
+        return number
 
     def _training(self, seed: int | str | None) -> Training:
         if seed is None:

@@ -27,6 +27,7 @@ from blockzoo.nas.costs import Skeleton, static_info
 from blockzoo.nas.curves import Training, TrainingQueries
 from blockzoo.nas.formats.header import Header
 from blockzoo.nas.graphs import hash_of_graph
+from blockzoo.nas.queries import Answer, Architectures, of_one_or_many
 from blockzoo.nas.ranking import Ranking
 from blockzoo.nas.settings import OF_THE_FILE, skeleton_of
 from blockzoo.nas.space import Architecture, ArchVector, MacroSpace
@@ -217,13 +218,15 @@ class Dataset(TrainingQueries, Ranking, Described):
 
     # --- beside the trainings ---------------------------------------------------------------------
 
-    def params(self, arch: Any) -> Any:
+    @of_one_or_many
+    def params(self, arch: Architectures) -> Answer:
         """Parameters, as the benchmark states them; exact by formula where it does not."""
         if self._static is None or not self._static.has("params"):
             return self._of_formula(0, arch)
         return self._static.params(arch)
 
-    def flops(self, arch: Any) -> Any:
+    @of_one_or_many
+    def flops(self, arch: Architectures) -> Answer:
         """The published number, near MACs (a counter of that time: 1.010 to 1.076 x `macs`). `macs` is exact."""
         if self._static is None or not self._static.has("flops"):
             raise RequestError(
@@ -231,11 +234,12 @@ class Dataset(TrainingQueries, Ranking, Described):
             )
         return self._static.flops(arch)
 
-    def macs(self, arch: Any) -> Any:
+    @of_one_or_many
+    def macs(self, arch: Architectures) -> Answer:
         """Multiply-adds of convolutions and linear layers for one image, exact."""
         return self._of_formula(1, arch)
 
-    def _of_formula(self, which: int, arch: Any) -> Any:
+    def _of_formula(self, which: int, arch: Architectures) -> Answer:
         values = static_info(self.space, self.skeleton)[which]
         if isinstance(arch, np.ndarray) and arch.ndim:
             return np.append(values.astype(np.float64), np.nan)[self.space.index(arch)]
@@ -245,11 +249,11 @@ class Dataset(TrainingQueries, Ranking, Described):
     def arch_vec(self, arch: Architecture) -> ArchVector | None:
         """The vector of a network by stage and node, as the benchmark states it or else the canonical one; None if unknown."""
         if self._static is not None and (found := self._static.arch_vec(arch)) is not None:
-            return found  # type: ignore[no-any-return]
+            return found
         return self.space.arch_vec(arch) if arch in self else None
 
     def latency(
-        self, arch: Any, devices: str | Sequence[str] | None = None, return_dict: bool = False
+        self, arch: Architectures, devices: str | Sequence[str] | None = None, return_dict: bool = False
     ) -> Any:
         """Seconds for one image, see `BenchmarkingDataset.latency`: `[[0.01]]`, or with `return_dict` by device."""
         if self._bench is None:

@@ -12,12 +12,14 @@ from blockzoo.report.figures import COLOURS, engineering
 from blockzoo.report.pareto import pareto_front
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from blockzoo.nas.dataset import Dataset
     from blockzoo.nas.latency import LatencyError
     from blockzoo.nas.search.simulate import Comparison
 
 
-def accuracy_against_cost(dataset: Dataset) -> Any:
+def accuracy_against_cost(dataset: Dataset) -> Figure:
     """Test accuracy against MACs and against parameters, one point a network, coloured by its most frequent operation."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter
@@ -63,7 +65,7 @@ def accuracy_against_cost(dataset: Dataset) -> Any:
     return figure
 
 
-def regret_curves(comparison: Comparison) -> Any:
+def regret_curves(comparison: Comparison) -> Figure:
     """Mean regret over the budget with its 95 % bootstrap interval, one curve an algorithm."""
     from matplotlib.figure import Figure
 
@@ -90,7 +92,7 @@ def regret_curves(comparison: Comparison) -> Any:
     return figure
 
 
-def latency_agreement(error: LatencyError, note: str = "") -> Any:
+def latency_agreement(error: LatencyError, note: str = "") -> Figure:
     """Predicted against measured times of whole networks."""
     from matplotlib.figure import Figure
 
@@ -112,7 +114,7 @@ def latency_agreement(error: LatencyError, note: str = "") -> Any:
     return figure
 
 
-def draw_architecture(arch: Architecture, space: MacroSpace) -> Any:
+def draw_architecture(arch: Architecture, space: MacroSpace) -> Figure:
     """The graph of a network, from left to right: cells as written (unused nodes pale), reductions between them."""
     from matplotlib.figure import Figure
 

@@ -74,5 +74,5 @@ def zero_cost(
             found.setdefault(name, []).append(value)
         report(done, len(indices))
     truth = dataset.test_acc(indices, seed="mean")
-    proxies = {**found, "params": dataset.params(indices), "macs": dataset.macs(indices)}
+    proxies: dict[str, Any] = {**found, "params": dataset.params(indices), "macs": dataset.macs(indices)}
     return [rank_correlation(name, values, truth) for name, values in proxies.items()]

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.contracts import POSITIONS
 from blockzoo.core.files import write_atomically
@@ -21,6 +21,9 @@ from blockzoo.report.statistics import (
     describe_group,
     summarise,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 AXES = {
     "flops": "FLOPs per image (2 x MACs)",
@@ -114,7 +117,7 @@ def look(blocks: Sequence[str]) -> dict[str, tuple[str, str]]:
     }
 
 
-def draw(made: Sequence[Chart]) -> Any:
+def draw(made: Sequence[Chart]) -> Figure:
     """A matplotlib figure with the charts side by side and one legend below."""
     note = "; ".join(chart.note for chart in made if chart.note)
     from matplotlib.figure import Figure
@@ -216,7 +219,7 @@ def engineering(value: float) -> str:
     return f"{value:g}"
 
 
-def save(figure: Any, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
     """Write a figure; the format is the suffix's. The same figure gives the same SVG."""
     import matplotlib
 

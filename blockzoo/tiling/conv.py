@@ -75,8 +75,8 @@ class BlockConv2d(nn.Conv2d):
         bias: bool = True,
         padding_mode: PaddingMode = "constant",
         stride_mode: StrideMode = "native",
-        device: Any = None,
-        dtype: Any = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         check_options(blocking, padding_mode, stride_mode)
         own = "zeros" if padding_mode == "constant" else padding_mode

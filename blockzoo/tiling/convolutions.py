@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -13,6 +13,8 @@ from torch.overrides import TorchFunctionMode
 from blockzoo.models.copying import duplicate
 from blockzoo.tiling.conv import BlockConv2d
 from blockzoo.tiling.geometry import pair
+
+Layer = TypeVar("Layer", nn.Conv2d, nn.ConvTranspose2d)
 
 
 def made_convolution(options: dict[str, Any]) -> nn.Conv2d:
@@ -67,7 +69,7 @@ def convolution(
     return layer
 
 
-def with_weights(layer: Any, weight: torch.Tensor, bias: torch.Tensor | None) -> Any:
+def with_weights(layer: Layer, weight: torch.Tensor, bias: torch.Tensor | None) -> Layer:
     """A layer, changed: its parameters."""
     layer.weight = nn.Parameter(weight.detach(), requires_grad=False)
     layer.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
@@ -87,9 +89,9 @@ def padded_convolution(
     sides: Sequence[int],
     weight: torch.Tensor,
     bias: torch.Tensor | None,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
+    stride: int | tuple[int, ...],
+    padding: int | tuple[int, ...],
+    dilation: int | tuple[int, ...],
     groups: int,
 ) -> torch.Tensor:
     """`conv2d` with zeros around its input: `sides` (left, right, top, bottom)."""

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -33,6 +33,9 @@ from blockzoo.tiling.pool import BlockAvgPool2d, BlockMaxPool2d
 from blockzoo.tiling.quantise import Calibration, quantised
 from blockzoo.tiling.steps import kib
 from blockzoo.tiling.trace import Example, inputs_of, ready, traced
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 OPSET = 18
 
@@ -203,7 +206,7 @@ def _unblocked(layer: nn.Module) -> nn.Module:
     return plain
 
 
-def _exported(model: nn.Module, given: Sequence[torch.Tensor]) -> Any:
+def _exported(model: nn.Module, given: Sequence[torch.Tensor]) -> ModelProto:
     """By torch, quietly."""
     log = logging.getLogger("torch.onnx")
     level = log.level

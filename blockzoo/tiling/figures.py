@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from blockzoo.core.text import picture
 from blockzoo.report.figures import COLOURS
 from blockzoo.tiling.steps import Plan
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 def memory_over_layers(
     plan: Plan, before: list[tuple[int, int]], after: list[tuple[int, int]], title: str = ""
-) -> Any:
+) -> Figure:
     """Live bytes over the multiply-adds that are done, before and after planning.
 
     Args:

@@ -9,10 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from blockzoo.core.errors import RequestError
 from blockzoo.tiling.geometry import Reads, Window
+
+if TYPE_CHECKING:
+    import torch
 
 Kind = Literal["window", "pointwise", "pool", "small", "whole"]
 SAME = Window(1)
@@ -61,7 +64,7 @@ class Operation:
     sources: list[str]
     maps: list[str]
     shape: tuple[int, ...]
-    dtype: Any = None
+    dtype: torch.dtype | None = None
     axes: tuple[int, int] | None = None
     windows: tuple[Reads, Reads] = (SAME, SAME)
     own: tuple[list[int], list[int]] | None = None
@@ -167,7 +170,7 @@ class Network:
         """What stages cost, which many plans have in common; see `prediction`."""
         return {}
 
-    def remember(self, key: Any, value: Any) -> None:
+    def remember(self, key: object, value: object) -> None:
         """Keep a value in `recent`; the oldest goes."""
         if len(self.recent) >= RECENT:
             del self.recent[next(iter(self.recent))]

@@ -6,8 +6,6 @@ what a layer makes. What is not known is traced through, or else taken as an ope
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 
@@ -35,7 +33,7 @@ def is_known(layer: nn.Module) -> bool:
     return kind in OWN or kind.__module__.startswith("torch.nn.modules.")
 
 
-def name_of_function(target: Any) -> str:
+def name_of_function(target: object) -> str:
     """A function's name in small letters, in-place forms under the same; with its module where not of torch."""
     if isinstance(target, (torch._ops.OpOverload, torch._ops.OpOverloadPacket)):
         packet = target.overloadpacket if isinstance(target, torch._ops.OpOverload) else target

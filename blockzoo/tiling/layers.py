@@ -125,8 +125,7 @@ def _transposed(options: dict[str, Any]) -> nn.Module:
     chosen: dict[str, Any] = {name: pair(options[name], name) for name in names if name in options}
     sides, kernel = (weight.shape[0], weight.shape[1] * groups), (weight.shape[2], weight.shape[3])
     layer = nn.ConvTranspose2d(*sides, kernel, groups=groups, bias=bias is not None, device="meta", **chosen)
-    with_weights(layer, weight, bias)
-    return layer
+    return with_weights(layer, weight, bias)
 
 
 LAYERS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {

@@ -76,7 +76,7 @@ class Call:
     others: list[tuple[int, ...]]
     output: Any
 
-    def option(self, name: str, place: int, default: Any = None) -> Any:
+    def option(self, name: str, place: int, default: object = None) -> Any:
         """An argument by its name, or its place."""
         return self.kwargs[name] if name in self.kwargs else (*self.args, *[default] * 9)[place]
 

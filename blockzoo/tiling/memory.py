@@ -49,7 +49,7 @@ class Memory:
             return self._mode.from_tensor(tensor)
         return tensor
 
-    def of(self, node: fx.Node, payload: Payload, result: Any, turned: Sequence[str]) -> tuple[int, int]:
+    def of(self, node: fx.Node, payload: Payload, result: object, turned: Sequence[str]) -> tuple[int, int]:
         """Bytes that an operation makes and keeps, and those that it needs for a moment besides.
 
         What cannot be run without values on this device counts as what it returns.
@@ -86,7 +86,7 @@ def state_of(payload: Payload) -> list[torch.Tensor]:
     return [*weights, *(value for value in given if isinstance(value, torch.Tensor))]
 
 
-def tensors_of(value: Any) -> list[torch.Tensor]:
+def tensors_of(value: object) -> list[torch.Tensor]:
     """Of what an operation returns, in order."""
     if isinstance(value, torch.Tensor):
         return [value]

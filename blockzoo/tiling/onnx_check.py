@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,7 +13,11 @@ import torch
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed
 from blockzoo.models.agreement import allowed, deviation, nudged, probes
+from blockzoo.tiling.onnx_files import OnnxSource
 from blockzoo.tiling.onnx_session import Entry, Inputs, entries_of, every_output, executed
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 Plain = Callable[[Inputs], list[np.ndarray]]
 """From inputs to all outputs of the network that a file stands for, in order."""
@@ -25,12 +29,12 @@ LARGE_PROBE = 1
 """Which of `probes_for` is the large one."""
 
 
-def plain_of(model: Any) -> Plain:
+def plain_of(model: OnnxSource) -> Plain:
     """All outputs of an ONNX model, for a file that is made of it."""
     return lambda given: next(every_output(model, [given]))
 
 
-def probes_for(model: Any, seen: Inputs = ()) -> list[list[np.ndarray]]:
+def probes_for(model: ModelProto, seen: Inputs = ()) -> list[list[np.ndarray]]:
     """Images of both signs, large, and some of those that the network is for, as many at a time as the model reads; beside them
     what it is given else, as it was seen, or drawn.
 
@@ -56,7 +60,7 @@ def _drawn(entry: Entry) -> np.ndarray:
 
 
 @CHECKS.register("onnx-file")
-def check_file(model: Any, plain: Plain, images: Sequence[Inputs], what: str) -> float:
+def check_file(model: OnnxSource, plain: Plain, images: Sequence[Inputs], what: str) -> float:
     """An ONNX file as ONNX Runtime runs it, its optimisations included, against the network it was made from: in PyTorch, or the
     file that was fused; in block mode against the layers one by one, each cut by the same tiles. All outputs are compared.
 
@@ -72,7 +76,7 @@ def check_file(model: Any, plain: Plain, images: Sequence[Inputs], what: str) ->
 
 
 @CHECKS.register("onnx-integers")
-def check_integers(model: Any, plain: Plain, images: Sequence[Inputs], what: str) -> float:
+def check_integers(model: OnnxSource, plain: Plain, images: Sequence[Inputs], what: str) -> float:
     """A fused int8 file as ONNX Runtime runs it, against the integers layer by layer.
 
     Catches: a zero point that is not what stands around a tile, a wrong cut or halo, a scale that went astray.
@@ -86,7 +90,7 @@ def check_integers(model: Any, plain: Plain, images: Sequence[Inputs], what: str
 
 def _compared(
     name: str,
-    model: Any,
+    model: OnnxSource,
     plain: Plain,
     images: Sequence[Inputs],
     what: str,

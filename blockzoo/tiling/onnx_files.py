@@ -6,18 +6,25 @@ import importlib
 from collections.abc import Callable, Mapping
 from math import prod
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from blockzoo.core.bounds import allowance, check_room
 from blockzoo.core.documents import first_line
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_atomically
 
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+OnnxSource: TypeAlias = "ModelProto | str | Path"
+"""A model, or the file of one."""
+
 FLOOR = 4 << 30
 """Bytes that the values of any model may take: how large the maps of a network are does not follow from its file."""
 
 
-def needed(name: str) -> Any:
+def needed(name: str) -> ModuleType:
     """A package of the extra `onnx`.
 
     Args:
@@ -34,7 +41,7 @@ def needed(name: str) -> Any:
         ) from error
 
 
-def opened(path: str | Path) -> Any:
+def opened(path: str | Path) -> ModelProto:
     """The model in a file, checked.
 
     Raises:
@@ -45,7 +52,7 @@ def opened(path: str | Path) -> Any:
     if not path.is_file():
         raise RequestError(f"{path}: there is no such file; `blockzoo tile export SUBJECT` writes one")
     try:
-        model = onnx.load(str(path))
+        model: ModelProto = onnx.load(str(path))
         onnx.checker.check_model(model)
         known = onnx.shape_inference.infer_shapes(model, data_prop=True)
     except Exception as error:
@@ -58,7 +65,7 @@ def opened(path: str | Path) -> Any:
     return model
 
 
-def values_bytes(model: Any) -> int:
+def values_bytes(model: ModelProto) -> int:
     """Bytes of all values whose shape is known, at four bytes an element or the size of its type."""
     items = {1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
     total = 0
@@ -80,7 +87,9 @@ def free(path: str | Path, overwrite: bool) -> Path:
     return path
 
 
-def saved(model: Any, path: Path, check: Callable[[Path], Mapping[str, Any]] = lambda written: {}) -> Path:
+def saved(
+    model: ModelProto, path: Path, check: Callable[[Path], Mapping[str, Any]] = lambda written: {}
+) -> Path:
     """Check a model and write it, whole or not at all.
 
     Args:
@@ -102,7 +111,7 @@ def saved(model: Any, path: Path, check: Callable[[Path], Mapping[str, Any]] = l
     return path
 
 
-def told(model: Any, story: Mapping[str, Any]) -> Any:
+def told(model: ModelProto, story: Mapping[str, Any]) -> ModelProto:
     """The same model, changed: what is said of it stands in its metadata, under names that begin with `blockzoo.`."""
     kept = [entry for entry in model.metadata_props if entry.key.removeprefix("blockzoo.") not in story]
     entries = [(entry.key, entry.value) for entry in kept]

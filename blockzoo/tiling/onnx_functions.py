@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blockzoo.tiling.onnx_files import needed
 from blockzoo.tiling.onnx_session import session
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
 
 KERNELS = frozenset(
     "Clip Relu Elu LeakyRelu PRelu Selu Celu ThresholdedRelu Softplus Softsign Softmax LogSoftmax LayerNormalization "
@@ -16,14 +19,14 @@ KERNELS = frozenset(
 """Those that ONNX defines by others and ONNX Runtime runs as they are: a model of these alone needs no look."""
 
 
-def with_kernels(model: Any) -> Any:
+def with_kernels(model: ModelProto) -> ModelProto:
     """A copy of the model in which each operation that ONNX Runtime would replace (HardSwish, Mish, ...) is replaced already, as
     ONNX defines it: memory is then counted, and tiles are cut, in what really runs.
 
     The new nodes bear the metadata of the one they stand for.
     """
     onnx = needed("onnx")
-    copy = onnx.ModelProto()
+    copy: ModelProto = onnx.ModelProto()
     copy.CopyFrom(model)
     if not any(_is_function(node, model) for node in model.graph.node):
         return copy
@@ -57,7 +60,7 @@ def with_kernels(model: Any) -> Any:
     return copy
 
 
-def _is_function(node: Any, model: Any) -> bool:
+def _is_function(node: NodeProto, model: ModelProto) -> bool:
     onnx = needed("onnx")
     if node.op_type in KERNELS or node.domain not in ("", "ai.onnx"):
         return bool(node.domain in {function.domain for function in model.functions})
@@ -69,5 +72,5 @@ def _is_function(node: Any, model: Any) -> bool:
     return bool(schema.has_function or schema.has_context_dependent_function)
 
 
-def _maker(model: Any, name: str) -> str:
+def _maker(model: ModelProto, name: str) -> str:
     return next((node.op_type for node in model.graph.node if name in node.output), "")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from blockzoo.tiling.prediction import Counted
 from blockzoo.tiling.search import Planner
 from blockzoo.tiling.stage import Mode, Stage, carried_cuts, check_options
 from blockzoo.tiling.steps import Plan, kib, program, whole_steps
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ class Layers:
         story: what the metadata of its files say.
     """
 
-    model: Any
+    model: ModelProto
     cuts: Mapping[str, Cut] = field(default_factory=dict)
     plain: Plain | None = None
     name: str = "the model"
@@ -136,7 +139,7 @@ class Layers:
     def quantised(self) -> bool:
         return any("QLinear" in node.op_type for node in self.model.graph.node)
 
-    def one_by_one(self, plan: Plan | None = None) -> Any:
+    def one_by_one(self, plan: Plan | None = None) -> ModelProto:
         """The slow truth: every layer on its whole map, a blocked one tile by tile; with a plan of independent tiles, so are the
         layers of its stages, each for itself: its tiles are made and joined before the next layer begins.
         """
@@ -151,7 +154,7 @@ class Layers:
         found = [_cuts_of(self.network, part.stage) for part in parts if part.stage is not None]
         return {name: cut for cuts in found for name, cut in cuts.items()}
 
-    def in_tiles(self, plan: Plan) -> Any:
+    def in_tiles(self, plan: Plan) -> ModelProto:
         """The stages of a plan fused."""
         return tiled_model(self.model, self.network, program(self.network, plan.steps, plan.mode))
 
@@ -248,7 +251,7 @@ def fuse_onnx(
     return fused(layers, path, fusing, images, others)
 
 
-def layers_of(source: str | Path) -> tuple[Layers, Any]:
+def layers_of(source: str | Path) -> tuple[Layers, ModelProto]:
     """The layers of a file, and the model as it stands there.
 
     Raises:
@@ -304,7 +307,7 @@ def fused(
     )
 
 
-def _checked(layers: Layers, plan: Plan, written: Path, truth: Any, images: Sequence[Inputs]) -> float:
+def _checked(layers: Layers, plan: Plan, written: Path, truth: ModelProto, images: Sequence[Inputs]) -> float:
     """The largest difference between a fused file and what it stands for.
 
     Tiles that do not see each other are another network, which the layers one by one compute, cut alike; that these are the

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.errors import RequestError
 from blockzoo.tiling.geometry import Spread, Taps, Window
@@ -15,6 +15,9 @@ from blockzoo.tiling.locality import PICTURE, Found
 from blockzoo.tiling.onnx_files import needed
 from blockzoo.tiling.onnx_resize import interpolation_of
 from blockzoo.tiling.onnx_session import IN_PLACE, VIEWS, Value, entries_of
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
 
 ELEMENTWISE = frozenset(
     "Relu Clip Sigmoid Tanh HardSigmoid HardSwish LeakyRelu PRelu Elu Selu Celu Gelu Erf Softplus Softsign Mish Swish "
@@ -49,7 +52,7 @@ class Cut:
 class _Call:
     """A node with what is known of its values."""
 
-    node: Any
+    node: NodeProto
     values: Mapping[str, Value]
     constants: Mapping[str, Any]
     maps: list[str]
@@ -67,7 +70,7 @@ class _Call:
         )
 
 
-def network_of(model: Any, values: Mapping[str, Value], cuts: Mapping[str, Cut]) -> Network:
+def network_of(model: ModelProto, values: Mapping[str, Value], cuts: Mapping[str, Cut]) -> Network:
     """The operations of a model in the form of `onnx_normalise.normalised`; each one's payload is its node.
 
     Args:

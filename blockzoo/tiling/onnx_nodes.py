@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from blockzoo.tiling.onnx_files import needed
+
+if TYPE_CHECKING:
+    from onnx import NodeProto, TensorProto
 
 
 class Nodes:
@@ -21,11 +24,11 @@ class Nodes:
 
     def __init__(self) -> None:
         self.onnx = needed("onnx")
-        self.nodes: list[Any] = []
-        self.constants: dict[str, Any] = {}
+        self.nodes: list[NodeProto] = []
+        self.constants: dict[str, TensorProto] = {}
         self.bytes: dict[str, int] = {}
 
-    def add(self, kind: str, inputs: Iterable[str], output: str, size: int, **attributes: Any) -> str:
+    def add(self, kind: str, inputs: Iterable[str], output: str, size: int, **attributes: object) -> str:
         self.bytes[output] = size
         name = f"{kind}:{output}"
         self.nodes.append(self.onnx.helper.make_node(kind, list(inputs), [output], name=name, **attributes))
@@ -46,7 +49,7 @@ class Nodes:
         return name
 
     def cut_off(
-        self, node: Any, pixel: int, starts: Sequence[int], sizes: Sequence[int], larger: Sequence[int]
+        self, node: NodeProto, pixel: int, starts: Sequence[int], sizes: Sequence[int], larger: Sequence[int]
     ) -> None:
         """Rows and columns of what a node makes that are wanted, where it makes more."""
         (name,) = node.output

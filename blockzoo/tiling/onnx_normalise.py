@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from blockzoo.tiling.onnx_files import needed
 from blockzoo.tiling.onnx_functions import with_kernels
 
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto, TensorProto
+
 SCOPES = "pkg.torch.onnx.name_scopes"
 """Key of a node's metadata under which torch names the modules around it."""
 
 
-def normalised(model: Any, modules: Collection[str] = ()) -> Any:
+def normalised(model: ModelProto, modules: Collection[str] = ()) -> ModelProto:
     """The same network; the model is copied.
 
     Args:
@@ -48,7 +51,7 @@ def normalised(model: Any, modules: Collection[str] = ()) -> Any:
     return copy
 
 
-def _with_results_made(model: Any) -> Any:
+def _with_results_made(model: ModelProto) -> ModelProto:
     """The model with a node of its own for each output: also for a constant that it returns, or a value twice."""
     made = {name for node in model.graph.node for name in node.output}
     names = [value.name for value in model.graph.output]
@@ -56,7 +59,7 @@ def _with_results_made(model: Any) -> Any:
     if not others:
         return model
     onnx = needed("onnx")
-    copy = onnx.ModelProto()
+    copy: ModelProto = onnx.ModelProto()
     copy.CopyFrom(model)
     for place in others:
         result = copy.graph.output[place]
@@ -65,7 +68,7 @@ def _with_results_made(model: Any) -> Any:
     return copy
 
 
-def _name(node: Any, modules: Collection[str]) -> str:
+def _name(node: NodeProto, modules: Collection[str]) -> str:
     scopes = next((entry.value for entry in node.metadata_props if entry.key == SCOPES), "")
     path = [part.strip(" '\"") for part in scopes.strip("[]").split(",")]
     if len(path) < 2:
@@ -77,8 +80,8 @@ def _name(node: Any, modules: Collection[str]) -> str:
 
 
 def _normal(
-    node: Any, constants: dict[str, Any], types: Mapping[str, Any], results: Collection[str]
-) -> list[Any]:
+    node: NodeProto, constants: dict[str, TensorProto], types: Mapping[str, Any], results: Collection[str]
+) -> list[NodeProto]:
     """A node as none (a constant), one, or several; constants are collected."""
     onnx = needed("onnx")
     if node.op_type == "Constant" and node.attribute[0].name == "value":
@@ -100,18 +103,18 @@ def _normal(
     return [node]
 
 
-def _with_metadata(node: Any, made: list[Any]) -> list[Any]:
+def _with_metadata(node: NodeProto, made: list[NodeProto]) -> list[NodeProto]:
     for other in made:
         other.metadata_props.extend(node.metadata_props)
     return made
 
 
-def _attribute(node: Any, name: str, default: Any) -> Any:
+def _attribute(node: NodeProto, name: str, default: Any) -> Any:
     onnx = needed("onnx")
     return next((onnx.helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)
 
 
-def _over_pixels(node: Any, constants: dict[str, Any]) -> bool:
+def _over_pixels(node: NodeProto, constants: dict[str, TensorProto]) -> bool:
     """Is it the mean over the last two of four dimensions?"""
     axes = _attribute(node, "axes", None)
     if axes is None and len(node.input) > 1 and node.input[1] in constants:
@@ -119,7 +122,7 @@ def _over_pixels(node: Any, constants: dict[str, Any]) -> bool:
     return axes is not None and sorted(axes) in ([2, 3], [-2, -1])
 
 
-def _global_pool(node: Any, constants: dict[str, Any]) -> list[Any]:
+def _global_pool(node: NodeProto, constants: dict[str, TensorProto]) -> list[NodeProto]:
     onnx = needed("onnx")
     (output,) = node.output
     if _attribute(node, "keepdims", 1):
@@ -136,7 +139,7 @@ def _is_float(known: Any) -> bool:
     return known is None or known.elem_type in (0, needed("onnx").TensorProto.FLOAT)
 
 
-def _sizes(node: Any, constants: dict[str, Any], types: Mapping[str, Any]) -> np.ndarray | None:
+def _sizes(node: NodeProto, constants: dict[str, TensorProto], types: Mapping[str, Any]) -> np.ndarray | None:
     """Of the pieces of a split; None if they are computed."""
     if len(node.input) > 1 and node.input[1]:
         given = constants.get(node.input[1])
@@ -148,7 +151,7 @@ def _sizes(node: Any, constants: dict[str, Any], types: Mapping[str, Any]) -> np
     return np.array([each] * (len(node.output) - 1) + [left]) if left > 0 else None
 
 
-def _slices(node: Any, constants: dict[str, Any], sizes: np.ndarray) -> list[Any]:
+def _slices(node: NodeProto, constants: dict[str, TensorProto], sizes: np.ndarray) -> list[NodeProto]:
     """One slice for each output of a split."""
     onnx = needed("onnx")
     ends = np.cumsum(sizes)
@@ -165,11 +168,11 @@ def _slices(node: Any, constants: dict[str, Any], sizes: np.ndarray) -> list[Any
     return made
 
 
-def _stable_logarithms(nodes: list[Any], results: Collection[str]) -> list[Any]:
+def _stable_logarithms(nodes: list[NodeProto], results: Collection[str]) -> list[NodeProto]:
     """The logarithm of a sigmoid, minus infinity where the sigmoid rounds to zero, as -softplus(-x), which is not."""
     onnx = needed("onnx")
     makers = {node.output[0]: node for node in nodes}
-    made: list[Any] = []
+    made: list[NodeProto] = []
     for node in nodes:
         source = makers.get(node.input[0]) if node.op_type == "Log" else None
         if source is None or source.op_type != "Sigmoid":

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from blockzoo.tiling.geometry import Enlargement, Taps, Tile
 from blockzoo.tiling.interpolation import terms_of
 from blockzoo.tiling.onnx_nodes import Nodes
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
 
 MODES = {b"nearest": "nearest", b"linear": "bilinear", b"cubic": "bicubic"}
 CUBIC = -0.75
@@ -46,7 +49,7 @@ def interpolation_of(
 
 def enlarged(
     nodes: Nodes,
-    node: Any,
+    node: NodeProto,
     tiles: tuple[Tile, Tile],
     again: Sequence[tuple[int, int]],
     reads: tuple[Enlargement, Enlargement],

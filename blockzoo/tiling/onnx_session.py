@@ -8,12 +8,16 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from blockzoo.core.errors import RequestError
-from blockzoo.tiling.onnx_files import needed
+from blockzoo.tiling.onnx_files import OnnxSource, needed
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+    from onnxruntime import InferenceSession
 
 VIEWS = frozenset("Reshape Flatten Squeeze Unsqueeze Identity".split())
 """Nodes whose output is their first input in another shape."""
@@ -43,8 +47,8 @@ class Value:
 
 
 def session(
-    model: Any, *, optimised: bool = True, threads: int = 0, profile: str = "", written: str = ""
-) -> Any:
+    model: OnnxSource, *, optimised: bool = True, threads: int = 0, profile: str = "", written: str = ""
+) -> InferenceSession:
     """A session for a model, one node after the other in the file's order.
 
     Args:
@@ -76,7 +80,7 @@ def session(
         raise RequestError(f"ONNX Runtime refuses the model: {str(error).strip().splitlines()[0]}") from error
 
 
-def _run(ready: Any, given: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+def _run(ready: InferenceSession, given: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     try:
         found: list[np.ndarray] = ready.run(None, dict(given))
     except Exception as error:
@@ -91,7 +95,7 @@ class Entry:
 
     name: str
     shape: tuple[int, ...]
-    dtype: Any
+    dtype: np.dtype[Any]
 
     def __str__(self) -> str:
         return f"{self.name} {self.shape}"
@@ -101,7 +105,7 @@ class Entry:
         return np.zeros(self.shape, self.dtype)
 
 
-def entries_of(model: Any) -> list[Entry]:
+def entries_of(model: ModelProto) -> list[Entry]:
     """The inputs of a model; the first is a batch of images (N, C, H, W).
 
     Raises:
@@ -126,7 +130,7 @@ def entries_of(model: Any) -> list[Entry]:
     return found
 
 
-def input_of(model: Any) -> tuple[str, tuple[int, ...]]:
+def input_of(model: ModelProto) -> tuple[str, tuple[int, ...]]:
     """Name and shape (N, C, H, W) of a model's only input, which is calibrated.
 
     Raises:
@@ -140,7 +144,7 @@ def input_of(model: Any) -> tuple[str, tuple[int, ...]]:
     return first.name, first.shape
 
 
-def _feed(ready: Any, given: Inputs) -> dict[str, np.ndarray]:
+def _feed(ready: InferenceSession, given: Inputs) -> dict[str, np.ndarray]:
     """Arrays by the names of a session's inputs; numbers with a fraction in single precision."""
     names = [source.name for source in ready.get_inputs()]
     if len(names) != len(given):
@@ -152,7 +156,7 @@ def _feed(ready: Any, given: Inputs) -> dict[str, np.ndarray]:
     return dict(zip(names, floats, strict=True))
 
 
-def values_of(model: Any) -> dict[str, Value]:
+def values_of(model: ModelProto) -> dict[str, Value]:
     """Of each value that a node makes, and of the inputs: found by running the model once on zeros."""
     onnx = needed("onnx")
     copy = onnx.ModelProto()
@@ -181,7 +185,7 @@ class Execution:
     peak_bytes: int
 
 
-def executed(model: Any) -> Execution:
+def executed(model: OnnxSource) -> Execution:
     """Run a model, or the file of one, on zeros, node by node as it stands, and take order and sizes from ONNX Runtime's profile.
 
     Counted are the values that nodes make, from where they are made to where they are read last; a view is the value it shows,
@@ -211,7 +215,7 @@ def executed(model: Any) -> Execution:
     return Execution(tuple(order), max(live_bytes([nodes[n] for n in order], made, kept), default=0))
 
 
-def run_order(nodes: Sequence[Any]) -> list[int]:
+def run_order(nodes: Sequence[NodeProto]) -> list[int]:
     """The places of a file's nodes in the order in which ONNX Runtime runs them one by one.
 
     From the last result backwards, depth first, of several operands the one that stands last in the file first.
@@ -232,7 +236,7 @@ def run_order(nodes: Sequence[Any]) -> list[int]:
     return order
 
 
-def live_bytes(nodes: Sequence[Any], sizes: Mapping[str, int], kept: Collection[str]) -> list[int]:
+def live_bytes(nodes: Sequence[NodeProto], sizes: Mapping[str, int], kept: Collection[str]) -> list[int]:
     """Live bytes while each node runs, with the nodes in this order.
 
     Args:
@@ -263,7 +267,7 @@ def live_bytes(nodes: Sequence[Any], sizes: Mapping[str, int], kept: Collection[
 
 
 def outputs(
-    model: Any,
+    model: OnnxSource,
     images: np.ndarray,
     *,
     others: Inputs = (),
@@ -282,7 +286,7 @@ def outputs(
 
 
 def _batches(
-    model: Any, images: np.ndarray, others: Inputs, prepare: Prepare, optimised: bool, threads: int
+    model: OnnxSource, images: np.ndarray, others: Inputs, prepare: Prepare, optimised: bool, threads: int
 ) -> Iterator[np.ndarray]:
     ready = session(model, optimised=optimised, threads=threads)
     size = ready.get_inputs()[0].shape[0]
@@ -293,7 +297,7 @@ def _batches(
 
 
 def every_output(
-    model: Any, batches: Iterable[Inputs], *, optimised: bool = True
+    model: OnnxSource, batches: Iterable[Inputs], *, optimised: bool = True
 ) -> Iterator[list[np.ndarray]]:
     """All outputs for each batch, of the shapes that the model was exported with, in order."""
     ready = session(model, optimised=optimised)
@@ -307,6 +311,6 @@ def relative_error(found: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.abs(found - wanted).max() / max(float(np.abs(wanted).max()), 1e-30))
 
 
-def accuracy(model: Any, images: np.ndarray, labels: np.ndarray, prepare: Prepare) -> float:
+def accuracy(model: OnnxSource, images: np.ndarray, labels: np.ndarray, prepare: Prepare) -> float:
     """Share of images (n, C, H, W) whose largest output is their label (n); `prepare` as in `outputs`."""
     return float((outputs(model, images, prepare=prepare).argmax(1) == np.asarray(labels)).mean())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from blockzoo.tiling.onnx_resize import enlarged, interpolated
 from blockzoo.tiling.onnx_session import Value, live_bytes, run_order
 from blockzoo.tiling.stage import Stage, whole_map
 from blockzoo.tiling.steps import Part
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 Span = tuple[int, int]
 BORDERS = {"reflect": "reflect", "replicate": "edge"}
@@ -43,7 +46,7 @@ class _Map:
     pixel: int
 
 
-def tiled_model(model: Any, network: Network, parts: Sequence[Part]) -> Any:
+def tiled_model(model: ModelProto, network: Network, parts: Sequence[Part]) -> ModelProto:
     """The model with the stages of a program cut into tiles.
 
     Args:
@@ -60,7 +63,7 @@ def tiled_model(model: Any, network: Network, parts: Sequence[Part]) -> Any:
 
 
 def planned_bytes(
-    model: Any, network: Network, parts: Sequence[Part], values: Mapping[str, Value]
+    model: ModelProto, network: Network, parts: Sequence[Part], values: Mapping[str, Value]
 ) -> list[int]:
     """Live bytes at the peak of each part of what `tiled_model` writes, tiles joined and slices copied, without running it.
 
@@ -80,7 +83,7 @@ def planned_bytes(
 class _Writer(Nodes):
     """The nodes of a program, one tile after the other."""
 
-    def __init__(self, model: Any, network: Network, values: Mapping[str, Value]) -> None:
+    def __init__(self, model: ModelProto, network: Network, values: Mapping[str, Value]) -> None:
         super().__init__()
         self.model, self.network = model, network
         self.values = values
@@ -116,9 +119,9 @@ class _Writer(Nodes):
             self._entire(name)
         self.ends[-1:] = [len(self.nodes)]
 
-    def model_of_nodes(self) -> Any:
+    def model_of_nodes(self) -> ModelProto:
         """A copy of the model with the nodes that were written."""
-        made = self.onnx.ModelProto()
+        made: ModelProto = self.onnx.ModelProto()
         made.CopyFrom(self.model)
         del made.graph.node[:], made.graph.value_info[:]
         made.graph.node.extend(self.nodes)

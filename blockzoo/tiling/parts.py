@@ -51,7 +51,7 @@ def room(
     like: torch.Tensor,
     count: int,
     operation: Operation,
-    dtype: torch.dtype,
+    dtype: torch.dtype | None,
     size: tuple[int, int] | None = None,
 ) -> torch.Tensor:
     """Room for an operation's output, or for a part of it of some rows and columns; on the device of `like`."""

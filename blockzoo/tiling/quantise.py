@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from blockzoo.tiling.onnx_files import free, needed, saved
 from blockzoo.tiling.onnx_fuse import Layers, layers_of
 from blockzoo.tiling.onnx_normalise import normalised
 from blockzoo.tiling.onnx_session import input_of
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
 
@@ -77,7 +80,7 @@ def quantised(layers: Layers, calibration: Calibration) -> Layers:
             f"calibration images of {calibration.images.shape[1:]}: the network reads {shape[1:]}"
         )
 
-    def write(model: Any, path: Path, cache: Path | None) -> None:
+    def write(model: ModelProto, path: Path, cache: Path | None) -> None:
         quantisation.quantize_static(
             model,
             str(path),
@@ -105,7 +108,7 @@ def quantised(layers: Layers, calibration: Calibration) -> Layers:
         return replace(layers, model=normalised(needed("onnx").load(str(path))), plain=None)
 
 
-def _copy(model: Any) -> Any:
+def _copy(model: ModelProto) -> ModelProto:
     copy = type(model)()
     copy.CopyFrom(model)
     return copy

@@ -61,7 +61,7 @@ def read_saved(path: Path, classes: Sequence[type] = ()) -> Any:
     return found
 
 
-def check_tensors(found: Any, path: Path) -> None:
+def check_tensors(found: object, path: Path) -> None:
     """Refuse tensors that are not in memory as they are, or that take more than the file's size allows.
 
     Raises:

@@ -19,7 +19,9 @@ from blockzoo.training.archives import read_saved
 class DurableCheckpoints(CheckpointIO):
     """Lightning's own save ends in a move without fsync, so a kill can leave a torn file; this one cannot."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
         try:
             write_atomically(Path(path), lambda temporary: torch.save(checkpoint, temporary))
         except RuntimeError as error:  # torch's own writer has no other word for a full disk
@@ -27,7 +29,7 @@ class DurableCheckpoints(CheckpointIO):
             raise StoreError(f"cannot write {path}: {what}; the earlier checkpoint is intact") from error
 
     def load_checkpoint(
-        self, path: Any, map_location: Any = None, weights_only: bool | None = True
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = True
     ) -> dict[str, Any]:
         try:
             found: dict[str, Any] = checked(dict[str, Any], read_saved(Path(path)), f"checkpoint {path}")
@@ -39,7 +41,7 @@ class DurableCheckpoints(CheckpointIO):
                 f"checkpoint {path} cannot be read ({first_line(error)}); delete it to start anew"
             ) from error
 
-    def remove_checkpoint(self, path: Any) -> None:
+    def remove_checkpoint(self, path: str | Path) -> None:
         Path(path).unlink(missing_ok=True)
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.nn import functional as F
 
@@ -94,7 +95,7 @@ class Classifier(L.LightningModule):
         self._sums = _Sums(torch.device("cpu"))
         self._began = 0.0
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         p = self.protocol
         if p.optimizer == "adam":
             optimizer: torch.optim.Optimizer = torch.optim.Adam(self.network.parameters(), lr=self.lr)

@@ -67,7 +67,7 @@ class Ranks:
         dist.all_reduce(own)
         return own.to(values.device)
 
-    def gathered(self, value: Any) -> list[Any]:
+    def gathered(self, value: object) -> list[Any]:
         """What each rank has, on all of them."""
         found: list[Any] = [value]
         if self.many:

@@ -64,7 +64,7 @@ def widths(text: str) -> tuple[Any, ...]:
     return tuple(tuple(v) if isinstance(v, list) else v for v in found)
 
 
-def one_or_many(words: list[str] | None, kind: type, option: str, default: Any) -> Any:
+def one_or_many(words: list[str] | None, kind: type, option: str, default: object) -> Any:
     """`--K 10` is a number, `--K 5 10 20` and `--K 5,10,20` one for each block; None is the default.
 
     Raises:

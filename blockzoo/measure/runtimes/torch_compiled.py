@@ -12,7 +12,7 @@ from blockzoo.core.contracts import RUNTIMES
 
 
 @RUNTIMES.register("compile")
-def compiled(model: nn.Module, example: Any) -> Callable[[Any], Any]:
+def compiled(model: nn.Module, example: torch.Tensor) -> Callable[[Any], Any]:
     """torch.compile with default settings, compiled before the clock starts (needs a C++ compiler on the CPU)."""
     function = torch.compile(model)
     with torch.no_grad():

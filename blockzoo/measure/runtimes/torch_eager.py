@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 
 from blockzoo.core.contracts import RUNTIMES
 
 
 @RUNTIMES.register("eager")
-def eager(model: nn.Module, example: Any) -> Callable[[Any], Any]:
+def eager(model: nn.Module, example: torch.Tensor) -> Callable[[Any], Any]:
     """PyTorch as it is, one kernel after another."""
     return model

@@ -128,7 +128,7 @@ def accuracy_total(name: str) -> int:
     return 45_000 if "train" in name else 5_000 if "val" in name else 10_000
 
 
-def from_values(name: str, values: Any) -> Column:
+def from_values(name: str, values: object) -> Column:
     """The smallest exact column of these values: lists, an array, or a column of a data frame.
 
     Raises:

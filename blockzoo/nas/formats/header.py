@@ -51,7 +51,7 @@ def parse(start: bytes) -> tuple[Header, int]:
     return header, end + 1 + len(MARK)
 
 
-def check(header: Any) -> None:
+def check(header: object) -> None:
     """All that is wrong with a header, at once.
 
     Raises:

@@ -60,7 +60,7 @@ class PlainUnpickler(pickle.Unpickler):
             f"it asks for {module[:60]}.{name[:60]}, and plain values need nothing: it is not opened"
         )
 
-    def persistent_load(self, pid: Any) -> NoReturn:
+    def persistent_load(self, pid: object) -> NoReturn:
         raise DamagedFile("it refers to something outside itself: it is not opened")
 
 

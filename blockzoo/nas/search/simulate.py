@@ -19,7 +19,7 @@ PATIENCE = 10_000
 """Answers in a row that cost nothing before a search counts as over: it walks in a circle."""
 
 
-def search(task: Task, algorithm: str, seed: int = 0, **options: Any) -> Ledger:
+def search(task: Task, algorithm: str, seed: int = 0, **options: object) -> Ledger:
     """Run one algorithm until the budget is spent; the ledger holds all it asked.
 
     Raises:
