@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.errors import RequestError
 from blockzoo.core.outputs import each_row
 from blockzoo.core.reading import Asked
 from blockzoo.core.table import Row
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 SHORT = {"flops": "flops", "latency_ms": "latency", "peak_activation_bytes": "memory", "memory_mb": "memory"}
 
 
 def plot_results(
-    source: str | Path | Sequence[Row] | Any,
+    source: str | Path | Iterable[Row] | pd.DataFrame,
     output: str | Path | None = None,
     *,
     average_positions: bool = False,
@@ -65,7 +68,7 @@ def _counted(rows: Iterable[Row], statuses: Counter[str]) -> Iterator[Row]:
         yield row
 
 
-def rows_of(source: Any) -> Iterable[Row]:
+def rows_of(source: str | Path | Iterable[Row] | pd.DataFrame) -> Iterable[Row]:
     """The rows of a place, with the columns that pictures are made of; those of a DataFrame, or that are given."""
     if hasattr(source, "to_dict"):  # a DataFrame
         return [{k: None if v != v else v for k, v in row.items()} for row in source.to_dict("records")]

@@ -298,7 +298,9 @@ class _Tracker:
     def __init__(self, path: Path, done: int, jobs: Sequence[Job]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self.done = path, done
-        self._states = {job.stub.fingerprint: {"status": "waiting"} for job in jobs}
+        self._states: dict[str, dict[str, Any]] = {
+            job.stub.fingerprint: {"status": "waiting"} for job in jobs
+        }
         self._write()
 
     def started(self, job: Job) -> None:
@@ -306,7 +308,7 @@ class _Tracker:
         self._write()
 
     def progressed(self, job: Job, step: int, values: dict[str, float]) -> None:
-        self._states[job.stub.fingerprint] = {"status": "running", "round": step, **values}  # type: ignore[dict-item]
+        self._states[job.stub.fingerprint] = {"status": "running", "round": step, **values}
         self._write()
 
     def ended(self, record: Record) -> None:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from blockzoo.core.record import Record
 from blockzoo.execution.jobs import Job
+from blockzoo.execution.progress import Planned
 
 
 def duration(seconds: float) -> str:
@@ -61,7 +62,7 @@ class LiveProgress:
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
-    def planned(self, plan: Any, eta_seconds: float | None) -> None:
+    def planned(self, plan: Planned, eta_seconds: float | None) -> None:
         """Say what is to do and how long it will take."""
         done = len(plan.trials) - len(plan.pending)
         estimate = "" if eta_seconds is None else f", about {duration(eta_seconds)}"

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from importlib.machinery import PathFinder, SourceFileLoader
 from itertools import pairwise
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from blockzoo.core import consent
@@ -48,7 +48,7 @@ def absolute(plugin: str) -> str:
     return str(Path(plugin).expanduser().resolve()) if plugin.endswith(".py") else plugin
 
 
-def load_module(plugin: str) -> Any:
+def load_module(plugin: str) -> ModuleType:
     """Import a `.py` file by its path, or a module by its name; a file is executed once per process.
 
     Raises:

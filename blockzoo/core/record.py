@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from blockzoo.core.errors import Damaged
 
@@ -58,11 +58,11 @@ class Record:
         return cls.of(plain(text))
 
     @classmethod
-    def of(cls, values: Any) -> Record:
+    def of(cls, values: object) -> Record:
         """A record of its fields; `Damaged` where they are none."""
         if fault := _fault(values):
             raise Damaged(fault)
-        return cls(**values)
+        return cls(**cast(dict[str, Any], values))
 
 
 def plain(text: str | bytes) -> Any:

@@ -186,7 +186,7 @@ def crop_seed(seed: int, epoch: int, index: int) -> int:
 
 def _collated(images: list[torch.Tensor | str]) -> torch.Tensor | list[str]:
     faults = [image for image in images if isinstance(image, str)]
-    return faults or torch.stack(images)  # type: ignore[arg-type]
+    return faults or torch.stack([image for image in images if not isinstance(image, str)])
 
 
 @CHECKS.register("streamed-images")

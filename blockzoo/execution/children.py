@@ -55,10 +55,10 @@ def body(function: Callable[..., None], *arguments: object) -> dict[str, Any]:
     return {"target": begin, "args": (consent.granted(), function, arguments)}
 
 
-def begin(granted: tuple[str, ...] | None, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+def begin(granted: tuple[str, ...] | None, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     """What such a process does."""
     consent.close(granted)
     os.environ[VARIABLE] = "1"  # for the processes that it starts itself
     if logging.lastResort is not None:  # what no one has set up, as in a child of ours
         logging.lastResort.setFormatter(PlainFormatter("%(message)s"))
-    return function(*arguments)
+    function(*arguments)

@@ -18,7 +18,7 @@ from blockzoo.core.files import write_text
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record, plain
 from blockzoo.execution.jobs import Job
-from blockzoo.execution.progress import Progress
+from blockzoo.execution.progress import Planned, Progress
 
 EVERY = 2.0
 """Seconds between two notes of what runs."""
@@ -38,7 +38,7 @@ class Journal:
         self._running: dict[str, dict[str, Any]] = {}
         self._noted = 0.0
 
-    def planned(self, plan: Any, eta_seconds: float | None) -> None:
+    def planned(self, plan: Planned, eta_seconds: float | None) -> None:
         trials = [
             [trial.fingerprint(), trial.network.subject, trial.seed, trial.epochs] for trial in plan.trials
         ]

@@ -75,7 +75,8 @@ class LocalProcesses:
         """
         self._spool.mkdir(parents=True, exist_ok=True)
         self._context.set_forkserver_preload(list(PRELOADED))
-        waiting, running = list(reversed(jobs)), {}  # type: ignore[var-annotated]
+        waiting = list(reversed(jobs))
+        running: dict[int, _Worker] = {}
         free = list(range(self._workers))
         self._watch.absent()  # what was before counts for nothing
         try:

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from blockzoo.core.record import Record
+from blockzoo.core.spec import TrialSpec
 from blockzoo.execution.jobs import Listener, Silent
+
+
+class Planned(Protocol):
+    """What is heard of a plan, see `queue.Plan`."""
+
+    @property
+    def trials(self) -> Sequence[TrialSpec]: ...
+
+    @property
+    def pending(self) -> Sequence[TrialSpec]: ...
+
+    @property
+    def workers(self) -> int: ...
+
+    @property
+    def threads(self) -> int: ...
 
 
 class Progress(Listener, Protocol):
     """Hears of the plan, of every epoch and of every record."""
 
-    def planned(self, plan: object, eta_seconds: float | None) -> None: ...
+    def planned(self, plan: Planned, eta_seconds: float | None) -> None: ...
 
     def finished(self, record: Record) -> None: ...
 
@@ -21,7 +39,7 @@ class Progress(Listener, Protocol):
 class SilentProgress(Silent):
     """Progress that nobody looks at."""
 
-    def planned(self, plan: object, eta_seconds: float | None) -> None: ...
+    def planned(self, plan: Planned, eta_seconds: float | None) -> None: ...
 
     def finished(self, record: Record) -> None: ...
 

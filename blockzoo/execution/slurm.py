@@ -74,7 +74,8 @@ class SlurmJobs:
         """
         self._spool.mkdir(parents=True, exist_ok=True)
         executor = self._executor()
-        waiting, running = list(reversed(jobs)), []  # type: ignore[var-annotated]
+        waiting = list(reversed(jobs))
+        running: list[Any] = []
         seat = (consent.granted(), str(Path.cwd()), safe_path(), self._threads)
         try:
             while (waiting or running) and not self._watch.look():

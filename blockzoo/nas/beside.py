@@ -9,7 +9,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from blockzoo.nas.published import space_of
 from blockzoo.nas.queries import Answer, Architectures, of_one_or_many
 from blockzoo.nas.settings import OF_THE_FILE, contradictions
 from blockzoo.nas.space import Architecture, ArchVector, MacroSpace
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Parts = Mapping[Any, tuple[Header, Table]]
@@ -94,7 +97,7 @@ class Beside(Described):
         self._hold(space_of(next(iter(parts.values()))[0]), parts)
 
     @classmethod
-    def of(cls, space: MacroSpace, parts: Parts) -> Any:
+    def of(cls, space: MacroSpace, parts: Parts) -> Self:
         """The same from tables in memory."""
         made = cls.__new__(cls)
         made._hold(space, parts)
@@ -126,8 +129,9 @@ class Beside(Described):
         return self._first.table.num_rows
 
     def __contains__(self, arch: object) -> bool:
+        one: Any = arch
         try:
-            return self._first.row(arch) is not None  # type: ignore[arg-type]
+            return self._first.row(one) is not None
         except RequestError:
             return False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -227,7 +227,7 @@ class TrainingQueries:
         try:
             if isinstance(seed, bool):
                 raise KeyError(seed)
-            return self._trainings[seed]  # type: ignore[index]
+            return self._trainings[cast(int, seed)]  # anything else is not there
         except (KeyError, TypeError):
             raise RequestError(f"seed {seed!r}: loaded are {self.seeds}, or 'mean'") from None
 

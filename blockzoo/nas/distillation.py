@@ -5,7 +5,8 @@ The student's blocks and the teacher's must be equally many and pass on equal sh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -13,7 +14,15 @@ from torch.nn import functional as F
 
 from blockzoo.core.errors import RequestError
 
-Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]
+
+class Batches(Protocol):
+    """Inputs (B, C, H, W) and labels (B,), gone through once an epoch: a list of such pairs, or a loader."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]: ...
+
+
 Report = Callable[[int, float], None]
 SCENARIOS = ("scratch", "blocks", "logits", "finetune")
 
@@ -56,7 +65,7 @@ def distil_blocks(
     optimizer = torch.optim.AdamW(
         student.parameters(), lr
     )  # blocks differ by orders of magnitude in their gradients
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(batches))  # type: ignore[arg-type]
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(batches))
     losses = [0.0] * len(blocks)
     for epoch in range(epochs):
         losses, n = [0.0] * len(blocks), 0
@@ -97,7 +106,7 @@ def train_network(
     if teacher is not None:
         teacher.eval().requires_grad_(False)
     optimizer = torch.optim.SGD(network.parameters(), lr, momentum=0.9, weight_decay=5e-4, nesterov=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(batches))  # type: ignore[arg-type]
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(batches))
     for epoch in range(epochs):
         network.train()
         total, n = 0.0, 0

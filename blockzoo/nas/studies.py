@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from blockzoo.nas.dataset import Dataset
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Correlation(NamedTuple):
@@ -47,8 +50,8 @@ def fidelity(dataset: Dataset, seed: int | str | None = None) -> list[Correlatio
 
 def zero_cost(
     dataset: Dataset,
-    images: Any,
-    labels: Any,
+    images: torch.Tensor,
+    labels: torch.Tensor,
     *,
     networks: Sequence[int] | None = None,
     seed: int = 0,

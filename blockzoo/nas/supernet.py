@@ -18,11 +18,10 @@ from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed, RequestError
 from blockzoo.models.agreement import deviation
 from blockzoo.models.macro import Head, Reduction, connections, conv_bn_relu
+from blockzoo.nas.distillation import Batches
 from blockzoo.nas.networks import build, operation
 from blockzoo.nas.published import published_space
 from blockzoo.nas.space import Architecture, MacroSpace
-
-Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]
 
 
 class SharedCell(nn.Module):
@@ -111,12 +110,16 @@ class Supernet(nn.Module):
         self.reductions = nn.ModuleList(Reduction(channels) for channels in widths)
         self.head = Head(2 * widths[-1], num_classes)
 
+    @property
+    def _shared_cells(self) -> list[SharedCell]:
+        return [cell for cell in self.cells if isinstance(cell, SharedCell)]
+
     def forward(self, x: torch.Tensor, arch: Architecture | None = None) -> torch.Tensor:
         """Logits of one network of the space, or with no `arch` of the mixture of all."""
         x = self.stem(x)
         vectors = [None] * self.space.stages if arch is None else self.space.arch_vec(arch)
-        for cell, reduction, vector in zip(self.cells, self.reductions, vectors, strict=True):
-            x = reduction(cell.mixture(x) if vector is None else cell.path(x, vector))  # type: ignore[operator]
+        for cell, reduction, vector in zip(self._shared_cells, self.reductions, vectors, strict=True):
+            x = reduction(cell.mixture(x) if vector is None else cell.path(x, vector))
         logits: torch.Tensor = self.head(x)
         return logits
 
@@ -126,17 +129,18 @@ class Supernet(nn.Module):
         alone = build(arch, head.out_features, space=self.space, width=self.stem[0].out_channels)  # type: ignore[arg-type]
         stem, *stages, last = alone.blocks  # type: ignore[misc]
         pairs = [(stem, self.stem), (last, self.head), *zip(stages[1::2], self.reductions, strict=True)]
-        for cell, shared, vector in zip(stages[::2], self.cells, self.space.arch_vec(arch), strict=True):
-            assert isinstance(shared, SharedCell)
+        for cell, shared, vector in zip(
+            stages[::2], self._shared_cells, self.space.arch_vec(arch), strict=True
+        ):
             for node, module in cell.nodes.items():
                 pairs.append((module, shared.operations(int(node))[vector[int(node) - 1][0]]))
-        for own, shared in pairs:
-            own.load_state_dict(shared.state_dict())
+        for own, kept in pairs:
+            own.load_state_dict(kept.state_dict())
         return alone.train(self.training)
 
     def architecture_parameters(self) -> list[nn.Parameter]:
         """The logits of operations and connections."""
-        return [p for cell in self.cells for p in (cell.op_logits, cell.edge_logits)]  # type: ignore[misc]
+        return [p for cell in self._shared_cells for p in (cell.op_logits, cell.edge_logits)]
 
     def weights(self) -> list[nn.Parameter]:
         """All other parameters."""
@@ -145,7 +149,7 @@ class Supernet(nn.Module):
 
     def derived(self) -> int | None:
         """The index of the network that the logits prefer; None where it has no path from input to output."""
-        return self.space.index([x for cell in self.cells for x in cell.derived()])  # type: ignore[operator]
+        return self.space.index([x for cell in self._shared_cells for x in cell.derived()])
 
 
 Report = Callable[[int, float], None]
@@ -209,7 +213,7 @@ def _train(
     if epochs < 1:
         raise RequestError(f"epochs {epochs}: give 1 or more")
     optimizer = torch.optim.SGD(weights, lr, momentum=0.9, weight_decay=5e-4, nesterov=True)
-    steps = epochs * len(batches)  # type: ignore[arg-type]
+    steps = epochs * len(batches)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for epoch in range(epochs):
         total, n = 0.0, 0

@@ -208,9 +208,7 @@ def _pieces(x: torch.Tensor, parts: Sequence[Tile], dim: int) -> Sequence[torch.
     return split[:-1]
 
 
-def padded(
-    x: torch.Tensor, sides: tuple[int, int, int, int], padding_mode: str, value: float = 0.0
-) -> torch.Tensor:
+def padded(x: torch.Tensor, sides: Sequence[int], padding_mode: str, value: float = 0.0) -> torch.Tensor:
     """x with (left, right, top, bottom) more pixels."""
     if not any(sides):
         return x

@@ -100,7 +100,7 @@ def on_part(
     if vertical is None or horizontal is None or operation.padding not in ("zeros", "constant"):
         value = -float("inf") if isinstance(layer, nn.MaxPool2d) else 0.0
         sides = (column.before, column.after, row.before, row.after)
-        widened = padded(x, tuple(max(0, side) for side in sides), operation.padding, value)  # type: ignore[arg-type]
+        widened = padded(x, tuple(max(0, side) for side in sides), operation.padding, value)
         left, right, top, bottom = (max(0, -side) for side in sides)
         height, width = widened.shape[-2:]
         y = kernel(widened[..., top : height - bottom, left : width - right], (0, 0))

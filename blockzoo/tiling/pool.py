@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -185,8 +185,12 @@ def _counts(parts: Sequence[Tile], size: int, window: Window, include_padding: b
 
 
 def _run(
-    input: torch.Tensor, rows: list[Tile], columns: list[Tile], layer: object, value: float = 0.0
+    input: torch.Tensor,
+    rows: list[Tile],
+    columns: list[Tile],
+    layer: Callable[[torch.Tensor], torch.Tensor],
+    value: float = 0.0,
 ) -> torch.Tensor:
     batched = input if input.ndim == 4 else input[None]
-    output = over_tiles(batched, rows, columns, layer, "zeros", value)  # type: ignore[arg-type]
+    output = over_tiles(batched, rows, columns, layer, "zeros", value)
     return output if input.ndim == 4 else output[0]

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from blockzoo.nas.formats.columns import Array, Column, from_values
 from blockzoo.nas.formats.errors import DamagedFile
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+Shape = Sequence[Sequence[Sequence[int]]]
+"""`search_space.shape` of a header: the options of each coordinate by stage and node."""
 
 
 class Table(Mapping[str, Array]):
@@ -25,6 +33,12 @@ class Table(Mapping[str, Array]):
             raise DamagedFile(f"columns differ in length: {lengths}")
         self.num_rows = next(iter(lengths.values()), 0)
 
+    @overload
+    def __getitem__(self, name: str) -> Array: ...
+    @overload
+    def __getitem__(self, name: int) -> list[Any]: ...
+    @overload
+    def __getitem__(self, name: slice) -> list[list[Any]]: ...
     def __getitem__(self, name: Any) -> Any:
         """The values of a column by its name; one row (plain values) by its number, or a list of them by a slice."""
         if isinstance(name, slice):
@@ -74,7 +88,7 @@ class Table(Mapping[str, Array]):
             f"column {name!r} differs" for name in self if not self.stored[name].same_as(other.stored[name])
         ]
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> pd.DataFrame:
         """A data frame; a column of lists holds one array a row."""
         import pandas as pd
 
@@ -82,7 +96,7 @@ class Table(Mapping[str, Array]):
             {name: list(values) if values.ndim > 1 else values for name, values in self.items()}
         )
 
-    def to_arrow(self) -> Any:
+    def to_arrow(self) -> pa.Table:
         """A `pyarrow.Table`; a column of lists is a list column."""
         import pyarrow as pa
 
@@ -94,7 +108,7 @@ class Table(Mapping[str, Array]):
         )
 
 
-def python_rows(table: Table, shape: list[list[int]] | None) -> Iterator[list[Any]]:
+def python_rows(table: Table, shape: Shape | None) -> Iterator[list[Any]]:
     """Rows as plain Python values: numbers, text, lists, vectors by stage and node."""
     columns = []
     for name in table:
@@ -106,7 +120,7 @@ def python_rows(table: Table, shape: list[list[int]] | None) -> Iterator[list[An
     return (list(row) for row in zip(*columns, strict=True))
 
 
-def nested_vectors(vectors: Array, shape: Any) -> list[Any]:
+def nested_vectors(vectors: Array, shape: Shape | None) -> list[Any]:
     """Flat vectors by stage and node.
 
     Args:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from blockzoo.core.contracts import SEARCHES
 from blockzoo.core.errors import RequestError
 from blockzoo.nas.search.task import Query, Task
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
 
 
 @SEARCHES.register("optuna")
@@ -21,7 +24,7 @@ class OptunaSearch:
 
     in_all = False
 
-    def __init__(self, task: Task, seed: int, sampler: Any = None) -> None:
+    def __init__(self, task: Task, seed: int, sampler: BaseSampler | None = None) -> None:
         try:
             import optuna
         except ImportError:
