@@ -298,9 +298,7 @@ class _Tracker:
     def __init__(self, path: Path, done: int, jobs: Sequence[Job]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self.done = path, done
-        self._states: dict[str, dict[str, Any]] = {
-            job.stub.fingerprint: {"status": "waiting"} for job in jobs
-        }
+        self._states: dict[str, Any] = {job.stub.fingerprint: {"status": "waiting"} for job in jobs}
         self._write()
 
     def started(self, job: Job) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -31,11 +31,6 @@ from blockzoo.nas.queries import Answer, Architectures, of_one_or_many
 from blockzoo.nas.ranking import Ranking
 from blockzoo.nas.settings import OF_THE_FILE, skeleton_of
 from blockzoo.nas.space import Architecture, ArchVector, MacroSpace
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
-    from typing_extensions import Self
 
 NO_LATENCIES = "no latencies are here: they lie in files blox-bench-DEVICE"
 
@@ -74,7 +69,7 @@ class Dataset(TrainingQueries, Ranking, Described):
         validated(self, "these files", values=validate_data)
 
     @classmethod
-    def of(cls, space: MacroSpace, trainings: dict[int, Training], **parts: Any) -> Self:
+    def of(cls, space: MacroSpace, trainings: dict[int, Training], **parts: Any) -> Any:
         """A benchmark of tables in memory.
 
         Args:
@@ -211,9 +206,8 @@ class Dataset(TrainingQueries, Ranking, Described):
         return dict.fromkeys(text for table in tables for text in table)
 
     def __contains__(self, arch: object) -> bool:
-        one: Any = arch
         try:
-            return any(t.base.row(one) is not None for t in self._trainings.values())
+            return any(t.base.row(cast(Any, arch)) is not None for t in self._trainings.values())
         except RequestError:
             return False
 
@@ -330,13 +324,13 @@ class Dataset(TrainingQueries, Ranking, Described):
 
     # --- views ------------------------------------------------------------------------------------
 
-    def to_pandas(self, seed: int | None = None) -> pd.DataFrame:
+    def to_pandas(self, seed: int | None = None) -> Any:
         """A data frame of one seed: index of the space, hash, final numbers, parameters, MACs and latencies."""
         import pandas as pd
 
         return pd.DataFrame(self.summary(seed))
 
-    def to_arrow(self, seed: int | None = None) -> pa.Table:
+    def to_arrow(self, seed: int | None = None) -> Any:
         """The same as a `pyarrow.Table`."""
         import pyarrow as pa
 

@@ -17,7 +17,7 @@ Answer = float | npt.NDArray[np.float64] | None
 """A number, None where it is not known; of many an array, NaN where it is not known."""
 
 
-class Query(Protocol[Options]):
+class OneOrMany(Protocol[Options]):
     """A query of a benchmark at hand."""
 
     @overload
@@ -30,12 +30,12 @@ class Query(Protocol[Options]):
     ) -> float | None: ...
 
 
-class QueryMethod(Protocol[Options]):
+class OneOrManyMethod(Protocol[Options]):
     """The same as it stands in a class."""
 
-    def __get__(self, benchmark: Any, kind: type | None = None) -> Query[Options]: ...
+    def __get__(self, benchmark: Any, kind: type | None = None) -> OneOrMany[Options]: ...
 
 
-def of_one_or_many(method: Callable[Concatenate[Any, Any, Options], Any]) -> QueryMethod[Options]:
+def of_one_or_many(method: Callable[Concatenate[Any, Any, Options], Any]) -> OneOrManyMethod[Options]:
     """The method itself, with the two types that it has: None where an architecture is unknown, NaN where one of many is."""
-    return cast("QueryMethod[Options]", method)
+    return cast("OneOrManyMethod[Options]", method)
