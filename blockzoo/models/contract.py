@@ -9,7 +9,8 @@ from blockzoo.blocks.adapters import Adapter, Maker, adapted, is_of_the_zoo, nam
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import ContractBroken
 from blockzoo.core.said import say_once
-from blockzoo.models.examination import Examined, examine
+from blockzoo.models.examination import examine
+from blockzoo.models.findings import Examined
 
 SHAPES = ((16, 16, 1), (16, 32, 2), (16, 32, 1), (24, 24, 2), (32, 16, 1))
 """Input channels, output channels and stride that a block meets: one that keeps its shape first."""

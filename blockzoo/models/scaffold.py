@@ -23,7 +23,7 @@ from blockzoo.core.errors import RequestError
 from blockzoo.core.spec import IDENTITY, NetworkSpec
 from blockzoo.core.subject import Subject
 from blockzoo.models.contract import trust
-from blockzoo.models.examination import Examined
+from blockzoo.models.findings import Examined
 
 WIDENING = (1, 2, 4)
 """Width of each stage, as multiples of the base width; each stage but the first halves the resolution."""

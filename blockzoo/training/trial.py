@@ -22,7 +22,7 @@ from blockzoo.core.spec import TrialSpec, fingerprint_of
 from blockzoo.data import ImageData
 from blockzoo.data.streams import StreamedBatches, check_streamed_images
 from blockzoo.measure.size import count_params
-from blockzoo.models.examination import Examined
+from blockzoo.models.findings import Examined
 from blockzoo.models.own import built_as
 from blockzoo.models.resolve import build_network
 from blockzoo.models.scaffold import examined_blocks

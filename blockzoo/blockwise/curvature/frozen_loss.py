@@ -93,7 +93,7 @@ class FrozenLoss:
         with torch.no_grad():
             for p in other.model.parameters():
                 noise = torch.randn(p.shape, generator=generator, dtype=torch.float64).to(p.device)
-                p += (noise * 0.1 * (p.square().mean().sqrt() + 0.01)).to(p.dtype)
+                p.add_((noise * 0.1 * (p.square().mean().sqrt() + 0.01)).to(p.dtype))
         if count < len(self):
             x = self.inputs[0]
             rows = torch.linspace(0, len(x) - 1, min(count, len(x))).long().to(x.device)
