@@ -79,8 +79,8 @@ def drawn_like(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor
     dtype = torch.complex64 if tensor.is_complex() else torch.float32
     if tensor.ndim < 2:
         return torch.rand(tensor.shape, generator=generator, dtype=dtype) + 0.5
-    per_output = float(tensor[0].numel())
-    return torch.randn(tensor.shape, generator=generator, dtype=dtype) / per_output**0.5
+    scale: float = tensor[0].numel() ** 0.5
+    return torch.randn(tensor.shape, generator=generator, dtype=dtype) / scale
 
 
 def probes(example: torch.Tensor, seed: int = 0, *, special: bool = True) -> list[torch.Tensor]:

@@ -97,8 +97,6 @@ class Dataset(TrainingQueries, Ranking, Described):
         self._trainings, self._static, self._env, self._bench = trainings, static, env, bench
         self._include_static_info, self._include_env_info = include_static_info, include_env_info
 
-    # --- what it is -------------------------------------------------------------------------------
-
     @property
     def header(self) -> Header:
         """What the training files say together, and all their columns."""
@@ -216,8 +214,6 @@ class Dataset(TrainingQueries, Ranking, Described):
         """Indices of the networks of the first seed, in ascending order."""
         return self.indices_of(None)
 
-    # --- beside the trainings ---------------------------------------------------------------------
-
     @of_one_or_many
     def params(self, arch: Architectures) -> Answer:
         """Parameters, as the benchmark states them; exact by formula where it does not."""
@@ -259,8 +255,6 @@ class Dataset(TrainingQueries, Ranking, Described):
         if self._bench is None:
             raise RequestError(NO_LATENCIES if devices is None else f"device {devices!r}: {NO_LATENCIES}")
         return self._bench.latency(arch, devices, return_dict)
-
-    # --- all of it --------------------------------------------------------------------------------
 
     def full_info(
         self,
@@ -321,8 +315,6 @@ class Dataset(TrainingQueries, Ranking, Described):
         """`full_info` of a network given as its graph, see `blockzoo.nas.graphs`."""
         text = hash_of_graph(graph)
         return None if text is None else self.full_info(text, **options)
-
-    # --- views ------------------------------------------------------------------------------------
 
     def to_pandas(self, seed: int | None = None) -> Any:
         """A data frame of one seed: index of the space, hash, final numbers, parameters, MACs and latencies."""
