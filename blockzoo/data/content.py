@@ -65,13 +65,13 @@ def digest_of(data: ImageData) -> str:
     digest = hashlib.blake2b(repr(facts).encode(), digest_size=SIZE)
     for part, (images, labels) in (("train", data.train), ("val", data.val), ("test", data.test)):
         digest.update(f"{part} {images.shape} {labels.shape}".encode())
-        digest.update(np.ascontiguousarray(labels))
+        digest.update(np.ascontiguousarray(labels).data)
         if images.dtype.kind == "S":
             files = [(Path(os.fsdecode(path)), 0) for path in images]
             root = Path(os.path.commonpath([path.parent for path, _ in files]))
             digest.update(digest_of_files(root, {part: files}).encode())
         else:
-            digest.update(np.ascontiguousarray(images))
+            digest.update(np.ascontiguousarray(images).data)
     return digest.hexdigest()
 
 

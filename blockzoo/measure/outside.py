@@ -72,7 +72,7 @@ class Unwritten:
         """Did an operation write where the values of `tensor` lie, which is alive since before?"""
         return not _storages(tensor).isdisjoint(self._written)
 
-    def saw(self, func: object, args: object, kwargs: dict[str, Any], out: object) -> None:
+    def saw(self, func: object, args: tuple[Any, ...], kwargs: dict[str, Any], out: object) -> None:
         """An operation ran."""
         name = getattr(getattr(func, "_overloadpacket", None), "__name__", str(func))
         given, made = _storages((args, kwargs)), _storages(out)
@@ -98,9 +98,10 @@ class Unwritten:
         if not (tensor.is_floating_point() or tensor.is_complex()):
             return
         storage = tensor.untyped_storage()._cdata
+        here = storage, int(tensor.storage_offset())
         others = {place for place in self._read if place[0] == storage}
-        self._read.add((storage, tensor.storage_offset()))
-        if others - {(storage, tensor.storage_offset())} or len(self._read) > FEW:
+        self._read.add(here)
+        if others - {here} or len(self._read) > FEW:
             self._found.add("Tensor.item")
 
 
@@ -141,7 +142,7 @@ def functions_named(unwritten: Unwritten, found: set[str]) -> Iterator[None]:
     try:
         yield
     finally:
-        function.apply = plain  # type: ignore[method-assign]
+        function.apply = plain
 
 
 @contextmanager
