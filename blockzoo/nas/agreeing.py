@@ -31,7 +31,7 @@ def impossible_accuracies(*tables: Table) -> list[str]:
     An image that is classified wrongly has a cross-entropy of ln 2 or more, for its class has at most half of the probability;
     one whose class is not among the first five has ln 6 or more.
     """
-    faults = []
+    faults: list[str] = []
     for split in ("train", "val", "test"):
         top1, top5, loss = (_of(tables, f"{split}_{what}") for what in ("top1", "top5", "loss"))
         faults += _unless(

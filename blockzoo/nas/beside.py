@@ -251,9 +251,10 @@ class BenchmarkingDataset(Beside):
 
 def several(files: Files) -> list[Path]:
     """One path or several, as a list."""
-    single = isinstance(files, str | os.PathLike) or not isinstance(files, Iterable)
-    single = single or getattr(files, "ndim", 1) == 0
-    found = [path_of(path, "dataset file") for path in ([files] if single else files)]
+    given: Any = files
+    single = isinstance(given, str | os.PathLike) or not isinstance(given, Iterable)
+    single = single or getattr(given, "ndim", 1) == 0
+    found = [path_of(path, "dataset file") for path in ([given] if single else given)]
     if not found:
         raise RequestError("no dataset files: name at least one")
     return found

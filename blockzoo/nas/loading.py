@@ -99,7 +99,9 @@ def seeds_named(seeds: Any) -> list[int]:
     Raises:
         RequestError: what is no seed.
     """
-    several_given = isinstance(seeds, Iterable) and not isinstance(seeds, str) and np.ndim(seeds) > 0
+    several_given = (
+        isinstance(seeds, Iterable) and not isinstance(seeds, str) and getattr(seeds, "ndim", 1) > 0
+    )
     given = list(seeds) if several_given else [seeds]
     whole = [
         s
