@@ -101,6 +101,15 @@ def whole(call: Call, reason: str) -> Found:
     return Found("whole", PICTURE if len(call.shape) == 4 else None, reason=reason)
 
 
+def of_no_image(found: Found) -> Found:
+    """Of a value that does not hold one entry for each image, as patches that stand side by side as images: no map to be cut."""
+    return (
+        Found("small")
+        if found.kind == "small"
+        else Found("whole", reason="its maps are not those of the images")
+    )
+
+
 def _random(call: Call) -> Found | None:
     if call.layer is not None:  # in evaluation mode
         return None

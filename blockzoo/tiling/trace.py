@@ -19,7 +19,7 @@ from blockzoo.models.tracing import Trace, trace, whole_layer
 from blockzoo.tiling.convolutions import plain_convolutions
 from blockzoo.tiling.graph import Network, Operation
 from blockzoo.tiling.layers import LAYERS, WHOLE, Payload, payload_of
-from blockzoo.tiling.locality import PICTURE, Call, locality
+from blockzoo.tiling.locality import PICTURE, Call, locality, of_no_image
 from blockzoo.tiling.memory import Memory, tensors_of
 from blockzoo.tiling.normalise import normalised
 from blockzoo.tiling.steps import Plan
@@ -179,9 +179,10 @@ class _Measured:
         sources = [source.name for source in node.all_input_nodes if source.name not in inside]
         maps = [name for name in sources if self._axes[name]]
         call = self._call(payload, node, maps, result)
-        found = locality(call)
+        found, tensors, layer = locality(call), tensors_of(result), payload.layer
+        if found.axes and self._inputs and len(tensors[0]) != next(iter(self._inputs.values()))[0]:
+            found = of_no_image(found)
         self._axes[node.name] = found.axes
-        tensors, layer = tensors_of(result), payload.layer
         turned = [name for name in maps if found.kind == "window" and name in self._inputs]
         made, beside = self._memory.of(node, payload, result, turned)
         other = bool(tensors) and tensors[0].dtype != self._own

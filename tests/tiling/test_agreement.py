@@ -80,6 +80,17 @@ ONCE_WRONG = {
         "v3",
         (16, 12),
     ),
+    "patches as images": Program(
+        ("nn.Conv2d(3, 4, 3, padding=1)", "nn.Conv2d(4, 4, 3, padding=1)", "nn.Conv2d(4, 4, 3, padding=1)"),
+        (
+            "v1 = F.unfold(self.l0(x), 4, stride=4).transpose(1, 2).reshape(-1, 4, 4, 4)",
+            "v2 = self.l1((v1 + self.l1.weight[:, :, :1, :1].sum(1)).relu()) + v1",
+            "v3 = F.fold(v2.reshape(1, -1, 64).transpose(1, 2), (16, 12), 4, stride=4)",
+            "v4 = self.l2(v3)",
+        ),
+        "v4",
+        (16, 12),
+    ),
     "windows that overlap": Program(
         ("nn.Conv2d(3, 4, 3, padding=1)",),
         ("v1 = self.l0(x).unfold(2, 3, 1).unfold(3, 3, 2)", "v2 = v1 * 2", "v3 = v2 + 1.0"),
