@@ -24,9 +24,17 @@ IN_FILES, IN_TILES = ("exported", "file in tiles"), ("planned", "tiles")
 QUICK = ("timm:test_resnet", "features:test_convnext")
 REFUSED: dict[tuple[str, str], str] = {
     **dict.fromkeys([("timm:efficientvit_b0", form) for form in IN_TILES], "sets autocast"),
-    **dict.fromkeys([("timm:nest_tiny", form) for form in IN_FILES], "only 4D query, key, and value"),
-    **dict.fromkeys([("timm:hiera_tiny_224", form) for form in IN_FILES], "only 4D query, key, and value"),
-    **dict.fromkeys([("timm:vit_tiny_patch16_dinov3_qkvb", form) for form in IN_TILES], "meshgrid"),
+    **{
+        (f"timm:{name}", form): "only 4D query, key, and value"
+        for name in ("nest_tiny", "hiera_tiny_224", "twins_svt_small", "samvit_base_patch16_224")
+        for form in IN_FILES
+    },
+    **dict.fromkeys([("timm:visformer_tiny", form) for form in IN_FILES], "the file differs"),
+    **{
+        (f"timm:{name}", form): "meshgrid"
+        for name in ("vit_tiny_patch16_dinov3_qkvb", "qwen3_vit_88m")
+        for form in IN_TILES
+    },
 }
 """Of a network and a form: a part of the reason why it is refused."""
 
