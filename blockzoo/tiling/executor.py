@@ -53,7 +53,7 @@ class TiledRunner(nn.Module):
         self._fit(example)
         if check:
             self.checked = check_runner(network, untraced, self)
-        self._proven = {self._fits}
+        self._proven = {_kinds(example)}
 
     def _fit(self, inputs: Sequence[torch.Tensor]) -> None:
         """Trace the network as it is now, for so many images, their type and device."""

@@ -16,6 +16,7 @@ import torch
 
 from blockzoo.blockwise.config import folder_name
 from blockzoo.blockwise.engines.distributed import check_equal_centres
+from blockzoo.blockwise.identity import identified
 from blockzoo.blockwise.reading import read_lines, run_status
 from blockzoo.blockwise.run import run_blockwise
 from blockzoo.cli import main
@@ -213,10 +214,11 @@ def test_a_rank_that_hangs_or_dies_ends_the_run(how: str, says: str, tmp_path: P
     plugin = tmp_path / "own.py"
     plugin.write_text(OWN)
     asked = config("distributed", curriculum=f"own:{how}", options={"rounds": 50})
-    folder = tmp_path / "blockwise" / folder_name(asked)
+    plugins = load_plugins([str(plugin)])
+    folder = tmp_path / "blockwise" / folder_name(identified(asked))
     begin = time.monotonic()
     with pytest.raises(RankLost, match=says):
-        run_blockwise(asked, tmp_path, ranks=2, patience=8, plugins=load_plugins([str(plugin)]))
+        run_blockwise(asked, tmp_path, ranks=2, patience=8, plugins=plugins)
     assert time.monotonic() - begin < 90
     found = run_status(folder)
     assert found is not None and found["status"] == "failed" and "RankLost" in found["reason"]
