@@ -258,21 +258,21 @@ def test_a_network_that_ends_the_clock_is_found_and_left_out(tmp_path: Path) -> 
 
 def test_a_batch_that_fails_takes_only_its_own_time(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(
-        BLOCKS.replace("one image is too few", "too many").replace("len(x) == 1", "len(x) > 6")
+        BLOCKS.replace("one image is too few", "too many").replace("len(x) == 1", "len(x) > 32")
     )
     options: dict[str, Any] = {
         "num_blocks": 1,
         "base_channels": 4,
-        "batch_sizes": (1, 8),
+        "batch_sizes": (1, 64),
         "benchmark_runs": 2,
     }
     names = [f"{tmp_path}/own.py:NotAlone", "ResNetBasicBlock"]
     found = benchmark_block(names, "early", device="cpu", **options)
     timed = {(t.subject, t.part, t.batch_size) for t in found.timings}
-    assert (f"{names[0]}/early", "network", 1) in timed and (f"{names[0]}/early", "network", 8) not in timed
-    assert ("ResNetBasicBlock/early", "network", 8) in timed
+    assert (f"{names[0]}/early", "network", 1) in timed and (f"{names[0]}/early", "network", 64) not in timed
+    assert ("ResNetBasicBlock/early", "network", 64) in timed
     first, second = found.records()
-    assert first.status == "ok" and "network at batch 4: RuntimeError: too many" in first.reason
+    assert first.status == "ok" and "network at batch 64: RuntimeError: too many" in first.reason
     assert second.status == "ok" and second.reason == ""
 
 
