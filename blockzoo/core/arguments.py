@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import numbers
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
@@ -41,6 +42,20 @@ def check_types(made: Any) -> None:
         raise RequestError("; ".join(faults))
 
 
+def misfits(function: Any, values: Mapping[str, Any]) -> list[str]:
+    """A sentence on each of these keyword arguments that is not of the type which the function, or class, has for it."""
+    try:
+        known = inspect.signature(function, eval_str=True).parameters.items()
+    except (NameError, TypeError, ValueError):  # annotations that mean nothing at run time, or none
+        return []
+    kinds = {name: p.annotation for name, p in known if p.annotation is not p.empty}
+    return [
+        f"{name} {_shown(value)}: give {_in_words(kinds[name])}"
+        for name, value in values.items()
+        if name in kinds and not _fits(kinds[name], value)
+    ]
+
+
 def path_of(value: Any, what: str) -> Path:
     """A path given as a text or a path.
 
@@ -59,6 +74,16 @@ def not_counts(**values: Any) -> list[str]:
         for name, value in values.items()
         if not is_whole(value) or value < 1
     ]
+
+
+def check_counts(**values: Any) -> None:
+    """These are whole numbers of 1 or more.
+
+    Raises:
+        RequestError: those that are not.
+    """
+    if faults := not_counts(**values):
+        raise RequestError("; ".join(faults))
 
 
 def texts_of(value: Any, what: str, *, alone: bool = True) -> list[str]:

@@ -45,6 +45,11 @@ def test_units_by_the_names_of_the_sandbox_and_in_a_file(tmp_path: Path) -> None
         ("norms size=3", "size"),
         ("norms x", "name=value"),
         ("norms 'x=1", "name=value"),
+        ("coupling rank=x", "rank 'x': give a whole number"),
+        ("hessian batches=1.5", "batches 1.5: give a whole number"),
+        ("norms batches=0", "1 or more"),
+        ("descent tol=2", "below 1"),
+        ("coupling matrix=fisher", "choose hessian or"),
         ("os:system command=true", "no class with a method measure"),
         ("pathlib:Path", "no class with a method measure"),
     ):

@@ -12,6 +12,7 @@ from blockzoo import nas
 from blockzoo.blockwise.communication import Network
 from blockzoo.blockwise.config import RunConfig
 from blockzoo.blockwise.options import Options
+from blockzoo.core.arguments import misfits
 from blockzoo.core.errors import BlockzooError, RequestError
 from blockzoo.nas.search.task import Task
 
@@ -84,3 +85,14 @@ def test_nonsense_for_a_benchmark_is_answered_or_refused_in_words(
         except BlockzooError as error:
             refused += len(str(error)) > 10
     assert refused > 5
+
+
+def test_only_what_is_annotated_is_held_to_it() -> None:
+    def function(a, b: int, *, c: float | None = None, **more: str):  # type: ignore[no-untyped-def]
+        pass
+
+    assert misfits(function, {"a": "x", "b": 1, "c": 2, "d": 3}) == []
+    assert misfits(function, {"b": 1.5, "c": "x"}) == [
+        "b 1.5: give a whole number",
+        "c 'x': give a number or None",
+    ]

@@ -93,6 +93,38 @@ class CouplingMap:
         return sorted(found, key=lambda row: -row["sigma"])
 
 
+def check_search(
+    *,
+    tol: float,
+    failure: float = 1e-4,
+    rank: int = 2,
+    max_products: int | None = None,
+    max_seconds: float | None = None,
+    matrix: str = "hessian",
+) -> None:
+    """The options of `coupling_map` can be used.
+
+    Raises:
+        RequestError: those that cannot.
+    """
+    faults = [
+        f"{name} {value}: give a number above 0 and below 1"
+        for name, value in (("tol", tol), ("failure", failure))
+        if not 0 < value < 1
+    ]
+    faults += [
+        f"{name} {value}: give a positive number"
+        for name, value in (("rank", rank), ("max_products", max_products))
+        if value is not None and not value >= 1
+    ]
+    if max_seconds is not None and not max_seconds >= 0:
+        faults.append(f"max_seconds {max_seconds}: give 0 or more")
+    if matrix not in MATRICES:
+        faults.append(f"matrix {matrix!r}: choose {' or '.join(MATRICES)}")
+    if faults:
+        raise RequestError("; ".join(faults))
+
+
 def coupling_map(
     model: nn.Module,
     loss_fn: LossFunction,
@@ -147,22 +179,9 @@ def coupling_map(
         >>> bool((found.upper >= found.sigma).all())
         True
     """
-    faults = [
-        f"{name} {value}: give a number above 0 and below 1"
-        for name, value in (("tol", tol), ("failure", failure))
-        if not 0 < value < 1
-    ]
-    faults += [
-        f"{name} {value}: give a positive number"
-        for name, value in (("rank", rank), ("max_products", max_products))
-        if value is not None and not value >= 1
-    ]
-    if max_seconds is not None and not max_seconds >= 0:
-        faults.append(f"max_seconds {max_seconds}: give 0 or more")
-    if matrix not in MATRICES:
-        faults.append(f"matrix {matrix!r}: choose {' or '.join(MATRICES)}")
-    if faults:
-        raise RequestError("; ".join(faults))
+    check_search(
+        tol=tol, failure=failure, rank=rank, max_products=max_products, max_seconds=max_seconds, matrix=matrix
+    )
     begin = time.perf_counter()
     hessian = MATRICES[matrix](model, loss_fn, batches, partition)
     limits = Limits(max_products, None if max_seconds is None else begin + max_seconds)

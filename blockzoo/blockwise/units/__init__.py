@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from blockzoo.core.arguments import misfits
 from blockzoo.core.contracts import UNITS, MeasurementUnit
 from blockzoo.core.documents import decoded
 from blockzoo.core.errors import RequestError
@@ -39,7 +40,7 @@ def make_units(lines: Sequence[str]) -> dict[str, MeasurementUnit]:
     """The units that lines name, by those names.
 
     Raises:
-        RequestError: an unknown unit, or an option that it does not have.
+        RequestError: an unknown unit, an option that it does not have, or a value of another type.
     """
     units = {}
     for line in lines:
@@ -53,6 +54,8 @@ def make_units(lines: Sequence[str]) -> dict[str, MeasurementUnit]:
         maker = UNITS[name]
         if not (isinstance(maker, type) and callable(getattr(maker, "measure", None))):
             raise RequestError(f"unit {line!r}: {name} is no class with a method measure")
+        if faults := misfits(maker, options):
+            raise RequestError(f"unit {line!r}: {'; '.join(faults)}")
         try:
             units[name] = maker(**options)
         except TypeError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from blockzoo.blockwise.frame import Frame
+from blockzoo.core.arguments import check_counts
 from blockzoo.core.contracts import UNITS
 
 
@@ -29,6 +30,10 @@ class Coupling:
         max_products: int = 0,
         failure: float = 1e-4,
     ) -> None:
+        from blockzoo.blockwise.curvature.coupling import check_search
+
+        check_counts(batches=batches, batch_size=batch_size)
+        check_search(tol=tol, failure=failure, rank=rank, max_products=max_products or None, matrix=matrix)
         self.batches, self.batch_size = batches, batch_size
         self._how: dict[str, Any] = {
             "rank": rank,

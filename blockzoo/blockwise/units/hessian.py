@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from blockzoo.blockwise.frame import Frame
+from blockzoo.core.arguments import check_counts
 from blockzoo.core.contracts import UNITS
 from blockzoo.core.errors import RequestError
 
@@ -22,6 +23,7 @@ class ExactHessian:
     """
 
     def __init__(self, batches: int = 1, batch_size: int = 256, most: int = 4000) -> None:
+        check_counts(batches=batches, batch_size=batch_size, most=most)
         self.batches, self.batch_size, self.most = batches, batch_size, most
 
     def measure(self, frame: Frame) -> dict[str, Any]:

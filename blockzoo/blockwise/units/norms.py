@@ -10,6 +10,7 @@ from blockzoo.blockwise.engines.rounds import distance
 from blockzoo.blockwise.frame import Frame
 from blockzoo.blockwise.local import gradients_of
 from blockzoo.blockwise.losses import no_reentrant_checkpoints, parts_of_loss
+from blockzoo.core.arguments import check_counts
 from blockzoo.core.contracts import UNITS
 
 
@@ -18,6 +19,7 @@ class Norms:
     """Euclidean norms: of the gradient at the centre, of what the last round moved, and of the parameters."""
 
     def __init__(self, batches: int = 1, batch_size: int = 256) -> None:
+        check_counts(batches=batches, batch_size=batch_size)
         self.batches, self.batch_size = batches, batch_size
 
     def measure(self, frame: Frame) -> dict[str, Any]:
