@@ -183,6 +183,7 @@ def test_the_command_says_how_images_are_kept(
         load_dataset("digits", images="stream")
 
 
+@pytest.mark.slow
 def test_sweeps_read_images_from_their_files_too(tree: Path, tmp_path: Path) -> None:
     from blockzoo.cli import main
 
