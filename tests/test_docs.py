@@ -14,7 +14,10 @@ from blockzoo.core.table import COLUMNS
 from tests.documented import PAGES, ROOT, fenced, prepared, run_page
 from tests.preloaded import Preloaded
 
-LONG = {"compat/README.md", *(f"docs/{name}.md" for name in ("blockwise", "isolate", "nas", "scale", "tiling"))}
+LONG = {
+    "compat/README.md",
+    *(f"docs/{name}.md" for name in ("blockwise", "isolate", "nas", "scale", "tiling")),
+}
 """Pages whose commands take minutes: they run in the slow list."""
 OTHERS = [ROOT / name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md")]
 
