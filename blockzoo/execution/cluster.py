@@ -117,7 +117,8 @@ class RayCluster:
         task = ray.remote(_work).options(num_cpus=self._threads, num_gpus=self._gpus, max_retries=0)
         board: Any = ray.remote(Board).options(num_cpus=0, scheduling_strategy=_here()).remote()
         seat = _Seat(consent.granted(), str(Path.cwd()), safe_path(), self._threads)
-        head = _Head(ray.get_runtime_context().gcs_address)
+        asked = self._address or ""  # a client may reach the head at the address it was given alone
+        head = _Head(asked if asked.startswith("ray://") else ray.get_runtime_context().gcs_address)
         placed: dict[Any, Any] = {}
         reading = board.read.remote()
         while (waiting or running) and not self._watch.look():
@@ -202,13 +203,14 @@ class _Head:
     """The process that knows who belongs to the cluster, as its driver sees it."""
 
     def __init__(self, address: str) -> None:
-        self._address, self._seen, self._asked = address, time.monotonic(), 0.0
+        self._address, self._asked = address, 0.0
+        self._seen: float | None = None  # never: silence shows nothing
 
     def check(self) -> None:
         """Ask it, every few seconds.
 
         Raises:
-            ConnectionError: it has not answered for `HEADLESS` seconds.
+            ConnectionError: it has answered before, and not for `HEADLESS` seconds.
         """
         present = time.monotonic()
         if present - self._asked < HEADLESS / 6:
@@ -217,7 +219,7 @@ class _Head:
         try:
             _reach(self._address)
         except OSError as error:
-            if present - self._seen > HEADLESS:
+            if self._seen is not None and present - self._seen > HEADLESS:
                 raise ConnectionError(
                     f"its head at {self._address} has been away for {HEADLESS:g} s"
                 ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from blockzoo.core.contracts import EXECUTORS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
+from blockzoo.execution.cluster import HEADLESS, _Head
 from blockzoo.execution.jobs import Job, Silent
 from blockzoo.execution.progress import SilentProgress
 from blockzoo.execution.watch import Watch
@@ -191,3 +193,16 @@ def test_the_head_of_a_cluster_dies(cluster: Any, undisturbed: dict[str, Any], t
     assert 1 <= len(outputs.store(create=False).records()) < 4
     subprocess.run([sys.executable, "-m", *words], check=True, capture_output=True)
     assert of_all_seeds(tmp_path) == undisturbed
+
+
+def test_a_head_that_never_answered_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be out of reach from here though the cluster works; one that answered and then is silent is lost."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        heads = [_Head(f"ray://127.0.0.1:{server.getsockname()[1]}"), _Head("127.0.0.1:1")]
+        now = time.monotonic()
+        for head in heads:
+            head.check()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 2 * HEADLESS)
+    heads[1].check()
+    with pytest.raises(ConnectionError, match="has been away for 30 s"):
+        heads[0].check()
