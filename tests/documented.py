@@ -30,8 +30,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "comp
 SCREEN = "screen.txt"
 """What the commands of a page print, in its folder."""
 CHANCE = re.compile(
-    r"seconds|_ms|latency|throughput|_time|timestamp|date|environment|revision|version|elapsed|hash_of_file|"
-    r"^(began|created|updated|heard|pid|host|cpu|device|took|sha256|mtime|checked.*|path|folder)$"
+    r"seconds|_ms$|_ms_|latency|throughput|(^|_)(time|timestamp|date|version|revision|environment|elapsed)(_|$)|"
+    r"^(began|created|updated|heard|pid|host|cpu|device|took|mtime|path|folder)$"
 )
 """Names of values that differ between two equal runs: times, and where and when they were taken."""
 
