@@ -19,8 +19,6 @@ COUNTED = ("cifar10", "cifar100")
 """Datasets whose validation and test images are as many as the published ones."""
 ROUNDED = 1.1e-3
 """Percent by which two accuracies of three decimals can seem to differ."""
-PUBLISHED_FLOPS = 1.0, 1.1
-"""Between how many times the exact MACs the published numbers lie (1.010 to 1.076)."""
 INSTANT = 10.0
 """Seconds that networks train at the median where one of 0 s cannot be."""
 
@@ -73,29 +71,27 @@ def impossible_times(table: Table) -> list[str]:
     return [f"train_time_s of {none:,} networks is 0, at the median {usual:g}"] if usual >= INSTANT else []
 
 
-def impossible_costs(space: MacroSpace, skeleton: Skeleton, table: Table, *, exact: bool) -> list[str]:
-    """Parameters and FLOPs that are not those of the network of the hash.
+def impossible_costs(space: MacroSpace, skeleton: Skeleton, table: Table) -> list[str]:
+    """Parameters and FLOPs (which are MACs here) that are not those of the network of the hash.
 
     Args:
         skeleton: of the networks that were trained.
-        exact: FLOPs are MACs, as this project writes them; else near them, as published.
     """
     if not set(space.ops) <= set(KNOWN) or "model_hash" not in table:
         return []
     index = space.indices_of_raw_hashes(table.stored["model_hash"].data)
     known, hashes = index >= 0, table["model_hash"]
     faults = []
-    bounds = {"params": (1.0, 1.0), "flops": (1.0, 1.0) if exact else PUBLISHED_FLOPS}
-    for (name, (low, high)), right in zip(bounds.items(), static_info(space, skeleton), strict=True):
+    for name, right in zip(("params", "flops"), static_info(space, skeleton), strict=True):
         if name not in table or table[name].dtype.kind not in "iuf":
             continue
         stated, formula = np.asarray(table[name]), right[index]
-        wrong = np.flatnonzero(known & ~((stated >= low * formula) & (stated <= high * formula)))
+        wrong = np.flatnonzero(known & (stated != formula))
         if len(wrong):
             one = wrong[0]
             faults.append(
                 f"{name} of {len(wrong):,} networks are not theirs, as {stated[one]:g} of {hashes[one]}, which has "
-                f"{'' if low == high else 'about '}{formula[one]:,}"
+                f"{formula[one]:,}"
             )
     return faults
 

@@ -135,10 +135,9 @@ def _beside(
     """What cannot be beside the trainings that were read before: the base parts, by their seeds."""
     header, table = found
     if part.kind == "info":
-        if first_seed is None:  # nothing says how wide the networks are
+        if first_seed is None or not first_seed.get("setting"):  # nothing says how wide the networks are
             return []
-        ours = bool(first_seed.get("setting"))
-        return impossible_costs(space_of(header), skeleton_of(first_seed), table, exact=ours)
+        return impossible_costs(space_of(header), skeleton_of(first_seed), table)
     if part.kind == "base":
         others = [seed for seed, other in bases.items() if seed != part.key and repeated_seed(other, table)]
         return [f"it has the accuracies of seed {seed}, network by network" for seed in others]

@@ -14,7 +14,6 @@ import pytest
 import blockzoo.nas as nas
 from blockzoo.core.errors import DataError, RequestError
 from blockzoo.nas.formats.columns import percent_table
-from blockzoo.nas.loading import BUNDLED
 from blockzoo.nas.release import header_of
 
 SPACE = nas.MacroSpace()
@@ -125,7 +124,7 @@ def test_nothing_that_reads_or_simulates_needs_torch(tmp_path: Path, oracles: Pa
         made = compare(Task(surrogate_of(d), 40), ["random", "evolution", "predictor", "hyperband"], seeds=2)
         regret_curves(made), accuracy_against_cost(d)
         from blockzoo.cli import main
-        assert main(["nas", "validate", {str(BUNDLED / "mini")!r}]) == 0
+        assert main(["nas", "validate", {str(oracles / "tiny")!r}]) == 0
         """
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
