@@ -79,6 +79,7 @@ def test_a_sound_benchmark_and_the_bundled_one_have_no_faults(tmp_path: Path) ->
     ("stem", "column", "value", "says"),
     [
         ("blox-ext-0", "val_top5", [1.0] * 3, "val_top5 of 1 networks is less than val_top1"),
+        ("blox-ext-1", "train_top5", [99.0, 99.0, 19.9], "train_top5 of 1 networks is less than train_top1"),
         ("blox-ext-0", "test_top5", 10.0, "test_top5 of 1 networks is less than test_top1"),
         ("blox-ext-0", "val_loss", [9.0, 9.0, 0.01], "val_loss of 1 networks is less than val_top1 allows"),
         ("blox-ext-0", "test_loss", 0.02, "test_loss of 1 networks is less than test_top1 allows"),
