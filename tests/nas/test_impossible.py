@@ -119,3 +119,16 @@ def test_costs_are_those_of_the_hash_to_the_last_one(name: str, more: int) -> No
     columns = {"model_hash": SPACE.hashes()[index].tolist(), "params": params[index], "flops": macs[index]}
     columns[name] = columns[name] + [0, more]
     assert bool(impossible_costs(SPACE, skeleton, Table(columns))) == bool(more)
+
+
+def test_what_does_not_say_how_it_was_made_is_doubted_aloud(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Programs of others may count top-1 and top-5 over other images: said, and no fault."""
+    tables = _sound(tmp_path, seeds=(0,))
+    ext = {**tables["blox-ext-0"], "val_top5": [[1.0] * 3, *tables["blox-ext-0"]["val_top5"][1:]]}
+    for part, table in (("base", tables["blox-base-0"]), ("ext", ext)):
+        header = {name: value for name, value in _story(0, part=part).items() if name != "setting"}
+        nas.write_dataset_file(tmp_path / f"blox-{part}-0.csv", header, table)
+    assert set(_faults(tmp_path).values()) == {""}
+    assert "val_top5 of 1 networks is less than val_top1" in caplog.text
