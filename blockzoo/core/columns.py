@@ -63,6 +63,12 @@ def seal(*texts: object) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
+def seal_of(stored: Iterable[object]) -> int:
+    """The same of texts as they are stored: bytes in UTF-8; others as Python writes them."""
+    joined = b"\x1f".join([t if type(t) is bytes else str(t).encode() for t in stored])
+    return int.from_bytes(blake2b(joined, digest_size=8).digest(), "big", signed=True)
+
+
 def put(db: sqlite3.Connection, number: int, record: Record, schema: str = "main") -> None:
     """Write what the newest record gives to the table, if it is of a kind that does.
 

@@ -1,23 +1,26 @@
 """A results table read whole: every cell under its seal, and no index asked what there is.
 
 An index of a damaged file can hide a row, or the times of one, without a sign of it; and a cell that was altered fits no search.
-Therefore all rows are read in order, verified and counted, whichever of them are wanted: 0.4 s of processor for 100,000.
+Therefore all rows are read in order, verified and counted, whichever of them are wanted. Of a large table of which only some rows
+are wanted that would take longer than all else: those are found by the indexes, and they alone are verified.
 """
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from blockzoo.core.columns import KNOWN, OF_TIMES, seal
+from blockzoo.core.columns import KNOWN, OF_TIMES, seal, seal_of
 from blockzoo.core.errors import Damaged
 from blockzoo.core.sealed import Faults
 from blockzoo.core.table import one_way
 
-AT_A_TIME = 2000
+AT_A_TIME = 1000
 """Rows between two locks."""
 
 
@@ -94,41 +97,56 @@ class Scan:
         return found
 
     def wanted(self, condition: str, values: list[Any], *, history: bool) -> dict[int, str]:
-        """The trials that fit a condition and are not superseded, by number, with their timing keys."""
-        newest: dict[str, int] = {}
-        fitting: dict[int, str] = {}
-        known = f"id, fingerprint, timing_key, ({condition})"
-        query = f"SELECT {known} FROM {self.schema}.trials t NOT INDEXED WHERE id <= ? ORDER BY id"
-        for number, fingerprint, key, fits in self.db.execute(query, (*values, self.upto)):
-            if not history and (before := newest.get(fingerprint)) is not None:
-                fitting.pop(before, None)
-            newest[fingerprint] = number
-            if fits:
-                fitting[number] = key
-        return fitting
+        """The trials that fit a condition and are not superseded, by number, oldest first, with their timing keys.
+
+        All trials are verified, whichever fit; those that are not as they were written are left out, and noted.
+        """
+        newest: dict[bytes, int] = {}
+        fitting: dict[int, bytes | None] = {}
+        names = ", ".join(f"t.{name}" for name in KNOWN)
+        query = (
+            f"SELECT t.id, ({condition}), t.seal, {names} FROM {self.schema}.trials t NOT INDEXED"
+            " WHERE t.id <= ? ORDER BY t.id"
+        )
+        count = 0
+        with _as_bytes(self.db):
+            for number, fits, mark, *known in self.db.execute(query, (*values, self.upto)):
+                count += 1
+                if not history and (before := newest.get(known[0])) is not None:
+                    fitting.pop(before, None)
+                newest[known[0]] = number
+                if mark != seal_of(known):
+                    self.faults.note(number, Damaged("its seal does not fit: it was altered"))
+                elif fits:
+                    fitting[number] = known[1]
+        self._count("trial", count)
+        return {number: "" if key is None else key.decode() for number, key in fitting.items()}
+
+    def found(self, condition: str, values: list[Any], *, history: bool) -> dict[int, str]:
+        """The same by the indexes of the tables, nothing verified: `trials` does that for these alone."""
+        trials = f"{self.schema}.trials"
+        newer = f"SELECT 1 FROM {trials} n WHERE n.fingerprint = t.fingerprint AND n.id > t.id AND n.id <= ?"
+        known = f"SELECT t.id, t.timing_key FROM {trials} t WHERE t.id <= ? AND {condition}"
+        if history:
+            return dict(self.db.execute(f"{known} ORDER BY t.id", (self.upto, *values)))
+        query = f"{known} AND NOT EXISTS ({newer}) ORDER BY t.id"
+        return dict(self.db.execute(query, (self.upto, *values, self.upto)))
 
     def way(self, times: Times, wanted: dict[int, str], timed_on: str | None) -> str | None:
         """The way of the times that a table of these trials shows."""
         return one_way(times.ways, Counter(wanted.values()), timed_on)
 
-    def trials(self, wanted: dict[int, str]) -> Iterator[tuple[int, str, str]]:
-        """Number, timing key and cells of those trials, oldest first; all others are verified too."""
-        names = ", ".join(f"t.{name}" for name in KNOWN)
-        query = (
-            f"SELECT t.id, {names}, t.seal FROM {self.schema}.trials t NOT INDEXED WHERE t.id > ? AND t.id <= ?"
-            f" ORDER BY t.id LIMIT {AT_A_TIME}"
-        )
-        last, more, count = -1, True, 0
-        while more:
-            found = self.db.execute(query, (last, self.upto)).fetchall()
-            more = len(found) == AT_A_TIME
-            count += len(found)
-            for last, *known, mark in found:
-                if mark != seal(*known):
-                    self.faults.note(last, Damaged("its seal does not fit: it was altered"))
-                elif last in wanted:
-                    yield last, known[1], known[-1]
-        self._count("trial", count)
+    def trials(self, wanted: dict[int, str], *, verified: bool) -> Iterator[tuple[int, str, str]]:
+        """Number, timing key and cells of those trials; verified here unless they are."""
+        waiting = iter(wanted)
+        while numbers := list(itertools.islice(waiting, AT_A_TIME)):
+            chosen = f"{self.schema}.trials WHERE id IN ({', '.join(map(str, numbers))}) ORDER BY id"
+            names = "cells" if verified else f"seal, {', '.join(KNOWN)}"
+            for number, *stored in self.db.execute(f"SELECT id, {names} FROM {chosen}").fetchall():
+                if not verified and stored[0] != seal(*stored[1:]):
+                    self.faults.note(number, Damaged("its seal does not fit: it was altered"))
+                    continue
+                yield number, wanted[number], stored[-1]
 
     def _count(self, kind: str, count: int) -> None:
         """Say where cells are missing. In memory they are made of the records, and what is wrong with these is said then."""
@@ -138,3 +156,13 @@ class Scan:
             self.faults.sentences.append(
                 f"its columns hold {count} records of kind {kind}, and {stored} are stored"
             )
+
+
+@contextmanager
+def _as_bytes(db: sqlite3.Connection) -> Iterator[None]:
+    """Within, texts are given as the bytes that they are stored as."""
+    before, db.text_factory = db.text_factory, bytes
+    try:
+        yield
+    finally:
+        db.text_factory = before
