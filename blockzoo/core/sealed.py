@@ -113,6 +113,14 @@ def miscounted(db: sqlite3.Connection, *kinds: str, scan: bool = False) -> list[
     return told
 
 
+def holds_none(db: sqlite3.Connection, kind: str) -> bool:
+    """Whether neither the count of a kind nor the index knows a record of it: then there is none to scan for."""
+    if not columns_of(db, "totals"):
+        return False
+    counted = db.execute("SELECT 1 FROM totals WHERE kind = ? AND records > 0", (kind,)).fetchone()
+    return counted is None and db.execute("SELECT 1 FROM records WHERE kind = ?", (kind,)).fetchone() is None
+
+
 class Faults:
     """What is wrong with the records of a store, told in one sentence."""
 

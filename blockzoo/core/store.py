@@ -15,7 +15,7 @@ from blockzoo.core.errors import Damaged, StoreError
 from blockzoo.core.reading import Asked, Reading, Table
 from blockzoo.core.record import Record
 from blockzoo.core.schema import about, is_ours, migrate
-from blockzoo.core.sealed import Faults, insert, miscounted, parsed, parts
+from blockzoo.core.sealed import Faults, holds_none, insert, miscounted, parsed, parts
 from blockzoo.core.table import Row
 
 log = logging.getLogger(__name__)
@@ -118,8 +118,11 @@ class Store:
                 " AND r.id IN (SELECT max(id) FROM records NOT INDEXED WHERE kind = ? GROUP BY fingerprint)"
             )
             values.append(kind)
-        with self.database.reading() as db, self._faults(db, kind, scan=True) as faults:
-            return [record for _, record in parsed(db, condition, values, faults, scan=True)]
+        with self.database.reading() as db:
+            if holds_none(db, kind):
+                return []
+            with self._faults(db, kind, scan=True) as faults:
+                return [record for _, record in parsed(db, condition, values, faults, scan=True)]
 
     def _records_of(self, kind: str, fingerprint: str, history: bool) -> list[Record]:
         condition, values = "r.kind = ? AND r.fingerprint = ?", [kind, fingerprint]
