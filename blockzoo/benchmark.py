@@ -205,7 +205,7 @@ def benchmark_specs(
         hardware = facts["gpu"] if place == "cuda" else facts["cpu"]
         facts["timed_on"] = f"{hardware}, {dtype}, {memory_format}, {runtime}, {facts['threads']} threads"
         failures: list[Failure] = []
-        contenders = contenders_of(specs, shape, stage, seed, failures)
+        contenders = contenders_of(specs, shape, batch_sizes, stage=stage, seed=seed, failures=failures)
         if deadline.left() < deadline.seconds / 2:
             log.warning(
                 "making the networks ready took %.2g of %g s: give more --seconds for surer times",
@@ -266,7 +266,9 @@ def benchmark_model(
         raise RequestError(f"benchmark_model takes no {', '.join(options)}")
     shape = check_shape(input_shape)
     setting = Setting(torch.device(place), runtime=runtime, batch_size=shape[0], seed=seed)
-    network = deployed_contender(type(model).__name__, "network", copy.deepcopy(model).cpu(), shape)
+    network = deployed_contender(
+        type(model).__name__, "network", copy.deepcopy(model).cpu(), shape, shape[:1]
+    )
     return timings_of(setting, [network], Clock(torch.device(place)), schedule, deadline)[0].columns()
 
 

@@ -79,19 +79,27 @@ def naming(contender: Contender, function: Callable[[], Any]) -> Callable[[], An
 
 
 def contenders_of(
-    specs: Mapping[str, NetworkSpec], shape: tuple[int, ...], stage: bool, seed: int, failures: list[Failure]
+    specs: Mapping[str, NetworkSpec],
+    shape: tuple[int, ...],
+    batch_sizes: Sequence[int],
+    *,
+    stage: bool,
+    seed: int,
+    failures: list[Failure],
 ) -> list[Contender]:
-    """The networks, and their stages under test, that can be built and deployed; why the others cannot is added to `failures`."""
+    """The networks, and their stages under test, that can be built and deployed for these batch sizes; why others cannot is added
+    to `failures`.
+    """
     found = []
     for name, spec in specs.items():
         part = "network"
         try:
             network = build_network(spec, seed=seed).eval()
-            found.append(deployed_contender(name, part, network, shape))
+            found.append(deployed_contender(name, part, network, shape, batch_sizes))
             if stage and isinstance(network, ScaffoldNet):
                 part = "stage"
                 before = _shape_before_stage(network, shape)
-                found.append(deployed_contender(name, part, network.active_stage, before))
+                found.append(deployed_contender(name, part, network.active_stage, before, batch_sizes))
         except Exception as error:  # of one network, and no reason to leave the others without times
             failures.append(Failure(name, part, None, error))
     return found
@@ -106,16 +114,22 @@ def _shape_before_stage(network: ScaffoldNet, shape: tuple[int, ...]) -> tuple[i
     return tuple(x.shape)
 
 
-def deployed_contender(subject: str, part: str, module: nn.Module, shape: Sequence[int]) -> Contender:
+def deployed_contender(
+    subject: str, part: str, module: nn.Module, shape: Sequence[int], batch_sizes: Sequence[int] = ()
+) -> Contender:
     """A module in the form that is timed, with what its checks found."""
     with what_checks_find() as found:
-        made = deploy(module, shape)
+        made = deploy(module, shape, batch_sizes)
     return Contender(subject, part, made, tuple(shape), max(found.values(), default=None))
 
 
-def deploy(module: nn.Module, shape: Sequence[int]) -> nn.Module:
-    """The form in which a module is timed, checked against the module itself on inputs of this shape."""
-    return deployed(module, torch.randn(2, *shape[1:], generator=torch.Generator().manual_seed(0)))
+def deploy(module: nn.Module, shape: Sequence[int], batch_sizes: Sequence[int] = ()) -> nn.Module:
+    """The form in which a module is timed with images of this shape, one or `batch_sizes` at a time, checked against the module
+    itself.
+    """
+    return deployed(
+        module, torch.randn(2, *shape[1:], generator=torch.Generator().manual_seed(0)), batch_sizes
+    )
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import nn
 
@@ -11,36 +13,46 @@ from blockzoo.models.merging import with_merged_branches
 
 
 def fold_batch_norm(
-    module: nn.Module, example: torch.Tensor, *others: torch.Tensor, inplace: bool = False
+    module: nn.Module,
+    example: torch.Tensor,
+    *others: torch.Tensor,
+    batch_sizes: Collection[int] = (),
+    inplace: bool = False,
 ) -> nn.Module:
     """`module`, or a copy of it, in evaluation mode, with every batch norm folded into the convolution before it for which the
     graph of the network proves that nothing else can tell (see `folding`).
 
     Args:
-        example: an input; others where the network takes several.
+        example: an input of the shape that it is used with, as what a network does may depend on it; others where the network
+            takes several.
+        batch_sizes: numbers of images that it is used with, besides one and as many as in `example`.
         inplace: change `module` itself, which is then not there to compare with: for counting on the meta device.
 
     Raises:
         CheckFailed: the outputs of a copy differ from the network's; the message names the norms.
     """
     if inplace:
-        return fold(module.eval(), safe_pairs(module, example, *others))
+        return fold(module.eval(), safe_pairs(module, example, *others, batch_sizes=batch_sizes))
     plain = duplicate(module).eval()
-    pairs = safe_pairs(plain, example, *others)
+    pairs = safe_pairs(plain, example, *others, batch_sizes=batch_sizes)
     folded = fold(duplicate(plain), pairs)
     check_folded(plain, folded, pairs, example, *others)
     return folded
 
 
-def deployed(module: nn.Module, example: torch.Tensor) -> nn.Module:
+def deployed(module: nn.Module, example: torch.Tensor, batch_sizes: Collection[int] = ()) -> nn.Module:
     """A copy in evaluation mode with branches merged and batch norms folded, each checked against the network before.
 
     Branches whose merging changes what the network computes are left as they are, and this is said.
 
+    Args:
+        example: an input of the shape that it is used with.
+        batch_sizes: numbers of images that it is used with, as of `fold_batch_norm`.
+
     Raises:
         CheckFailed: the outputs differ by folding; the message names the norms.
     """
-    return fold_batch_norm(with_merged_branches(module, example), example)
+    return fold_batch_norm(with_merged_branches(module, example), example, batch_sizes=batch_sizes)
 
 
 @torch.no_grad()

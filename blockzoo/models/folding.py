@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,20 +36,38 @@ class Pair:
     norm: str
 
 
-def safe_pairs(module: nn.Module, *inputs: torch.Tensor) -> list[Pair]:
-    """The pairs that can be folded, of a module in evaluation mode; none where it cannot be traced."""
+def safe_pairs(module: nn.Module, *inputs: torch.Tensor, batch_sizes: Collection[int] = ()) -> list[Pair]:
+    """The pairs that can be folded, of a module in evaluation mode; none where it cannot be traced.
+
+    Args:
+        inputs: of the network; their number of images, and one image, are what the pairs are proved for.
+        batch_sizes: other numbers of images, for which the graph may be another one.
+    """
     if not any(isinstance(layer, _BatchNorm) for layer in module.modules()):
         return []
     tried = duplicate(module)
     for layer in tried.modules():  # a bias shows in the graph whether the layer's forward pass adds it
         if isinstance(layer, nn.Conv2d) and layer.bias is None and "bias" in layer._parameters:
             layer.bias = nn.Parameter(layer.weight.new_zeros(layer.out_channels), requires_grad=False)
-    try:
-        found = trace(tried, inputs)
-    except RequestError as error:
-        log.debug(f"batch norms are left as they are: {error}")
-        return []
-    return _Pairs(found, tried).safe()
+    pairs: list[Pair] | None = None
+    for given in _batches(inputs, batch_sizes):
+        try:
+            safe = _Pairs(trace(tried, given), tried).safe()
+        except RequestError as error:
+            log.debug(f"batch norms are left as they are: {error}")
+            return []
+        pairs = safe if pairs is None else [pair for pair in pairs if pair in safe]
+    return pairs or []
+
+
+def _batches(
+    inputs: Sequence[torch.Tensor], batch_sizes: Collection[int]
+) -> Iterator[Sequence[torch.Tensor]]:
+    """The inputs, and zeros like them of as many images as they are used or checked with; inputs that are no images stay."""
+    yield inputs
+    if all(x.ndim == 4 for x in inputs):
+        for number in {1, *batch_sizes} - {len(inputs[0])}:
+            yield [x.new_zeros(number, *x.shape[1:]) for x in inputs]
 
 
 def fold(module: nn.Module, pairs: list[Pair]) -> nn.Module:

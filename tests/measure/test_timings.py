@@ -19,6 +19,7 @@ from blockzoo.measure.contenders import Contender, Setting, deployed_contender
 from blockzoo.measure.deadline import Deadline
 from blockzoo.measure.latency import Schedule, interleave
 from blockzoo.measure.timings import timings_of
+from blockzoo.models.agreement import deviation, random_statistics
 
 
 class MadeTime:
@@ -168,3 +169,22 @@ def test_what_the_checks_of_a_deployed_form_found_is_in_its_times_and_records() 
         "linear", "network", nn.Sequential(nn.Flatten(), nn.Linear(12, 2)), (1, 3, 2, 2)
     )
     assert plain.checked is None
+
+
+def test_a_network_is_deployed_for_the_numbers_of_images_that_it_is_timed_with() -> None:
+    class Busy(nn.Module):
+        """Reads its convolution again when many images come."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.conv(x)
+            return self.norm(y) + y if len(x) == 16 else self.norm(y)
+
+    plain = random_statistics(Busy()).eval()
+    timed = deployed_contender("busy", "network", plain, (1, 3, 4, 4), (1, 16)).module
+    x = torch.randn(16, 3, 4, 4)
+    with torch.no_grad():
+        assert deviation(plain(x), timed(x)) == 0

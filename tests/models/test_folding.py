@@ -212,6 +212,21 @@ def test_a_network_that_cannot_be_traced_is_left_unfolded() -> None:
         assert deviation(drawn(x), deployed(drawn, x)(x)) == 0
 
 
+@pytest.mark.parametrize("number", [1, 2, 8])
+def test_a_network_that_reads_the_convolution_for_some_numbers_of_images_is_right_for_all(
+    number: int,
+) -> None:
+    def forward(b: Any, x: torch.Tensor) -> torch.Tensor:
+        y = b.conv(x)
+        return b.norm(y) + y if len(x) == number else b.norm(y)
+
+    drawn = random_statistics(Block(forward)).eval()
+    made = deployed(drawn, torch.randn(2, 4, 4, 4), batch_sizes=(8,))
+    with torch.no_grad():
+        for x in (torch.randn(n, 4, 4, 4) for n in (1, 2, 8)):
+            assert deviation(drawn(x), made(x)) == 0
+
+
 @pytest.mark.mutation("folded-norms")
 @pytest.mark.parametrize("broken", ["mean", "variance", "epsilon", "an unsafe pair"])
 def test_a_wrong_fold_is_noticed(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +241,7 @@ def test_a_wrong_fold_is_noticed(broken: str, monkeypatch: pytest.MonkeyPatch) -
     way, x = plain, torch.randn(2, 4, 4, 4)
     if broken == "an unsafe pair":
         way = READ_ELSEWHERE["a residual around the norm"]
-        monkeypatch.setattr("blockzoo.models.deploy.safe_pairs", lambda *_: [Pair("conv", "norm")])
+        monkeypatch.setattr("blockzoo.models.deploy.safe_pairs", lambda *_, **__: [Pair("conv", "norm")])
     else:
         monkeypatch.setattr(folding, "fuse_conv_bn_weights", wrong)
     with pytest.raises(CheckFailed, match="folding norm"):
