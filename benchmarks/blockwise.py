@@ -21,9 +21,9 @@ from torch import nn
 
 sys.path[0] = str(Path(__file__).parents[1])  # not this folder: torch would take its profile.py for Python's
 
-from blockzoo.blockwise.data import Examples, Stream
-from blockzoo.blockwise.frame import Frame
-from blockzoo.blockwise.options import Options
+from blockzoo.blockwise.run.data import Examples, Stream
+from blockzoo.blockwise.run.frame import Frame
+from blockzoo.blockwise.run.options import Options
 from blockzoo.core.contracts import ENGINES
 from blockzoo.core.environment import environment
 from blockzoo.measure.memory import LiveMemory

@@ -25,6 +25,7 @@ import numpy as np
 import timm
 import torch
 import torchvision
+from blockzoo.nas.benchmark.best.predictors import ridge
 from PIL import Image
 
 from blockzoo import nas, tiling
@@ -33,11 +34,10 @@ from blockzoo.core.environment import describe, environment
 from blockzoo.data import load_dataset
 from blockzoo.data.streams import StreamedBatches
 from blockzoo.models.deploy import deployed
-from blockzoo.nas.io import read_dataset_file, write_dataset_file
-from blockzoo.nas.predictors import ridge
-from blockzoo.nas.supernet import Supernet
-from blockzoo.tiling.executor import TiledRunner
-from blockzoo.tiling.quantise import Calibration, quantise_onnx
+from blockzoo.nas.files.io import read_dataset_file, write_dataset_file
+from blockzoo.nas.training.supernet import Supernet
+from blockzoo.tiling.onnx.quantise import Calibration, quantise_onnx
+from blockzoo.tiling.runtime.runner import TiledRunner
 from blockzoo.training.together import digest_of_weights
 
 spent: dict[str, float] = defaultdict(float)
@@ -107,7 +107,7 @@ def predictors(folder: Path) -> None:
 
 def supernets(folder: Path) -> None:
     """A network of width 16 inside a supernet, two images of 32 pixels."""
-    sys.modules["blockzoo.nas.supernet"].path_of_supernet(  # type: ignore[attr-defined]
+    sys.modules["blockzoo.nas.training.supernet"].path_of_supernet(  # type: ignore[attr-defined]
         Supernet(nas.MacroSpace(), 10, 16).eval(), 12345, torch.randn(2, 3, 32, 32)
     )
 

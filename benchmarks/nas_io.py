@@ -22,12 +22,12 @@ import numpy as np
 
 import blockzoo.nas as nas
 from blockzoo.core.environment import environment
-from blockzoo.nas.formats.columns import ACCURACY, HASH, MILLIONTHS, VECTOR, WHOLE, Column
-from blockzoo.nas.formats.header import parse
-from blockzoo.nas.formats.inflate import inflater
-from blockzoo.nas.formats.table import Table
-from blockzoo.nas.hashing import all_hashes
-from blockzoo.nas.release import header_of
+from blockzoo.nas.benchmark.release import header_of
+from blockzoo.nas.files.columns import ACCURACY, HASH, MILLIONTHS, VECTOR, WHOLE, Column
+from blockzoo.nas.files.header import parse
+from blockzoo.nas.files.inflate import inflater
+from blockzoo.nas.files.table import Table
+from blockzoo.nas.space.hashing import all_hashes
 
 TARGETS = {"native": 0.002, "blox": 0.15, "csv": 0.5}
 FLOAT_IN_A_LIST = 24 + 8

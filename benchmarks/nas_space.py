@@ -22,10 +22,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import blockzoo.nas as nas
 from blockzoo.core.environment import environment
-from blockzoo.nas.costs import _static_info
+from blockzoo.nas.benchmark.surrogate import surrogate_of
 from blockzoo.nas.search.simulate import search
 from blockzoo.nas.search.task import Task
-from blockzoo.nas.surrogate import surrogate_of
+from blockzoo.nas.space.costs import _static_info
 from tests.reference import macro_graphs
 
 

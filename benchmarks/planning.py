@@ -23,7 +23,7 @@ import torch
 from blockzoo import tiling
 from blockzoo.core.environment import describe, environment
 from blockzoo.core.errors import BlockzooError
-from blockzoo.tiling.stage import Mode
+from blockzoo.tiling.planning.stage import Mode
 
 SAMPLE = Path(__file__).parents[1] / "tests" / "tiling" / "timm_models.txt"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from blockzoo.blockwise.reading import read_array, read_lines
+from blockzoo.blockwise.run.reading import read_array, read_lines
 from blockzoo.core.files import append_text, write_text
 from blockzoo.core.text import file_name
 from blockzoo.report.heatmap import HeatMap, draw_map

@@ -14,9 +14,9 @@ from _compat import main, say
 
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_atomically
-from blockzoo.nas.release import gathered, holes
-from blockzoo.nas.results_pickles import published_entry
-from blockzoo.nas.search_space import published_space
+from blockzoo.nas.benchmark.release import gathered, holes
+from blockzoo.nas.benchmark.results_pickles import published_entry
+from blockzoo.nas.space.search_space import published_space
 
 
 def run(sources: list[Path], output: Path, seed: int = 0) -> None:

@@ -16,8 +16,8 @@ from _compat import main, say
 from _reports import FIGURES, Report, write_measurements
 from _sandbox import DEFAULTS, parsed, parser, run_config
 
-from blockzoo.blockwise.launch import planned
-from blockzoo.blockwise.run import run_blockwise
+from blockzoo.blockwise.run.launch import planned
+from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.core.devices import use_only
 from blockzoo.core.errors import RequestError
 from blockzoo.execution.queue import gpus as visible_gpus

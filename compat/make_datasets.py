@@ -8,7 +8,7 @@ from pathlib import Path
 from _compat import main, say
 
 from blockzoo.core.errors import RequestError
-from blockzoo.nas.release import build_release
+from blockzoo.nas.benchmark.release import build_release
 
 FORMATS = ("pickle", "csv", "blox")
 

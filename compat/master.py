@@ -18,9 +18,9 @@ from _compat import main, say
 from _reports import FIGURES, Report, write_measurements
 from _sandbox import DEFAULTS, parsed, parser, run_config
 
-from blockzoo.blockwise.config import RunConfig
 from blockzoo.blockwise.figures import over_costs
-from blockzoo.blockwise.reading import read_lines, run_status
+from blockzoo.blockwise.run.config import RunConfig
+from blockzoo.blockwise.run.reading import read_lines, run_status
 from blockzoo.blockwise.study import Setting, Study, StudyRun, compare, run_study
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_atomically

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from blockzoo.blockwise.run import run_blockwise
+from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.blockwise.study import Study, run_study
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blockzoo.blockwise.config import RunConfig
-from blockzoo.blockwise.identity import identified
-from blockzoo.blockwise.options import Options
-from blockzoo.blockwise.run import run_blockwise
+from blockzoo.blockwise.run.config import RunConfig
+from blockzoo.blockwise.run.identity import identified
+from blockzoo.blockwise.run.options import Options
+from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.blockwise.study import Study, run_study
 from blockzoo.core.contracts import DATASETS, EXECUTORS, PROTOCOLS
 from blockzoo.core.errors import RequestError
@@ -26,8 +26,8 @@ from blockzoo.core.sources import check_unedited, code_digest
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.data import ImageData, Images, content, load_dataset
 from blockzoo.sweep import grid
+from blockzoo.tiling.experiments.training import Recipe, tiled_spec
 from blockzoo.tiling.tags import Tiling
-from blockzoo.tiling.training import Recipe, tiled_spec
 from blockzoo.training.protocols import Protocol, fast_v1
 from blockzoo.training.trial import run_trial
 
@@ -345,7 +345,7 @@ def test_a_run_of_other_images_is_another(
         names.append(job.stub.fingerprint)
     assert names[0] == names[2] != names[1]
     with pytest.raises(RequestError, match="made of others"):
-        from blockzoo.blockwise.sources import load_problem
+        from blockzoo.blockwise.run.sources import load_problem
 
         load_problem(RunConfig(**{**vars(identified(asked[0])), "data_dir": str(trees[1])}))
 

@@ -30,7 +30,7 @@ def test_each_lazily_exported_name_has_a_type(tmp_path: Path) -> None:
     types = dict(zip(names, revealed, strict=True))
     assert not {name for name, kind in types.items() if kind == '"Any"'}
     assert types["blockzoo.train_block"].startswith('"def (subject: ')
-    assert types["blockzoo.nas.Dataset"].endswith('blockzoo.nas.dataset.Dataset"')
+    assert types["blockzoo.nas.Dataset"].endswith('blockzoo.nas.benchmark.dataset.Dataset"')
 
 
 def test_the_wheel_says_that_it_has_types(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from blockzoo.blockwise.data import Batch
-from blockzoo.blockwise.frame import Frame
-from blockzoo.blockwise.losses import no_reentrant_checkpoints
+from blockzoo.blockwise.run.data import Batch
+from blockzoo.blockwise.run.frame import Frame
+from blockzoo.blockwise.run.losses import no_reentrant_checkpoints
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed
 from blockzoo.models.agreement import deviation

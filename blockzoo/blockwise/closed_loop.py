@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from blockzoo.blockwise.curvature.coupling import CouplingMap
-from blockzoo.blockwise.options import Options
 from blockzoo.blockwise.partition import Partition
+from blockzoo.blockwise.run.options import Options
 from blockzoo.core.errors import RequestError
 
 SMALLEST = 1e-12

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from blockzoo.blockwise.frame import Frame
+from blockzoo.blockwise.run.frame import Frame
 from blockzoo.core.contracts import CURRICULA, Curriculum
 from blockzoo.core.errors import RequestError
 

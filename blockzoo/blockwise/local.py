@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from blockzoo.blockwise.counting import on_behalf_of
-from blockzoo.blockwise.data import Batch
-from blockzoo.blockwise.losses import Criterion, Forward, batch_loss, no_reentrant_checkpoints
+from blockzoo.blockwise.run.counting import on_behalf_of
+from blockzoo.blockwise.run.data import Batch
+from blockzoo.blockwise.run.losses import Criterion, Forward, batch_loss, no_reentrant_checkpoints
 from blockzoo.core.errors import Diverged, RequestError
 
 

@@ -23,10 +23,10 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
-from blockzoo.blockwise.config import COSTS, RunConfig, folder_name
-from blockzoo.blockwise.identity import all_identified
-from blockzoo.blockwise.reading import read_lines, read_parameters, run_status
-from blockzoo.blockwise.reports import record_of
+from blockzoo.blockwise.run.config import COSTS, RunConfig, folder_name
+from blockzoo.blockwise.run.identity import all_identified
+from blockzoo.blockwise.run.reading import read_lines, read_parameters, run_status
+from blockzoo.blockwise.run.reports import record_of
 from blockzoo.core.contracts import EXECUTORS
 from blockzoo.core.documents import check_fields
 from blockzoo.core.errors import RequestError
@@ -174,7 +174,7 @@ def execute_run(
     config: dict[str, Any], output: str, plugins: list[str], report: Callable[[int, dict[str, float]], None]
 ) -> list[Record]:
     """The body of a job: one run, gone on with where it was killed."""
-    from blockzoo.blockwise.run import run_blockwise
+    from blockzoo.blockwise.run.runs import run_blockwise
     from blockzoo.core.plugins import load_plugins
 
     load_plugins(plugins, ambient=False)

@@ -15,7 +15,7 @@ from blockzoo.core.registry import Registry
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from blockzoo.blockwise.frame import Frame, RoundRecord
+    from blockzoo.blockwise.run.frame import Frame, RoundRecord
     from blockzoo.core.record import Record
     from blockzoo.core.spec import NetworkSpec
     from blockzoo.core.subject import Subject

@@ -99,7 +99,7 @@ class Cell(nn.Module):
     """A small graph of operations, all at the same width and size.
 
     Args:
-        vector: `[[op1], [op2, prev, inp, sc], ...]`, see `blockzoo.nas.cells`.
+        vector: `[[op1], [op2, prev, inp, sc], ...]`, see `blockzoo.nas.space.cells`.
         operations: what makes each operation, from a width.
         channels: the width.
         doubled_input: node 1 gets the cell's input twice (x + x), as an early release of the benchmark trained it.

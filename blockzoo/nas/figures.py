@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from blockzoo.core.text import picture
-from blockzoo.nas.space import Architecture, MacroSpace
+from blockzoo.nas.space.macro import Architecture, MacroSpace
 from blockzoo.report.figures import COLOURS, engineering
 from blockzoo.report.pareto import pareto_front
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from blockzoo.nas.dataset import Dataset
-    from blockzoo.nas.latency import LatencyError
+    from blockzoo.nas.benchmark.dataset import Dataset
+    from blockzoo.nas.ranking.latency import LatencyError
     from blockzoo.nas.search.simulate import Comparison
 
 
@@ -138,7 +138,7 @@ def draw_architecture(arch: Architecture, space: MacroSpace) -> Figure:
 
 def _cell(axes: Any, at: float, cell: list[list[int]], space: MacroSpace, stage: int) -> float:
     """One cell and its reduction, from the box at `at` on; returns where the reduction stands."""
-    from blockzoo.nas.cells import canonical_graph, live_nodes, raw_edges
+    from blockzoo.nas.space.cells import canonical_graph, live_nodes, raw_edges
 
     flat = [x for node in cell for x in node]
     nodes = len(cell)

@@ -12,8 +12,8 @@ from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.subject import Subject
 from blockzoo.models.mobilenet import MobileNetV1
 from blockzoo.models.resolve import build_network
-from blockzoo.tiling.convert import block_convert
-from blockzoo.tiling.networks import plain_network
+from blockzoo.tiling.layers.convert import block_convert
+from blockzoo.tiling.layers.networks import plain_network
 from blockzoo.tiling.tags import SMALL_SIDE, has_small_form, read_options
 
 

@@ -1,7 +1,7 @@
 """blox.dataset"""
 
 from blockzoo.nas import BenchmarkingDataset, Dataset, EnvInfoDataset, StaticInfoDataset
-from blockzoo.nas.loading import from_folder as _from_folder
+from blockzoo.nas.benchmark.loading import from_folder as _from_folder
 
 preferred_ext = None
 """Set it to suffixes in order of preference; `from_folder` uses them where it is given none."""

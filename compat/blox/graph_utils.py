@@ -1,3 +1,3 @@
 """blox.graph_utils"""
 
-from blockzoo.nas.graph_utils import get_model_graph, graph_hash, is_empty
+from blockzoo.nas.space.graph_utils import get_model_graph, graph_hash, is_empty

@@ -1,3 +1,3 @@
 """blox.io"""
 
-from blockzoo.nas.io import has_C, read_dataset_file
+from blockzoo.nas.files.io import has_C, read_dataset_file

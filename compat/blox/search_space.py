@@ -1,6 +1,6 @@
 """blox.search_space"""
 
-from blockzoo.nas.search_space import (
+from blockzoo.nas.space.search_space import (
     all_ops,
     arch_vec_to_names,
     default_nodes,

@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 
 from blockzoo.blockwise.engines.rounds import WorkerOutcome, bytes_to_all, distance, recorded, solve
-from blockzoo.blockwise.frame import Frame, RoundRecord
 from blockzoo.blockwise.local import only_trainable
+from blockzoo.blockwise.run.frame import Frame, RoundRecord
 from blockzoo.core.contracts import ENGINES
 
 

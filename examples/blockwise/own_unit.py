@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from blockzoo.blockwise.frame import Frame
+from blockzoo.blockwise.run.frame import Frame
 from blockzoo.core.contracts import UNITS
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from blockzoo.blockwise.config import RunConfig
-from blockzoo.blockwise.options import Options
-from blockzoo.blockwise.reading import read_lines
+from blockzoo.blockwise.run.config import RunConfig
+from blockzoo.blockwise.run.options import Options
+from blockzoo.blockwise.run.reading import read_lines
 
 
 def config(mode: str = "jacobi", **changes: Any) -> RunConfig:

@@ -13,7 +13,7 @@ from blockzoo.blockwise.engines import gauss_seidel
 from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import CheckFailed
 from blockzoo.models.feedforward import ConvNet, Ensemble, FeedForward
-from tests.blockwise.test_engines import frame, values
+from tests.blockwise.engines.test_engines import frame, values
 
 
 class _More(FeedForward):

@@ -11,7 +11,7 @@ from blockzoo.blockwise.partition import make_partition
 from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import RequestError
 from blockzoo.models.feedforward import FeedForward
-from tests.blockwise.test_engines import frame
+from tests.blockwise.engines.test_engines import frame
 
 
 def test_choices_from_a_coupling_map_by_hand() -> None:

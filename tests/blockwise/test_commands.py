@@ -11,8 +11,8 @@ import torch
 
 from blockzoo.blockwise.curvature import report as curvature_report
 from blockzoo.blockwise.curvature.hessian import exact_hessian
-from blockzoo.blockwise.reading import read_lines
-from blockzoo.blockwise.run import run_blockwise
+from blockzoo.blockwise.run.reading import read_lines
+from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.cli import main
 from blockzoo.core.contracts import NETWORKS
 from blockzoo.report.heatmap import HeatMap

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from blockzoo.blockwise.curricula import make_curriculum
-from blockzoo.blockwise.data import Examples, Stream
-from blockzoo.blockwise.frame import Frame
+from blockzoo.blockwise.run.data import Examples, Stream
+from blockzoo.blockwise.run.frame import Frame
 from blockzoo.core.contracts import CURRICULA
 from blockzoo.core.errors import RequestError
 from tests.blockwise.runs import config

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from blockzoo.blockwise.data import Examples
-from blockzoo.blockwise.frame import Frame
-from blockzoo.blockwise.options import Options
+from blockzoo.blockwise.run.data import Examples
+from blockzoo.blockwise.run.frame import Frame
+from blockzoo.blockwise.run.options import Options
 from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import RequestError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from blockzoo.blockwise.run import run_blockwise
+from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.blockwise.schedules import make_schedule
 from blockzoo.core.contracts import SCHEDULES
 from blockzoo.core.errors import RequestError

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blockzoo.blockwise.config import COSTS
 from blockzoo.blockwise.figures import over_costs
-from blockzoo.blockwise.run import run_blockwise
+from blockzoo.blockwise.run.config import COSTS
+from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.blockwise.study import (
     Study,
     StudyRun,

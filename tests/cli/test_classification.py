@@ -11,7 +11,7 @@ import torch
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.models.resolve import build_network
-from tests.tiling.test_training import TINY
+from tests.tiling.experiments.test_training import TINY
 
 COMPAT = Path(__file__).parents[2] / "compat"
 WORDS = (

@@ -17,8 +17,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from blockzoo.blockwise.partition import make_partition
-from blockzoo.blockwise.reading import read_lines
-from blockzoo.blockwise.sources import Problem, build_model
+from blockzoo.blockwise.run.reading import read_lines
+from blockzoo.blockwise.run.sources import Problem, build_model
 from blockzoo.core.errors import RequestError
 
 COMPAT = Path(__file__).parents[2] / "compat"
@@ -33,7 +33,7 @@ def compat(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 
 def _network(config: Any, shape: tuple[int, ...], outputs: int) -> nn.Module:
-    from blockzoo.blockwise.data import Examples
+    from blockzoo.blockwise.run.data import Examples
 
     examples = Examples(torch.zeros(1, *shape), torch.zeros(1, dtype=torch.long))
     return build_model(config, Problem("none", examples, examples, outputs))

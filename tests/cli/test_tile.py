@@ -12,7 +12,7 @@ import torch
 
 from blockzoo.cli import main
 from blockzoo.core.outputs import Outputs
-from tests.tiling.test_training import TINY
+from tests.tiling.experiments.test_training import TINY
 
 SHORT = [
     "--dataset",

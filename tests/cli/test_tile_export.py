@@ -59,7 +59,7 @@ def test_pretrained_weights_are_named(
     torch.manual_seed(0)
     weights = tmp_path / "squeezenet1_1-b8a52dc0.pth"
     torch.save(models.squeezenet1_1().state_dict(), weights)
-    monkeypatch.setattr("blockzoo.tiling.pretrained.pretrained_file", lambda subject: weights)
+    monkeypatch.setattr("blockzoo.tiling.experiments.pretrained.pretrained_file", lambda subject: weights)
     path = tmp_path / "made.onnx"
     words = ["tile", "export", "torchvision:squeezenet1_1", "--image-size", "33", "--output", str(path)]
     assert run([*words, "--pretrained"]) == 0

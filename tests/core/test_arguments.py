@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from blockzoo import nas
-from blockzoo.blockwise.communication import Network
-from blockzoo.blockwise.config import RunConfig
-from blockzoo.blockwise.options import Options
+from blockzoo.blockwise.run.communication import Network
+from blockzoo.blockwise.run.config import RunConfig
+from blockzoo.blockwise.run.options import Options
 from blockzoo.core.arguments import misfits
 from blockzoo.core.errors import BlockzooError, RequestError
 from blockzoo.nas.search.task import Task

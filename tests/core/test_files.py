@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from blockzoo.blockwise.reading import run_status
-from blockzoo.blockwise.reports import ReportFolder
+from blockzoo.blockwise.run.reading import run_status
+from blockzoo.blockwise.run.reports import ReportFolder
 from blockzoo.core.errors import StoreError
 from blockzoo.core.files import append_text, open_own, remove, write_atomically, write_text
 from blockzoo.core.locks import Held, Lock, locked
 from blockzoo.core.outputs import Outputs
 from blockzoo.execution.queue import only_writer
-from blockzoo.nas.download import fetch
+from blockzoo.nas.benchmark.download import fetch
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_a_training_on_some_images_sees_every_class() -> None:
 def test_supernets_teachers_and_scores_see_every_class() -> None:
     import torch
 
-    from blockzoo.nas.lessons import Images as Lessons
+    from blockzoo.nas.training.lessons import Images as Lessons
 
     lessons = Lessons(ordered(), batch_size=10, limit_train=20)
     assert counts(torch.cat([labels for _, labels in lessons.train()])) == [4] * 5
@@ -111,7 +111,7 @@ def test_supernets_teachers_and_scores_see_every_class() -> None:
 
 
 def test_int8_is_calibrated_on_every_class(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    from blockzoo.tiling import deployment, quantise
+    from blockzoo.tiling.onnx import deployment, quantise
 
     seen: list[np.ndarray] = []
 
@@ -133,8 +133,8 @@ def test_int8_is_calibrated_on_every_class(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_a_blockwise_run_and_its_probes_see_every_class(monkeypatch: pytest.MonkeyPatch) -> None:
-    from blockzoo.blockwise.config import RunConfig
-    from blockzoo.blockwise.frame import Frame
+    from blockzoo.blockwise.run.config import RunConfig
+    from blockzoo.blockwise.run.frame import Frame
 
     monkeypatch.setattr("blockzoo.data.load_or_fallback", lambda *_, **__: (ordered(), None))
     config = RunConfig(model="feedforward", config=(4, 4), dataset="folder")
@@ -146,8 +146,8 @@ def test_a_blockwise_run_and_its_probes_see_every_class(monkeypatch: pytest.Monk
 
 
 def test_a_limited_regression_is_no_beginning_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    from blockzoo.blockwise import sources
-    from blockzoo.blockwise.config import RunConfig
+    from blockzoo.blockwise.run.config import RunConfig
+    from blockzoo.blockwise.run.runs import sources
 
     rows = np.arange(100, dtype=np.float32)[:, None]
     monkeypatch.setattr(sources, "load_regression", lambda *_: ((rows, rows), (rows, rows)))

@@ -25,7 +25,7 @@ from blockzoo.core import consent
 from blockzoo.core.safe_path import module_command
 from blockzoo.execution import children
 from blockzoo.execution.local import without_main
-from blockzoo.nas.hashing import hash_range
+from blockzoo.nas.space.hashing import hash_range
 
 if __name__ == "__main__":
     context = multiprocessing.get_context("forkserver")
@@ -39,7 +39,7 @@ if __name__ == "__main__":
         child.join()
     print(found)
     words = ("conv,mbconv,bconv", "2", "1", "0", "2")
-    out = subprocess.run(module_command("blockzoo.nas.hashing", *words), stdout=subprocess.PIPE, check=True).stdout
+    out = subprocess.run(module_command("blockzoo.nas.space.hashing", *words), stdout=subprocess.PIPE, check=True).stdout
     assert out == hash_range(["conv", "mbconv", "bconv"], 2, 1, 0, 2)
 """
 TELLS = """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from blockzoo.blockwise.reading import read_lines
+from blockzoo.blockwise.run.reading import read_lines
 from blockzoo.core.csv_file import read_csv
 from blockzoo.core.faults import VARIABLE
 from blockzoo.core.outputs import Outputs

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import blockzoo.nas as blox
-from blockzoo.nas.release import header_of
+from blockzoo.nas.benchmark.release import header_of
 
 ROOT = Path(__file__).parents[2]
 SPACE = blox.MacroSpace()

@@ -91,7 +91,7 @@ def hostile_code(folder: Path, draw: random.Random) -> Iterator[tuple[str, Path]
 
 @attempt("a record of a results store names code; the store is read, and a benchmark made of it", 300)
 def _records(draw: random.Random, folder: Path) -> bool:
-    from blockzoo.nas.release import build_release
+    from blockzoo.nas.benchmark.release import build_release
 
     with hostile_code(folder, draw) as (text, ran):
         spec = TrialSpec(network=NetworkSpec("model:resnet8_half"), dataset="digits").to_json()
@@ -112,7 +112,7 @@ def _records(draw: random.Random, folder: Path) -> bool:
 def _options(draw: random.Random, folder: Path) -> bool:
     from blockzoo.blockwise.study import read_study
     from blockzoo.blockwise.units import make_units, read_units
-    from blockzoo.tiling.study import read_study as read_tiled
+    from blockzoo.tiling.experiments.study import read_study as read_tiled
 
     with hostile_code(folder, draw) as (text, ran):
         value: Any = text

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from blockzoo.core import consent, files, locks, plugins, safe_path, table, text, trusted
-from blockzoo.nas import release
+from blockzoo.nas.benchmark import release
 from tests.core import test_text
 from tests.safety.attempts import ATTEMPTS, MEDIA, Attempt, held
 

@@ -16,13 +16,13 @@ from blockzoo.core.errors import BlockzooError
 from blockzoo.models.agreement import MARGIN, SURE, deviation, probes, random_statistics, tensors
 from blockzoo.models.copying import duplicate
 from blockzoo.models.deploy import deployed, fold_batch_norm
-from blockzoo.tiling.executor import TiledRunner
-from blockzoo.tiling.graph import Network
-from blockzoo.tiling.prediction import Counted
-from blockzoo.tiling.proof import check_planned_memory
-from blockzoo.tiling.search import Planner
-from blockzoo.tiling.steps import Plan, Step, cannot_tile, tiled_steps, whole_steps
-from blockzoo.tiling.trace import own_format, planned_inputs, ready, traced
+from blockzoo.tiling.graph.network import Network
+from blockzoo.tiling.graph.trace import own_format, planned_inputs, ready, traced
+from blockzoo.tiling.planning.plan import Plan, Step, cannot_tile, tiled_steps, whole_steps
+from blockzoo.tiling.planning.prediction import Counted
+from blockzoo.tiling.planning.proof import check_planned_memory
+from blockzoo.tiling.planning.search import Planner
+from blockzoo.tiling.runtime.runner import TiledRunner
 
 TOLERANCE, OF_FLOATS = 1e-9, 1e-4
 """Of the largest output: in double precision, and in a file of floats."""
@@ -103,7 +103,7 @@ class Truth:
     @torch.no_grad()
     def against_file(self, path: Path) -> float:
         """The same for the outputs of an ONNX file of floats, in order."""
-        from blockzoo.tiling.onnx_session import every_output
+        from blockzoo.tiling.onnx.session import every_output
 
         worst, floats = 0.0, duplicate(self.network).float()
         inputs = [probe.float() for probe in self.inputs[:2]]
@@ -176,9 +176,9 @@ def exported(truth: Truth, given: nn.Module, folder: Path) -> float:
 
 def file_in_tiles(truth: Truth, given: nn.Module, folder: Path) -> float:
     """That file by the plan of least memory that there is for it."""
-    from blockzoo.tiling.onnx_files import opened
-    from blockzoo.tiling.onnx_fuse import Layers
-    from blockzoo.tiling.onnx_normalise import normalised
+    from blockzoo.tiling.onnx.files import opened
+    from blockzoo.tiling.onnx.fuse import Layers
+    from blockzoo.tiling.onnx.normalise import normalised
 
     source, path = folder / "network.onnx", folder / "tiles.onnx"
     if not source.exists():

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from blockzoo import tiling
 from blockzoo.core.errors import RequestError
 from blockzoo.models.agreement import deviation, random_statistics
-from blockzoo.tiling.executor import TiledRunner
-from blockzoo.tiling.trace import ready, traced
+from blockzoo.tiling.graph.trace import ready, traced
+from blockzoo.tiling.runtime.runner import TiledRunner
 
 
 class Pair(NamedTuple):

@@ -11,7 +11,7 @@ from blockzoo.core.errors import RequestError
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.subject import Subject
 from blockzoo.models.resolve import build_network
-from blockzoo.tiling.conv import BlockConv2d
+from blockzoo.tiling.layers.conv import BlockConv2d
 from blockzoo.tiling.tags import Tiling, plain_subject, read_options, tiled_subject, tiling_from, tiling_of
 
 

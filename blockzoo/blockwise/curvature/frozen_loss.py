@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from blockzoo.blockwise.data import Batch, Examples, as_batches, kind_of
-from blockzoo.blockwise.losses import joined, loss_of, no_broadcasts, no_reentrant_checkpoints
+from blockzoo.blockwise.run.data import Batch, Examples, as_batches, kind_of
+from blockzoo.blockwise.run.losses import joined, loss_of, no_broadcasts, no_reentrant_checkpoints
 from blockzoo.core.errors import RequestError
 
 LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

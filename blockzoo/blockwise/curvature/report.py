@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blockzoo.blockwise.config import RunConfig
 from blockzoo.blockwise.curvature.coupling import MATRICES, CouplingMap, coupling_map
 from blockzoo.blockwise.curvature.diagonal import extreme_eigenvalues, trace
-from blockzoo.blockwise.frame import Frame
-from blockzoo.blockwise.reading import read_array, read_checkpoint, read_lines, read_parameters
+from blockzoo.blockwise.run.config import RunConfig
+from blockzoo.blockwise.run.frame import Frame
+from blockzoo.blockwise.run.reading import read_array, read_checkpoint, read_lines, read_parameters
 from blockzoo.core import consent
 from blockzoo.core.documents import first_line
 from blockzoo.core.environment import environment

@@ -7,7 +7,6 @@ from collections import deque
 
 import torch
 
-from blockzoo.blockwise.data import mixed
 from blockzoo.blockwise.engines.rounds import (
     Tensors,
     active_blocks,
@@ -17,7 +16,8 @@ from blockzoo.blockwise.engines.rounds import (
     recorded,
     work,
 )
-from blockzoo.blockwise.frame import Frame, RoundRecord
+from blockzoo.blockwise.run.data import mixed
+from blockzoo.blockwise.run.frame import Frame, RoundRecord
 from blockzoo.core.contracts import ENGINES
 
 

@@ -22,9 +22,9 @@ from blockzoo.blockwise.engines.rounds import (
     recorded,
     work,
 )
-from blockzoo.blockwise.frame import Frame, RoundRecord
 from blockzoo.blockwise.local import LocalResult
-from blockzoo.blockwise.ranks import Ranks, lost_ranks_are_named
+from blockzoo.blockwise.run.frame import Frame, RoundRecord
+from blockzoo.blockwise.run.ranks import Ranks, lost_ranks_are_named
 from blockzoo.core.contracts import CHECKS, ENGINES
 from blockzoo.core.errors import CheckFailed, Diverged, RequestError
 

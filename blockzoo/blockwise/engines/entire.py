@@ -6,9 +6,9 @@ import time
 
 import torch
 
-from blockzoo.blockwise.data import mixed
 from blockzoo.blockwise.engines.rounds import distance, mean_loss, solve
-from blockzoo.blockwise.frame import Frame, RoundRecord
+from blockzoo.blockwise.run.data import mixed
+from blockzoo.blockwise.run.frame import Frame, RoundRecord
 from blockzoo.core.contracts import ENGINES
 
 

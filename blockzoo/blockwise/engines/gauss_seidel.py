@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from blockzoo.blockwise.chains import Prefix, chain_of, check_kept_activations
-from blockzoo.blockwise.data import Batch, mixed
 from blockzoo.blockwise.engines.rounds import (
     WorkerOutcome,
     active_blocks,
@@ -22,9 +21,10 @@ from blockzoo.blockwise.engines.rounds import (
     recorded,
     solve,
 )
-from blockzoo.blockwise.frame import Frame, RoundRecord
 from blockzoo.blockwise.local import gradients_of, only_trainable
-from blockzoo.blockwise.losses import no_reentrant_checkpoints
+from blockzoo.blockwise.run.data import Batch, mixed
+from blockzoo.blockwise.run.frame import Frame, RoundRecord
+from blockzoo.blockwise.run.losses import no_reentrant_checkpoints
 from blockzoo.core.contracts import ENGINES
 
 

@@ -6,7 +6,7 @@ import time
 
 from blockzoo.blockwise.engines.rounds import active_blocks, bytes_to_all, commit, recorded, work
 from blockzoo.blockwise.engines.stacked import work_checked, work_stacked
-from blockzoo.blockwise.frame import Frame, RoundRecord
+from blockzoo.blockwise.run.frame import Frame, RoundRecord
 from blockzoo.core.contracts import ENGINES
 
 

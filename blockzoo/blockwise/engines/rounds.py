@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import torch
 
-from blockzoo.blockwise.data import Batch, mixed
-from blockzoo.blockwise.frame import BlockState, Frame, RoundRecord
 from blockzoo.blockwise.local import LocalResult, local_steps, only_trainable, squared_norm
-from blockzoo.blockwise.losses import Forward
+from blockzoo.blockwise.run.data import Batch, mixed
+from blockzoo.blockwise.run.frame import BlockState, Frame, RoundRecord
+from blockzoo.blockwise.run.losses import Forward
 
 Tensors = list[torch.Tensor]
 

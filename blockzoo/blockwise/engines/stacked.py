@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch.func import functional_call, grad_and_value, vmap
 
-from blockzoo.blockwise.counting import on_behalf_of
 from blockzoo.blockwise.engines.rounds import Tensors, WorkerOutcome, distance, put, work
-from blockzoo.blockwise.frame import Frame
 from blockzoo.blockwise.local import LocalResult, finite, squared_norm
+from blockzoo.blockwise.run.counting import on_behalf_of
+from blockzoo.blockwise.run.frame import Frame
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import BlockzooError, CheckFailed, RequestError
 

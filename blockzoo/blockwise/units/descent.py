@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from blockzoo.blockwise.engines.rounds import distance, put
-from blockzoo.blockwise.frame import Frame
+from blockzoo.blockwise.run.frame import Frame
 from blockzoo.core.arguments import check_counts
 from blockzoo.core.contracts import UNITS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from blockzoo.blockwise.frame import Frame
+from blockzoo.blockwise.run.frame import Frame
 from blockzoo.core.contracts import UNITS
 
 

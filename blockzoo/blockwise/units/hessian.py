@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from blockzoo.blockwise.frame import Frame
+from blockzoo.blockwise.run.frame import Frame
 from blockzoo.core.arguments import check_counts
 from blockzoo.core.contracts import UNITS
 from blockzoo.core.errors import RequestError

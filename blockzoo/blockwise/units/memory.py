@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from blockzoo.blockwise.frame import Frame
+from blockzoo.blockwise.run.frame import Frame
 from blockzoo.core.contracts import UNITS
 
 

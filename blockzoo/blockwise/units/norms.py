@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from blockzoo.blockwise.engines.rounds import distance
-from blockzoo.blockwise.frame import Frame
 from blockzoo.blockwise.local import gradients_of
-from blockzoo.blockwise.losses import no_reentrant_checkpoints, parts_of_loss
+from blockzoo.blockwise.run.frame import Frame
+from blockzoo.blockwise.run.losses import no_reentrant_checkpoints, parts_of_loss
 from blockzoo.core.arguments import check_counts
 from blockzoo.core.contracts import UNITS
 

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from blockzoo.core.errors import RequestError
 
 if TYPE_CHECKING:
-    from blockzoo.blockwise.config import RunConfig
+    from blockzoo.blockwise.run.config import RunConfig
 
 Model = Annotated[
     str,
@@ -42,7 +42,7 @@ def run_config(*, config: str, data_dir: Path | None, device: str, **fields: Any
     Raises:
         RequestError: as `RunConfig`, `widths` and `available_device`.
     """
-    from blockzoo.blockwise.config import RunConfig
+    from blockzoo.blockwise.run.config import RunConfig
     from blockzoo.train import available_device
 
     place = str(data_dir) if data_dir else None

@@ -53,7 +53,7 @@ def curvature(
 ) -> None:
     """Measure sigma_max(H_ij) for all pairs of network blocks; write coupling.csv, .png, .pdf and .html."""
     from blockzoo.blockwise.curvature import report
-    from blockzoo.blockwise.options import Options
+    from blockzoo.blockwise.run.options import Options
 
     if along:
         for path in report.draw_along(run, output):

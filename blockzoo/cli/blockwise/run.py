@@ -124,8 +124,8 @@ def run(
 ) -> int:
     """Train; one folder a run, with parameters, progress, measurements, status and checkpoint."""
 
-    from blockzoo.blockwise.communication import Network
-    from blockzoo.blockwise.options import Options
+    from blockzoo.blockwise.run.communication import Network
+    from blockzoo.blockwise.run.options import Options
     from blockzoo.blockwise.units import read_units
 
     lines = list(units or ())
@@ -178,11 +178,11 @@ def run(
     if groups is not None:
         asked = _merged(asked, groups)
     if dry_run:
-        from blockzoo.blockwise.launch import planned
+        from blockzoo.blockwise.run.launch import planned
 
         screen.out.print(planned(asked, ranks), soft_wrap=True, markup=False)
         return 0
-    from blockzoo.blockwise.run import run_blockwise
+    from blockzoo.blockwise.run.runs import run_blockwise
     from blockzoo.core.plugins import load_plugins
 
     screen.threads_used(threads, asked.device)
@@ -206,8 +206,8 @@ def run(
 def _probed(asked: Any) -> Any:
     from dataclasses import replace
 
-    from blockzoo.blockwise.frame import Frame
-    from blockzoo.blockwise.probe import largest_batch_size
+    from blockzoo.blockwise.run.frame import Frame
+    from blockzoo.blockwise.run.probe import largest_batch_size
 
     size = largest_batch_size(Frame.from_config(asked))
     screen.out.print(f"the largest batch whose step fits in memory: {size}")
@@ -220,7 +220,7 @@ def _merged(asked: Any, groups: int) -> Any:
 
     from blockzoo.blockwise.closed_loop import as_text, clustered
     from blockzoo.blockwise.curvature.coupling import coupling_map
-    from blockzoo.blockwise.frame import Frame
+    from blockzoo.blockwise.run.frame import Frame
 
     frame = Frame.from_config(asked)
     found = coupling_map(frame.model, frame.criterion, frame.probe(2), frame.partition)

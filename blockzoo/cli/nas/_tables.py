@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from blockzoo.cli import screen
 
 if TYPE_CHECKING:
-    from blockzoo.nas.studies import Correlation
+    from blockzoo.nas.ranking.studies import Correlation
 
 
 def correlations(title: str, found: Sequence[Correlation], form: str) -> None:

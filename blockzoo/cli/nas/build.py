@@ -34,7 +34,7 @@ def build(
     plugin: o.Plugin = None,
 ) -> None:
     """Write blox-base, blox-ext, blox-env of each seed and blox-info; list what is missing."""
-    from blockzoo.nas.release import build_release
+    from blockzoo.nas.benchmark.release import build_release
 
     made = build_release(
         source,

@@ -24,7 +24,7 @@ def convert(
     plugin: o.Plugin = None,
 ) -> None:
     """Convert dataset files without loss; what a format cannot hold is refused with the column named."""
-    from blockzoo.nas.maintenance import convert as run
+    from blockzoo.nas.files.maintenance import convert as run
 
     for path in run(source, target, suffix=to, overwrite=overwrite, allow_pickle=allow_pickle):
         screen.out.print(f"written   {path}", soft_wrap=True)

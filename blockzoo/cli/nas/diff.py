@@ -20,8 +20,8 @@ def diff(
     plugin: o.Plugin = None,
 ) -> int:
     """Say whether two files hold the same; exit code 1 where they do not."""
-    from blockzoo.nas.io import read_dataset_file
-    from blockzoo.nas.maintenance import differences
+    from blockzoo.nas.files.io import read_dataset_file
+    from blockzoo.nas.files.maintenance import differences
 
     found = differences(*(read_dataset_file(path, allow_pickle=allow_pickle) for path in (first, second)))
     screen.out.print("\n".join(found) if found else "equal", markup=False)

@@ -21,7 +21,7 @@ def download(
 ) -> int:
     """Explain where the published benchmark is; copy it from a mirror; check sizes and checksums."""
     from blockzoo.core.errors import RequestError
-    from blockzoo.nas.download import EXPLANATION, check, fetch
+    from blockzoo.nas.benchmark.download import EXPLANATION, check, fetch
 
     if folder is None:
         if mirror is not None:

@@ -25,9 +25,9 @@ def draw(
     plugin: o.Plugin = None,
 ) -> None:
     """Draw a benchmark as accuracy against MACs and parameters, or one network as its graph."""
+    from blockzoo.nas.benchmark.loading import open_benchmark
     from blockzoo.nas.figures import accuracy_against_cost, draw_architecture
-    from blockzoo.nas.loading import open_benchmark
-    from blockzoo.nas.published import published_space
+    from blockzoo.nas.space.published import published_space
     from blockzoo.report.figures import save
 
     if architecture is not None:

@@ -11,8 +11,8 @@ def fidelity(
     *, benchmark: own.Benchmark = "mini", format: o.Format = "table", plugin: o.Plugin = None
 ) -> None:
     """Print the rank correlation of validation accuracy at each epoch with the final test accuracy."""
-    from blockzoo.nas.loading import open_benchmark
-    from blockzoo.nas.studies import fidelity as run
+    from blockzoo.nas.benchmark.loading import open_benchmark
+    from blockzoo.nas.ranking.studies import fidelity as run
 
     dataset = open_benchmark(benchmark)
     correlations(f"rank correlation with final test accuracy, {dataset.title}", run(dataset), format)

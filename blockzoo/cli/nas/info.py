@@ -21,9 +21,9 @@ def info(
     plugin: o.Plugin = None,
 ) -> None:
     """Describe dataset files: part, rows, columns, size on disk and in memory."""
-    from blockzoo.nas.folder import Folder
-    from blockzoo.nas.loading import BUNDLED
-    from blockzoo.nas.maintenance import describe_file
+    from blockzoo.nas.benchmark.loading import BUNDLED
+    from blockzoo.nas.files.folder import Folder
+    from blockzoo.nas.files.maintenance import describe_file
 
     place = BUNDLED / source if not source.exists() and (BUNDLED / source).is_dir() else source
     if place.is_dir():

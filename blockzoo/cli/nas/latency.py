@@ -30,7 +30,7 @@ def latency(
 ) -> None:
     """Time 45 cells at 3 stages, stem, reductions and head, all in turns; write blox-bench-NAME and the agreement."""
     from blockzoo.nas.figures import latency_agreement
-    from blockzoo.nas.latency import measure_latency
+    from blockzoo.nas.ranking.latency import measure_latency
     from blockzoo.report.figures import save
 
     if dry_run:

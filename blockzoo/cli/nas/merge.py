@@ -22,7 +22,7 @@ def merge(
     plugin: o.Plugin = None,
 ) -> None:
     """Merge dataset files; a network that two of them hold must be the same in both."""
-    from blockzoo.nas.maintenance import merge as run
+    from blockzoo.nas.files.maintenance import merge as run
 
     path = run(sources, output, allow_pickle=allow_pickle, overwrite=overwrite)
     screen.out.print(f"written   {path}", soft_wrap=True)

@@ -33,8 +33,8 @@ def search(
 ) -> None:
     """Compare search algorithms: mean regret with 95 % bootstrap intervals over seeds."""
     from blockzoo.core.files import write_text
+    from blockzoo.nas.benchmark.loading import open_benchmark
     from blockzoo.nas.figures import regret_curves
-    from blockzoo.nas.loading import open_benchmark
     from blockzoo.nas.search.simulate import compare, selected
     from blockzoo.nas.search.task import Task
     from blockzoo.report.figures import save

@@ -32,8 +32,8 @@ def supernet(
     plugin: o.Plugin = None,
 ) -> None:
     """Train shared weights by single paths and print how they rank the benchmark's networks."""
-    from blockzoo.nas.lessons import Images, rank_by_supernet, search_by_supernet
-    from blockzoo.nas.loading import open_benchmark
+    from blockzoo.nas.benchmark.loading import open_benchmark
+    from blockzoo.nas.training.lessons import Images, rank_by_supernet, search_by_supernet
 
     opened = open_benchmark(benchmark)
     if dry_run:

@@ -63,7 +63,7 @@ def train(
     from blockzoo.cli.progress import LiveProgress
     from blockzoo.core.record import FINAL
     from blockzoo.execution.queue import worker_count
-    from blockzoo.nas.training import chosen, train_networks
+    from blockzoo.nas.training.trials import chosen, train_networks
 
     device, _ = o.placed(device, None, gpus, cpu)
     each = 1 if devices is None else devices

@@ -19,7 +19,7 @@ def validate(
     plugin: o.Plugin = None,
 ) -> int:
     """Print the seconds that each file took and whether the formats of each part hold the same."""
-    from blockzoo.nas.maintenance import validate as run
+    from blockzoo.nas.files.maintenance import validate as run
 
     checked = run(folder, allow_pickle=allow_pickle)
     lines = [

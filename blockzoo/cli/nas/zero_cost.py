@@ -25,9 +25,9 @@ def zero_cost(
     plugin: o.Plugin = None,
 ) -> None:
     """Print rank correlations of grad_norm, snip, synflow, jacov, naswot and zen, beside parameters and MACs."""
-    from blockzoo.nas.lessons import Images
-    from blockzoo.nas.loading import open_benchmark
-    from blockzoo.nas.studies import zero_cost as run
+    from blockzoo.nas.benchmark.loading import open_benchmark
+    from blockzoo.nas.ranking.studies import zero_cost as run
+    from blockzoo.nas.training.lessons import Images
 
     opened = open_benchmark(benchmark)
     if dry_run:

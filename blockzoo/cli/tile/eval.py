@@ -15,8 +15,8 @@ from blockzoo.core.errors import RequestError
 from blockzoo.core.spec import THREADS
 
 if TYPE_CHECKING:
+    from blockzoo.tiling.experiments.training import Recipe
     from blockzoo.tiling.tags import Tiling
-    from blockzoo.tiling.training import Recipe
 
 
 def eval(
@@ -55,7 +55,7 @@ def eval(
 
     The weights of a network that is not cut fit the same network on tiles: the names are the same.
     """
-    from blockzoo.tiling.training import Recipe
+    from blockzoo.tiling.experiments.training import Recipe
 
     tiling = own.tiling(arch, block_size, blocking, type_, padding_mode)
     recipe = Recipe(
@@ -95,7 +95,7 @@ def evaluated(
     plugins: Sequence[str],
 ) -> int:
     """Evaluate and print."""
-    from blockzoo.tiling.training import evaluate_tiled, starting_point, tiled_spec
+    from blockzoo.tiling.experiments.training import evaluate_tiled, starting_point, tiled_spec
     from blockzoo.train import load_data
 
     if resume_from is None and not pretrained:

@@ -71,9 +71,9 @@ def export(
 
     A fused file holds a stage's layers once for each tile, with slices before and concatenations behind; weights are shared.
     """
-    from blockzoo.tiling.deployment import export_subject
-    from blockzoo.tiling.onnx_files import free
-    from blockzoo.tiling.onnx_fuse import Fusing
+    from blockzoo.tiling.onnx.deployment import export_subject
+    from blockzoo.tiling.onnx.files import free
+    from blockzoo.tiling.onnx.fuse import Fusing
     from blockzoo.train import load_data
 
     free(output, overwrite)

@@ -80,10 +80,10 @@ def plan(
     from blockzoo.core.spec import NetworkSpec
     from blockzoo.models.own import channels_of, classes_of
     from blockzoo.models.resolve import build_network
-    from blockzoo.tiling import planner
-    from blockzoo.tiling.deployment import CLASSES
-    from blockzoo.tiling.offchip import traffic
-    from blockzoo.tiling.proof import proved
+    from blockzoo.tiling.onnx.deployment import CLASSES
+    from blockzoo.tiling.planning import planner
+    from blockzoo.tiling.planning.proof import proved
+    from blockzoo.tiling.planning.traffic import traffic
     from blockzoo.tiling.tags import tiled_subject
 
     tiling = own.tiling(subject, block_size, blocking, type_, padding_mode)
@@ -96,7 +96,7 @@ def plan(
     tiles = own.whole_numbers(grid, "--grid")
     tiles = tiles * 2 if tiles and len(tiles) == 1 else tiles
     if target == "onnx":
-        from blockzoo.tiling.onnx_plan import pareto_onnx, plan_onnx
+        from blockzoo.tiling.onnx.plan import pareto_onnx, plan_onnx
 
         if buffer is not None or figure is not None or batch != 1:
             raise RequestError(
@@ -132,7 +132,7 @@ def plan(
         screen.out.print(f"layer by layer: {layers}", soft_wrap=True)
     if figure is not None:
         from blockzoo.report.figures import save
-        from blockzoo.tiling.figures import memory_over_layers
+        from blockzoo.tiling.experiments.figures import memory_over_layers
 
         title = f"{subject}, {mode}, {dtype}, {image_size} x {image_size}"
         save(memory_over_layers(found, *planner.timelines(model, found), title=title), figure)
@@ -165,7 +165,7 @@ def _print_front(plans: list[Any]) -> None:
 
 def _with_accuracy(subject: str, model: Any, image: Any, results: Path) -> int:
     from blockzoo.core.errors import RequestError
-    from blockzoo.tiling.accuracy import read_results, settings
+    from blockzoo.tiling.experiments.accuracy import read_results, settings
     from blockzoo.tiling.tags import plain_subject
 
     lines = read_results(results)

@@ -38,8 +38,8 @@ def study(
     from blockzoo.cli.progress import LiveProgress
     from blockzoo.core.files import write_text
     from blockzoo.core.plugins import load_plugins
-    from blockzoo.tiling.comparison import comparisons
-    from blockzoo.tiling.study import read_study, run_study
+    from blockzoo.tiling.experiments.comparison import comparisons
+    from blockzoo.tiling.experiments.study import read_study, run_study
 
     plugins = load_plugins(plugin or ())
     asked = read_study(file)

@@ -15,7 +15,7 @@ from blockzoo.core.files import write_atomically
 from blockzoo.core.spec import THREADS
 
 if TYPE_CHECKING:
-    from blockzoo.tiling.training import Run
+    from blockzoo.tiling.experiments.training import Run
 
 
 def train(
@@ -75,7 +75,7 @@ def train(
     --resume-from FILE --reset-optimizer) for fine-tuning. A killed run goes on with the same command; a finished one is not
     run again.
     """
-    from blockzoo.tiling.training import Recipe, starting_point, tiled_spec, train_tiled
+    from blockzoo.tiling.experiments.training import Recipe, starting_point, tiled_spec, train_tiled
     from blockzoo.train import load_data
 
     tiling = own.tiling(arch, block_size, blocking, type_, padding_mode)

@@ -8,7 +8,7 @@ import numpy as np
 
 from blockzoo.core.contracts import SEARCHES
 from blockzoo.core.errors import RequestError
-from blockzoo.nas.predictors.ridge import PairwiseRidge
+from blockzoo.nas.ranking.predictors.ridge import PairwiseRidge
 from blockzoo.nas.search.task import Query, Task
 
 
@@ -71,7 +71,7 @@ def predictor_class(name: str) -> Any:
     if name == "ridge":
         return PairwiseRidge
     if name == "gcn":
-        from blockzoo.nas.predictors.gcn import GraphPredictor
+        from blockzoo.nas.ranking.predictors.gcn import GraphPredictor
 
         return GraphPredictor
     raise RequestError(f"predictor {name!r}: choose ridge or gcn")

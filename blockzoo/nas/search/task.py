@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from blockzoo.core.arguments import is_number
 from blockzoo.core.errors import RequestError
-from blockzoo.nas.curves import MEAN
-from blockzoo.nas.dataset import Dataset
-from blockzoo.nas.space import Indices, MacroSpace
+from blockzoo.nas.benchmark.curves import MEAN
+from blockzoo.nas.benchmark.dataset import Dataset
+from blockzoo.nas.space.macro import Indices, MacroSpace
 
 UNITS = ("trainings", "seconds")
 DUPLICATES = ("free", "charged")

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from blockzoo.nas.formats.columns import percent_table
-from blockzoo.nas.impossible import impossible_values
-from blockzoo.nas.io import read_dataset_file, write_dataset_file
-from blockzoo.nas.published import published_space, space_of
-from blockzoo.nas.release import header_of
-from blockzoo.nas.results_pickles import published_entry, published_results
+from blockzoo.nas.benchmark.release import header_of
+from blockzoo.nas.benchmark.results_pickles import published_entry, published_results
+from blockzoo.nas.files.columns import percent_table
+from blockzoo.nas.files.impossible import impossible_values
+from blockzoo.nas.files.io import read_dataset_file, write_dataset_file
+from blockzoo.nas.space.published import published_space, space_of
 from tests.fuzz.formats import fuzzed
 
 

@@ -10,9 +10,9 @@ from blockzoo.blockwise.units import make_units, read_units
 from blockzoo.cli.sweep import run as sweeps
 from blockzoo.core.errors import BlockzooError, RequestError
 from blockzoo.core.plugins import project_of
-from blockzoo.nas.download import known_sums
-from blockzoo.tiling import study as tiling_study
-from blockzoo.tiling.accuracy import read_results
+from blockzoo.nas.benchmark.download import known_sums
+from blockzoo.tiling.experiments import study as tiling_study
+from blockzoo.tiling.experiments.accuracy import read_results
 from tests.fuzz.formats import fuzzed
 
 SWEEP = """\

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from blockzoo.tiling.onnx_files import saved
-from blockzoo.tiling.onnx_fuse import layers_of
+from blockzoo.tiling.onnx.files import saved
+from blockzoo.tiling.onnx.fuse import layers_of
 from tests.fuzz.formats import fuzzed
 
 

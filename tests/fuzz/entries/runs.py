@@ -8,9 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from blockzoo.blockwise.config import RunConfig
-from blockzoo.blockwise.reading import read_array, read_checkpoint, read_lines, read_parameters, run_status
-from blockzoo.blockwise.reports import ReportFolder, by_unit, record_of
+from blockzoo.blockwise.run.config import RunConfig
+from blockzoo.blockwise.run.reading import (
+    read_array,
+    read_checkpoint,
+    read_lines,
+    read_parameters,
+    run_status,
+)
+from blockzoo.blockwise.run.reports import ReportFolder, by_unit, record_of
 from blockzoo.core.files import write_atomically
 from tests.fuzz.formats import fuzzed
 

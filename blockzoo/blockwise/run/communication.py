@@ -1,0 +1,90 @@
+"""Simulated communication: how long rounds would take between machines, on a clock of its own. Nothing sleeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from blockzoo.blockwise.run.data import mixed
+from blockzoo.core.arguments import check_types
+from blockzoo.core.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network between workers.
+
+    Args:
+        delay_s: of every message.
+        step_s: of computing that one local step takes.
+        bandwidth_bytes_per_s: of every link; infinite by default.
+        straggler_share: of workers that are slow in a round, drawn anew each round.
+        straggler_factor: by how much their computing takes longer.
+        seed: of the draws.
+    """
+
+    delay_s: float = 0.0
+    step_s: float = 0.0
+    bandwidth_bytes_per_s: float = float("inf")
+    straggler_share: float = 0.0
+    straggler_factor: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        faults = []
+        if not 0 <= self.delay_s < float("inf"):
+            faults.append(f"communication delay {self.delay_s}: give 0 or more seconds")
+        if not 0 <= self.step_s < float("inf"):
+            faults.append(f"seconds of a step {self.step_s}: give 0 or more")
+        if not self.bandwidth_bytes_per_s > 0:
+            faults.append(
+                f"bandwidth {self.bandwidth_bytes_per_s}: give a positive number of bytes per second"
+            )
+        if not 0 <= self.straggler_share <= 1:
+            faults.append(f"share of stragglers {self.straggler_share}: give a number in [0, 1]")
+        if not 1 <= self.straggler_factor < float("inf"):
+            faults.append(f"straggler factor {self.straggler_factor}: give 1 or more")
+        if faults:
+            raise RequestError("; ".join(faults))
+
+
+@dataclass
+class SimulatedClock:
+    """Seconds that rounds would have taken, had every worker been a machine of its own.
+
+    A synchronous round takes as long as its slowest worker, plus the delay and the transfer of all blocks to all; blocks one
+    after the other (gauss-seidel) add up, each with its message.
+    """
+
+    network: Network
+    now_s: float = 0.0
+    history: list[float] = field(default_factory=list)
+
+    def round(
+        self, number: int, steps: list[int], bytes_: int, *, one_after_the_other: bool = False
+    ) -> float:
+        """Advance by one round.
+
+        Args:
+            number: of the round, which draws the stragglers.
+            steps: local steps of each active worker.
+            bytes_: that travel in all.
+        """
+        factors = self._factors(number, len(steps))
+        slowed = [count * self.network.step_s * factor for count, factor in zip(steps, factors, strict=True)]
+        messages = len(steps) if one_after_the_other else 1
+        computing = sum(slowed) if one_after_the_other else max(slowed, default=0.0)
+        links = 1 if one_after_the_other else max(1, len(steps))
+        transfer = bytes_ / links / self.network.bandwidth_bytes_per_s
+        took = computing + messages * self.network.delay_s + transfer
+        self.now_s += took
+        self.history.append(took)
+        return took
+
+    def _factors(self, number: int, workers: int) -> list[float]:
+        slow = round(self.network.straggler_share * workers)
+        generator = torch.Generator().manual_seed(mixed(self.network.seed, number, 4))
+        chosen = set(torch.randperm(workers, generator=generator)[:slow].tolist())
+        return [self.network.straggler_factor if i in chosen else 1.0 for i in range(workers)]

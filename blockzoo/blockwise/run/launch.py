@@ -1,0 +1,162 @@
+"""A block-wise run in processes that it starts itself: one for each block, as far as there are cores or GPUs."""
+
+from __future__ import annotations
+
+import io
+import logging
+import multiprocessing
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from blockzoo.blockwise.run.config import RunConfig, folder_name
+from blockzoo.blockwise.run.frame import Frame
+from blockzoo.blockwise.run.identity import identified
+from blockzoo.blockwise.run.loop import Progress, RunResult, Training
+from blockzoo.blockwise.run.ranks import Ranks
+from blockzoo.blockwise.run.reading import run_status
+from blockzoo.blockwise.run.reports import Nothing, ReportFolder
+from blockzoo.blockwise.run.runs import run_in
+from blockzoo.blockwise.run.termination import Terminated, terminated_is_an_exception
+from blockzoo.core.errors import RankLost, RequestError
+from blockzoo.core.plugins import load_plugins
+from blockzoo.execution.queue import cores
+from blockzoo.execution.ranks import run_together
+
+
+def under_torchrun() -> bool:
+    """Is this process one of several that somebody else started to work together?"""
+    return dist.is_initialized() or "RANK" in os.environ
+
+
+def rank_count(frame: Frame, device: str, wanted: int | None = None) -> int:
+    """How many processes train a network: those wanted, or one for each block up to the cores, or GPUs, that are there.
+
+    Raises:
+        RequestError: more are wanted than there are blocks, or GPUs.
+    """
+    blocks = len(frame.blocks)
+    places = torch.cuda.device_count() if device.startswith("cuda") else None
+    if wanted is None:
+        return max(1, min(blocks, cores() if places is None else places))
+    if wanted < 1:
+        raise RequestError(f"--ranks {wanted}: give 1 or more")
+    if wanted > blocks:
+        raise RequestError(f"{wanted} ranks for {blocks} blocks: start at most one per block")
+    if places is not None and wanted > places:
+        raise RequestError(
+            f"{wanted} ranks for {places} GPUs: start at most one per GPU, or give --device cpu"
+        )
+    return wanted
+
+
+def planned(config: RunConfig, ranks: int | None = None) -> str:
+    """What a run would do, in a sentence; all of it is built, nothing is run."""
+    config = identified(config)
+    frame = Training(config, Nothing(), Ranks()).frame
+    sizes, options = frame.partition.sizes(frame.model), frame.options
+    mode = options.training_mode
+    if mode == "distributed":
+        mode = f"distributed by {rank_count(frame, config.device, ranks)} processes"
+    return (
+        f"would run {options.rounds} rounds of {mode} on {len(sizes)} blocks of "
+        f"{', '.join(f'{size:,}' for size in sizes)} parameters, {len(frame.train):,} examples: {folder_name(config)}; "
+        f"step size {options.step_size}, K {options.k}, lambda {options.prox_lambda}"
+    )
+
+
+def run_on_ranks(
+    config: RunConfig,
+    output: str | Path | None,
+    *,
+    ranks: int | None,
+    patience: float,
+    plugins: Sequence[str],
+    on_report: Progress,
+    **how: object,
+) -> RunResult:
+    """`run_blockwise` in processes of its own, which end together; the first of them writes.
+
+    Args:
+        config, output, on_report: see `run_blockwise`.
+        ranks: see `rank_count`.
+        patience: seconds that a process may keep the others waiting.
+        plugins: files and modules with the user's own code, for the processes to load too.
+        how: the other options of `run_blockwise`.
+
+    Raises:
+        RankLost: one of them ended, or kept the others waiting for too long. The status of the run says so.
+        Others: as `run_blockwise`.
+    """
+    if multiprocessing.current_process().daemon:
+        raise RequestError(
+            "training mode distributed starts processes, which this one may not (it is daemonic); jacobi makes the same updates"
+        )
+    frame = Frame.from_config(config)
+    count = rank_count(frame, config.device, ranks)
+    try:
+        with terminated_is_an_exception():
+            found = run_together(
+                "blockzoo.blockwise.run.launch:_take_part",
+                count,
+                threads=config.threads,
+                gpus=config.device.startswith("cuda"),
+                report=lambda round, values: on_report(values),
+                patience=patience,
+                config=config.to_json(),
+                output=None if output is None else str(output),
+                plugins=list(plugins),
+                how=how,
+            )
+    except RankLost as error:
+        _say(config, output, "failed", f"{type(error).__name__}: {error}")
+        raise
+    except (KeyboardInterrupt, Terminated) as error:
+        _say(config, output, "interrupted", str(error) or "interrupted")
+        raise KeyboardInterrupt from None
+    status, reason, reports, folder, checked, trained = found
+    frame.checked |= checked
+    frame.load_state_dict(torch.load(io.BytesIO(trained), weights_only=True, map_location=config.device))
+    return RunResult(status, reason, reports, folder and Path(folder), frame)
+
+
+def _take_part(
+    rank: int,
+    count: int,
+    report: Any,
+    config: dict[str, Any],
+    output: str | None,
+    plugins: list[str],
+    how: dict[str, Any],
+) -> tuple[Any, ...]:
+    """The body of a process; what the first one returns is the result."""
+    load_plugins(plugins, ambient=False)
+    if rank:
+        logging.getLogger("blockzoo").setLevel(logging.ERROR)  # what there is to say the first one says
+    found = run_in(
+        Ranks(rank, count, started=True),
+        RunConfig.from_json(config),
+        output,
+        on_report=lambda values: report(values["round"], values),
+        **how,
+    )
+    trained = io.BytesIO()
+    torch.save(found.frame.state_dict(), trained)
+    folder = found.folder and str(found.folder)
+    return found.status, found.reason, found.reports, folder, found.frame.checked, trained.getvalue()
+
+
+def _say(config: RunConfig, output: str | Path | None, status: str, reason: str) -> None:
+    """The status of a run whose processes were ended before they could say it."""
+    if output is None:
+        return
+    folder = Path(output) / "blockwise" / folder_name(config)
+    before = run_status(folder)
+    if before is not None and before["status"] == "killed":
+        with ReportFolder(folder) as reports:
+            rounds = {name: before[name] for name in ("round", "rounds") if name in before}
+            reports.status(status, reason, **rounds)

@@ -1,0 +1,254 @@
+"""The loop of a block-wise run: rounds of an engine until the last one, or until the stopper has a reason.
+
+Reports, measurements and checkpoints are made between rounds. A killed run goes on from its last checkpoint and ends as the
+uninterrupted one would have, bit for bit on a CPU.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from blockzoo.blockwise.curricula import make_curriculum
+from blockzoo.blockwise.run.communication import SimulatedClock
+from blockzoo.blockwise.run.config import RunConfig
+from blockzoo.blockwise.run.counting import NOBODY, Spent, checked_by_hooks, counted
+from blockzoo.blockwise.run.frame import Frame, RoundRecord
+from blockzoo.blockwise.run.ranks import Ranks
+from blockzoo.blockwise.run.reports import Reporter, ReportFolder, record_of
+from blockzoo.blockwise.run.termination import Terminated, terminated_is_an_exception
+from blockzoo.blockwise.schedules import make_schedule
+from blockzoo.blockwise.units import make_units
+from blockzoo.core.contracts import ENGINES
+from blockzoo.core.environment import environment
+from blockzoo.core.errors import Diverged, StoreError
+from blockzoo.core.files import write_atomically
+from blockzoo.core.record import Record
+from blockzoo.training.stoppers import check_fed, make_stopper
+
+log = logging.getLogger(__name__)
+Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended, and its reports in order."""
+
+    status: str
+    reason: str
+    reports: list[dict[str, Any]]
+    folder: Path | None
+    frame: Frame
+
+    def record(self, config: RunConfig) -> Record:
+        """The run as a record of the results store: final values, and one sample per report."""
+        story = environment(device=config.device, threads=config.threads)
+        checked = self.frame.checked
+        return record_of(config, self.status, self.reason, self.reports, self.folder, story, checked)
+
+
+class Training:
+    """The loop, and all that it keeps from round to round.
+
+    Args:
+        config: the run.
+        reporter: hears of it.
+        ranks: the processes that run it together.
+    """
+
+    def __init__(self, config: RunConfig, reporter: Reporter, ranks: Ranks) -> None:
+        self.config, self.reporter, self.ranks = config, reporter, ranks
+        self.frame = Frame.from_config(config)
+        self.engine = ENGINES[config.options.training_mode]()
+        self.units = make_units(config.units)
+        self.stopper = make_stopper(config.stopper)
+        check_fed(config.stopper, self.frame.measures)
+        self.curriculum = make_curriculum(config.curriculum)
+        self.schedules = {
+            "step_size": make_schedule(config.step_schedule),
+            "k": make_schedule(config.k_schedule),
+            "share": make_schedule(config.share_schedule),
+        }
+        self.clock = SimulatedClock(config.network)
+        self.totals = {
+            "gradient_evaluations": 0,
+            "critical_steps": 0,
+            "communicated_bytes": 0,
+            "seconds": 0.0,
+        }
+        self.reports: list[dict[str, Any]] = []
+        self._keep_previous = any(getattr(unit, "needs_previous", False) for unit in self.units.values())
+
+    def run(self, on_report: Progress = lambda values: None) -> RunResult:
+        """All rounds that are left."""
+        self._status("running")
+        try:
+            with terminated_is_an_exception():
+                status, reason = "finished", self._rounds(on_report)
+        except Diverged as error:
+            status, reason = "diverged", str(error)
+        except (KeyboardInterrupt, Terminated) as error:
+            self._status("interrupted", str(error) or "interrupted")
+            raise KeyboardInterrupt from None
+        except BaseException as error:
+            self._status("failed", f"{type(error).__name__}: {error}")
+            raise
+        self._status(status, reason)
+        folder = self.reporter.folder if isinstance(self.reporter, ReportFolder) else None
+        return RunResult(status, reason, self.reports, folder, self.frame)
+
+    def _status(self, status: str, reason: str = "") -> None:
+        rounds, checked = self.frame.options.rounds, self.frame.checked
+        self.reporter.status(status, reason, round=self.frame.round, rounds=rounds, checked=checked)
+
+    def _rounds(self, on_report: Progress) -> str:
+        rounds, config = self.frame.options.rounds, self.config
+        if self.frame.round == 0:
+            self._measure(0)
+        if spent := self._spent():
+            return spent
+        for report in self.reports:  # of the run before the kill: the stopper hears them again
+            reason = self.stopper.reason_to_stop(report["validation"])
+            if reason:
+                return reason
+        while self.frame.round < rounds:
+            record = self._round()
+            if self.frame.round % config.measurement_sampling_rate == 0:
+                self._measure(self.frame.round)
+            spent = self._spent()
+            if spent or self.frame.round % config.report_sampling_rate == 0 or self.frame.round == rounds:
+                reason = self._report(record, on_report) or spent
+                self._save()
+                self._status("running")
+                if reason:
+                    return reason
+        return "all rounds were run"
+
+    def _spent(self) -> str | None:
+        """Why the run ends, once its budget is spent."""
+        name, _, most = self.config.budget.partition(":")
+        if name and self.totals[name] >= float(most):
+            return f"the budget of {float(most):g} {name.replace('_', ' ')} is spent"
+        return None
+
+    def _round(self) -> RoundRecord:
+        frame, number = self.frame, self.frame.round
+        self._schedule(number)
+        weights = self.curriculum.weights(number, frame)
+        for state in [*frame.blocks, frame.whole]:
+            state.stream.weigh(weights, number)
+        if self._keep_previous:
+            frame.previous = [[p.detach().clone() for p in state.parameters] for state in frame.blocks]
+        first = "counted-gradients" not in frame.checked
+        with checked_by_hooks(frame.whole.parameters, frame.found) if first else counted() as spent:
+            record: RoundRecord = self.engine.run(frame)  # which does not say itself what it spent
+        record.spent = self._of_all_ranks(spent)
+        frame.last, frame.round = record, number + 1
+        self.totals["gradient_evaluations"] += record.gradient_evaluations
+        self.totals["critical_steps"] += record.critical_steps
+        self.totals["communicated_bytes"] += record.bytes_communicated
+        self.totals["seconds"] += sum(record.seconds.values())
+        self.clock.round(
+            number,
+            record.spent.each(self.frame.partition.labels, record.sequential),
+            record.bytes_communicated,
+            one_after_the_other=record.sequential,
+        )
+        return record
+
+    def _of_all_ranks(self, spent: Spent) -> Spent:
+        labels = [*self.frame.partition.labels, self.frame.whole.label]
+        others = spent.evaluations - sum(spent.passes[label] for label in labels)
+        counts = self.ranks.summed([*(spent.passes[label] for label in labels), others])
+        return Spent(dict(zip([*labels, NOBODY], counts, strict=True)))
+
+    def _schedule(self, number: int) -> None:
+        """Step sizes, K and the share of workers of this round."""
+        frame, rounds = self.frame, self.frame.options.rounds
+        step, k, share = (s.factor(number, rounds) for s in self.schedules.values())
+        frame.share = min(1.0, frame.options.share_of_active_workers * share)
+        for state in [*frame.blocks, frame.whole]:
+            state.steps = max(1, round(state.base_steps * k))
+            for group in state.optimizer.param_groups:
+                group["lr"] = state.base_step_size * step
+
+    def _measure(self, number: int) -> None:
+        """All units; one that fails is logged, and does not end training."""
+        if not self.ranks.first:
+            return
+        for name, unit in self.units.items():
+            kept = torch.random.get_rng_state()
+            try:
+                self.reporter.measured(number, name, unit.measure(self.frame))
+            except StoreError:  # the disk's fault, not the unit's
+                raise
+            except Exception as error:
+                log.warning("unit %s failed in round %d: %s: %s", name, number, type(error).__name__, error)
+                self.reporter.measured(number, name, {"error": f"{type(error).__name__}: {error}"})
+            finally:
+                torch.random.set_rng_state(kept)
+
+    def _report(self, record: RoundRecord, on_report: Progress) -> str | None:
+        """One line, told to the stopper; the first rank decides for all."""
+        reason = None
+        if self.ranks.first:
+            validation = self.frame.evaluate()
+            report = {
+                "round": self.frame.round,
+                "train_loss": record.train_loss,
+                **{f"validation_{name}": value for name, value in validation.items()},
+                "deviation": record.movement,
+                "staleness_rounds": record.staleness,
+                "gradient_norm": record.gradient_norm,
+                **{f"{name}_total": value for name, value in self.totals.items()},
+                "simulated_seconds_total": self.clock.now_s,
+            }
+            self.reporter.progress(report)
+            self.reports.append({**report, "validation": validation})
+            on_report(report)
+            reason = self.stopper.reason_to_stop(validation)
+        shared: str | None = self.ranks.share(reason)
+        return shared
+
+    # --- going on after a kill ---------------------------------------------------------------------
+
+    def _save(self) -> None:
+        if not (self.ranks.many or isinstance(self.reporter, ReportFolder)):
+            return
+        state = self.state_dict()  # all ranks: each has the optimisers of its own blocks
+        if isinstance(self.reporter, ReportFolder):
+            write_atomically(self.reporter.checkpoint, lambda temporary: torch.save(state, temporary))
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rest of the run depends on."""
+        own = self.frame.state_dict()
+        if self.ranks.many:
+            own = self.engine.gathered(own, self.ranks)
+            self.frame.found("equal-centres", 0.0)
+        return {
+            "frame": own,
+            "engine": _state_of(self.engine),
+            "curriculum": _state_of(self.curriculum),
+            "totals": dict(self.totals),
+            "clock": [self.clock.now_s, list(self.clock.history)],
+            "reports": self.reports,
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go on from a `state_dict`, of this configuration on any number of ranks."""
+        self.frame.load_state_dict(saved["frame"])
+        for name in ("engine", "curriculum"):
+            if saved[name] is not None:
+                getattr(self, name).load_state_dict(saved[name])
+        self.totals |= saved["totals"]
+        self.clock.now_s, self.clock.history = saved["clock"][0], list(saved["clock"][1])
+        self.reports = list(saved["reports"])
+
+
+def _state_of(part: Any) -> Any:
+    return part.state_dict() if hasattr(part, "state_dict") else None

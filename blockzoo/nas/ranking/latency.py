@@ -1,0 +1,188 @@
+"""Latency by addition: every cell at every stage is timed once, and a network is the sum of its parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blockzoo.core.errors import RequestError
+from blockzoo.nas.benchmark.release import header_of
+from blockzoo.nas.files.folder import Part
+from blockzoo.nas.files.io import write_dataset_file
+from blockzoo.nas.files.settings import SKELETON
+from blockzoo.nas.space.costs import Skeleton
+from blockzoo.nas.space.macro import MacroSpace
+from blockzoo.nas.space.published import published_space
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """Medians of the parts of a space on one device, in milliseconds.
+
+    Args:
+        cells: (stages, cells).
+        fixed: stem, reductions and head together.
+        skeleton: of the networks whose parts were timed; for others the table says nothing.
+        environment: where they were taken.
+    """
+
+    space: MacroSpace
+    cells: Values
+    fixed: float
+    skeleton: Skeleton = field(default_factory=Skeleton)
+    environment: dict[str, Any] = field(default_factory=dict)
+
+    def predict(
+        self, indices: npt.NDArray[np.int64] | None = None, skeleton: Skeleton | None = None
+    ) -> Values:
+        """(N,): predicted milliseconds of networks; of the whole space by default.
+
+        Args:
+            skeleton: of the networks that are asked about, where it should be made sure that it is the table's.
+
+        Raises:
+            RequestError: the table was made of networks of other width, image size or classes.
+        """
+        if skeleton is not None and skeleton != self.skeleton:
+            raise RequestError(
+                f"times of {self.skeleton} do not fit {skeleton}: time its parts, blockzoo nas latency --width "
+                f"{skeleton.width} --image-size {skeleton.image_size} --num-classes {skeleton.num_classes}"
+            )
+        digits = self.space.digits(np.arange(len(self.space)) if indices is None else indices)
+        return np.asarray(self.fixed + sum(self.cells[s][digits[:, s]] for s in range(self.space.stages)))
+
+    def write(self, folder: Path, device: str, error: LatencyError, suffix: str = "native") -> Path:
+        """A benchmarking file of the whole space: seconds, rounded to microseconds, and of which networks, where, how well.
+
+        Args:
+            error: against whole networks; every number of the file carries it.
+        """
+        given = {key: getattr(self.skeleton, name) for name, key in SKELETON.items()}
+        where = {name: self.environment.get(name) for name in ("gpu", "cpu", "threads", "torch")}
+        header = {
+            **header_of(self.space, "benchmarking"),
+            "device": device,
+            "predicted": True,
+            "held_out": error.summary(),
+            "setting": given,
+            "environment": {name: value for name, value in where.items() if value is not None},
+        }
+        table = {"model_hash": self.space.hashes(), "latency": np.round(self.predict() / 1e3, 6)}
+        return write_dataset_file(folder / f"{Part('bench', device).stem}.{suffix}", header, table)
+
+
+@dataclass(frozen=True)
+class LatencyError:
+    """Predicted against measured times of whole networks that the table was not made from."""
+
+    measured_ms: Values
+    predicted_ms: Values
+
+    @property
+    def mean_absolute_percentage(self) -> float:
+        """MAPE."""
+        return float(np.abs(self.predicted_ms / self.measured_ms - 1).mean() * 100)
+
+    @property
+    def largest_percentage(self) -> float:
+        """The largest error of any network."""
+        return float(np.abs(self.predicted_ms / self.measured_ms - 1).max() * 100)
+
+    @property
+    def spearman(self) -> float:
+        """Rank correlation."""
+        from scipy.stats import spearmanr
+
+        return float(spearmanr(self.predicted_ms, self.measured_ms).statistic)
+
+    def summary(self) -> dict[str, float]:
+        """What is stored beside every predicted number."""
+        return {
+            "mape_percent": round(self.mean_absolute_percentage, 2),
+            "largest_percent": round(self.largest_percentage, 2),
+            "spearman": round(self.spearman, 3),
+            "n": len(self.measured_ms),
+        }
+
+    def __str__(self) -> str:
+        return (
+            f"MAPE {self.mean_absolute_percentage:.1f} %, largest error {self.largest_percentage:.1f} %, "
+            f"Spearman {self.spearman:.3f} (n = {len(self.measured_ms)} whole networks)"
+        )
+
+
+def measure_latency(
+    *,
+    width: int = 32,
+    num_classes: int = 100,
+    image_size: int = 32,
+    check: int = 30,
+    device: str = "auto",
+    seconds: float = 60.0,
+    seed: int = 0,
+    space: MacroSpace | None = None,
+) -> tuple[LatencyTable, LatencyError]:
+    """Time all parts and `check` whole networks in the same shuffled rounds, deployed alike, one image at a time.
+
+    Args:
+        width, num_classes, image_size: of the networks.
+        check: random networks timed whole, to state the error.
+        seconds: for all of it.
+        seed: of the draw of these networks.
+    """
+    import torch
+
+    from blockzoo.measure.contenders import time_modules
+    from blockzoo.nas.training.networks import build
+
+    if check < 2:
+        raise RequestError(
+            f"check {check}: give 2 or more whole networks; without any the error would be unknown"
+        )
+    space = space or published_space()
+    count = len(space.cells)
+    shape = (1, 3, image_size, image_size)
+    parts: dict[str, tuple[nn.Module, tuple[int, ...]]] = {}
+    for cell in range(count):
+        index = sum(cell * count**stage for stage in range(space.stages))
+        network = build(index, num_classes, space=space, width=width, seed=seed)
+        _add_parts(parts, network, cell, torch.zeros(shape))
+    drawn = space.sample(check, seed)
+    wholes = {
+        f"network {i}": (build(int(i), num_classes, space=space, width=width, seed=seed), shape)
+        for i in drawn
+    }
+    samples, environment = time_modules({**parts, **wholes}, device=device, seconds=seconds, seed=seed)
+    medians = {name: float(np.median(values)) for name, values in samples.items()}
+    cells = np.array([[medians[f"cell {s} {c}"] for c in range(count)] for s in range(space.stages)])
+    fixed = sum(value for name, value in medians.items() if name.startswith("fixed"))
+    skeleton = Skeleton(width, num_classes=num_classes, image_size=image_size)
+    table = LatencyTable(space, cells, fixed, skeleton, environment)
+    return table, LatencyError(np.array([medians[name] for name in wholes]), table.predict(drawn))
+
+
+def _add_parts(parts: dict[str, tuple[nn.Module, tuple[int, ...]]], network: Any, cell: int, x: Any) -> None:
+    """The blocks of a network, with the shape that each reads; those that are no cell only once."""
+    import torch
+
+    stage = 0
+    for block in network.eval().blocks:
+        is_cell = type(block).__name__ == "Cell"
+        name = (
+            f"cell {stage} {cell}"
+            if is_cell
+            else f"fixed {len(x.shape)} {tuple(x.shape[1:])} {type(block).__name__}"
+        )
+        stage += is_cell
+        parts.setdefault(name, (block, tuple(x.shape)))
+        with torch.no_grad():
+            x = block(x)

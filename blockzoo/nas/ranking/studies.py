@@ -1,0 +1,81 @@
+"""What a benchmark says about cheaper ways to rank networks: early epochs, untrained scores, costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from blockzoo.nas.benchmark.dataset import Dataset
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Correlation(NamedTuple):
+    """Rank correlations of a proxy with the final test accuracy, and over how many networks."""
+
+    proxy: str
+    spearman: float
+    kendall_tau: float
+    n: int
+
+
+def rank_correlation(proxy: str, values: npt.ArrayLike, truth: npt.ArrayLike) -> Correlation:
+    """Spearman's and Kendall's correlation over the networks that both know."""
+    from scipy.stats import kendalltau, spearmanr
+
+    a, b = np.asarray(values, float), np.asarray(truth, float)
+    both = np.isfinite(a) & np.isfinite(b)
+    return Correlation(
+        proxy,
+        float(spearmanr(a[both], b[both]).statistic),
+        float(kendalltau(a[both], b[both]).statistic),
+        int(both.sum()),
+    )
+
+
+def fidelity(dataset: Dataset, seed: int | str | None = None) -> list[Correlation]:
+    """For each epoch, how the validation accuracy there ranks networks by their final test accuracy."""
+    truth = dataset.test_acc(dataset.indices, seed=seed)
+    return [
+        rank_correlation(
+            f"val_acc, epoch {e}", dataset.val_acc(dataset.indices, e, best=False, seed=seed), truth
+        )
+        for e in range(1, (dataset.epochs or 1) + 1)
+    ]
+
+
+def zero_cost(
+    dataset: Dataset,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    networks: Sequence[int] | None = None,
+    seed: int = 0,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Correlation]:
+    """How scores of untrained networks rank them by the test accuracy of the benchmark, with parameters and MACs beside them.
+
+    Args:
+        images, labels: one normalised batch, at the benchmark's image size.
+        networks: indices; by default all that the dataset has.
+        seed: of the initial weights.
+        report: told how many are done.
+    """
+    from blockzoo.measure.zero_cost import scores
+    from blockzoo.nas.training.networks import build
+
+    indices = dataset.indices if networks is None else np.asarray(networks)
+    classes = int(labels.max()) + 1
+    found: dict[str, list[float]] = {}
+    for done, index in enumerate(indices.tolist(), 1):
+        network = build(index, classes, space=dataset.space, width=dataset.width, seed=seed)
+        for name, value in scores(network, images, labels).items():
+            found.setdefault(name, []).append(value)
+        report(done, len(indices))
+    truth = dataset.test_acc(indices, seed="mean")
+    proxies: dict[str, Any] = {**found, "params": dataset.params(indices), "macs": dataset.macs(indices)}
+    return [rank_correlation(name, values, truth) for name, values in proxies.items()]

@@ -1,0 +1,173 @@
+"""Training beyond single networks, on the images of a benchmark: supernets, teachers. Each is one call of the command line."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from blockzoo.core.errors import RequestError
+from blockzoo.data import ImageData
+from blockzoo.data.batches import ResidentBatches
+from blockzoo.nas.benchmark.dataset import Dataset
+from blockzoo.nas.ranking.studies import Correlation, rank_correlation
+from blockzoo.nas.training.distillation import accuracy, run_scenario, train_network
+from blockzoo.nas.training.networks import build
+from blockzoo.nas.training.supernet import Supernet, search_by_gradient, shared_accuracy, train_paths
+from blockzoo.train import load_data
+
+Report = Callable[[int, float], None]
+EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Images:
+    """Training and validation images as batches.
+
+    Args:
+        data: the dataset.
+        batch_size: of training.
+        limit_train: use only N training images, a stratified draw.
+        seed: of order and augmentation.
+    """
+
+    data: ImageData
+    batch_size: int = 64
+    limit_train: int | None = None
+    seed: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        benchmark: Dataset,
+        dataset: str | None,
+        data_dir: Path | None,
+        batch_size: int,
+        limit_train: int | None,
+        seed: int,
+    ) -> Images:
+        """The images that a benchmark was trained on, at its size; or others where they are named."""
+        setting = benchmark.setting
+        data = load_data(dataset or setting.get("dataset"), data_dir, setting.get("image_size"))
+        return cls(data, batch_size, limit_train or setting.get("limit_train"), seed)
+
+    def train(self, part: int = 0, parts: int = 1) -> ResidentBatches:
+        """All training images, or one of several parts of them."""
+        images, labels = self.data.limited(self.limit_train).train
+        return ResidentBatches(
+            images[part::parts],
+            labels[part::parts],
+            self.batch_size,
+            training=True,
+            seed=self.seed,
+            flip=self.data.flip,
+            margin=self.data.margin,
+            pad_mode="reflect",
+            mean=self.data.mean,
+            std=self.data.std,
+        )
+
+    def validation(self, limit: int | None = None) -> ResidentBatches:
+        """All validation images, or a stratified draw of so many."""
+        val = self.data.limited(val=limit).val
+        return ResidentBatches(
+            val.images,
+            val.labels,
+            EVALUATION_BATCH,
+            margin=self.data.margin,
+            mean=self.data.mean,
+            std=self.data.std,
+        )
+
+
+def rank_by_supernet(
+    benchmark: Dataset,
+    images: Images,
+    *,
+    networks: int = 100,
+    epochs: int = 10,
+    width: int | None = None,
+    report: Report | None = None,
+) -> Correlation:
+    """Train shared weights by single paths; the rank correlation of networks under them with their test accuracy.
+
+    Args:
+        networks: of the benchmark, evenly over its indices.
+        width: channels of the first stage; by default as the benchmark's networks have.
+    """
+    torch.manual_seed(images.seed)
+    supernet = Supernet(benchmark.space, images.data.num_classes, width or benchmark.width)
+    train_paths(supernet, images.train(), epochs, seed=images.seed, report=report)
+    chosen = benchmark.indices[:: max(1, len(benchmark.indices) // networks)][:networks]
+    calibration = list(itertools.islice(images.train(), 4))
+    validation = list(images.validation(4 * EVALUATION_BATCH))
+    found = [shared_accuracy(supernet, int(index), calibration, validation) for index in chosen]
+    return rank_correlation("shared weights", found, benchmark.test_acc(chosen, seed="mean"))
+
+
+def search_by_supernet(
+    benchmark: Dataset,
+    images: Images,
+    *,
+    epochs: int = 10,
+    width: int | None = None,
+    report: Report | None = None,
+) -> int | None:
+    """Search by gradient in the mixture; half of the training images train the weights, half the architecture.
+
+    Returns:
+        The index that the logits prefer; None where it has no path from input to output.
+    """
+    torch.manual_seed(images.seed)
+    supernet = Supernet(benchmark.space, images.data.num_classes, width or benchmark.width)
+    return search_by_gradient(supernet, images.train(0, 2), images.train(1, 2), epochs, report=report)
+
+
+def teach(
+    student: int,
+    teacher: int | None,
+    scenario: str,
+    images: Images,
+    *,
+    width: int = 32,
+    epochs: int = 5,
+    finetune_epochs: int = 1,
+    lr: float = 0.05,
+    report: Report | None = None,
+) -> dict[str, float]:
+    """Train a network of the space in one of the scenarios of `distillation`; validation accuracies, 0..1.
+
+    Args:
+        teacher: trained on labels first, for as many epochs; for `finetune` the student itself is.
+
+    Raises:
+        RequestError: the scenario needs a teacher, or another name.
+    """
+    classes = images.data.num_classes
+    pupil = build(student, classes, width=width, seed=images.seed)
+    train, validation, found = images.train(), images.validation(), {}
+    master = None
+    if teacher is not None:
+        master = build(teacher, classes, width=width, seed=images.seed + 1)
+        train_network(master, train, epochs, lr=lr, report=report)
+        found["teacher"] = accuracy(master, validation)
+    elif scenario in ("blocks", "logits"):
+        raise RequestError(f"scenario {scenario} needs --teacher INDEX")
+    if scenario == "finetune":
+        train_network(pupil, train, epochs, lr=lr, report=report)
+        found["before"] = accuracy(pupil, validation)
+    found["student"] = run_scenario(
+        scenario,
+        pupil,
+        master,
+        train,
+        validation,
+        epochs,
+        lr=lr,
+        finetune_epochs=finetune_epochs,
+        report=report,
+    )
+    return found

@@ -1,0 +1,91 @@
+"""From an architecture to a network: the only door from the space to torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from blockzoo.core.contracts import BLOCKS, SUBJECTS
+from blockzoo.core.errors import RequestError
+from blockzoo.nas.space.macro import Architecture, MacroSpace
+from blockzoo.nas.space.published import published_space
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from blockzoo.core.spec import NetworkSpec
+    from blockzoo.core.subject import Subject
+
+PUBLISHED_WIDTH = 32
+
+
+def build(
+    arch: Architecture,
+    num_classes: int = 100,
+    *,
+    space: MacroSpace | None = None,
+    in_channels: int = 3,
+    width: int = PUBLISHED_WIDTH,
+    cells_per_stage: int = 1,
+    doubled_input: bool = False,
+    seed: int | None = None,
+) -> nn.Module:
+    """The network of an architecture; input (B, in_channels, H, W), output (B, num_classes).
+
+    Args:
+        arch: index, hash or vector. A vector is built as written, not as the canonical one of its class.
+        space: where indices, hashes and operation numbers are looked up; default the published one.
+        width: channels of the first stage; each stage doubles them.
+        cells_per_stage: copies of each stage's cell.
+        doubled_input: feed x + x to the first operation of each cell, as an early release of the benchmark did.
+        seed: draw the weights from this seed alone.
+
+    Raises:
+        RequestError: an invalid architecture, or a size that is not positive.
+    """
+    space = space or published_space()
+    sizes = {
+        "num_classes": num_classes,
+        "in_channels": in_channels,
+        "width": width,
+        "cells_per_stage": cells_per_stage,
+    }
+    if faults := [f"{name} {value}: give 1 or more" for name, value in sizes.items() if value < 1]:
+        raise RequestError("; ".join(faults))
+    vector = space.nested(arch)
+    operations = [operation(name) for name in space.ops]
+
+    from contextlib import nullcontext
+
+    from blockzoo.models.macro import MacroNet
+    from blockzoo.models.scaffold import seeded
+
+    with nullcontext() if seed is None else seeded(seed, "network"):
+        return MacroNet(
+            vector, num_classes, in_channels=in_channels, width=width, cells_per_stage=cells_per_stage,
+            operations=operations, doubled_input=doubled_input,
+        )  # fmt: skip
+
+
+def operation(name: str) -> Callable[[int], nn.Module]:
+    """What makes an operation from a width: one of the space's own, or a block of the zoo at stride 1."""
+    from blockzoo.models.macro import OPERATIONS
+
+    if name in OPERATIONS:
+        return OPERATIONS[name]
+    block = BLOCKS[name]
+    return lambda channels: block(channels, channels, 1, "mid")
+
+
+@SUBJECTS.register("macro")
+def macro_network(subject: Subject, spec: NetworkSpec) -> nn.Module:
+    """A network of the macro space: `macro:INDEX`, `macro:HASH`, of another width than 32 `macro:INDEX@WIDTH`."""
+    name, at, width = subject.name.partition("@")
+    if at and not width.isdecimal():
+        raise RequestError(f"{subject}: after @ comes the width of the first stage, as in macro:1234@16")
+    return build(
+        int(name) if name.isdecimal() and len(name) < 32 else name,
+        spec.num_classes,
+        in_channels=spec.in_channels,
+        width=int(width) if at else PUBLISHED_WIDTH,
+    )

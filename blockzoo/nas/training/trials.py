@@ -1,0 +1,87 @@
+"""Train networks of the space, as a sweep: resumable, each a process, each outcome a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from blockzoo.core.errors import RequestError
+from blockzoo.nas.space.published import published_space
+
+if TYPE_CHECKING:
+    from blockzoo.sweep import SweepResult
+
+PUBLISHED_WIDTH = 32
+
+
+def chosen(
+    range_: Sequence[int] | None = None,
+    indices: Sequence[int] | None = None,
+    sample: int | None = None,
+    sample_seed: int = 0,
+    start: int | None = None,
+    per_worker: int | None = None,
+    workers: int = 1,
+    first: int | None = None,
+) -> list[int]:
+    """Indices of networks, chosen in one of four ways.
+
+    Args:
+        range_: first and last + 1.
+        indices: themselves.
+        sample, sample_seed: so many, drawn uniformly.
+        first: only so many of them.
+        start, per_worker, workers: `per_worker` for each of `workers` from `start` on, as the published launcher splits.
+
+    Raises:
+        RequestError: none or several ways, or networks that the space does not have.
+    """
+    space = published_space()
+    ways = [("--range", range_), ("--indices", indices), ("--sample", sample), ("--start", start)]
+    given = [name for name, value in ways if value is not None]
+    if len(given) != 1:
+        raise RequestError(
+            f"say which networks in one way: {' or '.join(name for name, _ in ways)}; given: {given or 'none'}"
+        )
+    if first is not None:
+        if first < 1:
+            raise RequestError(f"first {first}: give 1 or more")
+        return chosen(range_, indices, sample, sample_seed, start, per_worker, workers)[:first]
+    if sample is not None:
+        return [int(i) for i in space.sample(sample, sample_seed)]
+    if start is not None:
+        range_ = (start, min(start + (per_worker or 50) * workers, len(space)))
+    if range_ is not None:
+        begin, end = range_
+        if not 0 <= begin < end <= len(space):
+            raise RequestError(f"range {begin} {end}: first and end + 1, within 0 to {len(space)}")
+        return list(range(begin, end))
+    assert indices is not None
+    return [space.index(int(index)) for index in indices]
+
+
+def train_networks(
+    indices: Sequence[int],
+    *,
+    seeds: int | Sequence[int] = 1,
+    width: int = PUBLISHED_WIDTH,
+    protocol: str = "blox-v1",
+    dataset: str = "cifar100",
+    output: str = "exp",
+    **options: Any,
+) -> SweepResult:
+    """Train these networks; `blockzoo.nas.benchmark.release.build_release` makes a benchmark of what comes out.
+
+    Args:
+        indices: of the published space.
+        seeds: how many, or which.
+        width: channels of the first stage.
+        options: as in `run_sweep`.
+    """
+    from blockzoo.sweep import run_sweep
+
+    at = "" if width == PUBLISHED_WIDTH else f"@{width}"
+    subjects = [f"macro:{index}{at}" for index in indices]
+    return run_sweep(
+        subjects, "mid", seeds, dataset=dataset, protocol=protocol, output=output, latency=False, **options
+    )

@@ -1,0 +1,1 @@
+"""Networks on tiles trained and compared: recipes, studies, tables, pictures."""

@@ -1,0 +1,247 @@
+"""A fair comparison of ways to cut a network: every run paired over seeds, the uncut baseline given the same extra epochs.
+
+A study file (YAML or TOML):
+
+    archs: [block_resnet18]         dataset: cifar10            seeds: 3
+    blockings: [H2x2, F16, F8]      paddings: [zeros, replicate, reflect]
+    reference: F8                   # where from scratch is run, and paddings are compared
+    train: {epochs: 90, lr: 0.1}    fine_tune: {epochs: 30, lr: 0.001}    # what overrides the presets
+
+For each network and seed: the baseline; the baseline trained on for the epochs of fine-tuning; the network cut and trained from
+scratch for both together; and each blocking and padding fine-tuned from the baseline's weights. Test splits are read once, at the
+end of each schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
+
+from blockzoo.core.documents import check_fields, describe
+from blockzoo.core.errors import RequestError
+from blockzoo.core.outputs import Outputs
+from blockzoo.core.plugins import read_options
+from blockzoo.core.record import now
+from blockzoo.core.spec import TrialSpec
+from blockzoo.report.statistics import LEAST_SEEDS
+from blockzoo.tiling.experiments.training import Recipe, Start, tiled_spec
+from blockzoo.tiling.tags import WHOLE, Tiling, padding_of, plain_subject, tiling_of
+
+if TYPE_CHECKING:
+    from blockzoo.data import ImageData
+    from blockzoo.execution.progress import Progress
+
+Way = Literal["baseline", "baseline, more epochs", "scratch", "fine-tuned"]
+
+MOST_SEEDS = 1000
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is compared.
+
+    Args:
+        archs: networks; `block_NAME` and `NAME` are the same one here.
+        dataset: its name.
+        blockings: tags, see `tiling_of`.
+        paddings: compared at the reference.
+        reference: the blocking that is trained from scratch too (default: the first).
+        seeds: how many, at least 3 unless `few_seeds` is set.
+        train, fine_tune: what overrides the presets of either.
+        image_size: side the images are resized to.
+        few_seeds: for trying out.
+    """
+
+    archs: tuple[str, ...]
+    dataset: str | None = None
+    blockings: tuple[str, ...] = ("H2x2", "H4x4", "H8x8", "H16x16", "F28")
+    paddings: tuple[str, ...] = ("zeros", "replicate", "reflect")
+    reference: str = ""
+    seeds: int = LEAST_SEEDS
+    train: Recipe = field(default_factory=Recipe)
+    fine_tune: Recipe = field(default_factory=Recipe)
+    image_size: int | None = None
+    few_seeds: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.archs or not self.blockings or not self.paddings:
+            raise RequestError(
+                "a study compares at least one network, one blocking and one padding: name them"
+            )
+        if self.seeds > MOST_SEEDS:
+            raise RequestError(f"seeds {self.seeds:,}: a study has {MOST_SEEDS:,} at most")
+        if self.seeds < 1 or (self.seeds < LEAST_SEEDS and not self.few_seeds):
+            raise RequestError(
+                f"seeds {self.seeds}: intervals take at least {LEAST_SEEDS} (few_seeds: true to try out with fewer)"
+            )
+        for tag in (*self.blockings, self.base.tag):
+            if tiling_of(tag).blocking is None:
+                raise RequestError(f"blocking {tag!r}: the network that is left whole is compared anyway")
+        for padding in self.paddings:
+            padding_of(padding)
+        for arch in self.archs:
+            plain_subject(arch)
+
+    @property
+    def base(self) -> Tiling:
+        """The reference blocking with zeros around each tile."""
+        return tiling_of(self.reference or self.blockings[0])
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a study: which network, how trained, how cut, with which seed."""
+
+    arch: str
+    way: Way
+    tiling: Tiling
+    seed: int
+    spec: TrialSpec
+
+
+def read_study(path: Path) -> Study:
+    """A study from its file.
+
+    Raises:
+        RequestError: it cannot be read, or says something that a study has not.
+    """
+    found = read_options(path)
+    for name in ("archs", "blockings", "paddings"):
+        if isinstance(found.get(name), list):
+            found[name] = tuple(found[name])
+    for name in ("train", "fine_tune"):
+        if name in found:
+            found[name] = _recipe(found[name], f"{path}: {name}")
+    check_fields(get_type_hints(Study), found, str(path))
+    if "archs" not in found:
+        raise RequestError(f"{path}: name the networks, as in archs: [block_resnet18]")
+    try:
+        return Study(**found)
+    except RequestError as error:
+        raise RequestError(f"{path}: {error}") from None
+
+
+def _recipe(values: Any, where: str) -> Recipe:
+    if not isinstance(values, dict):
+        raise RequestError(f"{where}: names and values are needed, not {describe(values)}")
+    if isinstance(values.get("milestones"), list):
+        values = {**values, "milestones": tuple(values["milestones"])}
+    check_fields(get_type_hints(Recipe), values, where)
+    return Recipe(**values)
+
+
+def planned(study: Study, data: ImageData, output: Path) -> list[Planned]:
+    """All runs, seed by seed, so that a study cut short holds whole comparisons; baselines come before what starts from them."""
+    found: list[Planned] = []
+    for seed in range(study.seeds):
+        for arch in study.archs:
+            found += _of_one(study, arch, seed, data, Outputs.at(output))
+    return found
+
+
+def _of_one(study: Study, arch: str, seed: int, data: ImageData, outputs: Outputs) -> list[Planned]:
+    def run(way: Way, tiling: Tiling, recipe: Recipe, start: Start | None = None) -> Planned:
+        spec, _ = tiled_spec(arch, tiling, data, recipe, start=start, seed=seed, image_size=study.image_size)
+        return Planned(arch, way, tiling, seed, spec)
+
+    baseline = run("baseline", Tiling(), study.train)
+    identity = baseline.spec.fingerprint()
+    start = Start(outputs.weights(identity).resolve(), identity)
+    more = run("baseline, more epochs", Tiling(), study.fine_tune, start)
+    together = {**asdict(study.train), "epochs": baseline.spec.epochs + more.spec.epochs}
+    scratch = run("scratch", study.base, Recipe(**together))
+    cuts = [tiling_of(tag) for tag in study.blockings] + [study.base.padded(p) for p in study.paddings]
+    tuned = [
+        run("fine-tuned", tiling, study.fine_tune, start) for tiling in dict.fromkeys([study.base, *cuts])
+    ]
+    return [baseline, more, scratch, *tuned]
+
+
+def run_study(
+    study: Study,
+    output: Path,
+    *,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    executor: str = "local",
+    plugins: Sequence[str] = (),
+    dry_run: bool = False,
+    progress: Progress | None = None,
+    on_plan: Callable[[list[Planned]], None] = lambda runs: None,
+) -> list[dict[str, Any]]:
+    """Run what is not in the store yet, the baselines first, and read all of it.
+
+    Args:
+        study: what is compared.
+        output: results folder; the baselines' weights stay in its `weights/`.
+        Others: as in `run_sweep`.
+
+    Returns:
+        A line for each run: arch, way, blocking, padding, seed, status, test_acc and val_acc (fractions; None where it failed).
+
+    Raises:
+        RequestError, DataError, StoreError: each says what to do.
+    """
+    from blockzoo.sweep import run_trials
+    from blockzoo.train import load_data
+
+    data = load_data(study.dataset, data_dir, study.image_size)
+    runs = planned(study, data, output)
+    on_plan(runs)
+    baselines = [run.spec for run in runs if run.way == "baseline"]
+    others = [run.spec for run in runs if run.way != "baseline"]
+    rows: dict[str, dict[str, Any]] = {}
+    for trials in (baselines, others):
+        if dry_run:
+            break
+        _reopen(trials, output, with_weights=trials is baselines)
+        done = run_trials(
+            trials,
+            data.shape,
+            output=output,
+            data_dir=data_dir,
+            device=device,
+            workers=workers,
+            executor=executor,
+            plugins=plugins,
+            latency=False,
+            keep_weights=trials is baselines,
+            progress=progress,
+        )
+        rows |= {row["fingerprint"]: row for row in done.rows}
+    return [_line(run, rows.get(run.spec.fingerprint(), {})) for run in runs]
+
+
+def _reopen(trials: Sequence[TrialSpec], output: Path, *, with_weights: bool) -> None:
+    """Runs that lack something the study needs run again: their records are followed by one that says so; none is deleted."""
+    outputs = Outputs.at(output)
+    store = outputs.store()
+    for trial in trials:
+        record = next(iter(store.records(fingerprint=trial.fingerprint())), None)
+        if record is None or record.status != "ok":
+            continue
+        lacks = [] if "test_acc" in record.values else ["its test split was not read"]
+        if with_weights and not outputs.weights(record.fingerprint).is_file():
+            lacks.append("its weights are gone")
+        if lacks:
+            store.add(replace(record, status="killed", reason=" and ".join(lacks), timestamp=now()))
+
+
+def _line(run: Planned, row: dict[str, Any]) -> dict[str, Any]:
+    name = plain_subject(run.arch).rpartition(":")[2]
+    return {
+        "arch": "mobilenet" if name == "mobilenet_v1" else name,
+        "way": run.way,
+        "blocking": run.tiling.tag,
+        "padding": "" if run.tiling.tag == WHOLE else run.tiling.padding,
+        "seed": run.seed,
+        "epochs": run.spec.epochs,
+        "status": row.get("status", "not run"),
+        "reason": row.get("reason"),
+        "test_acc": row.get("test_acc"),
+        "val_acc": row.get("val_acc"),
+        "fingerprint": run.spec.fingerprint(),
+    }

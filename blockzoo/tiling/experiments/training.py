@@ -1,0 +1,285 @@
+"""Networks on tiles trained, fine-tuned and evaluated: requests turned into trials of the common recipe, records and store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blockzoo.core.contracts import PROTOCOLS
+from blockzoo.core.errors import RequestError
+from blockzoo.core.export import export, rows_of
+from blockzoo.core.outputs import Outputs
+from blockzoo.core.record import FINAL, Record
+from blockzoo.core.sources import digest_of_codes
+from blockzoo.core.spec import THREADS, NetworkSpec, TrialSpec
+from blockzoo.core.table import Row
+from blockzoo.tiling.experiments.presets import Preset, preset_for
+from blockzoo.tiling.tags import Tiling, plain_subject, tiled_subject
+
+if TYPE_CHECKING:
+    from blockzoo.data import ImageData
+    from blockzoo.training.launch import Circumstances
+
+EpochReport = Callable[[int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What overrides a preset; None leaves what it says.
+
+    Args:
+        epochs, batch_size, lr, weight_decay, momentum: see `Preset`.
+        milestones: as there; those of the preset keep their shares of the epochs.
+        effective_train_size, effective_valid_size, effective_test_size: so many images of each split, or a share of them
+            (a float up to 1), counted after `validation_share` has been taken.
+        validation_share: of all training images, in place of the dataset's own split.
+    """
+
+    epochs: int | None = None
+    batch_size: int | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
+    momentum: float | None = None
+    milestones: tuple[int, ...] | None = None
+    effective_train_size: int | float | None = None
+    validation_share: float | None = None
+    effective_valid_size: int | float | None = None
+    effective_test_size: int | float | None = None
+
+
+@dataclass(frozen=True)
+class Start:
+    """The weights that a trial starts from.
+
+    Args:
+        path: of the file.
+        identity: a digest of it, or the fingerprint of the trial that made it.
+        with_optimizer: go on with its optimiser and epoch.
+    """
+
+    path: Path
+    identity: str
+    with_optimizer: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run.
+
+    Args:
+        record: what came out.
+        row: its line of the results table.
+        csv: where the table was written.
+        weights: where the last checkpoint lies.
+        preset: whose recipe it is.
+        anew: False where the outcome was in the store already.
+    """
+
+    record: Record
+    row: Row
+    csv: Path
+    weights: Path
+    preset: Preset
+    anew: bool
+
+
+def tiled_spec(
+    arch: str,
+    tiling: Tiling,
+    data: ImageData,
+    recipe: Recipe,
+    *,
+    start: Start | None = None,
+    seed: int = 0,
+    image_size: int | None = None,
+    devices: int = 1,
+    sync_batch_norm: bool = False,
+    threads: int = THREADS,
+) -> tuple[TrialSpec, Preset]:
+    """The trial of one network, cut in one way; the preset fills in what the recipe leaves open.
+
+    Raises:
+        RequestError: an unknown network, or a value out of its range.
+    """
+    preset = preset_for(arch, fine_tuning=start is not None and not start.with_optimizer)
+    epochs = recipe.epochs or preset.epochs
+    milestones = recipe.milestones or preset.scaled_milestones(epochs)
+    train, val, test = _limits(recipe, data)
+    network = NetworkSpec(
+        tiled_subject(arch, tiling, data.shape[1]), out_dim=data.num_classes, in_channels=data.shape[0]
+    )
+    protocol = "step-v1" if recipe.milestones else preset.protocol
+    spec = TrialSpec(
+        network=network,
+        dataset=data.name,
+        protocol=protocol,
+        epochs=epochs,
+        batch_size=recipe.batch_size or preset.batch_size,
+        lr=recipe.lr or preset.lr,
+        seed=seed,
+        image_size=image_size,
+        limit_train=train,
+        limit_val=val,
+        limit_test=test,
+        momentum=preset.momentum if recipe.momentum is None else recipe.momentum,
+        weight_decay=preset.weight_decay if recipe.weight_decay is None else recipe.weight_decay,
+        milestones=milestones,
+        validation_share=recipe.validation_share,
+        start=None if start is None else str(start.path),
+        start_identity=None if start is None else start.identity,
+        start_with_optimizer=start is not None and start.with_optimizer,
+        devices=devices,
+        sync_batch_norm=sync_batch_norm,
+        threads=threads,
+        images=data.kept,
+        data_digest=data.digest or None,
+        code_digest=digest_of_codes([PROTOCOLS.own_origin(protocol)]),
+    )
+    return spec, preset
+
+
+def _limits(recipe: Recipe, data: ImageData) -> tuple[int | None, int | None, int | None]:
+    """How many images of train, val and test the recipe asks for; None for all."""
+    train, val, test = (len(split.labels) for split in (data.train, data.val, data.test))
+    if recipe.validation_share is not None:
+        both = train + val
+        val = round(recipe.validation_share * both)
+        train = both - val
+    return (
+        _images(recipe.effective_train_size, train),
+        _images(recipe.effective_valid_size, val),
+        _images(recipe.effective_test_size, test),
+    )
+
+
+def _images(size: int | float | None, count: int) -> int | None:
+    wanted = max(1, round(size * count)) if isinstance(size, float) else size
+    return None if wanted is None or wanted >= count else wanted
+
+
+def starting_point(
+    arch: str, resume_from: Path | None, *, reset_optimizer: bool = False, pretrained: bool = False
+) -> Start | None:
+    """What `--resume-from`, `--reset-optimizer` and `--pretrained` ask for; the file is read once, so faults show now.
+
+    Raises:
+        RequestError: they contradict each other, or the file cannot be had or read.
+    """
+    from blockzoo.tiling.experiments.pretrained import pretrained_file
+    from blockzoo.training.weights import digest_of, read_weights
+
+    if pretrained and resume_from is not None:
+        raise RequestError("--pretrained and --resume-from both name weights to start from: give one of them")
+    if resume_from is None and not pretrained:
+        if reset_optimizer:
+            raise RequestError(
+                "--reset-optimizer starts from the weights of a file: name it with --resume-from"
+            )
+        return None
+    path = pretrained_file(plain_subject(arch)) if resume_from is None else resume_from
+    read_weights(path)
+    return Start(path.resolve(), digest_of(path), with_optimizer=not (pretrained or reset_optimizer))
+
+
+def train_tiled(
+    spec: TrialSpec,
+    preset: Preset,
+    *,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    output: str | Path = "results",
+    experiment_name: str = "",
+    notes: str = "",
+    on_oom: str = "fail",
+    plugins: Sequence[str] = (),
+    read_test: bool = True,
+    on_epoch: EpochReport = lambda epoch, values: None,
+) -> Run:
+    """Run one trial, unless its outcome is in the store; a killed one goes on from its last epoch.
+
+    The last checkpoint stays in the results folder's `weights/`, named by the trial's fingerprint.
+
+    Args:
+        spec, preset: see `tiled_spec`.
+        read_test: read the test split at the end.
+        Others: as in `train_block`.
+
+    Raises:
+        RequestError, DataError, OutOfMemory, StoreError: each says what to do.
+    """
+    from blockzoo.execution.queue import only_writer
+    from blockzoo.train import circumstances
+    from blockzoo.workers import execute_trial
+
+    outputs, identity = Outputs.at(output), spec.fingerprint()
+    where = circumstances(device, data_dir, plugins, workers=workers)
+    with only_writer(outputs):
+        store = outputs.store()
+        kept = outputs.weights(identity)
+        found = next(iter(store.records(fingerprint=identity)), None)
+        done = found is not None and found.status in FINAL and (kept.is_file() or found.status != "ok")
+        if not done:
+            (found,) = execute_trial(
+                spec.to_json(),
+                data_dir=None if data_dir is None else str(data_dir),
+                device=where.device,
+                plugins=list(plugins),
+                workers=workers,
+                checkpoint=str(outputs.checkpoint(identity)),
+                on_oom=on_oom,
+                report=on_epoch,
+                keep=str(kept),
+                read_test=read_test,
+                experiment_name=experiment_name,
+                notes=notes,
+            )
+            store.add(found)
+            if kept.is_file() or found.status != "ok":
+                outputs.checkpoint(identity).unlink(missing_ok=True)
+        elif read_test and found is not None and found.status == "ok" and "test_acc" not in found.values:
+            start = spec.with_(start=str(kept), start_identity=identity, start_with_optimizer=False)
+            found.values |= _evaluated(start, where, "test").values
+            store.add(found)
+        assert found is not None
+        return Run(found, rows_of(store, [identity])[0], export(outputs, store), kept, preset, not done)
+
+
+def evaluate_tiled(
+    spec: TrialSpec,
+    *,
+    split: str = "val",
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    plugins: Sequence[str] = (),
+    workers: int | None = None,
+    output: str | Path = "results",
+    experiment_name: str = "",
+    notes: str = "",
+) -> Record:
+    """Accuracy and loss of the weights that `spec` starts from, on a split; stored as a record of kind `evaluation`.
+
+    Raises:
+        RequestError, DataError, StoreError: each says what to do.
+    """
+    from blockzoo.execution.queue import only_writer
+    from blockzoo.train import circumstances
+
+    outputs = Outputs.at(output)
+    where = circumstances(device, data_dir, plugins, workers=workers)
+    with only_writer(outputs):
+        store = outputs.store()
+        record = _evaluated(spec, where, split)
+        record.experiment_name, record.notes = experiment_name, notes
+        store.add(record)
+        return record
+
+
+def _evaluated(spec: TrialSpec, where: Circumstances, split: str) -> Record:
+    from blockzoo.data import load_dataset
+    from blockzoo.training.launch import evaluate_on_devices
+
+    data = load_dataset(spec.dataset, where.data_dir, image_size=spec.image_size, images=spec.images)
+    return evaluate_on_devices(spec, data, where, split=split)

@@ -1,0 +1,102 @@
+"""A traced network without writes in the form that is planned and run.
+
+Copies and other names are left out: nothing writes, so a copy is what it copies. What follows from parameters and buffers
+alone is worked out once; zeros that are put around what a convolution reads are padding of the convolution.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import fx, nn
+
+from blockzoo.models.tracing import Trace
+from blockzoo.models.views import name_of, options
+from blockzoo.tiling.layers.convolutions import padded_convolution
+
+aten = torch.ops.aten
+COPIES = frozenset("clone contiguous detach alias lift_fresh lift_fresh_copy".split())
+
+
+def normalised(found: Trace, module: nn.Module) -> dict[str, torch.Tensor]:
+    """Change the graph of a trace without writes; the values of its `get_attr` nodes, by name."""
+    values: dict[str, torch.Tensor] = {}
+    for node in list(found.graph.nodes):
+        name = name_of(node.target)
+        if node.op == "get_attr":
+            values[node.name] = found.value(node, module)
+        elif name in COPIES:
+            node.replace_all_uses_with(node.args[0])
+        elif node.op == "call_function" and _follows_from_state(node):
+            args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: values[n.name])
+            with torch.no_grad():
+                result = node.target(*args, **kwargs)
+            if isinstance(result, torch.Tensor):
+                with found.graph.inserting_before(node):
+                    made = found.graph.create_node("get_attr", node.name)
+                node.replace_all_uses_with(made)
+                values[made.name] = result
+    for node in list(found.graph.nodes):
+        if name_of(node.target) in ("view", "_unsafe_view"):  # which maps in another layout refuse
+            node.target = aten.reshape.default
+        _shuffle(node, found.graph)
+        _with_its_zeros(node)
+    found.graph.eliminate_dead_code()
+    left = {node.name for node in found.graph.nodes}
+    return {name: value for name, value in values.items() if name in left}
+
+
+def _follows_from_state(node: fx.Node) -> bool:
+    """Is it the same in each call, since it is made of what the network holds and of nothing drawn?"""
+    sources = node.all_input_nodes
+    drawn = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+    return bool(sources) and not drawn and all(source.op == "get_attr" for source in sources)
+
+
+def _with_its_zeros(node: fx.Node) -> None:
+    """A convolution that alone reads a map with zeros around it pads with them itself."""
+    source = node.args[0] if node.target is aten.conv2d.default else None
+    if not isinstance(source, fx.Node) or name_of(source.target) not in ("pad", "constant_pad_nd"):
+        return
+    given = options(source.target, source.args, dict(source.kwargs))  # type: ignore[arg-type]
+    sides = given["pad"]
+    if (
+        given.get("mode", "constant") == "constant"
+        and not given["value"]
+        and len(sides) == 4
+        and min(sides) >= 0
+    ):
+        names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+        own = options(node.target, node.args, dict(node.kwargs))  # type: ignore[arg-type]
+        node.args = (source.args[0], tuple(sides), *(own[name] for name in names[1:]))
+        node.target, node.kwargs = padded_convolution, {}
+
+
+def _shuffle(node: fx.Node, graph: fx.Graph) -> None:
+    """Channels in groups, turned and put in a row again: `channel_shuffle`."""
+    turn = node.args[0] if node.target is aten.reshape.default else None
+    apart = turn.args[0] if isinstance(turn, fx.Node) and turn.args else None
+    if (
+        not isinstance(turn, fx.Node)
+        or not isinstance(apart, fx.Node)
+        or len(turn.users) + len(apart.users) > 2
+    ):
+        return
+    turns: dict[object, list[tuple[int, ...]]] = {
+        aten.transpose.int: [(1, 2), (2, 1)],
+        aten.permute.default: [(0, 2, 1, 3, 4)],
+    }
+    order = tuple(turn.args[1]) if turn.target is aten.permute.default else tuple(turn.args[1:])  # type: ignore[arg-type]
+    if order not in turns.get(turn.target, []) or apart.target is not aten.reshape.default:
+        return
+    source = apart.args[0]
+    assert isinstance(source, fx.Node)
+    if "val" not in source.meta:  # what was put in place of several operations
+        return
+    before, inside, after = (n.meta["val"].shape for n in (source, apart, node))
+    if before == after and len(before) == 4 and inside[0] == before[0] and inside[3:] == before[2:]:
+        with graph.inserting_before(node):
+            made = graph.create_node(
+                "call_function", aten.channel_shuffle.default, (source, inside[1]), {}, "channel_shuffle"
+            )
+        made.meta = dict(node.meta)
+        node.replace_all_uses_with(made)

@@ -1,0 +1,1 @@
+"""Layers whose tiles do not see each other, and networks converted to them."""

@@ -1,0 +1,259 @@
+"""Networks as ONNX files: layer by layer or fused, of floats or int8."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils._pytree import tree_leaves
+
+from blockzoo.core.errors import RequestError
+from blockzoo.models.agreement import tensors
+from blockzoo.models.copying import duplicate
+from blockzoo.tiling.graph.network import Network
+from blockzoo.tiling.graph.trace import Example, inputs_of, ready, traced
+from blockzoo.tiling.layers.conv import BlockConv2d
+from blockzoo.tiling.layers.pool import BlockAvgPool2d, BlockMaxPool2d
+from blockzoo.tiling.onnx.check import Plain, check_file, probes_for
+from blockzoo.tiling.onnx.files import free, needed, saved, told
+from blockzoo.tiling.onnx.fuse import FusedReport, Fusing, Layers, fused
+from blockzoo.tiling.onnx.graph import Cut, label_of, network_of
+from blockzoo.tiling.onnx.normalise import normalised
+from blockzoo.tiling.onnx.quantise import Calibration, quantised
+from blockzoo.tiling.onnx.session import Inputs, executed, outputs, relative_error, values_of
+from blockzoo.tiling.planning.plan import kib
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+OPSET = 18
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What a file is that was exported layer by layer.
+
+    Args:
+        path: of the file.
+        nodes: in it.
+        peak_bytes: of live activations as ONNX Runtime runs it, the input not counted.
+        max_error: against the network in torch on the example, relative to the largest output; of int8, what quantisation
+            changes.
+        checked: the largest difference from the network in torch that check `onnx-file` found in the written file; None: int8,
+            which has nothing to be equal to.
+    """
+
+    path: Path
+    nodes: int
+    peak_bytes: int
+    max_error: float
+    checked: float | None = None
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: {self.nodes} nodes, live activations {kib(self.peak_bytes)}, "
+            f"largest difference from torch {self.max_error:.1e}"
+            + ("" if self.checked is None else f"; checked {self.checked:.1e}")
+        )
+
+
+def export_onnx(
+    model: nn.Module,
+    example: Example,
+    path: str | Path,
+    *,
+    fusing: Fusing | None = None,
+    calibration: Calibration | None = None,
+    overwrite: bool = False,
+    story: Mapping[str, Any] | None = None,
+) -> ExportReport | FusedReport:
+    """Write a network in evaluation mode to an ONNX file of single precision; batch norms are folded into convolutions.
+
+    Args:
+        model: any network, of any precision, on any device; layers that are blocked (`block_convert`) keep their tiles, and get
+            no others.
+        example: (N, C, H, W): its shape is the file's, its values are what file and network are compared on. Several inputs as a
+            sequence, the images first.
+        path: of the file to write.
+        fusing: what to fuse; None: layer by layer.
+        calibration: how to quantise to int8; None: floats.
+        overwrite: replace a file that is there.
+        story: what the file's metadata say, as of its weights.
+
+    Raises:
+        RequestError: torch cannot export the network, a stage cannot be cut, a budget cannot be reached, the file is there
+            already, or the extra `onnx` is missing.
+        CheckFailed: the file computes something else than the network; there is no file then.
+    """
+    path = free(path, overwrite)
+    model, given = _of_floats(model, example)
+    layers = onnx_layers(model, given, story)
+    seen = [x.numpy() for x in given]
+    images = probes_for(layers.model, seen)
+    if calibration is not None:
+        assert layers.plain is not None
+        check_file(
+            layers.one_by_one(), layers.plain, images, layers.name
+        )  # what is quantised computes what it should
+        layers = quantised(layers, calibration)
+    if fusing is not None:
+        return fused(layers, path, fusing, seen[0], seen[1:])
+    made, checked = told(layers.one_by_one(), layers.story), None
+
+    def check(written: Path) -> dict[str, Any]:
+        nonlocal checked
+        if layers.plain is not None:
+            checked = check_file(written, layers.plain, images, layers.name)
+        return {"checked": "not compared: int8" if checked is None else f"{checked:.1e}"}
+
+    saved(made, path, check)
+    error = relative_error(outputs(made, seen[0], others=seen[1:]), _in_torch(model)(seen)[0])
+    return ExportReport(path, len(made.graph.node), executed(made).peak_bytes, error, checked)
+
+
+def _in_torch(model: nn.Module) -> Plain:
+    """All outputs of a network in evaluation mode, as they come; the network stays as it is."""
+    ready = duplicate(model).eval()
+
+    @torch.no_grad()
+    def run(given: Inputs) -> list[np.ndarray]:
+        images, *others = given
+        found = ready(torch.from_numpy(np.array(images, np.float32)), *map(torch.from_numpy, others))
+        return [tensor.float().numpy() for _, tensor in tensors(found)]
+
+    return run
+
+
+def _of_floats(model: nn.Module, example: Example) -> tuple[nn.Module, list[torch.Tensor]]:
+    """Both as a file has them, in single precision and on the processor: the network itself where it is so, else a copy."""
+    state = [*model.parameters(), *model.buffers()]
+    odd = any(t.is_cuda or (t.is_floating_point() and t.dtype != torch.float32) for t in state)
+    first, *others = (x.detach().cpu() for x in inputs_of(example))
+    floats = [first.float(), *(x.float() if x.is_floating_point() else x for x in others)]
+    return (duplicate(model).float().cpu() if odd else model), floats
+
+
+def onnx_layers(model: nn.Module, example: Example, story: Mapping[str, Any] | None = None) -> Layers:
+    """A network as an ONNX model of one node for each layer, and where its blocked layers are cut.
+
+    Args:
+        story: what the metadata of a file made of it say.
+
+    Raises:
+        RequestError: torch cannot export it, or the extra `onnx` is missing.
+    """
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        needed(name)
+    model, given = _of_floats(model, example)
+    about: dict[str, Any] = {"name": type(model).__name__, "plain": _in_torch(model), "story": story or {}}
+    plain = ready(model, given, fold=True)
+    blocked = any(isinstance(layer, BLOCKED) for layer in plain.modules())
+    cuts = _cuts(traced(plain, given)) if blocked else {}
+    for name, layer in list(plain.named_modules()):
+        if isinstance(layer, BLOCKED) and name in cuts:
+            plain.set_submodule(name, _unblocked(layer))
+    made = normalised(
+        _exported(plain, given), {name for name, m in plain.named_modules() if not [*m.children()]}
+    )
+    if not cuts:
+        return Layers(made, **about)
+    waiting = {label: list(found) for label, found in cuts.items()}
+    named = {}
+    for operation in network_of(made, values_of(made), {}).operations:
+        label = label_of(operation.payload.name)
+        if operation.kind == "window" and waiting.get(label):
+            named[operation.payload.name] = waiting[label].pop(0)
+    if any(waiting.values()):
+        raise RequestError(
+            f"{', '.join(label for label, left in waiting.items() if left)}: blocked layers that the exporter replaced by others"
+        )
+    return Layers(made, named, **about)
+
+
+BLOCKED = (BlockConv2d, BlockMaxPool2d, BlockAvgPool2d)
+
+
+def _cuts(network: Network) -> dict[str, list[Cut]]:
+    """Of each blocked layer, by its path, for each of its calls."""
+    found: dict[str, list[Cut]] = {}
+    for operation in network.operations:
+        if operation.own is not None:
+            padding = "zeros" if operation.padding == "constant" else operation.padding
+            found.setdefault(operation.label, []).append(Cut(*operation.own, padding))
+    return found
+
+
+def _unblocked(layer: nn.Module) -> nn.Module:
+    """The same layer on a whole map."""
+    plain: Any = copy.copy(layer)
+    if isinstance(layer, BlockConv2d):
+        plain.__class__ = nn.Conv2d
+        plain.padding_mode = "zeros"
+    else:
+        plain.__class__ = nn.MaxPool2d if isinstance(layer, BlockMaxPool2d) else nn.AvgPool2d
+    assert isinstance(plain, nn.Module)
+    return plain
+
+
+def _exported(model: nn.Module, given: Sequence[torch.Tensor]) -> ModelProto:
+    """By torch, quietly."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(model, tuple(given), dynamo=True, opset_version=OPSET, verbose=False)
+    except Exception as error:
+        reason = _other_outputs(model, given) or _reason(error)
+        raise RequestError(f"{type(model).__name__} cannot be exported to ONNX: {reason}") from error
+    finally:
+        log.setLevel(level)
+    assert program is not None
+    return program.model_proto
+
+
+@torch.no_grad()
+def _other_outputs(model: nn.Module, given: Sequence[torch.Tensor]) -> str:
+    """What the network returns besides tensors, which a file cannot; "" where there is nothing, or it does not run."""
+    try:
+        leaves = tree_leaves(duplicate(model)(*(x.clone() for x in given)))
+    except Exception:
+        return ""
+    others = sorted(
+        {type(leaf).__name__ for leaf in leaves if not isinstance(leaf, torch.Tensor)} - {"NoneType"}
+    )
+    return f"it returns {', '.join(others)} besides tensors: return tensors alone" if others else ""
+
+
+def _reason(error: BaseException) -> str:
+    """What torch's exporter stumbled over, in one sentence: the operation that ONNX lacks, or the first line that says most."""
+    chain: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    for cause in chain:
+        missing = MISSING.search(str(cause))
+        if missing:
+            return f"ONNX has no operation for {missing[1]}; replace it in the network by others, or export another part"
+    lines = [line.strip() for cause in reversed(chain) for line in str(cause).splitlines() if line.strip()]
+    first = ANSI.sub("", lines[0]) if lines else type(error).__name__
+    return f"{first} (its forward pass may depend on values)"
+
+
+MISSING = re.compile(
+    r"(?:No ONNX function found for|No decompositions registered for).*?<OpOverload\(op='([^']+)'"
+)
+ANSI = re.compile(r"\x1b\[[0-9;]*m")

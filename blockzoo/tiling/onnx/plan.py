@@ -1,0 +1,54 @@
+"""Plans for an ONNX file: those that `tile export` writes, counted as ONNX Runtime runs them, without writing a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from blockzoo.core.errors import RequestError
+from blockzoo.tiling.graph.trace import Example, inputs_of
+from blockzoo.tiling.onnx.export import onnx_layers
+from blockzoo.tiling.onnx.fuse import Fusing, Layers
+from blockzoo.tiling.onnx.quantise import Calibration, quantised
+from blockzoo.tiling.planning.plan import Plan
+from blockzoo.tiling.planning.search import MOST_MACS
+from blockzoo.tiling.planning.stage import Mode
+
+
+def plan_onnx(
+    model: nn.Module,
+    example: Example,
+    *,
+    budget: int | str | None = None,
+    grid: int | Sequence[int] | None = None,
+    fuse_to: str | None = None,
+    dtype: str = "fp32",
+    mode: Mode = "block",
+) -> Plan:
+    """The plan that an export with the same options writes; with neither budget nor grid, as `plan` chooses.
+
+    Args, raises: see `plan`; dtype is fp32 or int8.
+    """
+    layers = _layers(model, example, dtype)
+    if budget is not None or fuse_to is not None:
+        return layers.planned(Fusing(grid, fuse_to, budget, mode))
+    plans = layers.front(mode)
+    return next(plan for plan in plans if plan.macs <= MOST_MACS * plan.layer_by_layer.macs)
+
+
+def pareto_onnx(
+    model: nn.Module, example: Example, *, dtype: str = "fp32", mode: Mode = "block"
+) -> list[Plan]:
+    """The plans that no other beats in peak bytes, multiply-adds and tiles, as files; see `pareto`."""
+    return _layers(model, example, dtype).front(mode)
+
+
+def _layers(model: nn.Module, example: Example, dtype: str) -> Layers:
+    if dtype not in ("fp32", "int8"):
+        raise RequestError(f"dtype {dtype!r}: files are fp32 or int8")
+    first, *others = inputs_of(example)
+    drawn = torch.randn(first.shape, generator=torch.Generator().manual_seed(0))
+    layers = onnx_layers(model, [drawn, *others])
+    return quantised(layers, Calibration(drawn.numpy())) if dtype == "int8" else layers

@@ -1,0 +1,93 @@
+"""What each operation of a network needs in memory, run without values as it is run with them: on its device, in its layout.
+
+Which kernel runs, and whether it copies, depends on both: a flattened map is a view or a copy, attention holds its scores or does
+not. Fake tensors (torch._subclasses) know the device and the strides, and hold nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import fx
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from blockzoo.measure.memory import LiveMemory
+from blockzoo.measure.memory import peak_memory as peak_memory
+from blockzoo.models.tracing import quiet
+from blockzoo.tiling.graph.kernels_of import Payload
+
+
+class Memory:
+    """Measures operations in the order of a graph, each on what those before it made.
+
+    Args:
+        device: that they run on; on the meta device they are measured as they are there.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._held: dict[str, Any] = {}
+        self._mode: Any = nullcontext()
+        if device.type != "meta":
+            self._mode = FakeTensorMode(allow_non_fake_inputs=True)
+
+    def hold(self, name: str, like: torch.Tensor) -> None:
+        """A value that is given: of this shape, layout and type."""
+        with self._mode:
+            self._held[name] = self._empty(like)
+
+    def _empty(self, like: torch.Tensor) -> torch.Tensor:
+        return torch.empty_strided(like.shape, like.stride(), dtype=like.dtype, device=self._device)
+
+    def _without_values(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Of weights, which the mode takes for tensors without values when an operation reads them."""
+        if isinstance(self._mode, FakeTensorMode):
+            return self._mode.from_tensor(tensor)
+        return tensor
+
+    def of(self, node: fx.Node, payload: Payload, result: object, turned: Sequence[str]) -> tuple[int, int]:
+        """Bytes that an operation makes and keeps, and those that it needs for a moment besides.
+
+        What cannot be run without values on this device counts as what it returns.
+
+        Args:
+            result: what it returns, on the meta device.
+            turned: images that it reads in the layout of convolutions, channels last where they have it.
+        """
+
+        def value(name: str) -> Any:
+            held = self._held[name]
+            if name in turned and self._device.type == "cpu":
+                return held.contiguous(memory_format=torch.channels_last)
+            return held
+
+        with torch.no_grad(), quiet(), self._mode:
+            read = {source.name: value(source.name) for source in node.all_input_nodes}
+            known = [t for held in read.values() for t in tensors_of(held)]
+            known += map(self._without_values, state_of(payload))
+            try:
+                with LiveMemory(exclude=known) as memory:
+                    self._held[node.name] = payload.run(read.__getitem__)
+                    made = memory.live
+                return made, memory.peak - made
+            except Exception:
+                self._held[node.name] = tree_map_only(torch.Tensor, self._empty, result)
+                return sum(t.nbytes for t in tensors_of(result)), 0
+
+
+def state_of(payload: Payload) -> list[torch.Tensor]:
+    """The weights and constants of an operation."""
+    layer, given = payload.layer, tree_leaves((list(payload.args), dict(payload.kwargs)))
+    weights = [] if layer is None else [*layer.parameters(), *layer.buffers()]
+    return [*weights, *(value for value in given if isinstance(value, torch.Tensor))]
+
+
+def tensors_of(value: object) -> list[torch.Tensor]:
+    """Of what an operation returns, in order."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    return [t for part in value for t in tensors_of(part)] if isinstance(value, (tuple, list)) else []

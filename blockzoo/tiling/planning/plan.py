@@ -1,0 +1,322 @@
+"""How a network is run: whole operations, and stages that run tile by tile. No tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from math import prod
+from typing import Any, Literal
+
+from blockzoo.core.errors import RequestError
+from blockzoo.tiling.graph.network import Network, Operation, overwritten, roots
+from blockzoo.tiling.planning.grouping import Place, groups, tile_deaths
+from blockzoo.tiling.planning.stage import Mode, Stage, check_options, make_stage
+
+ITEM_BYTES = {"int8": 1, "fp16": 2, "bf16": 2, "fp32": 4, "fp64": 8}
+"""Of one activation."""
+
+
+FORMS = {"torch": "", "onnx": ", as an ONNX file"}
+"""What a plan is counted for, in words."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One part of a plan.
+
+    Args:
+        kind: "whole": operations one after the other on whole maps; "tiled": all that makes one map, tile by tile; "pooled": the
+            same, and of the map only its mean is kept.
+        output: the value that it makes.
+        operations: of a whole step, in order.
+        grid: tiles along rows and columns.
+        batch: tiles that go through the stage together, at most: more memory, more speed.
+    """
+
+    kind: Literal["whole", "tiled", "pooled"]
+    output: str
+    operations: tuple[str, ...] = ()
+    grid: tuple[int, int] = (1, 1)
+    batch: int = 1
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What running a network costs, for one input as planned.
+
+    Args:
+        peak_bytes: of live activations, the network's input not counted.
+        macs: multiply-adds.
+        tiles: passes through fused stages; 0 where none is fused.
+        steps: peak bytes in each step.
+    """
+
+    peak_bytes: int
+    macs: int
+    tiles: int
+    steps: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a network is run, and what that costs.
+
+    Args:
+        steps: in order.
+        mode: "block" or "exact".
+        input_shape: (N, C, H, W).
+        dtype: of activations and weights.
+        fold: batch norms are folded into convolutions.
+        cost: predicted.
+        layer_by_layer: of the same network, one operation after the other.
+        labels: of the steps, for people.
+        target: what runs it, as whose memory is counted: "torch", this package's executor (int8: a device that writes tiles in
+            place), or "onnx", ONNX Runtime a file, which copies slices and joins tiles.
+        other_inputs: shapes of what the network is given besides the image.
+        input_types: of the image and the others, as "uint8"; "" for the network's own type.
+        checked: how far the peak that was tracked in a run is from the predicted one, as a share of it; None: not run.
+        agreement: the largest difference of what the run computed from the network; see `check_runner`.
+    """
+
+    steps: tuple[Step, ...]
+    mode: Mode
+    input_shape: tuple[int, ...]
+    dtype: str
+    fold: bool
+    cost: Cost
+    layer_by_layer: Cost
+    labels: tuple[str, ...] = field(default=(), compare=False)
+    target: Literal["torch", "onnx"] = "torch"
+    other_inputs: tuple[tuple[int, ...], ...] = ()
+    input_types: tuple[str, ...] = ()
+    checked: float | None = field(default=None, compare=False)
+    agreement: float | None = field(default=None, compare=False)
+
+    @property
+    def peak_bytes(self) -> int:
+        """Predicted peak of live activations, the input not counted."""
+        return self.cost.peak_bytes
+
+    @property
+    def input_bytes(self) -> int:
+        """Of the image, which peaks do not count: it may be read from elsewhere, or stay."""
+        return prod(self.input_shape) * ITEM_BYTES[self.dtype]
+
+    @property
+    def macs(self) -> int:
+        return self.cost.macs
+
+    @property
+    def tiles(self) -> int:
+        return self.cost.tiles
+
+    def __str__(self) -> str:
+        before, after = self.layer_by_layer, self.cost
+        lines = [
+            f"{self.mode}, {self.dtype}{FORMS[self.target]}, input {' x '.join(map(str, self.input_shape))}: "
+            f"peak {kib(after.peak_bytes)} "
+            f"(layer by layer {kib(before.peak_bytes)}; the image's {kib(self.input_bytes)} not counted), "
+            f"{after.macs / max(1, before.macs):.2f} x the MACs, {after.tiles} tiles"
+            + ("" if self.checked is None else f"; checked: memory {self.checked:.1e}")
+            + ("" if self.agreement is None else f", result {self.agreement:.1e}")
+        ]
+        for step, label, size in zip(self.steps, self.labels, after.steps, strict=True):
+            how = (
+                f"{step.grid[0]} x {step.grid[1]} tiles, {step.batch} at a time"
+                if step.kind != "whole"
+                else "whole"
+            )
+            lines.append(f"  {label:44} {how:30} {kib(size):>14}")
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a JSON file."""
+        return asdict(self)
+
+
+def kib(size: float) -> str:
+    """Bytes for people."""
+    if size < 2**10:
+        return f"{size:.0f} bytes"
+    return f"{size / 2**20:.2f} MiB" if size >= 2**20 else f"{size / 2**10:.1f} KiB"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A step with all that its execution needs.
+
+    Args:
+        step: of the plan.
+        stage: where its tiles lie.
+        operations: in order.
+        ends: after a stage, the values from before it that nothing reads any more.
+    """
+
+    step: Step
+    stage: Stage | None
+    operations: list[Operation]
+    ends: list[str] = field(default_factory=list)
+
+    @cached_property
+    def dead(self) -> list[list[str]]:
+        """For each operation the values that nothing reads afterwards: of a tile in a stage, else of the network, as `program`
+        finds them.
+        """
+        return [[] for _ in self.operations] if self.stage is None else tile_deaths(self.stage)
+
+    @cached_property
+    def over(self) -> list[str | None]:
+        """For each operation the operand that it writes over."""
+        alone = self.stage is None
+        return [None] * len(self.operations) if alone else overwritten(self.operations, self.dead)
+
+    @cached_property
+    def groups(self) -> list[list[Place]]:
+        """Tiles of a stage that run together."""
+        return [] if self.stage is None else groups(self.stage, self.step.batch)
+
+
+def program(network: Network, steps: Sequence[Step], mode: Mode, start: int = -1) -> list[Part]:
+    """The steps of a plan for a network.
+
+    Args:
+        start: the position of the operation whose value they begin with; -1: the image.
+
+    Raises:
+        RequestError: the steps do not fit the network.
+    """
+    parts: list[Part] = []
+    known = network.held_at(start)
+    for step in steps:
+        if step.kind == "whole":
+            found = [network.by_name[name] for name in step.operations]
+            parts.append(Part(step, None, found))
+            known.extend(step.operations)
+            continue
+        output = step.output if step.kind == "tiled" else network.by_name[step.output].maps[0]
+        stage = make_stage(network, output, known, step.grid, mode)
+        parts.append(Part(step, stage, stage.operations))
+        known.append(step.output)
+    _free(network, parts, start)
+    return parts
+
+
+def _free(network: Network, parts: list[Part], start: int) -> None:
+    """Say at each place which values of the network die there: no output, and nothing that was given."""
+    whole = [operation for part in parts if part.stage is None for operation in part.operations]
+    root = roots(whole)
+    last: dict[str, tuple[int, int]] = {}
+    made = dict.fromkeys(network.held_at(start))
+    for number, part in enumerate(parts):
+        if part.stage is not None:
+            reads = [(*part.stage.known, part.step.output)]
+        else:
+            reads = [(*operation.sources, operation.name) for operation in part.operations]
+        for place, names in enumerate(reads):
+            made[names[-1]] = None
+            last.update({root.get(name, name): (number, place) for name in names})
+    returned = [*network.outputs, *(network.root.get(name, name) for name in network.outputs)]
+    returned += network.held_at(network.position[parts[-1].step.output])
+    stay = {root.get(name, name) for name in returned} | {*network.given}
+    for name in made:
+        top = root.get(name, name)
+        if top not in stay:
+            number, place = last.get(top, (0, 0))
+            (parts[number].dead[place] if parts[number].stage is None else parts[number].ends).append(name)
+    dead = [names for part in parts if part.stage is None for names in part.dead]
+    over = iter(overwritten(whole, dead, {*made}))  # only what the network made is ever listed as dead
+    for part in parts:
+        if part.stage is None:
+            part.over[:] = [next(over) for _ in part.operations]
+
+
+def whole_steps(network: Network, start: int = -1, stop: int | None = None) -> list[Step]:
+    """The operations after position `start` up to `stop`, one after the other."""
+    chosen = network.operations[start + 1 : len(network.operations) if stop is None else stop + 1]
+    return [Step("whole", chosen[-1].name, tuple(o.name for o in chosen))] if chosen else []
+
+
+def tiled_steps(network: Network, start: int, stop: int, grid: tuple[int, int], batch: int = 1) -> list[Step]:
+    """The operations between two positions as stages: one for each mean of a whole map, for each map that the network returns
+    or that waits to be read, and for the last map.
+
+    What a mean is taken of is computed again for what is done with the mean: two passes, and no map is kept. The mean of a map
+    that is there needs no pass.
+    """
+    there = {network.operations[start].name if start >= 0 else network.input, *network.held_at(start)}
+    last = network.operations[stop]
+    kept = {*network.needed_at(stop)} - {*network.held_at(start), last.name}
+    steps: list[Step] = []
+    small: list[str] = []
+
+    def flush() -> None:
+        if small:
+            steps.append(Step("whole", small[-1], tuple(small)))
+            small.clear()
+
+    for operation in network.operations[start + 1 : stop + 1]:
+        if operation.kind == "pool" and operation.maps[0] not in there:
+            flush()
+            steps.append(Step("pooled", operation.name, (), grid, batch))
+        elif operation.kind in ("pool", "small"):
+            small.append(operation.name)
+        elif operation.name in kept:
+            flush()
+            steps.append(Step("tiled", operation.name, (), grid, batch))
+            there.add(operation.name)
+    flush()
+    if last.local:
+        steps.append(Step("tiled", last.name, (), grid, batch))
+    return steps
+
+
+def cannot_tile(network: Network, start: int, stop: int) -> str:
+    """Why the operations between two positions cannot be stages; "" if they can."""
+    for operation in network.operations[start + 1 : stop + 1]:
+        if operation.kind == "whole":
+            return f"{operation} cannot be cut into tiles: {operation.reason}"
+    first, last = network.operations[start + 1], network.operations[stop]
+    return (
+        ""
+        if any(o.local for o in network.operations[start + 1 : stop + 1])
+        else f"{first} to {last}: no map to cut"
+    )
+
+
+def one_stage(network: Network, grid: tuple[int, int], fuse_to: str, batch: int, mode: str) -> list[Step]:
+    """Everything up to a module fused, the rest one operation after the other.
+
+    Raises:
+        RequestError: the module is not known, cannot be the end of a stage, or something in between cannot be cut.
+    """
+    check_options(grid, mode)
+    stop = network.last_of(fuse_to)
+    reason = cannot_tile(network, -1, stop)
+    if reason:
+        raise RequestError(reason)
+    if stop not in network.boundaries:
+        inside = {o.name for o in network.operations[: stop + 1]}
+        open_ends = [str(o) for o in network.operations[:stop] if any(user not in inside for user in o.users)]
+        ends = [str(network.operations[i]) for i in network.boundaries[1:]]
+        near = min(ends, key=lambda label: abs(network.last_of(label) - stop))
+        raise RequestError(
+            f"fuse_to {fuse_to!r}: {', '.join(open_ends) or fuse_to} is read after the stage too; fuse to {near}"
+        )
+    return [*tiled_steps(network, -1, stop, grid, batch), *whole_steps(network, stop)]
+
+
+def labels(network: Network, steps: Iterable[Step]) -> tuple[str, ...]:
+    """What each step does, for people."""
+    found = []
+    for step in steps:
+        last = str(network.by_name[step.output])
+        first = str(network.by_name[step.operations[0]]) if step.kind == "whole" else ""
+        found.append(
+            {
+                "whole": f"{first} .. {last}" if first != last else last,
+                "tiled": f".. {last}",
+                "pooled": f".. {last} (mean)",
+            }[step.kind]
+        )
+    return tuple(found)

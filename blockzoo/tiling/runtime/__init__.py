@@ -1,0 +1,1 @@
+"""A plan carried out, and compared with the network it was made from."""

@@ -1,0 +1,201 @@
+"""Run a network as a plan says: stages tile by tile, each tile through the whole stage before the next one starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import _disable_current_modes
+
+from blockzoo.core.errors import RequestError
+from blockzoo.models.copying import duplicate
+from blockzoo.tiling.graph.network import Network
+from blockzoo.tiling.graph.trace import FORMATS, own_type, planned_inputs, ready, traced
+from blockzoo.tiling.planning.plan import Part, Plan, program
+from blockzoo.tiling.runtime.check import check_runner
+from blockzoo.tiling.runtime.interpreter import Interpreter
+
+
+class TiledRunner(nn.Module):
+    """A network in evaluation mode, run as a plan says; it returns what the network returns, in the same structure, and moves
+    (`to`), loads weights and is copied and kept in files as any module is. Weights that are written or replaced later count.
+
+    Args:
+        model: the network the plan was made for; it is copied.
+        plan: from `plan`.
+        check: compare it with the network, which takes that network's own memory for a moment; see `check_runner`.
+
+    Has:
+        checked: the largest difference that was found; None: not compared.
+        name: of the network, for messages.
+
+    Raises:
+        RequestError: the plan does not fit the network; in `forward`, an image of another size than planned.
+        CheckFailed: what it computes is not what the network does; the message names the operation.
+    """
+
+    def __init__(self, model: nn.Module, plan: Plan, *, check: bool = True) -> None:
+        super().__init__()
+        network = duplicate(model).eval() if check else model
+        example = planned_inputs(model, plan)
+        own = own_type(model, example[0])
+        if FORMATS.get(plan.dtype, own) != own:
+            raise RequestError(
+                f"this plan counts {plan.dtype}, and {type(network).__name__} is of {str(own).removeprefix('torch.')}: "
+                f"plan it so, or give the runner the network in {plan.dtype}"
+            )
+        self.plan, self.name = plan, type(network).__name__
+        self._model = ready(model, example, plan.fold)
+        self.checked: float | None = None
+        untraced = duplicate(self._model) if check else model
+        self._fit(example)
+        if check:
+            self.checked = check_runner(network, untraced, self)
+        self._proven = {_kinds(example)}
+
+    def _fit(self, inputs: Sequence[torch.Tensor]) -> None:
+        """Trace the network as it is now, for so many images, their type and device."""
+        self._fits: Any = _kinds(inputs)
+        with _disable_current_modes():  # who counts memory or operations counts the run
+            self.network: Network = traced(self._model, inputs)
+            try:
+                self.parts: list[Part] = program(self.network, self.plan.steps, self.plan.mode)
+                _check_whole(self.network, self.parts)
+            except (KeyError, RequestError) as error:
+                self._fits = None
+                planned = tuple(inputs[0].shape) == tuple(self.plan.input_shape)
+                if planned and isinstance(error, RequestError):
+                    raise
+                why = f"it has no operation {error}" if isinstance(error, KeyError) else error
+                raise RequestError(
+                    f"{self.name} computes something else for inputs of {_listed(inputs)} than for "
+                    f"{self.plan.input_shape}, which this plan was made for ({why}): make a plan for these"
+                ) from error
+            self.interpreter = Interpreter(self.network)
+        self._seen = self._state()
+
+    def _state(self) -> list[tuple[int, int, int]]:
+        """Which tensors the parameters, buffers and attributes are, where they lie, and how often each was written to: weights
+        that are others in any of these ways are laid out anew. Writes through `.data` are not counted by PyTorch: see `renew`.
+        """
+        return [
+            (id(t), t.data_ptr(), 0 if t.is_inference() else t._version)
+            for layer in self._model.modules()
+            for t in (*layer._parameters.values(), *layer._buffers.values(), *vars(layer).values())
+            if isinstance(t, torch.Tensor)
+        ]
+
+    def renew(self) -> None:
+        """Weights are others, or elsewhere: what follows from them is worked out anew. To be called after writes through `.data`;
+        others are noticed.
+        """
+        self._fits = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and files: without what follows from the weights."""
+        fitted = ("_fits", "_seen", "interpreter", "network", "parts")
+        return {name: value for name, value in self.__dict__.items() if name not in fitted}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._fit(planned_inputs(self._model, self.plan))
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """The weights of a runner, or of a network that has the parameters that the runner's has (no norms that were folded).
+
+        Raises:
+            RequestError: they are of neither.
+        """
+        own = {f"_model.{name}": value for name, value in state_dict.items()}
+        try:
+            return super().load_state_dict(
+                own if own.keys() == self.state_dict().keys() else state_dict, strict, assign
+            )
+        except RuntimeError as error:
+            raise RequestError(
+                f"{self.name}: these are not the weights of this runner, whose network is a copy"
+                f"{' with norms folded' if self.plan.fold else ''}; load them into the network and make a runner of it"
+            ) from error
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> TiledRunner:
+        """What `to`, `cuda`, `half` and their like call."""
+        super()._apply(fn, recurse)
+        self.renew()
+        return self
+
+    @torch.no_grad()
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        """What the network returns for images (N, C, H, W) of the planned size, and its other inputs."""
+        self.prepare(inputs)
+        return self.interpreter.outputs(self.interpreter.values_of(inputs, self.parts))
+
+    def prepare(self, inputs: Sequence[torch.Tensor]) -> None:
+        """Fit the operations to these inputs, if they are not."""
+        wanted = [shape[1:] for shape in (self.plan.input_shape, *self.plan.other_inputs)]
+        if [tuple(x.shape[1:]) for x in inputs] != wanted:
+            shapes = " and ".join(str(tuple(x.shape[1:])) for x in inputs)
+            planned = " and ".join(map(str, wanted))
+            raise RequestError(f"this plan is for inputs of {planned}, not {shapes}: make one for this size")
+        if self._fits != _kinds(inputs) or self._seen != self._state():
+            self._fit(inputs)
+            self._prove(inputs)
+
+    def _prove(self, inputs: Sequence[torch.Tensor]) -> None:
+        """Another number of images, number format or device is checked as the first was, once."""
+        if self.checked is None or self._fits in self._proven or any(x.is_meta for x in inputs):
+            return
+        kinds = self._fits
+        self._proven.add(kinds)  # the check runs it
+        plain, zeros = duplicate(self._model), [torch.zeros_like(x) for x in inputs]
+        try:
+            plainly = torch.autocast(inputs[0].device.type, enabled=False)
+            with _disable_current_modes(), torch.inference_mode(False), plainly:
+                self.checked = max(self.checked, check_runner(plain, plain, self, zeros))
+        except Exception:
+            self._proven.discard(kinds)
+            self._fits = None
+            raise
+        self._fit(inputs)
+
+    @torch.no_grad()
+    def run_stage(self, x: torch.Tensor) -> torch.Tensor:
+        """The output of the last stage that is run in tiles, for the image alone."""
+        self.prepare([x])
+        stages = [i for i, part in enumerate(self.parts) if part.stage is not None]
+        if not stages:
+            raise RequestError("this plan runs no stage in tiles")
+        chosen = self.parts[: stages[-1] + 1]
+        return self.interpreter.values_of([x], chosen)[chosen[-1].step.output]  # type: ignore[no-any-return]
+
+
+def _kinds(inputs: Sequence[torch.Tensor]) -> Any:
+    """What a network is traced for."""
+    return tuple((tuple(x.shape), x.dtype, x.device) for x in inputs)
+
+
+def _listed(inputs: Sequence[torch.Tensor]) -> str:
+    return " and ".join(str(tuple(x.shape)) for x in inputs)
+
+
+def _check_whole(network: Network, parts: Sequence[Part]) -> None:
+    """All that is read is made.
+
+    Raises:
+        KeyError: the name of what is not.
+    """
+    made = {*network.given, *network.constants}
+    for part in parts:
+        operations = part.operations if part.stage is None else []
+        for operation in operations:
+            for source in operation.sources:
+                if source not in made:
+                    raise KeyError(source)
+            made.add(operation.name)
+        made.add(part.step.output)
+    for name in network.outputs:
+        if name not in made:
+            raise KeyError(name)

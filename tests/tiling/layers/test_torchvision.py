@@ -1,0 +1,48 @@
+"""torchvision's classification networks and the package's own, converted."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+import torchvision
+
+from blockzoo.core.contracts import BLOCKS
+from tests.tiling.layers.conversion import check_conversion
+
+ATTENTION = ("vit_", "swin_", "maxvit_")
+TOO_LARGE = ("regnet_y_128gf",)  # 645 million parameters, four times in memory
+NAMES = [
+    name
+    for name in torchvision.models.list_models(module=torchvision.models)
+    if not name.startswith((*ATTENTION, *TOO_LARGE))
+]
+QUICK = [
+    "mnasnet0_5",
+    "mobilenet_v3_small",
+    "regnet_x_400mf",
+    "resnet18",
+    "shufflenet_v2_x0_5",
+    "squeezenet1_1",
+]
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+)
+def test_a_network_of_torchvision_is_converted(name: str) -> None:
+    report = check_conversion(f"torchvision:{name}")
+    whole = [
+        layer
+        for layer in report.layers
+        if "onv" in layer.kind and max(layer.kernel) > 1 and not layer.blocked
+    ]
+    assert all("aux" in layer.name.lower() and layer.reason == "not called by the example" for layer in whole)
+    gc.collect()
+
+
+@pytest.mark.parametrize(
+    "subject", [*(f"{name}/mid" for name in BLOCKS.names()), "macro:0", "macro:1234", "model:resnet18"]
+)
+def test_a_network_of_our_own_is_converted(subject: str) -> None:
+    assert check_conversion(subject, pixels=32, block_size=4).ratio == 1.0

@@ -1,0 +1,89 @@
+"""Networks of other precision, with computed weights, and with results that are no maps, as files of floats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from blockzoo.core.errors import RequestError
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+from blockzoo.tiling.onnx.export import export_onnx
+from blockzoo.tiling.onnx.fuse import Fusing
+from blockzoo.tiling.onnx.session import every_output
+
+
+class Returning(nn.Module):
+    """Two convolutions, and what is made of their result and of the image."""
+
+    def __init__(self, result: Callable[[torch.Tensor, torch.Tensor], Any]) -> None:
+        super().__init__()
+        self.stem, self.conv = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 4, 1)
+        self.result = result
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.result(self.conv(self.stem(x)), x)
+
+
+def image(seed: int = 0) -> torch.Tensor:
+    return torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_network_of_another_precision_becomes_a_file_of_floats(dtype: torch.dtype, tmp_path: Path) -> None:
+    model, x = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).to(dtype).eval(), image().to(dtype)
+    report = export_onnx(model, x.requires_grad_(), tmp_path / "x.onnx")
+    (found,) = next(every_output(report.path, [[image(1).numpy()]]))
+    with torch.no_grad():
+        wanted = model.float()(image(1)).numpy()
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_computed_weights_and_means_of_doubles(tmp_path: Path) -> None:
+    model = Returning(lambda y, x: y.double().mean((2, 3)))
+    torch.nn.utils.weight_norm(model.conv)
+    with torch.no_grad():
+        wanted = model(image()).numpy()  # its weight is a result from here on, which copy.deepcopy refuses
+    report = export_onnx(model, image(), tmp_path / "x.onnx")
+    np.testing.assert_allclose(next(every_output(report.path, [[image().numpy()]]))[0], wanted, atol=1e-5)
+
+
+def test_the_image_a_constant_and_a_value_twice_are_outputs(tmp_path: Path) -> None:
+    model = Returning(
+        lambda y, x: {"out": y.relu(), "twice": [y, y], "none": None, "image": x, "constant": torch.ones(2)}
+    )
+    x = image()
+    y = model.conv(model.stem(x)).detach()
+    wanted = [y.relu(), y, y, x, torch.ones(2)]
+    report = export_onnx(model, x, tmp_path / "x.onnx")
+    found = next(every_output(report.path, [[x.numpy()]]))
+    assert len(found) == len(wanted)
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other.numpy(), atol=1e-5)
+
+
+def test_what_is_no_tensor_is_named(tmp_path: Path) -> None:
+    for result, named in ((lambda y, x: (y, 3), "int"), (lambda y, x: {"y": y, "name": "a"}, "str")):
+        with pytest.raises(RequestError, match=f"returns {named} besides tensors"):
+            export_onnx(Returning(result), image(), tmp_path / "x.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("fusing", [None, Fusing(mode="exact", grid=(2, 2), fuse_to="conv")])
+def test_a_mask_and_integers_that_are_always_the_same_are_outputs(
+    fusing: Fusing | None, tmp_path: Path
+) -> None:
+    model, x = Returning(lambda y, x: (y > 0, torch.arange(5))), image(2)
+    report = export_onnx(model, image(), tmp_path / "x.onnx", fusing=fusing)
+    found = next(every_output(report.path, [[x.numpy()]]))
+    for one, other in zip(found, model(x), strict=True):
+        assert one.dtype == other.numpy().dtype and np.array_equal(one, other.numpy())

@@ -1,0 +1,280 @@
+"""A tiled runner is compared with the network when it is made: it sees what is broken, and names it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from blockzoo import tiling
+from blockzoo.core.errors import CheckFailed, RequestError
+from blockzoo.tiling.geometry import Window
+from blockzoo.tiling.graph.locality import Found
+from blockzoo.tiling.graph.network import locality
+from blockzoo.tiling.runtime import interpreter, kernels
+from blockzoo.tiling.runtime.interpreter import Interpreter
+from blockzoo.tiling.runtime.runner import TiledRunner
+
+X = torch.zeros(1, 3, 16, 16)
+
+
+class Residual(nn.Module):
+    """With a branch that is multiplied by nothing, as networks are initialised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.branch = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.norm, self.head = nn.BatchNorm2d(8), nn.Conv2d(8, 4, 3, padding=1)
+        nn.init.zeros_(self.norm.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.stem(x))
+        return self.head(x + self.norm(self.branch(x)))
+
+
+def made(mode: Any, model: nn.Module | None = None, last: str = "head") -> TiledRunner:
+    torch.manual_seed(0)
+    model = (Residual() if model is None else model).train()
+    plan = tiling.plan(model, X, grid=(2, 2), fuse_to=last, mode=mode)
+    runner = TiledRunner(model, plan)
+    assert model.training and plan.tiles == 4
+    return runner
+
+
+@pytest.mark.parametrize("mode", ["exact", "block"])
+def test_what_was_found_is_said(mode: str) -> None:
+    state = torch.random.get_rng_state()
+    runner = made(mode)
+    assert runner.checked is not None and runner.checked < 1e-5
+    torch.manual_seed(0)
+    model = Residual()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    plan = tiling.plan(model, X, mode=mode)  # type: ignore[arg-type]
+    state = torch.random.get_rng_state()
+    runner = TiledRunner(model, plan)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert torch.allclose(runner(X + 1), model.eval()(X + 1), atol=1e-5) or mode == "block"
+    assert TiledRunner(model, plan, check=False).checked is None
+
+
+def _nan_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = torch.ops.mkldnn._convolution_pointwise
+    real = kernels.convolution_kernel
+
+    def fused(layer: nn.Conv2d) -> Any:
+        kernel = real(layer)
+        return lambda x, padding: kernel(x, padding).nan_to_num_(0.0)
+
+    assert plain is not None
+    monkeypatch.setattr(interpreter, "convolution_kernel", fused)
+
+
+def _halo_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = locality.windows_of_convolution
+
+    def narrow(layer: nn.Conv2d) -> tuple[Window, Window]:
+        rows, columns = real(layer)
+        return rows, columns if layer.out_channels != 4 else Window(3, 1, 1, 0, 2)
+
+    monkeypatch.setattr(locality, "windows_of_convolution", narrow)
+
+
+def _norm_of_the_map(call: Any) -> Found | None:
+    return Found("pointwise", (2, 3)) if call.what == "group_norm" or "GroupNorm" in str(call.layer) else None
+
+
+def _branch_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shows only where the branch is multiplied by something."""
+    real = kernels.convolution_kernel
+
+    def forgetful(layer: nn.Conv2d) -> Any:
+        kernel = real(layer)
+        if layer.in_channels == layer.out_channels:
+            return lambda x, padding: kernel(x, padding).mul_(2)
+        return kernel
+
+    monkeypatch.setattr(interpreter, "convolution_kernel", forgetful)
+
+
+def _write_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(interpreter.OVERWRITING, "relu", lambda x: x)
+
+
+def _output_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        Interpreter, "outputs", lambda runner, values: next(v for v in values.values() if v is not None)
+    )
+
+
+def _tiles_swapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Interpreter._tiles
+    monkeypatch.setattr(Interpreter, "_tiles", lambda *args: [t.flip(-1) for t in real(*args)])
+
+
+BROKEN: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {
+    "NaN is lost": (_nan_lost, "stem|head"),
+    "a halo is lost": (_halo_lost, "head"),
+    "a branch that is multiplied by 0": (_branch_lost, "branch"),
+    "a write in place is skipped": (_write_skipped, ""),
+    "another output": (_output_dropped, ""),
+    "tiles are put in place wrongly": (_tiles_swapped, "the step to head"),
+}
+
+
+@pytest.mark.mutation("tiled-runner")
+@pytest.mark.parametrize("mode", ["exact", "block"])
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_runner_that_is_broken_is_refused(mode: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_it, where = BROKEN[name]
+    break_it(monkeypatch)
+    with pytest.raises(
+        CheckFailed, match=f"Residual in tiles, inputs .*: check 'tiled-runner' failed.*{where}"
+    ):
+        made(mode)
+
+
+@pytest.mark.mutation("tiled-runner")
+def test_a_locality_that_is_broken_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locality, "RULES", (_norm_of_the_map, *locality.RULES))
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.Conv2d(8, 4, 3, padding=1))
+    with pytest.raises(CheckFailed, match="shows first in the step to 2"):
+        made("exact", model, "2")
+
+
+class OfComplexMaps(nn.Module):
+    """Returns a complex map, or a part of it, as `view` says."""
+
+    def __init__(self, view: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.stem, self.head, self.view = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 4, 3, padding=1), view
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.stem(x).relu()
+        return self.view(torch.complex(self.head(y), y[:, :4]))
+
+
+def _halved(z: torch.Tensor) -> torch.Tensor:
+    z.imag.mul_(0.5)
+    z.mH.mul_(1j)
+    return z
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda z: z.conj(),
+        lambda z: z.conj().imag,
+        lambda z: torch.fft.rfft2(z.real).conj(),
+        lambda z: (z.conj() * z).real,
+        _halved,
+    ],
+    ids=["conjugate", "sign", "spectrum", "product", "written"],
+)
+def test_complex_maps(view: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    torch.manual_seed(0)
+    model, x = OfComplexMaps(view).eval(), torch.randn(1, 3, 16, 16)
+    runner = TiledRunner(model, tiling.plan(model, x, mode="exact"))
+    with torch.no_grad():
+        wanted, found = model(x), runner(x)
+    assert found.dtype == wanted.dtype
+    assert float((wanted - found).abs().max() / wanted.abs().max()) < 1e-5
+
+
+@pytest.mark.mutation("tiled-runner")
+def test_a_conjugation_that_is_lost_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, real = OfComplexMaps(lambda z: z.conj()), Interpreter.outputs
+    monkeypatch.setattr(Interpreter, "outputs", lambda *args: real(*args).conj())
+    with pytest.raises(CheckFailed, match="tiled-runner"):
+        made("exact", model, "relu")
+
+
+def test_a_plan_leaves_random_numbers_and_networks_alone() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.RReLU(), Noisy()).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    state = torch.random.get_rng_state()
+    assert tiling.plan(model, X).checked is not None
+    assert torch.equal(state, torch.random.get_rng_state()) and model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+class Noisy(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.rand_like(x)
+
+
+class Skipping(nn.Module):
+    """Whose skip does not match at odd sizes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.back = nn.Conv2d(3, 4, 3, padding=1), nn.ConvTranspose2d(4, 4, 2, stride=2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        return torch.cat([x, self.back(F.max_pool2d(x, 2))], 1)
+
+
+def test_a_network_that_does_not_run_is_refused_without_what_torch_prints() -> None:
+    said: list[logging.LogRecord] = []
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    watch = logging.Handler()
+    watch.emit = said.append  # type: ignore[method-assign]
+    log.addHandler(watch)
+    try:
+        tiling.plan(Skipping(), X)
+        with pytest.raises(RequestError, match="does not run on an input of shape"):
+            tiling.plan(Skipping(), X[..., 1:])
+        assert not said and not log.disabled
+    finally:
+        log.removeHandler(watch)
+
+
+class CentresSeveral(nn.Module):
+    """Several images are centred by their means; one is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.first(x).relu()
+        if len(x) > 1:
+            y = y - y.mean((2, 3), keepdim=True)
+        return self.second(y)
+
+
+@pytest.mark.parametrize("planned, run", [(3, 1), (1, 3)])
+@pytest.mark.parametrize("check", [True, False])
+def test_a_network_that_is_another_for_other_numbers_of_images(planned: int, run: int, check: bool) -> None:
+    torch.manual_seed(0)
+    model, x = CentresSeveral().eval(), torch.randn(planned, 3, 16, 16)
+    runner = TiledRunner(model, tiling.plan(model, x, mode="exact"), check=check)
+    other = torch.randn(run, 3, 16, 16)
+    for _ in range(2):
+        with pytest.raises(RequestError, match=r"computes something else for inputs of .* make a plan"):
+            runner(other)
+    with torch.no_grad():
+        assert torch.allclose(runner(x), model(x), atol=1e-5), "it goes on for those it was planned for"
+
+
+@pytest.mark.mutation("tiled-runner")
+def test_other_numbers_of_images_are_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = made("exact")
+    with torch.no_grad():
+        assert runner(torch.randn(2, 3, 16, 16)).shape[0] == 2
+    real = Interpreter._tiles
+
+    def wrong(*args: Any) -> list[torch.Tensor]:
+        return [t.flip(-1) if len(args[-1]["arg0_1"]) == 3 else t for t in real(*args)]
+
+    monkeypatch.setattr(Interpreter, "_tiles", wrong)
+    runner(torch.randn(2, 3, 16, 16))
+    for _ in range(2):
+        with pytest.raises(CheckFailed, match="tiled-runner"):
+            runner(torch.randn(3, 3, 16, 16))
