@@ -145,13 +145,4 @@ CURRICULA = Registry("CURRICULA", "curriculum", "blockzoo.blockwise", methods=("
 SCHEDULES = Registry("SCHEDULES", "schedule", "blockzoo.blockwise", methods=("factor",))
 STOPPERS = Registry("STOPPERS", "stopper", "blockzoo.training", methods=("reason_to_stop",))
 EXECUTORS = Registry("EXECUTORS", "executor", "blockzoo.execution", methods=("run",))
-CHECKS = Registry(
-    "CHECKS",
-    "check",
-    *(
-        f"blockzoo.{room}"
-        for room in ("core", "models", "data", "measure", "training", "nas", "nas.predictors", "blockwise")
-    ),
-    *(f"blockzoo.{room}" for room in ("blockwise.curvature", "blockwise.engines", "tiling")),
-    files=False,
-)
+CHECKS = Registry("CHECKS", "check", "blockzoo", files=False)

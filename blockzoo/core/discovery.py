@@ -29,11 +29,15 @@ def first_sentence(docstring: str | None) -> str:
 
 
 def declarations(folder: Path, package: str, registry: str) -> Iterator[Declaration]:
-    """Yield what the files directly in `folder` register with the registry called `registry`."""
-    for path in sorted(folder.glob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-        module = package if path.stem == "__init__" else f"{package}.{path.stem}"
-        for node in tree.body:
+    """Yield what the files in `folder`, and in the folders in it, register with the registry called `registry`."""
+    for path in sorted(folder.rglob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        if f"@{registry}.register" not in source:
+            continue
+        module = ".".join((package, *path.relative_to(folder).with_suffix("").parts)).removesuffix(
+            ".__init__"
+        )
+        for node in ast.parse(source, filename=str(path)).body:
             if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
                 yield from _of_definition(node, module, registry)
 

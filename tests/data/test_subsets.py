@@ -146,8 +146,8 @@ def test_a_blockwise_run_and_its_probes_see_every_class(monkeypatch: pytest.Monk
 
 
 def test_a_limited_regression_is_no_beginning_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    from blockzoo.blockwise.run import sources
     from blockzoo.blockwise.run.config import RunConfig
-    from blockzoo.blockwise.run.runs import sources
 
     rows = np.arange(100, dtype=np.float32)[:, None]
     monkeypatch.setattr(sources, "load_regression", lambda *_: ((rows, rows), (rows, rows)))

@@ -12,12 +12,13 @@ import torch
 from torch import nn
 
 from blockzoo.blockwise.engines.rounds import recorded
+from blockzoo.blockwise.run import counting
 from blockzoo.blockwise.run.counting import NOBODY, Spent, counted, on_behalf_of, uncounted
 from blockzoo.blockwise.run.frame import Frame, RoundRecord
 from blockzoo.blockwise.run.loop import Training
 from blockzoo.blockwise.run.ranks import Ranks
 from blockzoo.blockwise.run.reports import Nothing
-from blockzoo.blockwise.run.runs import counting, run_blockwise
+from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import CheckFailed
 from tests.blockwise.engines.test_engines import frame

@@ -7,9 +7,9 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
+from blockzoo.blockwise.run import probe
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.probe import largest, largest_batch_size
-from blockzoo.blockwise.run.runs import probe
 from blockzoo.core.errors import OutOfMemory
 from tests.blockwise.runs import config
 

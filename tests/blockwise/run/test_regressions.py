@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import fetch_california_housing
 
-from blockzoo.blockwise.run.runs import regressions
+from blockzoo.blockwise.run import regressions
 from blockzoo.blockwise.run.sources import load_problem
 from blockzoo.core.errors import DataError
 from tests.blockwise.runs import config

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from blockzoo import tiling
 from blockzoo.core.errors import CheckFailed, RequestError
 from blockzoo.tiling.geometry import Window
+from blockzoo.tiling.graph import locality
 from blockzoo.tiling.graph.locality import Found
-from blockzoo.tiling.graph.network import locality
 from blockzoo.tiling.runtime import interpreter, kernels
 from blockzoo.tiling.runtime.interpreter import Interpreter
 from blockzoo.tiling.runtime.runner import TiledRunner
