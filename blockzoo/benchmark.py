@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.devices import choose_device
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import RequestError
+from blockzoo.core.keywords import BenchmarkingKeywords, ScaffoldKeywords, SeededKeywords
 from blockzoo.core.record import Record
+from blockzoo.core.settings import Benchmarking, Scaffold, Seeded, sorted_into
 from blockzoo.core.spec import CLASSES, NetworkSpec
 from blockzoo.core.subject import Subject
 from blockzoo.measure.deadline import Deadline
@@ -21,6 +23,7 @@ from blockzoo.profile import check_shape
 
 if TYPE_CHECKING:
     from torch import nn
+    from typing_extensions import Unpack
 
     from blockzoo.measure.contenders import Failure
 
@@ -61,27 +64,17 @@ class Benchmark:
         return list(records.values())
 
 
+class BenchmarkKeywords(ScaffoldKeywords, BenchmarkingKeywords, SeededKeywords, total=False):
+    """The settings of a benchmark."""
+
+
 def benchmark_block(
     subjects: str | type | Sequence[str | type],
     position: str | None = None,
     *,
-    num_blocks: int = 3,
-    base_channels: int = 64,
     out_dim: int | None = None,
-    filler: str | None = None,
     input_shape: Sequence[int] | None = None,
-    batch_sizes: Sequence[int] = (1, 256),
-    device: str = "auto",
-    dtype: str = "fp32",
-    memory_format: str = "contiguous",
-    threads: int | None = None,
-    runtime: str = "eager",
-    stage: bool = True,
-    warmup_runs: int | None = None,
-    benchmark_runs: int | None = None,
-    seconds: float | None = None,
-    seed: int = 0,
-    strict: bool = False,
+    **settings: Unpack[BenchmarkKeywords],
 ) -> Benchmark:
     """Time blocks in the scaffold, or any networks, against each other.
 
@@ -92,23 +85,11 @@ def benchmark_block(
     Args:
         subjects: one subject or several, each a text or a class.
         position: stage that holds the blocks, where a subject does not say it (default mid).
-        num_blocks: blocks in each stage.
-        base_channels: width of the first stage; it doubles with each stage.
         out_dim: number of classes.
-        filler: what the other stages hold: a block's name, or "identity".
         input_shape: (B, C, H, W); its B replaces `batch_sizes`.
-        batch_sizes: images per call.
-        device: "auto", "cpu" or "cuda".
-        dtype: "fp32" or "bf16", which the weights are converted to.
-        memory_format: "contiguous" or "channels_last".
-        threads: of the processor (default: torch's own number).
-        runtime: "eager" or "compile" (a door: `measure/runtimes/`).
-        stage: also time the stage under test alone.
-        warmup_runs: calls thrown away (default: until stable).
-        benchmark_runs: samples per network (default: as many as fit in `seconds`, at most 200).
-        seconds: for all of it, from the call to the answer; at most one call of each network goes beyond. Batch sizes that do not
-            fit are left out by name. Default 30; with `benchmark_runs` no bound.
-        strict: what cannot be timed is an error.
+        settings: by name, of the tables Scaffold, Benchmarking and Seeded in docs/settings.md. `seconds` are for all of it, from
+            the call to the answer; at most one call of each network goes beyond, and batch sizes that do not fit are left out by
+            name. With `strict`, what cannot be timed is an error.
 
     A run whose reference is off or whose samples are wild is made again while there is time; what stays doubtful says so.
 
@@ -116,7 +97,8 @@ def benchmark_block(
         RequestError: an unknown name, or a value out of range.
         Exception: nothing could be timed, or something could not with `strict`; what went wrong with the first.
     """
-    deadline = _deadline(seconds, benchmark_runs)
+    scaffold, how, seeded = sorted_into(settings, Scaffold, Benchmarking, Seeded, what="benchmark_block")
+    deadline = _deadline(how.seconds, how.benchmark_runs)
     subjects = [subjects] if isinstance(subjects, str | type) else list(subjects)
     if not subjects:
         raise RequestError("no subject to time; name at least one block")
@@ -130,25 +112,11 @@ def benchmark_block(
     for subject in parsed:
         classes = classes_of(subject, out_dim, CLASSES)
         subject = subject if subject.position or not subject.is_block else subject.at(position or "mid")
-        networks.append(
-            NetworkSpec(str(subject), num_blocks, base_channels, classes, in_channels=shape[1], filler=filler)
-        )
-    found = benchmark_specs(
-        networks,
-        shape,
-        batch_sizes=(shape[0],) if input_shape else batch_sizes,
-        device=device,
-        dtype=dtype,
-        memory_format=memory_format,
-        threads=threads,
-        runtime=runtime,
-        stage=stage,
-        warmup_runs=warmup_runs,
-        benchmark_runs=benchmark_runs,
-        deadline=deadline,
-        seed=seed,
-    )
-    if found.failures and (strict or not found.timings):
+        networks.append(NetworkSpec(str(subject), classes, shape[1], **vars(scaffold)))
+    if input_shape:
+        how = replace(how, batch_sizes=(shape[0],))
+    found = benchmark_specs(networks, shape, how, seeded.seed, deadline)
+    if found.failures and (how.strict or not found.timings):
         raise found.failures[0].error
     if not found.timings:
         raise RequestError("; ".join(found.left_out))
@@ -160,52 +128,46 @@ def benchmark_block(
 def benchmark_specs(
     networks: Sequence[NetworkSpec],
     input_shape: Sequence[int],
-    *,
-    batch_sizes: Sequence[int] = (1, 256),
-    device: str = "auto",
-    dtype: str = "fp32",
-    memory_format: str = "contiguous",
-    threads: int | None = None,
-    runtime: str = "eager",
-    stage: bool = True,
-    warmup_runs: int | None = None,
-    benchmark_runs: int | None = None,
-    seconds: float | None = None,
-    deadline: Deadline | None = None,
+    how: Benchmarking,
     seed: int = 0,
+    deadline: Deadline | None = None,
 ) -> Benchmark:
     """`benchmark_block` for networks that are specified already; what goes wrong with them is in `failures`, whatever it is.
     The batch of `input_shape` is ignored.
 
     Args:
-        deadline: one that runs already, instead of `seconds`.
+        deadline: one that runs already, instead of the seconds of `how`.
     """
-    deadline = deadline or _deadline(seconds, benchmark_runs)
+    deadline = deadline or _deadline(how.seconds, how.benchmark_runs)
     import torch
 
     from blockzoo.measure.contenders import Setting, contenders_of
     from blockzoo.measure.latency import Clock, Schedule
 
-    check_options(batch_sizes, dtype, memory_format, threads)
+    check_options(how.batch_sizes, how.dtype, how.memory_format)
     shape = check_shape(input_shape)
-    place = _device(device)
+    place = _device(how.device)
     specs = {spec.subject: spec for spec in networks}
-    schedule = Schedule(warmup_runs, benchmark_runs)
+    schedule = Schedule(how.warmup_runs, how.benchmark_runs)
     clock = Clock(torch.device(place))
     previous = torch.get_num_threads()
-    torch.set_num_threads(threads or previous)
+    torch.set_num_threads(how.threads or previous)
     try:
         facts = environment(
             device=place,
-            dtype=DTYPES[dtype],
-            layout=memory_format,
-            runtime=runtime,
+            dtype=DTYPES[how.dtype],
+            layout=how.memory_format,
+            runtime=how.runtime,
             threads=torch.get_num_threads(),
         )
         hardware = facts["gpu"] if place == "cuda" else facts["cpu"]
-        facts["timed_on"] = f"{hardware}, {dtype}, {memory_format}, {runtime}, {facts['threads']} threads"
+        facts["timed_on"] = (
+            f"{hardware}, {how.dtype}, {how.memory_format}, {how.runtime}, {facts['threads']} threads"
+        )
         failures: list[Failure] = []
-        contenders = contenders_of(specs, shape, batch_sizes, stage=stage, seed=seed, failures=failures)
+        contenders = contenders_of(
+            specs, shape, how.batch_sizes, stage=how.stage, seed=seed, failures=failures
+        )
         if deadline.left() < deadline.seconds / 2:
             log.warning(
                 "making the networks ready took %.2g of %g s: give more --seconds for surer times",
@@ -213,9 +175,14 @@ def benchmark_specs(
                 deadline.seconds,
             )
         timings, left_out = [], []
-        for place_in_line, batch in enumerate(batch_sizes):
+        for place_in_line, batch in enumerate(how.batch_sizes):
             setting = Setting(
-                torch.device(place), getattr(torch, DTYPES[dtype]), memory_format, runtime, batch, seed
+                torch.device(place),
+                getattr(torch, DTYPES[how.dtype]),
+                how.memory_format,
+                how.runtime,
+                batch,
+                seed,
             )
             needed = round_seconds(setting, contenders, clock, deadline.left())
             if needed > deadline.left():
@@ -224,7 +191,7 @@ def benchmark_specs(
                     f"{deadline.seconds:g} s {deadline.left():.2g} are left; give more --seconds"
                 )
                 continue
-            share = Deadline(deadline.left() / (len(batch_sizes) - place_in_line))
+            share = Deadline(deadline.left() / (len(how.batch_sizes) - place_in_line))
             timings += timings_of(setting, contenders, clock, schedule, share, failures)
     finally:
         torch.set_num_threads(previous)

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.contracts import BLOCKS
 from blockzoo.core.errors import BlockzooError, RequestError
+from blockzoo.core.keywords import ScaffoldKeywords
+from blockzoo.core.settings import Scaffold, sorted_into
 from blockzoo.core.spec import CLASSES, NetworkSpec
 from blockzoo.core.subject import Subject
 
 if TYPE_CHECKING:
     from torch import nn
+    from typing_extensions import Unpack
 
     from blockzoo.measure.costs import Costs, Measured
 
@@ -49,15 +52,11 @@ def profile_block(
     subject: str | type[nn.Module] | nn.Module,
     position: str | None = None,
     *,
-    num_blocks: int = 3,
-    base_channels: int = 64,
     out_dim: int | None = None,
-    filler: str | None = None,
     input_shape: Sequence[int] = DEFAULT_SHAPE,
     memory: bool = True,
-    active_blocks: int | None = None,
-    active_width: float = 1.0,
     strict: bool = False,
+    **settings: Unpack[ScaffoldKeywords],
 ) -> Profile:
     """Count parameters, MACs and bytes of a block in the scaffold, or of any network.
 
@@ -65,19 +64,16 @@ def profile_block(
         subject: a subject such as `InvertedResidual`, `InvertedResidual/late` or `timm:resnet18`; a block's class;
             or a network itself.
         position: stage that holds the block, where the subject does not say it (default mid).
-        num_blocks: blocks in each stage.
-        base_channels: width of the first stage; it doubles with each stage.
         out_dim: number of classes.
-        filler: what the other stages hold: a block's name, or "identity".
         input_shape: (B, C, H, W); all figures are for this input.
         memory: also find the peak of live activations and what is kept for backward.
-        active_blocks: depth of the stage under test, if not `num_blocks`.
-        active_width: width of the stage under test, as a multiple of its usual width.
         strict: refuse a network with an operation whose multiply-adds nobody knows.
+        settings: by name, of the table Scaffold in docs/settings.md.
 
     Raises:
         RequestError: an unknown name, a shape that the network cannot take, or what `strict` refuses.
     """
+    (scaffold,) = sorted_into(settings, Scaffold, what="profile_block")
     shape = check_shape(input_shape)
     if isinstance(subject, str):
         Subject.parse(subject)  # before torch is loaded: a wrong name is answered at once
@@ -94,14 +90,10 @@ def profile_block(
     text = BLOCKS.name_of(subject) or "ResNetBasicBlock" if block else str(subject)
     parsed = Subject.parse(text)
     spec = NetworkSpec(
-        subject=str(parsed if parsed.position else parsed.at(position or "mid")),
-        num_blocks=num_blocks,
-        base_channels=base_channels,
-        out_dim=classes_of(parsed, out_dim, CLASSES),
-        in_channels=shape[1],
-        filler=filler,
-        active_blocks=active_blocks,
-        active_width=active_width,
+        str(parsed if parsed.position else parsed.at(position or "mid")),
+        classes_of(parsed, out_dim, CLASSES),
+        shape[1],
+        **vars(scaffold),
     )
     name = (
         spec.subject

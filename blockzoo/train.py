@@ -7,23 +7,33 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from blockzoo.core.contracts import PROTOCOLS
 from blockzoo.core.devices import choose_device
-from blockzoo.core.errors import OutOfMemory, RequestError, StoreError, reason_of
+from blockzoo.core.errors import OutOfMemory, StoreError, reason_of
 from blockzoo.core.export import export, rows_of
+from blockzoo.core.keywords import (
+    DataKeywords,
+    RecipeKeywords,
+    RunKeywords,
+    ScaffoldKeywords,
+    SeededKeywords,
+)
 from blockzoo.core.once import only_trainer
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
+from blockzoo.core.settings import Benchmarking, Data, Recipe, Run, Scaffold, Seeded, sorted_into
 from blockzoo.core.sources import digest_of_codes
-from blockzoo.core.spec import THREADS, NetworkSpec, TrialSpec
+from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.store import Store
 from blockzoo.core.subject import Subject
 from blockzoo.core.table import Row
 from blockzoo.preflight import known_before
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from blockzoo.data import ImageData
     from blockzoo.training.launch import Circumstances
 
@@ -41,122 +51,56 @@ class Trained:
     csv: Path
 
 
+class TrialKeywords(ScaffoldKeywords, RecipeKeywords, DataKeywords, SeededKeywords, RunKeywords, total=False):
+    """The settings of one training."""
+
+
 def train_block(
     subject: str | type,
     position: str | None = None,
     *,
-    dataset: str | None = None,
-    data_dir: str | Path | None = None,
-    protocol: str = "fast-v1",
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    lr: float | None = None,
-    seed: int = 0,
-    num_blocks: int = 3,
-    base_channels: int = 64,
-    filler: str | None = None,
-    active_blocks: int | None = None,
-    active_width: float = 1.0,
-    image_size: int | None = None,
-    limit_train: int | None = None,
-    device: str = "auto",
-    devices: int = 1,
-    sync_batch_norm: bool = False,
-    images: str = "auto",
     workers: int | None = None,
-    threads: int = THREADS,
-    plugins: Sequence[str] = (),
-    output: str | Path = "results",
-    experiment_name: str = "",
-    notes: str = "",
     resume: bool = False,
-    on_oom: str = "fail",
-    latency: bool = True,
-    strict: bool = False,
     on_epoch: EpochReport = lambda epoch, values: None,
+    **settings: Unpack[TrialKeywords],
 ) -> Trained:
     """Train one network, write its row to the results store and export the table as CSV.
 
     Args:
         subject: a block, a block at a position, or a network (`timm:resnet18`); or a class.
         position: stage that holds the block, where the subject does not say it (default mid).
-        dataset: name of a dataset; default cifar10, or digits where it cannot be had.
-        data_dir: folder with the datasets (default: BLOCKZOO_DATA, else ./data).
-        protocol: the recipe, name and version.
-        epochs: passes over the training images (default: the protocol's).
-        batch_size: images per step (default: the protocol's).
-        lr: peak learning rate (default: the protocol's).
-        seed: drives initialisation, order and augmentation.
-        num_blocks: blocks in each stage.
-        base_channels: width of the first stage; it doubles with each stage.
-        filler: what the other stages hold: a block's name, or "identity".
-        active_blocks: depth of the stage under test, if not `num_blocks`.
-        active_width: width of the stage under test, as a multiple of its usual width.
-        image_size: side length that images are resized to, in pixels (default: their own).
-        limit_train: train on only so many images, a draw in which every class has its share.
-        device: "auto", "cpu" or "cuda".
-        devices: how many train it together: GPUs, or processes on the processor; `batch_size` is that of all.
-        sync_batch_norm: batch norms take their statistics over all devices.
-        images: "resident" decodes them once; "stream" reads their files in each epoch; "auto" decides by size.
-        workers: processes that read image files (default: one per core).
-        threads: processor threads of each device; another number gives numbers that differ by rounding.
-        plugins: files and modules with the user's own code, which all processes load.
-        output: results folder, or the path of the CSV.
-        experiment_name: a name for the run.
-        notes: a remark.
+        workers: processes that read image files, where these are streamed (default: one per core).
         resume: go on from the checkpoint of the same trial, if there is one.
-        on_oom: "fail" says which batch size fits; "halve" takes each batch in two parts, or four, ..., and the row says so.
-        latency: time the network afterwards.
-        strict: refuse, before the training, a network whose costs on paper or times could not all be had.
         on_epoch: told the epoch (from 1) and its values.
+        settings: by name, of the tables Scaffold, Recipe, Data, Seeded and Run in docs/settings.md.
 
     Raises:
         RequestError, DataError, OutOfMemory, StoreError: each says what to do.
     """
     from blockzoo.training.launch import check_devices
 
-    if on_oom not in ("fail", "halve"):
-        raise RequestError(f"on_oom {on_oom!r}: choose fail or halve")
-    data = load_data(dataset, data_dir, image_size, images=images)
-    spec = trial_spec(
-        subject,
-        position,
-        data,
-        protocol=protocol,
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        seed=seed,
-        image_size=image_size,
-        limit_train=limit_train,
-        devices=devices,
-        sync_batch_norm=sync_batch_norm,
-        threads=threads,
-        scaffold={
-            "num_blocks": num_blocks,
-            "base_channels": base_channels,
-            "filler": filler,
-            "active_blocks": active_blocks,
-            "active_width": active_width,
-        },
+    scaffold, recipe, data, seeded, run = sorted_into(
+        settings, Scaffold, Recipe, Data, Seeded, Run, what="train_block"
     )
-    where = circumstances(device, data_dir, plugins, workers=workers)
+    images = images_of(data, run.data_dir)
+    spec = trial_spec(subject, position, images, scaffold, recipe, data, seeded.seed)
+    where = circumstances(run.device, run.data_dir, run.plugins, workers=workers)
     check_devices(spec, where.device)
-    outputs = Outputs.at(output)
+    outputs = Outputs.at(run.output)
     store = outputs.store()  # before the work: a folder that cannot be written is known now
     checkpoint = outputs.checkpoint(spec.fingerprint())
     with only_trainer(checkpoint):
         if not resume:
             checkpoint.unlink(missing_ok=True)
-        known = known_before(spec.network, data.shape, deploy=latency, strict=strict)
-        record = train_spec(spec, data, where, checkpoint, on_oom, on_epoch)
-        record.experiment_name, record.notes = experiment_name, notes
+        known = known_before(spec.network, images.shape, deploy=run.latency, strict=run.strict)
+        record = train_spec(spec, images, where, checkpoint, run.on_oom, on_epoch)
+        record.experiment_name, record.notes = run.experiment_name, run.notes
         known.add_to(record)
         _stored(record, store, checkpoint)
         checkpoint.unlink(missing_ok=True)
-    if latency and record.status == "ok":
+    if run.latency and record.status == "ok":
         export(outputs, store)  # timing can be interrupted
-        _store_times(spec.network, data.shape, where.device, store)
+        _store_times(spec.network, images.shape, where.device, store)
     csv = export(outputs, store)
     return Trained(record, rows_of(store, [record.fingerprint])[0], csv)
 
@@ -206,47 +150,36 @@ def load_data(
     return data
 
 
+def images_of(data: Data, data_dir: str | Path | None) -> ImageData:
+    """The dataset that these settings name."""
+    return load_data(data.dataset, data_dir, data.image_size, images=data.images)
+
+
 def trial_spec(
     subject: str | type,
     position: str | None,
-    data: ImageData,
-    *,
-    protocol: str,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    lr: float | None = None,
-    seed: int = 0,
-    image_size: int | None = None,
-    limit_train: int | None = None,
-    devices: int = 1,
-    sync_batch_norm: bool = False,
-    threads: int = THREADS,
-    scaffold: dict[str, Any],
+    images: ImageData,
+    scaffold: Scaffold,
+    recipe: Recipe,
+    data: Data,
+    seed: int,
 ) -> TrialSpec:
     """The spec of a trial, with what is not given taken from the protocol and the data."""
-    from blockzoo.training.protocols import get_protocol
+    from blockzoo.training.protocols import get_protocol, protocol_of
 
-    recipe = get_protocol(protocol)
     parsed = Subject.parse(subject)
     parsed = parsed if parsed.position or not parsed.is_block else parsed.at(position or "mid")
-    network = NetworkSpec(str(parsed), out_dim=data.num_classes, in_channels=data.shape[0], **scaffold)
-    return TrialSpec(
+    network = NetworkSpec(str(parsed), images.num_classes, images.shape[0], **vars(scaffold))
+    asked = {**vars(recipe), **vars(data), "protocol": get_protocol(recipe.protocol).name}
+    spec = TrialSpec(
         network=network,
-        dataset=data.name,
-        protocol=recipe.name,
-        epochs=recipe.epochs if epochs is None else epochs,
-        batch_size=recipe.batch_size if batch_size is None else batch_size,
-        lr=recipe.lr if lr is None else lr,
+        **asked | {"dataset": images.name, "images": images.kept},
         seed=seed,
-        image_size=image_size,
-        limit_train=limit_train,
-        devices=devices,
-        sync_batch_norm=sync_batch_norm,
-        threads=threads,
-        images=data.kept,
-        data_digest=data.digest or None,
-        code_digest=digest_of_codes([PROTOCOLS.own_origin(protocol), network.filler_code()]),
+        data_digest=images.digest or None,
+        code_digest=digest_of_codes([PROTOCOLS.own_origin(recipe.protocol), network.filler_code()]),
     )
+    protocol_of(spec)  # it has what the trial overrides
+    return spec
 
 
 def circumstances(
@@ -331,8 +264,8 @@ def time_networks(
     """Time networks of one scaffold against each other, alone on the machine; one record each, with a reason if it failed."""
     from blockzoo.benchmark import benchmark_specs
 
-    options: dict[str, Any] = {"device": device, "seconds": seconds, "benchmark_runs": rounds}
-    return benchmark_specs(networks, (1, *shape), **options).records()
+    how = Benchmarking(device=device, seconds=seconds, benchmark_runs=rounds)
+    return benchmark_specs(networks, (1, *shape), how).records()
 
 
 if __name__ == "__main__":

@@ -11,9 +11,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from blockzoo.blockwise.run.communication import Network
 from blockzoo.blockwise.run.config import RunConfig
-from blockzoo.blockwise.run.options import Options
+from blockzoo.blockwise.run.options import Network, Options
 from blockzoo.blockwise.run.regressions import REGRESSIONS
 from blockzoo.core.contracts import UNITS
 from blockzoo.core.documents import decoded

@@ -279,7 +279,7 @@ def test_a_batch_that_fails_takes_only_its_own_time(tmp_path: Path) -> None:
 def test_where_nothing_can_be_timed_the_error_is_the_answer(blocks: str) -> None:
     with pytest.raises(RuntimeError, match="one image is too few"):
         benchmark_block(f"{blocks}:NotAlone", "early", num_blocks=1, base_channels=4, batch_sizes=(1,))
-    network = NetworkSpec(f"{blocks}:NotAlone/early", 1, 4)
+    network = NetworkSpec(f"{blocks}:NotAlone/early", num_blocks=1, base_channels=4)
     (record,) = benchmark_specs([network], (1, 3, 8, 8), device="cpu", batch_sizes=(1,)).records()
     assert record.status == "failed" and record.fingerprint == network.timing_key(8)
 

@@ -25,7 +25,7 @@ from blockzoo.core.text import PlainFormatter
 
 ONE_COMMAND_BEFORE = ("sweep",)
 """Groups that are also meant alone, and with --help, as their command `run`."""
-NOT_COMMANDS = ("app", "options", "progress", "screen")
+NOT_COMMANDS = ("app", "expanded", "options", "progress", "screen")
 REMARKS = ("notes", "experiment_name")
 """What is said of a run: code in it is not asked for."""
 READERS = {"nas": [[name] for name in ("info", "validate", "convert", "diff", "merge", "download")]}
@@ -110,9 +110,9 @@ def run(argv: list[str]) -> int:
         )
         said = {name: value for name, value in bound.arguments.items() if name not in REMARKS}
         with allowing(memory), consent.only(code_asked_for(said)):
-            if "plugin" in inspect.signature(command).parameters:  # not so --help and --version
+            if "plugins" in inspect.signature(command).parameters:  # not so --help and --version
                 load_plugins(
-                    bound.arguments.get("plugin") or (), ambient=argv[1:2] not in READERS.get(argv[0], [])
+                    bound.arguments.get("plugins") or (), ambient=argv[1:2] not in READERS.get(argv[0], [])
                 )
             result = command(*bound.args, **bound.kwargs)
         return result if isinstance(result, int) else 0

@@ -2,45 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.expanded import expanded
+from blockzoo.core.settings import Benchmarking, Scaffold, Seeded, together
 
 
+@expanded()
 def benchmark(
     *subjects: o.Subject,
     position: o.Position = None,
-    num_blocks: o.NumBlocks = 3,
-    base_channels: o.BaseChannels = 64,
+    scaffold: Scaffold,
     out_dim: o.OutDim = None,
-    filler: o.Filler = None,
     input_shape: o.InputShape = None,
-    batch_sizes: Annotated[
-        list[int] | None, Parameter(help="images per call (default 1 256)", consume_multiple=True)
-    ] = None,
-    device: o.Device = "auto",
-    dtype: Annotated[str, Parameter(help="fp32 or bf16")] = "fp32",
-    memory_format: Annotated[str, Parameter(help="contiguous or channels_last")] = "contiguous",
-    threads: Annotated[int | None, Parameter(help="CPU threads (default: torch's)")] = None,
-    runtime: Annotated[str, Parameter(help="eager or compile")] = "eager",
+    how: Benchmarking,
     compile: Annotated[bool, Parameter(help="the same as --runtime compile", negative=())] = False,
-    stage: Annotated[
-        bool, Parameter(negative="--no-stage", help="time the stage under test alone, too")
-    ] = True,
-    warmup_runs: Annotated[int | None, Parameter(help="calls thrown away (default: until stable)")] = None,
-    benchmark_runs: Annotated[
-        int | None, Parameter(help="samples per network (default: what fits in --seconds)")
-    ] = None,
-    seconds: Annotated[
-        float | None,
-        Parameter(help="for the whole command (default 30; with --benchmark-runs as long as they take)"),
-    ] = None,
-    seed: o.Seed = 0,
-    strict: o.Strict = False,
-    plugin: o.Plugin = None,
+    seeded: Seeded,
+    plugins: o.Plugins = (),
     format: o.Format = "table",
     output: o.OutputFile = None,
 ) -> int:
@@ -53,27 +36,10 @@ def benchmark(
     from blockzoo.benchmark import benchmark_block
     from blockzoo.core.environment import describe
 
-    found = benchmark_block(
-        subjects,
-        position,
-        num_blocks=num_blocks,
-        base_channels=base_channels,
-        out_dim=out_dim,
-        filler=filler,
-        input_shape=input_shape,
-        batch_sizes=batch_sizes or (1, 256),
-        device=device,
-        dtype=dtype,
-        memory_format=memory_format,
-        threads=threads,
-        runtime="compile" if compile else runtime,
-        stage=stage,
-        warmup_runs=warmup_runs,
-        benchmark_runs=benchmark_runs,
-        seconds=seconds,
-        seed=seed,
-        strict=strict,
-    )
+    if compile:
+        how = replace(how, runtime="compile")
+    settings = together(scaffold, how, seeded)
+    found = benchmark_block(subjects, position, out_dim=out_dim, input_shape=input_shape, **settings)
     rows = [timing.columns() for timing in found.timings]
     lines = []
     for row in rows:

@@ -13,7 +13,7 @@ from blockzoo.cli import screen
 def blocks(
     *,
     variants: Annotated[bool, Parameter(help="also NAME@variant", negative=())] = False,
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
     format: o.Format = "table",
     output: o.OutputFile = None,
 ) -> None:

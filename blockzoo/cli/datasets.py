@@ -9,7 +9,7 @@ from blockzoo.cli import screen
 def datasets(
     *,
     data_dir: o.DataDir = None,
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
     format: o.Format = "table",
     output: o.OutputFile = None,
 ) -> None:

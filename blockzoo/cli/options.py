@@ -40,20 +40,6 @@ Subject = Annotated[
 Position = Annotated[
     str | None, _option("--position", help="stage that holds the block: early, mid or late (default mid)")
 ]
-NumBlocks = Annotated[int, _option("--num-blocks", help="blocks in each of the three stages")]
-BaseChannels = Annotated[
-    int, _option("--base-channels", help="width of the first stage; it doubles with each stage")
-]
-Filler = Annotated[
-    str | None,
-    _option("--filler", help="what the other stages hold: a block, or 'identity' (default ResNetBasicBlock)"),
-]
-ActiveBlocks = Annotated[
-    int | None, _option("--active-blocks", help="depth of the stage under test (default --num-blocks)")
-]
-ActiveWidth = Annotated[
-    float, _option("--active-width", help="width of the stage under test, times its usual width")
-]
 OutDim = Annotated[
     int | None,
     _option(
@@ -76,13 +62,6 @@ Gpus = Annotated[
     _option("--gpus", help="which GPUs, by number: 0 or 0,1,2,3 (default: one where there is one)"),
 ]
 Cpu = Annotated[bool, _option("--cpu", help="the processor, whatever --gpus says")]
-Images = Annotated[
-    Literal["auto", "resident", "stream"],
-    _option(
-        "--images",
-        help="decoded once and kept (resident), or read from their files in each epoch (stream); auto: by size",
-    ),
-]
 Workers = Annotated[
     int | None,
     _option(
@@ -99,9 +78,6 @@ Threads = Annotated[
         least=1,
     ),
 ]
-SyncBatchNorm = Annotated[
-    bool, _option("--sync-batch-norm", help="with several devices: batch norms over the whole batch")
-]
 Seed = Annotated[int, _option("--seed", help="drives initialisation, order and augmentation")]
 Dataset = Annotated[
     str | None,
@@ -112,17 +88,6 @@ Dataset = Annotated[
 ]
 DataDir = Annotated[
     Path | None, _option("--data-dir", help="folder with the datasets (default: BLOCKZOO_DATA, then ./data)")
-]
-Protocol = Annotated[str, _option("--protocol", help="the training recipe: fast-v1 or published-v1")]
-Epochs = Annotated[
-    int | None, _option("--epochs", help="passes over the training images (default: the protocol's)")
-]
-BatchSize = Annotated[
-    int | None, _option("--batch-size", "-b", help="images per training step (default: the protocol's)")
-]
-LearningRate = Annotated[
-    float | None,
-    _option("--lr", "--learning-rate", "--step-size", help="peak step size (default: the protocol's)"),
 ]
 ImageSize = Annotated[
     int | None,
@@ -137,24 +102,12 @@ Output = Annotated[
 OutputFile = Annotated[
     Path | None, _option("--output", "--out-dir", help="also write to this file; .csv or .json by its name")
 ]
-Name = Annotated[str, _option("--experiment-name", "--name", "-n", help="a name for the rows")]
-Notes = Annotated[str, _option("--notes", help="a remark for the rows")]
-Plugin = Annotated[
-    list[str] | None,
+Plugins = Annotated[
+    tuple[str, ...],
     _option(
         "--plugin",
         help="a .py file or module of your own: blocks, datasets, engines, searches (may be repeated)",
     ),
-]
-OnOom = Annotated[
-    Literal["fail", "halve"],
-    _option(
-        "--on-oom",
-        help="when a batch does not fit: say which does, or take it in parts, whose gradients are added up",
-    ),
-]
-Latency = Annotated[
-    bool, Parameter(name="--latency", negative="--no-latency", help="time the networks afterwards")
 ]
 Strict = Annotated[
     bool,

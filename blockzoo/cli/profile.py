@@ -4,41 +4,32 @@ from __future__ import annotations
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.expanded import expanded
+from blockzoo.core.settings import Scaffold, together
 
 
+@expanded()
 def profile(
     subject: o.Subject,
     *,
     position: o.Position = None,
-    num_blocks: o.NumBlocks = 3,
-    base_channels: o.BaseChannels = 64,
+    scaffold: Scaffold,
     out_dim: o.OutDim = None,
-    filler: o.Filler = None,
-    active_blocks: o.ActiveBlocks = None,
-    active_width: o.ActiveWidth = 1.0,
     input_shape: o.InputShape = None,
     strict: o.Strict = False,
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
     format: o.Format = "table",
     output: o.OutputFile = None,
-) -> None:
+) -> int:
     """Count parameters, MACs and activation bytes of a block in the scaffold, or of any network.
 
     Whole network and stage under test. Nothing is computed, so it is instant at any size.
     """
     from blockzoo.profile import DEFAULT_SHAPE, HOW_TO_COUNT, profile_block
 
+    shape = input_shape or DEFAULT_SHAPE
     found = profile_block(
-        subject,
-        position,
-        num_blocks=num_blocks,
-        base_channels=base_channels,
-        out_dim=out_dim,
-        filler=filler,
-        active_blocks=active_blocks,
-        active_width=active_width,
-        input_shape=input_shape or DEFAULT_SHAPE,
-        strict=strict,
+        subject, position, out_dim=out_dim, input_shape=shape, strict=strict, **together(scaffold)
     )
     both = [found.network, found.stage]
     rows = [
@@ -53,11 +44,12 @@ def profile(
     ]
     names = found.network.uncounted_operations
     uncounted = [f"The MACs lack those of {', '.join(names)}: {HOW_TO_COUNT}."] if names else []
-    shape = " x ".join(map(str, found.input_shape))
+    size = " x ".join(map(str, found.input_shape))
     made = screen.table(
-        f"{found.subject}, input {shape}",
+        f"{found.subject}, input {size}",
         ["", "network", "stage under test"],
         [(name, *cells) for name, cells in rows],
         "\n".join(("Activations in fp32, the input not counted.", *uncounted, *found.notes)),
     )
     screen.show(made, [found.columns()], format, output)
+    return 0

@@ -41,7 +41,7 @@ def results(
     ] = None,
     format: o.Format = "table",
     output: o.OutputFile = None,
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
 ) -> None:
     """Print the results. Rows are compared only where protocol, data and overrides are equal.
 

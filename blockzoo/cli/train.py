@@ -2,54 +2,36 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.expanded import expanded
 from blockzoo.core.errors import RequestError
-from blockzoo.core.spec import THREADS
+from blockzoo.core.settings import Data, Recipe, Run, Scaffold, Seeded, together
 
 
+@expanded()
 def train(
     subject: o.Subject,
     *,
     position: o.Position = None,
-    dataset: o.Dataset = None,
-    data_dir: o.DataDir = None,
-    protocol: o.Protocol = "fast-v1",
-    epochs: o.Epochs = None,
-    batch_size: o.BatchSize = None,
-    lr: o.LearningRate = None,
-    seed: o.Seed = 0,
-    num_blocks: o.NumBlocks = 3,
-    base_channels: o.BaseChannels = 64,
-    filler: o.Filler = None,
-    active_blocks: o.ActiveBlocks = None,
-    active_width: o.ActiveWidth = 1.0,
-    image_size: o.ImageSize = None,
-    limit_train: o.LimitTrain = None,
+    scaffold: Scaffold,
+    recipe: Recipe,
+    data: Data,
+    seeded: Seeded,
+    run: Run,
     input_shape: o.InputShape = None,
-    device: o.Device = "auto",
     devices: o.Devices = None,
     gpus: o.Gpus = None,
     cpu: o.Cpu = False,
-    sync_batch_norm: o.SyncBatchNorm = False,
-    images: o.Images = "auto",
     workers: o.Workers = None,
-    threads: o.Threads = THREADS,
-    output: o.Output = Path("results"),
-    experiment_name: o.Name = "",
-    notes: o.Notes = "",
     resume: Annotated[
         bool, Parameter(help="go on from the last epoch of the same trial", negative=())
     ] = False,
-    on_oom: o.OnOom = "fail",
-    latency: o.Latency = True,
-    strict: o.Strict = False,
-    plugin: o.Plugin = None,
     dry_run: Annotated[bool, Parameter(help="check everything, train nothing", negative=())] = False,
 ) -> int:
     """Train one network, add its row to the results and export the table as CSV.
@@ -57,40 +39,23 @@ def train(
     --input-shape B C H W sets batch size and image size at once; C must be the dataset's.
     """
     o.check_workers(workers)
-    device, count = o.placed(device, devices, gpus, cpu)
+    device, count = o.placed(run.device, devices, gpus, cpu)
+    recipe, run = replace(recipe, devices=count), replace(run, device=device)
     if input_shape is not None:
         batch, _, height, width = input_shape
         if height != width:
             raise RequestError(
                 f"--input-shape {input_shape}: the images of the datasets are square, give H = W"
             )
-        batch_size, image_size = batch_size or batch, image_size or height
-    scaffold: dict[str, Any] = {
-        "num_blocks": num_blocks,
-        "base_channels": base_channels,
-        "filler": filler,
-        "active_blocks": active_blocks,
-        "active_width": active_width,
-    }
-    recipe: dict[str, Any] = {
-        "protocol": protocol,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "lr": lr,
-        "seed": seed,
-        "image_size": image_size,
-        "limit_train": limit_train,
-        "devices": count,
-        "sync_batch_norm": sync_batch_norm,
-        "threads": threads,
-    }
+        recipe = replace(recipe, batch_size=recipe.batch_size or batch)
+        data = replace(data, image_size=data.image_size or height)
     if dry_run or input_shape is not None:
-        from blockzoo.train import load_data, trial_spec
+        from blockzoo.train import images_of, trial_spec
 
-        data = load_data(dataset, data_dir, image_size, images=images)
-        if input_shape is not None and input_shape[1] != data.shape[0]:
-            raise RequestError(f"--input-shape {input_shape}: {data.name} has {data.shape[0]} channels")
-        spec = trial_spec(subject, position, data, scaffold=scaffold, **recipe)
+        images = images_of(data, run.data_dir)
+        if input_shape is not None and input_shape[1] != images.shape[0]:
+            raise RequestError(f"--input-shape {input_shape}: {images.name} has {images.shape[0]} channels")
+        spec = trial_spec(subject, position, images, scaffold, recipe, data, seeded.seed)
         if dry_run:
             screen.out.print(
                 f"would train {spec.network.subject} on {spec.dataset} for {spec.epochs} epochs, "
@@ -100,26 +65,14 @@ def train(
             return 0
     from blockzoo.train import train_block
 
-    screen.threads_used(threads * count, device)
+    screen.threads_used(recipe.threads * count, device)
     done = train_block(
         subject,
         position,
-        dataset=dataset,
-        data_dir=data_dir,
-        device=device,
-        images=images,
         workers=workers,
-        plugins=plugin or (),
-        output=output,
-        experiment_name=experiment_name,
-        notes=notes,
         resume=resume,
-        on_oom=on_oom,
-        latency=latency,
-        strict=strict,
         on_epoch=_print_epoch,
-        **recipe,
-        **scaffold,
+        **together(scaffold, recipe, data, seeded, run),
     )
     row = done.row
     if row["status"] != "ok":

@@ -24,7 +24,7 @@ def visualize(
     average_positions: Annotated[
         bool, Parameter(help="one point per block: the mean over positions and seeds", negative=())
     ] = False,
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
 ) -> None:
     """Draw accuracy against cost, as PNG and SVG."""
     from blockzoo.visualize import plot_results

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import math
 import numbers
+import operator
 import os
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from blockzoo.core.errors import RequestError
 
@@ -37,6 +39,23 @@ def check_types(made: Any) -> None:
         f"{name.replace('_', ' ')} {_shown(value)}: give {_in_words(kind)}"
         for name, kind in _kinds(cls).items()
         if not _fits(kind, value := getattr(made, name))
+    ]
+    if faults:
+        raise RequestError("; ".join(faults))
+
+
+def check_values(made: Any) -> None:
+    """Hold the fields of a dataclass to their annotations: their types, and the limits that `Annotated` gives numbers.
+
+    Raises:
+        RequestError: every field that is something else, or beyond a limit.
+    """
+    check_types(made)
+    cls: Any = type(made)
+    faults = [
+        f"{name.replace('_', ' ')} {_shown(getattr(made, name))}: give {_limits_in_words(limits)}"
+        for name, limits in _limits(cls).items()
+        if not all(_within(limits, part) for part in _parts(getattr(made, name)))
     ]
     if faults:
         raise RequestError("; ".join(faults))
@@ -103,6 +122,37 @@ def texts_of(value: Any, what: str, *, alone: bool = True) -> list[str]:
     if not all(isinstance(text, str) for text in several):
         raise RequestError(f"{what} {_shown(value)}: give a text or several")
     return [str(text) for text in several]
+
+
+@cache
+def _limits(cls: type) -> dict[str, dict[str, float]]:
+    """The limits of each field that has some, by their names in annotated_types."""
+    hints = get_type_hints(cls, include_extras=True)
+    found = {name: _limits_of(kind) for name, kind in hints.items() if name in cls.__dataclass_fields__}  # type: ignore[attr-defined]
+    return {name: limits for name, limits in found.items() if limits}
+
+
+def _limits_of(kind: Any) -> dict[str, float]:
+    if get_origin(kind) is Annotated:
+        names = ("ge", "gt", "le", "lt")
+        return {n: getattr(one, n) for one in kind.__metadata__ for n in names if hasattr(one, n)}
+    return {name: limit for part in get_args(kind) for name, limit in _limits_of(part).items()}
+
+
+def _within(limits: Mapping[str, float], value: float) -> bool:
+    holds = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
+    return all(holds[name](value, limit) for name, limit in limits.items())
+
+
+def _limits_in_words(limits: Mapping[str, float]) -> str:
+    low, high = limits.get("ge", limits.get("gt")), limits.get("le", limits.get("lt"))
+    if high is None or math.isinf(high):
+        return "a positive number" if "gt" in limits else f"{low:g} or more"
+    return f"a number in {'(' if 'gt' in limits else '['}{low:g}, {high:g}{')' if 'lt' in limits else ']'}"
+
+
+def _parts(value: Any) -> tuple[Any, ...]:
+    return () if value is None else value if isinstance(value, tuple) else (value,)
 
 
 @cache

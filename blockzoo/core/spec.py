@@ -2,68 +2,42 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Any, Literal
 
-from annotated_types import Ge, Gt, Le, Lt
-
-from blockzoo.core.contracts import BLOCKS, POSITIONS
-from blockzoo.core.documents import describe
+from blockzoo.core.contracts import BLOCKS, POSITIONS, PROTOCOLS
 from blockzoo.core.errors import RequestError
+from blockzoo.core.settings import (
+    BatchSize,
+    Checked,
+    Count,
+    Data,
+    Positive,
+    Recipe,
+    Scaffold,
+    Seeded,
+    Threads,
+    default_of,
+    narrowed,
+    setting,
+    unusual,
+)
 from blockzoo.core.subject import Subject
 
-Count = Annotated[int, Ge(1)]
-Positive = Annotated[float, Gt(0)]
 CLASSES = 10
 """Outputs of a network where nothing says how many."""
-THREADS = 1
-"""Processor threads of a training where nothing says how many: see `TrialSpec.threads`."""
+THREADS: int = default_of("threads", Recipe)
+"""Processor threads of a training where nothing says how many."""
 DEFAULT_FILLER = "ResNetBasicBlock"
 IDENTITY = "identity"
-LATER_FIELDS = frozenset(
-    "momentum weight_decay milestones validation_share start_identity start_with_optimizer "
-    "devices sync_batch_norm images limit_val limit_test threads micro_batches data_digest code_digest".split()
-)
-"""Fields of `TrialSpec` that are left out of its identity where they have their default."""
 SUBSET = "stratified-v1"
 """How `limit_train` chooses; before it was the first images, and trials on those are others."""
 
 
-def described(default: object, sentence: str) -> Any:
-    """A dataclass field with its default and the sentence that help texts and docs show."""
-    return field(default=default, metadata={"help": sentence})
-
-
-@functools.cache
-def _model(cls: type) -> Any:
-    """The pydantic model that checks the fields of a spec (imported late: help texts need none of it)."""
-    from pydantic import ConfigDict, create_model
-
-    hints = get_type_hints(cls, include_extras=True)
-    config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    definitions: Any = {f.name: (hints[f.name], ...) for f in fields(cls)}
-    return create_model(cls.__name__, __config__=config, **definitions)
-
-
-class Spec:
-    """Checks all fields where the value is made and reports all faults at once."""
-
-    def __post_init__(self) -> None:
-        from pydantic import ValidationError
-
-        values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
-        try:
-            checked = _model(type(self))(**values)  # type: ignore[arg-type]
-        except ValidationError as error:
-            faults = [
-                f"  {'.'.join(map(str, e['loc']))}={describe(e['input'])}: {e['msg']}" for e in error.errors()
-            ]
-            raise RequestError("these values cannot be used:\n" + "\n".join(faults)) from None
-        for name in values:
-            object.__setattr__(self, name, getattr(checked, name))
+class Spec(Checked):
+    """Settings that say what to run."""
 
     def identity(self) -> dict[str, Any]:
         """The fields that make two specs the same request, canonical and ready for JSON."""
@@ -92,21 +66,14 @@ def _without_position(text: str, taken_for_a_block: str) -> str:
 
 
 @dataclass(frozen=True)
-class NetworkSpec(Spec):
+class NetworkSpec(Scaffold, Spec):
     """Which network: a block at a position of the scaffold, or a network by its own name."""
 
-    subject: str = described("ResNetBasicBlock/mid", "what is looked at, with its position for a block")
-    num_blocks: Count = described(3, "blocks in each of the three stages")
-    base_channels: Count = described(64, "width of the first stage; it doubles with each stage")
-    out_dim: Count | None = described(
+    subject: str = setting("ResNetBasicBlock/mid", "what is looked at, with its position for a block")
+    out_dim: Count | None = setting(
         None, f"number of classes (default {CLASSES}; a class of your own keeps its own default)"
     )
-    in_channels: Count = described(3, "channels of the images")
-    filler: str | None = described(
-        None, "what the other stages hold: a block's name or 'identity' (default ResNetBasicBlock)"
-    )
-    active_blocks: Count | None = described(None, "depth of the stage under test (default num_blocks)")
-    active_width: Positive = described(1.0, "width of the stage under test, as a multiple of its usual width")
+    in_channels: Count = setting(3, "channels of the images")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -145,12 +112,9 @@ class NetworkSpec(Spec):
         }
         subject = self.parsed
         if subject.innermost.is_block:
-            own |= {
-                "num_blocks": self.num_blocks,
-                "base_channels": self.base_channels,
-                "filler": self.filler_name,
-            }
-            own |= {"active_blocks": self.active_blocks or self.num_blocks, "active_width": self.active_width}
+            scaffold = Scaffold.__dataclass_fields__
+            own |= {name: value for name, value in unusual(self) if name in scaffold}
+            own |= {"filler": self.filler_name, "active_blocks": self.active_blocks or self.num_blocks}
         if digest := subject.source_digest():
             own["source"] = digest
         return own
@@ -164,61 +128,45 @@ class NetworkSpec(Spec):
         return fingerprint_of({"network": self.identity(), "image_size": image_size})
 
 
-@dataclass(frozen=True)
-class TrialSpec(Spec):
-    """One training run: a network, a dataset, a protocol and a seed."""
+@dataclass(frozen=True, kw_only=True)
+class TrialSpec(Recipe, Data, Seeded, Spec):
+    """One training run: a network, images, a recipe and a seed. What is not given is the protocol's."""
 
-    network: NetworkSpec = field(default_factory=NetworkSpec, metadata={"help": "the network to train"})
-    dataset: str = described("cifar10", "name of the dataset")
-    protocol: str = described("fast-v1", "the named, versioned recipe")
-    epochs: Count = described(10, "passes over the training images; the schedule has this length")
-    batch_size: Annotated[int, Ge(2)] = described(256, "images per step")
-    lr: Positive = described(0.01, "peak step size")
-    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = described(0, "drives initialisation, order and augmentation")
-    image_size: Count | None = described(None, "side length the images are resized to (default: their own)")
-    limit_train: Count | None = described(
-        None, "train on only N images: a draw in which every class has its share"
+    network: NetworkSpec = field(
+        default_factory=NetworkSpec, kw_only=False, metadata={"sentence": "the network to train"}
     )
-    momentum: Annotated[float, Ge(0), Lt(1)] | None = described(None, "of SGD (default: the protocol's)")
-    weight_decay: Annotated[float, Ge(0)] | None = described(None, "of all weights (default: the protocol's)")
-    milestones: tuple[Count, ...] | None = described(
-        None, "epochs after which a step schedule lowers the step size (default: the protocol's)"
-    )
-    validation_share: Annotated[float, Gt(0), Lt(1)] | None = described(
-        None, "share of training and validation images that validates (default: the dataset's own split)"
-    )
-    start: str | None = described(None, "file with the weights that training starts from (default: drawn)")
-    start_identity: str | None = described(
+    dataset: str = narrowed(Data, "dataset", "cifar10")
+    images: Literal["resident", "stream"] = narrowed(Data, "images", "resident")
+    epochs: Count = narrowed(Recipe, "epochs", None)
+    batch_size: BatchSize = narrowed(Recipe, "batch_size", None)
+    lr: Positive = narrowed(Recipe, "lr", None)
+    threads: Threads | None = narrowed(Recipe, "threads", None)  # type: ignore[assignment]  # None: a record that has none yet
+    start: str | None = setting(None, "file with the weights that training starts from (default: drawn)")
+    start_identity: str | None = setting(
         None, "what they are: a digest of the file, or the fingerprint of the trial that made them"
     )
-    start_with_optimizer: bool = described(False, "go on with the optimiser and the epoch of that file too")
-    devices: Count = described(1, "devices that train it together, each on its part of every batch")
-    sync_batch_norm: bool = described(False, "batch norms take their statistics over all devices")
-    images: Literal["resident", "stream"] = described(
-        "resident", "decoded once and kept at one size, or read from the files in each epoch"
+    start_with_optimizer: bool = setting(
+        False, "go on with the optimiser state and the epoch of that file too"
     )
-    limit_val: Count | None = described(None, "so many validation images (default: all)")
-    limit_test: Count | None = described(None, "so many test images (default: all)")
-    threads: Annotated[int, Ge(1), Le(1024)] | None = described(
-        None,
-        "processor threads of each device's process: sums over several are other sums, so they are part of the request "
-        "(None in older records: whatever their process had)",
-    )
-    micro_batches: Count = described(
+    micro_batches: Count = setting(
         1,
         "parts of a batch that go through the network one after the other, for memory; their gradients are added up",
     )
-
-    data_digest: str | None = described(
+    data_digest: str | None = setting(
         None, "of the images themselves, where the dataset's name does not say which they are"
     )
-    code_digest: str | None = described(
+    code_digest: str | None = setting(
         None, "of the user's own code that it rests on beside the network's: its protocol, the filler"
     )
 
     def __post_init__(self) -> None:
         if isinstance(self.network, dict):
             object.__setattr__(self, "network", NetworkSpec(**self.network))
+        open_ = [name for name in ("epochs", "batch_size", "lr") if getattr(self, name) is None]
+        if open_:
+            protocol = PROTOCOLS[self.protocol]()
+            for name in open_:
+                object.__setattr__(self, name, getattr(protocol, name))
         super().__post_init__()
         if self.milestones is not None and list(self.milestones) != sorted(set(self.milestones)):
             raise RequestError(f"milestones {self.milestones}: give epochs in rising order")
@@ -244,13 +192,11 @@ class TrialSpec(Spec):
 
     def identity(self) -> dict[str, Any]:
         """Fields that came after the first version count only where they are used: older fingerprints stay."""
-        own = asdict(self) | {"network": self.network.identity()}
-        own.pop("start")  # where the file lies is no part of what it holds
-        unused = {f.name: f.default for f in fields(self)}
-        later = {k: v for k, v in own.items() if k in LATER_FIELDS and v != unused[k]}
+        own = dict(unusual(self)) | {"network": self.network.identity()}
+        own.pop("start", None)  # where the file lies is no part of what it holds
         if self.limit_train is not None:
-            later["subset"] = SUBSET
-        return {k: v for k, v in own.items() if k not in LATER_FIELDS} | later
+            own["subset"] = SUBSET
+        return own
 
     def comparable(self) -> str:
         """A digest of everything but subject and seed: results compare where this is equal."""

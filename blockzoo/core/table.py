@@ -9,20 +9,30 @@ from typing import Any
 
 from blockzoo.core.errors import RequestError
 from blockzoo.core.record import Record
+from blockzoo.core.settings import Data, Recipe, Scaffold, Seeded, columns_of
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.subject import as_stored
 from blockzoo.core.times import doubts, median_interval, p90, throughput
 
 Row = dict[str, Any]
 
+OF_TRIALS = columns_of(Scaffold, Recipe, Data, Seeded)
+"""The settings that are columns."""
+
+
+def of_setting(name: str) -> dict[str, str]:
+    """The column of a setting."""
+    return {name: OF_TRIALS[name]}
+
+
 COLUMNS: dict[str, str] = {
     "timestamp": "end of the trial, UTC, ISO 8601",
     "block": "the block under test (or the whole network), as a subject without its position",
-    "dataset": "the dataset that was really used",
+    **of_setting("dataset"),
     "position": "stage of the scaffold that holds the block: early, mid or late; empty for a whole network",
-    "epochs": "passes over the training images; the schedule has this length",
-    "batch_size": "images per training step",
-    "lr": "peak step size",
+    **of_setting("epochs"),
+    **of_setting("batch_size"),
+    **of_setting("lr"),
     "val_loss": "cross-entropy on the validation split after the last epoch",
     "val_acc": "accuracy on the validation split after the last epoch, a fraction in 0..1",
     "training_time": "seconds of training and validation, set-up not counted",
@@ -34,8 +44,8 @@ COLUMNS: dict[str, str] = {
     "latency_std": "standard deviation of the samples behind latency_ms, milliseconds",
     "throughput": "images per second at batch 256 (or the largest batch measured), from the median time",
     "device": "cpu or cuda: where it trained",
-    "num_blocks": "blocks in each stage",
-    "base_channels": "width of the first stage",
+    **of_setting("num_blocks"),
+    **of_setting("base_channels"),
     "out_dim": "number of classes",
     "experiment_name": "the user's name for the run",
     "notes": "the user's remark",
@@ -44,16 +54,16 @@ COLUMNS: dict[str, str] = {
     "test_loss": "cross-entropy on the test split, read once after the last epoch",
     "train_loss": "mean training loss of the last epoch (with label smoothing where the protocol has it)",
     "train_acc": "accuracy on the augmented training images during the last epoch, a fraction in 0..1",
-    "seed": "drives initialisation, order and augmentation; equal seeds pair trials of different blocks",
-    "protocol": "the training recipe, name and version",
+    **of_setting("seed"),
+    **of_setting("protocol"),
     "split": "the train / validation / test split, name and version; of images that their name does not tell, a digest too",
-    "image_size": "side length of the images in pixels",
-    "limit_train": "training images used, where fewer than the split has: a stratified draw, see `split`",
-    "images": "resident: decoded once, at one size; stream: read from their files in each epoch, crops of the original",
-    "devices": "how many trained it together, each on its part of every batch; norms take their statistics by parts",
-    "filler": "what the stages without the block under test hold",
-    "active_blocks": "depth of the stage under test",
-    "active_width": "width of the stage under test as a multiple of its usual width",
+    **of_setting("image_size"),
+    **of_setting("limit_train"),
+    **of_setting("images"),
+    **of_setting("devices"),
+    **of_setting("filler"),
+    **of_setting("active_blocks"),
+    **of_setting("active_width"),
     "status": "ok, diverged, failed, killed, out of memory or timed out",
     "reason": "why, where the status is not ok; else which columns could not be had (costs, times), and why",
     "said": "of a block or network that is not of the zoo: how it was built, what its test found, which output is trained",
@@ -94,6 +104,7 @@ COLUMNS: dict[str, str] = {
     "comparable": "equal where accuracies may be compared: same protocol, data and overrides",
     "fingerprint": "identity of the trial: the same request has the same fingerprint everywhere",
 }
+COLUMNS |= {name: meaning for name, meaning in OF_TRIALS.items() if name not in COLUMNS}
 """Every column of the results table and what it means. docs/results.md is made from this."""
 
 
@@ -166,8 +177,7 @@ def trial_row(trial: Record) -> Row:
     subject = network.parsed
     values: Row = {
         **trial.environment,
-        **{k: getattr(spec, k) for k in ("dataset", "epochs", "batch_size", "lr", "seed", "protocol")},
-        **{k: getattr(spec, k) for k in ("image_size", "limit_train", "images", "devices")},
+        **{name: getattr(spec, name) for name in columns_of(Recipe, Data, Seeded)},
         "block": subject.label,
         "position": subject.position,
         "out_dim": network.out_dim,
@@ -177,7 +187,7 @@ def trial_row(trial: Record) -> Row:
         "fingerprint": trial.fingerprint,
     }
     if subject.is_block:
-        values |= {k: getattr(network, k) for k in ("num_blocks", "base_channels", "active_width")}
+        values |= {name: getattr(network, name) for name in columns_of(Scaffold)}
         values |= {
             "filler": network.filler_name,
             "active_blocks": network.active_blocks or network.num_blocks,

@@ -212,7 +212,7 @@ def commands_of_the_package() -> list[tuple[str, ...]]:
 def test_every_command_takes_plugins(words: tuple[str, ...]) -> None:
     module = importlib.import_module(".".join(["blockzoo.cli", *words]).replace("-", "_"))
     command = getattr(module, words[-1].replace("-", "_"))
-    assert "plugin" in inspect.signature(command).parameters or words[0] in ("trust", "store"), (
+    assert "plugins" in inspect.signature(command).parameters or words[0] in ("trust", "store"), (
         "which run none"
     )
 

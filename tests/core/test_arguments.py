@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from blockzoo import nas
-from blockzoo.blockwise.run.communication import Network
 from blockzoo.blockwise.run.config import RunConfig
-from blockzoo.blockwise.run.options import Options
+from blockzoo.blockwise.run.options import Network, Options
 from blockzoo.core.arguments import misfits
 from blockzoo.core.errors import BlockzooError, RequestError
 from blockzoo.nas.search.task import Task

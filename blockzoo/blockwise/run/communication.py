@@ -7,47 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from blockzoo.blockwise.run.data import mixed
-from blockzoo.core.arguments import check_types
-from blockzoo.core.errors import RequestError
-
-
-@dataclass(frozen=True)
-class Network:
-    """A network between workers.
-
-    Args:
-        delay_s: of every message.
-        step_s: of computing that one local step takes.
-        bandwidth_bytes_per_s: of every link; infinite by default.
-        straggler_share: of workers that are slow in a round, drawn anew each round.
-        straggler_factor: by how much their computing takes longer.
-        seed: of the draws.
-    """
-
-    delay_s: float = 0.0
-    step_s: float = 0.0
-    bandwidth_bytes_per_s: float = float("inf")
-    straggler_share: float = 0.0
-    straggler_factor: float = 1.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_types(self)
-        faults = []
-        if not 0 <= self.delay_s < float("inf"):
-            faults.append(f"communication delay {self.delay_s}: give 0 or more seconds")
-        if not 0 <= self.step_s < float("inf"):
-            faults.append(f"seconds of a step {self.step_s}: give 0 or more")
-        if not self.bandwidth_bytes_per_s > 0:
-            faults.append(
-                f"bandwidth {self.bandwidth_bytes_per_s}: give a positive number of bytes per second"
-            )
-        if not 0 <= self.straggler_share <= 1:
-            faults.append(f"share of stragglers {self.straggler_share}: give a number in [0, 1]")
-        if not 1 <= self.straggler_factor < float("inf"):
-            faults.append(f"straggler factor {self.straggler_factor}: give 1 or more")
-        if faults:
-            raise RequestError("; ".join(faults))
+from blockzoo.blockwise.run.options import Network
 
 
 @dataclass

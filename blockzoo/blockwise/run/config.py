@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, get_type_hints
 
-from blockzoo.blockwise.run.communication import Network
-from blockzoo.blockwise.run.options import Options
-from blockzoo.core.arguments import check_types
+from blockzoo.blockwise.run.options import Network, Options
+from blockzoo.core.arguments import check_values
 from blockzoo.core.documents import check_fields, describe
 from blockzoo.core.errors import RequestError
+from blockzoo.core.settings import Count, NotNegative, setting
 from blockzoo.core.spec import SUBSET, THREADS, fingerprint_of
 
 COSTS = ("gradient_evaluations", "critical_steps", "communicated_bytes", "seconds")
@@ -24,70 +24,67 @@ class RunConfig:
     """What a run is; equal configurations have equal fingerprints, and so one folder.
 
     Args:
-        model: feedforward, cnn, nn_ensemble, cnn_ensemble, or any subject (`model:resnet18`, `macro:1234`, `timm:...`).
-        config: widths of the hidden layers; for ensembles one list per member.
-        combine: of ensembles, "average" or "vote".
-        dataset: of `blockzoo datasets`, or ones, california_housing.
-        data_dir: folder with the datasets.
-        image_size: side length the images are resized to.
-        limit_train: train on only so many examples, a stratified draw.
-        partition: see `make_partition`.
         options: of the engine.
-        tuned: above 0, proximal weights, step sizes and K come from a coupling map of the first network, with this share of the
-            proximal weight that the bound asks for (see `closed_loop.choose`); the products for it are not counted as costs.
-        stopper: see `training.stoppers`.
-        budget: "gradient_evaluations:5000", or critical_steps, communicated_bytes, seconds: the run ends once it is spent.
-        units: lines that name measurement units.
-        curriculum, step_schedule, k_schedule, share_schedule: see there.
-        report_sampling_rate: rounds between two evaluations on the validation examples.
-        measurement_sampling_rate: rounds between two measurements.
         network: the simulated one.
-        threads: of the processor, of each process: sums over several are other sums, so they are part of the request.
-        device: of all tensors.
         data_digest: of the images themselves, where the dataset's name does not say which they are; see `identified`.
         code_digest: of the user's own code that the run rests on.
     """
 
-    model: str = "feedforward"
-    config: tuple[Any, ...] = ()
-    combine: str = "average"
-    dataset: str | None = None
-    data_dir: str | None = None
-    image_size: int | None = 32
-    limit_train: int | None = None
-    partition: str = "blocks"
+    model: str = setting(
+        "feedforward",
+        "feedforward, linear, cnn, plain_cnn, residual_cnn, nn_ensemble, cnn_ensemble, plain_cnn_ensemble, or any subject "
+        "(model:resnet18, macro:1234, timm:NAME)",
+    )
+    config: tuple[Any, ...] = setting(
+        (), "widths of the hidden layers, '[64,64]'; of ensembles one list per member, '[[16,16],[32,32]]'"
+    )
+    combine: str = setting("average", "outputs of an ensemble: average or vote")
+    dataset: str | None = setting(
+        None,
+        "of `blockzoo datasets`, or ones, california_housing (default cifar10, or digits where it cannot be had)",
+    )
+    data_dir: str | None = setting(None, "folder with the datasets (default: BLOCKZOO_DATA, then ./data)")
+    image_size: Count | None = setting(32, "side length that images are resized to", unit="pixels")
+    limit_train: Count | None = setting(
+        None, "train on only so many examples, a draw in which every class has its share (default: all)"
+    )
+    partition: str = setting(
+        "blocks",
+        "blocks, halves, module, stage, tensor, or regular expressions for parameter names: 'a.*|b.*'",
+    )
     options: Options = field(default_factory=Options)
-    tuned: float = 0.0
-    stopper: str = "never"
-    budget: str = ""
-    units: tuple[str, ...] = ()
-    curriculum: str = "all"
-    step_schedule: str = "constant"
-    k_schedule: str = "constant"
-    share_schedule: str = "constant"
-    report_sampling_rate: int = 1
-    measurement_sampling_rate: int = 100
+    tuned: NotNegative = setting(
+        0.0,
+        "1: proximal weights, learning rates and K from a coupling map of the first network (its products are not counted as "
+        "costs); or a share of the proximal weight that the bound asks for; 0: off",
+    )
+    stopper: str = setting("never", "never, accuracy:0.9, loss:0.1, patience:20, A|B, A&B")
+    budget: str = setting(
+        "",
+        "the run ends once it is spent: gradient_evaluations:5000, critical_steps:N, communicated_bytes:N, seconds:N",
+    )
+    units: tuple[str, ...] = setting(
+        (), "measurement units: coupling, norms, 'hessian batches=2', my_file.py:MyUnit"
+    )
+    curriculum: str = setting("all", "which examples a round draws from: all, growing:0.2, classes:3,5, hard")
+    step_schedule: str = setting(
+        "constant", "of the learning rate: constant, cosine, linear:0.1, step:0.5@30,60, warmup:10"
+    )
+    k_schedule: str = setting("constant", "the same, for K")
+    share_schedule: str = setting("constant", "the same, for the share of workers")
+    report_sampling_rate: Count = setting(1, "rounds between two evaluations on the validation examples")
+    measurement_sampling_rate: Count = setting(100, "rounds between two measurements")
     network: Network = field(default_factory=Network)
-    threads: int = THREADS
-    device: str = "cpu"
+    threads: Count = setting(
+        THREADS, "processor threads of each process; part of the request, as sums over several are other sums"
+    )
+    device: str = setting("cpu", "cpu, cuda or auto")
     data_digest: str = ""
     code_digest: str = ""
 
     def __post_init__(self) -> None:
-        check_types(self)
-        faults = [
-            f"{name.replace('_', ' ')} {value}: give 1 or more"
-            for name in (
-                "report_sampling_rate",
-                "measurement_sampling_rate",
-                "limit_train",
-                "image_size",
-                "threads",
-            )
-            if (value := getattr(self, name)) is not None and value < 1
-        ]
-        if not 0 <= self.tuned < float("inf"):
-            faults.append(f"tuned {self.tuned}: give 0 for off, or a positive share of the proximal weight")
+        check_values(self)
+        faults = []
         name, _, most = self.budget.partition(":")
         if self.budget and (
             name not in COSTS or not most.replace(".", "", 1).isdigit() or not float(most) > 0

@@ -1,81 +1,65 @@
-"""WHAT a block-wise run is: one frozen dataclass, each field with its sentence."""
+"""How a block-wise run trains, and the network between its workers: each setting one field."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from blockzoo.core.arguments import check_types
+from annotated_types import Ge, Le, Lt
+
+from blockzoo.core.arguments import check_values
 from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import RequestError
+from blockzoo.core.settings import Count, Finite, NotNegative, Part, Positive, setting
 
 ORDERS = ("ascending", "descending", "random", "importance")
+BUFFERS = ("own", "average")
 
 
 @dataclass(frozen=True)
 class Options:
-    """A block-wise training run. Numbers of one value per block may be given as a tuple.
+    """A block-wise training run. Numbers of one value per block may be given as a tuple."""
 
-    Args:
-        training_mode: the engine.
-        rounds: communication rounds (for `entire`: times K steps).
-        k: local steps of a block in a round; one number or one per block.
-        step_size: of the local optimiser; one number or one per block.
-        optimizer: of torch.optim, by name in any case, or "momentum"; one, or one per block.
-        gamma: how far the centre moves towards a worker's block, in (0, 1].
-        prox_lambda: weight of lambda/2 ||x - x_ref||^2 in the local problem; one number or one per block.
-        delta_factor: the local steps end early once ||grad|| <= delta_factor lambda ||x - x_ref||.
-        share_of_active_workers: of all blocks, drawn anew each round.
-        order: in which gauss-seidel visits the blocks.
-        max_staleness: rounds by which a worker of `async` may lag behind.
-        batch_size: examples per step.
-        buffers: what becomes of running statistics: of the "own" block's worker, "average" of all workers.
-        vectorised: `jacobi` steps all workers at once (vmap): faster for small networks.
-        seed: of everything.
-    """
-
-    training_mode: str = "jacobi"
-    rounds: int = 100
-    k: int | tuple[int, ...] = 10
-    step_size: float | tuple[float, ...] = 1e-3
-    optimizer: str | tuple[str, ...] = "sgd"
-    gamma: float = 1.0
-    prox_lambda: float | tuple[float, ...] = 0.0
-    delta_factor: float = 0.1
-    share_of_active_workers: float = 1.0
-    order: str = "ascending"
-    max_staleness: int = 2
-    batch_size: int = 256
-    buffers: str = "own"
-    vectorised: bool = False
-    seed: int = 0
+    training_mode: str = setting(
+        "jacobi", "the engine: distributed, jacobi, gauss-seidel, async, entire, local-sgd"
+    )
+    rounds: Count = setting(100, "communication rounds (of `entire`: times K steps)")
+    k: Count | tuple[Count, ...] = setting(
+        10, "local steps of a block in a round, one number or one per block", names=("--K",)
+    )
+    step_size: Finite | tuple[Finite, ...] = setting(
+        1e-3, "learning rate of the local optimiser, one or one per block", names=("--lr", "--learning-rate")
+    )
+    optimizer: str | tuple[str, ...] = setting(
+        "sgd", "of torch.optim, by name in any case, or momentum; one, or one per block"
+    )
+    gamma: Part = setting(1.0, "how far the centre moves towards a worker's block, in (0, 1]")
+    prox_lambda: NotNegative | tuple[NotNegative, ...] = setting(
+        0.0, "weight of lambda/2 ||x - x_ref||^2 in the local problem, one or one per block"
+    )
+    delta_factor: NotNegative = setting(
+        0.1, "the local steps end early once ||grad|| <= factor lambda ||x - x_ref||"
+    )
+    share_of_active_workers: Part = setting(1.0, "of all blocks, drawn anew each round")
+    order: str = setting(
+        "ascending", "in which gauss-seidel visits the blocks: ascending, descending, random or importance"
+    )
+    max_staleness: Annotated[int, Ge(0)] = setting(2, "async: rounds by which a worker may lag behind")
+    batch_size: Count = setting(256, "examples per step", unit="examples", names=("-b",))
+    buffers: str = setting("own", "running statistics: of the own block's worker, or the average of all")
+    vectorised: bool = setting(
+        False, "jacobi: all workers of a small network step at once (vmap): faster for small networks"
+    )
+    seed: int = setting(0, "of everything")
 
     def __post_init__(self) -> None:
-        check_types(self)
+        check_values(self)
         object.__setattr__(self, "training_mode", ENGINES.canonical(self.training_mode))
-        faults = []
-        if self.order not in ORDERS:
-            faults.append(f"order {self.order!r}: choose {', '.join(ORDERS)}")
-        if self.rounds < 1:
-            faults.append(f"rounds {self.rounds}: give 1 or more")
-        if any(k < 1 for k in _each(self.k)):
-            faults.append(f"K {self.k}: give 1 or more local steps")
-        if any(not 0 < step < float("inf") for step in _each(self.step_size)):
-            faults.append(f"step size {self.step_size}: give a positive number")
-        if any(not 0 <= value < float("inf") for value in _each(self.prox_lambda)):
-            faults.append(f"prox lambda {self.prox_lambda}: give 0 or more")
-        if not 0 <= self.delta_factor < float("inf"):
-            faults.append(f"delta factor {self.delta_factor}: give 0 for never, or a positive number")
-        if not 0 < self.gamma <= 1:
-            faults.append(f"gamma {self.gamma}: give a number in (0, 1]")
-        if not 0 < self.share_of_active_workers <= 1:
-            faults.append(f"share of active workers {self.share_of_active_workers}: give a number in (0, 1]")
-        if self.max_staleness < 0:
-            faults.append(f"max staleness {self.max_staleness}: give 0 or more")
-        if self.batch_size < 1:
-            faults.append(f"batch size {self.batch_size}: give 1 or more")
-        if self.buffers not in ("own", "average"):
-            faults.append(f"buffers {self.buffers!r}: choose own or average")
+        faults = [
+            f"{name} {getattr(self, name)!r}: choose {' or '.join(', '.join(known).rsplit(', ', 1))}"
+            for name, known in (("order", ORDERS), ("buffers", BUFFERS))
+            if getattr(self, name) not in known
+        ]
         if faults:
             raise RequestError("; ".join(faults))
 
@@ -99,5 +83,26 @@ class Options:
         return asdict(self)
 
 
-def _each(value: Any) -> tuple[Any, ...]:
-    return value if isinstance(value, tuple) else (value,)
+@dataclass(frozen=True)
+class Network:
+    """A simulated network between workers."""
+
+    delay_s: NotNegative = setting(
+        0.0, "simulated seconds of a message", unit="s", names=("--communication-delay",)
+    )
+    step_s: NotNegative = setting(
+        0.0, "simulated seconds of a local step", unit="s", names=("--step-seconds",)
+    )
+    bandwidth_bytes_per_s: Positive = setting(
+        float("inf"), "simulated bytes per second of a link", unit="bytes/s", names=("--bandwidth",)
+    )
+    straggler_share: Annotated[float, Ge(0), Le(1)] = setting(
+        0.0, "of workers that are slow in a round, drawn anew each round"
+    )
+    straggler_factor: Annotated[float, Ge(1), Lt(float("inf"))] = setting(
+        1.0, "by how much their computing takes longer"
+    )
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_values(self)

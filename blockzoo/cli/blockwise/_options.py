@@ -31,7 +31,6 @@ Partition = Annotated[
         help="blocks, halves, module, stage, tensor, or regular expressions for parameter names: 'a.*|b.*'"
     ),
 ]
-Numbers = Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())]
 DryRun = Annotated[bool, Parameter(help="build everything, run nothing", negative=())]
 Output = Annotated[Path, Parameter(name=("--output", "--out-dir"), help="results folder")]
 
@@ -62,20 +61,3 @@ def widths(text: str) -> tuple[Any, ...]:
     if not isinstance(found, list):
         raise RequestError(f"--config {text}: give a list, [64,64] or [[16,16],[32,32]]")
     return tuple(tuple(v) if isinstance(v, list) else v for v in found)
-
-
-def one_or_many(words: list[str] | None, kind: type, option: str, default: object) -> Any:
-    """`--K 10` is a number, `--K 5 10 20` and `--K 5,10,20` one for each block; None is the default.
-
-    Raises:
-        RequestError: a word that is no such number.
-    """
-    if words is None:
-        return default
-    try:
-        values = tuple(kind(part) for word in words for part in word.strip("[]").split(",") if part)
-    except ValueError:
-        raise RequestError(f"{option} {' '.join(words)}: give a number, or one for each block") from None
-    if not values:
-        raise RequestError(f"{option}: give a number, or one for each block")
-    return values[0] if len(values) == 1 else values

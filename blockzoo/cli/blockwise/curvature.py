@@ -49,7 +49,7 @@ def curvature(
     device: o.Device = "auto",
     output: own.Output = Path("results"),
     dry_run: own.DryRun = False,
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
 ) -> None:
     """Measure sigma_max(H_ij) for all pairs of network blocks; write coupling.csv, .png, .pdf and .html."""
     from blockzoo.blockwise.curvature import report

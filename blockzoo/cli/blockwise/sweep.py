@@ -22,7 +22,7 @@ def sweep(
     ] = None,
     executor: Annotated[str, Parameter(help="where the runs run: local or ray")] = "local",
     output: own.Output = Path("results"),
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
     dry_run: own.DryRun = False,
 ) -> int:
     """Run every combination and seed, skip what is finished; print and draw the comparison."""
@@ -33,7 +33,7 @@ def sweep(
     from blockzoo.execution.queue import gpus, worker_count
     from blockzoo.train import available_device
 
-    plugins = load_plugins(plugin or ())
+    plugins = tuple(load_plugins(plugins))
     asked = studies.read_study(study)
     if dry_run:
         screen.out.print(f"would run {len(asked.settings())} settings with {asked.seeds} seeds each")

@@ -31,7 +31,7 @@ def build(
     ] = False,
     overwrite: own.Overwrite = False,
     allow_pickle: own.AllowPickle = False,
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
 ) -> None:
     """Write blox-base, blox-ext, blox-env of each seed and blox-info; list what is missing."""
     from blockzoo.nas.benchmark.release import build_release

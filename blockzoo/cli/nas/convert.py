@@ -21,7 +21,7 @@ def convert(
     ] = None,
     overwrite: own.Overwrite = False,
     allow_pickle: own.AllowPickle = False,
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
 ) -> None:
     """Convert dataset files without loss; what a format cannot hold is refused with the column named."""
     from blockzoo.nas.files.maintenance import convert as run

@@ -17,7 +17,7 @@ def diff(
     second: Annotated[Path, Parameter(help="another")],
     *,
     allow_pickle: own.AllowPickle = False,
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
 ) -> int:
     """Say whether two files hold the same; exit code 1 where they do not."""
     from blockzoo.nas.files.io import read_dataset_file

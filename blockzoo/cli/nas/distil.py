@@ -27,7 +27,7 @@ def distil(
     image_size: o.ImageSize = None,
     limit_train: o.LimitTrain = None,
     seed: o.Seed = 0,
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
 ) -> None:
     """Train a network of the space beside a teacher of the space and print both validation accuracies."""
     from blockzoo.nas.training.lessons import Images, teach

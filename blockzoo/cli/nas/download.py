@@ -17,7 +17,7 @@ def download(
     mirror: Annotated[
         Path | None, Parameter(help="a local copy of the release: copy from there first")
     ] = None,
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
 ) -> int:
     """Explain where the published benchmark is; copy it from a mirror; check sizes and checksums."""
     from blockzoo.core.errors import RequestError

@@ -22,7 +22,7 @@ def draw(
         Path,
         Parameter(name=["--output", "-o"], help="the picture: .png or .svg", validator=o.check_picture),
     ] = Path("benchmark.png"),
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
 ) -> None:
     """Draw a benchmark as accuracy against MACs and parameters, or one network as its graph."""
     from blockzoo.nas.benchmark.loading import open_benchmark

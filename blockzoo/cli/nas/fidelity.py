@@ -8,7 +8,7 @@ from blockzoo.cli.nas._tables import correlations
 
 
 def fidelity(
-    *, benchmark: own.Benchmark = "mini", format: o.Format = "table", plugin: o.Plugin = None
+    *, benchmark: own.Benchmark = "mini", format: o.Format = "table", plugins: o.Plugins = ()
 ) -> None:
     """Print the rank correlation of validation accuracy at each epoch with the final test accuracy."""
     from blockzoo.nas.benchmark.loading import open_benchmark

@@ -18,7 +18,7 @@ def info(
     ] = Path("mini"),
     *,
     allow_pickle: own.AllowPickle = False,
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
 ) -> None:
     """Describe dataset files: part, rows, columns, size on disk and in memory."""
     from blockzoo.nas.benchmark.loading import BUNDLED

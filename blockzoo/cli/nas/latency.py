@@ -26,7 +26,7 @@ def latency(
     output: Annotated[
         Path, Parameter(name=["--output", "-o"], help="folder for the file and the picture")
     ] = Path("results/nas-latency"),
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
 ) -> None:
     """Time 45 cells at 3 stages, stem, reductions and head, all in turns; write blox-bench-NAME and the agreement."""
     from blockzoo.nas.figures import latency_agreement

@@ -19,7 +19,7 @@ def merge(
     ],
     overwrite: own.Overwrite = False,
     allow_pickle: own.AllowPickle = False,
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
 ) -> None:
     """Merge dataset files; a network that two of them hold must be the same in both."""
     from blockzoo.nas.files.maintenance import merge as run

@@ -29,7 +29,7 @@ def search(
     ),
     format: o.Format = "table",
     dry_run: own.DryRun = False,
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
 ) -> None:
     """Compare search algorithms: mean regret with 95 % bootstrap intervals over seeds."""
     from blockzoo.core.files import write_text

@@ -29,7 +29,7 @@ def supernet(
     limit_train: o.LimitTrain = None,
     seed: o.Seed = 0,
     dry_run: own.DryRun = False,
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
 ) -> None:
     """Train shared weights by single paths and print how they rank the benchmark's networks."""
     from blockzoo.nas.benchmark.loading import open_benchmark

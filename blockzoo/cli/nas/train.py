@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from blockzoo.cli import options as o
+from blockzoo.cli.expanded import expanded
 from blockzoo.core.errors import RequestError
+from blockzoo.core.settings import Data, Recipe, Run, Sweeping, together
+
+RECIPE = Recipe(protocol="blox-v1")
+DATA = Data(dataset="cifar100")
+RUN = Run(output=Path("exp"))
+"""As the published benchmark was made."""
 
 
+@expanded("latency", "on_oom")
 def train(
     *,
     range: Annotated[tuple[int, int] | None, Parameter(help="indices, the first and the last + 1")] = None,
@@ -25,16 +34,10 @@ def train(
     seeds: Annotated[int, Parameter(help="how many seeds: 0, 1, ...")] = 1,
     seed: Annotated[int | None, Parameter(help="this one seed instead")] = None,
     width: Annotated[int, Parameter(help="channels of the first stage")] = 32,
-    dataset: Annotated[str, Parameter(help="a dataset of `blockzoo datasets`")] = "cifar100",
-    data_dir: o.DataDir = None,
-    protocol: Annotated[str, Parameter(help="the recipe: blox-v1 as published, or fast-v1")] = "blox-v1",
-    epochs: o.Epochs = None,
-    batch_size: o.BatchSize = None,
-    lr: o.LearningRate = None,
-    image_size: o.ImageSize = None,
-    limit_train: o.LimitTrain = None,
-    images: o.Images = "auto",
-    device: o.Device = "auto",
+    recipe: Recipe = RECIPE,
+    data: Data = DATA,
+    run: Run = RUN,
+    sweeping: Sweeping,
     devices: Annotated[
         int | None,
         Parameter(help="GPUs, or processes with --device cpu, that train each network together (default 1)"),
@@ -43,17 +46,7 @@ def train(
         str | None, Parameter(help="which GPUs to use, by number: 0,1,2,3 (default: all)")
     ] = None,
     cpu: o.Cpu = False,
-    sync_batch_norm: o.SyncBatchNorm = False,
-    workers: Annotated[
-        int | None, Parameter(help="trials at a time (default: one per GPU, else per core)")
-    ] = None,
-    executor: Annotated[str, Parameter(help="where the trials run")] = "local",
-    output: Annotated[Path, Parameter(name=["--output", "--out-dir", "-o"], help="results folder")] = Path(
-        "exp"
-    ),
-    experiment_name: o.Name = "",
     dry_run: Annotated[bool, Parameter(help="print the plan, train nothing", negative=())] = False,
-    plugin: o.Plugin = None,
 ) -> int:
     """Train networks of the macro space; the same command goes on where it was interrupted.
 
@@ -65,36 +58,21 @@ def train(
     from blockzoo.execution.queue import worker_count
     from blockzoo.nas.training.trials import chosen, train_networks
 
-    device, _ = o.placed(device, None, gpus, cpu)
+    device, _ = o.placed(run.device, None, gpus, cpu)
     each = 1 if devices is None else devices
     if each < 1:
         raise RequestError(f"--devices {each}: give 1 or more")
-    count = workers or worker_count(device, each)
+    count = sweeping.workers or worker_count(device, each)
     networks = chosen(range, indices, sample, sample_seed, start, per_worker, count, first)
+    settings = together(replace(recipe, devices=each), data, replace(run, device=device), sweeping)
     with LiveProgress(screen.out) as progress:
         done = train_networks(
             networks,
             seeds=[seed] if seed is not None else seeds,
             width=width,
-            dataset=dataset,
-            data_dir=data_dir,
-            protocol=protocol,
-            epochs=epochs,
-            batch_size=batch_size,
-            lr=lr,
-            image_size=image_size,
-            limit_train=limit_train,
-            images=images,
-            device=device,
-            devices=each,
-            sync_batch_norm=sync_batch_norm,
-            workers=workers,
-            executor=executor,
-            plugins=plugin or (),
-            output=str(output),
-            experiment_name=experiment_name,
             dry_run=dry_run,
             progress=progress,
+            **settings,
         )
     if dry_run:
         return 0

@@ -16,7 +16,7 @@ def validate(
     folder: Annotated[Path, Parameter(help="a folder of dataset files")],
     *,
     allow_pickle: own.AllowPickle = False,
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
 ) -> int:
     """Print the seconds that each file took and whether the formats of each part hold the same."""
     from blockzoo.nas.files.maintenance import validate as run

@@ -22,7 +22,7 @@ def zero_cost(
     seed: o.Seed = 0,
     format: o.Format = "table",
     dry_run: own.DryRun = False,
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
 ) -> None:
     """Print rank correlations of grad_norm, snip, synflow, jacov, naswot and zen, beside parameters and MACs."""
     from blockzoo.nas.benchmark.loading import open_benchmark

@@ -9,7 +9,7 @@ from blockzoo.cli import screen
 from blockzoo.core.errors import RequestError
 
 
-def cancel(*, output: o.Output = Path("results"), plugin: o.Plugin = None) -> int:
+def cancel(*, output: o.Output = Path("results"), plugins: o.Plugins = ()) -> int:
     """Ask the sweep that runs in a folder to stop, also from another machine; `blockzoo sweep resume` goes on with it."""
     from blockzoo.core.files import write_text
     from blockzoo.core.outputs import Outputs

@@ -15,7 +15,7 @@ def retry(
     *,
     output: o.Output = Path("results"),
     workers: Annotated[int | None, Parameter(help="trials at a time (default: as it was started)")] = None,
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
     plots: Annotated[bool, Parameter(negative="--no-plots", help="draw the pictures afterwards")] = True,
     dry_run: Annotated[bool, Parameter(help="print the plan, train nothing", negative=())] = False,
 ) -> int:

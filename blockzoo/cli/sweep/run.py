@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from cyclopts import Parameter
 
-from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.expanded import expanded
 from blockzoo.core.documents import check_fields, describe
 from blockzoo.core.errors import RequestError
-from blockzoo.core.spec import THREADS
+from blockzoo.core.settings import Data, Recipe, Run, Scaffold, Sweeping, settings_of, together
+from blockzoo.sweep import KINDS
 
 
+@expanded("devices", "sync_batch_norm")
 def run(
     *,
     blocks: Annotated[list[str] | None, Parameter(help="subjects, or all", consume_multiple=True)] = None,
@@ -22,46 +25,11 @@ def run(
         Parameter(help="all, or some of early, mid, late (default all)", consume_multiple=True),
     ] = None,
     seeds: Annotated[int, Parameter(help="how many seeds: 0, 1, ...")] = 1,
-    dataset: o.Dataset = None,
-    data_dir: o.DataDir = None,
-    protocol: o.Protocol = "fast-v1",
-    epochs: o.Epochs = None,
-    batch_size: o.BatchSize = None,
-    lr: o.LearningRate = None,
-    num_blocks: o.NumBlocks = 3,
-    base_channels: o.BaseChannels = 64,
-    filler: o.Filler = None,
-    active_blocks: o.ActiveBlocks = None,
-    active_width: o.ActiveWidth = 1.0,
-    image_size: o.ImageSize = None,
-    limit_train: o.LimitTrain = None,
-    images: o.Images = "auto",
-    device: o.Device = "auto",
-    workers: Annotated[
-        int | None, Parameter(help="trials at a time (default: one per GPU, else per core)")
-    ] = None,
-    threads: o.Threads = THREADS,
-    executor: Annotated[str, Parameter(help="where the trials run: local, ray or slurm")] = "local",
-    address: Annotated[
-        str | None, Parameter(help="of the Ray cluster (default: RAY_ADDRESS, else one is started here)")
-    ] = None,
-    gpus_per_trial: Annotated[
-        float | None, Parameter(help="GPUs that each trial asks Ray for; a fraction shares one")
-    ] = None,
-    slurm: Annotated[
-        list[str] | None,
-        Parameter(help="options of SLURM, as in partition=gpu time=60", consume_multiple=True),
-    ] = None,
-    output: o.Output = Path("results"),
-    experiment_name: o.Name = "",
-    notes: o.Notes = "",
-    plugin: o.Plugin = None,
-    on_oom: o.OnOom = "fail",
-    timeout: Annotated[
-        float | None, Parameter(help="seconds that an attempt at a trial may take (default: any)")
-    ] = None,
-    strict: o.Strict = False,
-    latency: o.Latency = True,
+    scaffold: Scaffold,
+    recipe: Recipe,
+    data: Data,
+    running: Run,
+    sweeping: Sweeping,
     dry_run: Annotated[
         bool, Parameter(help="print the plan and the estimate, train nothing", negative=())
     ] = False,
@@ -75,15 +43,16 @@ def run(
     Interrupt it at any time (Ctrl-C; once more to end at once): the same command goes on from there. Exit code 1 where a trial
     came to no result. `blockzoo sweep status`, `resume`, `retry` and `cancel` are about the last sweep of a folder.
     """
-    given: dict[str, Any] = {k: v for k, v in locals().items() if k != "config"}
-    options = {**given, **_changed(_from_file(config), given, config)} if config else given
+    options: dict[str, Any] = {"blocks": blocks, "positions": positions, "seeds": seeds}
+    options |= {"dry_run": dry_run, "plots": plots}
+    options |= together(scaffold, recipe, data, running, sweeping)
+    if config:
+        options |= _changed(_from_file(config), options, config)
     if not options["blocks"]:
         raise RequestError(
             "the grid is empty: name at least one block, as in --blocks ResNetBasicBlock, or --blocks all"
         )
     options["positions"] = options["positions"] or "all"
-    options["slurm"] = options["slurm"] or ()
-    options["plugins"] = options.pop("plugin") or ()
     draw = options.pop("plots")
     return finish(draw=draw, **options)
 
@@ -128,7 +97,7 @@ def _from_file(path: Path) -> dict[str, Any]:
     from blockzoo.core.plugins import absolute, read_options
 
     found = read_options(path)
-    plugins = found.get("plugin") or found.get("plugins") or ()
+    plugins = found.get("plugins") or found.get("plugin") or ()
     named = [plugins] if isinstance(plugins, str) else plugins if isinstance(plugins, list) else []
     with consent.text_of(path):
         for plugin in named:
@@ -138,27 +107,35 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 def _changed(from_file: dict[str, Any], given: dict[str, Any], file: Path) -> dict[str, Any]:
     """The file's options, but for those given on the command line (where they differ from the defaults)."""
-    import inspect
-
-    defaults = {name: p.default for name, p in inspect.signature(run).parameters.items()}
-    names = {
-        "lr": "lr",
-        "learning_rate": "lr",
-        "step_size": "lr",
-        "name": "experiment_name",
-        "plugins": "plugin",
+    kinds = {name: kind for name, kind in get_type_hints(run).items() if name not in ("config", "return")}
+    spellings = {
+        spelling.strip("-").replace("-", "_"): name
+        for name, field in settings_of(*KINDS).items()
+        for spelling in field.metadata["names"]
     }
-    read = {names.get(k, k): v for k, v in ((k.replace("-", "_"), v) for k, v in from_file.items())}
-    if unknown := set(read) - set(defaults):
+    read = {spellings.get(k, k): v for k, v in ((k.replace("-", "_"), v) for k, v in from_file.items())}
+    if unknown := set(read) - set(kinds):
         raise RequestError(
             f"unknown options in the sweep file {file}: {', '.join(map(describe, sorted(unknown)))}; "
-            f"known: {', '.join(defaults)}"
+            f"known: {', '.join(kinds)}"
         )
-    for name in ("blocks", "positions", "plugin"):
-        if isinstance(read.get(name), str):
-            read[name] = [read[name]]
-    for name in ("output", "data_dir"):
-        if isinstance(read.get(name), str):
-            read[name] = Path(read[name])
-    check_fields(get_type_hints(run), read, str(file))
+    for name, kind in kinds.items():
+        if name in read:
+            read[name] = _as_written(read[name], kind)
+    check_fields(kinds, read, str(file))
+    defaults = {name: parameter.default for name, parameter in signature(run).parameters.items()}
     return {name: value for name, value in read.items() if given[name] == defaults[name]}
+
+
+def _as_written(value: Any, kind: Any) -> Any:
+    """A value of a file as a command has it: a path of its text, several of one text."""
+    kinds = {
+        get_origin(part) or part for part in (kind, *get_args(kind), *get_args(get_args(kind)[:1] or ()))
+    }
+    if isinstance(value, str) and Path in kinds:
+        return Path(value)
+    if isinstance(value, str) and list in kinds:
+        return [value]
+    if tuple in kinds and isinstance(value, (str, list)):
+        return (value,) if isinstance(value, str) else tuple(value)
+    return value

@@ -8,7 +8,7 @@ from blockzoo.cli import options as o
 from blockzoo.cli import screen
 
 
-def status(*, output: o.Output = Path("results"), format: o.Format = "table", plugin: o.Plugin = None) -> int:
+def status(*, output: o.Output = Path("results"), format: o.Format = "table", plugins: o.Plugins = ()) -> int:
     """Print how many trials are queued, leased, running, done and otherwise; then those that run and those without a result.
 
     It reads the folder and writes nothing; a sweep may be running there, on this machine or another.

@@ -12,7 +12,7 @@ from blockzoo.core.errors import RequestError
 if TYPE_CHECKING:
     from blockzoo.tiling.tags import Tiling
 
-Data = Annotated[
+DataDir = Annotated[
     Path | None,
     Parameter(
         name=("DATA", "--data-dir"), help="folder with the datasets (default: BLOCKZOO_DATA, then ./data)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,19 +10,23 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.expanded import expanded
 from blockzoo.cli.tile import _options as own
 from blockzoo.core.errors import RequestError
-from blockzoo.core.spec import THREADS
+from blockzoo.core.settings import Data, Recipe, Run, together
 
 if TYPE_CHECKING:
-    from blockzoo.tiling.experiments.training import Recipe
+    from blockzoo.tiling.experiments.training import Start, TiledRecipe
     from blockzoo.tiling.tags import Tiling
 
 
+@expanded(
+    "protocol", "epochs", "lr", "weight_decay", "momentum", "milestones", "sync_batch_norm",
+    "data_dir", "limit_train", "limit_val", "limit_test", "validation_share", "on_oom", "latency", "strict",
+)  # fmt: skip
 def eval(
-    data: own.Data = None,
+    data_dir: own.DataDir = None,
     *,
-    dataset: o.Dataset = None,
     arch: own.Arch = "block_resnet18",
     block_size: own.BlockSize = None,
     blocking: own.Blocking = None,
@@ -33,84 +37,72 @@ def eval(
     split: Annotated[
         Literal["val", "test"], Parameter(help="read test once, when all choices are made")
     ] = "val",
-    batch_size: o.BatchSize = None,
-    image_size: o.ImageSize = None,
+    recipe: Recipe,
+    data: Data,
     validation_split: own.ValidationSplit = None,
     effective_valid_size: own.EffectiveValidSize = None,
     effective_test_size: own.EffectiveTestSize = None,
     gpus: o.Gpus = None,
-    device: o.Device = "auto",
     devices: o.Devices = None,
     cpu: o.Cpu = False,
     deterministic: own.Deterministic = False,
-    images: o.Images = "auto",
     workers: o.Workers = None,
-    threads: o.Threads = THREADS,
-    output: o.Output = Path("results"),
-    experiment_name: o.Name = "",
-    notes: o.Notes = "",
-    plugin: o.Plugin = None,
+    run: Run,
 ) -> int:
     """Print the accuracy and the loss of weights, and keep them as a record in the results store.
 
     The weights of a network that is not cut fit the same network on tiles: the names are the same.
     """
-    from blockzoo.tiling.experiments.training import Recipe
+    from blockzoo.tiling.experiments.training import TiledRecipe
 
     tiling = own.tiling(arch, block_size, blocking, type_, padding_mode)
-    recipe = Recipe(
-        batch_size=batch_size,
-        validation_share=validation_split or None,
-        effective_valid_size=own.size(effective_valid_size, "--effective-valid-size"),
-        effective_test_size=own.size(effective_test_size, "--effective-test-size"),
-    )
     o.check_workers(workers)
-    place, count = o.placed(device, devices, gpus, cpu)
+    device, count = o.placed(run.device, devices, gpus, cpu)
+    sizes = {
+        "devices": count,
+        "validation_share": validation_split or None,
+        "effective_valid_size": own.size(effective_valid_size, "--effective-valid-size"),
+        "effective_test_size": own.size(effective_test_size, "--effective-test-size"),
+    }
+    asked = TiledRecipe(**{**vars(recipe), **sizes})
+    start = weights_to_evaluate(arch, resume_from, pretrained)
     return evaluated(
-        data, dataset, arch, tiling, recipe, split, resume_from=resume_from, pretrained=pretrained,
-        image_size=image_size, images=images, device=place, devices=count, workers=workers,
-        threads=threads, output=output,
-        story={"experiment_name": experiment_name, "notes": notes}, plugins=plugin or (),
-    )  # fmt: skip
+        arch, tiling, asked, data, start, split, replace(run, device=device, data_dir=data_dir), workers
+    )
 
 
-def evaluated(
-    data: Path | None,
-    dataset: str | None,
-    arch: str,
-    tiling: Tiling,
-    recipe: Recipe,
-    split: str,
-    *,
-    resume_from: Path | None,
-    pretrained: bool,
-    image_size: int | None,
-    device: str,
-    devices: int,
-    images: str,
-    workers: int | None,
-    threads: int,
-    output: Path,
-    story: dict[str, str],
-    plugins: Sequence[str],
-) -> int:
-    """Evaluate and print."""
-    from blockzoo.tiling.experiments.training import evaluate_tiled, starting_point, tiled_spec
-    from blockzoo.train import load_data
+def weights_to_evaluate(arch: str, resume_from: Path | None, pretrained: bool) -> Start | None:
+    """Those that the options name.
+
+    Raises:
+        RequestError: none, or they cannot be read.
+    """
+    from blockzoo.tiling.experiments.training import starting_point
 
     if resume_from is None and not pretrained:
         raise RequestError(
             "there is nothing to evaluate: name weights with --resume-from FILE, or use --pretrained"
         )
-    start = starting_point(arch, resume_from, reset_optimizer=not pretrained, pretrained=pretrained)
-    kept = load_data(dataset, data, image_size, images=images)
-    spec, _ = tiled_spec(
-        arch, tiling, kept, recipe, start=start, image_size=image_size, devices=devices, threads=threads
-    )
-    record = evaluate_tiled(
-        spec, split=split, data_dir=data, device=device, plugins=plugins, workers=workers,
-        output=output, **story,
-    )  # fmt: skip
+    return starting_point(arch, resume_from, reset_optimizer=not pretrained, pretrained=pretrained)
+
+
+def evaluated(
+    arch: str,
+    tiling: Tiling,
+    recipe: TiledRecipe,
+    data: Data,
+    start: Start | None,
+    split: str,
+    run: Run,
+    workers: int | None,
+) -> int:
+    """Evaluate and print."""
+    from blockzoo.tiling.experiments.training import evaluate_tiled, tiled_spec
+    from blockzoo.train import images_of
+
+    images = images_of(data, run.data_dir)
+    spec, _ = tiled_spec(arch, tiling, images, recipe, start=start, image_size=data.image_size)
+    record = evaluate_tiled(spec, split=split, workers=workers, **together(run))
     values = record.values
     screen.out.print(
         f"{record.subject} on {values['images']:,} {'validation' if split == 'val' else 'test'} images of {spec.dataset}: "

@@ -65,7 +65,7 @@ def export(
         Literal["val", "test"], Parameter(help="read test once, when all choices are made")
     ] = "val",
     overwrite: Annotated[bool, Parameter(help="replace the file if it exists", negative=())] = False,
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
 ) -> int:
     """Write an ONNX file, and print its peak memory in ONNX Runtime and how far it is from what it should compute.
 

@@ -68,7 +68,7 @@ def plan(
             help="torch: run by this package; onnx: the file that `tile export` writes, which joins tiles"
         ),
     ] = "torch",
-    plugin: o.Plugin = None,
+    plugins: o.Plugins = (),
 ) -> int:
     """Print a plan: its stages, peak memory, multiply-adds and tiles, beside the network layer by layer.
 

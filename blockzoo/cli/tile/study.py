@@ -8,27 +8,23 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.expanded import expanded
 from blockzoo.cli.tile import _options as own
+from blockzoo.core.settings import Run, Sweeping, together
 
 
+@expanded("data_dir", "on_oom", "latency", "strict", "experiment_name", "notes")
 def study(
     file: Annotated[
         Path, Parameter(help="YAML or TOML with archs, dataset, blockings, paddings, seeds, ...")
     ],
-    data: own.Data = None,
+    data_dir: own.DataDir = None,
     *,
     dataset: Annotated[str | None, Parameter(help="in place of the study's")] = None,
-    device: o.Device = "auto",
-    workers: Annotated[
-        int | None,
-        Parameter(name=("--workers", "-j"), help="runs at a time (default: one per GPU, else per core)"),
-    ] = None,
-    executor: Annotated[str, Parameter(help="where the runs run: local or ray")] = "local",
-    output: o.Output = Path("results"),
+    run: Run,
+    sweeping: Sweeping,
     markdown: Annotated[bool, Parameter(help="print the tables in Markdown", negative=())] = False,
-    plugin: o.Plugin = None,
     dry_run: Annotated[bool, Parameter(help="print what would run, train nothing", negative=())] = False,
 ) -> int:
     """Run what is not done yet, then print the three kinds of table with intervals beside the published figures.
@@ -37,19 +33,18 @@ def study(
     """
     from blockzoo.cli.progress import LiveProgress
     from blockzoo.core.files import write_text
-    from blockzoo.core.plugins import load_plugins
     from blockzoo.tiling.experiments.comparison import comparisons
     from blockzoo.tiling.experiments.study import read_study, run_study
 
-    plugins = load_plugins(plugin or ())
     asked = read_study(file)
     asked = replace(asked, dataset=dataset) if dataset else asked
-    options: dict[str, Any] = {"data_dir": data, "device": device, "workers": workers, "executor": executor}
+    options = together(replace(run, data_dir=data_dir, latency=False), sweeping)
     if dry_run:
-        run_study(asked, output, **options, dry_run=True, on_plan=_print_plan)
+        run_study(asked, dry_run=True, on_plan=_print_plan, **options)
         return 0
     with LiveProgress(screen.out) as progress:
-        lines = run_study(asked, output, **options, plugins=plugins, progress=progress)
+        lines = run_study(asked, progress=progress, **options)
+    output = run.output
     tables = comparisons(lines, asked.base.tag)
     if markdown:
         screen.out.file.write("\n\n".join(table.markdown() for table in tables) + "\n")

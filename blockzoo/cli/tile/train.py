@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,26 +11,27 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.expanded import expanded
 from blockzoo.cli.tile import _options as own
 from blockzoo.core.files import write_atomically
-from blockzoo.core.spec import THREADS
+from blockzoo.core.settings import Data, Recipe, Run, Seeded, together
 
 if TYPE_CHECKING:
-    from blockzoo.tiling.experiments.training import Run
+    from blockzoo.tiling.experiments.training import TiledRun
 
 
+@expanded(
+    "protocol", "data_dir", "limit_train", "limit_val", "limit_test", "validation_share", "latency", "strict"
+)
 def train(
-    data: own.Data = None,
+    data_dir: own.DataDir = None,
     *,
-    dataset: o.Dataset = None,
     arch: own.Arch = "block_resnet18",
     block_size: own.BlockSize = None,
     blocking: own.Blocking = None,
     type_: own.Type = None,
     padding_mode: own.PaddingMode = "constant",
-    epochs: o.Epochs = None,
-    batch_size: o.BatchSize = None,
-    lr: o.LearningRate = None,
+    recipe: Recipe,
     weight_decay: own.WeightDecay = None,
     momentum: own.Momentum = None,
     milestones: own.Milestones = None,
@@ -40,12 +42,12 @@ def train(
         bool, Parameter(help="fine-tune: take its weights only and start the schedule anew", negative=())
     ] = False,
     pretrained: own.Pretrained = False,
+    data: Data,
     effective_train_size: own.EffectiveTrainSize = None,
     effective_valid_size: own.EffectiveValidSize = None,
     effective_test_size: own.EffectiveTestSize = None,
     validation_split: own.ValidationSplit = None,
-    image_size: o.ImageSize = None,
-    seed: o.Seed = 0,
+    seeded: Seeded,
     do_train: Annotated[
         bool, Parameter(help="train only: the test split stays unread (default: both)", negative=())
     ] = False,
@@ -53,20 +55,12 @@ def train(
         bool, Parameter(help="read the test split at the end; alone: train nothing", negative=())
     ] = False,
     gpus: o.Gpus = None,
-    device: o.Device = "auto",
     devices: o.Devices = None,
     cpu: o.Cpu = False,
-    sync_batch_norm: o.SyncBatchNorm = False,
     deterministic: own.Deterministic = False,
-    images: o.Images = "auto",
     workers: o.Workers = None,
-    threads: o.Threads = THREADS,
-    output: o.Output = Path("results"),
+    run: Run,
     save: Annotated[Path | None, Parameter(help="leave the weights in this file too")] = None,
-    experiment_name: o.Name = "",
-    notes: o.Notes = "",
-    on_oom: o.OnOom = "fail",
-    plugin: o.Plugin = None,
     dry_run: Annotated[bool, Parameter(help="check everything, train nothing", negative=())] = False,
 ) -> int:
     """Train one network, add its row to the results and keep its weights in the results folder.
@@ -75,32 +69,39 @@ def train(
     --resume-from FILE --reset-optimizer) for fine-tuning. A killed run goes on with the same command; a finished one is not
     run again.
     """
-    from blockzoo.tiling.experiments.training import Recipe, starting_point, tiled_spec, train_tiled
-    from blockzoo.train import load_data
+    from blockzoo.tiling.experiments.training import TiledRecipe, starting_point, tiled_spec, train_tiled
+    from blockzoo.train import images_of
 
     tiling = own.tiling(arch, block_size, blocking, type_, padding_mode)
-    recipe = Recipe(
-        epochs, batch_size, lr, weight_decay, momentum, own.whole_numbers(milestones, "--milestones"),
-        own.size(effective_train_size, "--effective-train-size"), validation_split or None,
-        own.size(effective_valid_size, "--effective-valid-size"), own.size(effective_test_size, "--effective-test-size"),
-    )  # fmt: skip
     o.check_workers(workers)
-    place, count = o.placed(device, devices, gpus, cpu)
+    device, count = o.placed(run.device, devices, gpus, cpu)
+    run = replace(run, device=device, data_dir=data_dir)
+    overrides = {
+        "devices": count,
+        "weight_decay": weight_decay,
+        "momentum": momentum,
+        "milestones": own.whole_numbers(milestones, "--milestones"),
+        "effective_train_size": own.size(effective_train_size, "--effective-train-size"),
+        "effective_valid_size": own.size(effective_valid_size, "--effective-valid-size"),
+        "effective_test_size": own.size(effective_test_size, "--effective-test-size"),
+        "validation_share": validation_split or None,
+    }
+    asked = TiledRecipe(**{**vars(recipe), **overrides})
     if do_eval and not do_train:
-        from blockzoo.cli.tile.eval import evaluated
+        from blockzoo.cli.tile.eval import evaluated, weights_to_evaluate
 
-        return evaluated(
-            data, dataset, arch, tiling, recipe, "test", resume_from=resume_from, pretrained=pretrained,
-            image_size=image_size, images=images, device=place, devices=count, workers=workers, threads=threads,
-            output=output,
-            story={"experiment_name": experiment_name, "notes": notes}, plugins=plugin or (),
-        )  # fmt: skip
+        start = weights_to_evaluate(arch, resume_from, pretrained)
+        return evaluated(arch, tiling, asked, data, start, "test", run, workers)
     start = starting_point(arch, resume_from, reset_optimizer=reset_optimizer, pretrained=pretrained)
-    kept = load_data(dataset, data, image_size, images=images)
     spec, preset = tiled_spec(
-        arch, tiling, kept, recipe, start=start, seed=seed, image_size=image_size, devices=count,
-        sync_batch_norm=sync_batch_norm, threads=threads,
-    )  # fmt: skip
+        arch,
+        tiling,
+        images_of(data, data_dir),
+        asked,
+        start=start,
+        seed=seeded.seed,
+        image_size=data.image_size,
+    )
     falls = f"milestones {','.join(map(str, spec.milestones))}" if spec.milestones else "cosine"
     screen.out.print(
         f"{spec.network.subject} on {spec.dataset}: {spec.epochs} epochs, batch {spec.batch_size}, lr {spec.lr:g}, "
@@ -114,23 +115,17 @@ def train(
     done = train_tiled(
         spec,
         preset,
-        data_dir=data,
-        device=place,
         workers=workers,
-        output=output,
-        experiment_name=experiment_name,
-        notes=notes,
-        on_oom=on_oom,
-        plugins=plugin or (),
         read_test=do_eval or not do_train,
         on_epoch=_print_epoch,
+        **together(run),
     )
     if save is not None and done.record.status == "ok":
         write_atomically(save, lambda temporary: shutil.copyfile(done.weights, temporary))
     return _print(done, save)
 
 
-def _print(done: Run, save: Path | None) -> int:
+def _print(done: TiledRun, save: Path | None) -> int:
     values = done.record.values
     if done.record.status != "ok":
         screen.out.print(f"{done.record.status}: {done.record.reason}", markup=False)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from blockzoo.core.errors import RequestError
+from blockzoo.core.keywords import DataKeywords, RecipeKeywords, RunKeywords, SweepingKeywords
 from blockzoo.nas.space.published import published_space
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from blockzoo.execution.progress import Progress
     from blockzoo.sweep import SweepResult
 
 PUBLISHED_WIDTH = 32
@@ -60,15 +64,18 @@ def chosen(
     return [space.index(int(index)) for index in indices]
 
 
+class NetworksKeywords(RecipeKeywords, DataKeywords, RunKeywords, SweepingKeywords, total=False):
+    """The settings of these trainings."""
+
+
 def train_networks(
     indices: Sequence[int],
     *,
     seeds: int | Sequence[int] = 1,
     width: int = PUBLISHED_WIDTH,
-    protocol: str = "blox-v1",
-    dataset: str = "cifar100",
-    output: str = "exp",
-    **options: Any,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+    **settings: Unpack[NetworksKeywords],
 ) -> SweepResult:
     """Train these networks; `blockzoo.nas.benchmark.release.build_release` makes a benchmark of what comes out.
 
@@ -76,12 +83,18 @@ def train_networks(
         indices: of the published space.
         seeds: how many, or which.
         width: channels of the first stage.
-        options: as in `run_sweep`.
+        dry_run, progress: as of `run_sweep`.
+        settings: as of `run_sweep`; the default protocol is blox-v1, the dataset cifar100, the output exp. They are not timed.
     """
     from blockzoo.sweep import run_sweep
 
     at = "" if width == PUBLISHED_WIDTH else f"@{width}"
     subjects = [f"macro:{index}{at}" for index in indices]
-    return run_sweep(
-        subjects, "mid", seeds, dataset=dataset, protocol=protocol, output=output, latency=False, **options
-    )
+    asked: NetworksKeywords = {
+        "protocol": "blox-v1",
+        "dataset": "cifar100",
+        "output": "exp",
+        **settings,
+        "latency": False,
+    }
+    return run_sweep(subjects, "mid", seeds, dry_run=dry_run, progress=progress, **asked)

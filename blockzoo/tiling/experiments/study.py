@@ -21,15 +21,19 @@ from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from blockzoo.core.documents import check_fields, describe
 from blockzoo.core.errors import RequestError
+from blockzoo.core.keywords import RunKeywords, SweepingKeywords
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.plugins import read_options
 from blockzoo.core.record import now
+from blockzoo.core.settings import Run, Sweeping, sorted_into
 from blockzoo.core.spec import TrialSpec
 from blockzoo.report.statistics import LEAST_SEEDS
-from blockzoo.tiling.experiments.training import Recipe, Start, tiled_spec
+from blockzoo.tiling.experiments.training import Start, TiledRecipe, tiled_spec
 from blockzoo.tiling.tags import WHOLE, Tiling, padding_of, plain_subject, tiling_of
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from blockzoo.data import ImageData
     from blockzoo.execution.progress import Progress
 
@@ -60,8 +64,8 @@ class Study:
     paddings: tuple[str, ...] = ("zeros", "replicate", "reflect")
     reference: str = ""
     seeds: int = LEAST_SEEDS
-    train: Recipe = field(default_factory=Recipe)
-    fine_tune: Recipe = field(default_factory=Recipe)
+    train: TiledRecipe = field(default_factory=TiledRecipe)
+    fine_tune: TiledRecipe = field(default_factory=TiledRecipe)
     image_size: int | None = None
     few_seeds: bool = False
 
@@ -123,13 +127,13 @@ def read_study(path: Path) -> Study:
         raise RequestError(f"{path}: {error}") from None
 
 
-def _recipe(values: Any, where: str) -> Recipe:
+def _recipe(values: Any, where: str) -> TiledRecipe:
     if not isinstance(values, dict):
         raise RequestError(f"{where}: names and values are needed, not {describe(values)}")
     if isinstance(values.get("milestones"), list):
         values = {**values, "milestones": tuple(values["milestones"])}
-    check_fields(get_type_hints(Recipe), values, where)
-    return Recipe(**values)
+    check_fields(get_type_hints(TiledRecipe), values, where)
+    return TiledRecipe(**values)
 
 
 def planned(study: Study, data: ImageData, output: Path) -> list[Planned]:
@@ -142,7 +146,7 @@ def planned(study: Study, data: ImageData, output: Path) -> list[Planned]:
 
 
 def _of_one(study: Study, arch: str, seed: int, data: ImageData, outputs: Outputs) -> list[Planned]:
-    def run(way: Way, tiling: Tiling, recipe: Recipe, start: Start | None = None) -> Planned:
+    def run(way: Way, tiling: Tiling, recipe: TiledRecipe, start: Start | None = None) -> Planned:
         spec, _ = tiled_spec(arch, tiling, data, recipe, start=start, seed=seed, image_size=study.image_size)
         return Planned(arch, way, tiling, seed, spec)
 
@@ -151,7 +155,7 @@ def _of_one(study: Study, arch: str, seed: int, data: ImageData, outputs: Output
     start = Start(outputs.weights(identity).resolve(), identity)
     more = run("baseline, more epochs", Tiling(), study.fine_tune, start)
     together = {**asdict(study.train), "epochs": baseline.spec.epochs + more.spec.epochs}
-    scratch = run("scratch", study.base, Recipe(**together))
+    scratch = run("scratch", study.base, TiledRecipe(**together))
     cuts = [tiling_of(tag) for tag in study.blockings] + [study.base.padded(p) for p in study.paddings]
     tuned = [
         run("fine-tuned", tiling, study.fine_tune, start) for tiling in dict.fromkeys([study.base, *cuts])
@@ -159,25 +163,25 @@ def _of_one(study: Study, arch: str, seed: int, data: ImageData, outputs: Output
     return [baseline, more, scratch, *tuned]
 
 
+class StudyKeywords(RunKeywords, SweepingKeywords, total=False):
+    """The settings of a study."""
+
+
 def run_study(
     study: Study,
-    output: Path,
     *,
-    data_dir: str | Path | None = None,
-    device: str = "auto",
-    workers: int | None = None,
-    executor: str = "local",
-    plugins: Sequence[str] = (),
     dry_run: bool = False,
     progress: Progress | None = None,
     on_plan: Callable[[list[Planned]], None] = lambda runs: None,
+    **settings: Unpack[StudyKeywords],
 ) -> list[dict[str, Any]]:
     """Run what is not in the store yet, the baselines first, and read all of it.
 
     Args:
         study: what is compared.
-        output: results folder; the baselines' weights stay in its `weights/`.
-        Others: as in `run_sweep`.
+        dry_run, progress: as of `run_sweep`.
+        on_plan: told all runs before the first.
+        settings: of the tables Run and Sweeping in docs/settings.md; the baselines' weights stay in `weights/` of `output`.
 
     Returns:
         A line for each run: arch, way, blocking, padding, seed, status, test_acc and val_acc (fractions; None where it failed).
@@ -185,34 +189,25 @@ def run_study(
     Raises:
         RequestError, DataError, StoreError: each says what to do.
     """
-    from blockzoo.sweep import run_trials
+    from blockzoo.execution.progress import SilentProgress
+    from blockzoo.sweep import Call, run_trials
     from blockzoo.train import load_data
 
-    data = load_data(study.dataset, data_dir, study.image_size)
-    runs = planned(study, data, output)
+    run, sweeping = sorted_into({**settings, "latency": False}, Run, Sweeping, what="run_study")
+    data = load_data(study.dataset, run.data_dir, study.image_size)
+    runs = planned(study, data, run.output)
     on_plan(runs)
-    baselines = [run.spec for run in runs if run.way == "baseline"]
-    others = [run.spec for run in runs if run.way != "baseline"]
+    baselines = [one.spec for one in runs if one.way == "baseline"]
+    others = [one.spec for one in runs if one.way != "baseline"]
     rows: dict[str, dict[str, Any]] = {}
     for trials in (baselines, others):
         if dry_run:
             break
-        _reopen(trials, output, with_weights=trials is baselines)
-        done = run_trials(
-            trials,
-            data.shape,
-            output=output,
-            data_dir=data_dir,
-            device=device,
-            workers=workers,
-            executor=executor,
-            plugins=plugins,
-            latency=False,
-            keep_weights=trials is baselines,
-            progress=progress,
-        )
+        _reopen(trials, run.output, with_weights=trials is baselines)
+        call = Call(progress=progress or SilentProgress(), keep_weights=trials is baselines)
+        done = run_trials(trials, data.shape, run, sweeping, call)
         rows |= {row["fingerprint"]: row for row in done.rows}
-    return [_line(run, rows.get(run.spec.fingerprint(), {})) for run in runs]
+    return [_line(one, rows.get(one.spec.fingerprint(), {})) for one in runs]
 
 
 def _reopen(trials: Sequence[TrialSpec], output: Path, *, with_weights: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,41 +10,37 @@ from typing import TYPE_CHECKING
 from blockzoo.core.contracts import PROTOCOLS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.export import export, rows_of
+from blockzoo.core.keywords import RunKeywords
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import FINAL, Record
+from blockzoo.core.settings import Recipe, Run, Share, sorted_into
 from blockzoo.core.sources import digest_of_codes
-from blockzoo.core.spec import THREADS, NetworkSpec, TrialSpec
+from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.table import Row
 from blockzoo.tiling.experiments.presets import Preset, preset_for
 from blockzoo.tiling.tags import Tiling, plain_subject, tiled_subject
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from blockzoo.data import ImageData
     from blockzoo.training.launch import Circumstances
 
 EpochReport = Callable[[int, dict[str, float]], None]
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """What overrides a preset; None leaves what it says.
+@dataclass(frozen=True, kw_only=True)
+class TiledRecipe(Recipe):
+    """What overrides a preset; None leaves what it says. The protocol follows from preset and milestones.
 
     Args:
-        epochs, batch_size, lr, weight_decay, momentum: see `Preset`.
-        milestones: as there; those of the preset keep their shares of the epochs.
         effective_train_size, effective_valid_size, effective_test_size: so many images of each split, or a share of them
             (a float up to 1), counted after `validation_share` has been taken.
         validation_share: of all training images, in place of the dataset's own split.
     """
 
-    epochs: int | None = None
-    batch_size: int | None = None
-    lr: float | None = None
-    weight_decay: float | None = None
-    momentum: float | None = None
-    milestones: tuple[int, ...] | None = None
     effective_train_size: int | float | None = None
-    validation_share: float | None = None
+    validation_share: Share | None = None
     effective_valid_size: int | float | None = None
     effective_test_size: int | float | None = None
 
@@ -65,7 +61,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Run:
+class TiledRun:
     """One finished run.
 
     Args:
@@ -89,14 +85,11 @@ def tiled_spec(
     arch: str,
     tiling: Tiling,
     data: ImageData,
-    recipe: Recipe,
+    recipe: TiledRecipe,
     *,
     start: Start | None = None,
     seed: int = 0,
     image_size: int | None = None,
-    devices: int = 1,
-    sync_batch_norm: bool = False,
-    threads: int = THREADS,
 ) -> tuple[TrialSpec, Preset]:
     """The trial of one network, cut in one way; the preset fills in what the recipe leaves open.
 
@@ -107,9 +100,7 @@ def tiled_spec(
     epochs = recipe.epochs or preset.epochs
     milestones = recipe.milestones or preset.scaled_milestones(epochs)
     train, val, test = _limits(recipe, data)
-    network = NetworkSpec(
-        tiled_subject(arch, tiling, data.shape[1]), out_dim=data.num_classes, in_channels=data.shape[0]
-    )
+    network = NetworkSpec(tiled_subject(arch, tiling, data.shape[1]), data.num_classes, data.shape[0])
     protocol = "step-v1" if recipe.milestones else preset.protocol
     spec = TrialSpec(
         network=network,
@@ -130,9 +121,9 @@ def tiled_spec(
         start=None if start is None else str(start.path),
         start_identity=None if start is None else start.identity,
         start_with_optimizer=start is not None and start.with_optimizer,
-        devices=devices,
-        sync_batch_norm=sync_batch_norm,
-        threads=threads,
+        devices=recipe.devices,
+        sync_batch_norm=recipe.sync_batch_norm,
+        threads=recipe.threads,
         images=data.kept,
         data_digest=data.digest or None,
         code_digest=digest_of_codes([PROTOCOLS.own_origin(protocol)]),
@@ -140,7 +131,7 @@ def tiled_spec(
     return spec, preset
 
 
-def _limits(recipe: Recipe, data: ImageData) -> tuple[int | None, int | None, int | None]:
+def _limits(recipe: TiledRecipe, data: ImageData) -> tuple[int | None, int | None, int | None]:
     """How many images of train, val and test the recipe asks for; None for all."""
     train, val, test = (len(split.labels) for split in (data.train, data.val, data.test))
     if recipe.validation_share is not None:
@@ -187,25 +178,20 @@ def train_tiled(
     spec: TrialSpec,
     preset: Preset,
     *,
-    data_dir: str | Path | None = None,
-    device: str = "auto",
     workers: int | None = None,
-    output: str | Path = "results",
-    experiment_name: str = "",
-    notes: str = "",
-    on_oom: str = "fail",
-    plugins: Sequence[str] = (),
     read_test: bool = True,
     on_epoch: EpochReport = lambda epoch, values: None,
-) -> Run:
+    **settings: Unpack[RunKeywords],
+) -> TiledRun:
     """Run one trial, unless its outcome is in the store; a killed one goes on from its last epoch.
 
     The last checkpoint stays in the results folder's `weights/`, named by the trial's fingerprint.
 
     Args:
         spec, preset: see `tiled_spec`.
+        workers, on_epoch: as of `train_block`.
         read_test: read the test split at the end.
-        Others: as in `train_block`.
+        settings: of the table Run in docs/settings.md.
 
     Raises:
         RequestError, DataError, OutOfMemory, StoreError: each says what to do.
@@ -214,8 +200,9 @@ def train_tiled(
     from blockzoo.train import circumstances
     from blockzoo.workers import execute_trial
 
-    outputs, identity = Outputs.at(output), spec.fingerprint()
-    where = circumstances(device, data_dir, plugins, workers=workers)
+    (run,) = sorted_into(settings, Run, what="train_tiled")
+    outputs, identity = Outputs.at(run.output), spec.fingerprint()
+    where = circumstances(run.device, run.data_dir, run.plugins, workers=workers)
     with only_writer(outputs):
         store = outputs.store()
         kept = outputs.weights(identity)
@@ -224,17 +211,17 @@ def train_tiled(
         if not done:
             (found,) = execute_trial(
                 spec.to_json(),
-                data_dir=None if data_dir is None else str(data_dir),
+                data_dir=None if run.data_dir is None else str(run.data_dir),
                 device=where.device,
-                plugins=list(plugins),
+                plugins=list(run.plugins),
                 workers=workers,
                 checkpoint=str(outputs.checkpoint(identity)),
-                on_oom=on_oom,
+                on_oom=run.on_oom,
                 report=on_epoch,
                 keep=str(kept),
                 read_test=read_test,
-                experiment_name=experiment_name,
-                notes=notes,
+                experiment_name=run.experiment_name,
+                notes=run.notes,
             )
             store.add(found)
             if kept.is_file() or found.status != "ok":
@@ -244,20 +231,11 @@ def train_tiled(
             found.values |= _evaluated(start, where, "test").values
             store.add(found)
         assert found is not None
-        return Run(found, rows_of(store, [identity])[0], export(outputs, store), kept, preset, not done)
+        return TiledRun(found, rows_of(store, [identity])[0], export(outputs, store), kept, preset, not done)
 
 
 def evaluate_tiled(
-    spec: TrialSpec,
-    *,
-    split: str = "val",
-    data_dir: str | Path | None = None,
-    device: str = "auto",
-    plugins: Sequence[str] = (),
-    workers: int | None = None,
-    output: str | Path = "results",
-    experiment_name: str = "",
-    notes: str = "",
+    spec: TrialSpec, *, split: str = "val", workers: int | None = None, **settings: Unpack[RunKeywords]
 ) -> Record:
     """Accuracy and loss of the weights that `spec` starts from, on a split; stored as a record of kind `evaluation`.
 
@@ -267,12 +245,13 @@ def evaluate_tiled(
     from blockzoo.execution.queue import only_writer
     from blockzoo.train import circumstances
 
-    outputs = Outputs.at(output)
-    where = circumstances(device, data_dir, plugins, workers=workers)
+    (run,) = sorted_into(settings, Run, what="evaluate_tiled")
+    outputs = Outputs.at(run.output)
+    where = circumstances(run.device, run.data_dir, run.plugins, workers=workers)
     with only_writer(outputs):
         store = outputs.store()
         record = _evaluated(spec, where, split)
-        record.experiment_name, record.notes = experiment_name, notes
+        record.experiment_name, record.notes = run.experiment_name, run.notes
         store.add(record)
         return record
 

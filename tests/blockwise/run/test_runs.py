@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from blockzoo.blockwise.run.communication import Network
 from blockzoo.blockwise.run.config import folder_name
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.loop import RunResult
+from blockzoo.blockwise.run.options import Network
 from blockzoo.blockwise.run.reading import read_lines, run_status
 from blockzoo.blockwise.run.reports import WRITTEN, ReportFolder
 from blockzoo.blockwise.run.runs import run_blockwise

@@ -1,0 +1,117 @@
+"""Commands that take whole dataclasses of settings: each field is an option, with its names, its sentence and its default."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import Field, replace
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from cyclopts import Parameter
+
+from blockzoo.core.errors import RequestError
+from blockzoo.core.settings import is_settings, settings_of
+
+Command = Callable[..., int]
+
+
+def expanded(*without: str) -> Callable[[Command], Command]:
+    """A command whose parameters that are dataclasses of settings are replaced by an option for each field.
+
+    A field that the command has as a parameter of its own stays with that one. The command is called with the dataclasses.
+
+    Args:
+        without: fields that it does not offer; they keep their defaults.
+    """
+
+    def decorate(command: Command) -> Command:
+        hints = get_type_hints(command, include_extras=True)
+        own, kinds = {}, {}
+        for name, parameter in inspect.signature(command).parameters.items():
+            if is_settings(hints[name]):
+                kinds[name] = parameter.default if parameter.default is not parameter.empty else hints[name]()
+            else:
+                own[name] = parameter.replace(annotation=hints[name])
+        options = {
+            name: (group, _option(field, type(made), getattr(made, name)))
+            for group, made in kinds.items()
+            for name, field in settings_of(type(made)).items()
+            if name not in own and name not in without
+        }
+
+        def call(*positional: Any, **given: Any) -> int:
+            made = {
+                group: replace(
+                    defaults,
+                    **{
+                        n: _value(given.pop(n), n, defaults)
+                        for n in options
+                        if n in given and options[n][0] == group
+                    },
+                )
+                for group, defaults in kinds.items()
+            }
+            return command(*positional, **given, **made)
+
+        functools.update_wrapper(call, command)
+        del call.__dict__["__wrapped__"]  # or its signature would be the command's
+        parameters = [*own.values(), *(option for _, option in options.values())]
+        call.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
+        call.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": int}
+        return call
+
+    return decorate
+
+
+def _option(field: Field[Any], kind: type, default: Any) -> inspect.Parameter:
+    story = dict(field.metadata)
+    bare = get_type_hints(kind)[field.name]
+    several = not story["repeated"] and any(get_origin(part) is tuple for part in (bare, *get_args(bare)))
+    if scalar := _one_or_many(bare):
+        bare, default = list[str] | None, None
+        story = {
+            **story,
+            "sentence": f"{story['sentence']} (default {field.default:{'g' if scalar is float else ''}})",
+        }
+    annotation = Annotated[
+        bare,  # type: ignore[valid-type]
+        Parameter(
+            name=("--" + field.name.replace("_", "-"), *story["names"]),
+            help=story["sentence"],
+            group=kind.__name__,
+            negative=f"--no-{field.name.replace('_', '-')}" if bare is bool and default else (),
+            consume_multiple=several,
+        ),
+    ]
+    return inspect.Parameter(
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )
+
+
+def _one_or_many(kind: Any) -> Callable[[str], Any] | None:
+    """What makes the values of a setting that is one number or a tuple of them: int, float or str."""
+    parts = get_args(kind)
+    scalars: list[Any] = [part for part in parts if part in (int, float, str)]
+    return scalars[0] if scalars and any(get_origin(part) is tuple for part in parts) else None
+
+
+def _value(given: Any, name: str, of: Any) -> Any:
+    """`--K 10` is a number, `--K 5 10 20` and `--K 5,10,20` one for each; not given, the default.
+
+    Raises:
+        RequestError: a word that is no such number.
+    """
+    scalar = _one_or_many(get_type_hints(type(of))[name])
+    if scalar is None:
+        return given
+    if given is None:
+        return getattr(of, name)
+    option = f"--{name.replace('_', '-')}"
+    try:
+        values = tuple(scalar(part) for word in given for part in word.strip("[]").split(",") if part)
+    except ValueError:
+        raise RequestError(f"{option} {' '.join(given)}: give a number, or one for each block") from None
+    if not values:
+        raise RequestError(f"{option}: give a number, or one for each block")
+    return values[0] if len(values) == 1 else values

@@ -1,0 +1,349 @@
+"""Settings: each is one field of one frozen dataclass, with its default, its sentence, its unit and its range.
+
+Whatever else knows a setting reads it here: the command line (`cli/expanded.py`), the keyword arguments of the Python functions
+(`core/keywords.py`, written by `scripts/settings.py`), sweep files, fingerprints, the columns of the results table, the page
+docs/settings.md, and the check of its value. Adding one is adding a field, and using it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+
+from annotated_types import Ge, Gt, Le, Lt
+
+from blockzoo.core.documents import describe
+from blockzoo.core.errors import RequestError
+
+Count = Annotated[int, Ge(1)]
+Positive = Annotated[float, Gt(0)]
+BatchSize = Annotated[int, Ge(2)]
+Finite = Annotated[float, Gt(0), Lt(float("inf"))]
+NotNegative = Annotated[float, Ge(0), Lt(float("inf"))]
+Share = Annotated[float, Gt(0), Lt(1)]
+Part = Annotated[float, Gt(0), Le(1)]
+Threads = Annotated[int, Ge(1), Le(1024)]
+Seed = Annotated[int, Ge(0), Le(2**31 - 1)]
+Kind = TypeVar("Kind", bound="Checked")
+
+
+def setting(
+    default: Any,
+    sentence: str,
+    *,
+    unit: str = "",
+    names: tuple[str, ...] = (),
+    column: str = "",
+    always: bool = False,
+    repeated: bool = False,
+) -> Any:
+    """A field of a dataclass of settings.
+
+    Args:
+        default: where nothing is said.
+        sentence: what it is, for help texts and docs.
+        unit: of its value.
+        names: other spellings on the command line; `--its-name` is there by itself.
+        column: what it means as a column of the results table; "": it is none.
+        always: it is in the fingerprint at its default too, as are the fields of the first version. Others are left out at their
+            default, so that older fingerprints stay.
+        repeated: on the command line several values are several options, not several words after one.
+    """
+    story = {"sentence": sentence, "unit": unit, "names": names, "column": column, "always": always}
+    return field(default=default, metadata=story | {"repeated": repeated})
+
+
+def narrowed(owner: type, name: str, default: Any) -> Any:
+    """The setting `name` of `owner` again, in a dataclass that inherits it and knows its value more closely."""
+    return field(default=default, metadata=owner.__dataclass_fields__[name].metadata)  # type: ignore[attr-defined]
+
+
+@functools.cache
+def _model(cls: type) -> Any:
+    """The pydantic model that checks the fields (imported late: help texts need none of it)."""
+    from pydantic import ConfigDict, create_model
+
+    hints = get_type_hints(cls, include_extras=True)
+    config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    definitions: Any = {f.name: (hints[f.name], ...) for f in fields(cls)}
+    return create_model(cls.__name__, __config__=config, **definitions)
+
+
+class Checked:
+    """A dataclass that checks all its fields where it is made, and reports all faults at once."""
+
+    def __post_init__(self) -> None:
+        from pydantic import ValidationError
+
+        values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        try:
+            cls: Any = type(self)
+            checked = _model(cls)(**values)
+        except ValidationError as error:
+            faults = [
+                f"  {'.'.join(map(str, e['loc']))}={describe(e['input'])}: {e['msg']}" for e in error.errors()
+            ]
+            raise RequestError("these values cannot be used:\n" + "\n".join(faults)) from None
+        for name in values:
+            object.__setattr__(self, name, getattr(checked, name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaffold(Checked):
+    """The network around a block under test: three stages, one of which holds the block."""
+
+    num_blocks: Count = setting(
+        3, "blocks in each of the three stages", column="blocks in each stage", always=True
+    )
+    base_channels: Count = setting(
+        64,
+        "width of the first stage; it doubles with each stage",
+        unit="channels",
+        column="width of the first stage",
+        always=True,
+    )
+    filler: str | None = setting(
+        None,
+        "what the other stages hold: a block's name, or 'identity' (default ResNetBasicBlock)",
+        column="what the stages without the block under test hold",
+        always=True,
+    )
+    active_blocks: Count | None = setting(
+        None,
+        "depth of the stage under test (default: that of the others)",
+        unit="blocks",
+        column="depth of the stage under test",
+        always=True,
+    )
+    active_width: Positive = setting(
+        1.0,
+        "width of the stage under test, as a multiple of its usual width",
+        column="width of the stage under test as a multiple of its usual width",
+        always=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Checked):
+    """How a network is trained. What is None is the protocol's."""
+
+    protocol: str = setting(
+        "fast-v1",
+        "the training recipe, name and version",
+        column="the training recipe, name and version",
+        always=True,
+    )
+    epochs: Count | None = setting(
+        None,
+        "passes over the training images; the schedule has this length (default: the protocol's)",
+        column="passes over the training images; the schedule has this length",
+        always=True,
+    )
+    batch_size: BatchSize | None = setting(
+        None,
+        "images per training step (default: the protocol's)",
+        unit="images",
+        names=("-b",),
+        column="images per training step",
+        always=True,
+    )
+    lr: Positive | None = setting(
+        None,
+        "peak learning rate (default: the protocol's)",
+        names=("--learning-rate", "--step-size"),
+        column="peak learning rate",
+        always=True,
+    )
+    momentum: Annotated[float, Ge(0), Lt(1)] | None = setting(None, "of SGD (default: the protocol's)")
+    weight_decay: Annotated[float, Ge(0)] | None = setting(None, "of all weights (default: the protocol's)")
+    milestones: tuple[Count, ...] | None = setting(
+        None, "epochs after which a step schedule lowers the learning rate (default: the protocol's)"
+    )
+    devices: Count = setting(
+        1,
+        "devices that train it together: GPUs, or processes on the processor; the batch size is that of all",
+        column="how many trained it together, each on its part of every batch; norms take their statistics by parts",
+    )
+    sync_batch_norm: bool = setting(
+        False, "with several devices: batch norms take their statistics over all of them"
+    )
+    threads: Threads = setting(
+        1,
+        "processor threads of each device's process; part of the request, as sums over several are other sums",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data(Checked):
+    """Which images a network is trained, validated and tested on."""
+
+    dataset: str | None = setting(
+        None,
+        "a dataset of `blockzoo datasets` (default cifar10, or digits where it cannot be had)",
+        column="the dataset that was really used",
+        always=True,
+    )
+    image_size: Count | None = setting(
+        None,
+        "side length that images are resized to (default: their own)",
+        unit="pixels",
+        column="side length of the images in pixels",
+        always=True,
+    )
+    limit_train: Count | None = setting(
+        None,
+        "train on only so many images, a draw in which every class has its share (default: all)",
+        unit="images",
+        column="training images used, where fewer than the split has: a stratified draw, see `split`",
+        always=True,
+    )
+    limit_val: Count | None = setting(None, "so many validation images (default: all)", unit="images")
+    limit_test: Count | None = setting(None, "so many test images (default: all)", unit="images")
+    validation_share: Share | None = setting(
+        None, "share of training and validation images that validates (default: the dataset's own split)"
+    )
+    images: Literal["auto", "resident", "stream"] = setting(
+        "auto",
+        "decoded once and kept at one size (resident), or read from their files in each epoch (stream); auto: by size",
+        column="resident: decoded once, at one size; stream: read from their files in each epoch, crops of the original",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seeded(Checked):
+    """What everything random follows from."""
+
+    seed: Seed = setting(
+        0,
+        "drives initialisation, order and augmentation",
+        column="drives initialisation, order and augmentation; equal seeds pair trials of different blocks",
+        always=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Checked):
+    """Where trials run and what becomes of them; no result depends on it."""
+
+    data_dir: Path | None = setting(None, "folder with the datasets (default: BLOCKZOO_DATA, then ./data)")
+    device: str = setting("auto", "cpu, cuda or auto")
+    output: Path = setting(
+        Path("results"), "results folder, or the path of the CSV", names=("--out-dir", "-o")
+    )
+    experiment_name: str = setting("", "a name for the rows", names=("--name", "-n"))
+    notes: str = setting("", "a remark for the rows")
+    plugins: tuple[str, ...] = setting(
+        (),
+        "a .py file or module of your own: blocks, datasets, protocols (may be repeated)",
+        names=("--plugin",),
+    )
+    on_oom: Literal["fail", "halve"] = setting(
+        "fail", "when a batch does not fit: say which does, or take it in parts, whose gradients are added up"
+    )
+    latency: bool = setting(True, "time the networks afterwards")
+    strict: bool = setting(
+        False, "refuse where something could not be counted or timed, instead of saying so"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweeping(Checked):
+    """How a sweep's trials are run side by side; no number depends on it."""
+
+    workers: Count | None = setting(None, "trials at a time (default: one per GPU, else per core)")
+    executor: str = setting("local", "where the trials run: local, ray or slurm")
+    address: str | None = setting(None, "of the Ray cluster (default: RAY_ADDRESS, else one is started here)")
+    gpus_per_trial: Annotated[float, Ge(0)] | None = setting(
+        None, "GPUs that each trial asks Ray for; a fraction shares one"
+    )
+    slurm: tuple[str, ...] = setting((), "options of SLURM, as in partition=gpu time=60")
+    timeout: Positive | None = setting(
+        None,
+        "seconds that an attempt at a trial may take; the next one goes on from there (default: any)",
+        unit="s",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmarking(Checked):
+    """How networks are timed, all of them alike."""
+
+    batch_sizes: tuple[Count, ...] = setting((1, 256), "images per call", unit="images")
+    device: str = narrowed(Run, "device", "auto")
+    dtype: str = setting("fp32", "fp32 or bf16, which weights and inputs are converted to")
+    memory_format: str = setting("contiguous", "contiguous or channels_last")
+    threads: Count | None = setting(None, "processor threads (default: torch's own number)")
+    runtime: str = setting("eager", "what runs the network: eager or compile")
+    stage: bool = setting(True, "time the stage under test alone, too")
+    warmup_runs: Annotated[int, Ge(0)] | None = setting(None, "calls thrown away (default: until stable)")
+    benchmark_runs: Count | None = setting(
+        None, "samples per network (default: as many as fit in the seconds, at most 200)"
+    )
+    seconds: Positive | None = setting(
+        None, "for the whole command (default 30; with benchmark runs as long as they take)", unit="s"
+    )
+    strict: bool = narrowed(Run, "strict", False)
+
+
+TABLES: tuple[type[Checked], ...] = (Scaffold, Recipe, Data, Seeded, Run, Sweeping, Benchmarking)
+"""All of them, in the order in which they are shown."""
+
+
+def is_settings(kind: Any) -> bool:
+    """Is it a dataclass of which a field is a setting?"""
+    return isinstance(kind, type) and is_dataclass(kind) and bool(settings_of(kind))
+
+
+def settings_of(*kinds: type) -> dict[str, Field[Any]]:
+    """The settings of these dataclasses, by name."""
+    return {f.name: f for kind in kinds for f in fields(kind) if "always" in f.metadata}
+
+
+def sentence_of(name: str, *kinds: type) -> str:
+    """What a setting is, in words."""
+    return str(settings_of(*kinds)[name].metadata["sentence"])
+
+
+def default_of(name: str, *kinds: type) -> Any:
+    """What a setting is where nothing is said."""
+    return settings_of(*kinds)[name].default
+
+
+def columns_of(*kinds: type) -> dict[str, str]:
+    """The settings that are columns of the results table, each with what it means there."""
+    return {name: f.metadata["column"] for name, f in settings_of(*kinds).items() if f.metadata.get("column")}
+
+
+def unusual(made: Any) -> Iterator[tuple[str, Any]]:
+    """The settings of `made` that its fingerprint holds: those of the first version, and later ones not at their default."""
+    for f in fields(made):
+        if f.metadata.get("always") or f.default is MISSING or getattr(made, f.name) != f.default:
+            yield f.name, getattr(made, f.name)
+
+
+def sorted_into(given: Mapping[str, Any], *kinds: type[Any], what: str) -> list[Any]:
+    """Keyword arguments as the dataclasses of settings that they belong to.
+
+    Args:
+        given: values by name.
+        kinds: of settings, no two with a name in common.
+        what: takes them, for the error.
+
+    Raises:
+        RequestError: a name that none of them has, with the nearest that one has; or a value that cannot be used.
+    """
+    known = settings_of(*kinds)
+    if unknown := [name for name in given if name not in known]:
+        near = difflib.get_close_matches(unknown[0], known, n=2)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise RequestError(f"{what} has no setting {unknown[0]!r}.{hint} Known: {', '.join(known)}")
+    return [kind(**{f.name: given[f.name] for f in fields(kind) if f.name in given}) for kind in kinds]
+
+
+def together(*made: Any) -> dict[str, Any]:
+    """Dataclasses of settings as the keyword arguments of a Python function: what `sorted_into` sorts."""
+    return {name: value for one in made for name, value in vars(one).items()}

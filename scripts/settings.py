@@ -1,0 +1,120 @@
+"""Write what follows from the settings: `python scripts/settings.py`.
+
+docs/settings.md, the table of all settings, and blockzoo/core/keywords.py, their names and types as typed dictionaries for type
+checkers and editors.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import Field
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from blockzoo.blockwise.run.config import RunConfig
+from blockzoo.blockwise.run.options import Network, Options
+from blockzoo.core.settings import TABLES, settings_of
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "settings.md"
+BLOCKWISE = (Options, RunConfig, Network)
+"""The settings of `blockzoo blockwise`."""
+KEYWORDS = ROOT / "blockzoo" / "core" / "keywords.py"
+
+
+def bare(kind: Any) -> str:
+    """A type as Python writes it; what is stored as a path or a tuple may be given as a text or any sequence."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return bare(parts[0])
+    if origin in (Union, UnionType):
+        return " | ".join(bare(part) for part in parts)
+    if origin is Literal:
+        return f"Literal[{', '.join(map(repr, parts)).replace(chr(39), chr(34))}]"
+    if origin is tuple:
+        return f"Sequence[{bare(parts[0])}]"
+    if kind is Path:
+        return "str | Path"
+    return "None" if kind is NoneType else str(kind.__name__)
+
+
+def ranges(kind: Any) -> str:
+    """The values that a setting may have, in words."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return next((words for part in parts if (words := ranges(part))), "")
+    if origin is Literal:
+        return ", ".join(f"`{part}`" for part in parts)
+    if origin is tuple:
+        return ranges(parts[0])
+    if origin is not Annotated:
+        return "yes or no" if kind is bool else ""
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    return ", ".join(
+        f"{sign} {getattr(limit, name)}"
+        for limit in parts[1:]
+        for name, sign in signs.items()
+        if hasattr(limit, name)
+    )
+
+
+def keywords() -> str:
+    """The module of typed dictionaries."""
+    lines = [
+        '"""Keyword arguments by name and type: written by `python scripts/settings.py` from the dataclasses of settings."""',
+        "",
+        "from __future__ import annotations",
+        "",
+        "from collections.abc import Sequence",
+        "from pathlib import Path",
+        "from typing import Literal, TypedDict",
+    ]
+    for kind in TABLES:
+        hints = get_type_hints(kind, include_extras=True)
+        doc = (inspect.getdoc(kind) or "").splitlines()[0]
+        lines += ["", "", f"class {kind.__name__}Keywords(TypedDict, total=False):", f'    """{doc}"""', ""]
+        lines += [f"    {name}: {bare(hints[name])}" for name in settings_of(kind)]
+    return "\n".join(lines) + "\n"
+
+
+def page() -> str:
+    """The table of all settings, as Markdown."""
+    made = [
+        "# Settings",
+        "",
+        "Each setting is one field of a dataclass in `blockzoo/core/settings.py`: the command line, the keyword arguments of the",
+        "Python functions, sweep files, fingerprints, columns of the results and this page read it there. Another value in",
+        "Scaffold, Recipe, Data or Seeded is another trial; what stands in Run and Sweeping changes no result.",
+        "",
+        "`python scripts/settings.py` writes this page.",
+    ]
+    for kind in (*TABLES, *BLOCKWISE):
+        hints = get_type_hints(kind, include_extras=True)
+        made += ["", f"## {kind.__name__}", "", " ".join((inspect.getdoc(kind) or "").split()), ""]
+        made += [
+            "| setting | command line | default | values | meaning | column |",
+            "|---|---|---|---|---|---|",
+        ]
+        made += [
+            _line(kind.__dataclass_fields__[name], hints[name]) for name in vars(kind)["__annotations__"]
+        ]
+    return "\n".join(made) + "\n"
+
+
+def _line(field: Field[Any], kind: Any) -> str:
+    story = field.metadata
+    options = ", ".join(f"`{name}`" for name in (*story["names"], "--" + field.name.replace("_", "-")))
+    default = "" if field.default is None else f"`{field.default}`" if field.default != () else ""
+    values = ", ".join(filter(None, (ranges(kind), story["unit"])))
+    return f"| `{field.name}` | {options} | {default} | {values} | {story['sentence']} | {'yes' if story['column'] else ''} |"
+
+
+def main() -> None:
+    KEYWORDS.write_text(keywords())
+    PAGE.write_text(page())
+    print(f"{KEYWORDS} and {PAGE} written")
+
+
+if __name__ == "__main__":
+    main()
