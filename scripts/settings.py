@@ -96,9 +96,7 @@ def page() -> str:
             "| setting | command line | default | values | meaning | column |",
             "|---|---|---|---|---|---|",
         ]
-        made += [
-            _line(kind.__dataclass_fields__[name], hints[name]) for name in vars(kind)["__annotations__"]
-        ]
+        made += [_line(field, hints[name]) for name, field in settings_of(kind).items()]
     return "\n".join(made) + "\n"
 
 

@@ -238,8 +238,9 @@ class Run(Checked):
     notes: str = setting("", "a remark for the rows")
     plugins: tuple[str, ...] = setting(
         (),
-        "a .py file or module of your own: blocks, datasets, protocols (may be repeated)",
+        "a .py file or module of your own: blocks, datasets, protocols, ... (may be repeated)",
         names=("--plugin",),
+        repeated=True,
     )
     on_oom: Literal["fail", "halve"] = setting(
         "fail", "when a batch does not fit: say which does, or take it in parts, whose gradients are added up"
