@@ -91,7 +91,13 @@ def page() -> str:
     ]
     for kind in (*TABLES, *BLOCKWISE):
         hints = get_type_hints(kind, include_extras=True)
-        made += ["", f"## {kind.__name__}", "", " ".join((inspect.getdoc(kind) or "").split()), ""]
+        made += [
+            "",
+            f"## {kind.__name__}{' (blockwise)' if kind in BLOCKWISE else ''}",
+            "",
+            " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split()),
+            "",
+        ]
         made += [
             "| setting | command line | default | values | meaning | column |",
             "|---|---|---|---|---|---|",
@@ -102,10 +108,11 @@ def page() -> str:
 
 def _line(field: Field[Any], kind: Any) -> str:
     story = field.metadata
-    options = ", ".join(f"`{name}`" for name in (*story["names"], "--" + field.name.replace("_", "-")))
-    default = "" if field.default is None else f"`{field.default}`" if field.default != () else ""
+    options = ", ".join(f"`{name}`" for name in ("--" + field.name.replace("_", "-"), *story["names"]))
+    default = "" if field.default in (None, (), "") else f"`{field.default}`"
+    sentence = story["sentence"].replace("|", "\\|")
     values = ", ".join(filter(None, (ranges(kind), story["unit"])))
-    return f"| `{field.name}` | {options} | {default} | {values} | {story['sentence']} | {'yes' if story['column'] else ''} |"
+    return f"| `{field.name}` | {options} | {default} | {values} | {sentence} | {'yes' if story['column'] else ''} |"
 
 
 def main() -> None:

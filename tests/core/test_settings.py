@@ -1,0 +1,111 @@
+"""A setting is one field: what else knows it follows from there."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from blockzoo.core.errors import RequestError
+from blockzoo.core.settings import Recipe, Run, Scaffold, settings_of, sorted_into, together
+
+ROOT = Path(__file__).parents[2]
+MADE_UP = '    ema_decay: Share | None = setting(None, "a made-up share", column="the made-up column")\n'
+KNOWN_EVERYWHERE = """
+import contextlib, io
+from pathlib import Path
+
+from blockzoo.cli import main
+from blockzoo.cli.sweep.run import _changed, run
+from blockzoo.core.errors import BlockzooError
+from blockzoo.core.keywords import RecipeKeywords
+from blockzoo.core.record import Record
+from blockzoo.core.spec import TrialSpec
+from blockzoo.core.subject import as_stored
+from blockzoo.core.table import COLUMNS, trial_row
+
+# the command line, and Python
+for command in (["train"], ["sweep", "run"], ["nas", "train"], ["tile", "train"]):
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        main([*command, "--help"])
+    assert "--ema-decay" in said.getvalue() and "a made-up share" in said.getvalue(), command
+assert "ema_decay" in RecipeKeywords.__annotations__
+
+# the spec, its fingerprint, its check
+usual, other = TrialSpec(), TrialSpec(ema_decay=0.5)
+assert usual.fingerprint() == OF_BEFORE and other.fingerprint() != usual.fingerprint()
+assert other.comparable() != usual.comparable()
+try:
+    TrialSpec(ema_decay=2.0)
+except BlockzooError as error:
+    assert "ema_decay=2.0" in str(error)
+else:
+    raise AssertionError("a share of 2")
+
+# a record's row
+with as_stored():
+    row = trial_row(Record("trial", other.fingerprint(), "x", other.to_json()))
+assert row["ema_decay"] == 0.5 and COLUMNS["ema_decay"] == "the made-up column"
+
+# a sweep file
+given = {name: p.default for name, p in __import__("inspect").signature(run).parameters.items()}
+assert _changed({"ema-decay": 0.5}, given, Path("x.yaml")) == {"ema_decay": 0.5}
+try:
+    _changed({"ema-decay": "much"}, given, Path("x.yaml"))
+except BlockzooError as error:
+    assert "ema_decay" in str(error)
+else:
+    raise AssertionError("a word for a number")
+
+# the docs
+assert "| `ema_decay` | `--ema-decay` |" in Path("docs/settings.md").read_text()
+"""
+
+
+def test_a_made_up_field_is_known_everywhere(tmp_path: Path) -> None:
+    from blockzoo.core.spec import TrialSpec
+
+    shutil.copytree(ROOT / "blockzoo", tmp_path / "blockzoo", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / "scripts" / "settings.py", tmp_path / "scripts")
+    place = tmp_path / "blockzoo" / "core" / "settings.py"
+    before, after, rest = place.read_text().partition("    momentum: ")
+    place.write_text(before + MADE_UP + after + rest)
+    check = KNOWN_EVERYWHERE.replace("OF_BEFORE", repr(TrialSpec().fingerprint()))
+    for words in (["scripts/settings.py"], ["-c", check]):
+        done = subprocess.run(
+            [sys.executable, *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path), "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+    assert "    ema_decay: float | None\n" in (tmp_path / "blockzoo" / "core" / "keywords.py").read_text()
+
+
+def test_what_is_written_from_the_settings_is_of_today() -> None:
+    script = runpy.run_path(str(ROOT / "scripts" / "settings.py"))
+    assert script["KEYWORDS"].read_text() == script["keywords"](), "run python scripts/settings.py"
+    assert script["PAGE"].read_text() == script["page"](), "run python scripts/settings.py"
+
+
+def test_keyword_arguments_are_sorted_into_their_dataclasses() -> None:
+    scaffold, recipe = sorted_into({"lr": 0.1, "num_blocks": 2}, Scaffold, Recipe, what="here")
+    assert (scaffold.num_blocks, recipe.lr, recipe.epochs) == (2, 0.1, None)
+    assert sorted_into(together(scaffold, recipe), Scaffold, Recipe, what="here") == [scaffold, recipe]
+    with pytest.raises(RequestError, match=r"here has no setting 'num_block'\. Did you mean num_blocks"):
+        sorted_into({"num_block": 2}, Scaffold, Run, what="here")
+    with pytest.raises(RequestError, match="num_blocks=0"):
+        sorted_into({"num_blocks": 0}, Scaffold, what="here")
+
+
+def test_no_setting_stands_in_two_tables_of_a_trial() -> None:
+    tables = (Scaffold, Recipe, Run)
+    assert len(settings_of(*tables)) == sum(len(settings_of(table)) for table in tables)
