@@ -22,11 +22,12 @@ from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.blockwise.study import Study, run_study
 from blockzoo.core.contracts import DATASETS, EXECUTORS, PROTOCOLS
 from blockzoo.core.errors import RequestError
+from blockzoo.core.settings import Data, Recipe, Scaffold, sorted_into
 from blockzoo.core.sources import check_unedited, code_digest
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.data import ImageData, Images, content, load_dataset
 from blockzoo.sweep import grid
-from blockzoo.tiling.experiments.training import Recipe, tiled_spec
+from blockzoo.tiling.experiments.training import TiledRecipe, tiled_spec
 from blockzoo.tiling.tags import Tiling
 from blockzoo.training.protocols import Protocol, fast_v1
 from blockzoo.training.trial import run_trial
@@ -56,13 +57,15 @@ def loaded(root: Path) -> ImageData:
 SMALL: dict[str, Any] = {
     "protocol": "fast-v1",
     "image_size": 8,
-    "scaffold": {"num_blocks": 1, "base_channels": 4},
+    "num_blocks": 1,
+    "base_channels": 4,
 }
 
 
 def asked(data: ImageData, block: str = "ResNetBasicBlock", **options: Any) -> TrialSpec:
     """What `train`, `sweep` and `nas train` make of a request."""
-    return grid([block], "early", 1, data, **{**SMALL, **options})[0]
+    scaffold, recipe, chosen = sorted_into(SMALL | options, Scaffold, Recipe, Data, what="a test")
+    return grid([block], "early", 1, data, scaffold, recipe, chosen)[0]
 
 
 # --- the images -------------------------------------------------------------------------------------
@@ -87,7 +90,7 @@ def test_other_images_are_another_request_wherever_they_lie(trees: tuple[Path, P
 
 
 def test_tiled_networks_have_it_too(trees: tuple[Path, Path]) -> None:
-    specs = [tiled_spec("resnet18", Tiling(), loaded(root), Recipe(), image_size=8)[0] for root in trees]
+    specs = [tiled_spec("resnet18", Tiling(), loaded(root), TiledRecipe(), image_size=8)[0] for root in trees]
     assert specs[0].fingerprint() != specs[1].fingerprint()
     assert specs[0].with_(data_digest=None) == specs[1].with_(data_digest=None)
 

@@ -11,8 +11,8 @@ from blockzoo.core.errors import RequestError
 from blockzoo.core.outputs import Outputs
 from blockzoo.data import ImageData
 from blockzoo.tiling.experiments.training import (
-    Recipe,
-    Run,
+    TiledRecipe,
+    TiledRun,
     evaluate_tiled,
     starting_point,
     tiled_spec,
@@ -20,7 +20,7 @@ from blockzoo.tiling.experiments.training import (
 )
 from blockzoo.tiling.tags import Tiling, tiling_of
 
-SHORT = Recipe(epochs=2, batch_size=64, lr=0.1, effective_train_size=256)
+SHORT = TiledRecipe(epochs=2, batch_size=64, lr=0.1, effective_train_size=256)
 TINY = """
 from torch import nn
 class Tiny(nn.Sequential):
@@ -37,22 +37,27 @@ def arch(tmp_path: Path) -> str:
 
 
 def run(
-    arch: str, data: ImageData, output: Path, tiling: Tiling | None = None, recipe: Recipe = SHORT, **more
-) -> Run:
+    arch: str,
+    data: ImageData,
+    output: Path,
+    tiling: Tiling | None = None,
+    recipe: TiledRecipe = SHORT,
+    **more,
+) -> TiledRun:
     options = {name: more.pop(name) for name in ("start", "seed") if name in more}
     spec, preset = tiled_spec(arch, tiling or Tiling(), data, recipe, image_size=16, **options)
     return train_tiled(spec, preset, output=output, device="cpu", **more)
 
 
 def test_fine_tuned_from_the_network_that_is_not_cut(digits: ImageData, arch: str, tmp_path: Path) -> None:
-    whole = run(arch, digits, tmp_path / "out", recipe=Recipe(epochs=4, batch_size=32, lr=0.05))
+    whole = run(arch, digits, tmp_path / "out", recipe=TiledRecipe(epochs=4, batch_size=32, lr=0.05))
     assert whole.record.values["test_acc"] > 0.5 and whole.row["test_acc"] == whole.record.values["test_acc"]
     start = starting_point(arch, whole.weights, reset_optimizer=True)
-    tuned = run(arch, digits, tmp_path / "out", tiling_of("F8"), Recipe(epochs=1, lr=1e-6), start=start)
+    tuned = run(arch, digits, tmp_path / "out", tiling_of("F8"), TiledRecipe(epochs=1, lr=1e-6), start=start)
     assert tuned.preset.fine_tuning and tuned.record.spec["epochs"] == 1
     assert tuned.record.values["test_acc"] > 0.3, "it starts from what the whole network has learnt"
     assert torch.load(tuned.weights)["state_dict"].keys() == torch.load(whole.weights)["state_dict"].keys()
-    spec, _ = tiled_spec(arch, Tiling(), digits, Recipe(), start=start, image_size=16)
+    spec, _ = tiled_spec(arch, Tiling(), digits, TiledRecipe(), start=start, image_size=16)
     found = evaluate_tiled(spec, split="test", device="cpu", output=tmp_path / "out")
     assert found.values["test_acc"] == pytest.approx(whole.record.values["test_acc"])
     assert Outputs.at(tmp_path / "out").store().records("evaluation")[0].values["images"] == 359
@@ -87,7 +92,7 @@ def test_a_checkpoint_is_gone_on_with(digits: ImageData, arch: str, tmp_path: Pa
         arch,
         digits,
         tmp_path,
-        recipe=Recipe(epochs=3, batch_size=64, lr=0.1, effective_train_size=256),
+        recipe=TiledRecipe(epochs=3, batch_size=64, lr=0.1, effective_train_size=256),
         start=start,
     )
     assert len(more.record.samples["train_loss"]) == 3
@@ -105,7 +110,16 @@ def test_the_test_split_can_wait(digits: ImageData, arch: str, tmp_path: Path) -
 
 
 def test_what_overrides_the_preset(digits: ImageData, arch: str) -> None:
-    recipe = Recipe(10, 32, 0.2, 0.0, 0.5, (2, 4), 100, 0.2)
+    recipe = TiledRecipe(
+        epochs=10,
+        batch_size=32,
+        lr=0.2,
+        weight_decay=0.0,
+        momentum=0.5,
+        milestones=(2, 4),
+        effective_train_size=100,
+        validation_share=0.2,
+    )
     spec, _ = tiled_spec("block_vgg16", tiling_of("F28"), digits, recipe)
     assert (spec.epochs, spec.batch_size, spec.lr, spec.weight_decay, spec.momentum) == (
         10,
@@ -116,10 +130,10 @@ def test_what_overrides_the_preset(digits: ImageData, arch: str) -> None:
     )
     assert (spec.milestones, spec.limit_train, spec.validation_share) == ((2, 4), 100, 0.2)
     assert type(spec)(**spec.to_json()) == spec
-    spec, _ = tiled_spec("block_mobilenet", tiling_of("F28"), digits, Recipe(milestones=(5,)))
+    spec, _ = tiled_spec("block_mobilenet", tiling_of("F28"), digits, TiledRecipe(milestones=(5,)))
     assert spec.protocol == "step-v1"
     with pytest.raises(RequestError, match="rising order"):
-        tiled_spec("block_vgg16", tiling_of("F28"), digits, Recipe(milestones=(4, 2)))
+        tiled_spec("block_vgg16", tiling_of("F28"), digits, TiledRecipe(milestones=(4, 2)))
 
 
 def test_where_a_run_starts(arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
