@@ -279,10 +279,10 @@ def test_an_installed_library_counts_by_its_version(monkeypatch: pytest.MonkeyPa
 
 
 def test_own_fillers_and_protocols_count(mine: Path, digits: ImageData, tmp_path: Path) -> None:
-    scaffold = {**SMALL["scaffold"], "filler": f"{mine}:Block"}
-    before = asked(digits, scaffold=scaffold)
+    scaffold = {"filler": f"{mine}:Block"}
+    before = asked(digits, **scaffold)
     (mine.parent / "parts_of_identity.py").write_text("act = 0\n")
-    after = asked(digits, scaffold=scaffold)
+    after = asked(digits, **scaffold)
     assert before.fingerprint() != after.fingerprint() and before.comparable() != after.comparable()
     assert asked(digits).code_digest is None
 
