@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from blockzoo.core.contracts import BLOCKS, EXECUTORS, POSITIONS
+from blockzoo.core.contracts import BLOCKS, POSITIONS
 from blockzoo.core.devices import DEVICES
 from blockzoo.core.errors import RequestError
 from blockzoo.core.export import export, rows_of
@@ -19,6 +19,7 @@ from blockzoo.core.plugins import load_plugins
 from blockzoo.core.spec import THREADS, TrialSpec
 from blockzoo.core.subject import Subject
 from blockzoo.core.table import Row
+from blockzoo.execution.contracts import EXECUTORS
 from blockzoo.execution.journal import Journal
 from blockzoo.execution.progress import Progress, SilentProgress
 from blockzoo.execution.queue import Plan, Queue, collect, only_writer, plan_of

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blockzoo.core.contracts import PROTOCOLS
 from blockzoo.core.devices import choose_device
 from blockzoo.core.errors import OutOfMemory, RequestError, StoreError, reason_of
 from blockzoo.core.export import export, rows_of
@@ -22,6 +21,7 @@ from blockzoo.core.store import Store
 from blockzoo.core.subject import Subject
 from blockzoo.core.table import Row
 from blockzoo.preflight import known_before
+from blockzoo.training.contracts import PROTOCOLS
 
 if TYPE_CHECKING:
     from blockzoo.data import ImageData

@@ -11,11 +11,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from blockzoo.blockwise.contracts import UNITS
 from blockzoo.blockwise.run.communication import Network
 from blockzoo.blockwise.run.config import RunConfig
 from blockzoo.blockwise.run.options import Options
 from blockzoo.blockwise.run.regressions import REGRESSIONS
-from blockzoo.core.contracts import UNITS
 from blockzoo.core.documents import decoded
 from blockzoo.core.errors import RequestError
 

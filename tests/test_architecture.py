@@ -17,6 +17,7 @@ LAYERS = [
     {"report", "execution", "training", "measure"},
     {"profile", "benchmark", "train", "sweep", "visualize", "wrappers", "preflight", "workers", "testing"},
     {"nas", "blockwise", "tiling"},
+    {"contracts"},
     {"cli"},
     {"__main__"},
 ]

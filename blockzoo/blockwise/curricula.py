@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import torch
 
+from blockzoo.blockwise.contracts import CURRICULA, Curriculum
 from blockzoo.blockwise.run.frame import Frame
-from blockzoo.core.contracts import CURRICULA, Curriculum
 from blockzoo.core.errors import RequestError
 
 
@@ -18,8 +18,7 @@ def make_curriculum(text: str) -> Curriculum:
     Raises:
         RequestError: no such curriculum, or an argument it cannot use.
     """
-    curriculum: Curriculum = CURRICULA.make(text)
-    return curriculum
+    return CURRICULA.make(text)
 
 
 @CURRICULA.register("all")

@@ -27,13 +27,13 @@ from blockzoo.blockwise.run.config import COSTS, RunConfig, folder_name
 from blockzoo.blockwise.run.identity import all_identified
 from blockzoo.blockwise.run.reading import read_lines, read_parameters, run_status
 from blockzoo.blockwise.run.reports import record_of
-from blockzoo.core.contracts import EXECUTORS
 from blockzoo.core.documents import check_fields
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_text
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.plugins import read_options
 from blockzoo.core.record import FINAL, Record
+from blockzoo.execution.contracts import EXECUTORS
 from blockzoo.execution.jobs import Job
 from blockzoo.execution.queue import collect, only_writer
 from blockzoo.report.statistics import FRACTION, Estimate, estimate

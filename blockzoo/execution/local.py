@@ -20,10 +20,10 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from blockzoo.core.contracts import EXECUTORS
 from blockzoo.core.errors import Damaged, RunnersLost, StoreError
 from blockzoo.core.record import Record, Status, now
 from blockzoo.execution.children import body, starting
+from blockzoo.execution.contracts import EXECUTORS
 from blockzoo.execution.jobs import Job, Listener, Silent, Stopped, outcome
 from blockzoo.execution.spool import read_spool, set_aside, write_spool
 from blockzoo.execution.watch import BEAT, Watch

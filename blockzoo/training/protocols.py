@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from blockzoo.core.contracts import PROTOCOLS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.spec import TrialSpec
+from blockzoo.training.contracts import PROTOCOLS
 
 
 @dataclass(frozen=True)
@@ -144,5 +144,4 @@ def get_protocol(name: str) -> Protocol:
     Raises:
         UnknownNameError: with the known names.
     """
-    protocol: Protocol = PROTOCOLS[name]()
-    return protocol
+    return PROTOCOLS[name]()

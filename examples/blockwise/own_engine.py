@@ -10,7 +10,7 @@ import time
 from blockzoo.blockwise.engines.rounds import WorkerOutcome, bytes_to_all, distance, recorded, solve
 from blockzoo.blockwise.local import only_trainable
 from blockzoo.blockwise.run.frame import Frame, RoundRecord
-from blockzoo.core.contracts import ENGINES
+from blockzoo.contracts import ENGINES
 
 
 @ENGINES.register("pairs")

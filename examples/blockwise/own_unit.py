@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from blockzoo.blockwise.run.frame import Frame
-from blockzoo.core.contracts import UNITS
+from blockzoo.contracts import UNITS
 
 
 @UNITS.register("dead-neurons")

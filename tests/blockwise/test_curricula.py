@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from blockzoo.blockwise.contracts import CURRICULA
 from blockzoo.blockwise.curricula import make_curriculum
 from blockzoo.blockwise.run.data import Examples, Stream
 from blockzoo.blockwise.run.frame import Frame
-from blockzoo.core.contracts import CURRICULA
 from blockzoo.core.errors import RequestError
 from tests.blockwise.runs import config
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from blockzoo.core.contracts import EXECUTORS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
 from blockzoo.execution.cluster import HEADLESS, _Head
+from blockzoo.execution.contracts import EXECUTORS
 from blockzoo.execution.jobs import Job, Silent
 from blockzoo.execution.progress import SilentProgress
 from blockzoo.execution.watch import Watch

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from blockzoo.core.contracts import EXECUTORS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.record import Record
+from blockzoo.execution.contracts import EXECUTORS
 from blockzoo.execution.jobs import Job
 from blockzoo.execution.watch import Watch
 from blockzoo.sweep import run_sweep

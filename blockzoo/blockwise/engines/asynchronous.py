@@ -7,6 +7,7 @@ from collections import deque
 
 import torch
 
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.engines.rounds import (
     Tensors,
     active_blocks,
@@ -18,7 +19,6 @@ from blockzoo.blockwise.engines.rounds import (
 )
 from blockzoo.blockwise.run.data import mixed
 from blockzoo.blockwise.run.frame import Frame, RoundRecord
-from blockzoo.core.contracts import ENGINES
 
 
 @ENGINES.register("async")

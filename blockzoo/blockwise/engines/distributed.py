@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.engines.rounds import (
     WorkerOutcome,
     active_blocks,
@@ -25,7 +26,7 @@ from blockzoo.blockwise.engines.rounds import (
 from blockzoo.blockwise.local import LocalResult
 from blockzoo.blockwise.run.frame import Frame, RoundRecord
 from blockzoo.blockwise.run.ranks import Ranks, lost_ranks_are_named
-from blockzoo.core.contracts import CHECKS, ENGINES
+from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed, Diverged, RequestError
 
 FIGURES = 6

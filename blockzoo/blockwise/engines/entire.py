@@ -6,10 +6,10 @@ import time
 
 import torch
 
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.engines.rounds import distance, mean_loss, solve
 from blockzoo.blockwise.run.data import mixed
 from blockzoo.blockwise.run.frame import Frame, RoundRecord
-from blockzoo.core.contracts import ENGINES
 
 
 @ENGINES.register("entire")

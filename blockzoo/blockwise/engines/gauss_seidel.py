@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from blockzoo.blockwise.chains import Prefix, chain_of, check_kept_activations
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.engines.rounds import (
     WorkerOutcome,
     active_blocks,
@@ -25,7 +26,6 @@ from blockzoo.blockwise.local import gradients_of, only_trainable
 from blockzoo.blockwise.run.data import Batch, mixed
 from blockzoo.blockwise.run.frame import Frame, RoundRecord
 from blockzoo.blockwise.run.losses import no_reentrant_checkpoints
-from blockzoo.core.contracts import ENGINES
 
 
 @ENGINES.register("gauss-seidel")

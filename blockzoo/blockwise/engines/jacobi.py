@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.engines.rounds import active_blocks, bytes_to_all, commit, recorded, work
 from blockzoo.blockwise.engines.stacked import work_checked, work_stacked
 from blockzoo.blockwise.run.frame import Frame, RoundRecord
-from blockzoo.core.contracts import ENGINES
 
 
 @ENGINES.register("jacobi", aliases=("blockwise_sequential", "blockwise-sequential"))

@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.engines.rounds import Tensors, distance, mean_loss, put, solve
 from blockzoo.blockwise.local import make_optimizer
 from blockzoo.blockwise.run.data import mixed
 from blockzoo.blockwise.run.frame import Frame, RoundRecord
-from blockzoo.core.contracts import ENGINES
 
 
 @ENGINES.register("local-sgd", aliases=("local_sgd",))

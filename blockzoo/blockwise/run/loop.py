@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from blockzoo.blockwise.contracts import ENGINES, EngineOnRanks
 from blockzoo.blockwise.curricula import make_curriculum
 from blockzoo.blockwise.run.communication import SimulatedClock
 from blockzoo.blockwise.run.config import RunConfig
@@ -24,7 +25,6 @@ from blockzoo.blockwise.run.reports import Reporter, ReportFolder, record_of
 from blockzoo.blockwise.run.termination import Terminated, terminated_is_an_exception
 from blockzoo.blockwise.schedules import make_schedule
 from blockzoo.blockwise.units import make_units
-from blockzoo.core.contracts import ENGINES
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import Diverged, StoreError
 from blockzoo.core.files import write_atomically
@@ -228,6 +228,7 @@ class Training:
         """All that the rest of the run depends on."""
         own = self.frame.state_dict()
         if self.ranks.many:
+            assert isinstance(self.engine, EngineOnRanks)  # no other is run on several
             own = self.engine.gathered(own, self.ranks)
             self.frame.found("equal-centres", 0.0)
         return {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.core.arguments import check_types
-from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import RequestError
 
 ORDERS = ("ascending", "descending", "random", "importance")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from blockzoo.blockwise.contracts import UNITS
 from blockzoo.blockwise.engines.rounds import distance, put
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.core.arguments import check_counts
-from blockzoo.core.contracts import UNITS
 
 
 @UNITS.register("descent")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from blockzoo.blockwise.contracts import UNITS
 from blockzoo.blockwise.run.frame import Frame
-from blockzoo.core.contracts import UNITS
 
 
 @UNITS.register("deviation")

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from blockzoo.blockwise.contracts import UNITS
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.core.arguments import check_counts
-from blockzoo.core.contracts import UNITS
 from blockzoo.core.errors import RequestError
 
 

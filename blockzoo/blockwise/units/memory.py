@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
+from blockzoo.blockwise.contracts import UNITS
 from blockzoo.blockwise.run.frame import Frame
-from blockzoo.core.contracts import UNITS
 
 
 @UNITS.register("working-memory", aliases=("Working_memory_usage", "working_memory_usage"))

@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
+from blockzoo.blockwise.contracts import UNITS
 from blockzoo.blockwise.engines.rounds import distance
 from blockzoo.blockwise.local import gradients_of
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.losses import no_reentrant_checkpoints, parts_of_loss
 from blockzoo.core.arguments import check_counts
-from blockzoo.core.contracts import UNITS
 
 
 @UNITS.register("norms")

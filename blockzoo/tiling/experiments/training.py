@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blockzoo.core.contracts import PROTOCOLS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.export import export, rows_of
 from blockzoo.core.outputs import Outputs
@@ -17,6 +16,7 @@ from blockzoo.core.spec import THREADS, NetworkSpec, TrialSpec
 from blockzoo.core.table import Row
 from blockzoo.tiling.experiments.presets import Preset, preset_for
 from blockzoo.tiling.tags import Tiling, plain_subject, tiled_subject
+from blockzoo.training.contracts import PROTOCOLS
 
 if TYPE_CHECKING:
     from blockzoo.data import ImageData

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.copying import buffer_names
 from blockzoo.blockwise.partition import make_partition
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.options import Options
 from blockzoo.blockwise.units import make_units
-from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import RequestError
 from blockzoo.models.feedforward import ConvNet, FeedForward
 from tests.blockwise.engines.test_engines import cross_entropy, data

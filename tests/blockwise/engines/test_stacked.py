@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.engines import stacked
-from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import CheckFailed
 from tests.blockwise.engines.test_engines import frame, values
 

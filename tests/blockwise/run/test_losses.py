@@ -12,13 +12,13 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.curricula import make_curriculum
 from blockzoo.blockwise.run.data import Examples
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.options import Options
 from blockzoo.blockwise.run.probe import _step
 from blockzoo.blockwise.units import make_units
-from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import RequestError
 from tests.blockwise.curvature.test_frozen import MODES
 

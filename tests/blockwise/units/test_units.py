@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from blockzoo.blockwise.contracts import ENGINES, UNITS
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.reading import read_lines
 from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.blockwise.units import make_units, read_units
-from blockzoo.core.contracts import ENGINES, UNITS
 from blockzoo.core.errors import RequestError
 from tests.blockwise.runs import config
 

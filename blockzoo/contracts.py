@@ -1,0 +1,67 @@
+"""THE DOORS: every kind of extension of blockzoo, on one screen.
+
+Each door is a contract (what to write) and a registry (where it is found); each is declared in the room whose things pass
+through it, and all can be imported from here, without torch.
+"""
+
+from blockzoo.blockwise.contracts import (
+    CURRICULA,
+    ENGINES,
+    SCHEDULES,
+    UNITS,
+    Curriculum,
+    Engine,
+    MeasurementUnit,
+    Schedule,
+)
+from blockzoo.core.contracts import (
+    BLOCKS,
+    CHECKS,
+    NETWORKS,
+    POSITIONS,
+    SUBJECTS,
+    Block,
+    Check,
+    Network,
+    SubjectResolver,
+)
+from blockzoo.data.contracts import DATASETS, Dataset, StreamedDataset
+from blockzoo.execution.contracts import EXECUTORS, Executor, ExecutorMaker
+from blockzoo.measure.contracts import RUNTIMES, Runtime
+from blockzoo.nas.contracts import SEARCHES, Search, SearchMaker
+from blockzoo.training.contracts import PROTOCOLS, STOPPERS, Recipe, Stopper
+
+__all__ = [
+    "BLOCKS",
+    "CHECKS",
+    "CURRICULA",
+    "DATASETS",
+    "ENGINES",
+    "EXECUTORS",
+    "NETWORKS",
+    "POSITIONS",
+    "PROTOCOLS",
+    "RUNTIMES",
+    "SCHEDULES",
+    "SEARCHES",
+    "STOPPERS",
+    "SUBJECTS",
+    "UNITS",
+    "Block",
+    "Check",
+    "Curriculum",
+    "Dataset",
+    "Engine",
+    "Executor",
+    "ExecutorMaker",
+    "MeasurementUnit",
+    "Network",
+    "Recipe",
+    "Runtime",
+    "Schedule",
+    "Search",
+    "SearchMaker",
+    "Stopper",
+    "StreamedDataset",
+    "SubjectResolver",
+]

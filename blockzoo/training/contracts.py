@@ -1,0 +1,31 @@
+"""The doors of training: recipes, and what ends a run before its last epoch or round. No torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from blockzoo.core.registry import Registry, TextRegistry
+
+if TYPE_CHECKING:
+    from blockzoo.training import protocols
+
+
+class Recipe(Protocol):
+    """A named, versioned recipe of training: a function without arguments. A changed recipe gets a new version."""
+
+    def __call__(self) -> protocols.Protocol: ...
+
+
+class Stopper(Protocol):
+    """When a run ends before its last round; made from the text behind its name (`accuracy:0.9`).
+
+    A ValueError of its constructor is answered with the first sentence of its docstring.
+    """
+
+    def reason_to_stop(self, values: dict[str, float]) -> str | None:
+        """Told the validation values of each report in turn; why the run should end, if it should."""
+        ...
+
+
+PROTOCOLS: Registry[Recipe] = Registry("PROTOCOLS", "protocol")
+STOPPERS: TextRegistry[Stopper] = TextRegistry("STOPPERS", "stopper", methods=("reason_to_stop",))
