@@ -25,6 +25,7 @@ from blockzoo.execution.progress import Progress, SilentProgress
 from blockzoo.execution.queue import Plan, Queue, collect, only_writer, plan_of
 from blockzoo.execution.watch import Watch
 from blockzoo.train import load_data, trial_spec
+from blockzoo.workers import BODIES
 
 if TYPE_CHECKING:
     from blockzoo.data import ImageData
@@ -211,7 +212,7 @@ def run_trials(
         store = outputs.store()
         collect(outputs, store, keep_weights=keep_weights)
         plan = plan_of(trials, store, workers, device, only)
-        queue = Queue(plan, store, outputs, *rest, journal, watch, here=EXECUTORS["local"])
+        queue = Queue(plan, store, outputs, *rest, journal, watch, here=EXECUTORS["local"], bodies=BODIES)
         journal.close()  # of a sweep that was killed here
         try:
             journal.planned(plan, queue.estimate())
@@ -236,7 +237,9 @@ def _rehearsed(
     store = outputs.store(create=False) if outputs.database.is_file() else None
     plan = plan_of(trials, store, workers, rest[1], only)
     with TemporaryDirectory(prefix="blockzoo-plan-") as folder:
-        queue = Queue(plan, store, Outputs.at(folder), *rest, progress, here=EXECUTORS["local"])
+        queue = Queue(
+            plan, store, Outputs.at(folder), *rest, progress, here=EXECUTORS["local"], bodies=BODIES
+        )
         progress.planned(plan, queue.estimate())
     rows = [] if store is None else rows_of(store, [t.fingerprint() for t in trials])
     return SweepResult(plan, rows, outputs.csv, outputs.database)

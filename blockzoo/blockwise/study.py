@@ -149,7 +149,7 @@ def run_study(
             if state is None or state["status"] not in OVER:
                 stub = Record("blockwise", config.fingerprint(), config.model, config.to_json())
                 arguments = {"config": config.to_json(), "output": str(output), "plugins": list(plugins)}
-                jobs.append(Job("blockzoo.blockwise.study:execute_run", arguments, stub))
+                jobs.append(Job(execute_run, arguments, stub, resumes=True))
             elif config.fingerprint() not in stored:  # killed after the run's last word, before its record's
                 store.add(_record(config, folder, state))
         tracked = _Tracker(tracker or output / "progress_tracker.json", len(wanted) - len(jobs), jobs)
