@@ -14,17 +14,17 @@ from typing import Any
 import torch
 from torch.func import functional_call, grad_and_value, vmap
 
+from blockzoo.blockwise.contracts import Centre
 from blockzoo.blockwise.engines.rounds import Tensors, WorkerOutcome, distance, put, work
 from blockzoo.blockwise.local import LocalResult, finite, squared_norm
 from blockzoo.blockwise.run.counting import on_behalf_of
-from blockzoo.blockwise.run.frame import Frame
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import BlockzooError, CheckFailed, RequestError
 
 TOLERANCE, SMALLEST_LOSS = 1e-3, 1e-2
 
 
-def work_checked(frame: Frame, chosen: Sequence[int]) -> list[WorkerOutcome]:
+def work_checked(frame: Centre, chosen: Sequence[int]) -> list[WorkerOutcome]:
     """`work_stacked`, after the same problems one by one, with which it is compared.
 
     Raises:
@@ -48,7 +48,7 @@ def work_checked(frame: Frame, chosen: Sequence[int]) -> list[WorkerOutcome]:
                 frame.blocks[one.block].label,
                 frame.whole.parameters[0].dtype,
             )
-            frame.found("stacked-workers", found)
+            frame.record_check("stacked-workers", found)
     return stacked
 
 
@@ -81,7 +81,7 @@ def check_stacked_workers(
     return found
 
 
-def _loss_with(frame: Frame, outcome: WorkerOutcome) -> float:
+def _loss_with(frame: Centre, outcome: WorkerOutcome) -> float:
     """The loss on two batches of training examples where the centre has a worker's block."""
     parameters = frame.blocks[outcome.block].parameters
     before = [p.detach().clone() for p in parameters]
@@ -91,7 +91,7 @@ def _loss_with(frame: Frame, outcome: WorkerOutcome) -> float:
     return loss
 
 
-def work_stacked(frame: Frame, chosen: Sequence[int]) -> list[WorkerOutcome]:
+def work_stacked(frame: Centre, chosen: Sequence[int]) -> list[WorkerOutcome]:
     """The local problems of some blocks, all from the present centre; afterwards the centre is as before.
 
     The same batches and the same updates as `rounds.work` for one block after the other, to rounding.
@@ -183,7 +183,9 @@ def _stacked(
 
 
 @torch.no_grad()
-def _step(frame: Frame, block: int, gradients: Tensors, reference: Tensors, turns: int) -> tuple[float, bool]:
+def _step(
+    frame: Centre, block: int, gradients: Tensors, reference: Tensors, turns: int
+) -> tuple[float, bool]:
     """One optimiser step of a block; its gradient's norm, and whether its local problem was solved before it."""
     state = frame.blocks[block]
     weight, factor = state.proximal.weight, state.proximal.factor
