@@ -21,10 +21,10 @@ from torch import nn
 
 sys.path[0] = str(Path(__file__).parents[1])  # not this folder: torch would take its profile.py for Python's
 
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.run.data import Examples, Stream
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.options import Options
-from blockzoo.core.contracts import ENGINES
 from blockzoo.core.environment import environment
 from blockzoo.measure.memory import LiveMemory
 from blockzoo.models.feedforward import ConvNet, FeedForward

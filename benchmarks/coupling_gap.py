@@ -22,10 +22,10 @@ sys.path[0] = str(Path(__file__).parents[1])  # not this folder: torch would tak
 from scipy.stats import spearmanr
 
 from blockzoo.blockwise import coupling_map
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.run.config import RunConfig
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.options import Options
-from blockzoo.core.contracts import ENGINES
 
 CASES = [
     ("feedforward", (32,)),

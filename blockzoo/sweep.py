@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from blockzoo.core.contracts import BLOCKS, EXECUTORS, POSITIONS
+from blockzoo.core.contracts import BLOCKS, POSITIONS
 from blockzoo.core.devices import DEVICES
 from blockzoo.core.errors import RequestError
 from blockzoo.core.export import export, rows_of
@@ -27,11 +27,13 @@ from blockzoo.core.settings import Data, Recipe, Run, Scaffold, Sweeping, sorted
 from blockzoo.core.spec import TrialSpec
 from blockzoo.core.subject import Subject
 from blockzoo.core.table import Row
+from blockzoo.execution.contracts import EXECUTORS
 from blockzoo.execution.journal import Journal
 from blockzoo.execution.progress import Progress, SilentProgress
 from blockzoo.execution.queue import Plan, Queue, collect, only_writer, plan_of
 from blockzoo.execution.watch import Watch
 from blockzoo.train import images_of, trial_spec
+from blockzoo.workers import BODIES
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -142,7 +144,7 @@ def run_trials(
         store = outputs.store()
         collect(outputs, store, keep_weights=call.keep_weights)
         plan = plan_of(trials, store, sweeping.workers, run.device, call.only)
-        queue = Queue(plan, store, outputs, *rest, journal, watch, here=EXECUTORS["local"])
+        queue = Queue(plan, store, outputs, *rest, journal, watch, here=EXECUTORS["local"], bodies=BODIES)
         journal.close()  # of a sweep that was killed here
         story = {"experiment_name": run.experiment_name, "notes": run.notes}
         try:
@@ -167,7 +169,9 @@ def _rehearsed(
     store = outputs.store(create=False) if outputs.database.is_file() else None
     plan = plan_of(trials, store, workers, rest[1], call.only)
     with TemporaryDirectory(prefix="blockzoo-plan-") as folder:
-        queue = Queue(plan, store, Outputs.at(folder), *rest, call.progress, here=EXECUTORS["local"])
+        queue = Queue(
+            plan, store, Outputs.at(folder), *rest, call.progress, here=EXECUTORS["local"], bodies=BODIES
+        )
         call.progress.planned(plan, queue.estimate())
     rows = [] if store is None else rows_of(store, [t.fingerprint() for t in trials])
     return SweepResult(plan, rows, outputs.csv, outputs.database)

@@ -1,4 +1,4 @@
-"""The bodies of a sweep's workers: one trial, the times of all networks, the estimate; jobs name them."""
+"""The bodies of a sweep's workers: one trial, the times of all networks, the estimate."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from blockzoo.core.once import only_trainer
 from blockzoo.core.plugins import load_plugins
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
+from blockzoo.execution.queue import Bodies
 from blockzoo.preflight import known_before
 from blockzoo.profile import profile_block
 from blockzoo.train import EpochReport, available_device, circumstances, time_networks, train_spec
@@ -115,6 +116,10 @@ def execute_calibration(
     return [
         Record("calibration", first.fingerprint(), first.network.subject, {}, values={"seconds": seconds})
     ]
+
+
+BODIES = Bodies(trial=execute_trial, timing=execute_timing, calibration=execute_calibration)
+"""What a sweep's queue is handed."""
 
 
 def _seconds_per_mac(

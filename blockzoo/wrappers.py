@@ -19,5 +19,4 @@ def get_block_class(name: str) -> Block:
     Raises:
         UnknownNameError: with the nearest names and the ways to add a block.
     """
-    block: Block = BLOCKS[name]
-    return block
+    return BLOCKS[name]

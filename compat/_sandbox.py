@@ -11,10 +11,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+from blockzoo.blockwise.contracts import UNITS
 from blockzoo.blockwise.run.config import RunConfig
 from blockzoo.blockwise.run.options import Network, Options
 from blockzoo.blockwise.run.regressions import REGRESSIONS
-from blockzoo.core.contracts import UNITS
 from blockzoo.core.documents import decoded
 from blockzoo.core.errors import RequestError
 

@@ -70,16 +70,9 @@ def _has_a_place(obj: Any) -> bool:
 
 
 def _contracts() -> list[str]:
-    contracts = importlib.import_module("blockzoo.core.contracts")
-    return [
-        _place(obj)
-        for obj in vars(contracts).values()
-        if getattr(obj, "_is_protocol", False) and _own(obj, contracts)
-    ]
-
-
-def _own(obj: Any, module: Any) -> bool:
-    return bool(obj.__module__ == module.__name__)
+    contracts = importlib.import_module("blockzoo.contracts")
+    named = (getattr(contracts, name) for name in contracts.__all__)
+    return [_place(obj) for obj in named if getattr(obj, "_is_protocol", False)]
 
 
 def _specs() -> list[str]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from blockzoo.core.contracts import SUBJECTS
 
 ROOT = Path(__file__).parents[1] / "blockzoo"
 
@@ -17,15 +21,29 @@ LAYERS = [
     {"report", "execution", "training", "measure"},
     {"profile", "benchmark", "train", "sweep", "visualize", "wrappers", "preflight", "workers", "testing"},
     {"nas", "blockwise", "tiling"},
+    {"contracts"},
     {"cli"},
     {"__main__"},
 ]
 """From the ground up. `blocks` carry `models`; verbs may call one another, in no circle."""
 
+LENS = {room: room for room in ("nas", "blockwise", "tiling")} | dict.fromkeys(LAYERS[3], "isolate")
+"""Rooms that answer a question each, and do not know each other. What they share lies on the floors below."""
+BORROWED = {
+    ("blockzoo.nas.training.lessons", "blockzoo.train"),
+    ("blockzoo.nas.training.trials", "blockzoo.sweep"),
+    ("blockzoo.tiling.experiments.study", "blockzoo.sweep"),
+    ("blockzoo.tiling.experiments.study", "blockzoo.train"),
+    ("blockzoo.tiling.experiments.training", "blockzoo.train"),
+    ("blockzoo.tiling.experiments.training", "blockzoo.workers"),
+}
+"""What other lenses still use of the isolate verbs: `run_trials`, `execute_trial`, `circumstances`, `load_data` belong below."""
+
 RANK = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 TORCH = {"torch", "torchvision", "timm", "lightning"}
 
 
+@cache
 def modules() -> dict[str, Path]:
     return {
         ".".join(("blockzoo", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
@@ -33,21 +51,19 @@ def modules() -> dict[str, Path]:
     }
 
 
-def imports(path: Path, *, inside_functions: bool) -> set[str]:
-    """Modules that a file imports, but for type checking and for its `if __name__ == "__main__"` part."""
-    found: set[str] = set()
+def imports(path: Path, *, inside_functions: bool, for_types: bool = False) -> set[str]:
+    """Modules that a file imports, but for its `if __name__ == "__main__"` part and, unless asked for, what types alone need."""
+    names: set[str] = set()
+    skipped = {"__name__ == '__main__'"} if for_types else {"__name__ == '__main__'", "TYPE_CHECKING"}
 
     def visit(nodes: list[ast.stmt]) -> None:
         for node in nodes:
             if isinstance(node, ast.Import):
-                found.update(alias.name for alias in node.names)
+                names.update(alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module:
-                found.add(node.module)
-                found.update(f"{node.module}.{alias.name}" for alias in node.names)
-            elif isinstance(node, ast.If) and ast.unparse(node.test) in (
-                "TYPE_CHECKING",
-                "__name__ == '__main__'",
-            ):
+                names.add(node.module)
+                names.update(f"{node.module}.{alias.name}" for alias in node.names)
+            elif isinstance(node, ast.If) and ast.unparse(node.test) in skipped:
                 visit(node.orelse)
             elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not inside_functions:
                 continue
@@ -56,20 +72,82 @@ def imports(path: Path, *, inside_functions: bool) -> set[str]:
                     visit(getattr(node, field, []) or [])
 
     visit(ast.parse(path.read_text()).body)
-    return found
+    return names
+
+
+def texts(path: Path) -> set[str]:
+    """Each text in a file that is not a sentence: a name, a dotted one, one with a colon."""
+    constants = (
+        node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)
+    )
+    return {text for text in constants if isinstance(text, str) and re.fullmatch(r"[\w.:]+", text)}
+
+
+def named(text: str) -> str | None:
+    """The module that a text names: `blockzoo.nas`, `blockzoo.nas.space.cells:Cell`, `blockzoo.train.train_block`."""
+    module = text.partition(":")[0]
+    while module.startswith("blockzoo.") and module not in modules():
+        module = module.rpartition(".")[0]
+    return module if module.startswith("blockzoo.") else None
 
 
 def room(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
-def test_imports_point_down() -> None:
+def uses(path: Path) -> set[str]:
+    """Modules that a file names, by an import, for its types, or as a text."""
+    by_text = {module for text in texts(path) if (module := named(text))}
+    return (imports(path, inside_functions=True, for_types=True) & set(modules())) | by_text
+
+
+def test_names_point_down() -> None:
+    """Imports, those for types too, and names given as texts."""
     wrong = []
     for module, path in modules().items():
-        for target in imports(path, inside_functions=True) & set(modules()):
+        for target in uses(path):
             if room(module) and room(target) and RANK[room(target)] > RANK[room(module)]:
-                wrong.append(f"{module} imports {target}")
+                wrong.append(f"{module} names {target}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_lenses_do_not_know_each_other() -> None:
+    across = {
+        (module, target)
+        for module, path in modules().items()
+        for target in uses(path)
+        if (lens := LENS.get(room(module))) and lens != LENS.get(room(target), lens)
+    }
+    assert across == BORROWED, f"new: {across - BORROWED}; gone, so strike them: {BORROWED - across}"
+
+
+def test_below_the_lenses_none_of_them_has_a_name() -> None:
+    """Nor has what a lens adds to a grammar: its prefixes of subjects, its kinds of records."""
+    words = {lens for lens in LENS.values() if lens != "isolate"}
+    words |= {name for name in SUBJECTS if LENS.get(room(SUBJECTS.origin(name)))}
+    assert {"nas", "tiled", "macro"} <= words
+    wrong = [
+        f"{module} says {word!r}"
+        for module, path in modules().items()
+        if room(module) and RANK[room(module)] < RANK["nas"] and LENS.get(room(module)) is None
+        for word in texts(path) & words
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from blockzoo.cli import main",
+        "def f():\n    import blockzoo.nas.space.cells",
+        "if TYPE_CHECKING:\n    from blockzoo.tiling.tags import read_options",
+        "job = Job('blockzoo.workers:execute_trial')",
+        "import_module('blockzoo.blockwise.study')",
+    ],
+)
+def test_a_name_of_an_upper_floor_is_seen_however_it_is_given(source: str, tmp_path: Path) -> None:
+    (file := tmp_path / "file.py").write_text(source)
+    assert any(RANK[room(target)] > RANK["core"] for target in uses(file) if room(target))
 
 
 def test_every_room_has_its_floor() -> None:

@@ -31,6 +31,7 @@ from blockzoo.measure.timings import timings_of
 from blockzoo.models.agreement import compare
 from blockzoo.sweep import run_sweep
 from blockzoo.train import train_block
+from blockzoo.workers import BODIES
 
 SMALL: dict[str, Any] = {
     "dataset": "digits",
@@ -244,7 +245,7 @@ def test_a_network_that_ends_the_clock_is_found_and_left_out(tmp_path: Path) -> 
             )
         )
     plan = plan_of(trials, store, 1, "cpu")
-    Queue(plan, store, outputs, Scripted, "cpu", [], None, SilentProgress()).time((3, 8, 8))
+    Queue(plan, store, outputs, Scripted, "cpu", [], None, SilentProgress(), bodies=BODIES).time((3, 8, 8))
     rest = [names[0], names[2]]
     assert Scripted.asked == [
         ("latency", names),

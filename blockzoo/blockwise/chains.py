@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from blockzoo.blockwise.contracts import Centre
 from blockzoo.blockwise.run.data import Batch
-from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.losses import no_reentrant_checkpoints
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed
@@ -40,7 +40,7 @@ class Prefix:
             del self._kept[place]
 
 
-def chain_of(frame: Frame, batch: Batch) -> list[nn.Module] | None:
+def chain_of(frame: Centre, batch: Batch) -> list[nn.Module] | None:
     """The blocks as a chain whose parameters are the partition's blocks; None where they are not that.
 
     Ensembles have blocks side by side; a partition by tensor cuts through them; and a network may do more in its forward pass
@@ -67,7 +67,7 @@ def _with_parameters(blocks: list[nn.Module]) -> list[nn.Module]:
     return merged
 
 
-def _is_the_network(frame: Frame, chain: list[nn.Module], x: torch.Tensor) -> bool:
+def _is_the_network(frame: Centre, chain: list[nn.Module], x: torch.Tensor) -> bool:
     """Both give the same outputs, with the same draws where there is chance in them."""
     outputs = []
     for forward in (frame.model, nn.Sequential(*chain)):

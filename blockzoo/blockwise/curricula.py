@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import torch
 
-from blockzoo.blockwise.run.frame import Frame
-from blockzoo.core.contracts import CURRICULA, Curriculum
+from blockzoo.blockwise.contracts import CURRICULA, Curriculum
+from blockzoo.blockwise.run.view import RunView
 from blockzoo.core.errors import RequestError
 
 
@@ -18,8 +18,7 @@ def make_curriculum(text: str) -> Curriculum:
     Raises:
         RequestError: no such curriculum, or an argument it cannot use.
     """
-    curriculum: Curriculum = CURRICULA.make(text)
-    return curriculum
+    return CURRICULA.make(text)
 
 
 @CURRICULA.register("all")
@@ -28,7 +27,7 @@ class Everything:
 
     def __init__(self, argument: str = "") -> None: ...
 
-    def weights(self, round: int, frame: Frame) -> torch.Tensor | None:
+    def weights(self, round: int, run: RunView) -> torch.Tensor | None:
         """None."""
         return None
 
@@ -44,11 +43,11 @@ class Growing:
         if not 0 < self.start <= 1:
             raise ValueError
 
-    def weights(self, round: int, frame: Frame) -> torch.Tensor | None:
+    def weights(self, round: int, run: RunView) -> torch.Tensor | None:
         """One for those in, zero for those not yet."""
-        share = min(1.0, self.start + (1 - self.start) * 2 * round / frame.options.rounds)
-        count = max(1, int(share * len(frame.train)))
-        return (torch.arange(len(frame.train)) < count).double()
+        share = min(1.0, self.start + (1 - self.start) * 2 * round / run.rounds)
+        count = max(1, int(share * len(run.train)))
+        return (torch.arange(len(run.train)) < count).double()
 
 
 @CURRICULA.register("classes")
@@ -58,9 +57,9 @@ class Classes:
     def __init__(self, argument: str) -> None:
         self.classes = [int(part) for part in argument.split(",")]
 
-    def weights(self, round: int, frame: Frame) -> torch.Tensor | None:
+    def weights(self, round: int, run: RunView) -> torch.Tensor | None:
         """One for these classes."""
-        found = torch.isin(frame.train.y.cpu(), torch.tensor(self.classes))
+        found = torch.isin(run.train.y.cpu(), torch.tensor(self.classes))
         if not found.any():
             raise RequestError(f"curriculum classes: no training example is of the classes {self.classes}")
         return found.double()
@@ -76,10 +75,10 @@ class Hard:
             raise ValueError
         self._weights: torch.Tensor | None = None
 
-    def weights(self, round: int, frame: Frame) -> torch.Tensor | None:
+    def weights(self, round: int, run: RunView) -> torch.Tensor | None:
         """Cross-entropies of the centre network; for other targets, squared errors."""
         if self._weights is None or round % self.every == 0:
-            self._weights = _losses(frame)
+            self._weights = _losses(run)
         return self._weights
 
     def state_dict(self) -> torch.Tensor | None:
@@ -92,15 +91,15 @@ class Hard:
 
 
 @torch.no_grad()
-def _losses(frame: Frame) -> torch.Tensor:
-    was = frame.model.training
-    frame.model.eval()
+def _losses(run: RunView) -> torch.Tensor:
+    was = run.model.training
+    run.model.eval()
     found = []
-    for x, y in frame.train.batches(512):
-        output = frame.model(x.clone())
+    for x, y in run.train.batches(512):
+        output = run.model(x.clone())
         if y.is_floating_point():
             found.append((output - y).square().flatten(1).mean(1))
         else:
             found.append(torch.nn.functional.cross_entropy(output, y, reduction="none"))
-    frame.model.train(was)
+    run.model.train(was)
     return torch.cat(found).double().cpu() + 1e-6

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from blockzoo.core.contracts import SCHEDULES, Schedule
+from blockzoo.blockwise.contracts import SCHEDULES, Schedule
 
 
 def make_schedule(text: str) -> Schedule:
@@ -16,8 +16,7 @@ def make_schedule(text: str) -> Schedule:
     Raises:
         RequestError: no such schedule, or an argument it cannot use.
     """
-    schedule: Schedule = SCHEDULES.make(text)
-    return schedule
+    return SCHEDULES.make(text)
 
 
 def _share(text: str) -> float:

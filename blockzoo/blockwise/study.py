@@ -27,13 +27,13 @@ from blockzoo.blockwise.run.config import COSTS, RunConfig, folder_name
 from blockzoo.blockwise.run.identity import all_identified
 from blockzoo.blockwise.run.reading import read_lines, read_parameters, run_status
 from blockzoo.blockwise.run.reports import record_of
-from blockzoo.core.contracts import EXECUTORS
 from blockzoo.core.documents import check_fields
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_text
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.plugins import read_options
 from blockzoo.core.record import FINAL, Record
+from blockzoo.execution.contracts import EXECUTORS
 from blockzoo.execution.jobs import Job
 from blockzoo.execution.queue import collect, only_writer
 from blockzoo.report.statistics import FRACTION, Estimate, estimate
@@ -149,7 +149,7 @@ def run_study(
             if state is None or state["status"] not in OVER:
                 stub = Record("blockwise", config.fingerprint(), config.model, config.to_json())
                 arguments = {"config": config.to_json(), "output": str(output), "plugins": list(plugins)}
-                jobs.append(Job("blockzoo.blockwise.study:execute_run", arguments, stub))
+                jobs.append(Job(execute_run, arguments, stub, resumes=True))
             elif config.fingerprint() not in stored:  # killed after the run's last word, before its record's
                 store.add(_record(config, folder, state))
         tracked = _Tracker(tracker or output / "progress_tracker.json", len(wanted) - len(jobs), jobs)

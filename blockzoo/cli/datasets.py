@@ -14,8 +14,8 @@ def datasets(
     output: o.OutputFile = None,
 ) -> None:
     """List the datasets and the folders they are looked for in."""
-    from blockzoo.core.contracts import DATASETS
     from blockzoo.data import search_roots
+    from blockzoo.data.contracts import DATASETS
 
     rows = [{"dataset": name, "summary": DATASETS.summary(name)} for name in DATASETS.names()]
     made = screen.table("", ["dataset", "what it is"], [(r["dataset"], r["summary"]) for r in rows])

@@ -1,4 +1,4 @@
-"""Read what a folder of source files registers without importing any of it.
+"""Read what the source files of the package register without importing any of it.
 
 Importing torch and timm costs seconds; listing names must not. A decorated class or function is
 visible in the source text, so its name, aliases and first sentence are read from there (`ast`).
@@ -7,9 +7,14 @@ visible in the source text, so its name, aliases and first sentence are read fro
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+REGISTERED = re.compile(r"^@([A-Z_]+)\.register\b", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,7 @@ class Declaration:
     attribute: str
     summary: str
     aliases: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 def first_sentence(docstring: str | None) -> str:
@@ -28,18 +34,36 @@ def first_sentence(docstring: str | None) -> str:
     return " ".join((docstring or "").strip().split("\n\n")[0].split())
 
 
-def declarations(folder: Path, package: str, registry: str) -> Iterator[Declaration]:
-    """Yield what the files in `folder`, and in the folders in it, register with the registry called `registry`."""
-    for path in sorted(folder.rglob("*.py")):
-        source = path.read_text(encoding="utf-8")
-        if f"@{registry}.register" not in source:
-            continue
-        module = ".".join((package, *path.relative_to(folder).with_suffix("").parts)).removesuffix(
-            ".__init__"
-        )
-        for node in ast.parse(source, filename=str(path)).body:
+def declarations(registry: str) -> Iterator[Declaration]:
+    """Yield what the files of the package register with the registry called `registry`, wherever they lie."""
+    for path in _files_by_registry().get(registry, ()):
+        for node in ast.parse(path.read_text(encoding="utf-8"), filename=str(path)).body:
             if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
-                yield from _of_definition(node, module, registry)
+                yield from _of_definition(node, module_of(path), registry)
+
+
+def module_of(path: Path) -> str:
+    """The dotted name of a source file of the package."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+def module_that_declares(registry: str) -> str | None:
+    """The module of a room's doors that has the registry called `registry`."""
+    for path in sorted(PACKAGE.glob("*/contracts.py")):
+        if re.search(rf"^{re.escape(registry)}: ", path.read_text(encoding="utf-8"), re.MULTILINE):
+            return module_of(path)
+    return None
+
+
+@cache
+def _files_by_registry() -> dict[str, tuple[Path, ...]]:
+    """By a registry's name, the files that register something with it: one walk through the package for all registries."""
+    files: dict[str, tuple[Path, ...]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for registry in dict.fromkeys(REGISTERED.findall(path.read_text(encoding="utf-8"))):
+            files[registry] = (*files.get(registry, ()), path)
+    return files
 
 
 def _of_definition(node: ast.ClassDef | ast.FunctionDef, module: str, registry: str) -> Iterator[Declaration]:
@@ -49,10 +73,12 @@ def _of_definition(node: ast.ClassDef | ast.FunctionDef, module: str, registry: 
             continue
         if not (isinstance(call.value, ast.Name) and call.value.id == registry):
             continue
-        name, aliases = node.name, ()
+        name, options = node.name, {}
         if isinstance(decorator, ast.Call):
             if decorator.args:
                 name = ast.literal_eval(decorator.args[0])
-            options = {k.arg: ast.literal_eval(k.value) for k in decorator.keywords}
-            aliases = tuple(options.get("aliases", ()))
-        yield Declaration(name, module, node.name, first_sentence(ast.get_docstring(node)), aliases)
+            options = {k.arg: tuple(ast.literal_eval(k.value)) for k in decorator.keywords}
+        summary = first_sentence(ast.get_docstring(node))
+        yield Declaration(
+            name, module, node.name, summary, options.get("aliases", ()), options.get("tags", ())
+        )

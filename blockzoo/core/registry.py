@@ -7,8 +7,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterator, MutableMapping
 from importlib.metadata import entry_points
-from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 from blockzoo.core.discovery import declarations, first_sentence
 from blockzoo.core.errors import RequestError, UnknownNameError
@@ -16,21 +15,26 @@ from blockzoo.core.plugins import load_object, own_code
 
 Registered = TypeVar("Registered", bound=Callable[..., Any])
 """A class or a function; a name (a string) is no such thing, so the two forms of `register` do not meet."""
+Entry = TypeVar("Entry")
+"""What stands behind each name of a registry: what its door's contract says."""
+Made = TypeVar("Made")
 
 
-class _Entry:
+class _Named(Generic[Entry]):
     """A name that is known; its object may still be unimported."""
 
-    def __init__(self, summary: str, load: Callable[[], Any], origin: str) -> None:
-        self.summary, self.load, self.origin = summary, load, origin
+    def __init__(
+        self, summary: str, load: Callable[[], Entry], origin: str, tags: tuple[str, ...] = ()
+    ) -> None:
+        self.summary, self.load, self.origin, self.tags = summary, load, origin, tags
 
 
-class Registry(MutableMapping[str, Any]):
+class Registry(MutableMapping[str, Entry]):
     """Names of one kind and what they stand for.
 
-    Three sources feed it, each looked at only when needed: the files of `packages` (names are read from
-    the source, so listing imports nothing), installed entry points of the groups `packages`, and
-    `register` / item assignment in the running process, which win over the others.
+    Three sources feed it, each looked at only when needed: the files of this package that say `@CONSTANT.register` (names are
+    read from the source, so listing imports nothing), installed entry points of the group `blockzoo.constant`, in small
+    letters, and `register` / item assignment in the running process, which win over the others.
 
     A name `NAME@variant` is a variant of `NAME`: found when asked for, left out of iteration.
 
@@ -43,16 +47,16 @@ class Registry(MutableMapping[str, Any]):
         self,
         constant: str,
         kind: str,
-        *packages: str,
+        *,
         how_to_add: str = "",
         methods: tuple[str, ...] = (),
         files: bool = True,
     ) -> None:
-        self.constant, self.kind, self.packages, self.how_to_add = constant, kind, packages, how_to_add
+        self.constant, self.kind, self.how_to_add = constant, kind, how_to_add
         self.methods, self.files = methods, files
-        self._own: dict[str, _Entry] = {}
+        self._own: dict[str, _Named[Entry]] = {}
         self._aliases: dict[str, str] = {}
-        self._found: dict[str, _Entry] | None = None
+        self._discovered: dict[str, _Named[Entry]] | None = None
 
     # --- adding -----------------------------------------------------------------------------------
 
@@ -60,15 +64,24 @@ class Registry(MutableMapping[str, Any]):
     def register(self, target: Registered) -> Registered: ...
     @overload
     def register(
-        self, target: str | None = None, *, aliases: tuple[str, ...] = ()
+        self, target: str | None = None, *, aliases: tuple[str, ...] = (), tags: tuple[str, ...] = ()
     ) -> Callable[[Registered], Registered]: ...
-    def register(self, target: Any = None, *, aliases: tuple[str, ...] = ()) -> Any:
-        """Decorate a class or function: `@R.register`, `@R.register("name", aliases=("old",))`."""
+    def register(
+        self, target: Any = None, *, aliases: tuple[str, ...] = (), tags: tuple[str, ...] = ()
+    ) -> Any:
+        """Decorate a class or function: `@R.register`, `@R.register("name", aliases=("old",))`.
+
+        Args:
+            target: the name; the object's own where none is given.
+            aliases: other spellings.
+            tags: what is to be known of the entry without importing it, see `tagged`.
+        """
         if target is None or isinstance(target, str):
 
             def decorate(obj: Any) -> Any:
                 name = target or obj.__name__
                 self[name] = obj
+                self._own[name].tags = tags
                 self._aliases.update(dict.fromkeys(aliases, name))
                 return obj
 
@@ -76,11 +89,11 @@ class Registry(MutableMapping[str, Any]):
         self[target.__name__] = target
         return target
 
-    def __setitem__(self, name: str, obj: Any) -> None:
+    def __setitem__(self, name: str, obj: Entry) -> None:
         if not isinstance(name, str) or not name or set(name) & set("/:"):
             raise RequestError(f"{self.kind} name {name!r}: a name is a non-empty text without '/' and ':'")
         origin = getattr(obj, "__module__", "") or ""
-        self._own[name] = _Entry(first_sentence(inspect.getdoc(obj)), lambda: obj, origin)
+        self._own[name] = _Named(first_sentence(inspect.getdoc(obj)), lambda: obj, origin)
 
     def __delitem__(self, name: str) -> None:
         if name not in self._own:
@@ -106,7 +119,7 @@ class Registry(MutableMapping[str, Any]):
             return full
         raise UnknownNameError(self._unknown(name))
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> Entry:
         if code := self._code(name):
             return self._own_object(*code)
         return self._entries[self.canonical(name)].load()
@@ -114,32 +127,15 @@ class Registry(MutableMapping[str, Any]):
     def _code(self, name: object) -> tuple[str, str] | None:
         return own_code(name) if self.files else None
 
-    def _own_object(self, origin: str, name: str) -> Any:
-        found = load_object(origin, name)
+    def _own_object(self, origin: str, name: str) -> Entry:
+        loaded: Entry = load_object(origin, name)
         if self.methods and not (
-            isinstance(found, type) and all(callable(getattr(found, m, None)) for m in self.methods)
+            isinstance(loaded, type) and all(callable(getattr(loaded, m, None)) for m in self.methods)
         ):
             raise RequestError(
                 f"{self.kind} {origin}:{name}: {name} is no class with a method {' and '.join(self.methods)}"
             )
-        return found
-
-    def make(self, text: str) -> Any:
-        """What `name`, `name:argument` or `file.py:Class:argument` describes: the entry, made from the text behind its name.
-
-        Raises:
-            RequestError: no such name; or an argument that is a ValueError to it, answered with its summary.
-        """
-        name, _, argument = text.strip().partition(":")
-        if self._code(first_two := ":".join([name, argument.partition(":")[0]])) and name not in self:
-            name, argument = first_two, argument.partition(":")[2]
-        maker = self[name]
-        try:
-            return maker(argument)
-        except RequestError:
-            raise
-        except ValueError:
-            raise RequestError(f"{self.kind} {text!r}: {self.summary(name)}") from None
+        return loaded
 
     def __contains__(self, name: object) -> bool:
         try:
@@ -156,6 +152,10 @@ class Registry(MutableMapping[str, Any]):
         if code := self._code(name):
             return first_sentence(inspect.getdoc(self._own_object(*code)))
         return self._entries[self.canonical(name)].summary
+
+    def tagged(self, tag: str) -> frozenset[str]:
+        """The names that were registered with this tag."""
+        return frozenset(name for name, entry in self._entries.items() if tag in entry.tags)
 
     def origin(self, name: str) -> str:
         """The module that registered the entry, or the file that holds it."""
@@ -195,23 +195,21 @@ class Registry(MutableMapping[str, Any]):
     # --- finding ----------------------------------------------------------------------------------
 
     @property
-    def _entries(self) -> dict[str, _Entry]:
+    def _entries(self) -> dict[str, _Named[Entry]]:
         return {**self._discover(), **self._own}
 
-    def _discover(self) -> dict[str, _Entry]:
-        if self._found is None:
-            found = {
-                point.name: _Entry(f"entry point {point.value}", point.load, point.value)
-                for package in self.packages
-                for point in entry_points(group=package)
+    def _discover(self) -> dict[str, _Named[Entry]]:
+        if self._discovered is None:
+            self._discovered = {
+                point.name: _Named(f"entry point {point.value}", point.load, point.value)
+                for point in entry_points(group=f"blockzoo.{self.constant.lower()}")
             }
-            for package in self.packages:
-                folder = Path(__file__).parents[2].joinpath(*package.split("."))
-                for d in declarations(folder, package, self.constant):
-                    found[d.name] = _Entry(d.summary, _importer(d.module, d.attribute), d.module)
-                    self._aliases.update(dict.fromkeys(d.aliases, d.name))
-            self._found = found
-        return self._found
+            for d in declarations(self.constant):
+                self._discovered[d.name] = _Named(
+                    d.summary, _importer(d.module, d.attribute), d.module, d.tags
+                )
+                self._aliases.update(dict.fromkeys(d.aliases, d.name))
+        return self._discovered
 
     def _unknown(self, name: str) -> str:
         known = self.names(variants="@" in name)
@@ -224,6 +222,27 @@ class Registry(MutableMapping[str, Any]):
         if self.how_to_add:
             parts.append(self.how_to_add)
         return "\n".join(parts)
+
+
+class TextRegistry(Registry[Callable[[str], Made]]):
+    """A registry whose entries are made from text: `name:argument`, where the argument is the entry's to read."""
+
+    def make(self, text: str) -> Made:
+        """What `name`, `name:argument` or `file.py:Class:argument` describes: the entry, made from the text behind its name.
+
+        Raises:
+            RequestError: no such name; or an argument that is a ValueError to it, answered with its summary.
+        """
+        name, _, argument = text.strip().partition(":")
+        if self._code(first_two := ":".join([name, argument.partition(":")[0]])) and name not in self:
+            name, argument = first_two, argument.partition(":")[2]
+        maker = self[name]
+        try:
+            return maker(argument)
+        except RequestError:
+            raise
+        except ValueError:
+            raise RequestError(f"{self.kind} {text!r}: {self.summary(name)}") from None
 
 
 def _importer(module: str, attribute: str) -> Callable[[], Any]:

@@ -20,15 +20,11 @@ from functools import cache
 from pathlib import Path
 
 from blockzoo.core import consent
-from blockzoo.core.contracts import BLOCKS, NETWORKS, POSITIONS, SUBJECTS
+from blockzoo.core.contracts import BLOCKS, NETWORKS, POSITIONS, SUBJECTS, WRAPPER
 from blockzoo.core.errors import RequestError
 from blockzoo.core.plugins import load_object, origin_of, own_code
 from blockzoo.core.signature import why_a_block
 from blockzoo.core.sources import code_digest
-
-WRAPPERS = frozenset({"tiled"})
-"""Prefixes that say something of another subject: `PREFIX:OPTIONS:SUBJECT`."""
-
 
 _STORED: ContextVar[bool] = ContextVar("stored", default=False)
 
@@ -76,7 +72,7 @@ class Subject:
         if prefix == "model" and own_code(rest):  # its own code, like any
             return cls.parse(rest)
         if colon and prefix in SUBJECTS:
-            return cls(prefix, rest) if prefix not in WRAPPERS else cls(prefix, _wrapped(rest, text))
+            return cls(prefix, _wrapped(rest, text) if _wraps(prefix) else rest)
         head, colon, tail = text.rpartition(":")
         name, slash, position = tail.partition("/")
         if slash and position not in POSITIONS:
@@ -97,7 +93,7 @@ class Subject:
     @property
     def innermost(self) -> Subject:
         """What a prefix such as `tiled:` is said of; the subject itself where none is."""
-        if self.prefix not in WRAPPERS:
+        if not _wraps(self.prefix):
             return self
         return Subject.parse(self.name.partition(":")[2]).innermost
 
@@ -125,14 +121,13 @@ class Subject:
     @property
     def own_origin(self) -> str | None:
         """The file or module outside the package that the block, the network or the prefix comes from; None for our own."""
-        if self.prefix in WRAPPERS:
+        if _wraps(self.prefix):
             return self.innermost.own_origin
         if self.prefix == "code":
             return self.name.rpartition(":")[0]
-        door, name = {"block": (BLOCKS, self.name), "model": (NETWORKS, self.name)}.get(
-            self.prefix, (SUBJECTS, self.prefix)
-        )
-        return door.own_origin(name)
+        if self.prefix == "block":
+            return BLOCKS.own_origin(self.name)
+        return NETWORKS.own_origin(self.name) if self.prefix == "model" else SUBJECTS.own_origin(self.prefix)
 
     def source_digest(self) -> str | None:
         """A digest of the user's own code behind the subject, see `code_digest`; None for what ships with a library.
@@ -143,11 +138,17 @@ class Subject:
         return code_digest(origin, load=not _STORED.get()) if origin else None
 
 
+def _wraps(prefix: str) -> bool:
+    """Whether a prefix says something of another subject."""
+    return prefix in SUBJECTS.tagged(WRAPPER)
+
+
 def _wrapped(rest: str, text: str) -> str:
     """`OPTIONS:SUBJECT`, the subject canonical."""
     options, colon, inner = rest.partition(":")
     if not colon:
-        raise RequestError(f"{text!r}: say what of, as in tiled:F28:torchvision:resnet18")
+        summary = SUBJECTS.summary(text.partition(":")[0])
+        raise RequestError(f"{text!r}: say what of. {summary}")
     return f"{options}:{Subject.parse(inner)}"
 
 

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from blockzoo.core.contracts import DATASETS
 from blockzoo.core.errors import DataError
+from blockzoo.data.contracts import DATASETS
 from blockzoo.data.download import download_archive
 from blockzoo.data.images import ImageData, Images
 from blockzoo.data.parquet import read_parquet

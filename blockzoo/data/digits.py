@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from blockzoo.core.contracts import DATASETS
 from blockzoo.core.errors import DataError
+from blockzoo.data.contracts import DATASETS
 from blockzoo.data.images import ImageData, Images, moments, resize, stratified, take
 
 COUNT, SIDE, DEPTH = 1797, 8, 16

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from blockzoo.core.contracts import DATASETS
 from blockzoo.core.errors import DataError
 from blockzoo.data.cache import cached_array, stamps
 from blockzoo.data.content import File, digest_of_files
+from blockzoo.data.contracts import DATASETS
 from blockzoo.data.decoding import opened
 from blockzoo.data.images import ImageData, Images, holdout, moments, stratified
 from blockzoo.data.places import DatasetNotFound

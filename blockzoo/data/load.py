@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from blockzoo.core.contracts import DATASETS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.plugins import own_code
 from blockzoo.data.content import digest_of
+from blockzoo.data.contracts import DATASETS, Dataset, StreamedDataset
 from blockzoo.data.images import ImageData
 from blockzoo.data.places import DatasetNotFound, search_roots
 
@@ -55,14 +54,14 @@ def load_dataset(
     if image_size is not None and image_size < 1:
         raise RequestError(f"image size {image_size}: give a positive number")
     roots = search_roots(data_dir)
-    if _streamed(name, source, roots, image_size, images):
-        return _told_apart(name, source, source.stream(roots, image_size=image_size))
-    data: ImageData = source.load(roots, image_size=image_size, download=download)
+    if streamed := _to_stream(name, source, roots, image_size, images):
+        return _told_apart(name, source, streamed.stream(roots, image_size=image_size))
+    data = source.load(roots, image_size=image_size, download=download)
     data = _told_apart(name, source, data)
     return data.resized(image_size) if image_size else data
 
 
-def _told_apart(name: str, source: Any, data: ImageData) -> ImageData:
+def _told_apart(name: str, source: Dataset, data: ImageData) -> ImageData:
     """With a digest of the content where the name does not say what it is, and under the name it is found by again."""
     if own_code(name):
         data = replace(data, name=DATASETS.canonical(name))
@@ -71,21 +70,24 @@ def _told_apart(name: str, source: Any, data: ImageData) -> ImageData:
     return data.known_by(digest) if digest else data
 
 
-def _streamed(name: str, source: Any, roots: Sequence[Path], image_size: int | None, images: str) -> bool:
+def _to_stream(
+    name: str, source: Dataset, roots: Sequence[Path], image_size: int | None, images: str
+) -> StreamedDataset | None:
+    """The dataset where its images are to be left in their files; None where they are decoded."""
     if images not in WAYS:
         raise RequestError(f"images {images!r}: choose one of {', '.join(WAYS)}")
-    if not hasattr(source, "stream"):
+    if not isinstance(source, StreamedDataset):
         if images == "stream":
             raise RequestError(
                 f"dataset {name} does not come as image files: --images stream is for folder and imagenet"
             )
-        return False
+        return None
     if images != "auto":
-        return images == "stream"
+        return source if images == "stream" else None
     import psutil
 
-    needed: int = source.decoded_bytes(roots, image_size=image_size)
-    return bool(needed > psutil.virtual_memory().total)
+    needed = source.decoded_bytes(roots, image_size=image_size)
+    return source if needed > psutil.virtual_memory().total else None
 
 
 def load_or_fallback(

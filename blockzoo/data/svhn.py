@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from blockzoo.core.contracts import DATASETS
 from blockzoo.core.errors import DataError
+from blockzoo.data.contracts import DATASETS
 from blockzoo.data.images import ImageData, Images
 from blockzoo.data.places import DatasetNotFound
 

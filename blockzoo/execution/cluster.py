@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blockzoo.core import consent
-from blockzoo.core.contracts import EXECUTORS
 from blockzoo.core.errors import RequestError, RunnersLost
 from blockzoo.core.record import Record, Status, now
 from blockzoo.core.safe_path import VARIABLE, safe_path
 from blockzoo.execution.board import Board, Pen
 from blockzoo.execution.children import elsewhere
+from blockzoo.execution.contracts import EXECUTORS
 from blockzoo.execution.jobs import Job, Listener, Silent, outcome
 from blockzoo.execution.watch import Watch
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import traceback
@@ -19,13 +18,20 @@ class Stopped(BaseException):
     """Raised by a job's report when the job is to end: what it has done is saved, and it leaves no record."""
 
 
+Body = Callable[..., list[Record]]
+"""What a job does: a function at the top of a module, so that another process finds it; its last argument is `report`."""
+
+
 @dataclass(frozen=True)
 class Job:
-    """`target(**arguments, report=...)`, named "module:function", returns the records of the job."""
+    """`function(**arguments, report=...)` returns the records of the job."""
 
-    target: str
+    function: Body
     arguments: dict[str, Any]  # plain values only: they travel to another process
     stub: Record  # the row of the job if it does not live to write its own
+    resumes: bool = (
+        False  # it saves what it has done before each report, so it may be ended there and gone on with
+    )
 
     @property
     def name(self) -> str:
@@ -44,11 +50,7 @@ def outcome(job: Job, threads: int, report: Callable[[int, dict[str, float]], No
         os.environ["OMP_NUM_THREADS"] = str(threads)  # for a torch that is loaded later
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(threads)
-        module, _, function = job.target.partition(":")
-        records: list[Record] = getattr(importlib.import_module(module), function)(
-            **job.arguments, report=report
-        )
-        return records
+        return job.function(**job.arguments, report=report)
     except Stopped:
         raise
     except BlockzooError as error:

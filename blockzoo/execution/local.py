@@ -20,10 +20,10 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from blockzoo.core.contracts import EXECUTORS
 from blockzoo.core.errors import Damaged, RunnersLost, StoreError
 from blockzoo.core.record import Record, Status, now
 from blockzoo.execution.children import body, starting
+from blockzoo.execution.contracts import EXECUTORS
 from blockzoo.execution.jobs import Job, Listener, Silent, Stopped, outcome
 from blockzoo.execution.spool import read_spool, set_aside, write_spool
 from blockzoo.execution.watch import BEAT, Watch
@@ -32,8 +32,6 @@ STARTS = 3
 """How often a process is started before the sweep gives up, where its fork server ends meanwhile."""
 SERVER_LOST = 255
 """What multiprocessing says of a process whose fork server has ended, whether that process has or not."""
-RESUMED = ("trial", "blockwise")
-"""Kinds of jobs that save what they have done before each report."""
 PRELOADED = ("torch", "torchvision", "lightning", "timm", "matplotlib")
 
 
@@ -168,7 +166,7 @@ class _Worker:
         if self._told:
             return
         self._told = True
-        if self.job.stub.kind not in RESUMED:
+        if not self.job.resumes:
             self.process.kill()
             return
         try:

@@ -19,7 +19,8 @@ from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import FINAL, Record
 from blockzoo.core.spec import THREADS, NetworkSpec, TrialSpec
 from blockzoo.core.store import Store
-from blockzoo.execution.jobs import Job
+from blockzoo.execution.contracts import Executor, ExecutorMaker
+from blockzoo.execution.jobs import Body, Job
 from blockzoo.execution.progress import Progress
 from blockzoo.execution.spool import leftovers
 from blockzoo.execution.watch import Watch
@@ -32,6 +33,9 @@ RETRIES = {"killed": 2, "out of memory": 1}
 its own, or took too long, would do so again."""
 UNFINISHED = ("queued", "failed", "all")
 """Which trials a sweep runs: those without an outcome, those whose outcome was no result, or both."""
+
+ANSWERS = ("calibration", "probe")
+"""Kinds of records that answer a question of the sweep itself, and are no results."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +50,30 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Bodies:
+    """What the jobs of a sweep do; each is told the device and the plugins beside its own arguments."""
+
+    trial: Body
+    timing: Body
+    calibration: Body
+
+
+@dataclass(frozen=True)
 class Queue:
     """Everything the three phases of a sweep share: estimating, training, timing."""
 
     plan: Plan
     store: Store | None  # None for an estimate alone
     outputs: Outputs
-    make_executor: Any
+    make_executor: ExecutorMaker
     device: str
     plugins: list[str]
     data_dir: str | None
     progress: Progress
     watch: Watch = field(default_factory=Watch)
-    here: Any = (
-        None  # makes the executor of estimates and times, which are of this machine (None: as the trainings')
-    )
+    here: ExecutorMaker | None = None
+    """Makes the executor of estimates and times, which are of this machine (None: as the trainings')."""
+    bodies: Bodies = field(kw_only=True)
 
     def estimate(self) -> float | None:
         """Seconds that the pending trials will take: a step of the first is timed, the others scaled by MACs."""
@@ -70,7 +83,7 @@ class Queue:
         stub = Record(
             "calibration", self.plan.pending[0].fingerprint(), self.plan.pending[0].network.subject, {}
         )
-        job = self._job("blockzoo.workers:execute_calibration", stub, specs=specs, data_dir=self.data_dir)
+        job = self._job(self.bodies.calibration, stub, specs=specs, data_dir=self.data_dir)
         executor = self._executor(1, self.plan.threads, here=True)
         *_, record = executor.run([job])  # run to the end, it takes its spool file along
         seconds = record.values.get("seconds") if record.status == "ok" else None
@@ -119,7 +132,8 @@ class Queue:
             options["checkpoint"] = str(self.outputs.checkpoint(identity))
             options["keep"] = str(self.outputs.weights(identity)) if keep_weights else None
             options["workers"] = max(1, self.plan.cores // self.plan.workers)
-            jobs.append(self._job("blockzoo.workers:execute_trial", stub, spec=trial.to_json(), **options))
+            job = self._job(self.bodies.trial, stub, spec=trial.to_json(), **options)
+            jobs.append(replace(job, resumes=True))
         return jobs
 
     def time(self, shape: tuple[int, int, int]) -> None:
@@ -153,15 +167,15 @@ class Queue:
         stub = Record(kind, first.timing_key(shape[1]), first.subject, asdict(first))
         options: dict[str, Any] = {"networks": [asdict(n) for n in networks], "shape": shape}
         options |= {"seconds": 6.0 * len(networks), "probe": probe}
-        job = self._job("blockzoo.workers:execute_timing", stub, **options)
+        job = self._job(self.bodies.timing, stub, **options)
         return list(self._executor(1, self.plan.cores, here=True).run([job]))
 
-    def _job(self, target: str, stub: Record, **arguments: Any) -> Job:
-        return Job(target, {"device": self.device, "plugins": self.plugins, **arguments}, stub)
+    def _job(self, body: Body, stub: Record, **arguments: Any) -> Job:
+        return Job(body, {"device": self.device, "plugins": self.plugins, **arguments}, stub)
 
     def _executor(
         self, workers: int, threads: int, listener: Progress | None = None, *, here: bool = False
-    ) -> Any:
+    ) -> Executor:
         devices = grouped(gpus(self.device), devices_of(self.plan.trials))
         make = self.here if here and self.here is not None else self.make_executor
         return make(
@@ -278,7 +292,6 @@ def only_writer(outputs: Outputs) -> Iterator[None]:
 def collect(
     outputs: Outputs,
     store: Store,
-    kinds: Sequence[str] = ("trial", "latency", "blockwise"),
     *,
     keep_weights: bool = False,
 ) -> None:
@@ -290,7 +303,7 @@ def collect(
     clear_unfinished(outputs.spool, checkpoints, outputs.csv, outputs.sweep)
     for path, records in leftovers(outputs.spool):
         for record in records:
-            if record.kind in kinds and not store.holds(record):
+            if record.kind not in ANSWERS and not store.holds(record):
                 store.add(record)
             if record.kind == "trial":
                 _clear_checkpoint(outputs, record, keep_weights)

@@ -36,7 +36,7 @@ class EndsAll(Exception):
 
 
 def run_together(
-    target: str,
+    function: Callable[..., Any],
     count: int,
     *,
     threads: int,
@@ -45,13 +45,13 @@ def run_together(
     patience: float = PATIENCE,
     **arguments: object,
 ) -> Any:
-    """What the first rank returns of `target(rank=..., count=..., report=..., **arguments)`, run in `count` processes.
+    """What the first rank returns of `function(rank=..., count=..., report=..., **arguments)`, run in `count` processes.
 
     They form one process group of torch.distributed: nccl on GPUs, one each, gloo on processors. All end when one of
     them raises, is killed, or does not answer the others for `patience` seconds; and when this process ends.
 
     Args:
-        target: "module:function"; arguments and results are plain values that can be pickled.
+        function: one at the top of a module; its arguments and results are plain values that can be pickled.
         count: of processes.
         threads: of each, on the processor.
         gpus: give each rank the visible GPU of its number.
@@ -69,7 +69,7 @@ def run_together(
         seat = _Seat(str(Path(folder) / "meeting"), count, threads, gpus, patience, dict(os.environ))
         try:
             for number in range(count):
-                ranks.append(_Rank(context, number, seat, target, arguments))
+                ranks.append(_Rank(context, number, seat, function, arguments))
             outcome = _outcome(ranks, report)
             for rank in ranks:
                 rank.release()
@@ -93,12 +93,17 @@ class _Rank:
     """One of the processes, as the one that started it sees it."""
 
     def __init__(
-        self, context: Any, number: int, seat: _Seat, target: str, arguments: dict[str, Any]
+        self,
+        context: Any,
+        number: int,
+        seat: _Seat,
+        function: Callable[..., Any],
+        arguments: dict[str, Any],
     ) -> None:
         self.number = number
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(
-            **body(_take_part, number, seat, target, arguments, theirs), daemon=True
+            **body(_take_part, number, seat, function, arguments, theirs), daemon=True
         )
         with without_main():
             self.process.start()
@@ -161,7 +166,9 @@ def _epitaph(rank: _Rank, count: int) -> str:
     )
 
 
-def _take_part(number: int, seat: _Seat, target: str, arguments: dict[str, Any], pipe: Any) -> None:
+def _take_part(
+    number: int, seat: _Seat, function: Callable[..., Any], arguments: dict[str, Any], pipe: Any
+) -> None:
     """The body of a rank."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started the ranks to answer
     threading.Thread(target=die_with_supervisor, daemon=True).start()
@@ -175,9 +182,7 @@ def _take_part(number: int, seat: _Seat, target: str, arguments: dict[str, Any],
 
     try:
         _join(number, seat)
-        module, _, function = target.partition(":")
-        act = getattr(importlib.import_module(module), function)
-        outcome = ("done", act(rank=number, count=seat.count, report=report, **arguments))
+        outcome = ("done", function(rank=number, count=seat.count, report=report, **arguments))
     except EndsAll as end:
         outcome = ("ends", end.outcome)
     except BlockzooError as error:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from blockzoo.core import consent
-from blockzoo.core.contracts import EXECUTORS
 from blockzoo.core.errors import Damaged, RequestError, StoreError
 from blockzoo.core.record import Record, now
 from blockzoo.core.safe_path import safe_path
+from blockzoo.execution.contracts import EXECUTORS
 from blockzoo.execution.jobs import Job, Listener, Silent, outcome
 from blockzoo.execution.spool import read_spool, set_aside, write_spool
 from blockzoo.execution.watch import Watch

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from blockzoo.core.contracts import RUNTIMES
 from blockzoo.core.devices import choose_device
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import reason_of
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.times import doubts
+from blockzoo.measure.contracts import RUNTIMES
 from blockzoo.measure.deadline import Deadline
 from blockzoo.measure.latency import Clock, Schedule, interleave
 from blockzoo.measure.timing_options import LAYOUTS

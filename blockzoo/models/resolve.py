@@ -62,8 +62,7 @@ def timm_network(subject: Subject, spec: NetworkSpec) -> nn.Module:
 @SUBJECTS.register("model")
 def own_network(subject: Subject, spec: NetworkSpec) -> nn.Module:
     """A network of blockzoo's own, by its registered name."""
-    network: nn.Module = NETWORKS[subject.name](spec)
-    return network
+    return NETWORKS[subject.name](spec)
 
 
 def _unknown(subject: Subject, names: list[str]) -> UnknownNameError:

@@ -17,7 +17,7 @@ from blockzoo.tiling.layers.networks import plain_network
 from blockzoo.tiling.tags import SMALL_SIDE, has_small_form, read_options
 
 
-@SUBJECTS.register("tiled")
+@SUBJECTS.register("tiled", tags=("wrapper",))
 def tiled_network(subject: Subject, spec: NetworkSpec) -> nn.Module:
     """A network whose convolutions and pools work on tiles: `tiled:F28,reflect,224px:torchvision:resnet18`."""
     options, _, inner = subject.name.partition(":")

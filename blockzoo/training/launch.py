@@ -73,7 +73,7 @@ def run_on_devices(
             read_test=read_test,
         )
     options = {"checkpoint": None if checkpoint is None else str(checkpoint), "read_test": read_test}
-    return _together("blockzoo.training.launch:_train_rank", spec, where, on_epoch, options)
+    return _together(_train_rank, spec, where, on_epoch, options)
 
 
 def evaluate_on_devices(spec: TrialSpec, data: ImageData, where: Circumstances, *, split: str) -> Record:
@@ -86,7 +86,7 @@ def evaluate_on_devices(spec: TrialSpec, data: ImageData, where: Circumstances, 
         workers = where.workers_of_each(1)
         return evaluate_trial(spec, data, split=split, device=where.device, workers=workers)
     silent: EpochReport = lambda epoch, values: None  # noqa: E731
-    return _together("blockzoo.training.launch:_evaluate_rank", spec, where, silent, {"split": split})
+    return _together(_evaluate_rank, spec, where, silent, {"split": split})
 
 
 def check_devices(spec: TrialSpec, device: str) -> None:
@@ -109,11 +109,15 @@ def check_devices(spec: TrialSpec, device: str) -> None:
 
 
 def _together(
-    target: str, spec: TrialSpec, where: Circumstances, report: EpochReport, options: dict[str, Any]
+    body: Callable[..., Record],
+    spec: TrialSpec,
+    where: Circumstances,
+    report: EpochReport,
+    options: dict[str, Any],
 ) -> Record:
     check_devices(spec, where.device)
     record: Record = run_together(
-        target,
+        body,
         spec.devices,
         threads=spec.threads or max(1, torch.get_num_threads() // spec.devices),
         gpus=where.device == "cuda",

@@ -143,6 +143,9 @@ def get_protocol(name: str) -> Protocol:
 
     Raises:
         UnknownNameError: with the known names.
+        RequestError: what bears it makes no recipe.
     """
-    protocol: Protocol = PROTOCOLS[name]()
-    return protocol
+    made = PROTOCOLS[name]()
+    if not isinstance(made, Protocol):
+        raise RequestError(f"protocol {name!r}: it makes a {type(made).__name__}, not a Protocol")
+    return made

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from blockzoo.core.contracts import STOPPERS, Stopper
 from blockzoo.core.errors import RequestError
+from blockzoo.training.contracts import STOPPERS, Stopper
 
 
 def make_stopper(text: str) -> Stopper:
@@ -22,8 +22,7 @@ def make_stopper(text: str) -> Stopper:
     for sign, combined in (("|", Any), ("&", All)):
         if sign in text:
             return combined([make_stopper(part) for part in text.split(sign)])
-    stopper: Stopper = STOPPERS.make(text)
-    return stopper
+    return STOPPERS.make(text)
 
 
 def check_fed(text: str, names: Sequence[str]) -> None:

@@ -9,15 +9,15 @@ import time
 
 from blockzoo.blockwise.engines.rounds import WorkerOutcome, bytes_to_all, distance, recorded, solve
 from blockzoo.blockwise.local import only_trainable
-from blockzoo.blockwise.run.frame import Frame, RoundRecord
-from blockzoo.core.contracts import ENGINES
+from blockzoo.blockwise.run.frame import RoundRecord
+from blockzoo.contracts import ENGINES, Centre
 
 
 @ENGINES.register("pairs")
 class Pairs:
     """Round r trains blocks r and r + 1 (counted around), one step of each in turn. Its gradients are counted in `solve`."""
 
-    def run(self, frame: Frame) -> RoundRecord:
+    def run(self, frame: Centre) -> RoundRecord:
         """K steps of either block, alternating."""
         begin, count = time.perf_counter(), len(frame.blocks)
         chosen = sorted({frame.round % count, (frame.round + 1) % count})

@@ -5,7 +5,7 @@ blockzoo blockwise --plugin examples/blockwise/own_stopper.py --stopper plateau:
 
 from __future__ import annotations
 
-from blockzoo.core.contracts import STOPPERS
+from blockzoo.contracts import STOPPERS
 
 
 @STOPPERS.register("plateau")

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from blockzoo.blockwise.chains import Prefix, chain_of
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.engines import gauss_seidel
-from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import CheckFailed
 from blockzoo.models.feedforward import ConvNet, Ensemble, FeedForward
 from tests.blockwise.engines.test_engines import frame, values

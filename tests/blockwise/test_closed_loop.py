@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from blockzoo.blockwise.closed_loop import as_text, choose, clustered
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.curvature.coupling import CouplingMap, coupling_map
 from blockzoo.blockwise.partition import make_partition
-from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import RequestError
 from blockzoo.models.feedforward import FeedForward
 from tests.blockwise.engines.test_engines import frame

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from blockzoo.blockwise.contracts import CURRICULA
 from blockzoo.blockwise.curricula import make_curriculum
 from blockzoo.blockwise.run.data import Examples, Stream
 from blockzoo.blockwise.run.frame import Frame
-from blockzoo.core.contracts import CURRICULA
+from blockzoo.blockwise.run.view import RunView
 from blockzoo.core.errors import RequestError
 from tests.blockwise.runs import config
 
@@ -17,19 +18,19 @@ def test_curricula_choose_and_weigh() -> None:
     frame = Frame.from_config(config())
     every = len(frame.train)
     growing = make_curriculum("growing:0.25")
-    counts = [int(growing.weights(r, frame).sum()) for r in range(4)]
+    counts = [int(growing.weights(r, RunView(frame)).sum()) for r in range(4)]
     assert counts == [32, 80, 128, 128] and every == 128
-    chosen = make_curriculum("classes:3,5").weights(0, frame)
+    chosen = make_curriculum("classes:3,5").weights(0, RunView(frame))
     stream = Stream(frame.train, 8, 0, 0)
     stream.weigh(chosen, 0)
     assert {int(label) for _ in range(6) for label in next(stream)[1]} == {3, 5}
-    hard = make_curriculum("hard").weights(0, frame)
+    hard = make_curriculum("hard").weights(0, RunView(frame))
     assert len(hard) == every and (hard > 0).all()
     for wrong in ("growing:0", "classes:x", "nonsense"):
         with pytest.raises(RequestError):
             make_curriculum(wrong)
     with pytest.raises(RequestError, match="no training example"):
-        make_curriculum("classes:77").weights(0, frame)
+        make_curriculum("classes:77").weights(0, RunView(frame))
     assert set(CURRICULA) == {"all", "growing", "classes", "hard"}
 
 

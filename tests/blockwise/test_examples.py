@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.run.data import Examples
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.options import Options
-from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import RequestError
 
 CE = nn.functional.cross_entropy

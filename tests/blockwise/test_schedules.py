@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from blockzoo.blockwise.contracts import SCHEDULES
 from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.blockwise.schedules import make_schedule
-from blockzoo.core.contracts import SCHEDULES
 from blockzoo.core.errors import RequestError
 from tests.blockwise.runs import config
 

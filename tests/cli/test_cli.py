@@ -14,9 +14,9 @@ import pytest
 
 from blockzoo.cli import app, main
 from blockzoo.cli.app import commands, normalised
-from blockzoo.core.contracts import SEARCHES
 from blockzoo.core.csv_file import read_csv
 from blockzoo.core.table import COLUMNS
+from blockzoo.nas.contracts import SEARCHES
 
 SMALL = ["--base-channels", "4", "--num-blocks", "1"]
 TRAIN = [*SMALL, *["--dataset", "digits", "--epochs", "1", "--batch-size", "128", "--limit-train", "256"]]
@@ -254,7 +254,7 @@ def test_private_files_are_no_commands(tmp_path: Path) -> None:
 
 
 SEARCH = """
-from blockzoo.core.contracts import SEARCHES
+from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.search.task import Query
 
 

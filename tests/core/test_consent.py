@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from blockzoo.blockwise.contracts import UNITS
 from blockzoo.cli import main
 from blockzoo.core import consent
-from blockzoo.core.contracts import BLOCKS, UNITS
+from blockzoo.core.contracts import BLOCKS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.outputs import read_rows
 from blockzoo.core.plugins import (

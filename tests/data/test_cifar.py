@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blockzoo.core.contracts import DATASETS
 from blockzoo.core.errors import DataError
 from blockzoo.data import DatasetNotFound, download, load_dataset, load_or_fallback, search_roots
 from blockzoo.data.cifar import Cifar10
+from blockzoo.data.contracts import DATASETS
 from blockzoo.data.images import holdout
 
 pa = pytest.importorskip("pyarrow")

@@ -54,7 +54,7 @@ def test_parts_of_a_split_are_disjoint_and_complete() -> None:
 
 def test_listing_and_loading_import_neither_torch_nor_scikit_learn() -> None:
     code = (
-        "import sys, blockzoo.data as d; from blockzoo.core.contracts import DATASETS; "
+        "import sys, blockzoo.data as d; from blockzoo.data.contracts import DATASETS; "
         "assert {'cifar10', 'cifar100', 'digits', 'folder', 'imagenet'} <= set(DATASETS); "
         "d.load_dataset('digits'); "
         "print([m for m in ('torch', 'sklearn', 'torchvision', 'pyarrow') if m in sys.modules])"

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blockzoo.core.contracts import DATASETS
 from blockzoo.core.errors import DataError
 from blockzoo.data import DatasetNotFound, load_dataset
+from blockzoo.data.contracts import DATASETS
 from blockzoo.data.folders import ImageNet
 
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from blockzoo.core.contracts import EXECUTORS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
 from blockzoo.execution.cluster import HEADLESS, _Head
+from blockzoo.execution.contracts import EXECUTORS
 from blockzoo.execution.jobs import Job, Silent
 from blockzoo.execution.progress import SilentProgress
 from blockzoo.execution.watch import Watch
@@ -29,7 +29,6 @@ from tests.test_sweep import SMALL
 
 if importlib.util.find_spec("ray") is None:
     pytest.skip("ray is not installed", allow_module_level=True)
-HERE = "tests.execution.test_cluster"
 
 
 def succeed(name: str, report: Any) -> list[Record]:
@@ -48,8 +47,7 @@ def leave(name: str, report: Any) -> list[Record]:
 def test_each_job_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     jobs = [
-        Job(f"{HERE}:{f.__name__}", {"name": f.__name__}, Record("trial", f.__name__, "s", {}))
-        for f in (succeed, fail, leave)
+        Job(f, {"name": f.__name__}, Record("trial", f.__name__, "s", {})) for f in (succeed, fail, leave)
     ]
     found = {r.fingerprint: r for r in EXECUTORS["ray"](tmp_path, workers=2, threads=1).run(jobs)}
     assert found["succeed"].status == "ok" and found["succeed"].values["pid"] != os.getpid()
@@ -93,7 +91,7 @@ def test_epochs_are_heard_and_what_hangs_or_takes_too_long_is_ended(
             heard.append(step)
 
     def job(function: Any) -> Job:
-        return Job(f"{HERE}:{function.__name__}", {}, Record("trial", function.__name__, "s", {}))
+        return Job(function, {}, Record("trial", function.__name__, "s", {}))
 
     options: dict[str, Any] = {"workers": 1, "threads": 1, "listener": Ear()}
     executor = EXECUTORS["ray"](tmp_path, watch=Watch(timeout=20), **options)

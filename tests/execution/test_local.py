@@ -49,7 +49,7 @@ def threads(name: str, report: Any) -> list[Record]:
 
 
 def job(function: Any, name: str) -> Job:
-    return Job(f"{HERE}:{function.__name__}", {"name": name}, Record("trial", name, "s", {}))
+    return Job(function, {"name": name}, Record("trial", name, "s", {}))
 
 
 @pytest.fixture(autouse=True)
@@ -98,8 +98,9 @@ from pathlib import Path
 from blockzoo.core.record import Record
 from blockzoo.execution.jobs import Job
 from blockzoo.execution.local import LocalProcesses
+from {HERE} import wait
 name = {str(tmp_path / "pid")!r}
-job = Job("{HERE}:wait", {{"name": name}}, Record("trial", "x", "s", {{}}))
+job = Job(wait, {{"name": name}}, Record("trial", "x", "s", {{}}))
 list(LocalProcesses(Path({str(tmp_path)!r}), workers=1, threads=1).run([job]))
 """
     supervisor = subprocess.Popen([sys.executable, "-c", code])

@@ -8,16 +8,15 @@ from typing import Any
 
 import pytest
 
-from blockzoo.core.contracts import EXECUTORS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.record import Record
+from blockzoo.execution.contracts import EXECUTORS
 from blockzoo.execution.jobs import Job
 from blockzoo.execution.watch import Watch
 from blockzoo.sweep import run_sweep
 from tests.test_equal_requests import BLOCK, SMALL, of_all_seeds
 
 pytest.importorskip("submitit")
-HERE = "tests.execution.test_slurm"
 
 
 def succeed(report: Any) -> list[Record]:
@@ -41,9 +40,7 @@ def sleep(report: Any) -> list[Record]:
 
 def test_each_job_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    jobs = [
-        Job(f"{HERE}:{f.__name__}", {}, Record("trial", f.__name__, "s", {})) for f in (succeed, fail, leave)
-    ]
+    jobs = [Job(f, {}, Record("trial", f.__name__, "s", {})) for f in (succeed, fail, leave)]
     executor = EXECUTORS["slurm"](tmp_path, workers=3, threads=1, options=["cluster=local"])
     found = {record.fingerprint: record for record in executor.run(jobs)}
     assert found["succeed"].values == {"answer": 42}
@@ -57,7 +54,7 @@ def test_what_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.Monkey
     executor = EXECUTORS["slurm"](
         tmp_path, workers=1, threads=1, options=["cluster=local"], watch=Watch(timeout=3)
     )
-    (record,) = executor.run([Job(f"{HERE}:sleep", {}, Record("trial", "x", "s", {}))])
+    (record,) = executor.run([Job(sleep, {}, Record("trial", "x", "s", {}))])
     assert record.status == "timed out"
 
 

@@ -19,8 +19,6 @@ from blockzoo.execution.jobs import Job
 from blockzoo.execution.local import LocalProcesses
 from blockzoo.execution.watch import Watch
 
-HERE = "tests.execution.test_survival"
-
 
 def stop(name: str, report: Any) -> list[Record]:
     os.kill(os.getpid(), signal.SIGSTOP)
@@ -63,7 +61,7 @@ def succeed(name: str, report: Any) -> list[Record]:
 
 
 def job(function: Any, name: str = "x") -> Job:
-    return Job(f"{HERE}:{function.__name__}", {"name": name}, Record("trial", function.__name__, "s", {}))
+    return Job(function, {"name": name}, Record("trial", function.__name__, "s", {}), resumes=True)
 
 
 @pytest.fixture(autouse=True)

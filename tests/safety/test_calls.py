@@ -42,6 +42,11 @@ ALLOWED = {
     ("blockzoo/core/plugins.py", "load_object", "load_module"): NAMED,
     ("blockzoo/core/registry.py", "Registry._own_object", "load_object"): NAMED,
     (
+        "blockzoo/core/contracts.py",
+        "__getattr__",
+        "import_module",
+    ): "a room's doors, read from its own source",
+    (
         "blockzoo/core/registry.py",
         "_importer",
         "import_module",
@@ -50,8 +55,6 @@ ALLOWED = {
     ("blockzoo/core/subject.py", "_why_a_block", "load_object"): NAMED,
     ("blockzoo/models/own.py", "own_class", "load_object"): NAMED,
     ("blockzoo/models/own.py", "_parameters", "load_object"): NAMED,
-    ("blockzoo/execution/jobs.py", "outcome", "import_module"): "the body of a job: " + OURS,
-    ("blockzoo/execution/ranks.py", "_take_part", "import_module"): "the body of a rank: " + OURS,
     ("blockzoo/tiling/onnx/files.py", "needed", "import_module"): OURS,
     ("blockzoo/blockwise/run/probe.py", "_runs_in_a_child", "Process"): CHILD,
     ("blockzoo/blockwise/run/probe.py", "_runs_in_a_child", "get_context"): CHILD,

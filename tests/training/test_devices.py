@@ -128,7 +128,7 @@ def test_a_rank_that_ends_or_hangs_ends_the_run(
 ) -> None:
     begin = time.monotonic()
     with pytest.raises(error, match=says):
-        run_together("tests.training.test_devices:die", 2, threads=1, patience=patience, how=how)
+        run_together(die, 2, threads=1, patience=patience, how=how)
     assert time.monotonic() - begin < 40
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from blockzoo.core.contracts import STOPPERS
 from blockzoo.core.errors import RequestError
+from blockzoo.training.contracts import STOPPERS
 from blockzoo.training.stoppers import check_fed, make_stopper
 
 

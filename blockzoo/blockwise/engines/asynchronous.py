@@ -7,6 +7,7 @@ from collections import deque
 
 import torch
 
+from blockzoo.blockwise.contracts import ENGINES, Centre
 from blockzoo.blockwise.engines.rounds import (
     Tensors,
     active_blocks,
@@ -17,8 +18,7 @@ from blockzoo.blockwise.engines.rounds import (
     work,
 )
 from blockzoo.blockwise.run.data import mixed
-from blockzoo.blockwise.run.frame import Frame, RoundRecord
-from blockzoo.core.contracts import ENGINES
+from blockzoo.blockwise.run.frame import RoundRecord
 
 
 @ENGINES.register("async")
@@ -31,7 +31,7 @@ class Asynchronous:
     def __init__(self) -> None:
         self._past: deque[Tensors] = deque()
 
-    def run(self, frame: Frame) -> RoundRecord:
+    def run(self, frame: Centre) -> RoundRecord:
         """One round."""
         parameters = list(frame.model.parameters())
         now = [p.detach().clone() for p in parameters]

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from blockzoo.blockwise.contracts import ENGINES, Centre
 from blockzoo.blockwise.engines.rounds import (
     WorkerOutcome,
     active_blocks,
@@ -23,9 +24,9 @@ from blockzoo.blockwise.engines.rounds import (
     work,
 )
 from blockzoo.blockwise.local import LocalResult
-from blockzoo.blockwise.run.frame import Frame, RoundRecord
+from blockzoo.blockwise.run.frame import RoundRecord
 from blockzoo.blockwise.run.ranks import Ranks, lost_ranks_are_named
-from blockzoo.core.contracts import CHECKS, ENGINES
+from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed, Diverged, RequestError
 
 FIGURES = 6
@@ -45,7 +46,7 @@ class Distributed:
         grouped = dist.is_initialized()  # not so where a run is only planned
         self.rank, self.ranks = (dist.get_rank(), dist.get_world_size()) if grouped else (0, 1)
 
-    def run(self, frame: Frame) -> RoundRecord:
+    def run(self, frame: Centre) -> RoundRecord:
         """One round."""
         if self.ranks > len(frame.blocks):
             raise RequestError(
@@ -66,7 +67,7 @@ class Distributed:
         local = sum(outcome.seconds for outcome in own)
         return recorded(frame, outcomes, bytes_, {"local": local, "communication": waited})
 
-    def _work(self, frame: Frame, block: int) -> WorkerOutcome:
+    def _work(self, frame: Centre, block: int) -> WorkerOutcome:
         """A local problem; one that diverges is handed in with a loss of NaN, so that all ranks end alike."""
         try:
             return work(frame, block)
@@ -98,7 +99,7 @@ class Distributed:
         return block % self.ranks
 
     def _exchanged(
-        self, frame: Frame, chosen: Sequence[int], own: Sequence[WorkerOutcome]
+        self, frame: Centre, chosen: Sequence[int], own: Sequence[WorkerOutcome]
     ) -> list[WorkerOutcome]:
         """The outcomes of all active blocks, in order, from one all-gather of equally long vectors."""
         lengths = [self._length(frame, chosen, rank) for rank in range(self.ranks)]
@@ -120,18 +121,18 @@ class Distributed:
         mine_by_block = {outcome.block: outcome for outcome in own}
         return [mine_by_block.get(outcome.block, outcome) for outcome in found]
 
-    def _buffers(self, frame: Frame, block: int) -> list[str]:
+    def _buffers(self, frame: Centre, block: int) -> list[str]:
         if frame.options.buffers == "average":
             return [name for name, _ in frame.model.named_buffers()]
         return frame.blocks[block].buffers
 
-    def _size(self, frame: Frame, block: int) -> int:
+    def _size(self, frame: Centre, block: int) -> int:
         """Bytes of what is handed in of a block."""
         buffers = dict(frame.model.named_buffers())
         held = [*frame.blocks[block].parameters, *(buffers[name] for name in self._buffers(frame, block))]
         return sum(t.numel() * t.element_size() for t in held) + FIGURES * torch.float64.itemsize
 
-    def _length(self, frame: Frame, chosen: Sequence[int], rank: int) -> int:
+    def _length(self, frame: Centre, chosen: Sequence[int], rank: int) -> int:
         return sum(self._size(frame, block) for block in chosen if self.owner(block) == rank)
 
     def _packed(self, outcome: WorkerOutcome) -> torch.Tensor:
@@ -148,7 +149,7 @@ class Distributed:
         tensors = [*outcome.values, *outcome.buffers.values(), told]
         return torch.cat([t.contiguous().view(-1).view(torch.uint8) for t in tensors])
 
-    def _unpacked(self, frame: Frame, block: int, flat: torch.Tensor) -> WorkerOutcome:
+    def _unpacked(self, frame: Centre, block: int, flat: torch.Tensor) -> WorkerOutcome:
         at = 0
 
         def taken(like: torch.Tensor) -> torch.Tensor:

@@ -6,17 +6,17 @@ import time
 
 import torch
 
+from blockzoo.blockwise.contracts import ENGINES, Centre
 from blockzoo.blockwise.engines.rounds import distance, mean_loss, solve
 from blockzoo.blockwise.run.data import mixed
-from blockzoo.blockwise.run.frame import Frame, RoundRecord
-from blockzoo.core.contracts import ENGINES
+from blockzoo.blockwise.run.frame import BlockState, RoundRecord
 
 
 @ENGINES.register("entire")
 class Entire:
     """Ordinary training of the whole network; nothing is communicated."""
 
-    def run(self, frame: Frame) -> RoundRecord:
+    def run(self, frame: Centre) -> RoundRecord:
         """K steps."""
         state, begin = frame.whole, time.perf_counter()
         before = [[p.detach().clone() for p in block.parameters] for block in frame.blocks]
@@ -36,3 +36,7 @@ class Entire:
             seconds={"local": time.perf_counter() - begin, "communication": 0.0},
             spent=frame.spent(),
         )
+
+    def clients(self, frame: Centre) -> list[BlockState]:
+        """One machine, which trains everything."""
+        return [frame.whole]

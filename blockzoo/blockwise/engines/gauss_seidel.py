@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from blockzoo.blockwise.chains import Prefix, chain_of, check_kept_activations
+from blockzoo.blockwise.contracts import ENGINES, Centre
 from blockzoo.blockwise.engines.rounds import (
     WorkerOutcome,
     active_blocks,
@@ -23,9 +24,8 @@ from blockzoo.blockwise.engines.rounds import (
 )
 from blockzoo.blockwise.local import gradients_of, only_trainable
 from blockzoo.blockwise.run.data import Batch, mixed
-from blockzoo.blockwise.run.frame import Frame, RoundRecord
+from blockzoo.blockwise.run.frame import RoundRecord
 from blockzoo.blockwise.run.losses import no_reentrant_checkpoints
-from blockzoo.core.contracts import ENGINES
 
 
 @ENGINES.register("gauss-seidel")
@@ -38,10 +38,10 @@ class GaussSeidel:
 
     def __init__(self) -> None:
         self._first = True
-        self._seen: Frame | None = None
+        self._seen: Centre | None = None
         self._chain: list[nn.Module] | None = None
 
-    def run(self, frame: Frame) -> RoundRecord:
+    def run(self, frame: Centre) -> RoundRecord:
         """One round."""
         begin = time.perf_counter()
         frame.model.train()
@@ -57,16 +57,16 @@ class GaussSeidel:
         sent = bytes_to_all(frame, [outcome.block for outcome in outcomes])
         return recorded(frame, outcomes, sent, seconds, sequential=True)
 
-    def _check(self, frame: Frame, prefix: Prefix, block: int, batch: Batch, kept: torch.Tensor) -> None:
+    def _check(self, frame: Centre, prefix: Prefix, block: int, batch: Batch, kept: torch.Tensor) -> None:
         """The first batch of a block's first visit, through kept activations and through the whole network."""
         rest = nn.Sequential(*prefix.chain[block:])
         with frame.undisturbed(), torch.no_grad():
             whole, again = (frame.model(batch[0].clone()) for _ in range(2))
             if torch.equal(whole, again):  # chance within the network could not be told from a fault
                 found = check_kept_activations(whole, rest(kept.clone()), frame.blocks[block].label)
-                frame.found("kept-activations", found)
+                frame.record_check("kept-activations", found)
 
-    def _order(self, frame: Frame, batches: list[Batch]) -> list[int]:
+    def _order(self, frame: Centre, batches: list[Batch]) -> list[int]:
         chosen, order = active_blocks(frame), frame.options.order
         if order == "descending":
             return chosen[::-1]
@@ -81,7 +81,7 @@ class GaussSeidel:
             return sorted(chosen, key=lambda i: -norms[i])
         return chosen
 
-    def _visit(self, frame: Frame, block: int, batches: list[Batch], prefix: Prefix | None) -> WorkerOutcome:
+    def _visit(self, frame: Centre, block: int, batches: list[Batch], prefix: Prefix | None) -> WorkerOutcome:
         state, begin = frame.blocks[block], time.perf_counter()
         before = [p.detach().clone() for p in state.parameters]
         torch.manual_seed(mixed(frame.options.seed, frame.round, block))
@@ -105,7 +105,7 @@ class GaussSeidel:
         return WorkerOutcome(block, [], {}, result, moved, time.perf_counter() - begin)
 
 
-def _gradient_norms(frame: Frame, batch: Batch) -> list[float]:
+def _gradient_norms(frame: Centre, batch: Batch) -> list[float]:
     """By block, on one batch; a frozen block has none."""
     parameters = [p for state in frame.blocks for p in state.parameters]
     with frame.working(), no_reentrant_checkpoints():

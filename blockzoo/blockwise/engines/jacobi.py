@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
+from blockzoo.blockwise.contracts import ENGINES, Centre
 from blockzoo.blockwise.engines.rounds import active_blocks, bytes_to_all, commit, recorded, work
 from blockzoo.blockwise.engines.stacked import work_checked, work_stacked
-from blockzoo.blockwise.run.frame import Frame, RoundRecord
-from blockzoo.core.contracts import ENGINES
+from blockzoo.blockwise.run.frame import RoundRecord
 
 
 @ENGINES.register("jacobi", aliases=("blockwise_sequential", "blockwise-sequential"))
@@ -18,9 +18,9 @@ class Jacobi:
     """
 
     def __init__(self) -> None:
-        self._checked: Frame | None = None
+        self._checked: Centre | None = None
 
-    def run(self, frame: Frame) -> RoundRecord:
+    def run(self, frame: Centre) -> RoundRecord:
         """One round."""
         chosen = active_blocks(frame)
         if frame.options.vectorised:

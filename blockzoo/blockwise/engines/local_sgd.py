@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
+from blockzoo.blockwise.contracts import ENGINES, Centre
 from blockzoo.blockwise.engines.rounds import Tensors, distance, mean_loss, put, solve
 from blockzoo.blockwise.local import make_optimizer
 from blockzoo.blockwise.run.data import mixed
-from blockzoo.blockwise.run.frame import Frame, RoundRecord
-from blockzoo.core.contracts import ENGINES
+from blockzoo.blockwise.run.frame import BlockState, RoundRecord
 
 
 @ENGINES.register("local-sgd", aliases=("local_sgd",))
@@ -29,7 +29,7 @@ class LocalSGD:
         self._optimizers: list[torch.optim.Optimizer] = []
         self._saved: list[Any] = []
 
-    def run(self, frame: Frame) -> RoundRecord:
+    def run(self, frame: Centre) -> RoundRecord:
         """One round."""
         parameters, buffers = frame.whole.parameters, list(frame.model.buffers())
         self._prepare(frame, parameters)
@@ -62,7 +62,7 @@ class LocalSGD:
             spent=frame.spent(),
         )
 
-    def _prepare(self, frame: Frame, parameters: list[torch.nn.Parameter]) -> None:
+    def _prepare(self, frame: Centre, parameters: list[torch.nn.Parameter]) -> None:
         """One optimiser per worker, all over the same parameters, which are put back between workers."""
         if not self._optimizers:
             for state, name in zip(
@@ -75,7 +75,11 @@ class LocalSGD:
                 optimizer.load_state_dict(saved)
         for optimizer, state in zip(self._optimizers, frame.blocks, strict=True):
             optimizer.param_groups[0]["lr"] = state.optimizer.param_groups[0]["lr"]
-        frame.worker_optimizers = self._optimizers
+
+    def clients(self, frame: Centre) -> list[BlockState]:
+        """As many machines as blocks, each with the whole network and an optimiser of its own once it has begun."""
+        optimizers = self._optimizers or [frame.whole.optimizer] * len(frame.blocks)
+        return [replace(frame.whole, optimizer=optimizer) for optimizer in optimizers]
 
     def state_dict(self) -> list[Any]:
         """Of the workers' optimisers."""

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import torch
 
+from blockzoo.blockwise.contracts import Centre
 from blockzoo.blockwise.local import LocalResult, local_steps, only_trainable, squared_norm
 from blockzoo.blockwise.run.data import Batch, mixed
-from blockzoo.blockwise.run.frame import BlockState, Frame, RoundRecord
+from blockzoo.blockwise.run.frame import BlockState, RoundRecord
 from blockzoo.blockwise.run.losses import Forward
 
 Tensors = list[torch.Tensor]
@@ -29,7 +30,7 @@ class WorkerOutcome:
     staleness: int = 0
 
 
-def active_blocks(frame: Frame) -> list[int]:
+def active_blocks(frame: Centre) -> list[int]:
     """The blocks that work this round: all that are not frozen, or a share of them drawn from (seed, round)."""
     able = [block for block, state in enumerate(frame.blocks) if state.parameters]
     wanted = max(1, round(frame.share * len(able)))
@@ -39,7 +40,7 @@ def active_blocks(frame: Frame) -> list[int]:
     return sorted(able[place] for place in torch.randperm(len(able), generator=generator)[:wanted].tolist())
 
 
-def work(frame: Frame, block: int) -> WorkerOutcome:
+def work(frame: Centre, block: int) -> WorkerOutcome:
     """One worker's local problem from the present centre; afterwards the centre is as before.
 
     The worker trains on the centre network itself, so that no copy of it is needed: the block's values and all buffers are
@@ -66,7 +67,7 @@ def work(frame: Frame, block: int) -> WorkerOutcome:
 
 
 def solve(
-    frame: Frame, state: BlockState, batches: Sequence[Batch], forward: Forward | None = None
+    frame: Centre, state: BlockState, batches: Sequence[Batch], forward: Forward | None = None
 ) -> LocalResult:
     """The local steps of a block on batches, through the whole network or another way forward."""
     forward = frame.model if forward is None else forward
@@ -91,7 +92,7 @@ def put(parameters: Sequence[torch.Tensor], values: Sequence[torch.Tensor]) -> N
 
 
 @torch.no_grad()
-def commit(frame: Frame, outcomes: Sequence[WorkerOutcome]) -> None:
+def commit(frame: Centre, outcomes: Sequence[WorkerOutcome]) -> None:
     """centre_i <- (1 - gamma) centre_i + gamma worker_i, and the buffers by the run's policy."""
     gamma = frame.options.gamma
     for outcome in outcomes:
@@ -101,7 +102,7 @@ def commit(frame: Frame, outcomes: Sequence[WorkerOutcome]) -> None:
 
 
 @torch.no_grad()
-def commit_buffers(frame: Frame, outcomes: Sequence[WorkerOutcome]) -> None:
+def commit_buffers(frame: Centre, outcomes: Sequence[WorkerOutcome]) -> None:
     """The buffers that workers hand in: those of one worker as they are, those of several averaged."""
     now = dict(frame.model.named_buffers())
     for name in dict.fromkeys(name for outcome in outcomes for name in outcome.buffers):
@@ -113,7 +114,7 @@ def commit_buffers(frame: Frame, outcomes: Sequence[WorkerOutcome]) -> None:
 
 
 def recorded(
-    frame: Frame,
+    frame: Centre,
     outcomes: Sequence[WorkerOutcome],
     bytes_: int,
     seconds: dict[str, float],
@@ -147,7 +148,7 @@ def block_bytes(state: BlockState) -> int:
     return sum(p.numel() * p.element_size() for p in state.parameters)
 
 
-def bytes_to_all(frame: Frame, chosen: Sequence[int]) -> int:
+def bytes_to_all(frame: Centre, chosen: Sequence[int]) -> int:
     """Bytes that travel where each of these blocks is sent to the workers of all others that are trained."""
     workers = sum(1 for state in frame.blocks if state.parameters)
     return sum(block_bytes(frame.blocks[block]) for block in chosen) * max(1, workers - 1)

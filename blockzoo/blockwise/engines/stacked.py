@@ -9,22 +9,26 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import nn
 from torch.func import functional_call, grad_and_value, vmap
 
+from blockzoo.blockwise.contracts import Centre
 from blockzoo.blockwise.engines.rounds import Tensors, WorkerOutcome, distance, put, work
 from blockzoo.blockwise.local import LocalResult, finite, squared_norm
 from blockzoo.blockwise.run.counting import on_behalf_of
-from blockzoo.blockwise.run.frame import Frame
+from blockzoo.blockwise.run.data import Batch
+from blockzoo.blockwise.run.frame import BlockState
 from blockzoo.core.contracts import CHECKS
-from blockzoo.core.errors import BlockzooError, CheckFailed, RequestError
+from blockzoo.core.errors import CheckFailed, RequestError
 
 TOLERANCE, SMALLEST_LOSS = 1e-3, 1e-2
 
 
-def work_checked(frame: Frame, chosen: Sequence[int]) -> list[WorkerOutcome]:
+def work_checked(frame: Centre, chosen: Sequence[int]) -> list[WorkerOutcome]:
     """`work_stacked`, after the same problems one by one, with which it is compared.
 
     Raises:
@@ -42,13 +46,13 @@ def work_checked(frame: Frame, chosen: Sequence[int]) -> list[WorkerOutcome]:
     with frame.undisturbed():
         for one, other in zip(alone, stacked, strict=True):
             ends = [_loss_with(frame, outcome) for outcome in (one, other)]
-            found = check_stacked_workers(
+            differing = check_stacked_workers(
                 [*one.result.losses, ends[0]],
                 [*other.result.losses, ends[1]],
                 frame.blocks[one.block].label,
                 frame.whole.parameters[0].dtype,
             )
-            frame.found("stacked-workers", found)
+            frame.record_check("stacked-workers", differing)
     return stacked
 
 
@@ -71,17 +75,17 @@ def check_stacked_workers(
             f"check 'stacked-workers' failed: the worker of block {label} made {len(stacked) - 1} gradients where one by one it "
             f"makes {len(alone) - 1}; leave out vectorised"
         )
-    found = max(abs(a - b) / max(abs(a), SMALLEST_LOSS) for a, b in zip(alone, stacked, strict=True))
+    differing = max(abs(a - b) / max(abs(a), SMALLEST_LOSS) for a, b in zip(alone, stacked, strict=True))
     allowed = max(TOLERANCE, 4 * torch.finfo(dtype).eps)
-    if not found <= allowed:
+    if not differing <= allowed:
         raise CheckFailed(
             f"check 'stacked-workers' failed: the losses of the worker of block {label} differ from those one by one by "
-            f"{found:.1e} (relative; allowed {allowed:.0e}); leave out vectorised"
+            f"{differing:.1e} (relative; allowed {allowed:.0e}); leave out vectorised"
         )
-    return found
+    return differing
 
 
-def _loss_with(frame: Frame, outcome: WorkerOutcome) -> float:
+def _loss_with(frame: Centre, outcome: WorkerOutcome) -> float:
     """The loss on two batches of training examples where the centre has a worker's block."""
     parameters = frame.blocks[outcome.block].parameters
     before = [p.detach().clone() for p in parameters]
@@ -91,7 +95,61 @@ def _loss_with(frame: Frame, outcome: WorkerOutcome) -> float:
     return loss
 
 
-def work_stacked(frame: Frame, chosen: Sequence[int]) -> list[WorkerOutcome]:
+@dataclass
+class _Worker:
+    """One worker's local problem: its block lies in the network meanwhile, as far as the worker has brought it."""
+
+    block: int
+    state: BlockState
+    names: list[str]
+    """Of the parameters of the block that are trained."""
+    batches: list[Batch]
+    losses: list[float] = field(default_factory=list)
+    gradient_norm: float = 0.0
+    solved: bool = False
+
+    @classmethod
+    def of(cls, frame: Centre, block: int) -> _Worker:
+        """The worker of a block, with the batches of this round."""
+        state = frame.blocks[block]
+        trained = {name for name, p in frame.model.named_parameters() if p.requires_grad}
+        names = [name for name in frame.partition.names[block] if name in trained]
+        return cls(block, state, names, [next(state.stream) for _ in range(state.steps)])
+
+    def works(self, turn: int) -> bool:
+        """Whether it has a step to make."""
+        return turn < self.state.steps and not self.solved
+
+    @torch.no_grad()
+    def step(self, gradients: Tensors, centre: Tensors) -> None:
+        """One optimiser step by the gradients of the last loss, unless these say that the local problem was solved before it."""
+        parameters, proximal = self.state.parameters, self.state.proximal
+        away = 0.0
+        if proximal.weight > 0:
+            away = distance([p.detach() for p in parameters], centre)
+            gradients = [
+                g + proximal.weight * (p - r) for g, p, r in zip(gradients, parameters, centre, strict=True)
+            ]
+        self.gradient_norm = float(torch.stack([squared_norm(g) for g in gradients]).sum().sqrt())
+        bounded = proximal.weight > 0 and proximal.factor > 0 and len(self.losses) > 1
+        if bounded and self.gradient_norm <= proximal.factor * proximal.weight * away:
+            self.solved = True
+            return
+        for p, g in zip(parameters, gradients, strict=True):
+            p.grad = g
+        self.state.optimizer.step()
+        for p in parameters:
+            p.grad = None
+
+    def outcome(self, centre: Tensors, seconds: float) -> WorkerOutcome:
+        """What it hands in."""
+        values = [p.detach().clone() for p in self.state.parameters]
+        steps = len(self.losses) - self.solved
+        result = LocalResult(self.losses, steps, self.gradient_norm, self.solved)
+        return WorkerOutcome(self.block, values, {}, result, distance(values, centre), seconds)
+
+
+def work_stacked(frame: Centre, chosen: Sequence[int]) -> list[WorkerOutcome]:
     """The local problems of some blocks, all from the present centre; afterwards the centre is as before.
 
     The same batches and the same updates as `rounds.work` for one block after the other, to rounding.
@@ -107,50 +165,37 @@ def work_stacked(frame: Frame, chosen: Sequence[int]) -> list[WorkerOutcome]:
     begin = time.perf_counter()
     frame.model.train()
     centre = {name: p.detach().clone() for name, p in frame.model.named_parameters()}
-    current = dict(frame.model.named_parameters())
-    names = [
-        [name for name in frame.partition.names[block] if current[name].requires_grad] for block in chosen
-    ]
-    states = [frame.blocks[block] for block in chosen]
-    losses: list[list[float]] = [[] for _ in chosen]
-    norms, done = [0.0] * len(chosen), [False] * len(chosen)
+    workers = [_Worker.of(frame, block) for block in chosen]
+    try:
+        _solve_together(frame, workers, centre)
+        seconds = (time.perf_counter() - begin) / len(workers)
+        return [worker.outcome([centre[name] for name in worker.names], seconds) for worker in workers]
+    finally:
+        put(list(frame.model.parameters()), list(centre.values()))
+
+
+def _solve_together(frame: Centre, workers: Sequence[_Worker], centre: dict[str, torch.Tensor]) -> None:
+    """The steps of all workers, turn by turn; those that are through with theirs drop out."""
 
     def loss(parameters: dict[str, torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return frame.criterion(functional_call(frame.model, parameters, (x,)), y)
 
-    step = _stackable(vmap(grad_and_value(loss)))
-    drawn = [[next(state.stream) for _ in range(state.steps)] for state in states]
-    for turn in range(max(state.steps for state in states)):
-        alive = [w for w, state in enumerate(states) if turn < state.steps and not done[w]]
+    differentiated = _stackable(vmap(grad_and_value(loss)))
+    for turn in range(max(worker.state.steps for worker in workers)):
+        alive = [worker for worker in workers if worker.works(turn)]
         if not alive:
-            break
-        x, y = (torch.stack(part) for part in zip(*(drawn[w][turn] for w in alive), strict=True))
-        try:
-            with frame.working(), on_behalf_of([states[w].label for w in alive]):
-                gradients, values = step(_stacked(centre, current, [names[w] for w in alive]), x, y)
-            found = [
-                finite(float(value), states[w].label) for w, value in zip(alive, values.detach(), strict=True)
-            ]
-        except BlockzooError:
-            _restore(current, centre)
-            raise
-        for row, w in enumerate(alive):
-            losses[w].append(found[row])
-            own = [gradients[name][row] for name in names[w]]
-            norms[w], done[w] = _step(frame, chosen[w], own, [centre[n] for n in names[w]], len(losses[w]))
-    seconds = (time.perf_counter() - begin) / len(chosen)
-    outcomes = []
-    for w, block in enumerate(chosen):
-        values_: Tensors = [current[name].detach().clone() for name in names[w]]
-        steps = len(losses[w]) - done[w]
-        moved = distance(values_, [centre[name] for name in names[w]])
-        outcomes.append(
-            WorkerOutcome(
-                block, values_, {}, LocalResult(losses[w], steps, norms[w], done[w]), moved, seconds
-            )
-        )
-    _restore(current, centre)
-    return outcomes
+            return
+        x, y = (torch.stack(part) for part in zip(*(worker.batches[turn] for worker in alive), strict=True))
+        with frame.working(), on_behalf_of([worker.state.label for worker in alive]):
+            gradients, values = differentiated(_stacked(frame.model, centre, alive), x, y)
+        losses = [
+            finite(float(value), worker.state.label)
+            for worker, value in zip(alive, values.detach(), strict=True)
+        ]
+        for row, worker in enumerate(alive):
+            worker.losses.append(losses[row])
+            own = [gradients[name][row] for name in worker.names]
+            worker.step(own, [centre[name] for name in worker.names])
 
 
 def _stackable(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -171,38 +216,13 @@ def _stackable(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _stacked(
-    centre: dict[str, torch.Tensor], current: dict[str, torch.nn.Parameter], own: Sequence[Sequence[str]]
+    model: nn.Module, centre: dict[str, torch.Tensor], workers: Sequence[_Worker]
 ) -> dict[str, torch.Tensor]:
     """(workers, ...) of every parameter: the centre's, but for each worker its own block's."""
-    found = {name: value.expand(len(own), *value.shape) for name, value in centre.items()}
-    for worker, names in enumerate(own):
-        for name in names:
-            found[name] = found[name].clone()
-            found[name][worker] = current[name].detach()
-    return found
-
-
-@torch.no_grad()
-def _step(frame: Frame, block: int, gradients: Tensors, reference: Tensors, turns: int) -> tuple[float, bool]:
-    """One optimiser step of a block; its gradient's norm, and whether its local problem was solved before it."""
-    state = frame.blocks[block]
-    weight, factor = state.proximal.weight, state.proximal.factor
-    away = 0.0
-    if weight > 0:
-        away = distance([p.detach() for p in state.parameters], reference)
-        gradients = [
-            g + weight * (p - r) for g, p, r in zip(gradients, state.parameters, reference, strict=True)
-        ]
-    norm = float(torch.stack([squared_norm(g) for g in gradients]).sum().sqrt())
-    if weight > 0 and factor > 0 and turns > 1 and norm <= factor * weight * away:
-        return norm, True
-    for p, g in zip(state.parameters, gradients, strict=True):
-        p.grad = g
-    state.optimizer.step()
-    for p in state.parameters:
-        p.grad = None
-    return norm, False
-
-
-def _restore(current: dict[str, torch.nn.Parameter], centre: dict[str, torch.Tensor]) -> None:
-    put(list(current.values()), [centre[name] for name in current])
+    current = dict(model.named_parameters())
+    stacked = {name: value.expand(len(workers), *value.shape) for name, value in centre.items()}
+    for row, worker in enumerate(workers):
+        for name in worker.names:
+            stacked[name] = stacked[name].clone()
+            stacked[name][row] = current[name].detach()
+    return stacked

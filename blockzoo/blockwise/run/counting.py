@@ -106,7 +106,7 @@ def on_behalf_of(labels: Sequence[str]) -> Iterator[None]:
 
 @contextmanager
 def checked_by_hooks(
-    parameters: Sequence[torch.Tensor], found: Callable[[str, float], None]
+    parameters: Sequence[torch.Tensor], record: Callable[[str, float], None]
 ) -> Iterator[Spent]:
     """`counted`, and at the end compared with what hooks on these parameters have seen.
 
@@ -125,7 +125,7 @@ def checked_by_hooks(
             yield spent
     finally:
         handle.remove()
-    found("counted-gradients", check_counted_gradients(spent.evaluations, seen))
+    record("counted-gradients", check_counted_gradients(spent.evaluations, seen))
 
 
 @CHECKS.register("counted-gradients")

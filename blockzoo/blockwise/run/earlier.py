@@ -11,12 +11,12 @@ from pathlib import Path
 
 import torch
 
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.curricula import make_curriculum
 from blockzoo.blockwise.run.config import RunConfig, folder_name
 from blockzoo.blockwise.run.reading import Checkpoint, read_checkpoint, read_lines, read_parameters
 from blockzoo.blockwise.run.reports import ReportFolder
 from blockzoo.blockwise.schedules import make_schedule
-from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import remove, write_atomically, write_text
 from blockzoo.training.stoppers import make_stopper

@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
+from blockzoo.blockwise.contracts import CURRICULA, ENGINES, SCHEDULES, UNITS
 from blockzoo.blockwise.run.config import RunConfig
 from blockzoo.blockwise.run.regressions import REGRESSIONS
-from blockzoo.core.contracts import CURRICULA, ENGINES, NETWORKS, SCHEDULES, STOPPERS, SUBJECTS, UNITS
+from blockzoo.core.contracts import NETWORKS, SUBJECTS
 from blockzoo.core.errors import DataError, RequestError
 from blockzoo.core.plugins import code_asked_for
 from blockzoo.core.sources import digest_of_codes
 from blockzoo.core.subject import Subject
 from blockzoo.models.feedforward import SIZED
+from blockzoo.training.contracts import STOPPERS
 
 Used = Callable[[str | None, str | None, int | None], tuple[str | None, str]]
 

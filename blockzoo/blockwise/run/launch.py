@@ -101,7 +101,7 @@ def run_on_ranks(
     try:
         with terminated_is_an_exception():
             found = run_together(
-                "blockzoo.blockwise.run.launch:_take_part",
+                _take_part,
                 count,
                 threads=config.threads,
                 gpus=config.device.startswith("cuda"),

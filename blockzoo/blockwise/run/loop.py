@@ -14,6 +14,14 @@ from typing import Any
 
 import torch
 
+from blockzoo.blockwise.contracts import (
+    ENGINES,
+    Curriculum,
+    Engine,
+    EngineOfClients,
+    EngineOnRanks,
+    Resumable,
+)
 from blockzoo.blockwise.curricula import make_curriculum
 from blockzoo.blockwise.run.communication import SimulatedClock
 from blockzoo.blockwise.run.config import RunConfig
@@ -22,11 +30,11 @@ from blockzoo.blockwise.run.frame import Frame, RoundRecord
 from blockzoo.blockwise.run.ranks import Ranks
 from blockzoo.blockwise.run.reports import Reporter, ReportFolder, record_of
 from blockzoo.blockwise.run.termination import Terminated, terminated_is_an_exception
+from blockzoo.blockwise.run.view import RunView
 from blockzoo.blockwise.schedules import make_schedule
 from blockzoo.blockwise.units import make_units
-from blockzoo.core.contracts import ENGINES
 from blockzoo.core.environment import environment
-from blockzoo.core.errors import Diverged, StoreError
+from blockzoo.core.errors import Diverged, RequestError, StoreError
 from blockzoo.core.files import write_atomically
 from blockzoo.core.record import Record
 from blockzoo.training.stoppers import check_fed, make_stopper
@@ -82,6 +90,8 @@ class Training:
             "seconds": 0.0,
         }
         self.reports: list[dict[str, Any]] = []
+        self._last: RoundRecord | None = None
+        self._previous: list[list[torch.Tensor]] | None = None
         self._keep_previous = any(getattr(unit, "needs_previous", False) for unit in self.units.values())
 
     def run(self, on_report: Progress = lambda values: None) -> RunResult:
@@ -139,16 +149,16 @@ class Training:
     def _round(self) -> RoundRecord:
         frame, number = self.frame, self.frame.round
         self._schedule(number)
-        weights = self.curriculum.weights(number, frame)
+        weights = self.curriculum.weights(number, self.view())
         for state in [*frame.blocks, frame.whole]:
             state.stream.weigh(weights, number)
         if self._keep_previous:
-            frame.previous = [[p.detach().clone() for p in state.parameters] for state in frame.blocks]
+            self._previous = self.view().values()
         first = "counted-gradients" not in frame.checked
-        with checked_by_hooks(frame.whole.parameters, frame.found) if first else counted() as spent:
-            record: RoundRecord = self.engine.run(frame)  # which does not say itself what it spent
+        with checked_by_hooks(frame.whole.parameters, frame.record_check) if first else counted() as spent:
+            record = self.engine.run(frame)  # which does not say itself what it spent
         record.spent = self._of_all_ranks(spent)
-        frame.last, frame.round = record, number + 1
+        self._last, frame.round = record, number + 1
         self.totals["gradient_evaluations"] += record.gradient_evaluations
         self.totals["critical_steps"] += record.critical_steps
         self.totals["communicated_bytes"] += record.bytes_communicated
@@ -160,6 +170,11 @@ class Training:
             one_after_the_other=record.sequential,
         )
         return record
+
+    def view(self) -> RunView:
+        """What units and curricula see."""
+        clients = self.engine.clients(self.frame) if isinstance(self.engine, EngineOfClients) else None
+        return RunView(self.frame, self._last, self._previous, clients)
 
     def _of_all_ranks(self, spent: Spent) -> Spent:
         labels = [*self.frame.partition.labels, self.frame.whole.label]
@@ -184,7 +199,7 @@ class Training:
         for name, unit in self.units.items():
             kept = torch.random.get_rng_state()
             try:
-                self.reporter.measured(number, name, unit.measure(self.frame))
+                self.reporter.measured(number, name, unit.measure(self.view()))
             except StoreError:  # the disk's fault, not the unit's
                 raise
             except Exception as error:
@@ -228,8 +243,9 @@ class Training:
         """All that the rest of the run depends on."""
         own = self.frame.state_dict()
         if self.ranks.many:
+            assert isinstance(self.engine, EngineOnRanks)  # no other is run on several
             own = self.engine.gathered(own, self.ranks)
-            self.frame.found("equal-centres", 0.0)
+            self.frame.record_check("equal-centres", 0.0)
         return {
             "frame": own,
             "engine": _state_of(self.engine),
@@ -242,13 +258,15 @@ class Training:
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on from a `state_dict`, of this configuration on any number of ranks."""
         self.frame.load_state_dict(saved["frame"])
-        for name in ("engine", "curriculum"):
+        for name, part in (("engine", self.engine), ("curriculum", self.curriculum)):
             if saved[name] is not None:
-                getattr(self, name).load_state_dict(saved[name])
+                if not isinstance(part, Resumable):
+                    raise RequestError(f"this checkpoint is of another {name}, one that keeps something")
+                part.load_state_dict(saved[name])
         self.totals |= saved["totals"]
         self.clock.now_s, self.clock.history = saved["clock"][0], list(saved["clock"][1])
         self.reports = list(saved["reports"])
 
 
-def _state_of(part: Any) -> Any:
-    return part.state_dict() if hasattr(part, "state_dict") else None
+def _state_of(part: Engine | Curriculum) -> Any:
+    return part.state_dict() if isinstance(part, Resumable) else None

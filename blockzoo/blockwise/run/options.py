@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from annotated_types import Ge, Le, Lt
 
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.core.arguments import check_values
-from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import RequestError
 from blockzoo.core.settings import Count, Finite, NotNegative, Part, Positive, setting
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from blockzoo.blockwise.contracts import UNITS, MeasurementUnit
 from blockzoo.core.arguments import misfits
-from blockzoo.core.contracts import UNITS, MeasurementUnit
 from blockzoo.core.documents import decoded
 from blockzoo.core.errors import RequestError
 from blockzoo.core.plugins import check_values

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from blockzoo.blockwise.run.frame import Frame
+from blockzoo.blockwise.contracts import UNITS
+from blockzoo.blockwise.run.view import RunView
 from blockzoo.core.arguments import check_counts
-from blockzoo.core.contracts import UNITS
 
 
 @UNITS.register("coupling", aliases=("HessianBlockInteractionMeasurement", "hessian_block_interaction"))
@@ -44,20 +44,20 @@ class Coupling:
         }
         self._most = max_products or None
 
-    def measure(self, frame: Frame) -> dict[str, Any]:
+    def measure(self, run: RunView) -> dict[str, Any]:
         """Second derivatives of the loss, (B, B)."""
         from blockzoo.blockwise.curvature.coupling import coupling_map
 
         found = coupling_map(
-            frame.model,
-            frame.criterion,
-            frame.probe(self.batches, self.batch_size),
-            frame.partition,
+            run.model,
+            run.criterion,
+            run.probe(self.batches, self.batch_size),
+            run.partition,
             max_products=self._most,
             **self._how,
         )
         for check, deviation in found.checked.items():
-            frame.found(check, deviation)
+            run.record_check(check, deviation)
         return {
             "sigma": found.sigma,
             "lower_bound": found.lower_bound,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from blockzoo.blockwise.engines.rounds import distance, put
-from blockzoo.blockwise.run.frame import Frame
+from blockzoo.blockwise.contracts import UNITS
+from blockzoo.blockwise.engines.rounds import distance
+from blockzoo.blockwise.run.view import RunView
 from blockzoo.core.arguments import check_counts
-from blockzoo.core.contracts import UNITS
 
 
 @UNITS.register("descent")
@@ -32,35 +32,29 @@ class Descent:
         check_search(tol=tol, rank=rank)
         self.batches, self.batch_size, self.rank, self.tol = batches, batch_size, rank, tol
 
-    def measure(self, frame: Frame) -> dict[str, Any]:
+    def measure(self, run: RunView) -> dict[str, Any]:
         """Changes of the loss; negative is descent. Nothing before the first round."""
         from blockzoo.blockwise.curvature.coupling import coupling_map
 
-        if frame.previous is None:
+        if run.previous is None:
             return {}
-        batches = frame.probe(self.batches, self.batch_size)
-        now = [[p.detach().clone() for p in state.parameters] for state in frame.blocks]
-        moved = [distance(a, b) for a, b in zip(now, frame.previous, strict=True)]
-        after = frame.loss_over(batches)
-        try:
-            for state, old in zip(frame.blocks, frame.previous, strict=True):
-                put(state.parameters, old)
-            before = frame.loss_over(batches)
-            found = coupling_map(
-                frame.model, frame.criterion, batches, frame.partition, rank=self.rank, tol=self.tol
+        batches = run.probe(self.batches, self.batch_size)
+        now = run.values()
+        moved = [distance(a, b) for a, b in zip(now, run.previous, strict=True)]
+        after = run.loss_over(batches)
+        with run.holding(run.previous):
+            before = run.loss_over(batches)
+            coupling = coupling_map(
+                run.model, run.criterion, batches, run.partition, rank=self.rank, tol=self.tol
             )
-            alone = []
-            for state, old, new in zip(frame.blocks, frame.previous, now, strict=True):
-                put(state.parameters, new)
-                alone.append(frame.loss_over(batches) - before)
-                put(state.parameters, old)
-        finally:
-            for state, new in zip(frame.blocks, now, strict=True):
-                put(state.parameters, new)
-        went = dict(zip(frame.partition.labels, moved, strict=True))
-        steps = [went[label] for label in found.labels]
+        alone = []
+        for block, new in enumerate(now):
+            with run.holding([*run.previous[:block], new, *run.previous[block + 1 :]]):
+                alone.append(run.loss_over(batches) - before)
+        went = dict(zip(run.partition.labels, moved, strict=True))
+        steps = [went[label] for label in coupling.labels]
         bound = sum(
-            float(found.upper[i, j]) * steps[i] * steps[j] for i in range(len(steps)) for j in range(i)
+            float(coupling.upper[i, j]) * steps[i] * steps[j] for i in range(len(steps)) for j in range(i)
         )
         return {
             "predicted_change_loss": sum(alone),

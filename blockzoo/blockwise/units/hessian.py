@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from blockzoo.blockwise.run.frame import Frame
+from blockzoo.blockwise.contracts import UNITS
+from blockzoo.blockwise.run.view import RunView
 from blockzoo.core.arguments import check_counts
-from blockzoo.core.contracts import UNITS
 from blockzoo.core.errors import RequestError
 
 
@@ -26,18 +26,18 @@ class ExactHessian:
         check_counts(batches=batches, batch_size=batch_size, most=most)
         self.batches, self.batch_size, self.most = batches, batch_size, most
 
-    def measure(self, frame: Frame) -> dict[str, Any]:
+    def measure(self, run: RunView) -> dict[str, Any]:
         """Without a unit: second derivatives of the loss by the parameters that are not frozen."""
         from blockzoo.blockwise.curvature.hessian import exact_hessian
 
-        of_blocks = frame.partition.parameters(frame.model)
+        of_blocks = run.partition.parameters(run.model)
         sizes = [sum(p.numel() for p in block if p.requires_grad) for block in of_blocks]
         if sum(sizes) > self.most:
             raise RequestError(
                 f"unit hessian: {sum(sizes):,} parameters, at most {self.most:,}; the unit coupling needs no matrix"
             )
-        batches = frame.probe(self.batches, self.batch_size)
-        matrix = exact_hessian(frame.model, frame.criterion, batches, frame.partition).double().cpu().numpy()
+        batches = run.probe(self.batches, self.batch_size)
+        matrix = exact_hessian(run.model, run.criterion, batches, run.partition).double().cpu().numpy()
         edges = np.cumsum([0, *sizes])
         blocks = [slice(a, b) for a, b in itertools.pairwise(edges)]
         spectrum = np.linalg.eigvalsh(matrix)

@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
+from blockzoo.blockwise.contracts import UNITS
 from blockzoo.blockwise.engines.rounds import distance
 from blockzoo.blockwise.local import gradients_of
-from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.losses import no_reentrant_checkpoints, parts_of_loss
+from blockzoo.blockwise.run.view import RunView
 from blockzoo.core.arguments import check_counts
-from blockzoo.core.contracts import UNITS
 
 
 @UNITS.register("norms")
@@ -22,28 +22,28 @@ class Norms:
         check_counts(batches=batches, batch_size=batch_size)
         self.batches, self.batch_size = batches, batch_size
 
-    def measure(self, frame: Frame) -> dict[str, Any]:
+    def measure(self, run: RunView) -> dict[str, Any]:
         """One per block, of what is trained; the network in evaluation mode."""
-        parameters = [p for state in frame.blocks for p in state.parameters]
+        parameters = [p for state in run.blocks for p in state.parameters]
         total = [torch.zeros_like(p) for p in parameters]
-        was = frame.model.training
-        frame.model.eval()
-        batches = frame.probe(self.batches, self.batch_size)
+        was = run.model.training
+        run.model.eval()
+        batches = run.probe(self.batches, self.batch_size)
         examples = sum(len(x) for x, _ in batches)
         with no_reentrant_checkpoints():
-            for loss, size in parts_of_loss(frame.model, frame.criterion, batches):
+            for loss, size in parts_of_loss(run.model, run.criterion, batches):
                 for sum_, g in zip(total, gradients_of(loss, parameters), strict=True):
                     sum_ += g * (size / examples)
-        frame.model.train(was)
+        run.model.train(was)
         norms, sizes, at = [], [], 0
-        for state in frame.blocks:
+        for state in run.blocks:
             own = total[at : at + len(state.parameters)]
             at += len(state.parameters)
             norms.append(_norm(own))
             sizes.append(_norm([p.detach() for p in state.parameters]))
         return {
             "gradient_norm": norms,
-            "update_norm": frame.last.movement if frame.last else None,
+            "update_norm": run.last.movement if run.last else None,
             "parameter_norm": sizes,
         }
 

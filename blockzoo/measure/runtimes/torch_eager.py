@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from blockzoo.core.contracts import RUNTIMES
+from blockzoo.measure.contracts import RUNTIMES
 
 
 @RUNTIMES.register("eager")

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from blockzoo.core.contracts import SEARCHES
 from blockzoo.core.errors import RequestError
+from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.search.moves import Moves
 from blockzoo.nas.search.task import Query, Task
 

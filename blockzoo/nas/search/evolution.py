@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from blockzoo.core.contracts import SEARCHES
+from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.search.moves import Moves
 from blockzoo.nas.search.task import Query, Task
 

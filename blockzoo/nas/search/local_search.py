@@ -5,7 +5,7 @@ Source: White et al., Exploring the loss landscape in neural architecture search
 
 from __future__ import annotations
 
-from blockzoo.core.contracts import SEARCHES
+from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.search.moves import Moves
 from blockzoo.nas.search.task import Query, Task
 

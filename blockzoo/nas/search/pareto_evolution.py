@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from blockzoo.core.contracts import SEARCHES
+from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.search.moves import Moves
 from blockzoo.nas.search.task import Ledger, Query, Task
 from blockzoo.report.pareto import hypervolume, pareto_front

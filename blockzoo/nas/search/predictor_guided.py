@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from blockzoo.core.contracts import SEARCHES
 from blockzoo.core.errors import RequestError
+from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.ranking.predictors.ridge import PairwiseRidge
 from blockzoo.nas.search.task import Query, Task
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from blockzoo.core.contracts import SEARCHES
+from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.search.task import Query, Task
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blockzoo.core.contracts import SEARCHES
 from blockzoo.core.errors import RequestError
+from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.search.task import BudgetSpent, Ledger, Task
 from blockzoo.report.statistics import LEAST_SEEDS
 

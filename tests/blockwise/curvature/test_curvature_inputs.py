@@ -18,6 +18,7 @@ from blockzoo.blockwise.partition import make_partition
 from blockzoo.blockwise.run.data import Examples
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.options import Options
+from blockzoo.blockwise.run.view import RunView
 from blockzoo.blockwise.units import make_units
 from blockzoo.core.errors import CheckFailed, RequestError
 from tests.blockwise.run.test_losses import _in_place, _Net, _Normalising, _OutOfPlace
@@ -93,7 +94,7 @@ def test_units_and_choices_of_a_network_with_a_frozen_block() -> None:
     data = Examples(*_batch(20))
     run = Frame(model, data, data, cross_entropy, Options())
     for unit in make_units(["coupling", "hessian"]).values():
-        values = unit.measure(run)
+        values = unit.measure(RunView(run))
         norms = values.get("sigma", values.get("block_spectral_norms"))
         assert norms[0][0] == norms[0][1] == 0 < norms[1][1]
 

@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import nn
 
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.copying import buffer_names
 from blockzoo.blockwise.partition import make_partition
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.options import Options
+from blockzoo.blockwise.run.view import RunView
 from blockzoo.blockwise.units import make_units
-from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import RequestError
 from blockzoo.models.feedforward import ConvNet, FeedForward
 from tests.blockwise.engines.test_engines import cross_entropy, data
@@ -98,10 +99,10 @@ def test_units_measure_a_partly_frozen_network() -> None:
             "descent batch_size=8",
         ]
     )
-    run.previous = [[p.detach().clone() for p in state.parameters] for state in run.blocks]
+    previous = RunView(run).values()
     ENGINES["jacobi"]().run(run)
     after = copy.deepcopy(model.state_dict())
-    found = {name: unit.measure(run) for name, unit in units.items()}
+    found = {name: unit.measure(RunView(run, previous=previous)) for name, unit in units.items()}
     assert found["norms"]["gradient_norm"][1] == 0 < found["norms"]["gradient_norm"][0]
     assert found["descent"]["block_change_loss"][1] == 0 != found["descent"]["block_change_loss"][0]
     clients, network = (

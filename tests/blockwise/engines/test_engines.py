@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.copying import copy_block, copy_model, swap_block
 from blockzoo.blockwise.partition import make_partition
 from blockzoo.blockwise.run.data import Examples, Stream
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.options import Options
-from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import Diverged, RequestError
 from blockzoo.models.feedforward import ConvNet, Ensemble, FeedForward
 from tests.reference import blockwise_rounds as slow

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.engines import stacked
-from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import CheckFailed
 from tests.blockwise.engines.test_engines import frame, values
 
@@ -29,16 +30,18 @@ def test_the_first_round_is_compared_and_costs_no_gradients() -> None:
 @pytest.mark.parametrize(("fault", "k"), [("blocks", 4), ("gradients", 4), ("gradients", 1), ("steps", 4)])
 def test_wrong_stacks_are_seen(fault: str, k: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that see others' blocks (no fault in their first step), gradients of another worker, one step too many."""
-    step, pile = stacked._step, stacked._stacked
+    step, pile = stacked._Worker.step, stacked._stacked
 
-    def wrong_step(run: Any, block: int, gradients: Any, *rest: Any) -> Any:
-        found = step(run, block, [2 * g for g in gradients] if fault == "gradients" else gradients, *rest)
-        return (found[0], True) if fault == "steps" else found
+    def wrong_step(worker: Any, gradients: Any, centre: Any) -> None:
+        step(worker, [2 * g for g in gradients] if fault == "gradients" else gradients, centre)
+        worker.solved |= fault == "steps"
 
-    def wrong_pile(centre: Any, current: Any, own: Any) -> Any:
-        return pile(centre, current, [list(centre) for _ in own] if fault == "blocks" else own)
+    def wrong_pile(model: Any, centre: Any, workers: Any) -> Any:
+        if fault == "blocks":
+            workers = [replace(worker, names=list(centre)) for worker in workers]
+        return pile(model, centre, workers)
 
-    monkeypatch.setattr(stacked, "_step", wrong_step)
+    monkeypatch.setattr(stacked._Worker, "step", wrong_step)
     monkeypatch.setattr(stacked, "_stacked", wrong_pile)
     with pytest.raises(CheckFailed, match=r"stacked-workers.*vectorised"):
         ENGINES["jacobi"]().run(frame("jacobi", vectorised=True, k=k, step_size=0.2))

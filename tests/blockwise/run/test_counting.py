@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.engines.rounds import recorded
 from blockzoo.blockwise.run import counting
 from blockzoo.blockwise.run.counting import NOBODY, Spent, counted, on_behalf_of, uncounted
@@ -19,7 +20,6 @@ from blockzoo.blockwise.run.loop import Training
 from blockzoo.blockwise.run.ranks import Ranks
 from blockzoo.blockwise.run.reports import Nothing
 from blockzoo.blockwise.run.runs import run_blockwise
-from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import CheckFailed
 from tests.blockwise.engines.test_engines import frame
 from tests.blockwise.runs import config

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from blockzoo.blockwise.contracts import CURRICULA, ENGINES
 from blockzoo.blockwise.run.config import RunConfig, folder_name
 from blockzoo.blockwise.run.earlier import adopt_earlier
 from blockzoo.blockwise.run.reading import read_lines, run_status
 from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.cli import main
-from blockzoo.core.contracts import CURRICULA, ENGINES
 from blockzoo.core.errors import RequestError
 from tests.blockwise.runs import config, same, trained, words
 

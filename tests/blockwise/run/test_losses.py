@@ -12,13 +12,14 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.curricula import make_curriculum
 from blockzoo.blockwise.run.data import Examples
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.options import Options
 from blockzoo.blockwise.run.probe import _step
+from blockzoo.blockwise.run.view import RunView
 from blockzoo.blockwise.units import make_units
-from blockzoo.core.contracts import ENGINES
 from blockzoo.core.errors import RequestError
 from tests.blockwise.curvature.test_frozen import MODES
 
@@ -100,10 +101,10 @@ def test_a_network_that_writes_to_its_input_trains_as_one_that_does_not(
             engine.run(run)
         first, second = run.evaluate(), run.evaluate()
         unit = make_units(["norms batch_size=8"])["norms"]
-        assert unit.measure(run)["gradient_norm"] == unit.measure(run)["gradient_norm"]
+        assert unit.measure(RunView(run))["gradient_norm"] == unit.measure(RunView(run))["gradient_norm"]
         batches = run.probe(2, 16)
         assert run.loss_over(batches) == run.loss_over(batches)
-        make_curriculum("hard").weights(0, run)
+        make_curriculum("hard").weights(0, RunView(run))
         _step(run, 12)
         assert first == second
         assert torch.equal(before[0], run.train.x) and torch.equal(before[1], run.validation.x)
@@ -162,7 +163,7 @@ def test_what_is_reported_is_the_loss_of_all_examples_as_one_batch(criterion: An
         (unit,) = make_units([f"norms batches=40 batch_size={size}"]).values()
         norm = float(torch.cat([g.flatten() for g in gradient]).norm())
         if size * 40 >= len(data):
-            assert unit.measure(run)["gradient_norm"][0] == pytest.approx(norm, rel=1e-4)
+            assert unit.measure(RunView(run))["gradient_norm"][0] == pytest.approx(norm, rel=1e-4)
 
 
 def test_targets_that_cross_entropy_leaves_out() -> None:
@@ -233,7 +234,7 @@ def test_reentrant_checkpoints_are_refused(mode: str) -> None:
     with pytest.raises(RequestError, match="use_reentrant=False"):
         ENGINES[run.options.training_mode]().run(run)
     with pytest.raises(RequestError, match="use_reentrant=False"):
-        make_units(["norms"])["norms"].measure(run)
+        make_units(["norms"])["norms"].measure(RunView(run))
 
 
 @pytest.mark.parametrize("mode", MODES[:-1])
@@ -318,7 +319,7 @@ def test_numbers_of_16_bits(mode: str) -> None:
         record = engine.run(run)
     assert run.evaluate()["loss"] < before and all(m is None or 0 < m < 10 for m in record.movement)
     for unit in make_units(["norms", "working-memory", "deviation"]).values():
-        assert unit.measure(run)
+        assert unit.measure(RunView(run))
 
 
 @pytest.mark.parametrize("mode", MODES[:-1])
@@ -334,7 +335,7 @@ def test_sparse_embeddings_train_as_dense_ones(mode: str, optimizer: str) -> Non
         )
         run = _frame(mode, model, train=data, optimizer=optimizer, prox_lambda=0.01, order="importance")
         ENGINES[mode]().run(run)
-        norms = make_units(["norms"])["norms"].measure(run)["gradient_norm"]
+        norms = make_units(["norms"])["norms"].measure(RunView(run))["gradient_norm"]
         ended.append((*(p.detach() for p in model.parameters()), torch.tensor(norms)))
     for a, b in zip(*ended, strict=True):
         torch.testing.assert_close(a, b)

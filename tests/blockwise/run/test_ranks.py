@@ -146,7 +146,7 @@ def test_a_centre_of_its_own_is_found() -> None:
 
 DRIFTS = """
 import os, torch
-from blockzoo.core.contracts import CURRICULA
+from blockzoo.blockwise.contracts import CURRICULA
 
 @CURRICULA.register("drifts")
 class Drifts:
@@ -195,7 +195,7 @@ def test_a_run_starts_its_own_ranks(tmp_path: Path) -> None:
 
 OWN = """
 import os, signal
-from blockzoo.core.contracts import CURRICULA
+from blockzoo.blockwise.contracts import CURRICULA
 
 @CURRICULA.register("own")
 class Own:

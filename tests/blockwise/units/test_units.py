@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from blockzoo.blockwise.contracts import ENGINES, UNITS
+from blockzoo.blockwise.engines.local_sgd import LocalSGD
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.reading import read_lines
 from blockzoo.blockwise.run.runs import run_blockwise
+from blockzoo.blockwise.run.view import RunView
 from blockzoo.blockwise.units import make_units, read_units
-from blockzoo.core.contracts import ENGINES, UNITS
 from blockzoo.core.errors import RequestError
 from tests.blockwise.runs import config
 
@@ -21,14 +23,30 @@ from tests.blockwise.runs import config
 def test_every_unit_measures_with_named_units_and_changes_nothing(name: str) -> None:
     asked = config(config=(4,), image_size=4, options={"rounds": 2})
     frame = Frame.from_config(asked)
-    frame.previous = [[p.detach().clone() for p in s.parameters] for s in frame.blocks]
-    frame.last = ENGINES["jacobi"]().run(frame)
+    previous = RunView(frame).values()
+    run = RunView(frame, ENGINES["jacobi"]().run(frame), previous)
     before = [p.detach().clone() for p in frame.model.parameters()]
-    found = make_units([name])[name].measure(frame)
+    found = make_units([name])[name].measure(run)
     assert found and all(isinstance(key, str) for key in found)
     numbers = [value for key, value in found.items() if key != "labels"]
     assert numbers and all(np.isfinite(np.asarray(value, dtype=float)).all() for value in numbers)
     assert all(torch.equal(a, b) for a, b in zip(before, frame.model.parameters(), strict=True))
+
+
+def test_what_a_unit_sees_is_not_to_be_turned() -> None:
+    frame = Frame.from_config(config(config=(4,), image_size=4))
+    run = RunView(frame)
+    for name in ("round", "model", "last", "blocks", "anything"):
+        with pytest.raises((AttributeError, TypeError)):
+            setattr(run, name, 1)
+    own = run.values()
+    with run.holding([[torch.zeros_like(p) for p in block] for block in own]):
+        assert not any(p.any() for block in run.blocks for p in block.parameters)
+    assert all(
+        torch.equal(a, b)
+        for one, two in zip(own, run.values(), strict=True)
+        for a, b in zip(one, two, strict=True)
+    )
 
 
 def test_units_by_the_names_of_the_sandbox_and_in_a_file(tmp_path: Path) -> None:
@@ -65,7 +83,7 @@ def test_memory_by_hand() -> None:
     frame = Frame.from_config(config(config=(4,), image_size=4, options={"optimizer": "adam"}))
     sizes = [3 * 16 * 4 + 4, 4 * 10 + 10]
     ENGINES["jacobi"]().run(frame)
-    found = make_units(["working-memory"])["working-memory"].measure(frame)
+    found = make_units(["working-memory"])["working-memory"].measure(RunView(frame))
     steps = 2 * 4  # Adam counts its steps in a number per tensor
     assert found["client_memory_bytes"] == [4 * (sum(sizes) + 3 * size) + steps for size in sizes]
 
@@ -75,9 +93,11 @@ def test_memory_of_local_sgd_by_hand() -> None:
     asked = config("local-sgd", config=(4,), image_size=4, options={"optimizer": "adam"})
     frame, size = Frame.from_config(asked), 3 * 16 * 4 + 4 + 4 * 10 + 10
     (unit,) = make_units(["working-memory"]).values()
-    assert unit.measure(frame)["client_memory_bytes"] == [4 * 2 * size] * 2
-    ENGINES["local-sgd"]().run(frame)
-    found = unit.measure(frame)
+    engine = LocalSGD()
+    run = RunView(frame, trained=engine.clients(frame))
+    assert unit.measure(run)["client_memory_bytes"] == [4 * 2 * size] * 2
+    engine.run(frame)
+    found = unit.measure(RunView(frame, trained=engine.clients(frame)))
     assert found["client_memory_bytes"] == [4 * 4 * size + 4 * 4] * 2, "and a count per tensor"
     assert found["all_clients_memory_bytes"] == sum(found["client_memory_bytes"])
 
@@ -85,9 +105,9 @@ def test_memory_of_local_sgd_by_hand() -> None:
 def test_descent_is_bounded_to_second_order() -> None:
     """With small steps the interplay of blocks stays within the bound that the coupling map predicts."""
     frame = Frame.from_config(config(options={"step_size": 1e-3, "k": 3}))
-    frame.previous = [[p.detach().clone() for p in s.parameters] for s in frame.blocks]
-    frame.last = ENGINES["jacobi"]().run(frame)
-    found = make_units(["descent"])["descent"].measure(frame)
+    previous = RunView(frame).values()
+    run = RunView(frame, ENGINES["jacobi"]().run(frame), previous)
+    found = make_units(["descent"])["descent"].measure(run)
     assert found["actual_change_loss"] < 0
     assert abs(found["interplay_loss"]) <= found["interplay_bound_loss"] + 1e-6
     assert found["predicted_change_loss"] == pytest.approx(sum(found["block_change_loss"]))

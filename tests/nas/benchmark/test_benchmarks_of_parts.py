@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import blockzoo.nas as nas
-from blockzoo.core.contracts import SEARCHES
 from blockzoo.core.errors import DataError, RequestError
 from blockzoo.nas.benchmark.release import header_of
+from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.files.maintenance import validate
 from blockzoo.nas.search.simulate import compare, regret, search
 from blockzoo.nas.search.task import Query, Task

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import blockzoo.nas as nas
-from blockzoo.core.contracts import SEARCHES
 from blockzoo.core.errors import RequestError
 from blockzoo.nas.benchmark.curves import Training
 from blockzoo.nas.benchmark.release import header_of
 from blockzoo.nas.benchmark.surrogate import held_out, seed_deviation, surrogate_of
+from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.files.columns import FLOATS, Column
 from blockzoo.nas.files.table import Table
 from blockzoo.nas.ranking.predictors.features import one_hot_pairs

@@ -1,0 +1,77 @@
+"""THE DOORS: every kind of extension of blockzoo, on one screen.
+
+Each door is a contract (what to write) and a registry (where it is found); each is declared in the room whose things pass
+through it, and all can be imported from here, without torch.
+"""
+
+from blockzoo.blockwise.contracts import (
+    CURRICULA,
+    ENGINES,
+    SCHEDULES,
+    UNITS,
+    Centre,
+    Curriculum,
+    Engine,
+    EngineOfClients,
+    EngineOnRanks,
+    MeasurementUnit,
+    Resumable,
+    Schedule,
+)
+from blockzoo.core.contracts import (
+    BLOCKS,
+    CHECKS,
+    NETWORKS,
+    POSITIONS,
+    PROTOCOLS,
+    SUBJECTS,
+    Block,
+    Check,
+    Network,
+    Recipe,
+    SubjectResolver,
+)
+from blockzoo.data.contracts import DATASETS, Dataset, StreamedDataset
+from blockzoo.execution.contracts import EXECUTORS, Executor, ExecutorMaker
+from blockzoo.measure.contracts import RUNTIMES, Runtime
+from blockzoo.nas.contracts import SEARCHES, Search, SearchMaker
+from blockzoo.training.contracts import STOPPERS, Stopper
+
+__all__ = [
+    "BLOCKS",
+    "CHECKS",
+    "CURRICULA",
+    "DATASETS",
+    "ENGINES",
+    "EXECUTORS",
+    "NETWORKS",
+    "POSITIONS",
+    "PROTOCOLS",
+    "RUNTIMES",
+    "SCHEDULES",
+    "SEARCHES",
+    "STOPPERS",
+    "SUBJECTS",
+    "UNITS",
+    "Block",
+    "Centre",
+    "Check",
+    "Curriculum",
+    "Dataset",
+    "Engine",
+    "EngineOfClients",
+    "EngineOnRanks",
+    "Executor",
+    "ExecutorMaker",
+    "MeasurementUnit",
+    "Network",
+    "Recipe",
+    "Resumable",
+    "Runtime",
+    "Schedule",
+    "Search",
+    "SearchMaker",
+    "Stopper",
+    "StreamedDataset",
+    "SubjectResolver",
+]
