@@ -28,7 +28,7 @@ from blockzoo.core.contracts import (
     Block,
     Check,
     Network,
-    Recipe,
+    ProtocolMaker,
     SubjectResolver,
 )
 from blockzoo.data.contracts import DATASETS, Dataset, StreamedDataset
@@ -65,7 +65,7 @@ __all__ = [
     "ExecutorMaker",
     "MeasurementUnit",
     "Network",
-    "Recipe",
+    "ProtocolMaker",
     "Resumable",
     "Runtime",
     "Schedule",

@@ -47,7 +47,7 @@ class Usual(Protocol):
     lr: float
 
 
-class Recipe(Protocol):
+class ProtocolMaker(Protocol):
     """A named, versioned recipe of training: a function without arguments. A changed recipe gets a new version."""
 
     def __call__(self) -> Usual: ...
@@ -81,7 +81,7 @@ To keep plugins for a project: plugins = ["path/to/file.py"] under [tool.blockzo
 BLOCKS: Registry[Block] = Registry("BLOCKS", "block", how_to_add=HOW_TO_ADD_A_BLOCK)
 NETWORKS: Registry[Network] = Registry("NETWORKS", "network", files=False)
 SUBJECTS: Registry[SubjectResolver] = Registry("SUBJECTS", "subject prefix", files=False)
-PROTOCOLS: Registry[Recipe] = Registry("PROTOCOLS", "protocol")
+PROTOCOLS: Registry[ProtocolMaker] = Registry("PROTOCOLS", "protocol")
 CHECKS: Registry[Check] = Registry("CHECKS", "check", files=False)
 
 if not TYPE_CHECKING:
