@@ -101,7 +101,7 @@ def test_a_dry_run_estimates_and_leaves_nothing(tmp_path: Path) -> None:
         ({"seeds": 0}, "grid is empty.*seeds"),
         ({"positions": "middle"}, "early, mid, late"),
         ({"blocks": ["ResNetBasicBlok"]}, "Did you mean ResNetBasicBlock"),
-        ({"workers": 0}, "workers 0"),
+        ({"workers": 0}, "workers=0"),
         ({"device": "tpu"}, "cpu, cuda, auto"),
         ({"epochs": 0}, "epochs=0"),
         ({"executor": "lokal"}, "Did you mean local"),

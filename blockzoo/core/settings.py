@@ -255,7 +255,9 @@ class Run(Checked):
 class Sweeping(Checked):
     """How a sweep's trials are run side by side; no number depends on it."""
 
-    workers: Count | None = setting(None, "trials at a time (default: one per GPU, else per core)")
+    workers: Count | None = setting(
+        None, "trials at a time (default: one per GPU, else per core)", names=("-j",)
+    )
     executor: str = setting("local", "where the trials run: local, ray or slurm")
     address: str | None = setting(None, "of the Ray cluster (default: RAY_ADDRESS, else one is started here)")
     gpus_per_trial: Annotated[float, Ge(0)] | None = setting(

@@ -32,9 +32,9 @@ def test_the_command_of_the_sandbox(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert read_lines(folder / "measurements.jsonl")[0]["unit"] == "Working_memory_usage"
     capsys.readouterr()
     wrong: list[tuple[list[str], str]] = [
-        (["--K", "0"], "K 0"),
+        (["--K", "0"], "k 0"),
         (["--gamma", "0"], "gamma"),
-        (["--K", "x"], "--K x"),
+        (["--K", "x"], "--k x"),
         (["--config", "3"], "give a list"),
         (["--config", "[[3]]"], "one list"),
         (["--units", "nonsense"], "unknown measurement unit"),
