@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from blockzoo.core.checked import sorted_into
 from blockzoo.core.devices import choose_device
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import RequestError
 from blockzoo.core.keywords import BenchmarkingKeywords, ScaffoldKeywords, SeededKeywords
 from blockzoo.core.record import Record
-from blockzoo.core.settings import Benchmarking, Scaffold, Seeded, sorted_into
+from blockzoo.core.settings import Benchmarking, Scaffold, Seeded
 from blockzoo.core.spec import CLASSES, NetworkSpec
 from blockzoo.core.subject import Subject
 from blockzoo.measure.deadline import Deadline

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from blockzoo.core.checked import sorted_into
 from blockzoo.core.contracts import BLOCKS
 from blockzoo.core.errors import BlockzooError, RequestError
 from blockzoo.core.keywords import ScaffoldKeywords
-from blockzoo.core.settings import Scaffold, sorted_into
+from blockzoo.core.settings import Scaffold
 from blockzoo.core.spec import CLASSES, NetworkSpec
 from blockzoo.core.subject import Subject
 

@@ -21,7 +21,7 @@ from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.core.devices import use_only
 from blockzoo.core.errors import RequestError
 from blockzoo.execution.queue import gpus as visible_gpus
-from blockzoo.train import available_device
+from blockzoo.trials.training import available_device
 
 
 def device(cuda_core: int | None) -> str:

@@ -25,7 +25,7 @@ from blockzoo.blockwise.study import Setting, Study, StudyRun, compare, run_stud
 from blockzoo.core.errors import RequestError
 from blockzoo.core.files import write_atomically
 from blockzoo.execution.queue import gpus, worker_count
-from blockzoo.train import available_device
+from blockzoo.trials.training import available_device
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from blockzoo.blockwise.run.config import RunConfig
 from blockzoo.blockwise.run.options import Network, Options
-from blockzoo.core.settings import TABLES, settings_of
+from blockzoo.core.checked import settings_of
+from blockzoo.core.settings import TABLES
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "settings.md"

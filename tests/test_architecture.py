@@ -19,7 +19,9 @@ LAYERS = [
     {"core"},
     {"models", "data", "blocks"},
     {"report", "execution", "training", "measure"},
-    {"profile", "benchmark", "train", "sweep", "visualize", "wrappers", "preflight", "workers", "testing"},
+    {"profile", "benchmark", "visualize", "wrappers", "testing"},
+    {"trials"},
+    {"train", "sweep"},
     {"nas", "blockwise", "tiling"},
     {"contracts"},
     {"cli"},
@@ -27,18 +29,10 @@ LAYERS = [
 ]
 """From the ground up. `blocks` carry `models`; verbs may call one another, in no circle."""
 
-LENS = {room: room for room in ("nas", "blockwise", "tiling")} | dict.fromkeys(LAYERS[3], "isolate")
+LENS = {room: room for room in ("nas", "blockwise", "tiling")} | dict.fromkeys(
+    LAYERS[3] | LAYERS[5], "isolate"
+)
 """Rooms that answer a question each, and do not know each other. What they share lies on the floors below."""
-BORROWED = {
-    ("blockzoo.nas.training.lessons", "blockzoo.train"),
-    ("blockzoo.nas.training.trials", "blockzoo.sweep"),
-    ("blockzoo.tiling.experiments.study", "blockzoo.sweep"),
-    ("blockzoo.tiling.experiments.study", "blockzoo.train"),
-    ("blockzoo.tiling.experiments.training", "blockzoo.train"),
-    ("blockzoo.tiling.experiments.training", "blockzoo.workers"),
-}
-"""What other lenses still use of the isolate verbs: `run_trials`, `execute_trial`, `circumstances`, `load_data` belong below."""
-
 RANK = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 TORCH = {"torch", "torchvision", "timm", "lightning"}
 
@@ -118,7 +112,7 @@ def test_lenses_do_not_know_each_other() -> None:
         for target in uses(path)
         if (lens := LENS.get(room(module))) and lens != LENS.get(room(target), lens)
     }
-    assert across == BORROWED, f"new: {across - BORROWED}; gone, so strike them: {BORROWED - across}"
+    assert across == set()
 
 
 def test_below_the_lenses_none_of_them_has_a_name() -> None:
@@ -141,7 +135,7 @@ def test_below_the_lenses_none_of_them_has_a_name() -> None:
         "from blockzoo.cli import main",
         "def f():\n    import blockzoo.nas.space.cells",
         "if TYPE_CHECKING:\n    from blockzoo.tiling.tags import read_options",
-        "job = Job('blockzoo.workers:execute_trial')",
+        "job = Job('blockzoo.trials.bodies:execute_trial')",
         "import_module('blockzoo.blockwise.study')",
     ],
 )

@@ -20,9 +20,10 @@ from blockzoo.blockwise.run.identity import identified
 from blockzoo.blockwise.run.options import Options
 from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.blockwise.study import Study, run_study
+from blockzoo.core.checked import sorted_into
 from blockzoo.core.contracts import PROTOCOLS
 from blockzoo.core.errors import RequestError
-from blockzoo.core.settings import Data, Recipe, Scaffold, sorted_into
+from blockzoo.core.settings import Data, Recipe, Scaffold
 from blockzoo.core.sources import check_unedited, code_digest
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.data import ImageData, Images, content, load_dataset

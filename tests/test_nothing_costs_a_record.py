@@ -31,7 +31,7 @@ from blockzoo.measure.timings import timings_of
 from blockzoo.models.agreement import compare
 from blockzoo.sweep import run_sweep
 from blockzoo.train import train_block
-from blockzoo.workers import BODIES
+from blockzoo.trials.bodies import BODIES
 
 SMALL: dict[str, Any] = {
     "dataset": "digits",
@@ -89,7 +89,7 @@ def test_costs_that_cannot_be_had_are_a_reason(monkeypatch: pytest.MonkeyPatch, 
     def broken(*_: Any, **__: Any) -> Any:
         raise ValueError("no costs today")
 
-    monkeypatch.setattr("blockzoo.preflight.profile_block", broken)
+    monkeypatch.setattr("blockzoo.trials.preflight.profile_block", broken)
     done = train_block("ResNetBasicBlock", output=tmp_path, latency=False, **SMALL)
     assert done.row["status"] == "ok" and 0 <= done.row["test_acc"] <= 1
     assert done.row["reason"] == "costs: ValueError: no costs today" and done.row["macs"] is None
@@ -104,7 +104,7 @@ def test_costs_are_known_before_the_training(
     def broken(*_: Any, **__: Any) -> Any:
         raise CheckFailed("nothing adds up")
 
-    monkeypatch.setattr("blockzoo.preflight.profile_block", broken)
+    monkeypatch.setattr("blockzoo.trials.preflight.profile_block", broken)
     train_block(
         "ResNetBasicBlock",
         output=tmp_path,

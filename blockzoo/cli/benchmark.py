@@ -10,7 +10,8 @@ from cyclopts import Parameter
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.expanded import expanded
-from blockzoo.core.settings import Benchmarking, Scaffold, Seeded, together
+from blockzoo.core.checked import together
+from blockzoo.core.settings import Benchmarking, Scaffold, Seeded
 
 
 @expanded()

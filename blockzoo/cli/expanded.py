@@ -10,8 +10,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from cyclopts import Parameter
 
+from blockzoo.core.checked import is_settings, settings_of
 from blockzoo.core.errors import RequestError
-from blockzoo.core.settings import is_settings, settings_of
 
 Command = Callable[..., int]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.expanded import expanded
-from blockzoo.core.settings import Scaffold, together
+from blockzoo.core.checked import together
+from blockzoo.core.settings import Scaffold
 
 
 @expanded()

@@ -10,8 +10,9 @@ from cyclopts import Parameter
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.expanded import expanded
+from blockzoo.core.checked import together
 from blockzoo.core.errors import RequestError
-from blockzoo.core.settings import Data, Recipe, Run, Scaffold, Seeded, together
+from blockzoo.core.settings import Data, Recipe, Run, Scaffold, Seeded
 
 
 @expanded()
@@ -50,7 +51,7 @@ def train(
         recipe = replace(recipe, batch_size=recipe.batch_size or batch)
         data = replace(data, image_size=data.image_size or height)
     if dry_run or input_shape is not None:
-        from blockzoo.train import images_of, trial_spec
+        from blockzoo.trials.request import images_of, trial_spec
 
         images = images_of(data, run.data_dir)
         if input_shape is not None and input_shape[1] != images.shape[0]:

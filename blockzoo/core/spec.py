@@ -7,23 +7,20 @@ import json
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
-from blockzoo.core.contracts import BLOCKS, POSITIONS, PROTOCOLS
-from blockzoo.core.errors import RequestError
-from blockzoo.core.settings import (
+from blockzoo.core.checked import (
     BatchSize,
     Checked,
     Count,
-    Data,
     Positive,
-    Recipe,
-    Scaffold,
-    Seeded,
     Threads,
     default_of,
     narrowed,
     setting,
     unusual,
 )
+from blockzoo.core.contracts import BLOCKS, POSITIONS, PROTOCOLS
+from blockzoo.core.errors import RequestError
+from blockzoo.core.settings import Data, Recipe, Scaffold, Seeded
 from blockzoo.core.subject import Subject
 
 CLASSES = 10

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
+from blockzoo.core.checked import columns_of
 from blockzoo.core.errors import RequestError
 from blockzoo.core.record import Record
-from blockzoo.core.settings import Data, Recipe, Scaffold, Seeded, columns_of
+from blockzoo.core.settings import Data, Recipe, Scaffold, Seeded
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.subject import as_stored
 from blockzoo.core.times import doubts, median_interval, p90, throughput

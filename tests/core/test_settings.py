@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from blockzoo.core.checked import settings_of, sorted_into, together
 from blockzoo.core.errors import RequestError
-from blockzoo.core.settings import Recipe, Run, Scaffold, settings_of, sorted_into, together
+from blockzoo.core.settings import Recipe, Run, Scaffold
 
 ROOT = Path(__file__).parents[2]
 MADE_UP = '    ema_decay: Share | None = setting(None, "a made-up share", column="the made-up column")\n'

@@ -10,9 +10,9 @@ from typing import Any, get_type_hints
 
 from blockzoo.blockwise.run.options import Network, Options
 from blockzoo.core.arguments import check_values
+from blockzoo.core.checked import Count, NotNegative, setting
 from blockzoo.core.documents import check_fields, describe
 from blockzoo.core.errors import RequestError
-from blockzoo.core.settings import Count, NotNegative, setting
 from blockzoo.core.spec import SUBSET, THREADS, fingerprint_of
 
 COSTS = ("gradient_evaluations", "critical_steps", "communicated_bytes", "seconds")

@@ -9,8 +9,8 @@ from annotated_types import Ge, Le, Lt
 
 from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.core.arguments import check_values
+from blockzoo.core.checked import Count, Finite, NotNegative, Part, Positive, setting
 from blockzoo.core.errors import RequestError
-from blockzoo.core.settings import Count, Finite, NotNegative, Part, Positive, setting
 
 ORDERS = ("ascending", "descending", "random", "importance")
 BUFFERS = ("own", "average")

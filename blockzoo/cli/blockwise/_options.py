@@ -42,7 +42,7 @@ def run_config(*, config: str, data_dir: Path | None, device: str, **fields: Any
         RequestError: as `RunConfig`, `widths` and `available_device`.
     """
     from blockzoo.blockwise.run.config import RunConfig
-    from blockzoo.train import available_device
+    from blockzoo.trials.training import available_device
 
     place = str(data_dir) if data_dir else None
     return RunConfig(config=widths(config), data_dir=place, device=available_device(device), **fields)

@@ -14,7 +14,7 @@ from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.blockwise import _options as own
 from blockzoo.cli.expanded import expanded
-from blockzoo.core.settings import sentence_of
+from blockzoo.core.checked import sentence_of
 
 DEFAULTS = RunConfig(report_sampling_rate=5, device="auto")
 
@@ -65,7 +65,7 @@ def run(
     """Train; one folder a run, with parameters, progress, measurements, status and checkpoint."""
 
     from blockzoo.blockwise.units import read_units
-    from blockzoo.train import available_device
+    from blockzoo.trials.training import available_device
 
     lines = [*(units or ()), *(read_units(units_file) if units_file is not None else ())]
     asked = replace(

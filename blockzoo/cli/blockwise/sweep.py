@@ -31,7 +31,7 @@ def sweep(
     from blockzoo.core.files import write_atomically, write_text
     from blockzoo.core.plugins import load_plugins
     from blockzoo.execution.queue import gpus, worker_count
-    from blockzoo.train import available_device
+    from blockzoo.trials.training import available_device
 
     plugins = tuple(load_plugins(plugins))
     asked = studies.read_study(study)

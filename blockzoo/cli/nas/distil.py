@@ -31,7 +31,7 @@ def distil(
 ) -> None:
     """Train a network of the space beside a teacher of the space and print both validation accuracies."""
     from blockzoo.nas.training.lessons import Images, teach
-    from blockzoo.train import load_data
+    from blockzoo.trials.request import load_data
 
     images = Images(load_data(dataset, data_dir, image_size), batch_size, limit_train, seed)
     found = teach(

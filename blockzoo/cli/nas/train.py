@@ -10,8 +10,9 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli.expanded import expanded
+from blockzoo.core.checked import together
 from blockzoo.core.errors import RequestError
-from blockzoo.core.settings import Data, Recipe, Run, Sweeping, together
+from blockzoo.core.settings import Data, Recipe, Run, Sweeping
 
 RECIPE = Recipe(protocol="blox-v1")
 DATA = Data(dataset="cifar100")

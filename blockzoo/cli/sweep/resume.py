@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,10 +29,11 @@ def again(only: str, output: Path, workers: int | None, plots: bool, dry_run: bo
     """Start the last sweep of a folder once more, for some of its trials."""
     from blockzoo.cli.sweep.run import finish
     from blockzoo.core import consent
+    from blockzoo.core.checked import settings_of
     from blockzoo.core.errors import RequestError
     from blockzoo.core.outputs import Outputs
     from blockzoo.execution.journal import asked
-    from blockzoo.sweep import run_sweep
+    from blockzoo.trials.grid import KINDS
 
     outputs = Outputs.at(output)
     request = asked(outputs)["request"]
@@ -41,7 +41,7 @@ def again(only: str, output: Path, workers: int | None, plots: bool, dry_run: bo
         raise RequestError(
             f"the sweep in {outputs.folder} belongs to a study: start that again with its own command"
         )
-    if unknown := set(request) - set(signature(run_sweep).parameters):
+    if unknown := set(request) - {"blocks", "positions", "seeds", *settings_of(*KINDS)}:
         raise RequestError(
             f"{outputs.sweep} asks for what this version does not know: {', '.join(sorted(unknown))}"
         )

@@ -10,10 +10,11 @@ from cyclopts import Parameter
 
 from blockzoo.cli import screen
 from blockzoo.cli.expanded import expanded
+from blockzoo.core.checked import settings_of, together
 from blockzoo.core.documents import check_fields, describe
 from blockzoo.core.errors import RequestError
-from blockzoo.core.settings import Data, Recipe, Run, Scaffold, Sweeping, settings_of, together
-from blockzoo.sweep import KINDS
+from blockzoo.core.settings import Data, Recipe, Run, Scaffold, Sweeping
+from blockzoo.trials.grid import KINDS
 
 
 @expanded("devices", "sync_batch_norm")
@@ -63,7 +64,7 @@ def finish(*, draw: bool = True, **options: Any) -> int:
     from blockzoo.core.errors import reason_of
     from blockzoo.core.record import FINAL
     from blockzoo.report.tables import results_table
-    from blockzoo.sweep import run_sweep
+    from blockzoo.trials.grid import run_sweep
     from blockzoo.visualize import plot_results
 
     with LiveProgress(screen.out) as progress:

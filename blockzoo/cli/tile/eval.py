@@ -12,8 +12,9 @@ from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.expanded import expanded
 from blockzoo.cli.tile import _options as own
+from blockzoo.core.checked import together
 from blockzoo.core.errors import RequestError
-from blockzoo.core.settings import Data, Recipe, Run, together
+from blockzoo.core.settings import Data, Recipe, Run
 
 if TYPE_CHECKING:
     from blockzoo.tiling.experiments.training import Start, TiledRecipe
@@ -98,7 +99,7 @@ def evaluated(
 ) -> int:
     """Evaluate and print."""
     from blockzoo.tiling.experiments.training import evaluate_tiled, tiled_spec
-    from blockzoo.train import images_of
+    from blockzoo.trials.request import images_of
 
     images = images_of(data, run.data_dir)
     spec, _ = tiled_spec(arch, tiling, images, recipe, start=start, image_size=data.image_size)

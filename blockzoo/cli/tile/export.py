@@ -74,7 +74,7 @@ def export(
     from blockzoo.tiling.onnx.deployment import export_subject
     from blockzoo.tiling.onnx.files import free
     from blockzoo.tiling.onnx.fuse import Fusing
-    from blockzoo.train import load_data
+    from blockzoo.trials.request import load_data
 
     free(output, overwrite)
     tiling = own.tiling(subject, block_size, blocking, type_, padding_mode)

@@ -11,7 +11,8 @@ from cyclopts import Parameter
 from blockzoo.cli import screen
 from blockzoo.cli.expanded import expanded
 from blockzoo.cli.tile import _options as own
-from blockzoo.core.settings import Run, Sweeping, together
+from blockzoo.core.checked import together
+from blockzoo.core.settings import Run, Sweeping
 
 
 @expanded("data_dir", "on_oom", "latency", "strict", "experiment_name", "notes")

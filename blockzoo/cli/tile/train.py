@@ -13,8 +13,9 @@ from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.expanded import expanded
 from blockzoo.cli.tile import _options as own
+from blockzoo.core.checked import together
 from blockzoo.core.files import write_atomically
-from blockzoo.core.settings import Data, Recipe, Run, Seeded, together
+from blockzoo.core.settings import Data, Recipe, Run, Seeded
 
 if TYPE_CHECKING:
     from blockzoo.tiling.experiments.training import TiledRun
@@ -70,7 +71,7 @@ def train(
     run again.
     """
     from blockzoo.tiling.experiments.training import TiledRecipe, starting_point, tiled_spec, train_tiled
-    from blockzoo.train import images_of
+    from blockzoo.trials.request import images_of
 
     tiling = own.tiling(arch, block_size, blocking, type_, padding_mode)
     o.check_workers(workers)

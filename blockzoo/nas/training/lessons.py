@@ -17,7 +17,7 @@ from blockzoo.nas.ranking.studies import Correlation, rank_correlation
 from blockzoo.nas.training.distillation import accuracy, run_scenario, train_network
 from blockzoo.nas.training.networks import build
 from blockzoo.nas.training.supernet import Supernet, search_by_gradient, shared_accuracy, train_paths
-from blockzoo.train import load_data
+from blockzoo.trials.request import load_data
 
 Report = Callable[[int, float], None]
 EVALUATION_BATCH = 500

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from blockzoo.execution.progress import Progress
-    from blockzoo.sweep import SweepResult
+    from blockzoo.trials.grid import SweepResult
 
 PUBLISHED_WIDTH = 32
 
@@ -86,7 +86,7 @@ def train_networks(
         dry_run, progress: as of `run_sweep`.
         settings: as of `run_sweep`; the default protocol is blox-v1, the dataset cifar100, the output exp. They are not timed.
     """
-    from blockzoo.sweep import run_sweep
+    from blockzoo.trials.grid import run_sweep
 
     at = "" if width == PUBLISHED_WIDTH else f"@{width}"
     subjects = [f"macro:{index}{at}" for index in indices]

@@ -19,13 +19,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
+from blockzoo.core.checked import sorted_into
 from blockzoo.core.documents import check_fields, describe
 from blockzoo.core.errors import RequestError
 from blockzoo.core.keywords import RunKeywords, SweepingKeywords
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.plugins import read_options
 from blockzoo.core.record import now
-from blockzoo.core.settings import Run, Sweeping, sorted_into
+from blockzoo.core.settings import Run, Sweeping
 from blockzoo.core.spec import TrialSpec
 from blockzoo.report.statistics import LEAST_SEEDS
 from blockzoo.tiling.experiments.training import Start, TiledRecipe, tiled_spec
@@ -190,8 +191,8 @@ def run_study(
         RequestError, DataError, StoreError: each says what to do.
     """
     from blockzoo.execution.progress import SilentProgress
-    from blockzoo.sweep import Call, run_trials
-    from blockzoo.train import load_data
+    from blockzoo.trials.grid import Call, run_trials
+    from blockzoo.trials.request import load_data
 
     run, sweeping = sorted_into({**settings, "latency": False}, Run, Sweeping, what="run_study")
     data = load_data(study.dataset, run.data_dir, study.image_size)

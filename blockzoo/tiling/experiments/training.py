@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from blockzoo.core.checked import Share, sorted_into
 from blockzoo.core.contracts import PROTOCOLS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.export import export, rows_of
 from blockzoo.core.keywords import RunKeywords
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import FINAL, Record
-from blockzoo.core.settings import Recipe, Run, Share, sorted_into
+from blockzoo.core.settings import Recipe, Run
 from blockzoo.core.sources import digest_of_codes
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.table import Row
@@ -197,8 +198,8 @@ def train_tiled(
         RequestError, DataError, OutOfMemory, StoreError: each says what to do.
     """
     from blockzoo.execution.queue import only_writer
-    from blockzoo.train import circumstances
-    from blockzoo.workers import execute_trial
+    from blockzoo.trials.bodies import execute_trial
+    from blockzoo.trials.training import circumstances
 
     (run,) = sorted_into(settings, Run, what="train_tiled")
     outputs, identity = Outputs.at(run.output), spec.fingerprint()
@@ -243,7 +244,7 @@ def evaluate_tiled(
         RequestError, DataError, StoreError: each says what to do.
     """
     from blockzoo.execution.queue import only_writer
-    from blockzoo.train import circumstances
+    from blockzoo.trials.training import circumstances
 
     (run,) = sorted_into(settings, Run, what="evaluate_tiled")
     outputs = Outputs.at(run.output)

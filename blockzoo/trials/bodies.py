@@ -17,9 +17,9 @@ from blockzoo.core.plugins import load_plugins
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.execution.queue import Bodies
-from blockzoo.preflight import known_before
 from blockzoo.profile import profile_block
-from blockzoo.train import EpochReport, available_device, circumstances, time_networks, train_spec
+from blockzoo.trials.preflight import known_before
+from blockzoo.trials.training import EpochReport, available_device, circumstances, time_networks, train_spec
 
 if TYPE_CHECKING:
     from blockzoo.data import ImageData

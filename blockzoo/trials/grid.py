@@ -1,0 +1,245 @@
+"""A grid of trials, each a process; every outcome a row; what is done is skipped; then all networks are timed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from blockzoo.core.checked import sorted_into
+from blockzoo.core.contracts import BLOCKS, POSITIONS
+from blockzoo.core.devices import DEVICES
+from blockzoo.core.errors import RequestError
+from blockzoo.core.export import export, rows_of
+from blockzoo.core.keywords import (
+    DataKeywords,
+    RecipeKeywords,
+    RunKeywords,
+    ScaffoldKeywords,
+    SweepingKeywords,
+)
+from blockzoo.core.outputs import Outputs
+from blockzoo.core.plugins import load_plugins
+from blockzoo.core.settings import Data, Recipe, Run, Scaffold, Sweeping
+from blockzoo.core.spec import TrialSpec
+from blockzoo.core.subject import Subject
+from blockzoo.core.table import Row
+from blockzoo.execution.contracts import EXECUTORS
+from blockzoo.execution.journal import Journal
+from blockzoo.execution.progress import Progress, SilentProgress
+from blockzoo.execution.queue import Plan, Queue, collect, only_writer, plan_of
+from blockzoo.execution.watch import Watch
+from blockzoo.trials.bodies import BODIES
+from blockzoo.trials.request import images_of, trial_spec
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from blockzoo.data import ImageData
+
+
+MOST_TRIALS = 1_000_000
+"""Of a grid: what one store is made for."""
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """The rows of the grid, in its order, and where the whole table was written."""
+
+    plan: Plan
+    rows: list[Row]
+    csv: Path
+    database: Path
+
+
+@dataclass(frozen=True)
+class Call:
+    """What one call of a sweep does, and no part of what `blockzoo sweep resume` does again.
+
+    Args:
+        only: "queued" runs the trials without an outcome, "failed" those whose outcome is no result, "all" both.
+        dry_run: plan and estimate only; nothing is written to the results folder.
+        progress: told what happens.
+        keep_weights: leave each trial's last checkpoint in the results folder's `weights/`.
+        request: the arguments of `run_sweep` that `blockzoo sweep resume` starts it with again.
+    """
+
+    only: str = "all"
+    dry_run: bool = False
+    progress: Progress = field(default_factory=SilentProgress)
+    keep_weights: bool = False
+    request: dict[str, Any] | None = None
+
+
+class SweepKeywords(
+    ScaffoldKeywords, RecipeKeywords, DataKeywords, RunKeywords, SweepingKeywords, total=False
+):
+    """The settings of a sweep."""
+
+
+def run_sweep(
+    blocks: Sequence[str | type],
+    positions: str | Sequence[str] = "all",
+    seeds: int | Sequence[int] = 1,
+    *,
+    only: str = "all",
+    dry_run: bool = False,
+    progress: Progress | None = None,
+    **settings: Unpack[SweepKeywords],
+) -> SweepResult:
+    """Train every block at every position with every seed, then time all networks side by side.
+
+    Trials whose outcome is in the store are skipped; those that failed or were killed run again. A killed sweep
+    goes on where it was, its running trials from their last epoch.
+
+    Args:
+        blocks: subjects; "all" stands for every block of the zoo.
+        positions: "all", or some of early, mid, late.
+        seeds: how many (0, 1, ...), or which.
+        only, dry_run, progress: see `Call`.
+        settings: by name, of the tables Scaffold, Recipe, Data, Run and Sweeping in docs/settings.md.
+
+    Raises:
+        RequestError: an unknown name, an empty grid, a value out of range: all before the first trial.
+        StoreError: the results folder cannot be written, or another sweep is writing to it.
+        KeyboardInterrupt: Ctrl-C, SIGTERM or `blockzoo sweep cancel`; what has finished is stored and exported.
+    """
+    scaffold, recipe, data, run, sweeping = sorted_into(settings, *KINDS, what="run_sweep")
+    load_plugins(run.plugins)
+    if run.device not in DEVICES:
+        raise RequestError(f"device {run.device!r}: choose one of {', '.join(DEVICES)}")
+    images = images_of(data, run.data_dir)
+    trials = grid(blocks, positions, seeds, images, scaffold, recipe, data)
+    asked = {"blocks": blocks, "positions": positions, "seeds": seeds, **settings}
+    request = {name: _plain(value) for name, value in asked.items() if name != "output"}
+    call = Call(only, dry_run, progress or SilentProgress(), request=request)
+    return run_trials(trials, images.shape, run, sweeping, call)
+
+
+KINDS: tuple[type[Any], ...] = (Scaffold, Recipe, Data, Run, Sweeping)
+"""The settings of a sweep."""
+
+
+def run_trials(
+    trials: list[TrialSpec], shape: tuple[int, int, int], run: Run, sweeping: Sweeping, call: Call
+) -> SweepResult:
+    """Run the trials whose outcome is not in the store yet, then time their networks side by side.
+
+    Args:
+        trials: of one dataset.
+        shape: (C, H, W) of its images.
+        run, sweeping, call: as of `run_sweep`, and so are the errors.
+    """
+    outputs = Outputs.at(run.output)
+    journal = Journal(call.progress, outputs, call.request)
+    watch = Watch(timeout=sweeping.timeout, cancel=outputs.cancel, tick=journal.tick)
+    executor = partial(EXECUTORS[sweeping.executor], **_placing(sweeping))
+    rest = (executor, run.device, load_plugins(run.plugins), _text(run.data_dir))
+    if call.dry_run:
+        return _rehearsed(trials, outputs, sweeping.workers, call, rest)
+    with only_writer(outputs), watch.hearing():
+        store = outputs.store()
+        collect(outputs, store, keep_weights=call.keep_weights)
+        plan = plan_of(trials, store, sweeping.workers, run.device, call.only)
+        queue = Queue(plan, store, outputs, *rest, journal, watch, here=EXECUTORS["local"], bodies=BODIES)
+        journal.close()  # of a sweep that was killed here
+        story = {"experiment_name": run.experiment_name, "notes": run.notes}
+        try:
+            journal.planned(plan, queue.estimate())
+            queue.train(run.on_oom, story, keep_weights=call.keep_weights, strict=run.strict)
+            if run.latency:
+                queue.time(shape)
+        finally:
+            journal.close()
+            csv = export(outputs, store)
+        return SweepResult(plan, rows_of(store, [t.fingerprint() for t in trials]), csv, outputs.database)
+
+
+def _rehearsed(
+    trials: list[TrialSpec],
+    outputs: Outputs,
+    workers: int | None,
+    call: Call,
+    rest: tuple[Any, str, list[str], str | None],
+) -> SweepResult:
+    """The plan and its estimate, which leave nothing behind."""
+    store = outputs.store(create=False) if outputs.database.is_file() else None
+    plan = plan_of(trials, store, workers, rest[1], call.only)
+    with TemporaryDirectory(prefix="blockzoo-plan-") as folder:
+        queue = Queue(
+            plan, store, Outputs.at(folder), *rest, call.progress, here=EXECUTORS["local"], bodies=BODIES
+        )
+        call.progress.planned(plan, queue.estimate())
+    rows = [] if store is None else rows_of(store, [t.fingerprint() for t in trials])
+    return SweepResult(plan, rows, outputs.csv, outputs.database)
+
+
+def grid(
+    blocks: Sequence[str | type],
+    positions: str | Sequence[str],
+    seeds: int | Sequence[int],
+    images: ImageData,
+    scaffold: Scaffold,
+    recipe: Recipe,
+    data: Data,
+) -> list[TrialSpec]:
+    """All trials of a sweep, seed by seed, so that a sweep cut short holds whole comparisons."""
+    names = BLOCKS.names() if list(blocks) == ["all"] else list(blocks)
+    where = [positions] if isinstance(positions, str) else list(positions)
+    where = list(POSITIONS) if where == ["all"] else where
+    if isinstance(seeds, int) and seeds * len(names) * len(where) > MOST_TRIALS:
+        raise RequestError(f"seeds {seeds:,}: that is a grid of more than {MOST_TRIALS:,} trials")
+    which = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    empty = [n for n, v in (("blocks", names), ("positions", where), ("seeds", which)) if not v]
+    if empty:
+        raise RequestError(f"the grid is empty: give at least one of {' and of '.join(empty)}")
+    subjects = [Subject.parse(name) for name in names]
+    for subject in subjects:
+        if subject.prefix == "block" and BLOCKS.origin(subject.name) == "__main__":
+            raise RequestError(
+                f"{subject} is defined in the running script, which the workers cannot see: "
+                "put it in a file of its own and name that with plugins=[...] or --plugin"
+            )
+    placed = [s.at(p) if s.is_block and not s.position else s for s in subjects for p in where]
+    return list(
+        dict.fromkeys(
+            trial_spec(str(subject), None, images, scaffold, recipe, data, seed)
+            for seed in which
+            for subject in placed
+        )
+    )
+
+
+def _placing(sweeping: Sweeping) -> dict[str, Any]:
+    """The options of an executor that were given.
+
+    Raises:
+        RequestError: they are of another one, or cannot be.
+    """
+    given: dict[str, dict[str, Any]] = {
+        "ray": {"address": sweeping.address, "gpus": sweeping.gpus_per_trial},
+        "slurm": {"options": sweeping.slurm or None},
+    }
+    for owner, options in given.items():
+        if owner != sweeping.executor and (wrong := [k for k, v in options.items() if v is not None]):
+            raise RequestError(f"{', '.join(wrong)}: of --executor {owner}, not of {sweeping.executor}")
+    gpus = sweeping.gpus_per_trial
+    if gpus is not None and not (gpus < 1 or gpus.is_integer()):
+        raise RequestError(f"gpus_per_trial {gpus:g}: give a fraction under 1, or a whole number")
+    return {k: v for k, v in given.get(sweeping.executor, {}).items() if v is not None}
+
+
+def _plain(value: Any) -> Any:
+    """An option as JSON has it: a class as its subject, a path as its text."""
+    if isinstance(value, type):
+        return str(Subject.parse(value))
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _text(path: str | Path | None) -> str | None:
+    return None if path is None else str(path)
