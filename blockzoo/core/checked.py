@@ -1,4 +1,4 @@
-"""A dataclass whose fields are settings: each with its default, its sentence, its unit and its range, checked where it is made."""
+"""Dataclasses whose fields are settings: each with default, sentence, unit and range, checked where it is made."""
 
 from __future__ import annotations
 
