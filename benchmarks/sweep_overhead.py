@@ -9,24 +9,25 @@ processor time of the supervisor. The first trial starts the fork server, which 
 from __future__ import annotations
 
 import argparse
+import importlib
 import itertools
 import statistics
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
-from blockzoo.execution.jobs import Job
+from blockzoo.execution.jobs import Body, Job
 from blockzoo.execution.journal import Journal
 from blockzoo.execution.local import LocalProcesses
 from blockzoo.execution.progress import SilentProgress
-from blockzoo.execution.queue import Queue, plan_of
+from blockzoo.execution.queue import plan_of
 from blockzoo.execution.watch import Watch
+from blockzoo.trials.queue import Bodies, TrialQueue
 
 sys.path.append(str(Path(__file__).parent))  # where the workers find `wait`
 
@@ -43,16 +44,13 @@ def wait(seconds: float, spec: dict[str, Any], report: Any, **_: Any) -> list[Re
     return [record]
 
 
-class OfWaiting(Queue):
+class OfWaiting(TrialQueue):
     """A queue whose jobs wait."""
 
     seconds = 10.0
 
-    def _job(self, target: str, stub: Record, **arguments: Any) -> Job:
-        job = super()._job(target, stub, **arguments)
-        return replace(
-            job, target="sweep_overhead:wait", arguments={**job.arguments, "seconds": self.seconds}
-        )
+    def _job(self, body: Body, stub: Record, **arguments: Any) -> Job:
+        return super()._job(body, stub, seconds=self.seconds, **arguments)
 
 
 def main() -> None:
@@ -60,6 +58,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=10.0)
     asked = parser.parse_args()
+    body = importlib.import_module("sweep_overhead").wait  # by a name that the workers know
     OfWaiting.seconds = asked.seconds
     trials = [TrialSpec(NetworkSpec("ResNetBasicBlock/mid"), seed=n, threads=1) for n in range(asked.trials)]
     with tempfile.TemporaryDirectory() as folder:
@@ -68,7 +67,16 @@ def main() -> None:
         journal = Journal(SilentProgress(), outputs, None)
         plan = plan_of(trials, store, 1, "cpu")
         queue = OfWaiting(
-            plan, store, outputs, LocalProcesses, "cpu", [], None, journal, Watch(tick=journal.tick)
+            plan,
+            store,
+            outputs,
+            LocalProcesses,
+            "cpu",
+            journal,
+            Watch(tick=journal.tick),
+            plugins=[],
+            data_dir=None,
+            bodies=Bodies(body, body, body),
         )
         begin, used = time.time(), time.process_time()
         journal.planned(plan, None)

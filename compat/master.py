@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +24,10 @@ from blockzoo.blockwise.run.config import RunConfig
 from blockzoo.blockwise.run.reading import read_lines, run_status
 from blockzoo.blockwise.study import Setting, Study, StudyRun, compare, run_study
 from blockzoo.core.errors import RequestError
-from blockzoo.core.files import write_atomically
-from blockzoo.execution.queue import gpus, worker_count
-from blockzoo.trials.training import available_device
+from blockzoo.core.files import write_atomically, write_text
+from blockzoo.core.record import FINAL, Record
+from blockzoo.execution.jobs import Job
+from blockzoo.execution.progress import Planned
 
 
 @dataclass(frozen=True)
@@ -61,17 +63,13 @@ def run(given: argparse.Namespace) -> int:
         raise RequestError(
             "--cuda_core: runs are spread over all visible GPUs; choose by CUDA_VISIBLE_DEVICES, or -1 for none"
         )
-    where = "cpu" if -1 in given.cuda_core else "auto"
-    workers = given.workers or worker_count(where)
     outcomes = run_study(
         runs,
-        given.output,
+        output=given.output,
         data_dir=given.data_dir,
-        device=available_device(where),
-        workers=workers,
-        devices=gpus(where),
-        tracker=Path("progress_tracker.json"),
-        on_end=lambda done, all_: say(f"{done} of {all_} runs are done"),
+        device="cpu" if -1 in given.cuda_core else "auto",
+        workers=given.workers,
+        progress=Tracker(Path("progress_tracker.json")),
     )
     for outcome in outcomes:
         _write(outcome)
@@ -87,6 +85,40 @@ def run(given: argparse.Namespace) -> int:
     path = Path("comparison_loss_vs_epochs.png")
     write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=150))
     return int(any(outcome.fault for outcome in outcomes))
+
+
+class Tracker:
+    """Keeps progress_tracker.json: what is done, running or failed, at every moment."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._done, self._all = path, 0, 0
+        self._states: dict[str, Any] = {}
+
+    def planned(self, plan: Planned, eta_seconds: float | None) -> None:
+        self._all, self._done = len(plan.trials), len(plan.trials) - len(plan.pending)
+        self._states = {config.fingerprint(): {"status": "waiting"} for config in plan.pending}
+        self._write()
+
+    def started(self, job: Job) -> None:
+        self._tell(job.stub.fingerprint, {"status": "running"})
+
+    def progressed(self, job: Job, step: int, values: dict[str, float]) -> None:
+        self._tell(job.stub.fingerprint, {"status": "running", "round": step, **values})
+
+    def finished(self, record: Record) -> None:
+        self._done += record.status in FINAL
+        self._tell(record.fingerprint, {"status": record.status, "reason": record.reason})
+        say(f"{self._done} of {self._all} runs are done")
+
+    def phase(self, name: str) -> None:
+        """Studies have one."""
+
+    def _tell(self, fingerprint: str, state: dict[str, Any]) -> None:
+        self._states[fingerprint] = state
+        self._write()
+
+    def _write(self) -> None:
+        write_text(self._path, json.dumps({"done": self._done, "runs": self._states}, indent=1) + "\n")
 
 
 def _write(outcome: StudyRun) -> None:

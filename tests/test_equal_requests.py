@@ -151,7 +151,7 @@ def test_block_wise_runs_have_threads_of_their_own(tmp_path: Path) -> None:
         assert torch.get_num_threads() == before + 1
     finally:
         torch.set_num_threads(before)
-    among = run_study(study, tmp_path, workers=2)
+    among = run_study(study, output=tmp_path, workers=2)
     named = ("validation_loss", "train_loss", "validation_accuracy")
     expected = {name: [report[name] for report in alone] for name in named}
     assert {name: among[0].curves[name] for name in named} == expected

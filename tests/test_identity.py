@@ -345,7 +345,7 @@ def test_a_run_of_other_images_is_another(
     study = Study({"dataset": "folder", "image_size": 8, "config": [4], "rounds": 1}, {"k": [1]}, [], 1)
     names = []
     for root in (*trees, trees[0]):
-        run_study(study, tmp_path / "study", data_dir=str(root), executor="recorded")
+        run_study(study, output=tmp_path / "study", data_dir=str(root), executor="recorded")
         (job,) = recorded.jobs
         assert job.arguments["config"]["data_dir"] == str(root)
         names.append(job.stub.fingerprint)

@@ -19,11 +19,12 @@ from blockzoo.core.errors import CheckFailed, StoreError
 from blockzoo.core.export import rows_of
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
+from blockzoo.core.settings import Benchmarking
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.store import Store
 from blockzoo.execution.jobs import Job
 from blockzoo.execution.progress import SilentProgress
-from blockzoo.execution.queue import Queue, plan_of
+from blockzoo.execution.queue import plan_of
 from blockzoo.measure.contenders import Contender, Failure, Setting
 from blockzoo.measure.deadline import Deadline
 from blockzoo.measure.latency import Clock, Schedule
@@ -32,6 +33,7 @@ from blockzoo.models.agreement import compare
 from blockzoo.sweep import run_sweep
 from blockzoo.train import train_block
 from blockzoo.trials.bodies import BODIES
+from blockzoo.trials.queue import TrialQueue
 
 SMALL: dict[str, Any] = {
     "dataset": "digits",
@@ -245,7 +247,9 @@ def test_a_network_that_ends_the_clock_is_found_and_left_out(tmp_path: Path) -> 
             )
         )
     plan = plan_of(trials, store, 1, "cpu")
-    Queue(plan, store, outputs, Scripted, "cpu", [], None, SilentProgress(), bodies=BODIES).time((3, 8, 8))
+    TrialQueue(
+        plan, store, outputs, Scripted, "cpu", SilentProgress(), plugins=[], data_dir=None, bodies=BODIES
+    ).time((3, 8, 8))
     rest = [names[0], names[2]]
     assert Scripted.asked == [
         ("latency", names),
@@ -281,7 +285,9 @@ def test_where_nothing_can_be_timed_the_error_is_the_answer(blocks: str) -> None
     with pytest.raises(RuntimeError, match="one image is too few"):
         benchmark_block(f"{blocks}:NotAlone", "early", num_blocks=1, base_channels=4, batch_sizes=(1,))
     network = NetworkSpec(f"{blocks}:NotAlone/early", num_blocks=1, base_channels=4)
-    (record,) = benchmark_specs([network], (1, 3, 8, 8), device="cpu", batch_sizes=(1,)).records()
+    (record,) = benchmark_specs(
+        [network], (1, 3, 8, 8), Benchmarking(device="cpu", batch_sizes=(1,))
+    ).records()
     assert record.status == "failed" and record.fingerprint == network.timing_key(8)
 
 

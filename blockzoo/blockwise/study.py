@@ -13,13 +13,13 @@ The tuned option is the one with the best mean validation loss at the end, for e
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import numpy as np
 
@@ -27,16 +27,27 @@ from blockzoo.blockwise.run.config import COSTS, RunConfig, folder_name
 from blockzoo.blockwise.run.identity import all_identified
 from blockzoo.blockwise.run.reading import read_lines, read_parameters, run_status
 from blockzoo.blockwise.run.reports import record_of
+from blockzoo.core.checked import sorted_into
 from blockzoo.core.documents import check_fields
 from blockzoo.core.errors import RequestError
-from blockzoo.core.files import write_text
+from blockzoo.core.keywords import RunKeywords, SweepingKeywords
 from blockzoo.core.outputs import Outputs
-from blockzoo.core.plugins import read_options
+from blockzoo.core.plugins import load_plugins, read_options
 from blockzoo.core.record import FINAL, Record
+from blockzoo.core.settings import Run, Sweeping
+from blockzoo.core.store import Store
 from blockzoo.execution.contracts import EXECUTORS
 from blockzoo.execution.jobs import Job
-from blockzoo.execution.queue import collect, only_writer
+from blockzoo.execution.journal import Journal
+from blockzoo.execution.progress import Progress, SilentProgress
+from blockzoo.execution.queue import Plan, Queue, collect, cores, only_writer, worker_count
+from blockzoo.execution.watch import Watch
 from blockzoo.report.statistics import FRACTION, Estimate, estimate
+from blockzoo.trials.grid import placing
+from blockzoo.trials.training import available_device
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 log = logging.getLogger(__name__)
 Setting = tuple[tuple[str, Any], ...]
@@ -113,61 +124,73 @@ def read_study(path: Path) -> Study:
     return study
 
 
+class StudyKeywords(RunKeywords, SweepingKeywords, total=False):
+    """The settings of a study."""
+
+
 def run_study(
-    study: Study,
-    output: Path,
-    *,
-    data_dir: str | None = None,
-    device: str = "cpu",
-    workers: int = 1,
-    devices: Sequence[str] = (),
-    executor: str = "local",
-    plugins: Sequence[str] = (),
-    tracker: Path | None = None,
-    on_end: Callable[[int, int], None] = lambda done, all_: None,
+    study: Study, *, progress: Progress | None = None, **settings: Unpack[StudyKeywords]
 ) -> list[StudyRun]:
     """Run what is not finished yet, each run in its own folder and process, and read all of it.
 
-    `tracker`, by default `progress_tracker.json` in the output folder, says what is done, running or failed, at every moment.
+    Args:
+        progress: told what happens; `blockzoo sweep status` tells it to others.
+        settings: of the tables Run and Sweeping in docs/settings.md.
 
     Raises:
         StoreError: the results folder cannot be written, or another study or sweep is writing to it.
+        KeyboardInterrupt: Ctrl-C, SIGTERM or `blockzoo sweep cancel`; what has finished is stored.
     """
-    outputs = Outputs.at(output)
-    runs = [(setting, seed) for seed in range(study.seeds) for setting in study.settings()]
-    asked = [study.config(*run) for run in runs]
-    asked = [replace(config, data_dir=data_dir or config.data_dir, device=device) for config in asked]
-    wanted = [(*run, config) for run, config in zip(runs, all_identified(asked), strict=True)]
-    with only_writer(outputs):
+    run, sweeping = sorted_into(settings, Run, Sweeping, what="run_study")
+    place, data_dir = available_device(run.device), None if run.data_dir is None else str(run.data_dir)
+    outputs = Outputs.at(run.output)
+    wanted = [(setting, seed) for seed in range(study.seeds) for setting in study.settings()]
+    asked = [study.config(*one) for one in wanted]
+    asked = [replace(config, data_dir=data_dir or config.data_dir, device=place) for config in asked]
+    configs = all_identified(asked)
+    journal = Journal(progress or SilentProgress(), outputs, None, "blockwise")
+    watch = Watch(timeout=sweeping.timeout, cancel=outputs.cancel, tick=journal.tick)
+    executor = partial(EXECUTORS[sweeping.executor], **placing(sweeping))
+    failed: dict[str, dict[str, Any]] = {}
+    with only_writer(outputs), watch.hearing():
         store = outputs.store()
         collect(outputs, store)
-        stored = {name for name, status in store.statuses("blockwise").items() if status in FINAL}
-        jobs = []
-        for _, _, config in wanted:
-            folder = output / "blockwise" / folder_name(config)
-            state = run_status(folder)
-            if state is None or state["status"] not in OVER:
-                stub = Record("blockwise", config.fingerprint(), config.model, config.to_json())
-                arguments = {"config": config.to_json(), "output": str(output), "plugins": list(plugins)}
-                jobs.append(Job(execute_run, arguments, stub, resumes=True))
-            elif config.fingerprint() not in stored:  # killed after the run's last word, before its record's
-                store.add(_record(config, folder, state))
-        tracked = _Tracker(tracker or output / "progress_tracker.json", len(wanted) - len(jobs), jobs)
-        ended = EXECUTORS[executor](
-            outputs.spool, workers=workers, threads=study.threads, devices=devices, listener=tracked
-        )
-        failed: dict[str, dict[str, Any]] = {}
-        for record in ended.run(jobs):
-            store.add(record)
-            tracked.ended(record)
-            if record.status not in FINAL:
-                failed[record.fingerprint] = {"status": record.status, "reason": record.reason}
-                log.warning("%s: %s", record.status, record.reason)
-            on_end(tracked.done, len(wanted))
+        pending = [config for config in configs if not _is_over(config, outputs, store)]
+        usual = worker_count(place, threads=study.threads)
+        workers = max(1, min(sweeping.workers or usual, len(pending) or 1))
+        plan = Plan(configs, pending, workers, study.threads, cores())
+        jobs = [_job(config, outputs, run.plugins) for config in pending]
+        try:
+            journal.planned(plan, None)
+            for record in Queue(plan, store, outputs, executor, place, journal, watch).run(jobs):
+                if record.status not in FINAL:
+                    failed[record.fingerprint] = {"status": record.status, "reason": record.reason}
+        finally:
+            journal.close()
     return [
-        _read(setting, seed, output / "blockwise" / folder_name(config), failed.get(config.fingerprint()))
-        for setting, seed, config in wanted
+        _read(setting, seed, _folder(config, outputs), failed.get(config.fingerprint()))
+        for (setting, seed), config in zip(wanted, configs, strict=True)
     ]
+
+
+def _folder(config: RunConfig, outputs: Outputs) -> Path:
+    return outputs.folder / "blockwise" / folder_name(config)
+
+
+def _is_over(config: RunConfig, outputs: Outputs, store: Store) -> bool:
+    """Has this run ended in its folder? One that was killed after its last word, before its record's, gets that one now."""
+    state = run_status(_folder(config, outputs))
+    if state is None or state["status"] not in OVER:
+        return False
+    if store.status(config.fingerprint(), "blockwise") not in FINAL:
+        store.add(_record(config, _folder(config, outputs), state))
+    return True
+
+
+def _job(config: RunConfig, outputs: Outputs, plugins: Sequence[str]) -> Job:
+    stub = Record("blockwise", config.fingerprint(), config.model, config.to_json())
+    arguments = {"config": config.to_json(), "output": str(outputs.folder), "plugins": load_plugins(plugins)}
+    return Job(execute_run, arguments, stub)
 
 
 def execute_run(
@@ -175,7 +198,6 @@ def execute_run(
 ) -> list[Record]:
     """The body of a job: one run, gone on with where it was killed."""
     from blockzoo.blockwise.run.runs import run_blockwise
-    from blockzoo.core.plugins import load_plugins
 
     load_plugins(plugins, ambient=False)
     asked = RunConfig.from_json(config)
@@ -290,33 +312,6 @@ def at_equal_costs(lines: Sequence[Line]) -> list[tuple[str, float, list[Estimat
             )
         found.append((cost, float(amount[0]), losses))
     return found
-
-
-class _Tracker:
-    """Keeps progress_tracker.json."""
-
-    def __init__(self, path: Path, done: int, jobs: Sequence[Job]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._path, self.done = path, done
-        self._states: dict[str, Any] = {job.stub.fingerprint: {"status": "waiting"} for job in jobs}
-        self._write()
-
-    def started(self, job: Job) -> None:
-        self._states[job.stub.fingerprint] = {"status": "running"}
-        self._write()
-
-    def progressed(self, job: Job, step: int, values: dict[str, float]) -> None:
-        self._states[job.stub.fingerprint] = {"status": "running", "round": step, **values}
-        self._write()
-
-    def ended(self, record: Record) -> None:
-        """One run is over."""
-        self.done += record.status in FINAL
-        self._states[record.fingerprint] = {"status": record.status, "reason": record.reason}
-        self._write()
-
-    def _write(self) -> None:
-        write_text(self._path, json.dumps({"done": self.done, "runs": self._states}, indent=1) + "\n")
 
 
 def _record(config: RunConfig, folder: Path, state: dict[str, Any]) -> Record:

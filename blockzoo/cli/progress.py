@@ -70,7 +70,7 @@ class LiveProgress:
             f"{len(plan.trials)} trials, {done} done already; {len(plan.pending)} to run, "
             f"{plan.workers} at a time with {plan.threads} thread(s) each{estimate}"
         )
-        self._total_epochs = max(1, sum(trial.epochs for trial in plan.pending))
+        self._total_epochs = max(1, sum(trial.steps for trial in plan.pending))
         self._task = self._bar.add_task("training", total=len(plan.pending), left=eta_seconds)
         self._began = time.monotonic()
 

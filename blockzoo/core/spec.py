@@ -171,6 +171,16 @@ class TrialSpec(Recipe, Data, Seeded, Spec):
             raise RequestError("weights to start from have a file and an identity: give both")
         self._check_devices()
 
+    @property
+    def subject(self) -> str:
+        """What is trained."""
+        return self.network.subject
+
+    @property
+    def steps(self) -> int:
+        """Epochs, by which its progress is counted."""
+        return self.epochs
+
     def _check_devices(self) -> None:
         if self.micro_batches > 1 and (self.devices > 1 or self.batch_size < 2 * self.micro_batches):
             raise RequestError(

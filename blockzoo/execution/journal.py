@@ -33,16 +33,16 @@ class Journal:
     record says. A worker that falls silent is ended by its executor, so a lease is as alive as the sweep itself.
     """
 
-    def __init__(self, heard: Progress, outputs: Outputs, request: dict[str, Any] | None) -> None:
-        self._heard, self._outputs, self._request = heard, outputs, request
+    def __init__(
+        self, heard: Progress, outputs: Outputs, request: dict[str, Any] | None, kind: str = "trial"
+    ) -> None:
+        self._heard, self._outputs, self._request, self._kind = heard, outputs, request, kind
         self._running: dict[str, dict[str, Any]] = {}
         self._noted = 0.0
 
     def planned(self, plan: Planned, eta_seconds: float | None) -> None:
-        trials = [
-            [trial.fingerprint(), trial.network.subject, trial.seed, trial.epochs] for trial in plan.trials
-        ]
-        asked = {"version": 1, "request": self._request, "trials": trials}
+        trials = [[trial.fingerprint(), trial.subject, trial.seed, trial.steps] for trial in plan.trials]
+        asked = {"version": 1, "kind": self._kind, "request": self._request, "trials": trials}
         write_text(self._outputs.sweep, json.dumps(asked, separators=(",", ":")) + "\n")
         self._heard.planned(plan, eta_seconds)
 
@@ -107,7 +107,8 @@ def standing(outputs: Outputs) -> Standing:
     """
     running = _running(outputs)
     store = outputs.store(create=False) if outputs.database.is_file() else None
-    found = {} if store is None else {r.fingerprint: (r.status, r.reason) for r in store.records()}
+    records = [] if store is None else store.records(asked(outputs).get("kind", "trial"))
+    found = {record.fingerprint: (record.status, record.reason) for record in records}
     trials = []
     for fingerprint, subject, seed, epochs in asked(outputs)["trials"]:
         status, reason = found.get(fingerprint, ("queued", ""))
@@ -143,6 +144,7 @@ def asked(outputs: Outputs) -> dict[str, Any]:
         not isinstance(trials, list)
         or not all(_is_trial(trial) for trial in trials)
         or found.get("version") != 1
+        or not isinstance(found.get("kind", "trial"), str)
     ):
         raise RequestError(
             f"{outputs.sweep} is not what a sweep writes; start the sweep anew with its own command"

@@ -6,18 +6,40 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from blockzoo.core.record import Record
-from blockzoo.core.spec import TrialSpec
 from blockzoo.execution.jobs import Listener, Silent
+
+
+class Request(Protocol):
+    """What a queue knows of something to run: a `TrialSpec`, or a block-wise run."""
+
+    @property
+    def subject(self) -> str: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def steps(self) -> int:
+        """Epochs, or rounds."""
+        ...
+
+    @property
+    def devices(self) -> int: ...
+
+    @property
+    def threads(self) -> int | None: ...
+
+    def fingerprint(self) -> str: ...
 
 
 class Planned(Protocol):
     """What is heard of a plan, see `queue.Plan`."""
 
     @property
-    def trials(self) -> Sequence[TrialSpec]: ...
+    def trials(self) -> Sequence[Request]: ...
 
     @property
-    def pending(self) -> Sequence[TrialSpec]: ...
+    def pending(self) -> Sequence[Request]: ...
 
     @property
     def workers(self) -> int: ...

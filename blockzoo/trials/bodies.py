@@ -16,9 +16,9 @@ from blockzoo.core.once import only_trainer
 from blockzoo.core.plugins import load_plugins
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
-from blockzoo.execution.queue import Bodies
 from blockzoo.profile import profile_block
 from blockzoo.trials.preflight import known_before
+from blockzoo.trials.queue import Bodies
 from blockzoo.trials.training import EpochReport, available_device, circumstances, time_networks, train_spec
 
 if TYPE_CHECKING:

@@ -30,9 +30,10 @@ from blockzoo.core.table import Row
 from blockzoo.execution.contracts import EXECUTORS
 from blockzoo.execution.journal import Journal
 from blockzoo.execution.progress import Progress, SilentProgress
-from blockzoo.execution.queue import Plan, Queue, collect, only_writer, plan_of
+from blockzoo.execution.queue import Plan, collect, only_writer, plan_of
 from blockzoo.execution.watch import Watch
 from blockzoo.trials.bodies import BODIES
+from blockzoo.trials.queue import TrialQueue
 from blockzoo.trials.request import images_of, trial_spec
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ MOST_TRIALS = 1_000_000
 class SweepResult:
     """The rows of the grid, in its order, and where the whole table was written."""
 
-    plan: Plan
+    plan: Plan[TrialSpec]
     rows: list[Row]
     csv: Path
     database: Path
@@ -136,15 +137,24 @@ def run_trials(
     outputs = Outputs.at(run.output)
     journal = Journal(call.progress, outputs, call.request)
     watch = Watch(timeout=sweeping.timeout, cancel=outputs.cancel, tick=journal.tick)
-    executor = partial(EXECUTORS[sweeping.executor], **_placing(sweeping))
-    rest = (executor, run.device, load_plugins(run.plugins), _text(run.data_dir))
+    executor = partial(EXECUTORS[sweeping.executor], **placing(sweeping))
+    how: dict[str, Any] = {
+        "make_executor": executor,
+        "device": run.device,
+        "here": EXECUTORS["local"],
+        "bodies": BODIES,
+    }
+    how |= {
+        "plugins": load_plugins(run.plugins),
+        "data_dir": None if run.data_dir is None else str(run.data_dir),
+    }
     if call.dry_run:
-        return _rehearsed(trials, outputs, sweeping.workers, call, rest)
+        return _rehearsed(trials, outputs, sweeping.workers, call, how)
     with only_writer(outputs), watch.hearing():
         store = outputs.store()
         collect(outputs, store, keep_weights=call.keep_weights)
         plan = plan_of(trials, store, sweeping.workers, run.device, call.only)
-        queue = Queue(plan, store, outputs, *rest, journal, watch, here=EXECUTORS["local"], bodies=BODIES)
+        queue = TrialQueue(plan=plan, store=store, outputs=outputs, progress=journal, watch=watch, **how)
         journal.close()  # of a sweep that was killed here
         story = {"experiment_name": run.experiment_name, "notes": run.notes}
         try:
@@ -163,15 +173,13 @@ def _rehearsed(
     outputs: Outputs,
     workers: int | None,
     call: Call,
-    rest: tuple[Any, str, list[str], str | None],
+    how: dict[str, Any],
 ) -> SweepResult:
     """The plan and its estimate, which leave nothing behind."""
     store = outputs.store(create=False) if outputs.database.is_file() else None
-    plan = plan_of(trials, store, workers, rest[1], call.only)
+    plan = plan_of(trials, store, workers, how["device"], call.only)
     with TemporaryDirectory(prefix="blockzoo-plan-") as folder:
-        queue = Queue(
-            plan, store, Outputs.at(folder), *rest, call.progress, here=EXECUTORS["local"], bodies=BODIES
-        )
+        queue = TrialQueue(plan=plan, store=store, outputs=Outputs.at(folder), progress=call.progress, **how)
         call.progress.planned(plan, queue.estimate())
     rows = [] if store is None else rows_of(store, [t.fingerprint() for t in trials])
     return SweepResult(plan, rows, outputs.csv, outputs.database)
@@ -213,7 +221,7 @@ def grid(
     )
 
 
-def _placing(sweeping: Sweeping) -> dict[str, Any]:
+def placing(sweeping: Sweeping) -> dict[str, Any]:
     """The options of an executor that were given.
 
     Raises:
@@ -239,7 +247,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
     return str(value) if isinstance(value, Path) else value
-
-
-def _text(path: str | Path | None) -> str | None:
-    return None if path is None else str(path)

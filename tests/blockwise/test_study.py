@@ -56,14 +56,16 @@ def test_a_study_compares_at_equal_cost_and_goes_on(
     )
     critical = {r["training_mode"]: float(r["critical_steps"]) for r in found}
     assert critical == {"jacobi": 8, "entire": 16}
-    tracker = json.loads((tmp_path / "progress_tracker.json").read_text())
-    assert tracker["done"] == 12 and {r["status"] for r in tracker["runs"].values()} == {"ok", "diverged"}
+    capsys.readouterr()
+    assert main(["sweep", "status", "--output", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "feedforward, jacobi" in told and "done" in told and "diverged" in told
     assert len(Outputs.at(tmp_path).store().records("blockwise")) == 12
     before = (tmp_path / "small.csv").read_text()
     assert main(command) == 0 and (tmp_path / "small.csv").read_text() == before
-    assert json.loads((tmp_path / "progress_tracker.json").read_text())["runs"] == {}, "nothing ran twice"
+    assert len(Outputs.at(tmp_path).store().records("blockwise", history=True)) == 12, "nothing ran twice"
     asked = read_study(file)
-    runs = run_study(asked, tmp_path)
+    runs = run_study(asked, output=tmp_path)
     by_hand = [
         r.curves["validation_loss"][-1]
         for r in runs
@@ -176,14 +178,14 @@ def test_a_finished_run_of_a_killed_study_reaches_the_store(
     outputs = Outputs.at(tmp_path)
     if in_the_spool:
         write_text(outputs.spool / "one.json", json.dumps([finished[1].to_json()]))
-    (only,) = run_study(ONE, tmp_path)
+    (only,) = run_study(ONE, output=tmp_path)
     assert only.status == "finished" and not list(outputs.spool.glob("*.json"))
     (stored,) = outputs.store().records("blockwise")
     assert stored == replace(Record.from_json(finished[1].to_json()), timestamp=stored.timestamp)
-    run_study(ONE, tmp_path)
+    run_study(ONE, output=tmp_path)
     assert len(outputs.store().records("blockwise", history=True)) == 1
 
 
 def test_a_study_writes_alone(tmp_path: Path) -> None:
     with locked(tmp_path / ".results.lock"), pytest.raises(StoreError, match="another"):
-        run_study(ONE, tmp_path)
+        run_study(ONE, output=tmp_path)

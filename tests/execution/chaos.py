@@ -20,8 +20,9 @@ from blockzoo.execution import local
 from blockzoo.execution.journal import Journal
 from blockzoo.execution.local import LocalProcesses
 from blockzoo.execution.progress import SilentProgress
-from blockzoo.execution.queue import Bodies, Queue, collect, only_writer, plan_of
+from blockzoo.execution.queue import collect, only_writer, plan_of
 from blockzoo.execution.watch import Watch
+from blockzoo.trials.queue import Bodies, TrialQueue
 
 OF_SWEEPS = [name for name in POINTS if not name.startswith(("line.", "table."))]
 """Write points that a sweep passes; the others are tried in test_write_points.py."""
@@ -59,8 +60,17 @@ def sweep(folder: Path) -> None:
         try:
             journal.planned(plan, None)
             bodies = Bodies(add_up, add_up, add_up)
-            queue = Queue(
-                plan, store, outputs, LocalProcesses, "cpu", [], None, journal, watch, bodies=bodies
+            queue = TrialQueue(
+                plan,
+                store,
+                outputs,
+                LocalProcesses,
+                "cpu",
+                journal,
+                watch,
+                plugins=[],
+                data_dir=None,
+                bodies=bodies,
             )
             queue.train("fail", {})
         finally:

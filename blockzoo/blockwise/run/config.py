@@ -95,6 +95,26 @@ class RunConfig:
         if faults:
             raise RequestError("; ".join(faults))
 
+    @property
+    def subject(self) -> str:
+        """What is trained, and how."""
+        return f"{self.model}, {self.options.training_mode}"
+
+    @property
+    def seed(self) -> int:
+        """Of everything."""
+        return self.options.seed
+
+    @property
+    def steps(self) -> int:
+        """Rounds, by which its progress is counted."""
+        return self.options.rounds
+
+    @property
+    def devices(self) -> int:
+        """That a run takes."""
+        return 1
+
     def to_json(self) -> dict[str, Any]:
         """All fields as plain values."""
         return asdict(self)

@@ -7,50 +7,34 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.blockwise import _options as own
+from blockzoo.cli.expanded import expanded
+from blockzoo.core.checked import together
+from blockzoo.core.settings import Run, Sweeping
 
 
+@expanded("on_oom", "latency", "strict", "experiment_name", "notes")
 def sweep(
     study: Annotated[Path, Parameter(help="YAML or TOML with base, vary, tune, seeds")],
     *,
-    data_dir: o.DataDir = None,
-    device: o.Device = "auto",
-    workers: Annotated[
-        int | None, Parameter(help="runs at a time (default: one per GPU, else per core)")
-    ] = None,
-    executor: Annotated[str, Parameter(help="where the runs run: local or ray")] = "local",
-    output: own.Output = Path("results"),
-    plugins: o.Plugins = (),
+    run: Run,
+    sweeping: Sweeping,
     dry_run: own.DryRun = False,
 ) -> int:
     """Run every combination and seed, skip what is finished; print and draw the comparison."""
     from blockzoo.blockwise import study as studies
     from blockzoo.blockwise.figures import over_costs
+    from blockzoo.cli.progress import LiveProgress
     from blockzoo.core.files import write_atomically, write_text
-    from blockzoo.core.plugins import load_plugins
-    from blockzoo.execution.queue import gpus, worker_count
-    from blockzoo.trials.training import available_device
 
-    plugins = tuple(load_plugins(plugins))
     asked = studies.read_study(study)
     if dry_run:
         screen.out.print(f"would run {len(asked.settings())} settings with {asked.seeds} seeds each")
         return 0
-    place = available_device(device)
-    workers = workers or worker_count(device, threads=asked.threads)
-    outcomes = studies.run_study(
-        asked,
-        output,
-        data_dir=str(data_dir) if data_dir else None,
-        device=place,
-        workers=workers,
-        devices=gpus(device),
-        executor=executor,
-        plugins=plugins,
-        on_end=lambda done, all_: screen.out.print(f"{done} of {all_} runs are done"),
-    )
+    with LiveProgress(screen.out) as progress:
+        outcomes = studies.run_study(asked, progress=progress, **together(run, sweeping))
+    output = run.output
     lines = studies.compare(asked, outcomes)
     rows = studies.rows(lines)
     screen.out.print(_table(study.stem, lines))
