@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.checked import sorted_into
@@ -46,7 +46,7 @@ class Profile:
 
 
 def _columns(costs: Costs) -> dict[str, Any]:
-    return asdict(costs) | {"uncounted_operations": ", ".join(costs.uncounted_operations)}
+    return vars(costs) | {"uncounted_operations": ", ".join(costs.uncounted_operations)}
 
 
 def profile_block(

@@ -56,7 +56,7 @@ def number(value: float | str | None) -> str:
     return f"{value:.4g}"
 
 
-def size(value: int | None) -> str:
+def size(value: float | None) -> str:
     """Bytes in binary units."""
     if value is None:
         return "-"

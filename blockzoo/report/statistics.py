@@ -13,12 +13,13 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from blockzoo.core.contracts import POSITIONS
+from blockzoo.core.quantity import quantities
 from blockzoo.report.pareto import pareto_front
 
 Row = dict[str, Any]
 
-COSTS = ("flops", "macs", "params_total", "memory_mb", "latency_ms", "throughput", "peak_activation_bytes",
-         "stage_flops", "stage_latency_ms", "training_time")  # fmt: skip
+COSTS = tuple(name for name, quantity in quantities().items() if quantity.axis or quantity.heading[0])
+"""Quantities that a table or a picture shows."""
 TIMES = ("latency_ms", "stage_latency_ms")
 TIMED = frozenset(
     f"{prefix}latency{what}"
@@ -138,7 +139,8 @@ def student_t(degrees: int) -> float:
 
 LOOKED_AT = tuple(
     dict.fromkeys(
-        [*SHARED, "comparable", "block", "position", "seed", "status", *ACCURACIES, *COSTS, "latency_device"]
+        [*SHARED, "comparable", "block", "position", "seed", "status", *ACCURACIES, *COSTS, *TIMES]
+        + ["throughput", "latency_device"]
         + [f"{name.removesuffix('_ms')}_{what}" for name in TIMES for what in ("low_ms", "high_ms", "doubt")]
     )
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from blockzoo.core.quantity import OnTheClock, quantities
 from blockzoo.core.text import markdown, plain
 from blockzoo.report.statistics import Estimate, Row, Summary, Time, describe_group, summarise
 
@@ -13,7 +14,13 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-HEADER = ("block", "position", "test, %", "validation, %", "n", "MACs, M", "params, k", "ms", "stage, ms")
+HEADED = [quantity for _, quantity in sorted(quantities().items()) if quantity.heading[0]]
+COSTS = {quantity.name: quantity.heading for quantity in HEADED if not isinstance(quantity, OnTheClock)}
+TIMES = {quantity.name: quantity.heading[0] for quantity in HEADED if isinstance(quantity, OnTheClock)}
+TIMES |= {f"stage_{name}": f"stage, {heading}" for name, heading in TIMES.items()}
+HEADER = (
+    "block", "position", "test, %", "validation, %", "n", *(text for text, _ in COSTS.values()), *TIMES.values(),
+)  # fmt: skip
 
 
 def results_table(rows: Iterable[Row]) -> list[Table]:
@@ -120,17 +127,16 @@ def _line(summary: Summary) -> tuple[str, ...]:
     best = summary.accuracies.get("test_acc") or summary.accuracies.get("val_acc")
     lost = ", ".join(f"{count} {status}" for status, count in summary.not_ok.items())
     n = f"{best.n if best else 0}{f' ({lost})' if lost else ''}"
-    costs = summary.costs
+    macs = summary.costs.get("macs") or _half(summary.costs.get("flops"))
+    costs = {**summary.costs, "macs": macs}
     return (
         summary.block or "-",
         summary.position or "-",
         _percent(summary.accuracies.get("test_acc")),
         _percent(summary.accuracies.get("val_acc")),
         n,
-        _scaled(costs.get("macs") or _half(costs.get("flops")), 1e6),
-        _scaled(costs.get("params_total"), 1e3),
-        _milliseconds(summary.times.get("latency_ms")),
-        _milliseconds(summary.times.get("stage_latency_ms")),
+        *(_scaled(costs.get(name), unit) for name, (_, unit) in COSTS.items()),
+        *(_milliseconds(summary.times.get(name)) for name in TIMES),
     )
 
 
