@@ -7,7 +7,7 @@ import pytest
 
 from blockzoo.core.csv_file import csv_text
 from blockzoo.core.errors import RequestError
-from blockzoo.report.figures import charts, draw, engineering, look
+from blockzoo.report.figures import AXES, charts, draw, engineering, look
 from blockzoo.report.tables import markdown_table
 from blockzoo.visualize import plot_results
 
@@ -130,3 +130,13 @@ def test_times_are_drawn_with_their_whole_intervals_and_doubtful_ones_hollow() -
     assert "hollow: 3 doubtful times" in chart.note
     text = markdown_table(table)
     assert "0.5 ± 1" in text and "0.6 ± 1.2 ?" in text and "Block01/mid: A/A 1.30" in text
+
+
+def test_the_front_goes_where_better_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One seed, one position: the costlier a block, the more accurate; where more is better, one point is the front."""
+    table = [row for row in rows(3, 1) if row["position"] == "early"]
+    for better, points in (("lower", 3), ("higher", 1)):
+        monkeypatch.setattr(type(AXES["flops"]), "better", better)
+        axes = draw(charts(table)[0]).axes[0]
+        (front,) = [line for line in axes.lines if line.get_gid() == "front"]
+        assert len(front.get_xdata()) == points
