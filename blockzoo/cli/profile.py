@@ -5,6 +5,7 @@ from __future__ import annotations
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.expanded import expanded
+from blockzoo.core import units
 from blockzoo.core.checked import together
 from blockzoo.core.settings import Scaffold
 
@@ -58,4 +59,4 @@ def _shown(value: float | None, unit: str) -> str:
     """Bytes in binary units, parameters to the last one, other numbers in short."""
     if unit == "parameters" and value is not None:
         return f"{value:,}"
-    return screen.size(value) if unit == "bytes" else screen.number(value)
+    return units.size(value) if unit == "bytes" else units.number(value)

@@ -12,6 +12,7 @@ from blockzoo.core.contracts import POSITIONS
 from blockzoo.core.files import write_atomically
 from blockzoo.core.quantity import quantities
 from blockzoo.core.text import picture
+from blockzoo.core.units import engineering
 from blockzoo.report.statistics import (
     Estimate,
     Row,
@@ -205,14 +206,6 @@ def _draw_chart(axes: Any, chart: Chart, looks: dict[str, tuple[str, str]]) -> N
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8, colors="#444444")
-
-
-def engineering(value: float) -> str:
-    """50000000 as "50 M"."""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= size:
-            return f"{value / size:g} {unit}"
-    return f"{value:g}"
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from blockzoo.core.quantity import OnTheClock, quantities
 from blockzoo.core.text import markdown, plain
+from blockzoo.core.units import scaled
 from blockzoo.report.statistics import Estimate, Row, Summary, Time, describe_group, summarise
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _line(summary: Summary) -> tuple[str, ...]:
         _percent(summary.accuracies.get("test_acc")),
         _percent(summary.accuracies.get("val_acc")),
         n,
-        *(_scaled(costs.get(name), unit) for name, (_, unit) in COSTS.items()),
+        *(scaled(costs.get(name), unit) for name, (_, unit) in COSTS.items()),
         *(_milliseconds(summary.times.get(name)) for name in TIMES),
     )
 
@@ -148,18 +149,11 @@ def _milliseconds(time: Time | None) -> str:
     """ "1.70 ± 0.05", "~1.70" without an interval, "1.70 ± 0.05 ?" where it is doubtful."""
     if time is None:
         return "-"
-    text = f"~{_scaled(time.ms, 1)}"
+    text = f"~{scaled(time.ms, 1)}"
     if time.interval is not None:
-        text = f"{_scaled(time.ms, 1)} ± {max(time.interval[1] - time.ms, time.ms - time.interval[0]):.2g}"
+        text = f"{scaled(time.ms, 1)} ± {max(time.interval[1] - time.ms, time.ms - time.interval[0]):.2g}"
     return text + " ?" * bool(time.doubt)
 
 
 def _half(flops: float | None) -> float | None:
     return None if flops is None else flops / 2
-
-
-def _scaled(value: Any, unit: float) -> str:
-    if value is None:
-        return "-"
-    scaled = value / unit
-    return f"{scaled:,.0f}" if scaled >= 100 else f"{scaled:.3g}"

@@ -7,7 +7,7 @@ import pytest
 
 from blockzoo.core.csv_file import csv_text
 from blockzoo.core.errors import RequestError
-from blockzoo.report.figures import AXES, charts, draw, engineering, look
+from blockzoo.report.figures import AXES, charts, draw, look
 from blockzoo.report.tables import markdown_table
 from blockzoo.visualize import plot_results
 
@@ -85,10 +85,6 @@ def test_holes_are_left_out_and_nothing_is_an_error(tmp_path: Path) -> None:
     assert plot_results(some, tmp_path)
     with pytest.raises(RequestError, match="'failed': 6"):
         plot_results([{**row, "status": "failed", "test_acc": None} for row in rows(2, 1)], tmp_path)
-
-
-def test_ticks() -> None:
-    assert [engineering(v) for v in (0.5, 50, 5e4, 5e7, 2e9)] == ["0.5", "50", "50 k", "50 M", "2 G"]
 
 
 def test_times_taken_in_two_ways_share_no_picture_no_front_and_no_table() -> None:
