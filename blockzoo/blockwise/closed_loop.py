@@ -58,7 +58,8 @@ def clustered(partition: Partition, found: CouplingMap, groups: int) -> Partitio
     """Blocks that are strongly coupled, merged into so many groups.
 
     Coupling is measured relative to the blocks' own curvature, sigma_ij / sqrt(sigma_ii sigma_jj); groups are merged by average
-    linkage, the two with the strongest mean coupling first.
+    linkage, the two with the strongest mean coupling first; of equal ones (blocks without any coupling) the first two. scipy's
+    `linkage` gives the same groups where no two are equal, and others where some are.
 
     Raises:
         RequestError: more groups than blocks, or none.

@@ -73,11 +73,6 @@ def signature_of(maker: Callable[..., Any]) -> Signature:
     return Signature(positional, source, target, stride, position, downsample, lacking)
 
 
-def makes_a_block(maker: Callable[..., Any]) -> bool:
-    """Is it a block rather than a whole network, where nobody says it?"""
-    return bool(why_a_block(maker))
-
-
 def why_a_block(maker: Callable[..., Any]) -> str:
     """What its constructor takes that only blocks take, in words: a stride, arguments of any number, or a width that it must be
     told as blocks are; "" for a whole network.

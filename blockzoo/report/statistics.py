@@ -199,16 +199,11 @@ def _summary(group: Any, block: str, position: str, rows: list[Row]) -> Summary:
     return Summary(group, block, position, accuracies, costs, times, ways[0] if ways else "", dict(not_ok))
 
 
-def timed_alike(rows: Iterable[Row]) -> list[Row]:
-    """The rows, in each group with the times of one way alone: the one that most of its rows have, of two the later.
-
-    Threads, number formats, layouts and machines differ in speed: times taken in two ways share no table, picture or front.
-    """
-    return [row for _, row in _timed_alike(rows)]
-
-
 def _timed_alike(rows: Iterable[Row]) -> list[tuple[tuple[tuple[str, Any], ...], Row]]:
-    """The same, each with its group."""
+    """Each row with its group, in each group with the times of one way alone: that of most of its rows, of two the later.
+
+    Threads, dtypes, layouts and machines differ in speed: times taken in two ways share no table, picture or front.
+    """
     groups: dict[Any, Any] = {}  # one object for all rows of a group
     grouped = [(groups.setdefault(group := group_of(row), group), row) for row in rows]
     ways: dict[Any, Counter[Any]] = defaultdict(Counter)

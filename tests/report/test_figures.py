@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from blockzoo.core.csv_file import csv_text
 from blockzoo.core.errors import RequestError
+from blockzoo.core.text import csv_text
 from blockzoo.report.figures import AXES, charts, draw, look
 from blockzoo.report.tables import markdown_table
 from blockzoo.visualize import plot_results
