@@ -277,29 +277,33 @@ class Dataset(TrainingQueries, Ranking, Described):
         Raises:
             RequestError: a seed, device or part that is not loaded.
         """
-        training = self._training(seed)
-        found = self._training_columns(training, arch)
-        if found is None:
+        columns = self._training_columns(self._training(seed), arch)
+        if columns is None:
             return None
         seed = self.seeds[0] if seed is None else seed
-        text = found.pop("model_hash")
-        info = {**found, "model_hash": text, "seed": seed}
-        latencies: dict[str, Any] = {}
-        if devices is not False and (devices is not None or self._bench is not None):
-            if self._bench is None:
-                raise RequestError(f"device {devices!r}: {NO_LATENCIES}")
-            latencies = self._bench.latency(arch, devices, return_dict=True) or {}
-        beside: dict[str, Any] = {}
+        model_hash = columns.pop("model_hash")
+        latencies = self._latencies(arch, devices)
+        parts: dict[str, dict[str, Any] | None] = {}
         if self._include_static_info if include_static_info is None else include_static_info:
-            beside["info"] = self._static_columns(arch)
+            parts["info"] = self._static_columns(arch)
         if self._include_env_info if include_env_info is None else include_env_info:
             if self._env is None:
                 raise RequestError("no environments are here: from_folder(..., include_env_info=True)")
-            beside["env"] = self._env.info(arch, seed)
+            parts["env"] = self._env.info(arch, seed)
         if return_dict:
-            return {**info, **latencies, **beside}
-        lists = [None if part is None else list(part.values()) for part in beside.values()]
-        return [text, *found.values(), seed, *([one["latency"]] for one in latencies.values()), *lists]
+            return {**columns, "model_hash": model_hash, "seed": seed, **latencies, **parts}
+        lists = [None if part is None else list(part.values()) for part in parts.values()]
+        return [model_hash, *columns.values(), seed, *([d["latency"]] for d in latencies.values()), *lists]
+
+    def _latencies(
+        self, arch: Architecture, devices: str | Sequence[str] | Literal[False] | None
+    ) -> dict[str, Any]:
+        """By device, as `full_info` has them: of those that are asked for, or of all that are here."""
+        if devices is False or (devices is None and self._bench is None):
+            return {}
+        if self._bench is None:
+            raise RequestError(f"device {devices!r}: {NO_LATENCIES}")
+        return self._bench.latency(arch, devices, return_dict=True) or {}
 
     def _static_columns(self, arch: Any) -> dict[str, Any]:
         stated = self._static is not None and self._static.has("flops")
