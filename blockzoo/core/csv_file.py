@@ -193,8 +193,8 @@ def _read_row(row: dict[str, Any], reader: csv.DictReader[str], path: Path) -> R
 
 
 def _typed(name: str, cell: str) -> Any:
-    found = cell or None if name in TEXTS else _number(cell)
-    return uncell(found) if isinstance(found, str) else found
+    value = cell or None if name in TEXTS else _number(cell)
+    return uncell(value) if isinstance(value, str) else value
 
 
 def _number(cell: str) -> Any:

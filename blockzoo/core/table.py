@@ -134,9 +134,9 @@ def rows(
         ways: dict[str, dict[str, Record]] = {}
         for record in latencies:
             if record.status == "ok":
-                found = ways.pop(way_of(record), {})
-                found[record.fingerprint] = record
-                ways[way_of(record)] = found  # the way of the newest record stands last
+                newest = ways.pop(way_of(record), {})
+                newest[record.fingerprint] = record
+                ways[way_of(record)] = newest  # the way of the newest record stands last
         chosen = ways.get(one_way(ways, Counter(keys), timed_on) or "", {})
         return [
             with_times(trial_row(trial), chosen.get(key), reasons.get(key, ""))
@@ -161,7 +161,7 @@ def one_way(
     """
     if timed_on is not None:
         wanted = [word.strip() for word in timed_on.split(",")]
-        fitting = {way: found for way, found in ways.items() if all(word in way for word in wanted)}
+        fitting = {way: networks for way, networks in ways.items() if all(word in way for word in wanted)}
         if not fitting:
             known = "; ".join(way or "unknown" for way in ways) or "none"
             raise RequestError(f"no times were taken on {timed_on!r}; there are times on: {known}")

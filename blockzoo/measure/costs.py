@@ -75,9 +75,9 @@ def measure(build: Callable[[], nn.Module], shape: torch.Size, *, memory: bool =
         why = reason_of(error)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
-        found = _with_memory_if_possible(build, shape, memory)
+        measured = _with_memory_if_possible(build, shape, memory)
     return replace(
-        found, notes=(f"counted on random values, because without any it says: {why}", *found.notes)
+        measured, notes=(f"counted on random values, because without any it says: {why}", *measured.notes)
     )
 
 
@@ -91,8 +91,8 @@ def _with_memory_if_possible(build: Callable[[], nn.Module], shape: torch.Size, 
         if not memory:
             raise
         why = reason_of(error)
-    found = _measured_on("cpu", build, shape, memory=False)
-    return replace(found, notes=(f"its memory is not measured: {why}", *found.notes))
+    sizes = _measured_on("cpu", build, shape, memory=False)
+    return replace(sizes, notes=(f"its memory is not measured: {why}", *sizes.notes))
 
 
 def _measured_on(device: str, build: Callable[[], nn.Module], shape: torch.Size, memory: bool) -> Measured:
@@ -136,9 +136,9 @@ def _kinds_to_merge(
     """The classes whose branches are merged in the deployed form, and why others are not. Those of timm and of the zoo are known
     to compute the same merged (a test holds it); with any other class this is tried on real tensors.
     """
-    found = mergeable(module)
-    if all(kind.__module__.startswith(KNOWN_TO_MERGE) for kind in found):
-        return frozenset(found), []
+    kinds = mergeable(module)
+    if all(kind.__module__.startswith(KNOWN_TO_MERGE) for kind in kinds):
+        return frozenset(kinds), []
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(0)
         return sound_kinds(build().eval(), torch.randn(shape))

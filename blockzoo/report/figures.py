@@ -67,8 +67,8 @@ def charts(rows: Iterable[Row], *, average: bool = False) -> list[list[Chart]]:
     groups: dict[Any, list[Summary]] = defaultdict(list)
     for summary in summaries:
         groups[summary.group].append(summary)
-    found = [_charts(group, members) for group, members in groups.items()]
-    return [made for made in found if made]
+    of_groups = [_charts(group, members) for group, members in groups.items()]
+    return [made for made in of_groups if made]
 
 
 def _charts(group: Any, summaries: list[Summary]) -> list[Chart]:
@@ -135,7 +135,7 @@ def draw(made: Sequence[Chart]) -> Figure:
         _draw_chart(axes, chart, looks)
     # the panels share this axis, and one may lack points that another has; a mark at 100 % is drawn whole too
     accuracies = [point.accuracy for chart in made for point in chart.points]
-    ends = [100 * end for found in accuracies for end in (found.mean, *(found.interval or ()))]
+    ends = [100 * end for accuracy in accuracies for end in (accuracy.mean, *(accuracy.interval or ()))]
     margin = max(1.0, 0.05 * (max(ends) - min(ends)))
     all_axes[0].set_ylim(min(ends) - margin, max(ends) + margin)
     all_axes[0].set_ylabel(ACCURACIES[made[0].accuracy])

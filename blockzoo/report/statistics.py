@@ -162,8 +162,8 @@ def summarise(rows: Iterable[Row]) -> list[Summary]:
     for group, row in _timed_alike(rows):
         cells[group, row["block"], row.get("position") or ""].append(row)
     order = {position: index for index, position in enumerate(POSITIONS)}
-    found = [_summary(group, block, position, cell) for (group, block, position), cell in cells.items()]
-    return sorted(found, key=lambda s: (repr(s.group), order.get(s.position, -1), s.block))
+    summaries = [_summary(group, block, position, cell) for (group, block, position), cell in cells.items()]
+    return sorted(summaries, key=lambda s: (repr(s.group), order.get(s.position, -1), s.block))
 
 
 def average_positions(rows: Iterable[Row]) -> list[Summary]:
@@ -214,7 +214,8 @@ def _timed_alike(rows: Iterable[Row]) -> list[tuple[tuple[tuple[str, Any], ...],
             ways[group][way] += 1
             latest[group].setdefault(way, number)
     chosen = {
-        group: max(found, key=lambda way: (found[way], latest[group][way])) for group, found in ways.items()
+        group: max(counts, key=lambda way: (counts[way], latest[group][way]))
+        for group, counts in ways.items()
     }
     return [
         (group, row)
@@ -252,8 +253,8 @@ def _per_seed(rows: list[Row], name: str) -> list[float]:
 def _mean_over_positions(rows: list[Row], name: str, *, of_one: bool = False) -> float | None:
     """The mean of the means at each position; `of_one`: all rows are of one."""
     if of_one:
-        found = [v for row in rows if isinstance(v := row.get(name), (int, float)) and isfinite(v)]
-        return statistics.fmean(found) if found else None
+        numbers = [v for row in rows if isinstance(v := row.get(name), (int, float)) and isfinite(v)]
+        return statistics.fmean(numbers) if numbers else None
     cells: dict[str, list[float]] = {}
     for row in rows:
         if _is_number(value := row.get(name)):

@@ -77,7 +77,7 @@ def as_text(text: str) -> Text:
 
 def as_cells(line: Iterable[str]) -> list[Text]:
     """The texts of a line of a table."""
-    return [as_text(found) for found in line]
+    return [as_text(text) for text in line]
 
 
 CAPTION = (
@@ -120,8 +120,8 @@ def tables(rows: Iterable[Row]) -> Iterator[tuple[str, list[tuple[str, ...]], st
 
 
 def _rank(summary: Summary) -> float:
-    found = summary.accuracies.get("test_acc") or summary.accuracies.get("val_acc")
-    return found.mean if found else -1.0
+    accuracy = summary.accuracies.get("test_acc") or summary.accuracies.get("val_acc")
+    return accuracy.mean if accuracy else -1.0
 
 
 def _line(summary: Summary) -> tuple[str, ...]:
@@ -141,8 +141,8 @@ def _line(summary: Summary) -> tuple[str, ...]:
     )
 
 
-def _percent(found: Estimate | None) -> str:
-    return "-" if found is None else found.text(2, 100)
+def _percent(accuracy: Estimate | None) -> str:
+    return "-" if accuracy is None else accuracy.text(2, 100)
 
 
 def _milliseconds(time: Time | None) -> str:

@@ -186,17 +186,17 @@ class Dataset(TrainingQueries, Ranking, Described):
         return [model_hash, seeds, *(None if not part else rows(part._tables.values()) for part in parts)]
 
     def _training_row(self, training: Training, arch: Any) -> list[Any] | None:
-        found = self._training_columns(training, arch)
-        return None if found is None else list(found.values())[1:]
+        columns = self._training_columns(training, arch)
+        return None if columns is None else list(columns.values())[1:]
 
     def _training_columns(self, training: Training, arch: Any) -> dict[str, Any] | None:
         """All columns of one network, the hash first; None where the seed lacks it."""
         if (row := training.base.row(arch)) is None:
             return None
-        found = row_of(training.base, row)
+        columns = row_of(training.base, row)
         if training.ext is not None and (row := training.ext.row(arch)) is not None:
-            found.update(row_of(training.ext, row))
-        return {"model_hash": found.pop("model_hash"), **found}
+            columns.update(row_of(training.ext, row))
+        return {"model_hash": columns.pop("model_hash"), **columns}
 
     @cached_property
     def _hashes(self) -> dict[str, None]:
@@ -244,8 +244,8 @@ class Dataset(TrainingQueries, Ranking, Described):
 
     def arch_vec(self, arch: Architecture) -> ArchVector | None:
         """The vector of a network by stage and node, as the benchmark states it or else the canonical one; None if unknown."""
-        if self._static is not None and (found := self._static.arch_vec(arch)) is not None:
-            return found
+        if self._static is not None and (stated := self._static.arch_vec(arch)) is not None:
+            return stated
         return self.space.arch_vec(arch) if arch in self else None
 
     def latency(
@@ -336,7 +336,7 @@ class Dataset(TrainingQueries, Ranking, Described):
         """Columns of final numbers of one seed, by index of the space."""
         rows = self._training(seed).base.row_of_index[:-1]
         index = np.flatnonzero(rows >= 0)
-        found: dict[str, Any] = {
+        columns: dict[str, Any] = {
             "index": index,
             "model_hash": self.space.hashes()[index],
             "val_acc": self.val_acc(index, seed=seed),
@@ -345,5 +345,5 @@ class Dataset(TrainingQueries, Ranking, Described):
             "params": self.params(index),
             "macs": self.macs(index),
         }
-        found.update({f"latency_{device}": self.latency(index, device) for device in self.devices})
-        return found
+        columns.update({f"latency_{device}": self.latency(index, device) for device in self.devices})
+        return columns
