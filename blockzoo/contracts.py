@@ -24,6 +24,7 @@ from blockzoo.core.contracts import (
     NETWORKS,
     POSITIONS,
     PROTOCOLS,
+    QUANTITIES,
     SUBJECTS,
     Block,
     Check,
@@ -31,6 +32,7 @@ from blockzoo.core.contracts import (
     ProtocolMaker,
     SubjectResolver,
 )
+from blockzoo.core.quantity import OnPaper, OnTheClock, Quantity
 from blockzoo.data.contracts import DATASETS, Dataset, StreamedDataset
 from blockzoo.execution.contracts import EXECUTORS, Executor, ExecutorMaker
 from blockzoo.measure.contracts import RUNTIMES, Runtime
@@ -47,6 +49,7 @@ __all__ = [
     "NETWORKS",
     "POSITIONS",
     "PROTOCOLS",
+    "QUANTITIES",
     "RUNTIMES",
     "SCHEDULES",
     "SEARCHES",
@@ -65,7 +68,10 @@ __all__ = [
     "ExecutorMaker",
     "MeasurementUnit",
     "Network",
+    "OnPaper",
+    "OnTheClock",
     "ProtocolMaker",
+    "Quantity",
     "Resumable",
     "Runtime",
     "Schedule",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.checked import sorted_into
@@ -46,7 +46,7 @@ class Profile:
 
 
 def _columns(costs: Costs) -> dict[str, Any]:
-    return asdict(costs) | {"uncounted_operations": ", ".join(costs.uncounted_operations)}
+    return vars(costs) | {"uncounted_operations": ", ".join(costs.uncounted_operations)}
 
 
 def profile_block(
@@ -82,35 +82,22 @@ def profile_block(
 
     if isinstance(subject, nn.Module):
         return get_model_profile(subject, shape, memory=memory, strict=strict)
-    from blockzoo.measure.costs import check_added_parts, measure_chain, total
     from blockzoo.models.own import classes_of
     from blockzoo.models.resolve import build_network
-    from blockzoo.models.scaffold import scaffold_parts
 
     block = None if isinstance(subject, str | Subject) else subject
-    text = BLOCKS.name_of(subject) or "ResNetBasicBlock" if block else str(subject)
-    parsed = Subject.parse(text)
+    registered = BLOCKS.name_of(block) if block else None
+    parsed = Subject.parse(registered or "ResNetBasicBlock" if block else str(subject))
     spec = NetworkSpec(
         str(parsed if parsed.position else parsed.at(position or "mid")),
         classes_of(parsed, out_dim, CLASSES),
         shape[1],
         **vars(scaffold),
     )
-    name = (
-        spec.subject
-        if block is None or BLOCKS.name_of(subject)
-        else f"{block.__name__}/{spec.parsed.position}"
-    )
     if not spec.parsed.is_block:
-        return _whole(name, lambda: build_network(spec), shape, memory, strict)
-    parts = scaffold_parts(spec, block)
-    with _shape_errors(name, shape):
-        chain = measure_chain([(part.key, part.build) for part in parts], shape, memory=memory)
-    stage = [block for block, part in zip(chain, parts, strict=True) if part.active]
-    costs = total(chain), total(stage)
-    if any(not part.key[0].__module__.startswith("blockzoo.") for part in parts if part.active):
-        check_added_parts(name, costs[0], [part.build for part in parts], shape)
-    return _checked(Profile(name, shape, *costs, tuple(chain[-1].shape), _notes(chain)), strict)
+        return _checked(_whole(spec.subject, lambda: build_network(spec), shape, memory), strict)
+    name = spec.subject if registered or block is None else f"{block.__name__}/{spec.parsed.position}"
+    return _checked(_in_scaffold(name, spec, block, shape, memory), strict)
 
 
 def get_model_profile(
@@ -130,7 +117,7 @@ def get_model_profile(
     def build() -> nn.Module:
         return on_meta(model) if torch.get_default_device().type == "meta" else duplicate(model).cpu()
 
-    return _whole(type(model).__name__, build, check_shape(input_shape), memory, strict)
+    return _checked(_whole(type(model).__name__, build, check_shape(input_shape), memory), strict)
 
 
 def quick_profile(block: str, position: str = "mid", **options: Any) -> dict[str, Any]:
@@ -138,26 +125,44 @@ def quick_profile(block: str, position: str = "mid", **options: Any) -> dict[str
     return profile_block(block, position, **options).columns()
 
 
-def _whole(name: str, build: Any, shape: tuple[int, ...], memory: bool, strict: bool) -> Profile:
+def _in_scaffold(
+    name: str, spec: NetworkSpec, block: type[nn.Module] | None, shape: tuple[int, ...], memory: bool
+) -> Profile:
+    """Of a block: the parts of the scaffold around it, each different one measured once, and added up."""
+    from blockzoo.measure.costs import check_added_parts, measure_chain, total
+    from blockzoo.models.scaffold import scaffold_parts
+
+    parts = scaffold_parts(spec, block)
+    with _shape_errors(name, shape):
+        chain = measure_chain([(part.key, part.build) for part in parts], shape, memory=memory)
+    stage = [measured for measured, part in zip(chain, parts, strict=True) if part.active]
+    network_costs, stage_costs = total(chain), total(stage)
+    if any(not part.key[0].__module__.startswith("blockzoo.") for part in parts if part.active):
+        check_added_parts(name, network_costs, [part.build for part in parts], shape)
+    return Profile(name, shape, network_costs, stage_costs, tuple(chain[-1].shape), _notes(chain))
+
+
+def _whole(name: str, build: Callable[[], nn.Module], shape: tuple[int, ...], memory: bool) -> Profile:
+    """Of a network that is no block in the scaffold: it is one part."""
     from blockzoo.measure.costs import measure_chain, total
 
     with _shape_errors(name, shape):
         chain = measure_chain([(None, build)], shape, memory=memory)
-        found = Profile(name, shape, total(chain), None, tuple(chain[-1].shape), _notes(chain))
-    return _checked(found, strict)
+        return Profile(name, shape, total(chain), None, tuple(chain[-1].shape), _notes(chain))
 
 
 def _notes(chain: Sequence[Measured]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(note for block in chain for note in block.notes))
 
 
-def _checked(found: Profile, strict: bool) -> Profile:
-    if strict and found.network.uncounted_operations:
+def _checked(profile: Profile, strict: bool) -> Profile:
+    uncounted = profile.network.uncounted_operations
+    if strict and uncounted:
         raise RequestError(
-            f"{found.subject}: nobody knows the multiply-adds of {', '.join(found.network.uncounted_operations)}; "
+            f"{profile.subject}: nobody knows the multiply-adds of {', '.join(uncounted)}; "
             f"{HOW_TO_COUNT}, or leave out --strict"
         )
-    return found
+    return profile
 
 
 def check_shape(shape: Sequence[int]) -> tuple[int, ...]:

@@ -16,8 +16,6 @@ from blockzoo.core.table import Row
 if TYPE_CHECKING:
     import pandas as pd
 
-SHORT = {"flops": "flops", "latency_ms": "latency", "peak_activation_bytes": "memory", "memory_mb": "memory"}
-
 
 def plot_results(
     source: str | Path | Iterable[Row] | pd.DataFrame,
@@ -25,7 +23,7 @@ def plot_results(
     *,
     average_positions: bool = False,
 ) -> list[Path]:
-    """Draw accuracy against FLOPs, latency and memory, each alone and all side by side, as PNG and SVG.
+    """Draw accuracy against FLOPs, latency, memory and what else has an axis, each alone and all side by side, as PNG and SVG.
 
     Args:
         source: a results CSV, a results store, rows, or a pandas DataFrame.
@@ -40,7 +38,7 @@ def plot_results(
         RequestError: the source cannot be read, or holds nothing to draw.
         StoreError: the folder cannot be written.
     """
-    from blockzoo.report.figures import charts, draw, save
+    from blockzoo.report.figures import AXES, charts, draw, save
 
     rows, statuses = rows_of(source), Counter[str]()
     groups = charts(_counted(rows, statuses), average=average_positions)
@@ -52,7 +50,9 @@ def plot_results(
     for number, group in enumerate(groups, start=1):
         tail = averaged + (f"_{number}" if len(groups) > 1 else "")
         overviews.append((group, folder / f"accuracy{tail}"))
-        single += [([chart], folder / f"accuracy_{SHORT[chart.cost]}{tail}") for chart in group]
+        for chart in group:
+            short = AXES[chart.cost].picture or chart.cost
+            single.append(([chart], folder / f"accuracy_{short}{tail}"))
     written = []
     for drawn, stem in overviews + single:
         figure = draw(drawn)

@@ -32,7 +32,11 @@ EVERY_FIELD = (
     + """
       filters: ["!^_"]"""
 )
-SPECS = {"blockzoo.core.spec": ("NetworkSpec", "TrialSpec"), "blockzoo.core.record": ("Record",)}
+SPECS = {
+    "blockzoo.core.quantity": ("Quantity", "OnPaper", "Specimen"),
+    "blockzoo.core.spec": ("NetworkSpec", "TrialSpec"),
+    "blockzoo.core.record": ("Record",),
+}
 
 
 def pages() -> dict[str, str]:

@@ -35,7 +35,7 @@ class Choice:
         return replace(options, prox_lambda=self.prox_lambda, step_size=self.step_size, k=self.k)
 
 
-def choose(found: CouplingMap, delta: float = 0.1, most_k: int = 50, share: float = 1.0) -> Choice:
+def choose(measured: CouplingMap, delta: float = 0.1, most_k: int = 50, share: float = 1.0) -> Choice:
     """Proximal weights, step sizes and K from a map.
 
     Args:
@@ -43,10 +43,10 @@ def choose(found: CouplingMap, delta: float = 0.1, most_k: int = 50, share: floa
         most_k: K at most.
         share: of the proximal weight, where the bound is too careful (1: the bound itself).
     """
-    strongest = float(found.row_bounds()[1].max())
-    weight = max(share * math.sqrt(len(found.labels)) * strongest, SMALLEST)
+    strongest = float(measured.row_bounds()[1].max())
+    weight = max(share * math.sqrt(len(measured.labels)) * strongest, SMALLEST)
     steps, counts = [], []
-    for own in np.diag(found.sigma):
+    for own in np.diag(measured.sigma):
         smoothness = float(own) + weight
         steps.append(1 / smoothness)
         rate = 1 - weight / smoothness
@@ -54,11 +54,12 @@ def choose(found: CouplingMap, delta: float = 0.1, most_k: int = 50, share: floa
     return Choice((weight,) * len(steps), tuple(steps), tuple(counts))
 
 
-def clustered(partition: Partition, found: CouplingMap, groups: int) -> Partition:
+def clustered(partition: Partition, measured: CouplingMap, groups: int) -> Partition:
     """Blocks that are strongly coupled, merged into so many groups.
 
     Coupling is measured relative to the blocks' own curvature, sigma_ij / sqrt(sigma_ii sigma_jj); groups are merged by average
-    linkage, the two with the strongest mean coupling first.
+    linkage, the two with the strongest mean coupling first; of equal ones (blocks without any coupling) the first two. scipy's
+    `linkage` gives the same groups where no two are equal, and others where some are.
 
     Raises:
         RequestError: more groups than blocks, or none.
@@ -66,8 +67,8 @@ def clustered(partition: Partition, found: CouplingMap, groups: int) -> Partitio
     count = len(partition)
     if not 1 <= groups <= count:
         raise RequestError(f"{groups} groups of {count} blocks: give 1 to {count}")
-    own = np.sqrt(np.maximum(np.diag(found.sigma), SMALLEST))
-    coupling = found.sigma / own[:, None] / own[None, :]
+    own = np.sqrt(np.maximum(np.diag(measured.sigma), SMALLEST))
+    coupling = measured.sigma / own[:, None] / own[None, :]
     members = [[i] for i in range(count)]
     while len(members) > groups:
         pairs = [(a, b) for b in range(len(members)) for a in range(b)]

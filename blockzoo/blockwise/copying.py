@@ -17,11 +17,6 @@ BufferPolicy = Literal["own", "copy", "average"]
 POLICIES = ("own", "copy", "average")
 
 
-def copy_model(model: nn.Module) -> nn.Module:
-    """A network of its own with the same parameters and buffers."""
-    return copy.deepcopy(model)
-
-
 @torch.no_grad()
 def copy_block(
     source: nn.Module, target: nn.Module, partition: Partition, block: int, buffers: BufferPolicy = "own"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.expanded import expanded
+from blockzoo.core import units
 from blockzoo.core.checked import together
 from blockzoo.core.settings import Scaffold
 
@@ -26,31 +27,36 @@ def profile(
 
     Whole network and stage under test. Nothing is computed, so it is instant at any size.
     """
+    from blockzoo.core.quantity import on_paper
     from blockzoo.profile import DEFAULT_SHAPE, HOW_TO_COUNT, profile_block
 
     shape = input_shape or DEFAULT_SHAPE
-    found = profile_block(
+    profiled = profile_block(
         subject, position, out_dim=out_dim, input_shape=shape, strict=strict, **together(scaffold)
     )
-    both = [found.network, found.stage]
-    rows = [
-        ("parameters, deployed", [f"{c.params_total:,}" if c else "-" for c in both]),
-        ("  of them trainable", [f"{c.params_trainable:,}" if c else "-" for c in both]),
-        ("parameters, trained", [f"{c.params_trained:,}" if c else "-" for c in both]),
-        ("MACs (multiply-adds)", [screen.number(c.macs) if c else "-" for c in both]),
-        ("FLOPs (2 x MACs)", [screen.number(c.flops) if c else "-" for c in both]),
-        ("weights, fp32", [screen.size(c.model_bytes) if c else "-" for c in both]),
-        ("peak activations, inference", [screen.size(c.peak_activation_bytes) if c else "-" for c in both]),
-        ("kept for backward, training", [screen.size(c.saved_activation_bytes) if c else "-" for c in both]),
+    both = [vars(profiled.network), vars(profiled.stage) if profiled.stage else {}]
+    lines = [
+        (
+            quantity.label or quantity.name,
+            *(_shown(costs.get(quantity.name), quantity.unit) for costs in both),
+        )
+        for quantity in on_paper()
     ]
-    names = found.network.uncounted_operations
+    names = profiled.network.uncounted_operations
     uncounted = [f"The MACs lack those of {', '.join(names)}: {HOW_TO_COUNT}."] if names else []
-    size = " x ".join(map(str, found.input_shape))
+    size = " x ".join(map(str, profiled.input_shape))
     made = screen.table(
-        f"{found.subject}, input {size}",
+        f"{profiled.subject}, input {size}",
         ["", "network", "stage under test"],
-        [(name, *cells) for name, cells in rows],
-        "\n".join(("Activations in fp32, the input not counted.", *uncounted, *found.notes)),
+        lines,
+        "\n".join(("Activations in fp32, the input not counted.", *uncounted, *profiled.notes)),
     )
-    screen.show(made, [found.columns()], format, output)
+    screen.show(made, [profiled.columns()], format, output)
     return 0
+
+
+def _shown(value: float | None, unit: str) -> str:
+    """Bytes in binary units, parameters to the last one, other numbers in short."""
+    if unit == "parameters" and value is not None:
+        return f"{value:,}"
+    return units.size(value) if unit == "bytes" else units.number(value)

@@ -11,17 +11,9 @@ from rich.progress import Task as RichTask
 from rich.text import Text
 
 from blockzoo.core.record import Record
+from blockzoo.core.units import duration
 from blockzoo.execution.jobs import Job
 from blockzoo.execution.progress import Planned
-
-
-def duration(seconds: float) -> str:
-    """Hours, minutes and seconds, as short as they can be."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return (
-        f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
-    )
 
 
 class _Remaining(TextColumn):

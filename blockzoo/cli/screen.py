@@ -38,36 +38,6 @@ class Screen(Console):
 out = Screen(width=None if sys.stdout.isatty() else 130)
 
 
-def number(value: float | str | None) -> str:
-    """A number short enough to read: 1,295 M, 2.33, 12.4 k."""
-    if value is None:
-        return "-"
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int) or float(value).is_integer():
-        for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-            if abs(value) >= 10 * size or (unit != "k" and abs(value) >= size):
-                return (
-                    f"{value / size:.3g} {unit}"
-                    if abs(value) < 1000 * size
-                    else f"{value / size:,.0f} {unit}"
-                )
-        return f"{value:,.0f}"
-    return f"{value:.4g}"
-
-
-def size(value: int | None) -> str:
-    """Bytes in binary units."""
-    if value is None:
-        return "-"
-    amount, unit = float(value), "B"
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024 or unit == "GiB":
-            break
-        amount /= 1024
-    return f"{amount:.4g} {unit}"
-
-
 def table(title: str, columns: Sequence[str], lines: Sequence[Sequence[str]], caption: str = "") -> Table:
     """A table with its first column to the left and all others to the right."""
     made = Table(title=title, caption=caption or None, title_justify="left", caption_justify="left")

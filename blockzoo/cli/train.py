@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.expanded import expanded
+from blockzoo.core import units
 from blockzoo.core.checked import together
 from blockzoo.core.errors import RequestError
 from blockzoo.core.settings import Data, Recipe, Run, Scaffold, Seeded
@@ -82,7 +83,7 @@ def train(
         screen.out.print(
             f"{row['block']}{'/' + row['position'] if row['position'] else ''} on {row['dataset']}: "
             f"test accuracy {row['test_acc']:.4f}, validation {row['val_acc']:.4f}, "
-            f"{row['training_time']:.1f} s, {screen.number(row['macs'])} MACs"
+            f"{row['training_time']:.1f} s, {units.number(row['macs'])} MACs"
         )
     screen.out.print(f"row written to {done.csv}", soft_wrap=True)
     return 0 if row["status"] == "ok" else 1

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.units import rough_size
 
 VARIABLE = "BLOCKZOO_MAX_MEMORY"
 FLOOR = 64 << 20
@@ -57,8 +58,8 @@ def check_room(needed: int, allowed: int, what: str) -> None:
     """
     if needed > allowed:
         raise TooLarge(
-            f"{what} would take {_size(needed)}, more than the {_size(allowed)} that its size allows; where you trust it, "
-            f"--max-memory {_size(2 * needed).replace(' ', '')} lifts this"
+            f"{what} would take {rough_size(needed)}, more than the {rough_size(allowed)} that its size allows; where you "
+            f"trust it, --max-memory {rough_size(2 * needed).replace(' ', '')} lifts this"
         )
 
 
@@ -75,11 +76,3 @@ def memory_size(text: str) -> int:
     if size <= 0:
         raise RequestError(f"--max-memory {text!r}: give a size such as 8GiB")
     return size
-
-
-def _size(count: int) -> str:
-    for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
-        if count >= 1 << power:
-            whole = count / (1 << power)
-            return f"{whole:,.0f} {unit}" if whole >= 10 else f"{whole:.1f} {unit}"
-    return f"{count} B"

@@ -1,4 +1,4 @@
-"""The doors of what a spec names (blocks, networks, recipes), and of checks. All doors on one screen: `blockzoo.contracts`.
+"""The doors of what a spec names (blocks, networks, recipes), of quantities and of checks. All doors: `blockzoo.contracts`.
 
 Each door is a contract (what to write) and a registry (where it is found). Adding one thing touches one
 file: a registry reads the source of the package, so nothing is listed twice.
@@ -15,6 +15,7 @@ from blockzoo.core.registry import Registry
 if TYPE_CHECKING:
     from torch import nn
 
+    from blockzoo.core.quantity import Quantity
     from blockzoo.core.spec import NetworkSpec
     from blockzoo.core.subject import Subject
 
@@ -82,6 +83,7 @@ BLOCKS: Registry[Block] = Registry("BLOCKS", "block", how_to_add=HOW_TO_ADD_A_BL
 NETWORKS: Registry[Network] = Registry("NETWORKS", "network", files=False)
 SUBJECTS: Registry[SubjectResolver] = Registry("SUBJECTS", "subject prefix", files=False)
 PROTOCOLS: Registry[ProtocolMaker] = Registry("PROTOCOLS", "protocol")
+QUANTITIES: Registry[type[Quantity]] = Registry("QUANTITIES", "quantity", files=False)
 CHECKS: Registry[Check] = Registry("CHECKS", "check", files=False)
 
 if not TYPE_CHECKING:

@@ -7,12 +7,11 @@ with how far into the store it goes. A file that was altered since is told from 
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 import logging
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -194,8 +193,8 @@ def _read_row(row: dict[str, Any], reader: csv.DictReader[str], path: Path) -> R
 
 
 def _typed(name: str, cell: str) -> Any:
-    found = cell or None if name in TEXTS else _number(cell)
-    return uncell(found) if isinstance(found, str) else found
+    value = cell or None if name in TEXTS else _number(cell)
+    return uncell(value) if isinstance(value, str) else value
 
 
 def _number(cell: str) -> Any:
@@ -212,27 +211,6 @@ def _number(cell: str) -> Any:
 
 
 # --- writing ----------------------------------------------------------------------------------------
-
-
-def csv_text(table: Sequence[Row]) -> str:
-    """The table as CSV: known columns first, then any others in order of appearance."""
-    extra = dict.fromkeys(k for row in table for k in row if k not in COLUMNS)
-    return "".join(csv_lines(table, [*COLUMNS, *extra]))
-
-
-def export_csv(table: Sequence[Row], path: str | Path) -> Path:
-    """Write the table to `path`, whole or not at all. A file that is not ours is left alone.
-
-    Rows of an older export whose trials the store does not hold are kept. Where `path` holds other columns,
-    the table is written beside it (`results-1.csv`, ...).
-
-    Returns:
-        Where the table was written.
-    """
-    target = ours(Path(path))
-    kept = kept_rows(target, {row["fingerprint"] for row in table})
-    write_csv(target, itertools.chain(kept, table)).write(target)
-    return target
 
 
 def ours(path: Path) -> Path:

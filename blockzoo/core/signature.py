@@ -55,41 +55,36 @@ def signature_of(maker: Callable[..., Any]) -> Signature:
     Names decide. A class with arguments of any number, or whose first four parameters have names of its own, is called with
     the four in order.
     """
-    found = parameters_of(maker)
-    several = {p.name for p in found.values() if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-    named = [name for name in found if name not in several]
+    parameters = parameters_of(maker)
+    several = {p.name for p in parameters.values() if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    named = [name for name in parameters if name not in several]
     source = _first(INPUT, named) or _first(WIDTH, named)
     target = _first([name for name in OUTPUT if name != source], named)
-    needed = [p.name for p in found.values() if p.default is p.empty and p.name not in several]
-    any_number = any(p.kind is p.VAR_POSITIONAL for p in found.values())
+    needed = [p.name for p in parameters.values() if p.default is p.empty and p.name not in several]
+    any_number = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
     stride = _first(STRIDE, named)
     if (any_number and stride is None) or (source is None and len(needed) <= 4 <= len(named)):
         return Signature(positional=True)
     position = "position" if "position" in named else None
     told = {source, target, stride, position}
-    downsample = "downsample" if "downsample" in named and found["downsample"].default is None else None
+    downsample = "downsample" if "downsample" in named and parameters["downsample"].default is None else None
     lacking = tuple(name for name in needed if name not in told)
     positional = [source, target, stride, position] == named[:4] and None not in told and not lacking
     return Signature(positional, source, target, stride, position, downsample, lacking)
-
-
-def makes_a_block(maker: Callable[..., Any]) -> bool:
-    """Is it a block rather than a whole network, where nobody says it?"""
-    return bool(why_a_block(maker))
 
 
 def why_a_block(maker: Callable[..., Any]) -> str:
     """What its constructor takes that only blocks take, in words: a stride, arguments of any number, or a width that it must be
     told as blocks are; "" for a whole network.
     """
-    found = parameters_of(maker)
-    for name, parameter in found.items():
+    parameters = parameters_of(maker)
+    for name, parameter in parameters.items():
         if name in STRIDE:
             return f"takes a {name}"
         if parameter.kind is parameter.VAR_POSITIONAL:
             return f"takes arguments of any number (*{name})"
-    widths = [name for name, p in found.items() if p.default is p.empty and name in OF_BLOCKS_ALONE]
-    return f"must be told its {widths[0]}" if widths and "num_classes" not in found else ""
+    widths = [name for name, p in parameters.items() if p.default is p.empty and name in OF_BLOCKS_ALONE]
+    return f"must be told its {widths[0]}" if widths and "num_classes" not in parameters else ""
 
 
 def _first(names: list[str] | tuple[str, ...], among: list[str]) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from blockzoo.core.checked import columns_of
 from blockzoo.core.errors import RequestError
+from blockzoo.core.quantity import OnTheClock, quantities
 from blockzoo.core.record import Record
 from blockzoo.core.settings import Data, Recipe, Scaffold, Seeded
 from blockzoo.core.spec import NetworkSpec, TrialSpec
@@ -19,11 +20,24 @@ Row = dict[str, Any]
 
 OF_TRIALS = columns_of(Scaffold, Recipe, Data, Seeded)
 """The settings that are columns."""
+STORED = {quantity.name: quantity for quantity in quantities().values() if quantity.stored}
+"""The quantities that are."""
+OF_STAGE = [
+    quantity.name
+    for quantity in sorted(STORED.values(), key=lambda q: isinstance(q, OnTheClock))
+    if quantity.of_stage
+]
+"""Those that are columns for the stage under test alone too; what is timed comes last."""
 
 
 def of_setting(name: str) -> dict[str, str]:
     """The column of a setting."""
     return {name: OF_TRIALS[name]}
+
+
+def of_quantities(*names: str) -> dict[str, str]:
+    """The columns of quantities."""
+    return {name: STORED[name].sentence for name in names}
 
 
 COLUMNS: dict[str, str] = {
@@ -37,13 +51,9 @@ COLUMNS: dict[str, str] = {
     "val_loss": "cross-entropy on the validation split after the last epoch",
     "val_acc": "accuracy on the validation split after the last epoch, a fraction in 0..1",
     "training_time": "seconds of training and validation, set-up not counted",
-    "params_total": "parameters of the network in its deployed form",
-    "params_trainable": "those of them that take gradients",
-    "flops": "FLOPs of one image through the deployed network: 2 x MACs of convolutions and matrix products",
-    "memory_mb": "params_total x 4 / 2^20: the fp32 weights in MiB, as earlier tables had it",
-    "latency_ms": "median time of one forward pass of one image through the deployed network, milliseconds",
+    **of_quantities("params_total", "params_trainable", "flops", "memory_mb", "latency_ms"),
     "latency_std": "standard deviation of the samples behind latency_ms, milliseconds",
-    "throughput": "images per second at batch 256 (or the largest batch measured), from the median time",
+    **of_quantities("throughput"),
     "device": "cpu or cuda: where it trained",
     **of_setting("num_blocks"),
     **of_setting("base_channels"),
@@ -68,18 +78,10 @@ COLUMNS: dict[str, str] = {
     "status": "ok, diverged, failed, killed, out of memory or timed out",
     "reason": "why, where the status is not ok; else which columns could not be had (costs, times), and why",
     "said": "of a block or network that is not of the zoo: how it was built, what its test found, which output is trained",
-    "params_trained": "parameters in the form that is trained (all branches)",
-    "macs": "multiply-adds of one image through the deployed network (one multiply-add is one MAC)",
+    **of_quantities("params_trained", "macs"),
     "uncounted_operations": "operations whose multiply-adds nobody knows, so that macs and flops lack them; empty: none",
-    "peak_activation_bytes": "largest sum of live activations of one image at inference, fp32, deployed, input not counted",
-    "saved_activation_bytes": "bytes kept for the backward pass of one image, fp32, trained form",
-    "stage_params_total": "params_total of the stage under test alone",
-    "stage_params_trained": "params_trained of the stage under test alone",
-    "stage_macs": "macs of the stage under test alone",
-    "stage_flops": "flops of the stage under test alone",
-    "stage_peak_activation_bytes": "peak_activation_bytes of the stage under test alone",
-    "stage_saved_activation_bytes": "saved_activation_bytes of the stage under test alone",
-    "stage_latency_ms": "latency_ms of the stage under test alone",
+    **of_quantities(*STORED),  # the others: those above keep their places
+    **{f"stage_{name}": f"{name} of the stage under test alone" for name in OF_STAGE},
     "latency_p90_ms": "90th percentile of the samples behind latency_ms, milliseconds",
     "latency_low_ms": "lower end of the 95 % interval of latency_ms, from order statistics; empty below 6 samples",
     "latency_high_ms": "upper end of that interval",
@@ -132,9 +134,9 @@ def rows(
         ways: dict[str, dict[str, Record]] = {}
         for record in latencies:
             if record.status == "ok":
-                found = ways.pop(way_of(record), {})
-                found[record.fingerprint] = record
-                ways[way_of(record)] = found  # the way of the newest record stands last
+                newest = ways.pop(way_of(record), {})
+                newest[record.fingerprint] = record
+                ways[way_of(record)] = newest  # the way of the newest record stands last
         chosen = ways.get(one_way(ways, Counter(keys), timed_on) or "", {})
         return [
             with_times(trial_row(trial), chosen.get(key), reasons.get(key, ""))
@@ -159,7 +161,7 @@ def one_way(
     """
     if timed_on is not None:
         wanted = [word.strip() for word in timed_on.split(",")]
-        fitting = {way: found for way, found in ways.items() if all(word in way for word in wanted)}
+        fitting = {way: networks for way, networks in ways.items() if all(word in way for word in wanted)}
         if not fitting:
             known = "; ".join(way or "unknown" for way in ways) or "none"
             raise RequestError(f"no times were taken on {timed_on!r}; there are times on: {known}")

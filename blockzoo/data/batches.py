@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from blockzoo.core.errors import RequestError
+from blockzoo.core.seeds import mixed
 from blockzoo.data.crops import PAD_MODES, random_boxes, resized_crop, shifted_crop
-from blockzoo.data.epochs import Batches, Shares, mixed, permutation
+from blockzoo.data.epochs import Batches, Shares, permutation
 from blockzoo.data.images import middle
 
 Augmentation = Callable[[torch.Tensor, Sequence[int]], torch.Tensor]

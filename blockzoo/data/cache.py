@@ -18,6 +18,7 @@ from blockzoo.core.errors import DataError, StoreError
 from blockzoo.core.files import write_atomically
 from blockzoo.core.once import made_once
 from blockzoo.core.places import cache_folder
+from blockzoo.core.units import gib
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def cached_array(
     def write(temporary: Path) -> None:
         # a memory map on a full disk ends the process with SIGBUS, so look first
         if shutil.disk_usage(temporary.parent).free < needed:
-            raise OSError(errno.ENOSPC, f"{needed / 2**30:.1f} GiB do not fit on the disk")
+            raise OSError(errno.ENOSPC, f"{gib(needed)} do not fit on the disk")
         array = np.lib.format.open_memmap(temporary, "w+", dtype, shape)
         fill(array)
         array.flush()
@@ -93,8 +94,8 @@ def _in_memory(
     free = psutil.virtual_memory().available
     if needed > free:
         raise DataError(
-            f"{what} needs {needed / 2**30:.1f} GiB: the cache {cache_folder()} cannot hold it, and "
-            f"{free / 2**30:.1f} GiB of memory are free; set BLOCKZOO_CACHE to a folder with room, "
+            f"{what} needs {gib(needed)}: the cache {cache_folder()} cannot hold it, and "
+            f"{gib(free)} of memory are free; set BLOCKZOO_CACHE to a folder with room, "
             "or take a smaller --image-size"
         )
     array = np.empty(shape, dtype)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
 import torch
 
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed
+from blockzoo.core.seeds import mixed
 
 
 class Shares:
@@ -123,9 +123,3 @@ def permutation(count: int, seed: int, epoch: int) -> tuple[torch.Tensor, torch.
     """
     generator = torch.Generator().manual_seed(mixed(seed, epoch))
     return torch.randperm(count, generator=generator), generator
-
-
-def mixed(*seeds: int) -> int:
-    """One seed from several, so that neighbours share nothing."""
-    text = "/".join(map(str, seeds))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big")

@@ -14,9 +14,10 @@ from torchvision.transforms import v2
 
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed, DataError
+from blockzoo.core.seeds import mixed
 from blockzoo.data.batches import Augmentation
 from blockzoo.data.decoding import opened
-from blockzoo.data.epochs import Batches, Shares, mixed, permutation
+from blockzoo.data.epochs import Batches, Shares, permutation
 from blockzoo.data.images import ImageData
 from blockzoo.data.trees import SHOWN
 

@@ -7,6 +7,7 @@ import heapq
 import numpy as np
 
 from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.units import gib
 
 VERSION = "v1"
 """Of the draw: part of the name of every split that is made by it, and of the identity of trials on one."""
@@ -59,7 +60,7 @@ def check_room(needed: int, what: str) -> None:
     free = psutil.virtual_memory().available
     if needed > free:
         raise DataError(
-            f"{what} take {needed / 2**30:.1f} GiB of memory and {free / 2**30:.1f} GiB are free: "
+            f"{what} take {gib(needed)} of memory and {gib(free)} are free: "
             "take fewer of them, or a smaller --image-size"
         )
 

@@ -6,7 +6,6 @@ the same weights for the same seed.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from blockzoo.blocks.adapters import adapted
 from blockzoo.blocks.lookup import block_class
 from blockzoo.core.contracts import BLOCKS, POSITIONS
 from blockzoo.core.errors import RequestError
+from blockzoo.core.seeds import seed_of_part
 from blockzoo.core.spec import IDENTITY, NetworkSpec
 from blockzoo.core.subject import Subject
 from blockzoo.models.contract import trust
@@ -246,7 +246,6 @@ class ScaffoldNet(nn.Module):
 @contextmanager
 def seeded(seed: int, part: str) -> Iterator[None]:
     """Torch's generators start from (seed, part) inside, and are as before outside."""
-    digest = hashlib.sha256(f"{seed}/{part}".encode()).digest()
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(int.from_bytes(digest[:7], "little"))
+        torch.default_generator.manual_seed(seed_of_part(seed, part))
         yield

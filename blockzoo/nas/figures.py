@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from blockzoo.core.text import picture
+from blockzoo.core.units import engineering
 from blockzoo.nas.space.macro import Architecture, MacroSpace
-from blockzoo.report.figures import COLOURS, engineering
+from blockzoo.report.figures import COLOURS
 from blockzoo.report.pareto import pareto_front
 
 if TYPE_CHECKING:

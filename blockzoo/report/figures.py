@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.contracts import POSITIONS
 from blockzoo.core.files import write_atomically
+from blockzoo.core.quantity import quantities
 from blockzoo.core.text import picture
+from blockzoo.core.units import engineering
 from blockzoo.report.statistics import (
     Estimate,
     Row,
@@ -25,13 +27,8 @@ from blockzoo.report.statistics import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-AXES = {
-    "flops": "FLOPs per image (2 x MACs)",
-    "latency_ms": "latency of one image, ms",
-    "peak_activation_bytes": "peak activations of one image, bytes",
-    "memory_mb": "fp32 weights, MiB",
-}
-"""The costs that can stand on the horizontal axis, and how it is labelled."""
+AXES = {name: quantity for name, quantity in quantities().items() if quantity.axis}
+"""What can stand on the horizontal axis."""
 
 ACCURACIES = {"test_acc": "test accuracy, %", "val_acc": "validation accuracy, %"}
 
@@ -70,22 +67,21 @@ def charts(rows: Iterable[Row], *, average: bool = False) -> list[list[Chart]]:
     groups: dict[Any, list[Summary]] = defaultdict(list)
     for summary in summaries:
         groups[summary.group].append(summary)
-    found = [_charts(group, members) for group, members in groups.items()]
-    return [made for made in found if made]
+    of_groups = [_charts(group, members) for group, members in groups.items()]
+    return [made for made in of_groups if made]
 
 
 def _charts(group: Any, summaries: list[Summary]) -> list[Chart]:
     shown = [s for s in summaries if s.accuracies]
     accuracy = "test_acc" if shown and all("test_acc" in s.accuracies for s in shown) else "val_acc"
     shown = [s for s in shown if accuracy in s.accuracies]
-    memory = (
-        "peak_activation_bytes" if any("peak_activation_bytes" in s.costs for s in shown) else "memory_mb"
-    )
     seeds = sorted({s.accuracies[accuracy].n for s in shown})
     n = f"n = {seeds[0]}" if len(seeds) == 1 else f"n = {seeds[0]} to {seeds[-1]}" if seeds else ""
     title = f"{describe_group(group)}, {n} seed{'s' if seeds != [1] else ''}"
     made = []
-    for cost in ("flops", "latency_ms", memory):
+    for cost, quantity in AXES.items():
+        if any(quantity.instead_of in s.costs for s in shown):
+            continue
         points = [
             Point(s.block, s.position, s.costs[cost], s.accuracies[accuracy], s.times.get(cost))
             for s in shown
@@ -139,7 +135,7 @@ def draw(made: Sequence[Chart]) -> Figure:
         _draw_chart(axes, chart, looks)
     # the panels share this axis, and one may lack points that another has; a mark at 100 % is drawn whole too
     accuracies = [point.accuracy for chart in made for point in chart.points]
-    ends = [100 * end for found in accuracies for end in (found.mean, *(found.interval or ()))]
+    ends = [100 * end for accuracy in accuracies for end in (accuracy.mean, *(accuracy.interval or ()))]
     margin = max(1.0, 0.05 * (max(ends) - min(ends)))
     all_axes[0].set_ylim(min(ends) - margin, max(ends) + margin)
     all_axes[0].set_ylabel(ACCURACIES[made[0].accuracy])
@@ -165,7 +161,8 @@ def draw(made: Sequence[Chart]) -> Figure:
 def _draw_chart(axes: Any, chart: Chart, looks: dict[str, tuple[str, str]]) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    front = cost_accuracy_front([(p.cost, p.accuracy.mean) for p in chart.points])
+    sign = 1 if AXES[chart.cost].better == "lower" else -1
+    front = cost_accuracy_front([(sign * p.cost, p.accuracy.mean) for p in chart.points])
     corners = [(chart.points[i].cost, 100 * chart.points[i].accuracy.mean) for i in front]
     axes.step(
         *zip(*corners, strict=True), where="post", color="#999999", lw=1, ls="--", zorder=1, gid="front"
@@ -204,19 +201,11 @@ def _draw_chart(axes: Any, chart: Chart, looks: dict[str, tuple[str, str]]) -> N
         axes.set_xscale("linear")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: engineering(value)))
         axes.locator_params(axis="x", nbins=5)
-    axes.set_xlabel(AXES[chart.cost])
+    axes.set_xlabel(AXES[chart.cost].axis)
     axes.grid(color="#ECECEC", lw=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8, colors="#444444")
-
-
-def engineering(value: float) -> str:
-    """50000000 as "50 M"."""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= size:
-            return f"{value / size:g} {unit}"
-    return f"{value:g}"
 
 
 def save(figure: Figure, path: Path) -> None:

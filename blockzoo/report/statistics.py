@@ -13,12 +13,13 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from blockzoo.core.contracts import POSITIONS
+from blockzoo.core.quantity import quantities
 from blockzoo.report.pareto import pareto_front
 
 Row = dict[str, Any]
 
-COSTS = ("flops", "macs", "params_total", "memory_mb", "latency_ms", "throughput", "peak_activation_bytes",
-         "stage_flops", "stage_latency_ms", "training_time")  # fmt: skip
+COSTS = tuple(name for name, quantity in quantities().items() if quantity.axis or quantity.heading[0])
+"""Quantities that a table or a picture shows."""
 TIMES = ("latency_ms", "stage_latency_ms")
 TIMED = frozenset(
     f"{prefix}latency{what}"
@@ -138,7 +139,8 @@ def student_t(degrees: int) -> float:
 
 LOOKED_AT = tuple(
     dict.fromkeys(
-        [*SHARED, "comparable", "block", "position", "seed", "status", *ACCURACIES, *COSTS, "latency_device"]
+        [*SHARED, "comparable", "block", "position", "seed", "status", *ACCURACIES, *COSTS, *TIMES]
+        + ["throughput", "latency_device"]
         + [f"{name.removesuffix('_ms')}_{what}" for name in TIMES for what in ("low_ms", "high_ms", "doubt")]
     )
 )
@@ -160,8 +162,8 @@ def summarise(rows: Iterable[Row]) -> list[Summary]:
     for group, row in _timed_alike(rows):
         cells[group, row["block"], row.get("position") or ""].append(row)
     order = {position: index for index, position in enumerate(POSITIONS)}
-    found = [_summary(group, block, position, cell) for (group, block, position), cell in cells.items()]
-    return sorted(found, key=lambda s: (repr(s.group), order.get(s.position, -1), s.block))
+    summaries = [_summary(group, block, position, cell) for (group, block, position), cell in cells.items()]
+    return sorted(summaries, key=lambda s: (repr(s.group), order.get(s.position, -1), s.block))
 
 
 def average_positions(rows: Iterable[Row]) -> list[Summary]:
@@ -197,16 +199,11 @@ def _summary(group: Any, block: str, position: str, rows: list[Row]) -> Summary:
     return Summary(group, block, position, accuracies, costs, times, ways[0] if ways else "", dict(not_ok))
 
 
-def timed_alike(rows: Iterable[Row]) -> list[Row]:
-    """The rows, in each group with the times of one way alone: the one that most of its rows have, of two the later.
-
-    Threads, number formats, layouts and machines differ in speed: times taken in two ways share no table, picture or front.
-    """
-    return [row for _, row in _timed_alike(rows)]
-
-
 def _timed_alike(rows: Iterable[Row]) -> list[tuple[tuple[tuple[str, Any], ...], Row]]:
-    """The same, each with its group."""
+    """Each row with its group, in each group with the times of one way alone: that of most of its rows, of two the later.
+
+    Threads, dtypes, layouts and machines differ in speed: times taken in two ways share no table, picture or front.
+    """
     groups: dict[Any, Any] = {}  # one object for all rows of a group
     grouped = [(groups.setdefault(group := group_of(row), group), row) for row in rows]
     ways: dict[Any, Counter[Any]] = defaultdict(Counter)
@@ -217,7 +214,8 @@ def _timed_alike(rows: Iterable[Row]) -> list[tuple[tuple[tuple[str, Any], ...],
             ways[group][way] += 1
             latest[group].setdefault(way, number)
     chosen = {
-        group: max(found, key=lambda way: (found[way], latest[group][way])) for group, found in ways.items()
+        group: max(counts, key=lambda way: (counts[way], latest[group][way]))
+        for group, counts in ways.items()
     }
     return [
         (group, row)
@@ -255,8 +253,8 @@ def _per_seed(rows: list[Row], name: str) -> list[float]:
 def _mean_over_positions(rows: list[Row], name: str, *, of_one: bool = False) -> float | None:
     """The mean of the means at each position; `of_one`: all rows are of one."""
     if of_one:
-        found = [v for row in rows if isinstance(v := row.get(name), (int, float)) and isfinite(v)]
-        return statistics.fmean(found) if found else None
+        numbers = [v for row in rows if isinstance(v := row.get(name), (int, float)) and isfinite(v)]
+        return statistics.fmean(numbers) if numbers else None
     cells: dict[str, list[float]] = {}
     for row in rows:
         if _is_number(value := row.get(name)):

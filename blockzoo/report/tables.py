@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from blockzoo.core.quantity import OnTheClock, quantities
 from blockzoo.core.text import markdown, plain
+from blockzoo.core.units import scaled
 from blockzoo.report.statistics import Estimate, Row, Summary, Time, describe_group, summarise
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-HEADER = ("block", "position", "test, %", "validation, %", "n", "MACs, M", "params, k", "ms", "stage, ms")
+HEADED = [quantity for _, quantity in sorted(quantities().items()) if quantity.heading[0]]
+COSTS = {quantity.name: quantity.heading for quantity in HEADED if not isinstance(quantity, OnTheClock)}
+TIMES = {quantity.name: quantity.heading[0] for quantity in HEADED if isinstance(quantity, OnTheClock)}
+TIMES |= {f"stage_{name}": f"stage, {heading}" for name, heading in TIMES.items()}
+HEADER = (
+    "block", "position", "test, %", "validation, %", "n", *(text for text, _ in COSTS.values()), *TIMES.values(),
+)  # fmt: skip
 
 
 def results_table(rows: Iterable[Row]) -> list[Table]:
@@ -69,7 +77,7 @@ def as_text(text: str) -> Text:
 
 def as_cells(line: Iterable[str]) -> list[Text]:
     """The texts of a line of a table."""
-    return [as_text(found) for found in line]
+    return [as_text(text) for text in line]
 
 
 CAPTION = (
@@ -112,48 +120,40 @@ def tables(rows: Iterable[Row]) -> Iterator[tuple[str, list[tuple[str, ...]], st
 
 
 def _rank(summary: Summary) -> float:
-    found = summary.accuracies.get("test_acc") or summary.accuracies.get("val_acc")
-    return found.mean if found else -1.0
+    accuracy = summary.accuracies.get("test_acc") or summary.accuracies.get("val_acc")
+    return accuracy.mean if accuracy else -1.0
 
 
 def _line(summary: Summary) -> tuple[str, ...]:
     best = summary.accuracies.get("test_acc") or summary.accuracies.get("val_acc")
     lost = ", ".join(f"{count} {status}" for status, count in summary.not_ok.items())
     n = f"{best.n if best else 0}{f' ({lost})' if lost else ''}"
-    costs = summary.costs
+    macs = summary.costs.get("macs") or _half(summary.costs.get("flops"))
+    costs = {**summary.costs, "macs": macs}
     return (
         summary.block or "-",
         summary.position or "-",
         _percent(summary.accuracies.get("test_acc")),
         _percent(summary.accuracies.get("val_acc")),
         n,
-        _scaled(costs.get("macs") or _half(costs.get("flops")), 1e6),
-        _scaled(costs.get("params_total"), 1e3),
-        _milliseconds(summary.times.get("latency_ms")),
-        _milliseconds(summary.times.get("stage_latency_ms")),
+        *(scaled(costs.get(name), unit) for name, (_, unit) in COSTS.items()),
+        *(_milliseconds(summary.times.get(name)) for name in TIMES),
     )
 
 
-def _percent(found: Estimate | None) -> str:
-    return "-" if found is None else found.text(2, 100)
+def _percent(accuracy: Estimate | None) -> str:
+    return "-" if accuracy is None else accuracy.text(2, 100)
 
 
 def _milliseconds(time: Time | None) -> str:
     """ "1.70 ± 0.05", "~1.70" without an interval, "1.70 ± 0.05 ?" where it is doubtful."""
     if time is None:
         return "-"
-    text = f"~{_scaled(time.ms, 1)}"
+    text = f"~{scaled(time.ms, 1)}"
     if time.interval is not None:
-        text = f"{_scaled(time.ms, 1)} ± {max(time.interval[1] - time.ms, time.ms - time.interval[0]):.2g}"
+        text = f"{scaled(time.ms, 1)} ± {max(time.interval[1] - time.ms, time.ms - time.interval[0]):.2g}"
     return text + " ?" * bool(time.doubt)
 
 
 def _half(flops: float | None) -> float | None:
     return None if flops is None else flops / 2
-
-
-def _scaled(value: Any, unit: float) -> str:
-    if value is None:
-        return "-"
-    scaled = value / unit
-    return f"{scaled:,.0f}" if scaled >= 100 else f"{scaled:.3g}"

@@ -18,7 +18,7 @@ from blockzoo.blocks.transition import transition
 from blockzoo.core.errors import RequestError
 from blockzoo.core.plugins import load_object
 from blockzoo.core.said import forget_what_was_said
-from blockzoo.core.signature import Signature, makes_a_block, signature_of
+from blockzoo.core.signature import Signature, signature_of, why_a_block
 from blockzoo.core.subject import Subject
 from blockzoo.models.contract import trust
 from blockzoo.profile import profile_block
@@ -160,7 +160,7 @@ class WidthAlone:
 
 
 def test_what_must_be_told_a_width_is_a_block() -> None:
-    assert makes_a_block(WidthAlone) and not makes_a_block(Network)
+    assert why_a_block(WidthAlone) and not why_a_block(Network)
     assert Subject.parse("timm.models.metaformer:MetaFormerBlock").is_block
     assert not Subject.parse("timm.models.convnext:ConvNeXt").is_block
 
@@ -173,7 +173,7 @@ def library() -> list[str]:
             loaded = importlib.import_module(f"{package.__name__}.{module.name}")
             for name, value in vars(loaded).items():
                 own = inspect.isclass(value) and value.__module__ == loaded.__name__
-                if own and issubclass(value, nn.Module) and makes_a_block(value):
+                if own and issubclass(value, nn.Module) and why_a_block(value):
                     names.append(f"{loaded.__name__}:{name}")
     return names
 

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from blockzoo.core import columns, export, schema
-from blockzoo.core.csv_file import Mark, csv_text, mark_of, read_csv
+from blockzoo.core.csv_file import Mark, mark_of, read_csv
 from blockzoo.core.errors import CheckFailed, RequestError
 from blockzoo.core.outputs import Outputs, read_rows
 from blockzoo.core.reading import Asked
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.store import Store
-from blockzoo.core.table import rows
+from blockzoo.core.table import COLUMNS, rows
+from blockzoo.core.text import csv_text
 
 BLOCKS = ("ResNetBasicBlock/mid", "EdgeResidual/late", "my_file.py:Mine/early")
 
@@ -98,7 +99,7 @@ class Results(RuleBasedStateMachine):
         path = export.export(self.outputs, self.store, anew=anew)
         mark = Mark.of(path)
         assert mark is not None and path == self.outputs.csv
-        found, wanted = path.read_text(), csv_text(slow(self.store))
+        found, wanted = path.read_text(), csv_text(slow(self.store), COLUMNS)
         if not mark.behind:
             assert found == wanted
         else:

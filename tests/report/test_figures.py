@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from blockzoo.core.csv_file import csv_text
 from blockzoo.core.errors import RequestError
-from blockzoo.report.figures import charts, draw, engineering, look
+from blockzoo.core.text import csv_text
+from blockzoo.report.figures import AXES, charts, draw, look
 from blockzoo.report.tables import markdown_table
 from blockzoo.visualize import plot_results
 
@@ -87,10 +87,6 @@ def test_holes_are_left_out_and_nothing_is_an_error(tmp_path: Path) -> None:
         plot_results([{**row, "status": "failed", "test_acc": None} for row in rows(2, 1)], tmp_path)
 
 
-def test_ticks() -> None:
-    assert [engineering(v) for v in (0.5, 50, 5e4, 5e7, 2e9)] == ["0.5", "50", "50 k", "50 M", "2 G"]
-
-
 def test_times_taken_in_two_ways_share_no_picture_no_front_and_no_table() -> None:
     table = [{**row, "latency_device": "cpu, 1 threads"} for row in rows(3)]
     table += [
@@ -130,3 +126,13 @@ def test_times_are_drawn_with_their_whole_intervals_and_doubtful_ones_hollow() -
     assert "hollow: 3 doubtful times" in chart.note
     text = markdown_table(table)
     assert "0.5 ± 1" in text and "0.6 ± 1.2 ?" in text and "Block01/mid: A/A 1.30" in text
+
+
+def test_the_front_goes_where_better_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One seed, one position: the costlier a block, the more accurate; where more is better, one point is the front."""
+    table = [row for row in rows(3, 1) if row["position"] == "early"]
+    for better, points in (("lower", 3), ("higher", 1)):
+        monkeypatch.setattr(type(AXES["flops"]), "better", better)
+        axes = draw(charts(table)[0]).axes[0]
+        (front,) = [line for line in axes.lines if line.get_gid() == "front"]
+        assert len(front.get_xdata()) == points

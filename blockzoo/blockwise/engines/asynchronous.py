@@ -17,8 +17,8 @@ from blockzoo.blockwise.engines.rounds import (
     recorded,
     work,
 )
-from blockzoo.blockwise.run.data import mixed
 from blockzoo.blockwise.run.frame import RoundRecord
+from blockzoo.core.seeds import mixed
 
 
 @ENGINES.register("async")

@@ -8,8 +8,8 @@ import torch
 
 from blockzoo.blockwise.contracts import ENGINES, Centre
 from blockzoo.blockwise.engines.rounds import distance, mean_loss, solve
-from blockzoo.blockwise.run.data import mixed
 from blockzoo.blockwise.run.frame import BlockState, RoundRecord
+from blockzoo.core.seeds import mixed
 
 
 @ENGINES.register("entire")

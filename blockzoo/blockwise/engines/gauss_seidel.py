@@ -23,9 +23,10 @@ from blockzoo.blockwise.engines.rounds import (
     solve,
 )
 from blockzoo.blockwise.local import gradients_of, only_trainable
-from blockzoo.blockwise.run.data import Batch, mixed
+from blockzoo.blockwise.run.data import Batch
 from blockzoo.blockwise.run.frame import RoundRecord
 from blockzoo.blockwise.run.losses import no_reentrant_checkpoints
+from blockzoo.core.seeds import mixed
 
 
 @ENGINES.register("gauss-seidel")

@@ -14,8 +14,8 @@ import torch
 from blockzoo.blockwise.contracts import ENGINES, Centre
 from blockzoo.blockwise.engines.rounds import Tensors, distance, mean_loss, put, solve
 from blockzoo.blockwise.local import make_optimizer
-from blockzoo.blockwise.run.data import mixed
 from blockzoo.blockwise.run.frame import BlockState, RoundRecord
+from blockzoo.core.seeds import mixed
 
 
 @ENGINES.register("local-sgd", aliases=("local_sgd",))

@@ -10,9 +10,10 @@ import torch
 
 from blockzoo.blockwise.contracts import Centre
 from blockzoo.blockwise.local import LocalResult, local_steps, only_trainable, squared_norm
-from blockzoo.blockwise.run.data import Batch, mixed
+from blockzoo.blockwise.run.data import Batch
 from blockzoo.blockwise.run.frame import BlockState, RoundRecord
 from blockzoo.blockwise.run.losses import Forward
+from blockzoo.core.seeds import mixed
 
 Tensors = list[torch.Tensor]
 

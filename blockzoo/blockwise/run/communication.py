@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from blockzoo.blockwise.run.data import mixed
 from blockzoo.blockwise.run.options import Network
+from blockzoo.core.seeds import mixed
 
 
 @dataclass

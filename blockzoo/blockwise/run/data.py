@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
@@ -10,6 +9,7 @@ from typing import TypeGuard
 import torch
 
 from blockzoo.core.errors import RequestError
+from blockzoo.core.seeds import mixed
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
@@ -149,8 +149,3 @@ class Stream:
 
     def __iter__(self) -> Stream:
         return self
-
-
-def mixed(*seeds: int) -> int:
-    """One seed from several, so that neighbours share nothing."""
-    return int.from_bytes(hashlib.blake2b("/".join(map(str, seeds)).encode(), digest_size=4).digest(), "big")

@@ -15,6 +15,7 @@ from blockzoo.cli import screen
 from blockzoo.cli.blockwise import _options as own
 from blockzoo.cli.expanded import expanded
 from blockzoo.core.checked import sentence_of
+from blockzoo.core.units import number
 
 DEFAULTS = RunConfig(report_sampling_rate=5, device="auto")
 
@@ -136,5 +137,5 @@ def _print(report: dict[str, Any]) -> None:
         f"validation loss {report['validation_loss']:.4f}"
         + (f"  accuracy {accuracy:.4f}" if accuracy is not None else "")
         + f"  {report['gradient_evaluations_total']:8.0f} gradients"
-        + f"  {screen.number(report['communicated_bytes_total'])}B  {report['seconds_total']:.1f} s"
+        + f"  {number(report['communicated_bytes_total'])}B  {report['seconds_total']:.1f} s"
     )

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from blockzoo.cli import screen
 from blockzoo.cli.blockwise import _options as own
 from blockzoo.cli.expanded import expanded
+from blockzoo.core import units
 from blockzoo.core.checked import together
 from blockzoo.core.settings import Run, Sweeping
 
@@ -76,7 +77,7 @@ def _table(title: str, lines: list[Any]) -> Any:
                 _interval(line.validation_loss),
                 _interval(line.validation_accuracy, missing=""),
                 str(len(line.runs)),
-                *("-" if cost is None else screen.number(round(cost)) for cost in costs),
+                *("-" if cost is None else units.number(round(cost)) for cost in costs),
                 "-" if seconds is None else f"{seconds:.1f}",
                 str(line.not_finished),
             ]

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.core import units
 
 
 def download(
@@ -35,7 +36,7 @@ def download(
         screen.out.print(EXPLANATION, markup=False, soft_wrap=True)
         raise RequestError(f"{folder} is no folder")
     found = check(folder)
-    lines = [(f.path.name, screen.size(f.size), f.sha256[:16], "; ".join(f.faults) or "ok") for f in found]
+    lines = [(f.path.name, units.size(f.size), f.sha256[:16], "; ".join(f.faults) or "ok") for f in found]
     made = screen.table("", ["file", "size", "SHA-256", ""], lines)
     made.columns[3].justify = "left"
     screen.out.print(made)

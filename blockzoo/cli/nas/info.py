@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.nas import _options as own
+from blockzoo.core import units
 
 
 def info(
@@ -34,7 +35,7 @@ def info(
     lines = []
     for path in paths:
         f = describe_file(path, allow_pickle=allow_pickle)
-        sizes = [screen.size(int(str(f[name]))) for name in ("file_bytes", "memory_bytes")]
+        sizes = [units.size(int(str(f[name]))) for name in ("file_bytes", "memory_bytes")]
         lines.append(
             (
                 path.name,

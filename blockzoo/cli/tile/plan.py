@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.tile import _options as own
+from blockzoo.core import units
 
 AS_A_FILE = (
     "Counted as this package runs it. A file of `tile export` joins its tiles and needs more: the same command with "
@@ -144,7 +145,7 @@ def _print_front(plans: list[Any]) -> None:
     base = plans[0].layer_by_layer
     rows = [
         [
-            screen.size(p.peak_bytes),
+            units.size(p.peak_bytes),
             f"{p.peak_bytes / base.peak_bytes:.3f}",
             f"{p.macs / base.macs:.2f}",
             str(p.tiles),
@@ -152,7 +153,7 @@ def _print_front(plans: list[Any]) -> None:
         ]
         for p in plans
     ]
-    caption = f"Layer by layer: {screen.size(base.peak_bytes)}. MACs include halos that are computed again."
+    caption = f"Layer by layer: {units.size(base.peak_bytes)}. MACs include halos that are computed again."
     screen.out.print(
         screen.table(
             "Plans that no other beats",
@@ -180,8 +181,8 @@ def _with_accuracy(subject: str, model: Any, image: Any, results: Path) -> int:
             f"{s.blocking} {s.padding}, {s.way}",
             s.accuracy.text(2, 100),
             str(s.accuracy.n),
-            screen.size(s.plan.peak_bytes),
-            screen.size(s.plan.layer_by_layer.peak_bytes),
+            units.size(s.plan.peak_bytes),
+            units.size(s.plan.layer_by_layer.peak_bytes),
         ]
         for s in settings(model, image, chosen)
     ]

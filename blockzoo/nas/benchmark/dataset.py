@@ -186,17 +186,17 @@ class Dataset(TrainingQueries, Ranking, Described):
         return [model_hash, seeds, *(None if not part else rows(part._tables.values()) for part in parts)]
 
     def _training_row(self, training: Training, arch: Any) -> list[Any] | None:
-        found = self._training_columns(training, arch)
-        return None if found is None else list(found.values())[1:]
+        columns = self._training_columns(training, arch)
+        return None if columns is None else list(columns.values())[1:]
 
     def _training_columns(self, training: Training, arch: Any) -> dict[str, Any] | None:
         """All columns of one network, the hash first; None where the seed lacks it."""
         if (row := training.base.row(arch)) is None:
             return None
-        found = row_of(training.base, row)
+        columns = row_of(training.base, row)
         if training.ext is not None and (row := training.ext.row(arch)) is not None:
-            found.update(row_of(training.ext, row))
-        return {"model_hash": found.pop("model_hash"), **found}
+            columns.update(row_of(training.ext, row))
+        return {"model_hash": columns.pop("model_hash"), **columns}
 
     @cached_property
     def _hashes(self) -> dict[str, None]:
@@ -244,8 +244,8 @@ class Dataset(TrainingQueries, Ranking, Described):
 
     def arch_vec(self, arch: Architecture) -> ArchVector | None:
         """The vector of a network by stage and node, as the benchmark states it or else the canonical one; None if unknown."""
-        if self._static is not None and (found := self._static.arch_vec(arch)) is not None:
-            return found
+        if self._static is not None and (stated := self._static.arch_vec(arch)) is not None:
+            return stated
         return self.space.arch_vec(arch) if arch in self else None
 
     def latency(
@@ -277,29 +277,33 @@ class Dataset(TrainingQueries, Ranking, Described):
         Raises:
             RequestError: a seed, device or part that is not loaded.
         """
-        training = self._training(seed)
-        found = self._training_columns(training, arch)
-        if found is None:
+        columns = self._training_columns(self._training(seed), arch)
+        if columns is None:
             return None
         seed = self.seeds[0] if seed is None else seed
-        text = found.pop("model_hash")
-        info = {**found, "model_hash": text, "seed": seed}
-        latencies: dict[str, Any] = {}
-        if devices is not False and (devices is not None or self._bench is not None):
-            if self._bench is None:
-                raise RequestError(f"device {devices!r}: {NO_LATENCIES}")
-            latencies = self._bench.latency(arch, devices, return_dict=True) or {}
-        beside: dict[str, Any] = {}
+        model_hash = columns.pop("model_hash")
+        latencies = self._latencies(arch, devices)
+        parts: dict[str, dict[str, Any] | None] = {}
         if self._include_static_info if include_static_info is None else include_static_info:
-            beside["info"] = self._static_columns(arch)
+            parts["info"] = self._static_columns(arch)
         if self._include_env_info if include_env_info is None else include_env_info:
             if self._env is None:
                 raise RequestError("no environments are here: from_folder(..., include_env_info=True)")
-            beside["env"] = self._env.info(arch, seed)
+            parts["env"] = self._env.info(arch, seed)
         if return_dict:
-            return {**info, **latencies, **beside}
-        lists = [None if part is None else list(part.values()) for part in beside.values()]
-        return [text, *found.values(), seed, *([one["latency"]] for one in latencies.values()), *lists]
+            return {**columns, "model_hash": model_hash, "seed": seed, **latencies, **parts}
+        lists = [None if part is None else list(part.values()) for part in parts.values()]
+        return [model_hash, *columns.values(), seed, *([d["latency"]] for d in latencies.values()), *lists]
+
+    def _latencies(
+        self, arch: Architecture, devices: str | Sequence[str] | Literal[False] | None
+    ) -> dict[str, Any]:
+        """By device, as `full_info` has them: of those that are asked for, or of all that are here."""
+        if devices is False or (devices is None and self._bench is None):
+            return {}
+        if self._bench is None:
+            raise RequestError(f"device {devices!r}: {NO_LATENCIES}")
+        return self._bench.latency(arch, devices, return_dict=True) or {}
 
     def _static_columns(self, arch: Any) -> dict[str, Any]:
         stated = self._static is not None and self._static.has("flops")
@@ -332,7 +336,7 @@ class Dataset(TrainingQueries, Ranking, Described):
         """Columns of final numbers of one seed, by index of the space."""
         rows = self._training(seed).base.row_of_index[:-1]
         index = np.flatnonzero(rows >= 0)
-        found: dict[str, Any] = {
+        columns: dict[str, Any] = {
             "index": index,
             "model_hash": self.space.hashes()[index],
             "val_acc": self.val_acc(index, seed=seed),
@@ -341,5 +345,5 @@ class Dataset(TrainingQueries, Ranking, Described):
             "params": self.params(index),
             "macs": self.macs(index),
         }
-        found.update({f"latency_{device}": self.latency(index, device) for device in self.devices})
-        return found
+        columns.update({f"latency_{device}": self.latency(index, device) for device in self.devices})
+        return columns

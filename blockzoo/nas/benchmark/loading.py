@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +33,8 @@ from blockzoo.nas.space.published import space_of
 BUNDLED = Path(__file__).parent / "bundled"
 """Benchmarks that come with the package, a folder each."""
 SURROGATE = "-surrogate"
+SAMPLED = 100
+"""Vectors that are compared with their hashes."""
 
 
 def from_folder(
@@ -227,41 +229,44 @@ def other_benchmarks(dataset: Dataset) -> list[str]:
 
 def disagreements(dataset: Dataset) -> list[str]:
     """In what the parts of a dataset contradict each other, the space or what can be, one sentence each."""
-    faults = []
-    for seed, training in dataset._trainings.items():
-        base, ext = training.base, training.ext
-        faults += [f"seed {seed}: {fault}" for fault in impossible_values(training.header, base.table)]
-        if ext is not None:
-            header = {**training.header, **(training.ext_header or {})}
-            faults += [f"seed {seed}: ext: {fault}" for fault in impossible_values(header, ext.table)]
-            if set(base.hashes) != set(ext.hashes):
-                faults.append(f"seed {seed}: base and ext are about different networks")
+    faults = [
+        f"seed {s}: {fault}" for s, training in dataset._trainings.items() for fault in _in_training(training)
+    ]
     for part in (dataset._static, dataset._bench):
         if not part:
             continue
-        for key, one in part._tables.items():
-            header = part._headers[key]
-            faults += [f"{key or 'info'}: {fault}" for fault in impossible_values(header, one.table)]
+        for key, indexed in part._tables.items():
+            impossible = impossible_values(part._headers[key], indexed.table)
+            faults += [f"{key or 'info'}: {fault}" for fault in impossible]
     if dataset._static is not None and dataset._static.has("arch_vec"):
-        table = dataset._static._tables[None].table
-        rows = np.unique(np.linspace(0, table.num_rows - 1, min(100, table.num_rows)).astype(int))
-        some = table.take(rows)
-        wrong = [
-            h
-            for h, v in zip(some["model_hash"], some["arch_vec"].tolist(), strict=True)
-            if dataset.space.hash_alone(v) != h
-        ]
-        if wrong:
-            faults.append(f"info: vectors are not those of their hashes, as that of {wrong[0]}")
+        faults += _in_vectors(dataset._static._tables[None].table, dataset.space)
     return faults
 
 
+def _in_training(training: Training) -> Iterator[str]:
+    """Values of one seed that cannot be, and an extension that is about other networks."""
+    yield from impossible_values(training.header, training.base.table)
+    if (ext := training.ext) is not None:
+        header = {**training.header, **(training.ext_header or {})}
+        yield from (f"ext: {fault}" for fault in impossible_values(header, ext.table))
+        if set(training.base.hashes) != set(ext.hashes):
+            yield "base and ext are about different networks"
+
+
+def _in_vectors(table: Table, space: MacroSpace) -> list[str]:
+    """Vectors of rows from all over the table that have other hashes: the first."""
+    rows = np.unique(np.linspace(0, table.num_rows - 1, min(SAMPLED, table.num_rows)).astype(int))
+    sample = table.take(rows)
+    stated = zip(sample["model_hash"], sample["arch_vec"].tolist(), strict=True)
+    wrong = [model_hash for model_hash, vector in stated if space.hash_alone(vector) != model_hash]
+    return [f"info: vectors are not those of their hashes, as that of {wrong[0]}"] if wrong else []
+
+
 def _needed(files: Folder, part: Part) -> tuple[Header, Table]:
-    found = files.read(part)
-    if found is None:
+    if (read := files.read(part)) is None:
         there = ", ".join(sorted(p.stem for p in files.files))
         raise DataError(f"{files.path}: no file {part.stem} in it; there are {there}")
-    return found
+    return read
 
 
 def _optional(files: Folder, part: Part) -> tuple[Header, Table] | None:

@@ -43,16 +43,6 @@ has_C = True
 SUFFIXES = tuple(suffix.removeprefix(".") for suffix in FORMAT_OF_SUFFIX)
 
 
-def read_header(path: str | os.PathLike[str]) -> Header:
-    """The header of a dataset file, without its payload.
-
-    Raises:
-        DataError: no such file, or no header.
-    """
-    with _named(path):
-        return parse(_mapped(Path(path).expanduser())[:LIMIT].tobytes())[0]
-
-
 def read_dataset_file(
     path: str | os.PathLike[str], fast: bool = True, *, allow_pickle: bool = False
 ) -> tuple[Header, Table]:

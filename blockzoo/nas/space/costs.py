@@ -92,11 +92,12 @@ def operation_cost(name: str, channels: int, size: int) -> Cost:
         return KNOWN[name](channels, size)
     import torch
 
-    from blockzoo.measure.costs import measure
+    from blockzoo.measure.costs import measure, total
     from blockzoo.nas.training.networks import operation
 
-    found = measure(lambda: operation(name)(channels), torch.Size((1, channels, size, size)), memory=False)
-    return Cost(found.params_trained, found.macs)
+    shape = torch.Size((1, channels, size, size))
+    costs = total([measure(lambda: operation(name)(channels), shape, memory=False)])
+    return Cost(costs.params_trained, costs.macs)
 
 
 def static_info(space: MacroSpace | None = None, skeleton: Skeleton | None = None) -> tuple[Counts, Counts]:

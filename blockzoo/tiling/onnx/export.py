@@ -19,6 +19,7 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from blockzoo.core.errors import RequestError
+from blockzoo.core.units import aligned_size
 from blockzoo.models.agreement import tensors
 from blockzoo.models.copying import duplicate
 from blockzoo.tiling.graph.network import Network
@@ -32,7 +33,6 @@ from blockzoo.tiling.onnx.graph import Cut, label_of, network_of
 from blockzoo.tiling.onnx.normalise import normalised
 from blockzoo.tiling.onnx.quantise import Calibration, quantised
 from blockzoo.tiling.onnx.session import Inputs, executed, outputs, relative_error, values_of
-from blockzoo.tiling.planning.plan import kib
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -62,7 +62,7 @@ class ExportReport:
 
     def __str__(self) -> str:
         return (
-            f"{self.path}: {self.nodes} nodes, live activations {kib(self.peak_bytes)}, "
+            f"{self.path}: {self.nodes} nodes, live activations {aligned_size(self.peak_bytes)}, "
             f"largest difference from torch {self.max_error:.1e}"
             + ("" if self.checked is None else f"; checked {self.checked:.1e}")
         )

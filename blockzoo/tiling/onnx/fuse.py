@@ -12,6 +12,7 @@ import numpy as np
 
 from blockzoo.core.documents import first_line
 from blockzoo.core.errors import BlockzooError, RequestError
+from blockzoo.core.units import aligned_size
 from blockzoo.tiling.geometry import pair
 from blockzoo.tiling.graph.network import Network
 from blockzoo.tiling.onnx.check import (
@@ -27,7 +28,7 @@ from blockzoo.tiling.onnx.graph import Cut, network_of, plain_name
 from blockzoo.tiling.onnx.normalise import normalised
 from blockzoo.tiling.onnx.session import Inputs, Value, executed, outputs, relative_error, values_of
 from blockzoo.tiling.onnx.tiles import planned_bytes, tiled_model
-from blockzoo.tiling.planning.plan import Plan, kib, program, whole_steps
+from blockzoo.tiling.planning.plan import Plan, program, whole_steps
 from blockzoo.tiling.planning.planner import bytes_of
 from blockzoo.tiling.planning.prediction import Counted
 from blockzoo.tiling.planning.search import Planner
@@ -107,8 +108,8 @@ class FusedReport:
         same = "the same in every bit" if self.identical else f"largest difference {self.max_error:.1e}"
         return (
             f"{self.path}: {self.nodes} nodes, {self.tiles} tiles, {self.macs_ratio:.2f} x the MACs; live activations "
-            f"{kib(self.peak_bytes)} (layer by layer {kib(self.layer_by_layer_bytes)}; planned "
-            f"{kib(self.planned_bytes)}); against the layers one by one: {same}; "
+            f"{aligned_size(self.peak_bytes)} (layer by layer {aligned_size(self.layer_by_layer_bytes)}; planned "
+            f"{aligned_size(self.planned_bytes)}); against the layers one by one: {same}; "
             f"checked {self.checked:.1e}"
         )
 
@@ -178,9 +179,9 @@ class Layers:
             if plan.peak_bytes <= limit:
                 return plan
         raise RequestError(
-            f"no plan keeps the live activations within {kib(limit)} as ONNX Runtime runs it, which joins tiles; the least is "
-            f"{kib(self.front(fusing.mode)[0].peak_bytes)}. `blockzoo tile plan ... --target onnx` plans files; without it, what "
-            "is planned is run by this package"
+            f"no plan keeps the live activations within {aligned_size(limit)} as ONNX Runtime runs it, which joins tiles; the "
+            f"least is {aligned_size(self.front(fusing.mode)[0].peak_bytes)}. `blockzoo tile plan ... --target onnx` plans "
+            "files; without it, what is planned is run by this package"
         )
 
     def front(self, mode: Mode) -> list[Plan]:

@@ -9,6 +9,7 @@ from math import prod
 from typing import Any, Literal
 
 from blockzoo.core.errors import RequestError
+from blockzoo.core.units import aligned_size
 from blockzoo.tiling.graph.network import Network, Operation, overwritten, roots
 from blockzoo.tiling.planning.grouping import Place, groups, tile_deaths
 from blockzoo.tiling.planning.stage import Mode, Stage, check_options, make_stage
@@ -115,8 +116,8 @@ class Plan:
         before, after = self.layer_by_layer, self.cost
         lines = [
             f"{self.mode}, {self.dtype}{FORMS[self.target]}, input {' x '.join(map(str, self.input_shape))}: "
-            f"peak {kib(after.peak_bytes)} "
-            f"(layer by layer {kib(before.peak_bytes)}; the image's {kib(self.input_bytes)} not counted), "
+            f"peak {aligned_size(after.peak_bytes)} "
+            f"(layer by layer {aligned_size(before.peak_bytes)}; the image's {aligned_size(self.input_bytes)} not counted), "
             f"{after.macs / max(1, before.macs):.2f} x the MACs, {after.tiles} tiles"
             + ("" if self.checked is None else f"; checked: memory {self.checked:.1e}")
             + ("" if self.agreement is None else f", result {self.agreement:.1e}")
@@ -127,19 +128,12 @@ class Plan:
                 if step.kind != "whole"
                 else "whole"
             )
-            lines.append(f"  {label:44} {how:30} {kib(size):>14}")
+            lines.append(f"  {label:44} {how:30} {aligned_size(size):>14}")
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
         """For a JSON file."""
         return asdict(self)
-
-
-def kib(size: float) -> str:
-    """Bytes for people."""
-    if size < 2**10:
-        return f"{size:.0f} bytes"
-    return f"{size / 2**20:.2f} MiB" if size >= 2**20 else f"{size / 2**10:.1f} KiB"
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from blockzoo.core.errors import RequestError
+from blockzoo.core.units import aligned_size
 from blockzoo.tiling.graph.network import Network
 from blockzoo.tiling.planning.plan import (
     Cost,
     Plan,
     Step,
     cannot_tile,
-    kib,
     labels,
     one_stage,
     program,
@@ -98,12 +98,13 @@ class Planner:
         saves = after.peak_bytes < before.peak_bytes or before.peak_bytes < SMALL_BYTES
         if not saves and after.macs > MOST_MACS * before.macs:
             raise RequestError(
-                f"{grid[0]} x {grid[1]} tiles to {fuse_to} save nothing in mode {self.mode}: peak {kib(after.peak_bytes)}, "
-                f"layer by layer {kib(before.peak_bytes)}, for {after.macs / before.macs:.2f} x the MACs; fuse less far"
+                f"{grid[0]} x {grid[1]} tiles to {fuse_to} save nothing in mode {self.mode}: "
+                f"peak {aligned_size(after.peak_bytes)}, layer by layer {aligned_size(before.peak_bytes)}, "
+                f"for {after.macs / before.macs:.2f} x the MACs; fuse less far"
             )
         if limit is not None and after.peak_bytes > limit:
             raise RequestError(
-                f"this stage needs {kib(after.peak_bytes)}, not {kib(limit)}: {_largest(found)}"
+                f"this stage needs {aligned_size(after.peak_bytes)}, not {aligned_size(limit)}: {_largest(found)}"
             )
         return found
 
@@ -124,7 +125,7 @@ class Planner:
         if not fitting:
             best = self.least()
             raise RequestError(
-                f"no plan needs {kib(limit)} or less; the least is {kib(best.peak_bytes)}: {_largest(best)}"
+                f"no plan needs {aligned_size(limit)} or less; the least is {aligned_size(best.peak_bytes)}: {_largest(best)}"
             )
         return self.together(min(fitting, key=lambda way: (way.macs, way.tiles, way.peak)), limit)
 
@@ -321,4 +322,4 @@ def _halvings(count: int) -> Iterator[int]:
 def _largest(found: Plan) -> str:
     """The step that needs most, in words."""
     size, label = max(zip(found.cost.steps, found.labels, strict=True))
-    return f"{label} needs {kib(size)}"
+    return f"{label} needs {aligned_size(size)}"

@@ -13,9 +13,10 @@ from math import prod
 
 from torch import nn
 
+from blockzoo.core.units import aligned_size
 from blockzoo.tiling.graph.network import Network, Operation
 from blockzoo.tiling.graph.trace import planned_inputs, ready, traced
-from blockzoo.tiling.planning.plan import ITEM_BYTES, Part, Plan, kib, program, whole_steps
+from blockzoo.tiling.planning.plan import ITEM_BYTES, Part, Plan, program, whole_steps
 from blockzoo.tiling.planning.prediction import Counted, tile_bytes
 
 
@@ -44,7 +45,7 @@ class Traffic:
         return self.read + self.written + self.weights
 
     def __str__(self) -> str:
-        text = f"reads {kib(self.read)}, writes {kib(self.written)}, weights {kib(self.weights)}"
+        text = f"reads {aligned_size(self.read)}, writes {aligned_size(self.written)}, weights {aligned_size(self.weights)}"
         held = (
             "every intermediate map stays on chip" if self.stays else f"not all stays on chip: {self.largest}"
         )
@@ -86,7 +87,7 @@ class _Count:
             self.spill(waiting.pop()[1])
         fits = sum(self.inside.values()) + needed <= self.buffer
         if not fits and not self.largest:
-            self.largest = f"{what} needs {kib(sum(self.inside.values()) + needed)}"
+            self.largest = f"{what} needs {aligned_size(sum(self.inside.values()) + needed)}"
         return fits
 
     def spill(self, name: str) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from blockzoo.blockwise.contracts import ENGINES
-from blockzoo.blockwise.copying import copy_block, copy_model, swap_block
+from blockzoo.blockwise.copying import copy_block, swap_block
 from blockzoo.blockwise.partition import make_partition
 from blockzoo.blockwise.run.data import Examples, Stream
 from blockzoo.blockwise.run.frame import Frame
@@ -253,14 +253,14 @@ def test_copy_and_swap_blocks_with_their_buffers() -> None:
         network.train()(torch.randn(4, 3, 8, 8))
     partition = make_partition(one)
     for policy in ("own", "copy", "average"):
-        a, b = copy_model(one), copy_model(other)
+        a, b = copy.deepcopy(one), copy.deepcopy(other)
         copy_block(b, a, partition, 0, policy)  # type: ignore[arg-type]
         assert torch.equal(a.blocks[0][0].weight, other.blocks[0][0].weight)
         assert torch.equal(a.blocks[1][0].weight, one.blocks[1][0].weight)
         ours, theirs = one.blocks[0][1].running_mean, other.blocks[0][1].running_mean
         want = {"own": ours, "copy": theirs, "average": (ours + theirs) / 2}[policy]
         torch.testing.assert_close(a.blocks[0][1].running_mean, want)
-    a, b = copy_model(one), copy_model(other)
+    a, b = copy.deepcopy(one), copy.deepcopy(other)
     swap_block(a, b, partition, 1)
     for name, value in a.state_dict().items():
         assert torch.equal(value, (other if name.startswith("blocks.1") else one).state_dict()[name])

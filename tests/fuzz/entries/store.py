@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from blockzoo.core.csv_file import csv_text, read_csv
+from blockzoo.core.csv_file import read_csv
 from blockzoo.core.errors import Damaged
 from blockzoo.core.export import export
 from blockzoo.core.outputs import Outputs
@@ -15,6 +15,7 @@ from blockzoo.core.record import Record
 from blockzoo.core.said import forget_what_was_said
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.store import Store
+from blockzoo.core.text import csv_text
 from blockzoo.execution.spool import read_spool, write_spool
 from tests.fuzz.formats import fuzzed
 

@@ -13,7 +13,7 @@ import torch
 import blockzoo.nas as nas
 from blockzoo.core.errors import RequestError
 from blockzoo.core.spec import NetworkSpec
-from blockzoo.measure.costs import measure
+from blockzoo.measure.costs import measure, total
 from blockzoo.models.macro import MacroNet
 from blockzoo.models.resolve import build_network
 
@@ -44,12 +44,13 @@ def test_the_formula_against_networks_that_were_built(
     space = nas.MacroSpace()
     params, macs = nas.static_info(space, nas.Skeleton(width, cells, classes, size))
     for index in space.sample(4, seed=width).tolist():
-        found = measure(
+        network = measure(
             lambda index=index: nas.build(index, classes, width=width, cells_per_stage=cells),
             (1, 3, size, size),
             memory=False,
         )
-        assert (found.params_trained, found.macs) == (params[index], macs[index])
+        costs = total([network])
+        assert (costs.params_trained, costs.macs) == (params[index], macs[index])
 
 
 def test_a_space_of_blocks_of_the_zoo() -> None:
@@ -59,10 +60,10 @@ def test_a_space_of_blocks_of_the_zoo() -> None:
         network = nas.build(index, 5, space=space, width=8)
         assert network(torch.zeros(2, 3, 16, 16)).shape == (2, 5)
         assert sum(p.numel() for p in network.parameters()) == params[index]
-        found = measure(
+        measured = measure(
             lambda index=index: nas.build(index, 5, space=space, width=8), (1, 3, 16, 16), memory=False
         )
-        assert found.macs == macs[index]
+        assert total([measured]).macs == macs[index]
 
 
 def test_features_are_the_inputs_and_outputs_of_blocks() -> None:
