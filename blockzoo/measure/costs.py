@@ -158,10 +158,11 @@ def measure_chain(
     Blocks with equal keys at equal input shapes are measured once per process; a key of None is always new.
     """
     chain, shape = [], torch.Size(input_shape)
+    wanted = {q.name for q in on_paper() if memory or q.form in ("built", "deployed")}
     for key, build in parts:
         full = (key, shape)
         block = _measured.get(full) if key is not None else None
-        if block is None or not _wanted(memory) <= block.quantities.keys():
+        if block is None or not wanted <= block.quantities.keys():
             with _named_part(key, shape):
                 block = measure(build, shape, memory=memory)
             if key is not None:
@@ -172,10 +173,6 @@ def measure_chain(
         chain.append(block)
         shape = block.shape
     return chain
-
-
-def _wanted(memory: bool) -> set[str]:
-    return {q.name for q in on_paper() if memory or q.form in ("built", "deployed")}
 
 
 @contextmanager
