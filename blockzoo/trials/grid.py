@@ -100,7 +100,9 @@ def run_sweep(
         blocks: subjects; "all" stands for every block of the zoo.
         positions: "all", or some of early, mid, late.
         seeds: how many (0, 1, ...), or which.
-        only, dry_run, progress: see `Call`.
+        only: "queued" runs the trials without an outcome, "failed" those whose outcome is no result, "all" both.
+        dry_run: plan and estimate only; nothing is written to the results folder.
+        progress: told what happens.
         settings: by name, of the tables Scaffold, Recipe, Data, Run and Sweeping in docs/settings.md.
 
     Raises:
@@ -132,7 +134,12 @@ def run_trials(
     Args:
         trials: of one dataset.
         shape: (C, H, W) of its images.
-        run, sweeping, call: as of `run_sweep`, and so are the errors.
+        run: where, and what becomes of them.
+        sweeping: how they are run side by side.
+        call: what this call does.
+
+    Raises:
+        RequestError, StoreError, KeyboardInterrupt: as `run_sweep`.
     """
     outputs = Outputs.at(run.output)
     journal = Journal(call.progress, outputs, call.request)

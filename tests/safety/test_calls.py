@@ -116,6 +116,7 @@ ALLOWED = {
     ("scripts/security.py", "main", "write_text"): "a page of this repository",
     ("scripts/reference.py", "main", "write_text"): "a page of this repository",
     ("scripts/columns.py", "main", "write_text"): "a page of this repository",
+    ("scripts/settings.py", "main", "write_text"): "a page and a module of this repository",
     ("scripts/reference.py", "_objects", "import_module"): OURS,
 }
 WHOLE_MODULES = {

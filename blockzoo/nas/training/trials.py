@@ -83,7 +83,8 @@ def train_networks(
         indices: of the published space.
         seeds: how many, or which.
         width: channels of the first stage.
-        dry_run, progress: as of `run_sweep`.
+        dry_run: plan and estimate only.
+        progress: told what happens.
         settings: as of `run_sweep`; the default protocol is blox-v1, the dataset cifar100, the output exp. They are not timed.
     """
     from blockzoo.trials.grid import run_sweep

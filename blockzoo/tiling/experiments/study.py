@@ -180,7 +180,8 @@ def run_study(
 
     Args:
         study: what is compared.
-        dry_run, progress: as of `run_sweep`.
+        dry_run: tell the plan, run nothing.
+        progress: told what happens.
         on_plan: told all runs before the first.
         settings: of the tables Run and Sweeping in docs/settings.md; the baselines' weights stay in `weights/` of `output`.
 

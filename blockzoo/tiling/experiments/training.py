@@ -190,7 +190,8 @@ def train_tiled(
 
     Args:
         spec, preset: see `tiled_spec`.
-        workers, on_epoch: as of `train_block`.
+        workers: processes that read image files, where these are streamed.
+        on_epoch: told the epoch (from 1) and its values.
         read_test: read the test split at the end.
         settings: of the table Run in docs/settings.md.
 
