@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -201,13 +202,27 @@ def check_dense_blocks(hessian: Hessian, j: int, columns: list[torch.Tensor], v:
     return found
 
 
+@dataclass(frozen=True)
+class ConvergedEntry:
+    """An entry (i, j) of the map that is said to have converged.
+
+    Args:
+        place: (i, j).
+        vector: (size of j,) the right singular vector that was found.
+        sigma: the singular value.
+    """
+
+    place: tuple[int, int]
+    vector: torch.Tensor
+    sigma: float
+
+
 @CHECKS.register("coupling-entry")
 def check_coupling_entry(
     forward: Product,
     backward: Product | None,
-    vector: torch.Tensor,
+    entry: ConvergedEntry,
     rows: int,
-    sigma: float,
     tol: float,
     failure: float,
     generator: torch.Generator,
@@ -223,14 +238,14 @@ def check_coupling_entry(
 
     Args:
         forward, backward: products with H_ij and its transpose; no `backward` on the diagonal.
-        vector: (size of j,) the right singular vector that was found.
+        entry: what was found.
         rows: size of i.
-        sigma: what was found.
 
     Raises:
         CheckFailed: it is more than that.
         Undecided: rounding errors are more than the tolerance; the entry has not converged then.
     """
+    vector, sigma = entry.vector, entry.sigma
     size = len(vector)
     limit = sigma / (1 - tol)
     if size == 1:  # there is no other direction: what was found is the norm of the only column, or it is not
