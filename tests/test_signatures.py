@@ -69,7 +69,7 @@ def functions() -> dict[str, Function]:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, Function):
                 yield f"{trail}.{child.name}", child
-                yield from walk(child, f"{trail}.{child.name}")
+                yield from walk(child, f"{trail}.{child.name}.<locals>")
             elif isinstance(child, ast.ClassDef):
                 yield from walk(child, f"{trail}.{child.name}")
             else:
@@ -95,3 +95,56 @@ def test_functions_have_few_parameters() -> None:
         if len(parameters(function)) > MOST and not name.startswith("cli.")
     }
     assert many == set(MANY), f"new: {many - set(MANY)}; gone, so strike them: {set(MANY) - many}"
+
+
+UNSHAPED = {
+    "blockwise.curvature.hessian.flat",
+    "blockwise.curvature.lanczos.random_unit",
+    "blockwise.run.reading.read_array",
+    "core.checksums.array_bytes",
+    "data.cache.cached_array",
+    "data.mnist.read_idx",
+    "models.agreement.drawn_like",
+    "models.agreement.is_constant",
+    "models.agreement.nudged",
+    "models.agreement.probes",
+    "models.deploy.deployed",
+    "models.deploy.fold_batch_norm",
+    "models.deploy.relative_difference",
+    "models.folding.check_folded",
+    "models.folding.safe_pairs",
+    "models.merging.check_merged",
+    "models.merging.sound_kinds",
+    "models.merging.with_merged_branches",
+    "models.tracing.Trace.value",
+    "models.views.back_from",
+    "training.together.Ranks.summed",
+}
+"""Public functions whose tensors may have any shape: the inputs of any network, what is compared, packed or traced."""
+SHAPES_TO_COME = ("measure.", "tiling.", "cli.")
+"""Rooms whose signatures do not say shapes yet."""
+ARRAYS = ("torch.Tensor", "Tensor", "np.ndarray", "torch.Tensor | None")
+
+
+SPECIAL = ("__init__", "__call__", "__main__")
+
+
+def is_public(name: str) -> bool:
+    return not any(part.startswith(("_", "<")) and part not in SPECIAL for part in name.split("."))
+
+
+def test_shapes_are_said_where_a_tensor_crosses_a_public_function() -> None:
+    bare = {
+        name
+        for name, function in functions().items()
+        if is_public(name) and not name.startswith(SHAPES_TO_COME)
+        if any(ast.unparse(annotation) in ARRAYS for annotation in annotations(function))
+    }
+    assert bare == UNSHAPED, f"new: {bare - UNSHAPED}; gone, so strike them: {UNSHAPED - bare}"
+
+
+def annotations(function: Function) -> list[ast.expr]:
+    """Those of the parameters and of what is returned."""
+    arguments = function.args
+    every = [*parameters(function), *(a for a in (arguments.vararg, arguments.kwarg) if a)]
+    return [node for node in (*(argument.annotation for argument in every), function.returns) if node]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +13,10 @@ from blockzoo.core.seeds import mixed
 from blockzoo.data.crops import PAD_MODES, random_boxes, resized_crop, shifted_crop
 from blockzoo.data.epochs import Batches, Shares, permutation
 from blockzoo.data.images import middle
+
+if TYPE_CHECKING:
+    from jaxtyping import Int, UInt8
+
 
 Augmentation = Callable[[torch.Tensor, Sequence[int]], torch.Tensor]
 
@@ -52,8 +56,8 @@ class ResidentBatches(Batches):
 
     def __init__(
         self,
-        images: np.ndarray,
-        labels: np.ndarray,
+        images: UInt8[np.ndarray, "N C H W"],
+        labels: Int[np.ndarray, " N"],
         batch_size: int,
         *,
         training: bool = False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -20,6 +20,10 @@ from blockzoo.data.decoding import opened
 from blockzoo.data.epochs import Batches, Shares, permutation
 from blockzoo.data.images import ImageData
 from blockzoo.data.trees import SHOWN
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int, Shaped
+
 
 EVALUATED_SHARE = 7 / 8
 """Of the shorter side, what evaluation sees: 224 of 256 pixels."""
@@ -49,7 +53,7 @@ class StreamedData(ImageData):
         """The same files, seen at another side length."""
         return self if size == self.size else StreamedData(**{**vars(self), "size": size})
 
-    def seen(self, images: np.ndarray) -> np.ndarray:
+    def seen(self, images: Shaped[np.ndarray, " N"]) -> Float[np.ndarray, "N 3 size size"]:
         """(N, 3, size, size) float32 of some paths as a network evaluates them."""
         batches = StreamedBatches(images, np.zeros(len(images), np.int64), len(images), data=self)
         return batches.read(0, range(len(images))).numpy()
@@ -76,8 +80,8 @@ class StreamedBatches(Batches):
 
     def __init__(
         self,
-        paths: np.ndarray,
-        labels: np.ndarray,
+        paths: Shaped[np.ndarray, " N"],
+        labels: Int[np.ndarray, " N"],
         batch_size: int,
         *,
         data: StreamedData,
@@ -101,7 +105,7 @@ class StreamedBatches(Batches):
         self._workers = min(workers, len(self._shares))
 
     @property
-    def paths(self) -> np.ndarray:
+    def paths(self) -> Shaped[np.ndarray, " N"]:
         """(N,) of the files, as bytes."""
         return self._reader.paths
 
@@ -127,7 +131,7 @@ class StreamedBatches(Batches):
         if waiting is not None:
             yield waiting
 
-    def read(self, epoch: int, indices: Sequence[int]) -> torch.Tensor:
+    def read(self, epoch: int, indices: Sequence[int]) -> Float[torch.Tensor, "B 3 size size"]:
         """(n, 3, size, size): some images as this epoch has them, read in this process."""
         found = _collated([self._reader[epoch, index] for index in indices])
         return self._ready(found, epoch, torch.tensor(indices))[0]

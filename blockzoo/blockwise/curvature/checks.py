@@ -16,6 +16,8 @@ from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed, RequestError, reason_of
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+
     from blockzoo.blockwise.curvature.hessian import Hessian
 
 STEPS = (1e-7, 1e-8, 1e-6, 1e-9, 1e-4)
@@ -131,7 +133,10 @@ def _compared(
 
 @CHECKS.register("second-derivatives")
 def check_second_derivatives(
-    hessian: Hessian, product: torch.Tensor, differences: torch.Tensor, allowed: float = PRODUCTS
+    hessian: Hessian,
+    product: Float[torch.Tensor, " parameters"],
+    differences: Float[torch.Tensor, " parameters"],
+    allowed: float = PRODUCTS,
 ) -> float:
     """A product with the Hessian (or Gauss-Newton matrix) along a random direction, block by block, with differences of
     gradients, on 4 examples (more, where these leave a block out) in float64 at parameters near by.
@@ -174,7 +179,12 @@ def _computes_in_less(hessian: Hessian) -> bool:
 
 
 @CHECKS.register("dense-blocks")
-def check_dense_blocks(hessian: Hessian, j: int, columns: list[torch.Tensor], v: torch.Tensor) -> float:
+def check_dense_blocks(
+    hessian: Hessian,
+    j: int,
+    columns: list[Float[torch.Tensor, "size_j size_i"]],
+    v: Float[torch.Tensor, " size_j"],
+) -> float:
     """All columns of a block, computed in stacks, summed along a random direction, with one plain product along it.
 
     Catches: an operation whose stacked backward pass differs from the plain one, columns in a wrong order or left out.
