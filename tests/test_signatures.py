@@ -30,7 +30,6 @@ MANY = {
     "execution.cluster.RayCluster.__init__": DOOR,
     "models.agreement.compare": TO_MEND,
     "models.scaffold.ScaffoldNet.__init__": VERB,
-    "nas.benchmark.dataset.Dataset._hold": TO_MEND,
     "nas.benchmark.loading.from_folder": VERB,
     "nas.ranking.latency.measure_latency": VERB,
     "nas.training.distillation.run_scenario": VERB,
@@ -62,7 +61,7 @@ MANY = {
 
 @cache
 def functions() -> dict[str, Function]:
-    """All functions and methods, by `module.Class.name` without the package; an overload's form is none of its own."""
+    """All functions and methods, by `module.Class.name`, but for overloaded ones, whose forms speak for them."""
     named: dict[str, Function] = {}
 
     def walk(node: ast.AST, trail: str) -> Iterator[tuple[str, Function]]:
@@ -75,10 +74,14 @@ def functions() -> dict[str, Function]:
             else:
                 yield from walk(child, trail)
 
+    overloaded: set[str] = set()
     for path in sorted(ROOT.rglob("*.py")):
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        named.update(walk(ast.parse(path.read_text()), module))
-    return named
+        for name, function in walk(ast.parse(path.read_text()), module):
+            if any("overload" in ast.unparse(decorator) for decorator in function.decorator_list):
+                overloaded.add(name)
+            named[name] = function
+    return {name: function for name, function in named.items() if name not in overloaded}
 
 
 def parameters(function: Function) -> list[ast.arg]:
@@ -101,6 +104,7 @@ UNSHAPED = {
     "blockwise.curvature.hessian.flat",
     "blockwise.curvature.lanczos.random_unit",
     "blockwise.run.reading.read_array",
+    "blockwise.study.at_cost",
     "core.checksums.array_bytes",
     "data.cache.cached_array",
     "data.mnist.read_idx",
@@ -148,3 +152,78 @@ def annotations(function: Function) -> list[ast.expr]:
     arguments = function.args
     every = [*parameters(function), *(a for a in (arguments.vararg, arguments.kwarg) if a)]
     return [node for node in (*(argument.annotation for argument in every), function.returns) if node]
+
+
+SAID_BY_SOMEBODY = "what somebody wrote: JSON, YAML, a pickle, a value that is yet to be checked"
+HANDED_ON = "options that are handed on to a verb, which says them"
+OF_ANY_STRUCTURE = "outputs of a network: tensors, and tuples, lists and mappings of them, as torch has it"
+UNTYPED = "of a library that has no types, or says Any itself"
+DOOR_OF_MANY = "each behind this door takes what it needs"
+MANY_ANSWERS = "its answer has the form of its question"
+ANY = {
+    "benchmark.benchmark_model": HANDED_ON,
+    "benchmark.quick_benchmark": HANDED_ON,
+    "blockwise.contracts.Resumable.load_state_dict": SAID_BY_SOMEBODY,
+    "blockwise.contracts.Resumable.state_dict": SAID_BY_SOMEBODY,
+    "blockwise.curvature.frozen_loss.FrozenLoss.of_outputs": OF_ANY_STRUCTURE,
+    "blockwise.curvature.frozen_loss.FrozenLoss.outputs": OF_ANY_STRUCTURE,
+    "blockwise.curvature.report.measure": HANDED_ON,
+    "blockwise.run.losses.joined": OF_ANY_STRUCTURE,
+    "cli.screen.Screen.__init__": UNTYPED,
+    "cli.screen.Screen.print": UNTYPED,
+    "cli.screen.Screen.render_str": UNTYPED,
+    "cli.sweep.run.finish": HANDED_ON,
+    "core.arguments.check_types": SAID_BY_SOMEBODY,
+    "core.contracts.Check.__call__": DOOR_OF_MANY,
+    "core.documents.checked": SAID_BY_SOMEBODY,
+    "core.documents.from_json": SAID_BY_SOMEBODY,
+    "core.documents.from_yaml": SAID_BY_SOMEBODY,
+    "core.plugins.load_object": SAID_BY_SOMEBODY,
+    "core.record.plain": SAID_BY_SOMEBODY,
+    "core.scan.Times.add": SAID_BY_SOMEBODY,
+    "core.spec.TrialSpec.with_": HANDED_ON,
+    "core.spec.described": UNTYPED,
+    "data.images.ImageData.held_out": HANDED_ON,
+    "execution.board.Pen.__init__": UNTYPED,
+    "models.structure.Structure.filled": OF_ANY_STRUCTURE,
+    "models.structure.mapped": OF_ANY_STRUCTURE,
+    "models.tracing.attribute": UNTYPED,
+    "models.views.back_from": UNTYPED,
+    "models.views.piece_of": UNTYPED,
+    "nas.benchmark.beside.BenchmarkingDataset.latency": MANY_ANSWERS,
+    "nas.benchmark.best.Ranking.quantity": "a part of `Dataset`, which it reads",
+    "nas.benchmark.dataset.Dataset.full_info_by_graph": HANDED_ON,
+    "nas.benchmark.dataset.Dataset.latency": MANY_ANSWERS,
+    "nas.benchmark.dataset.Dataset.to_arrow": UNTYPED,
+    "nas.benchmark.dataset.Dataset.to_pandas": UNTYPED,
+    "nas.benchmark.loading.load": HANDED_ON,
+    "nas.benchmark.loading.seeds_named": SAID_BY_SOMEBODY,
+    "nas.benchmark.surrogate.Surrogate.full_info": MANY_ANSWERS,
+    "nas.contracts.SearchMaker.__call__": DOOR_OF_MANY,
+    "nas.files.columns.flat_vector": SAID_BY_SOMEBODY,
+    "nas.files.pickled.load_plain": SAID_BY_SOMEBODY,
+    "nas.files.pickled.unfolded_bytes": SAID_BY_SOMEBODY,
+    "nas.search.predictor_guided.predictor_class": DOOR_OF_MANY,
+    "nas.space.graphs.hash_of_graph": UNTYPED,
+    "nas.training.trials.train_networks": HANDED_ON,
+    "profile.quick_profile": HANDED_ON,
+    "sweep.grid": HANDED_ON,
+    "tiling.graph.kernels_of.Payload.run": OF_ANY_STRUCTURE,
+    "tiling.graph.locality.Call.option": UNTYPED,
+    "tiling.planning.parts.Held.part": OF_ANY_STRUCTURE,
+    "tiling.runtime.interpreter.Interpreter.outputs": OF_ANY_STRUCTURE,
+    "tiling.runtime.runner.TiledRunner.forward": OF_ANY_STRUCTURE,
+    "tiling.runtime.runner.TiledRunner.load_state_dict": UNTYPED,
+    "training.archives.read_saved": SAID_BY_SOMEBODY,
+    "training.checkpoint.AfterEachEpoch.on_train_epoch_end": UNTYPED,
+}
+"""Public functions with a bare `Any`, and why. The list only shrinks."""
+
+
+def test_public_functions_say_their_types() -> None:
+    vague = {
+        name
+        for name, function in functions().items()
+        if is_public(name) and any(ast.unparse(node) == "Any" for node in annotations(function))
+    }
+    assert vague == set(ANY), f"new: {vague - set(ANY)}; gone, so strike them: {set(ANY) - vague}"

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import Any, get_type_hints
 
 import numpy as np
 
@@ -48,10 +48,6 @@ from blockzoo.trials.training import available_device
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-
 
 log = logging.getLogger(__name__)
 Setting = tuple[tuple[str, Any], ...]
@@ -290,9 +286,7 @@ def _rank(line: Line) -> tuple[int, float]:
     return line.not_finished, line.validation_loss.mean if line.validation_loss else math.inf
 
 
-def at_cost(
-    run: StudyRun, cost: str, amounts: Float[np.ndarray, " amounts"], quantity: str
-) -> Float[np.ndarray, " amounts"]:
+def at_cost(run: StudyRun, cost: str, amounts: np.ndarray, quantity: str) -> np.ndarray:
     """A quantity of a run where its cost has come to these amounts, linear between reports; NaN outside."""
     spent = np.asarray(run.curves[f"{cost}_total"], float)
     return np.asarray(np.interp(amounts, spent, run.curves[quantity], left=np.nan, right=np.nan))
