@@ -18,8 +18,6 @@ DOOR = "what its door hands to each, and options of its own"
 TORCH = "as torch has it, so that it can stand in its place"
 TO_MEND = "to be taken apart"
 MANY = {
-    "benchmark.benchmark_block": VERB,
-    "benchmark.benchmark_specs": VERB,
     "blockwise.curvature.coupling.coupling_map": VERB,
     "blockwise.run.runs.run_blockwise": VERB,
     "blockwise.study.run_study": VERB,
@@ -37,24 +35,15 @@ MANY = {
     "nas.training.lessons.teach": VERB,
     "nas.training.networks.build": VERB,
     "nas.training.trials.chosen": VERB,
-    "profile.profile_block": VERB,
-    "sweep.run_sweep": VERB,
-    "sweep.run_trials": VERB,
-    "tiling.experiments.study.run_study": VERB,
-    "tiling.experiments.training.evaluate_tiled": VERB,
-    "tiling.experiments.training.tiled_spec": VERB,
-    "tiling.experiments.training.train_tiled": VERB,
     "tiling.layers.conv.BlockConv2d.__init__": TORCH,
     "tiling.layers.convolutions.padded_convolution": TORCH,
     "tiling.layers.networks.block_network": VERB,
     "tiling.onnx.deployment.export_subject": VERB,
     "tiling.planning.planner.plan": VERB,
-    "train.train_block": VERB,
-    "train.trial_spec": VERB,
     "training.synchronised._batch_norm": TORCH,
     "training.trial._run": TO_MEND,
     "training.trial.run_trial": VERB,
-    "workers.execute_trial": TO_MEND,
+    "trials.bodies.execute_trial": TO_MEND,
 }
 """Functions with more, and why. The list only shrinks."""
 
@@ -159,6 +148,7 @@ HANDED_ON = "options that are handed on to a verb, which says them"
 OF_ANY_STRUCTURE = "outputs of a network: tensors, and tuples, lists and mappings of them, as torch has it"
 UNTYPED = "of a library that has no types, or says Any itself"
 DOOR_OF_MANY = "each behind this door takes what it needs"
+SETTINGS = "a dataclass of settings, or the default of one of its fields, which dataclasses call Any"
 MANY_ANSWERS = "its answer has the form of its question"
 ANY = {
     "benchmark.benchmark_model": HANDED_ON,
@@ -173,7 +163,14 @@ ANY = {
     "cli.screen.Screen.print": UNTYPED,
     "cli.screen.Screen.render_str": UNTYPED,
     "cli.sweep.run.finish": HANDED_ON,
-    "core.arguments.check_types": SAID_BY_SOMEBODY,
+    "core.arguments.check_types": SETTINGS,
+    "core.arguments.check_values": SETTINGS,
+    "core.checked.default_of": SETTINGS,
+    "core.checked.is_settings": SETTINGS,
+    "core.checked.narrowed": SETTINGS,
+    "core.checked.setting": SETTINGS,
+    "core.checked.together": SETTINGS,
+    "core.checked.unusual": SETTINGS,
     "core.contracts.Check.__call__": DOOR_OF_MANY,
     "core.documents.checked": SAID_BY_SOMEBODY,
     "core.documents.from_json": SAID_BY_SOMEBODY,
@@ -182,7 +179,6 @@ ANY = {
     "core.record.plain": SAID_BY_SOMEBODY,
     "core.scan.Times.add": SAID_BY_SOMEBODY,
     "core.spec.TrialSpec.with_": HANDED_ON,
-    "core.spec.described": UNTYPED,
     "data.images.ImageData.held_out": HANDED_ON,
     "execution.board.Pen.__init__": UNTYPED,
     "models.structure.Structure.filled": OF_ANY_STRUCTURE,
@@ -205,9 +201,7 @@ ANY = {
     "nas.files.pickled.unfolded_bytes": SAID_BY_SOMEBODY,
     "nas.search.predictor_guided.predictor_class": DOOR_OF_MANY,
     "nas.space.graphs.hash_of_graph": UNTYPED,
-    "nas.training.trials.train_networks": HANDED_ON,
     "profile.quick_profile": HANDED_ON,
-    "sweep.grid": HANDED_ON,
     "tiling.graph.kernels_of.Payload.run": OF_ANY_STRUCTURE,
     "tiling.graph.locality.Call.option": UNTYPED,
     "tiling.planning.parts.Held.part": OF_ANY_STRUCTURE,
