@@ -20,7 +20,6 @@ TO_MEND = "to be taken apart"
 MANY = {
     "blockwise.curvature.coupling.coupling_map": VERB,
     "blockwise.run.runs.run_blockwise": VERB,
-    "blockwise.study.run_study": VERB,
     "blockwise.units.coupling.Coupling.__init__": "the options of a unit's line",
     "execution.cluster.RayCluster.__init__": DOOR,
     "models.agreement.compare": TO_MEND,

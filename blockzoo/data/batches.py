@@ -16,7 +16,7 @@ from blockzoo.data.epochs import Batches, Shares, permutation
 from blockzoo.data.images import ImageData, Images, middle
 
 if TYPE_CHECKING:
-    from jaxtyping import UInt8
+    from jaxtyping import Int, UInt8
 
 
 Augmentation = Callable[[torch.Tensor, Sequence[int]], torch.Tensor]
@@ -56,7 +56,7 @@ class Chances:
     augment: Augmentation | None = None
 
     def augmented(
-        self, images: UInt8[torch.Tensor, "B C H W"], epoch: int, indices: torch.Tensor
+        self, images: UInt8[torch.Tensor, "B C H W"], epoch: int, indices: Int[torch.Tensor, " B"]
     ) -> UInt8[torch.Tensor, "B C H W"]:
         """The images of these numbers as `augment` leaves them in an epoch."""
         if self.augment is None:
