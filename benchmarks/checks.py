@@ -32,6 +32,7 @@ from blockzoo import nas, tiling
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.environment import describe, environment
 from blockzoo.data import load_dataset
+from blockzoo.data.batches import Chances
 from blockzoo.data.streams import StreamedBatches
 from blockzoo.models.deploy import deployed
 from blockzoo.nas.files.io import read_dataset_file, write_dataset_file
@@ -128,7 +129,7 @@ def streams(folder: Path) -> None:
             Image.fromarray(pixels).save(place)
     data = load_dataset("folder", folder, image_size=224, images="stream")
     sys.modules["blockzoo.data.streams"].check_streamed_images(  # type: ignore[attr-defined]
-        StreamedBatches(*data.train, 8, data=data, training=True, seed=0)  # type: ignore[arg-type]
+        StreamedBatches(data.train, 8, data=data, training=Chances())  # type: ignore[arg-type]
     )
 
 

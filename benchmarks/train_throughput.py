@@ -45,7 +45,8 @@ def child(way: str, options: argparse.Namespace) -> None:
     ends: list[float] = []
     precision = "32-true"
     if way == "fast-v1":
-        from blockzoo.data.batches import ResidentBatches
+        from blockzoo.data.batches import Chances, Form, Pixels, ResidentBatches
+        from blockzoo.data.images import Images
         from blockzoo.training.hardware import (
             fastest_dtype,
             keep_freed_memory,
@@ -54,9 +55,12 @@ def child(way: str, options: argparse.Namespace) -> None:
 
         keep_freed_memory()
         batches = ResidentBatches(
-            pixels, labels, options.batch_size, training=True, mean=(0.5,) * 3, std=(0.25,) * 3, flip=True,
-            pad_mode="reflect", channels_last=True,
-        )  # fmt: skip
+            Images(pixels, labels),
+            options.batch_size,
+            pixels=Pixels((0.5,) * 3, (0.25,) * 3),
+            training=Chances(flip=True, pad_mode="reflect"),
+            form=Form(channels_last=True),
+        )
         net = net.to(memory_format=torch.channels_last)
         if fastest_dtype(torch.device("cpu")) == torch.bfloat16:
             precision, net = "bf16-mixed", keep_grouped_convolutions_in_float32(net)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 
@@ -11,6 +13,10 @@ from blockzoo.blockwise.run.losses import no_reentrant_checkpoints
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed
 from blockzoo.models.agreement import deviation
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 TOLERANCE = 1e-4
 
@@ -87,7 +93,9 @@ def _is_the_network(frame: Centre, chain: list[nn.Module], x: torch.Tensor) -> b
 
 
 @CHECKS.register("kept-activations")
-def check_kept_activations(whole: torch.Tensor, kept: torch.Tensor, label: str) -> float:
+def check_kept_activations(
+    whole: Float[torch.Tensor, "B ..."], kept: Float[torch.Tensor, "B ..."], label: str
+) -> float:
     """The outputs of the network for a batch, from the activations that gauss-seidel keeps and through the whole network, at the
     first visit of each block.
 

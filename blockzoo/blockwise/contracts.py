@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from blockzoo.core.registry import Registry, TextRegistry
 
 if TYPE_CHECKING:
+    from jaxtyping import Float, Shaped
     from torch import Tensor, nn
 
     from blockzoo.blockwise.partition import Partition
@@ -80,7 +81,7 @@ class Centre(Protocol):
         """Fixed batches of the training examples."""
         ...
 
-    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+    def loss(self, x: Float[Tensor, "B ..."], y: Shaped[Tensor, "B ..."]) -> Float[Tensor, ""]:
         """The mean loss of the network on a batch."""
         ...
 
@@ -153,7 +154,7 @@ class Curriculum(Protocol):
     What it keeps between rounds makes it `Resumable`; `depends_on_rounds` as with an engine.
     """
 
-    def weights(self, round: int, run: RunView) -> Tensor | None:
+    def weights(self, round: int, run: RunView) -> Float[Tensor, " N"] | None:
         """(N,) tensor of weights of 0 or more, one per example; None for all alike."""
         ...
 

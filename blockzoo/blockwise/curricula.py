@@ -5,11 +5,16 @@ In text: `all`, `growing:0.2` (from a fifth of the examples to all by half of th
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from blockzoo.blockwise.contracts import CURRICULA, Curriculum
 from blockzoo.blockwise.run.view import RunView
 from blockzoo.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 def make_curriculum(text: str) -> Curriculum:
@@ -27,7 +32,7 @@ class Everything:
 
     def __init__(self, argument: str = "") -> None: ...
 
-    def weights(self, round: int, run: RunView) -> torch.Tensor | None:
+    def weights(self, round: int, run: RunView) -> Float[torch.Tensor, " N"] | None:
         """None."""
         return None
 
@@ -43,7 +48,7 @@ class Growing:
         if not 0 < self.start <= 1:
             raise ValueError
 
-    def weights(self, round: int, run: RunView) -> torch.Tensor | None:
+    def weights(self, round: int, run: RunView) -> Float[torch.Tensor, " N"] | None:
         """One for those in, zero for those not yet."""
         share = min(1.0, self.start + (1 - self.start) * 2 * round / run.rounds)
         count = max(1, int(share * len(run.train)))
@@ -57,7 +62,7 @@ class Classes:
     def __init__(self, argument: str) -> None:
         self.classes = [int(part) for part in argument.split(",")]
 
-    def weights(self, round: int, run: RunView) -> torch.Tensor | None:
+    def weights(self, round: int, run: RunView) -> Float[torch.Tensor, " N"] | None:
         """One for these classes."""
         found = torch.isin(run.train.y.cpu(), torch.tensor(self.classes))
         if not found.any():
@@ -75,17 +80,17 @@ class Hard:
             raise ValueError
         self._weights: torch.Tensor | None = None
 
-    def weights(self, round: int, run: RunView) -> torch.Tensor | None:
+    def weights(self, round: int, run: RunView) -> Float[torch.Tensor, " N"] | None:
         """Cross-entropies of the centre network; for other targets, squared errors."""
         if self._weights is None or round % self.every == 0:
             self._weights = _losses(run)
         return self._weights
 
-    def state_dict(self) -> torch.Tensor | None:
+    def state_dict(self) -> Float[torch.Tensor, " N"] | None:
         """The weights between two looks."""
         return self._weights
 
-    def load_state_dict(self, saved: torch.Tensor) -> None:
+    def load_state_dict(self, saved: Float[torch.Tensor, " N"]) -> None:
         """Go on with these."""
         self._weights = saved
 

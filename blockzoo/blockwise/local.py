@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -13,6 +14,9 @@ from blockzoo.blockwise.run.counting import on_behalf_of
 from blockzoo.blockwise.run.data import Batch
 from blockzoo.blockwise.run.losses import Criterion, Forward, batch_loss, no_reentrant_checkpoints
 from blockzoo.core.errors import Diverged, RequestError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 def make_optimizer(name: str, parameters: list[nn.Parameter], lr: float) -> torch.optim.Optimizer:
@@ -124,7 +128,7 @@ def finite(loss: float, label: str) -> float:
     return loss
 
 
-def gradients_of(loss: torch.Tensor, parameters: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+def gradients_of(loss: Float[torch.Tensor, ""], parameters: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """Dense gradients, one for each parameter; zero for those that the loss does not depend on."""
     if not loss.requires_grad:
         return [torch.zeros_like(p) for p in parameters]
@@ -132,7 +136,7 @@ def gradients_of(loss: torch.Tensor, parameters: Sequence[torch.Tensor]) -> list
     return [g.to_dense() if g.is_sparse else g for g in found]
 
 
-def squared_norm(tensor: torch.Tensor) -> torch.Tensor:
+def squared_norm(tensor: Float[torch.Tensor, ...]) -> Float[torch.Tensor, ""]:
     """The sum of squares, for numbers of 16 bits in single precision."""
     wide = tensor if tensor.element_size() > 2 else tensor.float()
     return wide.square().sum()

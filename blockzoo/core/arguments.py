@@ -7,18 +7,18 @@ import math
 import numbers
 import operator
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeGuard, Union, get_args, get_origin, get_type_hints
 
 from blockzoo.core.errors import RequestError
 
 WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "True or False", NoneType: "None"}
 
 
-def is_whole(value: object) -> bool:
+def is_whole(value: object) -> TypeGuard[int]:
     """A whole number, of Python or numpy; True and False are none."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
@@ -61,7 +61,7 @@ def check_values(made: Any) -> None:
         raise RequestError("; ".join(faults))
 
 
-def misfits(function: Any, values: Mapping[str, Any]) -> list[str]:
+def misfits(function: Callable[..., object], values: Mapping[str, Any]) -> list[str]:
     """A sentence on each of these keyword arguments that is not of the type which the function, or class, has for it."""
     try:
         known = inspect.signature(function, eval_str=True).parameters.items()
@@ -75,7 +75,7 @@ def misfits(function: Any, values: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def path_of(value: Any, what: str) -> Path:
+def path_of(value: object, what: str) -> Path:
     """A path given as a text or a path.
 
     Raises:
@@ -86,7 +86,7 @@ def path_of(value: Any, what: str) -> Path:
     raise RequestError(f"{what} {_shown(value)}: give a path")
 
 
-def not_counts(**values: Any) -> list[str]:
+def not_counts(**values: object) -> list[str]:
     """A sentence on each that is no whole number of 1 or more."""
     return [
         f"{name} {_shown(value)}: give a whole number of 1 or more"
@@ -95,7 +95,7 @@ def not_counts(**values: Any) -> list[str]:
     ]
 
 
-def check_counts(**values: Any) -> None:
+def check_counts(**values: object) -> None:
     """These are whole numbers of 1 or more.
 
     Raises:
@@ -105,7 +105,7 @@ def check_counts(**values: Any) -> None:
         raise RequestError("; ".join(faults))
 
 
-def texts_of(value: Any, what: str, *, alone: bool = True) -> list[str]:
+def texts_of(value: object, what: str, *, alone: bool = True) -> list[str]:
     """One text, where it may stand `alone`, or several.
 
     Raises:

@@ -139,7 +139,7 @@ def code_asked_for(values: object) -> set[str]:
     return found
 
 
-def check_values(values: Any, file: Path) -> None:
+def check_values(values: object, file: Path) -> None:
     """What a file says, at any depth, names no code but what the user named too.
 
     Raises:

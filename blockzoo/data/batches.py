@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -12,9 +13,85 @@ from blockzoo.core.errors import RequestError
 from blockzoo.core.seeds import mixed
 from blockzoo.data.crops import PAD_MODES, random_boxes, resized_crop, shifted_crop
 from blockzoo.data.epochs import Batches, Shares, permutation
-from blockzoo.data.images import middle
+from blockzoo.data.images import ImageData, Images, middle
+
+if TYPE_CHECKING:
+    from jaxtyping import Int, UInt8
+
 
 Augmentation = Callable[[torch.Tensor, Sequence[int]], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """How a network is shown the pixels of a dataset.
+
+    Args:
+        mean, std: per channel, of pixels scaled to 0..1.
+        margin: pixels on each side that evaluation leaves out; training then takes random resized crops of the whole
+            image instead of shifts, as large as what evaluation sees.
+    """
+
+    mean: Sequence[float]
+    std: Sequence[float]
+    margin: int = 0
+
+
+@dataclass(frozen=True)
+class Chances:
+    """What happens to training images by chance, beside their order.
+
+    Args:
+        seed: drives order and augmentation.
+        flip: mirror half of the images.
+        padding: pixels by which a random crop may be shifted (default an eighth of the side).
+        pad_mode: what stands outside the image: "zeros" (black) or "reflect".
+        augment: what else happens to images (B, C, H, W) uint8; told a seed for each of them.
+    """
+
+    seed: int = 0
+    flip: bool = False
+    padding: int | None = None
+    pad_mode: str = "zeros"
+    augment: Augmentation | None = None
+
+    def augmented(
+        self, images: UInt8[torch.Tensor, "B C H W"], epoch: int, indices: Int[torch.Tensor, " B"]
+    ) -> UInt8[torch.Tensor, "B C H W"]:
+        """The images of these numbers as `augment` leaves them in an epoch."""
+        if self.augment is None:
+            return images
+        return self.augment(images, [mixed(self.seed, epoch, index) for index in indices.tolist()])
+
+
+@dataclass(frozen=True)
+class Form:
+    """Where, as which numbers and in which layout batches are."""
+
+    device: torch.device | str = "cpu"
+    dtype: torch.dtype = torch.float32
+    channels_last: bool = False
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """As torch calls it."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which part of how many."""
+
+    rank: int = 0
+    world_size: int = 1
+
+
+def pixels_of(data: ImageData) -> Pixels:
+    """Those of a dataset."""
+    return Pixels(data.mean, data.std, data.margin)
+
+
+CPU, ALL = Form(), Part()
 
 
 class ResidentBatches(Batches):
@@ -30,21 +107,13 @@ class ResidentBatches(Batches):
     Each iteration is an epoch, and the next one counts on; a resumed run calls `set_epoch` first.
 
     Args:
-        images: (N, C, H, W) uint8, memory-mapped or not.
-        labels: (N,) int64.
+        split: images (N, C, H, W) uint8, memory-mapped or not, and labels (N,) int64.
         batch_size: images per batch and rank. In training a last short batch is left out, unless it is the
             only one, and all ranks have as many batches.
-        training: shuffle and augment; else in order, all of them, as they are.
-        mean, std: per channel, of pixels scaled to 0..1.
-        seed: drives order and augmentation.
-        flip: mirror half of the images, by chance.
-        padding: pixels by which a random crop may be shifted (default an eighth of the side).
-        pad_mode: what stands outside the image: "zeros" (black) or "reflect".
-        margin: pixels on each side that evaluation leaves out; training then takes random resized crops of the whole
-            image instead of shifts, as large as what evaluation sees.
-        augment: what else happens to training images (B, C, H, W) uint8; told a seed for each of them.
-        device, dtype, channels_last: where, and as what, the batches are.
-        rank, world_size: which part of how many.
+        pixels: of the dataset.
+        training: shuffle and augment so; None: in order, all of them, as they are.
+        form: of the batches.
+        part: of the images, where several ranks share them.
 
     Raises:
         RequestError: an option is out of its range, or there is not one image for each rank.
@@ -52,55 +121,40 @@ class ResidentBatches(Batches):
 
     def __init__(
         self,
-        images: np.ndarray,
-        labels: np.ndarray,
+        split: Images,
         batch_size: int,
         *,
-        training: bool = False,
-        mean: Sequence[float],
-        std: Sequence[float],
-        seed: int = 0,
-        flip: bool = False,
-        padding: int | None = None,
-        pad_mode: str = "zeros",
-        margin: int = 0,
-        augment: Augmentation | None = None,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
-        channels_last: bool = False,
-        rank: int = 0,
-        world_size: int = 1,
+        pixels: Pixels,
+        training: Chances | None = None,
+        form: Form = CPU,
+        part: Part = ALL,
     ) -> None:
-        self._device = torch.device(device)
-        self._height, self._width = (size - 2 * margin for size in images.shape[-2:])
+        images, labels = split
+        self._device = torch.device(form.device)
+        self._height, self._width = (size - 2 * pixels.margin for size in images.shape[-2:])
         side = min(self._height, self._width)
-        self._padding = side // 8 if padding is None else padding
-        _check(len(labels), side, batch_size, self._padding, margin, pad_mode, rank, world_size)
+        self._training, chances = training is not None, training or Chances()
+        self._chances = chances if chances.padding is not None else replace(chances, padding=side // 8)
+        _check(len(labels), side, batch_size, pixels.margin, self._chances, part)
         self._images = _at_hand(torch.from_numpy(np.require(images, requirements=["C", "W"])), self._device)
         self._labels = torch.from_numpy(np.require(labels, requirements=["C", "W"])).to(self._images.device)
         # (pixel / 255 - mean) / std as one product and one sum
-        deviation = torch.tensor(std, device=device).view(-1, 1, 1)
+        deviation = torch.tensor(pixels.std, device=form.device).view(-1, 1, 1)
         self._scale = 1 / (255 * deviation)
-        self._shift = torch.tensor(mean, device=device).view(-1, 1, 1) / deviation
-        self._training, self._flip, self._pad_mode, self._margin = training, flip, pad_mode, margin
-        self._augment = augment
-        self._dtype = dtype
-        self._layout = torch.channels_last if channels_last else torch.contiguous_format
-        self._seed = seed
-        super().__init__(Shares(len(labels), batch_size, training, rank, world_size))
+        self._shift = torch.tensor(pixels.mean, device=form.device).view(-1, 1, 1) / deviation
+        self._margin, self._form = pixels.margin, form
+        super().__init__(Shares(len(labels), batch_size, self._training, part.rank, part.world_size))
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         epoch = self._begun()
         draws = self._draws(epoch)
         for indices in self._shares.of(draws.order):
             images = self._seen(self._images[indices].to(self._device), draws.places[:, indices])
-            if self._training and self._flip:
+            if self._training and self._chances.flip:
                 mirrored = draws.mirrored[indices].to(self._device).view(-1, 1, 1, 1)
                 images = torch.where(mirrored, images.flip(-1), images)
-            if self._training and self._augment:
-                images = self._augment(
-                    images, [mixed(self._seed, epoch, index) for index in indices.tolist()]
-                )
+            if self._training:
+                images = self._chances.augmented(images, epoch, indices)
             yield self._normalised(images), self._labels[indices].to(self._device)
 
     def _seen(self, images: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
@@ -109,8 +163,8 @@ class ResidentBatches(Batches):
             return middle(images, self._margin)
         if self._margin:
             return resized_crop(images, places.to(self._device), self._height, self._width)
-        if self._padding:
-            return shifted_crop(images, places.to(self._device), self._padding, self._pad_mode)
+        if padding := self._chances.padding:
+            return shifted_crop(images, places.to(self._device), padding, self._chances.pad_mode)
         return images
 
     def _draws(self, epoch: int) -> _Draws:
@@ -118,17 +172,18 @@ class ResidentBatches(Batches):
         device, count = self._images.device, len(self._labels)
         if not self._training:
             return _Draws(torch.arange(count, device=device), torch.empty(0, count), torch.empty(0))
-        order, generator = permutation(count, self._seed, epoch)
+        order, generator = permutation(count, self._chances.seed, epoch)
         if self._margin:
             places = random_boxes(count, generator)
         else:
-            places = torch.randint(2 * self._padding + 1, (2, count), generator=generator)
+            padding = self._chances.padding or 0
+            places = torch.randint(2 * padding + 1, (2, count), generator=generator)
         mirrored = torch.rand(count, generator=generator) < 0.5
         return _Draws(order.to(device), places.to(device), mirrored.to(device))
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
-        pixels = images.to(torch.float32, memory_format=self._layout)
-        return pixels.mul_(self._scale).sub_(self._shift).to(self._dtype)
+        pixels = images.to(torch.float32, memory_format=self._form.layout)
+        return pixels.mul_(self._scale).sub_(self._shift).to(self._form.dtype)
 
 
 class _Draws(NamedTuple):
@@ -144,16 +199,8 @@ def _at_hand(images: torch.Tensor, device: torch.device) -> torch.Tensor:
     return images.to(device)
 
 
-def _check(
-    count: int,
-    side: int,
-    batch_size: int,
-    padding: int,
-    margin: int,
-    pad_mode: str,
-    rank: int,
-    world_size: int,
-) -> None:
+def _check(count: int, side: int, batch_size: int, margin: int, chances: Chances, part: Part) -> None:
+    padding, rank, world_size = chances.padding or 0, part.rank, part.world_size
     if margin < 0 or side < 1:
         raise RequestError(
             f"margin {margin}: give 0 to {(side + 2 * margin - 1) // 2} for images of {side + 2 * margin} pixels"
@@ -161,8 +208,8 @@ def _check(
     faults = []
     if batch_size < 1:
         faults.append(f"batch size {batch_size}: give a positive number")
-    if pad_mode not in PAD_MODES:
-        faults.append(f"pad mode {pad_mode!r}: choose {' or '.join(PAD_MODES)}")
+    if chances.pad_mode not in PAD_MODES:
+        faults.append(f"pad mode {chances.pad_mode!r}: choose {' or '.join(PAD_MODES)}")
     if not 0 <= padding < side:
         faults.append(f"padding {padding}: give 0 to {side - 1} for images of {side} pixels")
     if not 0 <= rank < world_size:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int, Shaped, UInt8
+
 
 PAD_MODES = ("zeros", "reflect")
 AREAS = (0.08, 1.0)
@@ -14,7 +19,12 @@ RATIOS = (3 / 4, 4 / 3)
 """Least and greatest width over height of a random resized crop."""
 
 
-def shifted_crop(images: torch.Tensor, shifts: torch.Tensor, padding: int, mode: str) -> torch.Tensor:
+def shifted_crop(
+    images: Shaped[torch.Tensor, "B C H W"],
+    shifts: Int[torch.Tensor, "2 B"],
+    padding: int,
+    mode: str,
+) -> Shaped[torch.Tensor, "B C H W"]:
     """Crop each image, padded on all sides, at its own place.
 
     Args:
@@ -31,7 +41,7 @@ def shifted_crop(images: torch.Tensor, shifts: torch.Tensor, padding: int, mode:
     return windows[which, :, down, right]
 
 
-def random_boxes(count: int, generator: torch.Generator) -> torch.Tensor:
+def random_boxes(count: int, generator: torch.Generator) -> Float[torch.Tensor, "4 count"]:
     """Boxes of random resized crops: area and ratio by chance within `AREAS` and `RATIOS`, then a place by chance.
 
     A side that would be longer than the image's is cut to it.
@@ -50,7 +60,12 @@ def random_boxes(count: int, generator: torch.Generator) -> torch.Tensor:
     return torch.stack([down * (1 - height), right * (1 - width), height, width])
 
 
-def resized_crop(images: torch.Tensor, boxes: torch.Tensor, height: int, width: int) -> torch.Tensor:
+def resized_crop(
+    images: UInt8[torch.Tensor, "B C H_in W_in"],
+    boxes: Float[torch.Tensor, "4 B"],
+    height: int,
+    width: int,
+) -> UInt8[torch.Tensor, "B C H W"]:
     """Cut each image's own box out and resize it bilinearly.
 
     Args:

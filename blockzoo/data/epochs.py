@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed
 from blockzoo.core.seeds import mixed
+
+if TYPE_CHECKING:
+    from jaxtyping import Int
 
 
 class Shares:
@@ -40,7 +44,7 @@ class Shares:
         whole, rest = divmod(self.images, self.batch_size)
         return whole if self.training else whole + bool(rest)
 
-    def of(self, order: torch.Tensor) -> Iterator[torch.Tensor]:
+    def of(self, order: Int[torch.Tensor, " N"]) -> Iterator[Int[torch.Tensor, " batch"]]:
         """The batches of an epoch, each as indices of its images.
 
         Args:
@@ -71,7 +75,7 @@ class Batches:
         self.epoch = 0
 
     @property
-    def handed_out(self) -> torch.Tensor:
+    def handed_out(self) -> Int[torch.Tensor, " N"]:
         """(N,) how often this rank has handed out each image in the present evaluation."""
         return self._shares.handed_out
 
@@ -90,7 +94,7 @@ class Batches:
 
 
 @CHECKS.register("each-image-once")
-def check_each_image_once(handed_out: torch.Tensor, counted: int) -> float:
+def check_each_image_once(handed_out: Int[torch.Tensor, " N"], counted: int) -> float:
     """How often each image of an evaluation was handed to the network, over all ranks, and how many were counted.
 
     Catches: images that several ranks counted to fill the last batch, images that none counted, sums of one rank shown as
@@ -116,7 +120,7 @@ def check_each_image_once(handed_out: torch.Tensor, counted: int) -> float:
     return 0.0
 
 
-def permutation(count: int, seed: int, epoch: int) -> tuple[torch.Tensor, torch.Generator]:
+def permutation(count: int, seed: int, epoch: int) -> tuple[Int[torch.Tensor, " count"], torch.Generator]:
     """The order of a training epoch, and the generator that the epoch's other chances are drawn from.
 
     On the processor, so that every device has the same epoch.

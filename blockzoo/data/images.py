@@ -15,6 +15,7 @@ from blockzoo.data.subsets import VERSION, check_room, drawn, seeded_order
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Float, Int, UInt8
 
 Maps = TypeVar("Maps", np.ndarray, "torch.Tensor")
 
@@ -121,7 +122,7 @@ class ImageData:
             f"request {asked}: make it again with these (their data_digest), or name the folder of those with --data-dir"
         ]
 
-    def seen(self, images: np.ndarray) -> np.ndarray:
+    def seen(self, images: UInt8[np.ndarray, "N C H_in W_in"]) -> Float[np.ndarray, "N C H W"]:
         """(N, C, H, W) uint8 of one of the splits as a network evaluates them: without the margin, float32, normalised."""
         mean, std = (np.array(values, np.float32)[:, None, None] * 255 for values in (self.mean, self.std))
         pixels: np.ndarray = middle(images, self.margin).astype(np.float32)
@@ -196,7 +197,10 @@ def middle(images: Maps, margin: int) -> Maps:
     return images[..., margin : height - margin, margin : width - margin]
 
 
-def resize(images: np.ndarray, out: np.ndarray) -> np.ndarray:
+def resize(
+    images: UInt8[np.ndarray, "N C H_in W_in"],
+    out: UInt8[np.ndarray, "N C H W"],
+) -> UInt8[np.ndarray, "N C H W"]:
     """(N, C, H, W) uint8 into `out` (N, C, size, size) uint8, by Pillow's bicubic filter; returns `out`."""
     from PIL import Image
 
@@ -207,27 +211,31 @@ def resize(images: np.ndarray, out: np.ndarray) -> np.ndarray:
     return out
 
 
-def moments(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def moments(
+    images: UInt8[np.ndarray, "N C H W"],
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel of (N, C, H, W) uint8, pixels scaled to 0..1."""
     scaled = images[:: max(1, len(images) // 5000)].astype(np.float64) / 255
     mean, std = scaled.mean((0, 2, 3)), scaled.std((0, 2, 3))
     return tuple(mean.tolist()), tuple(np.maximum(std, 1e-3).tolist())
 
 
-def stratified(labels: np.ndarray, parts: int, seed: int = 0) -> list[np.ndarray]:
+def stratified(labels: Int[np.ndarray, " N"], parts: int, seed: int = 0) -> list[Int[np.ndarray, " part"]]:
     """Indices of `parts` disjoint parts with equal shares of every class (to one image)."""
     order = seeded_order(len(labels), seed)
     by_class = np.concatenate([order[labels[order] == c] for c in np.unique(labels)])
     return [np.sort(by_class[part::parts]) for part in range(parts)]
 
 
-def holdout(labels: np.ndarray, parts: int = 10, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def holdout(
+    labels: Int[np.ndarray, " N"], parts: int = 10, seed: int = 0
+) -> tuple[Int[np.ndarray, " rest"], Int[np.ndarray, " part"]]:
     """Indices (the rest, the held-out part): one of `parts` stratified parts, each in the original order."""
     held, *rest = stratified(labels, parts, seed)
     return np.sort(np.concatenate(rest)), held
 
 
-def take(images: Images, indices: Sequence[int] | np.ndarray) -> Images:
+def take(images: Images, indices: Sequence[int] | Int[np.ndarray, " part"]) -> Images:
     """Some of the images."""
     return Images(np.ascontiguousarray(images.images[indices]), images.labels[indices])
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from blockzoo.data.cache import cached_array, stamps
 from blockzoo.data.decoding import opened
 from blockzoo.data.images import Images
 from blockzoo.data.trees import SHOWN
+
+if TYPE_CHECKING:
+    from jaxtyping import Int, UInt8
+
 
 _Piece = tuple[Path, int, Any]  # file, first row, encoded images
 IMAGE_COLUMNS = ("img", "image")
@@ -52,12 +56,16 @@ def read_parquet(
     return Images(images, labels)
 
 
-def fill_labels(name: str, files: Sequence[Path], label_columns: Sequence[str], out: np.ndarray) -> None:
+def fill_labels(
+    name: str, files: Sequence[Path], label_columns: Sequence[str], out: Int[np.ndarray, " N"]
+) -> None:
     """Read the labels into `out` (count,)."""
     out[:] = _labels(_open(name, files, len(out), label_columns))
 
 
-def fill_images(name: str, files: Sequence[Path], label_columns: Sequence[str], out: np.ndarray) -> None:
+def fill_images(
+    name: str, files: Sequence[Path], label_columns: Sequence[str], out: UInt8[np.ndarray, "N C H W"]
+) -> None:
     """Decode the images into `out` (count, 3, side, side), a few pieces at a time."""
     sources = _open(name, files, len(out), label_columns)
     faults: list[str] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -15,11 +15,15 @@ from torchvision.transforms import v2
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed, DataError
 from blockzoo.core.seeds import mixed
-from blockzoo.data.batches import Augmentation
+from blockzoo.data.batches import ALL, CPU, Chances, Form, Part
 from blockzoo.data.decoding import opened
 from blockzoo.data.epochs import Batches, Shares, permutation
-from blockzoo.data.images import ImageData
+from blockzoo.data.images import ImageData, Images
 from blockzoo.data.trees import SHOWN
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Shaped
+
 
 EVALUATED_SHARE = 7 / 8
 """Of the shorter side, what evaluation sees: 224 of 256 pixels."""
@@ -49,9 +53,9 @@ class StreamedData(ImageData):
         """The same files, seen at another side length."""
         return self if size == self.size else StreamedData(**{**vars(self), "size": size})
 
-    def seen(self, images: np.ndarray) -> np.ndarray:
+    def seen(self, images: Shaped[np.ndarray, " N"]) -> Float[np.ndarray, "N 3 size size"]:
         """(N, 3, size, size) float32 of some paths as a network evaluates them."""
-        batches = StreamedBatches(images, np.zeros(len(images), np.int64), len(images), data=self)
+        batches = StreamedBatches(Images(images, np.zeros(len(images), np.int64)), len(images), data=self)
         return batches.read(0, range(len(images))).numpy()
 
 
@@ -62,54 +66,46 @@ class StreamedBatches(Batches):
     the run was resumed. The order is that of `ResidentBatches`.
 
     Args:
-        paths: (N,) of the files, as bytes.
-        labels: (N,) int64.
+        split: paths (N,) of the files, as bytes, and labels (N,) int64.
         batch_size: images per batch and rank.
         data: mean, std, size and whether to mirror.
-        training: shuffle, crop and mirror by chance; else in order, all of them, the middle.
-        seed: drives order and crops.
-        augment: what else happens to training images (B, 3, H, W) uint8; told a seed for each of them.
-        device, channels_last: where, and in which layout, the batches are.
-        rank, world_size: which part of how many.
+        training: shuffle, crop and mirror by chance, driven by its seed, and augment; None: in order, all of them, the middle.
+        form: of the batches.
+        part: of the images, where several ranks share them.
         workers: processes that read; 0 reads in this one.
     """
 
     def __init__(
         self,
-        paths: np.ndarray,
-        labels: np.ndarray,
+        split: Images,
         batch_size: int,
         *,
         data: StreamedData,
-        training: bool = False,
-        seed: int = 0,
-        augment: Augmentation | None = None,
-        device: torch.device | str = "cpu",
-        channels_last: bool = False,
-        rank: int = 0,
-        world_size: int = 1,
+        training: Chances | None = None,
+        form: Form = CPU,
+        part: Part = ALL,
         workers: int = 0,
     ) -> None:
+        paths, labels = split
         self._reader = _Reader(paths, evaluation(data.size), None)
-        if training:
-            self._reader = _Reader(paths, random_crops(data.size, data.flip), seed)
+        if training is not None:
+            self._reader = _Reader(paths, random_crops(data.size, data.flip), training.seed)
         self._labels = torch.from_numpy(np.require(labels, requirements=["C", "W"]))
-        self._data, self._training, self._seed, self._augment = data, training, seed, augment
-        self._device = torch.device(device)
-        self._layout = torch.channels_last if channels_last else torch.contiguous_format
-        super().__init__(Shares(len(labels), batch_size, training, rank, world_size))
+        self._data, self._chances, self._form = data, training, form
+        self._device = torch.device(form.device)
+        super().__init__(Shares(len(labels), batch_size, training is not None, part.rank, part.world_size))
         self._workers = min(workers, len(self._shares))
 
     @property
-    def paths(self) -> np.ndarray:
+    def paths(self) -> Shaped[np.ndarray, " N"]:
         """(N,) of the files, as bytes."""
         return self._reader.paths
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         epoch = self._begun()
         order = torch.arange(len(self._labels))
-        if self._training:
-            order, _ = permutation(len(self._labels), self._seed, epoch)
+        if self._chances is not None:
+            order, _ = permutation(len(self._labels), self._chances.seed, epoch)
         batches = list(self._shares.of(order))
         requests = [[(epoch, index) for index in batch.tolist()] for batch in batches]
         loader = DataLoader(
@@ -127,7 +123,7 @@ class StreamedBatches(Batches):
         if waiting is not None:
             yield waiting
 
-    def read(self, epoch: int, indices: Sequence[int]) -> torch.Tensor:
+    def read(self, epoch: int, indices: Sequence[int]) -> Float[torch.Tensor, "B 3 size size"]:
         """(n, 3, size, size): some images as this epoch has them, read in this process."""
         found = _collated([self._reader[epoch, index] for index in indices])
         return self._ready(found, epoch, torch.tensor(indices))[0]
@@ -139,11 +135,13 @@ class StreamedBatches(Batches):
             more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
             raise DataError(f"cannot be read as images: {'; '.join(found[:SHOWN])}{more}. Replace them")
         images = found.to(self._device, non_blocking=True)
-        if self._training and self._augment:
-            images = self._augment(images, [mixed(self._seed, epoch, index) for index in indices.tolist()])
+        if self._chances is not None:
+            images = self._chances.augmented(images, epoch, indices)
         pixels = v2.functional.to_dtype(images, torch.float32, scale=True)
         pixels = v2.functional.normalize(pixels, list(self._data.mean), list(self._data.std), inplace=True)
-        return pixels.contiguous(memory_format=self._layout), self._labels[indices].to(self._device)
+        return pixels.to(self._form.dtype).contiguous(memory_format=self._form.layout), self._labels[
+            indices
+        ].to(self._device)
 
 
 class _Reader(Dataset[Any]):
@@ -211,18 +209,18 @@ def check_streamed_images(batches: StreamedBatches, count: int = 4) -> float:
     from torchvision import transforms
     from torchvision.datasets.folder import default_loader
 
-    data, worst = batches._data, 0.0
+    data, chances, worst = batches._data, batches._chances, 0.0
     size = data.size
     middle = [transforms.Resize(round(size / EVALUATED_SHARE)), transforms.CenterCrop(size)]
     crops = [transforms.RandomResizedCrop(size), *([transforms.RandomHorizontalFlip()] if data.flip else [])]
     plain = transforms.Compose(
         [
-            *(crops if batches._training else middle),
+            *(middle if chances is None else crops),
             transforms.ToTensor(),
             transforms.Normalize(data.mean, data.std),
         ]
     )
-    if batches._augment is not None and batches._training:
+    if chances is not None and chances.augment is not None:
         return worst  # what a protocol adds has no counterpart there
     for index in np.unique(np.linspace(0, len(batches.paths) - 1, count).astype(int)).tolist():
         path = os.fsdecode(batches.paths[index])
@@ -230,7 +228,7 @@ def check_streamed_images(batches: StreamedBatches, count: int = 4) -> float:
             if image.mode.startswith("I"):
                 continue
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(crop_seed(batches._seed, 0, index))
+            torch.manual_seed(crop_seed(0 if chances is None else chances.seed, 0, index))
             expected = plain(default_loader(path))
         found = batches.read(0, [index])[0].cpu()
         deviation = float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-12))

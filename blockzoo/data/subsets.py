@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import heapq
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from blockzoo.core.errors import DataError, RequestError
 from blockzoo.core.units import gib
 
+if TYPE_CHECKING:
+    from jaxtyping import Int
+
+
 VERSION = "v1"
 """Of the draw: part of the name of every split that is made by it, and of the identity of trials on one."""
 
 
-def drawn(labels: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
+def drawn(labels: Int[np.ndarray, " N"], count: int, seed: int = 0) -> Int[np.ndarray, " count"]:
     """Indices (count,) of a draw without repetition, in the order in which they were drawn.
 
     Of every class there are as many as its share of all labels asks for, to less than one image; within a class chance
@@ -48,7 +53,7 @@ def drawn(labels: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
     return result
 
 
-def seeded_order(count: int, seed: int = 0) -> np.ndarray:
+def seeded_order(count: int, seed: int = 0) -> Int[np.ndarray, " count"]:
     """A permutation that is the same on every machine and in every version of numpy."""
     return np.argsort(np.random.Generator(np.random.PCG64(seed)).random(count), kind="stable")
 

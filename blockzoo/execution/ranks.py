@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from multiprocessing import connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from blockzoo.core.errors import BlockzooError, RankLost
 from blockzoo.execution.children import body
@@ -24,6 +24,7 @@ PATIENCE = 600.0
 GRACE = 5.0
 """Seconds that a rank has to end itself when all is done, before it is killed."""
 
+Result = TypeVar("Result")
 Report = Callable[[int, dict[str, float]], None]
 
 
@@ -36,7 +37,7 @@ class EndsAll(Exception):
 
 
 def run_together(
-    function: Callable[..., Any],
+    function: Callable[..., Result],
     count: int,
     *,
     threads: int,
@@ -44,7 +45,7 @@ def run_together(
     report: Report = lambda step, values: None,
     patience: float = PATIENCE,
     **arguments: object,
-) -> Any:
+) -> Result:
     """What the first rank returns of `function(rank=..., count=..., report=..., **arguments)`, run in `count` processes.
 
     They form one process group of torch.distributed: nccl on GPUs, one each, gloo on processors. All end when one of
@@ -70,7 +71,7 @@ def run_together(
         try:
             for number in range(count):
                 ranks.append(_Rank(context, number, seat, function, arguments))
-            outcome = _outcome(ranks, report)
+            outcome: Result = _outcome(ranks, report)
             for rank in ranks:
                 rank.release()
             return outcome

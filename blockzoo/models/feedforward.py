@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
@@ -18,6 +18,10 @@ from blockzoo.core.contracts import NETWORKS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.models.plain import PlainConvNet, ResidualConvNet
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 DEFAULT_WIDTHS = (64, 64)
 SMALLEST_MAP = 4
@@ -44,7 +48,7 @@ class FeedForward(nn.Module):
         )
         self.blocks = nn.ModuleList(layers)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[torch.Tensor, "B ..."]) -> Float[torch.Tensor, "B classes"]:
         for block in self.blocks:
             x = block(x)
         return x
@@ -80,7 +84,7 @@ class ConvNet(nn.Module):
         layers.append(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, outputs)))
         self.blocks = nn.ModuleList(layers)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B classes"]:
         for block in self.blocks:
             x = block(x)
         return x
@@ -115,7 +119,7 @@ class Ensemble(nn.Module):
         """The blocks of all members."""
         return [block for member in self.members for block in member.blocks]  # type: ignore[union-attr]
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B classes"]:
         outputs = torch.stack([member(x) for member in self.members])
         if self.combine == "average" or not self.training:
             return outputs.mean(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -13,6 +13,10 @@ from blockzoo.core.errors import CheckFailed
 from blockzoo.models.agreement import deviation, outputs, tensors
 from blockzoo.models.surroundings import Surroundings
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
 TOLERANCE = 1e-4
 """Of the largest output. The same operations on the same numbers: usually the bits are equal."""
 Build = Callable[[], nn.Module]
@@ -20,7 +24,7 @@ Build = Callable[[], nn.Module]
 
 
 @CHECKS.register("weights-followed")
-def check_following(build: Build, images: torch.Tensor) -> float:
+def check_following(build: Build, images: Float[torch.Tensor, "B C H W"]) -> float:
     """A network that was evaluated, trained by one step and evaluated again, against one that has never run and is given what
     the first one's `state_dict()` holds.
 
@@ -68,7 +72,7 @@ def check_following(build: Build, images: torch.Tensor) -> float:
         return found
 
 
-def follows_loaded_weights(build: Build, images: torch.Tensor) -> bool:
+def follows_loaded_weights(build: Build, images: Float[torch.Tensor, "B C H W"]) -> bool:
     """Is a network what it is told to be by `load_state_dict` after it was evaluated, with no training in between?"""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         used, other = moved(build(), seed=1), moved(build(), seed=2)

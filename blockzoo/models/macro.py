@@ -7,9 +7,14 @@ batch norm and ReLU but the last of an inverted bottleneck's squeeze, as written
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 STEM_WIDTH = 32
 
@@ -39,7 +44,7 @@ class Residual(nn.Module):
         super().__init__()
         self.body = nn.Sequential(*body)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
         branch: torch.Tensor = self.body(x)
         return branch + x
 
@@ -57,7 +62,7 @@ class SqueezeExcite(nn.Module):
             nn.Sigmoid(),
         )
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
         gate: torch.Tensor = self.gate(x)
         return x * gate
 
@@ -120,7 +125,7 @@ class Cell(nn.Module):
         self.outputs = outputs
         self.nodes = nn.ModuleDict({str(node): operations[vector[node - 1][0]](channels) for node in reads})
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
         values = {0: x}
         for node, sources in self.reads.items():
             # two or more inputs are summed; a node shares nothing with what it reads, so in-place ReLUs are safe
@@ -165,7 +170,7 @@ class Reduction(nn.Module):
         self.main = nn.Sequential(conv_bn_relu(channels, wide, 3, stride=2), conv_bn_relu(wide, wide, 3))
         self.shortcut = conv_bn_relu(channels, wide, 2, stride=2, padding=0)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C_out H_out W_out"]:
         main: torch.Tensor = self.main(x)
         shortcut: torch.Tensor = self.shortcut(x)
         height, width = (min(a, b) for a, b in zip(main.shape[-2:], shortcut.shape[-2:], strict=True))
@@ -179,7 +184,7 @@ class Head(nn.Module):
         super().__init__()
         self.classifier = nn.Linear(channels, num_classes)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B classes"]:
         logits: torch.Tensor = self.classifier(x.mean(dim=(2, 3)))
         return logits
 
@@ -224,7 +229,7 @@ class MacroNet(nn.Module):
         self.blocks = nn.ModuleList(parts)
 
     def forward(
-        self, x: torch.Tensor, return_features: bool = False
+        self, x: Float[torch.Tensor, "B C H W"], return_features: bool = False
     ) -> torch.Tensor | tuple[torch.Tensor, list[tuple[torch.Tensor, torch.Tensor]]]:
         """Logits; with `return_features` also the input and output of each block, for distillation."""
         features = []

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 
 from blockzoo.core.contracts import NETWORKS
 from blockzoo.core.errors import RequestError
 from blockzoo.core.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 # width at multiplier 1, and stride, of each depthwise separable layer
 LAYERS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
@@ -44,7 +50,7 @@ class MobileNetV1(nn.Module):
         layers.append(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, num_classes)))
         self.blocks = nn.ModuleList(layers)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B classes"]:
         for block in self.blocks:
             x = block(x)
         return x

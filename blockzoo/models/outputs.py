@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from blockzoo.core.errors import RequestError
 from blockzoo.core.said import say_once
 from blockzoo.models.agreement import tensors
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 MAIN = "logits out output outputs prediction predictions pred preds scores last_hidden_state".split()
 """Names under which networks give their main output beside others, the plainest first."""
@@ -68,7 +72,9 @@ def main_output(output: object, name: str = "the network") -> Main:
     return main
 
 
-def class_scores(output: object, images: int, classes: int, name: str = "the network") -> torch.Tensor:
+def class_scores(
+    output: object, images: int, classes: int, name: str = "the network"
+) -> Float[torch.Tensor, "B classes"]:
     """The main output of a classifier.
 
     Args:

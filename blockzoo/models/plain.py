@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class PlainConvNet(nn.Module):
@@ -26,7 +30,7 @@ class PlainConvNet(nn.Module):
         ]
         self.blocks = nn.ModuleList([*pairs, _head(widths[-1], outputs)])
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B classes"]:
         for block in self.blocks:
             x = block(x)
         return x
@@ -42,7 +46,7 @@ class ResidualPair(nn.Module):
         same = in_channels == out_channels
         self.skip = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1, bias=False)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C_out H_out W_out"]:
         branch: torch.Tensor = self.branch(x)
         skip: torch.Tensor = self.skip(x)
         return branch + skip
@@ -73,7 +77,7 @@ class ResidualConvNet(nn.Module):
         first = nn.Sequential(nn.Conv2d(in_channels, widths[0], stem, padding=1), nn.ReLU())
         self.blocks = nn.ModuleList([first, *residual, _head(widths[-1], outputs)])
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B classes"]:
         for block in self.blocks:
             x = block(x)
         return x

@@ -5,12 +5,17 @@ Source: He et al., Deep residual learning, CVPR 2016.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from blockzoo.core.contracts import NETWORKS
 from blockzoo.core.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class BlockResNet(ResNet):
@@ -45,7 +50,7 @@ class BlockResNet(ResNet):
         ]
         return [stem, *residual, nn.Sequential(self.avgpool, nn.Flatten(1), self.fc)]
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B classes"]:
         for block in self.blocks:
             x = block(x)
         return x

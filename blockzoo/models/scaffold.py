@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -24,6 +24,10 @@ from blockzoo.core.spec import IDENTITY, NetworkSpec
 from blockzoo.core.subject import Subject
 from blockzoo.models.contract import trust
 from blockzoo.models.findings import Examined
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 WIDENING = (1, 2, 4)
 """Width of each stage, as multiples of the base width; each stage but the first halves the resolution."""
@@ -53,7 +57,7 @@ class FixedTransition(nn.Module):
         super().__init__()
         self.extra_channels, self.stride = out_channels - in_channels, stride
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C_out H_out W_out"]:
         if self.stride > 1:
             x = F.avg_pool2d(x, self.stride, ceil_mode=True, count_include_pad=False)
         return F.pad(x, (0, 0, 0, 0, 0, self.extra_channels))
@@ -222,7 +226,7 @@ class ScaffoldNet(nn.Module):
         """The stage that holds the block under test."""
         return (self.stage1, self.stage2, self.stage3)[POSITIONS.index(self.position)]
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B classes"]:
         for block in self.blocks:
             x = block(x)
         return x

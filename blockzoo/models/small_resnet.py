@@ -5,12 +5,17 @@ Source: He et al., Deep residual learning, CVPR 2016, section 4.2, with projecti
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 from blockzoo.core.contracts import NETWORKS
 from blockzoo.core.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class SmallResNet(nn.Module):
@@ -48,7 +53,7 @@ class SmallResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B classes"]:
         for block in self.blocks:
             x = block(x)
         return x

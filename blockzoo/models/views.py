@@ -42,7 +42,7 @@ PARTS_OF_COMPLEX: dict[str, Back] = {
 """How a complex tensor follows its parts, and the other way round; real tensors are no views of themselves."""
 
 
-def name_of(target: Any) -> str:
+def name_of(target: object) -> str:
     """Of an operation of aten, without its overload: "relu_"."""
     return target._schema.name.split("::")[1] if isinstance(target, torch._ops.OpOverload) else ""
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
 from blockzoo.data.batches import Augmentation
 from blockzoo.training.protocols import Protocol
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
 
 
 def augmentation(protocol: Protocol, mean: Sequence[float]) -> Augmentation | None:
@@ -28,8 +32,11 @@ def augmentation(protocol: Protocol, mean: Sequence[float]) -> Augmentation | No
 
 
 def rand_augmented(
-    images: torch.Tensor, seeds: Sequence[int], operations: int, magnitude: int
-) -> torch.Tensor:
+    images: UInt8[torch.Tensor, "B C H W"],
+    seeds: Sequence[int],
+    operations: int,
+    magnitude: int,
+) -> UInt8[torch.Tensor, "B C H W"]:
     """torchvision's RandAugment, image by image: each has its own operations, drawn from its own seed.
 
     Source: Cubuk et al., RandAugment, 2020. Images (B, C, H, W) uint8 on any device.
@@ -45,7 +52,12 @@ def rand_augmented(
     return result
 
 
-def cut_out(images: torch.Tensor, seeds: Sequence[int], side: int, mean: Sequence[float]) -> torch.Tensor:
+def cut_out(
+    images: UInt8[torch.Tensor, "B C H W"],
+    seeds: Sequence[int],
+    side: int,
+    mean: Sequence[float],
+) -> UInt8[torch.Tensor, "B C H W"]:
     """A square of each image in the mean colour, its centre anywhere in the image, cut off at the borders.
 
     Source: DeVries and Taylor, Improved regularization with cutout, 2017.

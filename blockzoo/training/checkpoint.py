@@ -20,7 +20,7 @@ class DurableCheckpoints(CheckpointIO):
     """Lightning's own save ends in a move without fsync, so a kill can leave a torn file; this one cannot."""
 
     def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None
     ) -> None:
         try:
             write_atomically(Path(path), lambda temporary: torch.save(checkpoint, temporary))
@@ -29,7 +29,7 @@ class DurableCheckpoints(CheckpointIO):
             raise StoreError(f"cannot write {path}: {what}; the earlier checkpoint is intact") from error
 
     def load_checkpoint(
-        self, path: str | Path, map_location: Any = None, weights_only: bool | None = True
+        self, path: str | Path, map_location: object = None, weights_only: bool | None = True
     ) -> dict[str, Any]:
         try:
             found: dict[str, Any] = checked(dict[str, Any], read_saved(Path(path)), f"checkpoint {path}")

@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections import defaultdict
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lightning as L
 import torch
@@ -20,6 +20,10 @@ from blockzoo.models.outputs import main_output
 from blockzoo.training.protocols import Protocol
 from blockzoo.training.synchronised import SynchronisedBatchNorms
 from blockzoo.training.together import ALONE, Ranks
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 CHECK_EVERY = 50  # steps between looks at the loss on a GPU, where looking waits for the device
 
@@ -141,7 +145,7 @@ class Classifier(L.LightningModule):
         self._sums = _Sums(self.device)
         self._began = time.perf_counter()
 
-    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> torch.Tensor:
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> Float[torch.Tensor, ""]:
         parts = min(self._micro_batches, max(1, len(batch[1]) // 2))  # a batch norm needs two images
         if parts == 1:
             return self._loss(batch, index)

@@ -116,7 +116,7 @@ def _together(
     options: dict[str, Any],
 ) -> Record:
     check_devices(spec, where.device)
-    record: Record = run_together(
+    return run_together(
         body,
         spec.devices,
         threads=spec.threads or max(1, torch.get_num_threads() // spec.devices),
@@ -126,7 +126,6 @@ def _together(
         where=where,
         options=options,
     )
-    return record
 
 
 def _train_rank(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import torch
 
 from blockzoo.core.spec import TrialSpec
 from blockzoo.data import ImageData
-from blockzoo.data.batches import ResidentBatches
+from blockzoo.data.batches import Chances, Form, Part, ResidentBatches, pixels_of
 from blockzoo.data.streams import StreamedBatches, StreamedData
 from blockzoo.training.augmentation import augmentation
 from blockzoo.training.protocols import protocol_of
@@ -48,26 +50,20 @@ def loaders(
     """
     protocol = protocol_of(spec)
     own = spec.batch_size // ranks.count
-    common: dict[str, Any] = {
-        "device": device,
-        "channels_last": protocol.channels_last,
-        "rank": ranks.rank,
-        "world_size": ranks.count,
-    }
-    training: dict[str, Any] = {
-        "training": True,
-        "seed": spec.seed,
-        "augment": augmentation(protocol, data.mean),
-    }
-    train = data.limited(spec.limit_train).train
-    make: Any = StreamedBatches
+    form = Form(device, channels_last=protocol.channels_last)
+    part = Part(ranks.rank, ranks.count)
+    chances = Chances(
+        seed=spec.seed,
+        flip=data.flip,
+        pad_mode=protocol.crop_padding,
+        augment=augmentation(protocol, data.mean),
+    )
+    make: Callable[..., Batches]
     if isinstance(data, StreamedData):
-        common |= {"data": data, "workers": workers}
+        make = partial(StreamedBatches, data=data, form=form, part=part, workers=workers)
     else:
-        make = ResidentBatches
-        common |= {"mean": data.mean, "std": data.std, "margin": data.margin}
-        training |= {"flip": data.flip, "pad_mode": protocol.crop_padding}
+        make = partial(ResidentBatches, pixels=pixels_of(data), form=form, part=part)
     return Loaders(
-        make(*train, own, **training, **common),
-        *(make(*split, max(EVALUATION_BATCH, own), **common) for split in (data.val, data.test)),
+        make(data.limited(spec.limit_train).train, own, training=chances),
+        *(make(split, max(EVALUATION_BATCH, own)) for split in (data.val, data.test)),
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,17 +8,19 @@ import pytest
 import torch
 
 from blockzoo.core.errors import RequestError
-from blockzoo.data.batches import ResidentBatches, _at_hand
+from blockzoo.data.batches import Chances, Form, Part, Pixels, ResidentBatches, _at_hand
 from blockzoo.data.crops import RATIOS, random_boxes, resized_crop, shifted_crop
+from blockzoo.data.images import Images
 from tests.reference.augmentation import augmented
 
-RAW = {"mean": (0.0,), "std": (1 / 255,)}  # batches hold the bytes as they are
+RAW = Pixels((0.0,), (1 / 255,))  # batches hold the bytes as they are
 
 
-def numbered(count: int, side: int = 8) -> tuple[np.ndarray, np.ndarray]:
+def numbered(count: int, side: int = 8) -> Images:
     """Images that hold their own number everywhere, and labels that are it."""
     labels = np.arange(count)
-    return np.broadcast_to(labels.astype(np.uint8)[:, None, None, None], (count, 1, side, side)), labels
+    planes = np.broadcast_to(labels.astype(np.uint8)[:, None, None, None], (count, 1, side, side))
+    return Images(planes, labels)
 
 
 def labels_of(batches: ResidentBatches) -> list[int]:
@@ -37,7 +40,9 @@ def test_crop_and_flip_are_those_of_the_slow_truth(mode: str) -> None:
 @pytest.mark.parametrize("mode", ["zeros", "reflect"])
 def test_a_whole_epoch_is_that_of_the_slow_truth(mode: str) -> None:
     images = np.random.default_rng(1).integers(0, 256, (24, 1, 16, 16), dtype=np.uint8)
-    batches = ResidentBatches(images, np.arange(24), 8, training=True, flip=True, pad_mode=mode, **RAW)
+    batches = ResidentBatches(
+        Images(images, np.arange(24)), 8, training=Chances(flip=True, pad_mode=mode), pixels=RAW
+    )
     draws = batches._draws(0)
     seen, mirrored = 0, 0
     for pixels, labels in batches:
@@ -80,11 +85,13 @@ def test_boxes_have_the_areas_and_ratios_that_are_usual_and_lie_within() -> None
 
 def test_a_margin_is_for_training_alone() -> None:
     images = np.random.default_rng(1).integers(0, 256, (12, 1, 20, 16), dtype=np.uint8)
-    evaluated = ResidentBatches(images, np.arange(12), 5, margin=2, **RAW)
+    evaluated = ResidentBatches(Images(images, np.arange(12)), 5, pixels=replace(RAW, margin=2))
     assert torch.equal(
         torch.cat([x for x, _ in evaluated]).byte(), torch.from_numpy(images)[:, :, 2:18, 2:14]
     )
-    batches = ResidentBatches(images, np.arange(12), 4, training=True, margin=2, **RAW)
+    batches = ResidentBatches(
+        Images(images, np.arange(12)), 4, training=Chances(), pixels=replace(RAW, margin=2)
+    )
     draws = batches._draws(0)
     seen = 0
     for crops, labels in batches:
@@ -94,7 +101,7 @@ def test_a_margin_is_for_training_alone() -> None:
     assert seen == 12
     assert not torch.equal(batches._draws(1).places, draws.places)
     with pytest.raises(RequestError, match="margin 8: give 0 to 7 for images of 16 pixels"):
-        ResidentBatches(images, np.arange(12), 4, margin=8, **RAW)
+        ResidentBatches(Images(images, np.arange(12)), 4, pixels=replace(RAW, margin=8))
 
 
 def test_images_that_do_not_fit_stay_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,10 +117,13 @@ def test_values_are_normalised_and_in_the_wanted_form() -> None:
     wanted = (torch.from_numpy(images) / 255 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(
         3, 1, 1
     )
-    (plain, _), *_ = ResidentBatches(images, labels, 6, mean=mean, std=std)
+    (plain, _), *_ = ResidentBatches(Images(images, labels), 6, pixels=Pixels(mean, std))
     assert plain.dtype == torch.float32 and torch.allclose(plain, wanted, atol=1e-5)
     (last, _), *_ = ResidentBatches(
-        images, labels, 6, mean=mean, std=std, channels_last=True, dtype=torch.bfloat16
+        Images(images, labels),
+        6,
+        pixels=Pixels(mean, std),
+        form=Form(channels_last=True, dtype=torch.bfloat16),
     )
     assert last.dtype == torch.bfloat16 and last.is_contiguous(memory_format=torch.channels_last)
     assert torch.allclose(last.float(), wanted, atol=2e-2)
@@ -123,7 +133,9 @@ def test_an_epoch_depends_on_seed_and_epoch_alone() -> None:
     images = np.random.default_rng(3).integers(0, 256, (50, 1, 8, 8), dtype=np.uint8)
 
     def made(seed: int = 0) -> ResidentBatches:
-        return ResidentBatches(images, np.arange(50), 10, training=True, flip=True, seed=seed, **RAW)
+        return ResidentBatches(
+            Images(images, np.arange(50)), 10, training=Chances(seed, flip=True), pixels=RAW
+        )
 
     def pixels(batches: ResidentBatches) -> torch.Tensor:
         return torch.cat([p for p, _ in batches])
@@ -140,21 +152,21 @@ def test_an_epoch_depends_on_seed_and_epoch_alone() -> None:
 
 
 def test_an_epoch_that_is_broken_off_counts() -> None:
-    batches = ResidentBatches(*numbered(40), 10, training=True, **RAW)
+    batches = ResidentBatches(numbered(40), 10, training=Chances(), pixels=RAW)
     next(iter(batches))
     assert batches.epoch == 1
 
 
 def test_evaluation_is_everything_in_order_every_time() -> None:
-    batches = ResidentBatches(*numbered(25), 10, flip=True, **RAW)
+    batches = ResidentBatches(numbered(25), 10, pixels=RAW)
     assert len(batches) == 3 == len(list(batches))
     assert labels_of(batches) == labels_of(batches) == list(range(25))
 
 
 def test_training_leaves_out_a_short_batch_unless_it_is_the_only_one() -> None:
-    batches = ResidentBatches(*numbered(25), 10, training=True, **RAW)
+    batches = ResidentBatches(numbered(25), 10, training=Chances(), pixels=RAW)
     assert [len(labels) for _, labels in batches] == [10, 10] and len(batches) == 2
-    small = ResidentBatches(*numbered(7), 10, training=True, **RAW)
+    small = ResidentBatches(numbered(7), 10, training=Chances(), pixels=RAW)
     assert sorted(labels_of(small)) == list(range(7)) and len(small) == 1
 
 
@@ -163,7 +175,11 @@ def test_ranks_share_one_permutation_and_one_augmentation() -> None:
 
     def epoch(rank: int, world_size: int) -> dict[int, torch.Tensor]:
         batches = ResidentBatches(
-            images, np.arange(24), 4, training=True, flip=True, rank=rank, world_size=world_size, **RAW
+            Images(images, np.arange(24)),
+            4,
+            training=Chances(flip=True),
+            part=Part(rank, world_size),
+            pixels=RAW,
         )
         return {n: p for pixels, labels in batches for n, p in zip(labels.tolist(), pixels, strict=True)}
 
@@ -175,15 +191,19 @@ def test_ranks_share_one_permutation_and_one_augmentation() -> None:
 
 
 def test_ranks_have_equally_many_batches_and_evaluate_everything() -> None:
-    train = [ResidentBatches(*numbered(23), 5, training=True, rank=r, world_size=2, **RAW) for r in (0, 1)]
+    train = [
+        ResidentBatches(numbered(23), 5, training=Chances(), part=Part(r, 2), pixels=RAW) for r in (0, 1)
+    ]
     assert {len(list(part)) for part in train} == {2}
-    parts = [ResidentBatches(*numbered(23), 5, rank=r, world_size=2, **RAW) for r in (0, 1)]
+    parts = [ResidentBatches(numbered(23), 5, part=Part(r, 2), pixels=RAW) for r in (0, 1)]
     assert sorted(labels_of(parts[0]) + labels_of(parts[1])) == list(range(23))
 
 
 def test_faults_are_named_all_at_once() -> None:
     with pytest.raises(RequestError) as error:
-        ResidentBatches(*numbered(2), 0, pad_mode="wrap", padding=8, rank=3, world_size=3, **RAW)
+        ResidentBatches(
+            numbered(2), 0, training=Chances(pad_mode="wrap", padding=8), part=Part(3, 3), pixels=RAW
+        )
     for word in ("batch size 0", "'wrap'", "padding 8", "rank 3", "2 images for 3 ranks"):
         assert word in str(error.value)
 
@@ -192,7 +212,7 @@ def test_a_memory_map_is_not_written_to(tmp_path: Path) -> None:
     images, labels = numbered(10)
     np.save(tmp_path / "images.npy", images)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
-    assert labels_of(ResidentBatches(mapped, labels, 4, training=True, **RAW))
+    assert labels_of(ResidentBatches(Images(mapped, labels), 4, training=Chances(), pixels=RAW))
     assert np.array_equal(np.load(tmp_path / "images.npy"), images)
 
 
@@ -219,8 +239,8 @@ def test_a_run_that_lightning_resumes_sees_the_epochs_of_an_uninterrupted_one(tm
     quiet = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
 
     def run(epochs: int, checkpoint: Path | None = None) -> list[list[int]]:
-        train = ResidentBatches(*numbered(20), 10, training=True, **RAW)
-        validation = ResidentBatches(*numbered(20), 10, **RAW)
+        train = ResidentBatches(numbered(20), 10, training=Chances(), pixels=RAW)
+        validation = ResidentBatches(numbered(20), 10, pixels=RAW)
         trainer = L.Trainer(max_epochs=epochs, accelerator="cpu", **dict.fromkeys(quiet, False))
         module = Seen()
         trainer.fit(module, train, validation, ckpt_path=checkpoint)

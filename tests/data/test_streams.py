@@ -18,6 +18,8 @@ from blockzoo.core.errors import CheckFailed, DataError, RequestError
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.data import load_dataset
+from blockzoo.data.batches import Chances, Part
+from blockzoo.data.images import Images
 from blockzoo.data.streams import StreamedBatches, StreamedData, check_streamed_images, crop_seed
 from blockzoo.training.launch import Circumstances, run_on_devices
 from blockzoo.training.trial import run_trial
@@ -53,7 +55,7 @@ def data(tree: Path) -> StreamedData:
 
 
 def batches(data: StreamedData, **more: object) -> StreamedBatches:
-    return StreamedBatches(*data.train, 8, data=data, training=True, seed=3, **more)  # type: ignore[arg-type]
+    return StreamedBatches(data.train, 8, data=data, training=Chances(3), **more)  # type: ignore[arg-type]
 
 
 def epoch(stream: StreamedBatches) -> dict[bytes, torch.Tensor]:
@@ -78,7 +80,7 @@ def test_evaluation_is_torchvisions(tree: Path, data: StreamedData) -> None:
     folder = ImageFolder(tree / "val", pipeline)
     expected, labels = next(iter(DataLoader(folder, batch_size=100)))
     for workers in (0, 2):
-        found = list(StreamedBatches(*data.test, 7, data=data, workers=workers))
+        found = list(StreamedBatches(data.test, 7, data=data, workers=workers))
         assert [len(images) for images, _ in found] == [7, 7, 4]
         assert torch.equal(torch.cat([images for images, _ in found]), expected)
         assert torch.equal(torch.cat([classes for _, classes in found]), labels)
@@ -102,7 +104,7 @@ def test_crops_depend_on_seed_epoch_and_image_alone(data: StreamedData) -> None:
     alone, with_workers = epoch(batches(data)), epoch(batches(data, workers=3))
     together: dict[bytes, torch.Tensor] = {}
     for rank in (0, 1):
-        part = StreamedBatches(*data.train, 4, data=data, training=True, seed=3, rank=rank, world_size=2)
+        part = StreamedBatches(data.train, 4, data=data, training=Chances(3), part=Part(rank, 2))
         together |= epoch(part)
     assert alone.keys() == with_workers.keys() == together.keys()
     for path, pixels in alone.items():
@@ -205,7 +207,7 @@ def test_a_damaged_file_is_named(tree: Path, data: StreamedData, tmp_path: Path)
     paths = np.array([os.fsencode(broken), os.fsencode(tmp_path / "text.png"), *data.test.images[:3]])
     for workers in (0, 1):
         with pytest.raises(DataError, match=r"broken\.jpg.*text\.png") as error:
-            list(StreamedBatches(paths, np.zeros(5, np.int64), 5, data=data, workers=workers))
+            list(StreamedBatches(Images(paths, np.zeros(5, np.int64)), 5, data=data, workers=workers))
         assert "Traceback" not in str(error.value)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from blockzoo.data.batches import ResidentBatches
+from blockzoo.data.batches import Chances, Pixels, ResidentBatches
+from blockzoo.data.images import Images
 from blockzoo.training.augmentation import augmentation, cut_out, rand_augmented
 from blockzoo.training.protocols import get_protocol
 
@@ -64,7 +65,10 @@ def test_batches_augment_an_image_alike_whatever_the_batch_size() -> None:
 
     def epoch(size: int, number: int) -> dict[int, torch.Tensor]:
         batches = ResidentBatches(
-            images, np.arange(12), size, training=True, mean=MEAN, std=(1, 1, 1), seed=4, augment=augment
+            Images(images, np.arange(12)),
+            size,
+            pixels=Pixels(MEAN, (1, 1, 1)),
+            training=Chances(4, augment=augment),
         )
         batches.set_epoch(number)
         return {int(label): x for xs, labels in batches for x, label in zip(xs, labels, strict=True)}

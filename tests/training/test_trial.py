@@ -16,7 +16,7 @@ from blockzoo.core.errors import Diverged, OutOfMemory, RequestError
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.data import ImageData, load_dataset
-from blockzoo.data.batches import ResidentBatches
+from blockzoo.data.batches import Pixels, ResidentBatches
 from blockzoo.models.resolve import build_network
 from blockzoo.train import train_block
 from blockzoo.training import loaders, steps
@@ -102,7 +102,7 @@ def test_blox_v1_tests_the_weights_of_the_best_epoch(digits: ImageData, tmp_path
     assert kept and all(torch.equal(kept[name], there[f"network.{name}"]) for name in kept)
     network = build_network(asked.network, seed=0)
     network.load_state_dict(kept)
-    test = ResidentBatches(digits.test.images, digits.test.labels, 512, mean=digits.mean, std=digits.std)
+    test = ResidentBatches(digits.test, 512, pixels=Pixels(digits.mean, digits.std))
     network.eval()
     with torch.no_grad():
         hits = sum(int((network(x).argmax(1) == y).sum()) for x, y in test)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +16,8 @@ from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed, RequestError, reason_of
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+
     from blockzoo.blockwise.curvature.hessian import Hessian
 
 STEPS = (1e-7, 1e-8, 1e-6, 1e-9, 1e-4)
@@ -130,7 +133,10 @@ def _compared(
 
 @CHECKS.register("second-derivatives")
 def check_second_derivatives(
-    hessian: Hessian, product: torch.Tensor, differences: torch.Tensor, allowed: float = PRODUCTS
+    hessian: Hessian,
+    product: Float[torch.Tensor, " parameters"],
+    differences: Float[torch.Tensor, " parameters"],
+    allowed: float = PRODUCTS,
 ) -> float:
     """A product with the Hessian (or Gauss-Newton matrix) along a random direction, block by block, with differences of
     gradients, on 4 examples (more, where these leave a block out) in float64 at parameters near by.
@@ -173,7 +179,12 @@ def _computes_in_less(hessian: Hessian) -> bool:
 
 
 @CHECKS.register("dense-blocks")
-def check_dense_blocks(hessian: Hessian, j: int, columns: list[torch.Tensor], v: torch.Tensor) -> float:
+def check_dense_blocks(
+    hessian: Hessian,
+    j: int,
+    columns: list[Float[torch.Tensor, "size_j size_i"]],
+    v: Float[torch.Tensor, " size_j"],
+) -> float:
     """All columns of a block, computed in stacks, summed along a random direction, with one plain product along it.
 
     Catches: an operation whose stacked backward pass differs from the plain one, columns in a wrong order or left out.
@@ -201,13 +212,27 @@ def check_dense_blocks(hessian: Hessian, j: int, columns: list[torch.Tensor], v:
     return found
 
 
+@dataclass(frozen=True)
+class ConvergedEntry:
+    """An entry (i, j) of the map that is said to have converged.
+
+    Args:
+        place: (i, j).
+        vector: (size of j,) the right singular vector that was found.
+        sigma: the singular value.
+    """
+
+    place: tuple[int, int]
+    vector: torch.Tensor
+    sigma: float
+
+
 @CHECKS.register("coupling-entry")
 def check_coupling_entry(
     forward: Product,
     backward: Product | None,
-    vector: torch.Tensor,
+    entry: ConvergedEntry,
     rows: int,
-    sigma: float,
     tol: float,
     failure: float,
     generator: torch.Generator,
@@ -223,14 +248,14 @@ def check_coupling_entry(
 
     Args:
         forward, backward: products with H_ij and its transpose; no `backward` on the diagonal.
-        vector: (size of j,) the right singular vector that was found.
+        entry: what was found.
         rows: size of i.
-        sigma: what was found.
 
     Raises:
         CheckFailed: it is more than that.
         Undecided: rounding errors are more than the tolerance; the entry has not converged then.
     """
+    vector, sigma = entry.vector, entry.sigma
     size = len(vector)
     limit = sigma / (1 - tol)
     if size == 1:  # there is no other direction: what was found is the norm of the only column, or it is not

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -14,6 +14,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from blockzoo.blockwise.run.data import Batch, Examples, as_batches, kind_of
 from blockzoo.blockwise.run.losses import joined, loss_of, no_broadcasts, no_reentrant_checkpoints
 from blockzoo.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Batches = Examples | Batch | Iterable[Batch]
@@ -63,7 +67,7 @@ class FrozenLoss:
         with torch.no_grad():
             return float(self.loss())
 
-    def loss(self) -> torch.Tensor:
+    def loss(self) -> Float[torch.Tensor, ""]:
         """The loss, with its graph."""
         return self.of_outputs(self.outputs())
 
@@ -72,7 +76,7 @@ class FrozenLoss:
         with plain_kernels():
             return joined([self.model(x.clone()) for x in self.inputs])
 
-    def of_outputs(self, outputs: Any) -> torch.Tensor:
+    def of_outputs(self, outputs: Any) -> Float[torch.Tensor, ""]:
         """The loss of these outputs."""
         with plain_kernels():
             return loss_of(self._loss_fn, outputs, self.targets)

@@ -6,13 +6,16 @@ Positive semidefinite for convex losses. A product runs forward through J, the l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from blockzoo.blockwise.curvature.frozen_loss import plain_kernels
 from blockzoo.blockwise.curvature.hessian import Hessian, backward, flat
 from blockzoo.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class _Pass(NamedTuple):
@@ -43,12 +46,14 @@ class GaussNewton(Hessian):
             gradient = self._loss_gradient(detached)
         return _Pass(outputs, dummy, self._by_block(pulled), detached, gradient)
 
-    def gradient(self) -> list[torch.Tensor]:
+    def gradient(self) -> list[Float[torch.Tensor, " size_i"]]:
         """The gradient of the loss by block, flat."""
         found = self._pull(self._gradient.loss_gradient.detach(), self._parameters, False)
         return [flat(block, self.like) for block in self._by_block(found)]
 
-    def by_differences(self, v: torch.Tensor, step: float) -> torch.Tensor:
+    def by_differences(
+        self, v: Float[torch.Tensor, " parameters"], step: float
+    ) -> Float[torch.Tensor, " parameters"]:
         """G v from outputs at two points, the loss's gradient at two outputs, and J', which is plain backpropagation."""
         moved = (self._moved(v, s)[0] for s in (-step, step))
         low, high = (self._loss_gradient(other.outputs().detach()).detach() for other in moved)

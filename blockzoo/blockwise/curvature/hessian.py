@@ -10,7 +10,7 @@ import copy
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -26,6 +26,10 @@ from blockzoo.blockwise.curvature.frozen_loss import (
 )
 from blockzoo.blockwise.partition import Partition, make_partition
 from blockzoo.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 How = str | Partition | dict[str, str] | Sequence[Sequence[str]]
 TOGETHER = 2**22
@@ -75,7 +79,7 @@ class Hessian:
         return other
 
     @property
-    def like(self) -> torch.Tensor:
+    def like(self) -> Float[torch.Tensor, ""]:
         """A tensor of the type and on the device of the parameters."""
         return next(p for block in self.blocks for p in block).detach()
 
@@ -102,11 +106,13 @@ class Hessian:
         rest = iter(of_parameters)
         return [[next(rest) for _ in block] for block in self.blocks]
 
-    def gradient(self) -> list[torch.Tensor]:
+    def gradient(self) -> list[Float[torch.Tensor, " size_i"]]:
         """The gradient by block, flat."""
         return [flat(block, self.like).detach() for block in self._gradient]
 
-    def by_differences(self, v: torch.Tensor, step: float) -> torch.Tensor:
+    def by_differences(
+        self, v: Float[torch.Tensor, " parameters"], step: float
+    ) -> Float[torch.Tensor, " parameters"]:
         """H v from gradients at two points, (all parameters,): exact but for step^2 and for rounding / step."""
         low, high = (self._gradient_at(v, s) for s in (-step, step))
         return (high - low) / (2 * step)
@@ -128,15 +134,17 @@ class Hessian:
                 p.add_(part, alpha=step)
         return loss, parameters
 
-    def pair(self, i: int, j: int, v: torch.Tensor) -> torch.Tensor:
+    def pair(self, i: int, j: int, v: Float[torch.Tensor, " size_j"]) -> Float[torch.Tensor, " size_i"]:
         """H_ij v: (size of i,) for v (size of j,)."""
         return self._times({j: v}, [i])[0]
 
-    def column(self, j: int, v: torch.Tensor) -> list[torch.Tensor]:
+    def column(self, j: int, v: Float[torch.Tensor, " size_j"]) -> list[Float[torch.Tensor, " size_i"]]:
         """H_ij v for every block i, in one product."""
         return self._times({j: v}, range(len(self.blocks)))
 
-    def columns(self, j: int, vectors: torch.Tensor) -> list[torch.Tensor]:
+    def columns(
+        self, j: int, vectors: Float[torch.Tensor, "vectors size_j"]
+    ) -> list[Float[torch.Tensor, "vectors size_i"]]:
         """`column` for each of the rows of `vectors` (n, size of j): (n, size of i) for every block i; n products, stacked."""
         rows = range(len(self.blocks))
         parts = []
@@ -148,7 +156,7 @@ class Hessian:
                 parts.append([torch.stack(found) for found in zip(*one_by_one, strict=True)])
         return [torch.cat(found) for found in zip(*parts, strict=True)]
 
-    def full(self, v: torch.Tensor) -> torch.Tensor:
+    def full(self, v: Float[torch.Tensor, " parameters"]) -> Float[torch.Tensor, " parameters"]:
         """H v: (all parameters,) in the order of the blocks."""
         parts = dict(enumerate(torch.split(v, self.sizes)))
         return torch.cat(self._times(parts, range(len(self.blocks))))
@@ -202,12 +210,12 @@ def backward(
         )
 
 
-def flat(tensors: Sequence[torch.Tensor], like: torch.Tensor) -> torch.Tensor:
+def flat(tensors: Sequence[torch.Tensor], like: torch.Tensor) -> Float[torch.Tensor, " numbers"]:
     """Tensors one after the other, as a vector; an empty one like `like` where there are none."""
     return torch.cat([t.reshape(-1) for t in tensors]) if tensors else like.new_zeros(0)
 
 
-def shaped(v: torch.Tensor, block: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+def shaped(v: Float[torch.Tensor, "... numbers"], block: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """A vector cut into the shapes of a block's tensors; what is stacked in front stays in front."""
     parts = torch.split(v, [p.numel() for p in block], dim=-1) if block else ()
     return [part.reshape((*v.shape[:-1], *p.shape)) for part, p in zip(parts, block, strict=True)]
@@ -218,7 +226,7 @@ def exact_hessian(
     loss_fn: LossFunction,
     batches: Batches,
     partition: How = "tensor",
-) -> torch.Tensor:
+) -> Float[torch.Tensor, "parameters parameters"]:
     """The whole Hessian (P, P), one product per parameter: for networks of a few thousand parameters.
 
     Rows and columns are in the order of `partition`; by default that of `model.parameters()`. Frozen parameters have none.

@@ -10,12 +10,18 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from blockzoo.blockwise.curvature.basis import Basis
 from blockzoo.blockwise.curvature.bounds import bidiagonal_shows, least_impossible, tridiagonal_shows
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 Product = Callable[[torch.Tensor], torch.Tensor]
 BREAKDOWN = 1e-10
@@ -25,7 +31,7 @@ BREAKDOWN = 1e-10
 class Process(ABC):
     """What both have in common."""
 
-    def __init__(self, start: torch.Tensor) -> None:
+    def __init__(self, start: Float[torch.Tensor, " size"]) -> None:
         self._unit = 8 * torch.finfo(start.dtype).eps
         self.exhausted = False
         self.noise = 0.0
@@ -64,7 +70,7 @@ class Process(ABC):
         """An estimate of the Frobenius norm."""
 
     @abstractmethod
-    def vector(self) -> torch.Tensor:
+    def vector(self) -> Float[torch.Tensor, " size"]:
         """The singular vector of `value`, on the side of the start."""
 
     @property
@@ -109,9 +115,9 @@ class GolubKahan(Process):
         self,
         forward: Product,
         backward: Product,
-        start: torch.Tensor,
+        start: Float[torch.Tensor, " size"],
         shape: tuple[int, int],
-        first: torch.Tensor | None = None,
+        first: Float[torch.Tensor, " rows"] | None = None,
     ) -> None:
         super().__init__(start)
         self._forward, self._backward, self._shape, self._first = forward, backward, shape, first
@@ -170,7 +176,7 @@ class GolubKahan(Process):
         """Of A on the spaces so far: at most that of A."""
         return math.hypot(*self._alphas, *self._betas)
 
-    def vector(self) -> torch.Tensor:
+    def vector(self) -> Float[torch.Tensor, " size"]:
         """The right singular vector of `value`."""
         top = np.linalg.svd(self._bidiagonal())[2][0] if self._alphas else np.ones(1)
         return self._right.combined(torch.from_numpy(top))
@@ -210,7 +216,12 @@ class Lanczos(Process):
         first: A times the start, where it is known.
     """
 
-    def __init__(self, product: Product, start: torch.Tensor, first: torch.Tensor | None = None) -> None:
+    def __init__(
+        self,
+        product: Product,
+        start: Float[torch.Tensor, " size"],
+        first: Float[torch.Tensor, " size"] | None = None,
+    ) -> None:
         super().__init__(start)
         self._product, self._first, self.vectors = product, first, Basis(start)
         self.diagonal: list[float] = []
@@ -279,11 +290,11 @@ class Lanczos(Process):
         """Of A on the space so far: at most that of A."""
         return math.hypot(*self.diagonal, *(math.sqrt(2) * b for b in self.off_diagonal))
 
-    def vector(self) -> torch.Tensor:
+    def vector(self) -> Float[torch.Tensor, " size"]:
         """The eigenvector of `value`."""
         return self.vectors.combined(self._top)
 
-    def tridiagonal(self) -> torch.Tensor:
+    def tridiagonal(self) -> Float[torch.Tensor, "steps steps"]:
         """The matrix restricted to the space so far, float64."""
         k = len(self.diagonal)
         matrix = torch.diag(torch.tensor(self.diagonal, dtype=torch.float64))
@@ -301,49 +312,11 @@ class Lanczos(Process):
         self.residual_largest = beta * abs(float(vectors[-1, -1]))
 
 
-class Basis:
-    """Orthonormal vectors, as the rows of a matrix that grows.
-
-    Args:
-        first: the first of them, or if there is none yet one of their size.
-    """
-
-    def __init__(self, first: torch.Tensor, empty: bool = False) -> None:
-        self._rows, self._count = first.new_empty(4, len(first)), 0
-        if not empty:
-            self.append(first)
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, place: int) -> torch.Tensor:
-        return self._rows[range(self._count)[place]]
-
-    def append(self, vector: torch.Tensor) -> None:
-        """One more."""
-        if self._count == len(self._rows):
-            self._rows = torch.cat([self._rows, torch.empty_like(self._rows)])
-        self._rows[self._count] = vector
-        self._count += 1
-
-    def orthogonalise(self, w: torch.Tensor) -> float:
-        """Make `w` orthogonal to all, in place and twice; its length afterwards."""
-        if self._count:
-            matrix = self._rows[: self._count]
-            for _ in range(2):
-                w -= matrix.T @ (matrix @ w)
-        return float(torch.linalg.vector_norm(w.double()))
-
-    def combined(self, coefficients: torch.Tensor) -> torch.Tensor:
-        """A linear combination of the first of them, as many as there are coefficients."""
-        return self._rows[: len(coefficients)].T @ coefficients.to(self._rows)
-
-
 def _inner(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(torch.dot(a.double(), b.double()))
 
 
-def random_unit(size: int, like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def random_unit(size: int, like: torch.Tensor, generator: torch.Generator) -> Float[torch.Tensor, " size"]:
     """A uniformly drawn direction; drawn on the processor, so that every device has the same."""
     v = torch.randn(size, generator=generator, dtype=torch.float64)
     unit: torch.Tensor = v / v.norm()

@@ -9,14 +9,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from blockzoo.blockwise.curvature.bounds import least_component
-from blockzoo.blockwise.curvature.checks import Undecided, check_coupling_entry, check_dense_blocks
+from blockzoo.blockwise.curvature.checks import (
+    ConvergedEntry,
+    Undecided,
+    check_coupling_entry,
+    check_dense_blocks,
+)
 from blockzoo.blockwise.curvature.hessian import Hessian
 from blockzoo.blockwise.curvature.lanczos import GolubKahan, Lanczos, Process, random_unit
 
@@ -205,7 +210,7 @@ class Search:
         columns = hessian.columns(j, torch.eye(size).to(hessian.like))
         self.products += size
         direction = random_unit(size, hessian.like, self._generator)
-        self._found("dense-blocks", check_dense_blocks(hessian, j, columns, direction))
+        self._record_check("dense-blocks", check_dense_blocks(hessian, j, columns, direction))
         for i, block in enumerate(columns):
             place = (min(i, j), max(i, j))
             if place not in self._exact:
@@ -267,7 +272,9 @@ class Search:
         """Keep what an entry came to, and let go of its directions."""
         entry.done = entry.known(self._tol)
         if entry.done.converged and entry.process.value > 0:
-            self._sample.offer(lambda: (entry.place, entry.process.vector(), entry.process.value))
+            self._sample.offer(
+                lambda: ConvergedEntry(entry.place, entry.process.vector(), entry.process.value)
+            )
         del entry.process
         self._finished()
 
@@ -278,16 +285,16 @@ class Search:
     def _check_one(self) -> None:
         if self._sample.kept is None:
             return
-        (i, j), vector, value = self._sample.kept
+        converged = self._sample.kept
+        i, j = converged.place
         forward, back = partial(self._hessian.pair, i, j), partial(self._hessian.pair, j, i)
         entry = self._entries[min(i, j), max(i, j)]
         try:
-            found = check_coupling_entry(
+            deviation = check_coupling_entry(
                 forward,
                 None if i == j else back,
-                vector,
+                converged,
                 self._hessian.sizes[i],
-                value,
                 self._tol,
                 self._failure,
                 self._generator,
@@ -296,9 +303,9 @@ class Search:
             assert entry.done is not None
             entry.done = entry.done._replace(converged=False)
             return
-        self._found("coupling-entry", found)
+        self._record_check("coupling-entry", deviation)
 
-    def _found(self, check: str, deviation: float) -> None:
+    def _record_check(self, check: str, deviation: float) -> None:
         self.checked[check] = max(deviation, self.checked.get(check, 0.0))
 
     def _noted(self, always: bool = False) -> None:
@@ -314,17 +321,17 @@ class Search:
 
 
 class _Sample:
-    """One of the things that are offered, each with the same chance; the others are not even made."""
+    """One of the entries that are offered, each with the same chance; the others are not even made."""
 
     def __init__(self, seed: int) -> None:
         self._chance, self._offered = random.Random(seed), 0
-        self.kept: Any = None
+        self.kept: ConvergedEntry | None = None
 
-    def offer(self, thing: Callable[[], Any]) -> None:
+    def offer(self, entry: Callable[[], ConvergedEntry]) -> None:
         """Keep it instead of the one before, by chance."""
         self._offered += 1
         if self._chance.random() * self._offered < 1:
-            self.kept = thing()
+            self.kept = entry()
 
 
 def _norms(columns: torch.Tensor, symmetric: bool) -> Known:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 
 from blockzoo.core.errors import RequestError
 from blockzoo.core.seeds import mixed
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Shaped
+
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
@@ -59,7 +63,7 @@ class Examples:
         return Examples(self.x.to(device), self.y.to(device))
 
 
-def kind_of(t: torch.Tensor) -> str:
+def kind_of(t: Shaped[torch.Tensor, ...]) -> str:
     """The type of its numbers, in a word."""
     return str(t.dtype).removeprefix("torch.")
 
@@ -109,7 +113,7 @@ class Stream:
         """Examples that can be drawn."""
         return len(self._examples) if self._weights is None else int((self._weights > 0).sum())
 
-    def weigh(self, weights: torch.Tensor | None, round: int) -> None:
+    def weigh(self, weights: Float[torch.Tensor, " N"] | None, round: int) -> None:
         """Draw by these weights (N,) from now on, without repetition within a pass; passes are counted within the round.
 
         Raises:

@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,12 @@ from blockzoo.blockwise.run.loop import Progress, RunResult, Training
 from blockzoo.blockwise.run.ranks import Ranks
 from blockzoo.blockwise.run.reading import run_status
 from blockzoo.blockwise.run.reports import Nothing, ReportFolder
-from blockzoo.blockwise.run.runs import run_in
+from blockzoo.blockwise.run.runs import Handling, run_in
 from blockzoo.blockwise.run.termination import Terminated, terminated_is_an_exception
 from blockzoo.core.errors import RankLost, RequestError
 from blockzoo.core.plugins import load_plugins
 from blockzoo.execution.queue import cores
-from blockzoo.execution.ranks import run_together
+from blockzoo.execution.ranks import Report, run_together
 
 
 def under_torchrun() -> bool:
@@ -69,24 +70,41 @@ def planned(config: RunConfig, ranks: int | None = None) -> str:
     )
 
 
-def run_on_ranks(
-    config: RunConfig,
-    output: str | Path | None,
-    *,
-    ranks: int | None,
-    patience: float,
-    plugins: Sequence[str],
-    on_report: Progress,
-    **how: object,
-) -> RunResult:
-    """`run_blockwise` in processes of its own, which end together; the first of them writes.
+@dataclass(frozen=True)
+class Processes:
+    """The processes of a run.
 
     Args:
-        config, output, on_report: see `run_blockwise`.
-        ranks: see `rank_count`.
-        patience: seconds that a process may keep the others waiting.
-        plugins: files and modules with the user's own code, for the processes to load too.
-        how: the other options of `run_blockwise`.
+        count: see `rank_count`.
+        patience: seconds that one of them may keep the others waiting.
+        plugins: files and modules with the user's own code, for them to load too.
+    """
+
+    count: int | None
+    patience: float
+    plugins: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A `RunResult` that travels between processes; `frame` is the state of its frame, as torch saves it."""
+
+    status: str
+    reason: str
+    reports: list[dict[str, Any]]
+    folder: str | None
+    checked: dict[str, float]
+    frame: bytes
+
+
+def run_on_ranks(
+    processes: Processes,
+    config: RunConfig,
+    output: str | Path | None,
+    handling: Handling,
+    on_report: Progress,
+) -> RunResult:
+    """`run_blockwise` in processes of its own, which end together; the first of them writes.
 
     Raises:
         RankLost: one of them ended, or kept the others waiting for too long. The status of the run says so.
@@ -97,20 +115,20 @@ def run_on_ranks(
             "training mode distributed starts processes, which this one may not (it is daemonic); jacobi makes the same updates"
         )
     frame = Frame.from_config(config)
-    count = rank_count(frame, config.device, ranks)
+    count = rank_count(frame, config.device, processes.count)
     try:
         with terminated_is_an_exception():
-            found = run_together(
+            ended = run_together(
                 _take_part,
                 count,
                 threads=config.threads,
                 gpus=config.device.startswith("cuda"),
                 report=lambda round, values: on_report(values),
-                patience=patience,
+                patience=processes.patience,
                 config=config.to_json(),
                 output=None if output is None else str(output),
-                plugins=list(plugins),
-                how=how,
+                plugins=processes.plugins,
+                handling=handling,
             )
     except RankLost as error:
         _say(config, output, "failed", f"{type(error).__name__}: {error}")
@@ -118,36 +136,38 @@ def run_on_ranks(
     except (KeyboardInterrupt, Terminated) as error:
         _say(config, output, "interrupted", str(error) or "interrupted")
         raise KeyboardInterrupt from None
-    status, reason, reports, folder, checked, trained = found
-    frame.checked |= checked
-    frame.load_state_dict(torch.load(io.BytesIO(trained), weights_only=True, map_location=config.device))
-    return RunResult(status, reason, reports, folder and Path(folder), frame)
+    frame.checked |= ended.checked
+    state = torch.load(io.BytesIO(ended.frame), weights_only=True, map_location=config.device)
+    frame.load_state_dict(state)
+    folder = ended.folder and Path(ended.folder)
+    return RunResult(ended.status, ended.reason, ended.reports, folder or None, frame)
 
 
 def _take_part(
     rank: int,
     count: int,
-    report: Any,
+    report: Report,
     config: dict[str, Any],
     output: str | None,
-    plugins: list[str],
-    how: dict[str, Any],
-) -> tuple[Any, ...]:
+    plugins: Sequence[str],
+    handling: Handling,
+) -> _Ended:
     """The body of a process; what the first one returns is the result."""
     load_plugins(plugins, ambient=False)
     if rank:
         logging.getLogger("blockzoo").setLevel(logging.ERROR)  # what there is to say the first one says
-    found = run_in(
+    result = run_in(
         Ranks(rank, count, started=True),
         RunConfig.from_json(config),
         output,
-        on_report=lambda values: report(values["round"], values),
-        **how,
+        handling,
+        lambda values: report(values["round"], values),
     )
-    trained = io.BytesIO()
-    torch.save(found.frame.state_dict(), trained)
-    folder = found.folder and str(found.folder)
-    return found.status, found.reason, found.reports, folder, found.frame.checked, trained.getvalue()
+    frame = io.BytesIO()
+    torch.save(result.frame.state_dict(), frame)
+    folder = None if result.folder is None else str(result.folder)
+    checked = result.frame.checked
+    return _Ended(result.status, result.reason, result.reports, folder, checked, frame.getvalue())
 
 
 def _say(config: RunConfig, output: str | Path | None, status: str, reason: str) -> None:

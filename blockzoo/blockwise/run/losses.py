@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.utils.checkpoint
@@ -13,6 +13,10 @@ from torch import nn
 
 from blockzoo.blockwise.run.data import Batch
 from blockzoo.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Shaped
+
 
 Criterion = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Forward = Callable[[torch.Tensor], torch.Tensor]
@@ -22,7 +26,12 @@ IGNORED = -100
 """A target that `cross_entropy` leaves out of its mean."""
 
 
-def batch_loss(forward: Forward, criterion: Criterion, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def batch_loss(
+    forward: Forward,
+    criterion: Criterion,
+    x: Float[torch.Tensor, "B ..."],
+    y: Shaped[torch.Tensor, "B ..."],
+) -> Float[torch.Tensor, ""]:
     """The loss of a batch; the network gets a copy of the inputs, which it may change in place.
 
     Raises:
@@ -39,7 +48,11 @@ def batch_loss(forward: Forward, criterion: Criterion, x: torch.Tensor, y: torch
     return loss_of(criterion, outputs, y)
 
 
-def loss_of(criterion: Criterion, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def loss_of(
+    criterion: Criterion,
+    outputs: Float[torch.Tensor, "B ..."],
+    y: Shaped[torch.Tensor, "B ..."],
+) -> Float[torch.Tensor, ""]:
     """The loss of a network's outputs.
 
     Raises:
@@ -53,7 +66,7 @@ def loss_of(criterion: Criterion, outputs: torch.Tensor, y: torch.Tensor) -> tor
     return loss.reshape(())
 
 
-def adds_up(criterion: Criterion, y: torch.Tensor) -> bool:
+def adds_up(criterion: Criterion, y: Shaped[torch.Tensor, "B ..."]) -> bool:
     """Whether the loss of all examples is known to be the mean of those of parts, each by its number of examples.
 
     Of a loss of the user's own nobody knows: one with class weights, or that leaves examples out, divides by something else.
@@ -65,7 +78,7 @@ def adds_up(criterion: Criterion, y: torch.Tensor) -> bool:
 
 def parts_of_loss(
     forward: Forward, criterion: Criterion, batches: Iterable[Batch]
-) -> Iterator[tuple[torch.Tensor, int]]:
+) -> Iterator[tuple[Float[torch.Tensor, ""], int]]:
     """Losses and how many examples each stands for: weighted by these, they make the loss that one batch of all would have.
 
     Batch by batch where the losses add up; else of all outputs at once.
@@ -104,7 +117,12 @@ def joined(parts: Sequence[Any]) -> Any:
 
 
 @torch.no_grad()
-def check_mean(forward: Forward, criterion: Criterion, x: torch.Tensor, y: torch.Tensor) -> bool:
+def check_mean(
+    forward: Forward,
+    criterion: Criterion,
+    x: Float[torch.Tensor, "B ..."],
+    y: Shaped[torch.Tensor, "B ..."],
+) -> bool:
     """The loss of examples that are there twice is that of examples that are there once.
 
     Returns:

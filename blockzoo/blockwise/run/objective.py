@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -20,6 +21,9 @@ from blockzoo.blockwise.run.losses import (
 )
 from blockzoo.core.errors import RequestError
 from blockzoo.data.subsets import drawn
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Shaped
 
 
 class Objective:
@@ -73,7 +77,9 @@ class Objective:
         chosen = torch.from_numpy(drawn(self.train.y.cpu().numpy(), count)).to(self.train.x.device)
         return list(Examples(self.train.x[chosen], self.train.y[chosen]).batches(batch_size))
 
-    def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def loss(
+        self, x: Float[torch.Tensor, "B ..."], y: Shaped[torch.Tensor, "B ..."]
+    ) -> Float[torch.Tensor, ""]:
         """The mean loss of the network, as it is, on a batch, which stays as it is.
 
         Raises:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from blockzoo.blockwise.run.config import RunConfig, folder_name
 from blockzoo.blockwise.run.earlier import adopt_earlier
@@ -26,6 +26,17 @@ from blockzoo.training.reproducible import reproducible
 log = logging.getLogger(__name__)
 NOWHERE = -1
 """The round before the first, which is measured too: a run that was killed before its first checkpoint has no lines."""
+
+
+@dataclass(frozen=True)
+class Handling:
+    """What becomes of an earlier run of the same configuration, and what is written; see `run_blockwise`."""
+
+    resume: bool = False
+    adopt: bool = False
+    restart: bool = False
+    tensorboard: bool = False
+    store: bool = True
 
 
 def run_blockwise(
@@ -62,44 +73,35 @@ def run_blockwise(
         RequestError: the configuration is wrong; or this run exists already and neither `resume` nor `restart` is asked for.
         RankLost: a process of several ended or hung.
     """
-    from blockzoo.blockwise.run.launch import run_on_ranks, under_torchrun
+    from blockzoo.blockwise.run.launch import Processes, run_on_ranks, under_torchrun
 
-    how = {"resume": resume, "adopt": adopt, "restart": restart, "tensorboard": tensorboard, "store": store}
+    handling = Handling(resume, adopt, restart, tensorboard, store)
     if not 0 < patience < float("inf"):
         raise RequestError(f"--rank-timeout {patience:g}: give a positive number of seconds")
     config = identified(config)
     if config.options.training_mode != "distributed":
         if ranks is not None:
             raise RequestError(f"--ranks {ranks}: several processes are of --training-mode distributed")
-        return run_in(Ranks(), config, output, on_report=on_report, **how)
+        return run_in(Ranks(), config, output, handling, on_report)
     if under_torchrun():
         if ranks is not None:
             raise RequestError(
                 f"--ranks {ranks}: torchrun has said how many processes there are; leave it out"
             )
-        return run_in(Ranks.join(patience), config, output, on_report=on_report, **how)
-    return run_on_ranks(
-        config, output, ranks=ranks, patience=patience, plugins=plugins, on_report=on_report, **how
-    )
+        return run_in(Ranks.join(patience), config, output, handling, on_report)
+    return run_on_ranks(Processes(ranks, patience, tuple(plugins)), config, output, handling, on_report)
 
 
-def run_in(ranks: Ranks, config: RunConfig, output: str | Path | None, **how: Any) -> RunResult:
+def run_in(
+    ranks: Ranks, config: RunConfig, output: str | Path | None, handling: Handling, on_report: Progress
+) -> RunResult:
     """`run_blockwise` as one of these processes; only the first of them writes."""
     with reproducible(config.threads):
-        return _run_in(ranks, config, output, **how)
+        return _run_in(ranks, config, output, handling, on_report)
 
 
 def _run_in(
-    ranks: Ranks,
-    config: RunConfig,
-    output: str | Path | None,
-    *,
-    resume: bool,
-    adopt: bool,
-    restart: bool,
-    tensorboard: bool,
-    store: bool,
-    on_report: Progress,
+    ranks: Ranks, config: RunConfig, output: str | Path | None, handling: Handling, on_report: Progress
 ) -> RunResult:
     check_unedited(origins(config))
     if output is None or not ranks.first:
@@ -107,20 +109,23 @@ def _run_in(
         saved: Checkpoint | None = ranks.share(None)
         if saved is not None:
             training.load_state_dict(saved)
-        found = training.run(on_report)
+        result = training.run(on_report)
         ranks.leave()
-        return found
+        return result
     folder = Path(output) / "blockwise" / folder_name(config)
-    if adopt and (earlier := adopt_earlier(config, output)):
+    if handling.adopt and (earlier := adopt_earlier(config, output)):
         log.warning("goes on from %s", earlier)
-    resume = resume or adopt
+    resume = handling.resume or handling.adopt
     before = run_status(folder)
-    if before is not None and not (resume or restart):
+    if before is not None and not (resume or handling.restart):
         raise RequestError(
             f"this run exists: {folder} ({before['status']}{': ' + before['reason'] if before['reason'] else ''}); "
             "--resume goes on with it, --restart forgets it"
         )
-    with ReportFolder(folder, tensorboard) as reports, reports.afresh() if restart else nullcontext():
+    with (
+        ReportFolder(folder, handling.tensorboard) as reports,
+        reports.afresh() if handling.restart else nullcontext(),
+    ):
         training = Training(config, reports, ranks)
         saved = read_checkpoint(reports.checkpoint) if resume and reports.checkpoint.exists() else None
         if saved is not None:
@@ -129,11 +134,11 @@ def _run_in(
         reports.go_back_to(training.frame.round if saved is not None else NOWHERE)
         story = environment(device=config.device, threads=config.threads)
         reports.parameters({**config.to_json(), "fingerprint": config.fingerprint(), "environment": story})
-        found = training.run(on_report)
+        result = training.run(on_report)
         ranks.leave()
-    if store:
-        Outputs.at(output).store().add(found.record(config))
-    return found
+    if handling.store:
+        Outputs.at(output).store().add(result.record(config))
+    return result
 
 
 def _go_on(training: Training, saved: Checkpoint, path: Path) -> None:

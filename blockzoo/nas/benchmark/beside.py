@@ -9,7 +9,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -313,3 +313,14 @@ def plain_values(part: Lookup, model_hash: str, space: MacroSpace) -> list[Any]:
     if "arch_vec" in found:
         found["arch_vec"] = nested_vectors(np.array([found["arch_vec"]]), space.shape)[0]
     return list(found.values())
+
+
+class Companions(TypedDict, total=False):
+    """What a benchmark has beside its trainings."""
+
+    static: StaticInfoDataset | None
+    env: EnvInfoDataset | None
+    bench: BenchmarkingDataset | None
+    title: str
+    include_static_info: bool
+    include_env_info: bool

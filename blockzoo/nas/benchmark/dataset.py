@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from blockzoo.core.errors import RequestError
 from blockzoo.nas.benchmark.beside import (
     BenchmarkingDataset,
+    Companions,
     Described,
     EnvInfoDataset,
     Files,
@@ -32,6 +33,10 @@ from blockzoo.nas.space.costs import Skeleton, static_info
 from blockzoo.nas.space.graphs import hash_of_graph
 from blockzoo.nas.space.macro import Architecture, ArchVector, MacroSpace
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Made = TypeVar("Made", bound="Dataset")
 NO_LATENCIES = "no latencies are here: they lie in files blox-bench-DEVICE"
 
 
@@ -69,33 +74,32 @@ class Dataset(TrainingQueries, Ranking, Described):
         validated(self, "these files", values=validate_data)
 
     @classmethod
-    def of(cls, space: MacroSpace, trainings: dict[int, Training], **parts: Any) -> Any:
+    def of(
+        cls: type[Made], space: MacroSpace, trainings: dict[int, Training], **companions: Unpack[Companions]
+    ) -> Made:
         """A benchmark of tables in memory.
 
         Args:
             space: the networks it is about.
             trainings: curves by seed.
-            parts: `static`, `env`, `bench`, `title`, `include_static_info`, `include_env_info`.
+            companions: see `Companions`.
         """
         made = cls.__new__(cls)
-        made._hold(space, trainings, **parts)
+        made._hold(space, trainings, **companions)
         return made
 
     def _hold(
-        self,
-        space: MacroSpace,
-        trainings: dict[int, Training],
-        *,
-        static: StaticInfoDataset | None = None,
-        env: EnvInfoDataset | None = None,
-        bench: BenchmarkingDataset | None = None,
-        title: str = "",
-        include_static_info: bool = False,
-        include_env_info: bool = False,
+        self, space: MacroSpace, trainings: dict[int, Training], **companions: Unpack[Companions]
     ) -> None:
-        self.space, self.title = space, title
-        self._trainings, self._static, self._env, self._bench = trainings, static, env, bench
-        self._include_static_info, self._include_env_info = include_static_info, include_env_info
+        self.space, self.title = space, companions.get("title", "")
+        self._trainings = trainings
+        self._static, self._env, self._bench = (
+            companions.get("static"),
+            companions.get("env"),
+            companions.get("bench"),
+        )
+        self._include_static_info = companions.get("include_static_info", False)
+        self._include_env_info = companions.get("include_env_info", False)
 
     @property
     def header(self) -> Header:
@@ -315,7 +319,7 @@ class Dataset(TrainingQueries, Ranking, Described):
             "macs": self.macs(arch),
         }
 
-    def full_info_by_graph(self, graph: Any, **options: Any) -> dict[str, Any] | list[Any] | None:
+    def full_info_by_graph(self, graph: object, **options: Any) -> dict[str, Any] | list[Any] | None:
         """`full_info` of a network given as its graph, see `blockzoo.nas.space.graphs`."""
         text = hash_of_graph(graph)
         return None if text is None else self.full_info(text, **options)

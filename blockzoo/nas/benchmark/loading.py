@@ -82,7 +82,7 @@ def from_folder(
         if names is not None
         else {str(d): t for d in files.keys("bench") if (t := _optional(files, Part("bench", d))) is not None}
     )
-    made: Dataset = Dataset.of(
+    made = Dataset.of(
         space,
         trainings,
         static=StaticInfoDataset.of(space, {None: static}) if static else None,

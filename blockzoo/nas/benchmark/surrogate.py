@@ -115,7 +115,7 @@ def surrogate_of(dataset: Dataset, seeds: Sequence[int] = (0, 1, 2), noise: bool
             }
         )
         trainings[seed] = Training(dataset.space, ({**header, "seed": seed}, table), None)
-    made: Surrogate = Surrogate.of(dataset.space, trainings, title=f"surrogate of {dataset.title}")
+    made = Surrogate.of(dataset.space, trainings, title=f"surrogate of {dataset.title}")
     made.fitted_to, made.test_error = len(known), float(np.abs(model.leave_one_out[:, -2]).mean())
     return made
 

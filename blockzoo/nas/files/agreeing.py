@@ -44,7 +44,7 @@ def impossible_accuracies(*tables: Table) -> list[str]:
     return faults
 
 
-def impossible_counts(dataset: Any, table: Table) -> list[str]:
+def impossible_counts(dataset: object, table: Table) -> list[str]:
     """Accuracies of validation and test images that no number of right ones gives."""
     faults = []
     for name in table if dataset in COUNTED else ():

@@ -12,6 +12,7 @@ from blockzoo.nas.benchmark.dataset import Dataset
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Float, Int
 
 
 class Correlation(NamedTuple):
@@ -50,8 +51,8 @@ def fidelity(dataset: Dataset, seed: int | str | None = None) -> list[Correlatio
 
 def zero_cost(
     dataset: Dataset,
-    images: torch.Tensor,
-    labels: torch.Tensor,
+    images: Float[torch.Tensor, "B C H W"],
+    labels: Int[torch.Tensor, " B"],
     *,
     networks: Sequence[int] | None = None,
     seed: int = 0,

@@ -16,6 +16,7 @@ from blockzoo.core.errors import RequestError
 from blockzoo.nas.space.cells import raw_edges
 from blockzoo.nas.space.hashing import INPUT, OUTPUT, label_of
 from blockzoo.nas.space.hashing import graph_hash as hash_of_labels
+from blockzoo.nas.space.macro import Architecture
 from blockzoo.nas.space.search_space import _space_of_vector
 
 VertexLabel = tuple[str, int | None] | None
@@ -23,7 +24,10 @@ PublishedGraph = tuple[npt.NDArray[np.float64], list[VertexLabel]]
 
 
 def get_model_graph(
-    arch_vector: Any, ops: Sequence[str] | None = None, minimize: bool = True, keep_dims: bool = False
+    arch_vector: Architecture,
+    ops: Sequence[str] | None = None,
+    minimize: bool = True,
+    keep_dims: bool = False,
 ) -> tuple[PublishedGraph, PublishedGraph | None]:
     """The graph of a network, and with `minimize` the full one beside it.
 

@@ -243,7 +243,7 @@ class MacroSpace:
         codes = np.array(self._flat(arch)).reshape(self.stages, width) @ self.cells.strides
         return [self.cells.nested(code) for code in codes.tolist()]
 
-    def is_valid(self, arch: Any) -> bool:
+    def is_valid(self, arch: Architecture) -> bool:
         """Has every stage a path from its input to its output? False for what is no vector of this space too."""
         try:
             return self.index(arch) is not None

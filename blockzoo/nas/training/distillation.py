@@ -6,13 +6,16 @@ The student's blocks and the teacher's must be equally many and pass on equal sh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from blockzoo.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class Batches(Protocol):
@@ -27,7 +30,9 @@ Report = Callable[[int, float], None]
 SCENARIOS = ("scratch", "blocks", "logits", "finetune")
 
 
-def noise_to_signal(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+def noise_to_signal(
+    student: Float[torch.Tensor, "B C ..."], teacher: Float[torch.Tensor, "B C ..."]
+) -> Float[torch.Tensor, ""]:
     """Mean over channels of the squared error of a channel divided by the teacher's variance in it.
 
     A channel that hardly varies counts as if it had a twentieth of the mean variance, or it would drown all others.

@@ -11,7 +11,7 @@ import torch
 
 from blockzoo.core.errors import RequestError
 from blockzoo.data import ImageData
-from blockzoo.data.batches import ResidentBatches
+from blockzoo.data.batches import Chances, ResidentBatches, pixels_of
 from blockzoo.nas.benchmark.dataset import Dataset
 from blockzoo.nas.ranking.studies import Correlation, rank_correlation
 from blockzoo.nas.training.distillation import accuracy, run_scenario, train_network
@@ -56,31 +56,15 @@ class Images:
 
     def train(self, part: int = 0, parts: int = 1) -> ResidentBatches:
         """All training images, or one of several parts of them."""
-        images, labels = self.data.limited(self.limit_train).train
-        return ResidentBatches(
-            images[part::parts],
-            labels[part::parts],
-            self.batch_size,
-            training=True,
-            seed=self.seed,
-            flip=self.data.flip,
-            margin=self.data.margin,
-            pad_mode="reflect",
-            mean=self.data.mean,
-            std=self.data.std,
-        )
+        split = self.data.limited(self.limit_train).train
+        own = split._replace(images=split.images[part::parts], labels=split.labels[part::parts])
+        chances = Chances(self.seed, flip=self.data.flip, pad_mode="reflect")
+        return ResidentBatches(own, self.batch_size, pixels=pixels_of(self.data), training=chances)
 
     def validation(self, limit: int | None = None) -> ResidentBatches:
         """All validation images, or a stratified draw of so many."""
         val = self.data.limited(val=limit).val
-        return ResidentBatches(
-            val.images,
-            val.labels,
-            EVALUATION_BATCH,
-            margin=self.data.margin,
-            mean=self.data.mean,
-            std=self.data.std,
-        )
+        return ResidentBatches(val, EVALUATION_BATCH, pixels=pixels_of(self.data))
 
 
 def rank_by_supernet(

@@ -7,7 +7,7 @@ is differentiable in the architecture, and gradient descent searches it (as DART
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from blockzoo.nas.space.macro import Architecture, MacroSpace
 from blockzoo.nas.space.published import published_space
 from blockzoo.nas.training.distillation import Batches
 from blockzoo.nas.training.networks import build, operation
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class SharedCell(nn.Module):
@@ -48,7 +51,9 @@ class SharedCell(nn.Module):
         assert isinstance(operations, nn.ModuleList)
         return operations
 
-    def path(self, x: torch.Tensor, vector: Sequence[Sequence[int]]) -> torch.Tensor:
+    def path(
+        self, x: Float[torch.Tensor, "B C H W"], vector: Sequence[Sequence[int]]
+    ) -> Float[torch.Tensor, "B C H W"]:
         """The cell that `vector` describes."""
         reads, outputs = connections(vector)
         values = {0: x}
@@ -57,7 +62,7 @@ class SharedCell(nn.Module):
             values[node] = self.operations(node)[vector[node - 1][0]](total)
         return sum((values[node] for node in outputs[1:]), values[outputs[0]])
 
-    def mixture(self, x: torch.Tensor) -> torch.Tensor:
+    def mixture(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
         """All of them at once: operations weighed by a softmax, connections by a sigmoid.
 
         The last node always feeds the output, as in every vector.
@@ -114,7 +119,9 @@ class Supernet(nn.Module):
     def _shared_cells(self) -> list[SharedCell]:
         return [cell for cell in self.cells if isinstance(cell, SharedCell)]
 
-    def forward(self, x: torch.Tensor, arch: Architecture | None = None) -> torch.Tensor:
+    def forward(
+        self, x: Float[torch.Tensor, "B C H W"], arch: Architecture | None = None
+    ) -> Float[torch.Tensor, "B classes"]:
         """Logits of one network of the space, or with no `arch` of the mixture of all."""
         x = self.stem(x)
         vectors = [None] * self.space.stages if arch is None else self.space.arch_vec(arch)
@@ -253,7 +260,7 @@ def shared_accuracy(supernet: Supernet, index: int, calibration: Batches, valida
 
 
 @CHECKS.register("shared-weights")
-def path_of_supernet(supernet: Supernet, index: int, images: torch.Tensor) -> float:
+def path_of_supernet(supernet: Supernet, index: int, images: Float[torch.Tensor, "B C H W"]) -> float:
     """The logits of a network inside a supernet, with those of that network built by itself with the same weights.
 
     Catches: an operation, a connection or a stage that is taken from another network; weights that a path does not use.

@@ -16,7 +16,7 @@ from torch import nn
 from blockzoo import blockwise
 from blockzoo.blockwise.curvature import search
 from blockzoo.blockwise.curvature.bounds import least_component
-from blockzoo.blockwise.curvature.checks import check_coupling_entry
+from blockzoo.blockwise.curvature.checks import ConvergedEntry, check_coupling_entry
 from blockzoo.blockwise.curvature.hessian import Hessian
 from blockzoo.blockwise.curvature.lanczos import GolubKahan, Lanczos, random_unit
 from blockzoo.core.errors import CheckFailed
@@ -404,7 +404,8 @@ def test_an_entry_of_one_column_is_checked_too() -> None:
 
     def check(sigma: float) -> float:
         generator = torch.Generator().manual_seed(0)
-        return check_coupling_entry(forward, lambda u: u[:1], torch.ones(1), 2, sigma, 1e-3, 1e-4, generator)
+        entry = ConvergedEntry((0, 1), torch.ones(1), sigma)
+        return check_coupling_entry(forward, lambda u: u[:1], entry, 2, 1e-3, 1e-4, generator)
 
     assert check(5.0) < 1e-6
     with pytest.raises(CheckFailed, match="coupling-entry"):
