@@ -35,6 +35,7 @@ from blockzoo.data.contracts import DATASETS, Dataset, StreamedDataset
 from blockzoo.execution.contracts import EXECUTORS, Executor, ExecutorMaker
 from blockzoo.measure.contracts import RUNTIMES, Runtime
 from blockzoo.nas.contracts import SEARCHES, Search, SearchMaker
+from blockzoo.tiling.contracts import OPERATIONS, TileableOperation
 from blockzoo.training.contracts import STOPPERS, Stopper
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "ENGINES",
     "EXECUTORS",
     "NETWORKS",
+    "OPERATIONS",
     "POSITIONS",
     "PROTOCOLS",
     "RUNTIMES",
@@ -74,4 +76,5 @@ __all__ = [
     "Stopper",
     "StreamedDataset",
     "SubjectResolver",
+    "TileableOperation",
 ]

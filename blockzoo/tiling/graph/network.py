@@ -1,6 +1,6 @@
 """A network as a list of operations, each of which says what it reads of the maps before it. No tensors.
 
-Made from a torch module by `trace`, from an ONNX file by `onnx_graph`.
+Made from a torch module by `graph.trace`, from an ONNX file by `onnx.graph`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from blockzoo.tiling.geometry import Reads, Window
 
 if TYPE_CHECKING:
     import torch
+
+    from blockzoo.tiling.contracts import TileableOperation
 
 Kind = Literal["window", "pointwise", "pool", "small", "whole"]
 SAME = Window(1)
@@ -51,10 +53,12 @@ class Operation:
         beside: bytes that it needs for a moment besides, for the whole map (copies); as in fp32 where `item` is 0.
         indices: it makes indices besides, as a max-pool in PyTorch; it runs in strips, so that few of them exist at a time.
         counts: it divides by how many pixels each output is an average of, made for each tile.
+        counted: what it needs for a moment besides follows from its tiles; otherwise a tile needs its share of `beside`.
         alias: its output is a view of its first source.
         over: those of its sources that it could write over.
         reason: why no tile can go through it.
         payload: what executes it.
+        tileable: the tileable operation that it is; None: none that is known.
         users: the operations that read it.
     """
 
@@ -76,9 +80,11 @@ class Operation:
     beside: int = 0
     indices: bool = False
     counts: bool = False
+    counted: bool = True
     alias: bool = False
     reason: str = ""
     payload: Any = None
+    tileable: TileableOperation | None = None
     over: list[str] = field(default_factory=list)
     users: list[str] = field(default_factory=list)
 

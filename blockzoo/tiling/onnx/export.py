@@ -32,6 +32,7 @@ from blockzoo.tiling.onnx.graph import Cut, label_of, network_of
 from blockzoo.tiling.onnx.normalise import normalised
 from blockzoo.tiling.onnx.quantise import Calibration, quantised
 from blockzoo.tiling.onnx.session import Inputs, executed, outputs, relative_error, values_of
+from blockzoo.tiling.operations.lookup import translations
 from blockzoo.tiling.planning.plan import kib
 
 if TYPE_CHECKING:
@@ -214,7 +215,14 @@ def _exported(model: nn.Module, given: Sequence[torch.Tensor]) -> ModelProto:
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
             warnings.simplefilter("ignore")
-            program = torch.onnx.export(model, tuple(given), dynamo=True, opset_version=OPSET, verbose=False)
+            program = torch.onnx.export(
+                model,
+                tuple(given),
+                dynamo=True,
+                opset_version=OPSET,
+                verbose=False,
+                custom_translation_table=translations(),
+            )
     except Exception as error:
         reason = _other_outputs(model, given) or _reason(error)
         raise RequestError(f"{type(model).__name__} cannot be exported to ONNX: {reason}") from error

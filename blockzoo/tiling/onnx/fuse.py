@@ -24,8 +24,9 @@ from blockzoo.tiling.onnx.check import (
 )
 from blockzoo.tiling.onnx.files import free, opened, saved, told
 from blockzoo.tiling.onnx.graph import Cut, network_of, plain_name
+from blockzoo.tiling.onnx.nodes import Value
 from blockzoo.tiling.onnx.normalise import normalised
-from blockzoo.tiling.onnx.session import Inputs, Value, executed, outputs, relative_error, values_of
+from blockzoo.tiling.onnx.session import Inputs, executed, outputs, relative_error, values_of
 from blockzoo.tiling.onnx.tiles import planned_bytes, tiled_model
 from blockzoo.tiling.planning.plan import Plan, kib, program, whole_steps
 from blockzoo.tiling.planning.planner import bytes_of

@@ -8,27 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from blockzoo.core.errors import RequestError
-from blockzoo.tiling.geometry import Enlargement, Taps, Tile, shown_again
+from blockzoo.tiling.geometry import Tile
 from blockzoo.tiling.graph.network import Network, Operation
-from blockzoo.tiling.onnx.nodes import Nodes
-from blockzoo.tiling.onnx.padding import pads_of, zeros_of
-from blockzoo.tiling.onnx.resize import enlarged, interpolated
-from blockzoo.tiling.onnx.session import Value, live_bytes, run_order
+from blockzoo.tiling.onnx.nodes import Nodes, NodeTile, Value
+from blockzoo.tiling.onnx.session import live_bytes, run_order
 from blockzoo.tiling.planning.plan import Part
 from blockzoo.tiling.planning.stage import Stage, whole_map
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import ModelProto, NodeProto
 
 Span = tuple[int, int]
-BORDERS = {"reflect": "reflect", "replicate": "edge"}
-"""Paddings that are pixels, as ONNX names them."""
 
 
 @dataclass
@@ -233,53 +231,27 @@ class _Writer(Nodes):
         node.name = f"{operation.payload.name}{place}"
         node.input[:] = [read.get(value, value) for value in operation.payload.input]
         node.output[:] = [name]
-        pixel, sizes = self._pixel_of(operation), [tile.last - tile.first for tile in (row, column)]
-        self.bytes[name] = pixel * sizes[0] * sizes[1]
-        if operation.kind != "window":
-            self.nodes.append(node)
-            return
-        if isinstance(operation.windows[0], Enlargement):
-            again = [shown_again(t, w) for t, w in zip((row, column), operation.windows, strict=True)]  # type: ignore[arg-type]
-            if again != [(0, 0), (0, 0)]:
-                node.input[0] = self._padded(node.input[0], again, operation, (row, column), "edge")
-            enlarged(self, node, (row, column), again, operation.windows, pixel)  # type: ignore[arg-type]
-            return
-        if isinstance(operation.windows[0], Taps):
-            interpolated(self, node.input[0], name, (row, column), operation.windows, pixel)  # type: ignore[arg-type]
-            return
-        found = [pads_of(t, w) for t, w in zip((row, column), operation.windows, strict=True)]
-        pads = [pad for pad, _, _ in found]
-        zeros = [zeros_of(t, w) for t, w in zip((row, column), operation.windows, strict=True)]
-        if zeros != [(0, 0), (0, 0)]:
-            node.input[0] = self._padded(node.input[0], zeros, operation, (row, column))
-        if operation.padding in BORDERS and any(any(pad) for pad in pads):
-            node.input[0] = self._padded(node.input[0], pads, operation, (row, column))
-            pads = [(0, 0), (0, 0)]
-        before, after = zip(*pads, strict=True)
-        own = {"pads": [*before, *(max(0, pad) for pad in after)]}
-        if node.op_type == "ConvTranspose":
-            own["output_padding"] = [max(0, -pad) for pad in after]
-        kept = [a for a in node.attribute if a.name not in ("auto_pad", "ceil_mode", *own)]
-        del node.attribute[:]
-        node.attribute.extend([*kept, *(self.onnx.helper.make_attribute(k, v) for k, v in own.items())])
-        self.nodes.append(node)
-        # more than are wanted, of a tile that owns none of the pixels its outputs read
-        self.cut_off(node, pixel, [start for _, start, _ in found], sizes, [made for _, _, made in found])
+        tiles, pixel = (row, column), self._pixel_of(operation)
+        tile = NodeTile(self, node, operation, tiles, pixel, partial(self._padded, node, operation, tiles))
+        self.bytes[name] = pixel * prod(tile.sizes)
+        assert operation.tileable is not None
+        operation.tileable.write_tile(tile)
 
     def _padded(
         self,
-        value: str,
-        pads: Sequence[Span],
+        node: NodeProto,
         operation: Operation,
         tiles: tuple[Tile, Tile],
-        mode: str = "",
+        pads: Sequence[Span],
+        mode: str,
     ) -> str:
+        """What the node of a tile reads, with pixels around it."""
+        value = node.input[0]
         (top, bottom), (left, right) = pads
         height, width = (t.stop - t.start + sum(pad) for t, pad in zip(tiles, pads, strict=True))
         source = operation.maps[0]
         pixel = self._pixel(source, self.network.size(source, 0) * self.network.size(source, 1))
         around = self.integers([0, 0, top, left, 0, 0, bottom, right])
-        mode = mode or BORDERS.get(operation.padding, "constant")
         name = f"{value}/{mode}{top}.{left}.{bottom}.{right}"
         if (name, (0, 0), (0, 0)) not in self.slices:
             size = pixel * height * width

@@ -285,8 +285,20 @@ def _window(
     counts = high_wanted * wide_wanted + high_wanted + wide_wanted if operation.counts else 0
     made = (each * area).max((2, 3))
     beside = (channels * copied + indices + counts * item).max((2, 3))
+    if not operation.counted:
+        beside = beside + _scratch(network, operation, rows, columns, count, counted)
     several = np.logical_or.outer(rows.several, columns.several)  # made part by part and put in place
     return np.where(several, whole, made), np.where(several, beside + made, beside)
+
+
+def _scratch(
+    network: Network, operation: Operation, rows: Side, columns: Side, count: np.ndarray, counted: Counted
+) -> Any:
+    """A tile's share of what an operation was seen to need for a moment: as much as of its pixels, or as of its outputs."""
+    source, whole = operation.maps[0], _beside(operation, counted)
+    read = np.multiply.outer(rows.reach, columns.reach) / (network.size(source, 0) * network.size(source, 1))
+    made = np.multiply.outer(rows.made, columns.made) / (operation.size(0) * operation.size(1))
+    return np.ceil(whole * count * np.maximum(read, made)).astype(np.int64)
 
 
 def stage_macs(stage: Stage) -> int:
