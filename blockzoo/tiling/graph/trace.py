@@ -36,28 +36,28 @@ def inputs_of(example: Example) -> tuple[torch.Tensor, ...]:
     return (example,) if isinstance(example, torch.Tensor) else tuple(example)
 
 
-FORMATS = {"fp64": torch.float64, "fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-"""Number formats of plans that a network can have itself."""
+DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+"""Those of plans that a network can have itself."""
 
 
-def own_format(model: nn.Module, example: Example) -> str:
-    """The number format to plan a network in, where none is asked for."""
-    own = own_type(model, inputs_of(example)[0])
-    return next((name for name, dtype in FORMATS.items() if dtype == own), "fp32")
+def dtype_name(model: nn.Module, example: Example) -> str:
+    """The name of the dtype to plan a network in, where none is asked for."""
+    own = own_dtype(model, inputs_of(example)[0])
+    return next((name for name, dtype in DTYPES.items() if dtype == own), "fp32")
 
 
-def own_type(model: nn.Module, image: torch.Tensor) -> torch.dtype:
-    """The number format of a network: of its first weights, else of the image, if these are floats."""
+def own_dtype(model: nn.Module, image: torch.Tensor) -> torch.dtype:
+    """The dtype of a network: of its first weights, else of the image, if these are floats."""
     floats = (t.dtype for t in (*model.parameters(), image) if t.is_floating_point())
     return next(floats, torch.float32)
 
 
 def planned_inputs(model: nn.Module, plan: Plan) -> list[torch.Tensor]:
     """Zeros of the shapes and types that a plan was made for, where the network is."""
-    first = next(model.parameters(), torch.empty(0, dtype=FORMATS.get(plan.dtype)))
+    first = next(model.parameters(), torch.empty(0, dtype=DTYPES.get(plan.dtype)))
     shapes = (plan.input_shape, *plan.other_inputs)
     names = plan.input_types or ("",) * len(shapes)
-    own = own_type(model, first)
+    own = own_dtype(model, first)
     return [
         torch.zeros(shape, dtype=getattr(torch, name) if name else own, device=first.device)
         for shape, name in zip(shapes, names, strict=True)
@@ -106,7 +106,7 @@ class _Measured:
 
     def __init__(self, graph: Trace, module: nn.Module) -> None:
         self._graph, self._module = graph, module
-        self._own = own_type(module, graph.inputs[0])
+        self._own = own_dtype(module, graph.inputs[0])
         self._state = normalised(graph, module)
         self._tileables = lookup.by_function()
         layers = lookup.layers()

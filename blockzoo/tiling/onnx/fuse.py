@@ -185,7 +185,7 @@ class Layers:
         )
 
     def front(self, mode: Mode) -> list[Plan]:
-        """The plans that `planned` chooses from, those that no other beats as ONNX Runtime runs them, the least memory first."""
+        """The plans that `planned` chooses from, Pareto-optimal as ONNX Runtime runs them, the least memory first."""
         plans = [self._as_file(p) for p in self._planner(mode).front() if self._can_be_written(p)]
         costs = {(p.peak_bytes, p.macs, p.tiles): p for p in plans}
         return [costs[a] for a in sorted(costs) if not any(_beats(b, a) for b in costs)]

@@ -9,7 +9,7 @@ from torch import nn
 
 from blockzoo.core.errors import RequestError
 from blockzoo.tiling.geometry import pair
-from blockzoo.tiling.graph.trace import Example, own_format, planned_inputs, ready, traced
+from blockzoo.tiling.graph.trace import Example, dtype_name, planned_inputs, ready, traced
 from blockzoo.tiling.planning.plan import ITEM_BYTES, Plan, program, whole_steps
 from blockzoo.tiling.planning.prediction import Counted, timeline
 from blockzoo.tiling.planning.proof import measured
@@ -55,7 +55,7 @@ def plan(
             budget that no plan reaches: the message names the layer that needs more.
         CheckFailed: a run needs more memory than was predicted; see `proof.check_planned_memory`.
     """
-    own = own_format(model, example_input)
+    own = dtype_name(model, example_input)
     dtype = dtype or own
     _check(dtype, mode, grid, fuse_to, batch)
     network = traced(ready(model, example_input, fold), example_input)
@@ -80,13 +80,13 @@ def pareto(
     mode: Mode = "block",
     fold: bool = True,
 ) -> list[Plan]:
-    """The plans that no other beats in peak bytes, multiply-adds and tiles together, the least memory first.
+    """The plans that are Pareto-optimal in peak bytes, multiply-adds and tiles, the least memory first.
 
     The first of them, which needs the least, is run as `plan` does it.
 
     Args, raises: as for `plan`.
     """
-    own = own_format(model, example_input)
+    own = dtype_name(model, example_input)
     dtype = dtype or own
     _check(dtype, mode, None, None, 1)
     network = traced(ready(model, example_input, fold), example_input)

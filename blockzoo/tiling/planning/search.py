@@ -1,8 +1,8 @@
 """The search for plans: dynamic programming over cut points and grids.
 
 A state is a place in the network where one map alone is alive. From each, steps lead to later ones: the operations between run on
-whole maps, or as a stage of some grid. Within a limit of memory a state keeps the ways to it that no other beats in multiply-adds
-and tiles; the front is what is left at each limit.
+whole maps, or as a stage of some grid. Within a limit of memory a state keeps the ways to it that are Pareto-optimal in
+multiply-adds and tiles; the front is what is left at each limit.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class Planner:
         return self.made(min(self.ways(best), key=lambda way: way[1:3]).all_steps)
 
     def front(self, limit: int | None = None) -> list[Plan]:
-        """Ways to the end that no other beats, the least memory first: all of them, or where there are very many those at some
+        """Pareto-optimal ways to the end, the least memory first: all of them, or where there are very many those at some
         sizes of memory. What is listed is beaten by none, listed or not.
 
         Args:
@@ -164,7 +164,7 @@ class Planner:
         return self.made(steps)
 
     def ways(self, limit: int) -> list[_Way]:
-        """To the end of the network, with no more memory than this: those that no other beats in multiply-adds and tiles, of
+        """To the end of the network, with no more memory than this: those that are Pareto-optimal in multiply-adds and tiles, of
         equals the one with the least memory. No other way within the limit, or within less, beats one of them in all three.
         """
         found: dict[int, list[_Way]] = {-1: [_Way(0, 0, 0, ())]}
@@ -232,7 +232,7 @@ class Planner:
         """Boundaries at which the map is no larger than at both neighbours, the ends, maps that are returned, and where what
         comes next cannot be cut or reads what has waited.
 
-        Behind an operation that writes over the map alone (a rectifier) rather than before it: that is as good in every way.
+        Behind an operation that writes over the map alone (a ReLU) rather than before it: that is as good in every way.
         """
         network = self.network
         ends = network.boundaries
@@ -289,7 +289,7 @@ def _thinned(states: list[int], needed: set[int], most: int) -> list[int]:
 
 
 def _undominated(ways: Iterable[_Way]) -> list[_Way]:
-    """Those that no other beats in multiply-adds and tiles; of equals the one with the least memory."""
+    """Those that are Pareto-optimal in multiply-adds and tiles; of equals the one with the least memory."""
     kept: list[_Way] = []
     for way in sorted(ways, key=lambda way: (way.macs, way.tiles, way.peak)):
         if not kept or way.tiles < kept[-1].tiles:
