@@ -9,7 +9,6 @@ from torch import nn
 
 from blockzoo.tiling.contracts import OPERATIONS, MakeLayer, TileableOperation
 
-
 _objects: dict[type[TileableOperation], TileableOperation] = {}
 """One of each class, which stands for all its calls."""
 
