@@ -64,11 +64,11 @@ def session(
 
 def _run(ready: InferenceSession, given: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     try:
-        found: list[np.ndarray] = ready.run(None, dict(given))
+        results: list[np.ndarray] = ready.run(None, dict(given))
     except Exception as error:
         reason = str(error).strip().splitlines()[0].rpartition("Non-zero status code returned while ")[2]
         raise RequestError(f"ONNX Runtime cannot run the model: {reason}") from error
-    return found
+    return results
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def entries_of(model: ModelProto) -> list[Entry]:
     """
     onnx = needed("onnx")
     constants = {tensor.name for tensor in model.graph.initializer}
-    found = [
+    entries = [
         Entry(
             value.name,
             tuple(d.dim_value for d in value.type.tensor_type.shape.dim),
@@ -104,12 +104,12 @@ def entries_of(model: ModelProto) -> list[Entry]:
         for value in model.graph.input
         if value.name not in constants
     ]
-    if not found or len(found[0].shape) != 4 or any(0 in entry.shape for entry in found):
+    if not entries or len(entries[0].shape) != 4 or any(0 in entry.shape for entry in entries):
         raise RequestError(
-            f"the model reads {', '.join(map(str, found)) or 'nothing'}: its first input has to be images of a fixed shape "
+            f"the model reads {', '.join(map(str, entries)) or 'nothing'}: its first input has to be images of a fixed shape "
             "(N, C, H, W), and others of a fixed shape too, to be cut into tiles"
         )
-    return found
+    return entries
 
 
 def input_of(model: ModelProto) -> tuple[str, tuple[int, ...]]:
@@ -148,9 +148,9 @@ def values_of(model: ModelProto) -> dict[str, Value]:
     copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in made)
     entries = entries_of(model)
     ready = session(copy, optimised=False)
-    found = _run(ready, {entry.name: entry.zeros for entry in entries})
+    results = _run(ready, {entry.name: entry.zeros for entry in entries})
     names = [output.name for output in ready.get_outputs()]
-    values = {n: Value(tuple(a.shape), a.itemsize) for n, a in zip(names, found, strict=True)}
+    values = {n: Value(tuple(a.shape), a.itemsize) for n, a in zip(names, results, strict=True)}
     return {entry.name: Value(entry.shape, entry.zeros.itemsize) for entry in entries} | values
 
 

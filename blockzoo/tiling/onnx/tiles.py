@@ -73,8 +73,8 @@ def planned_bytes(
     writer.write(parts)
     order = run_order(writer.nodes)
     kept = [value.name for value in model.graph.output]
-    found = live_bytes([writer.nodes[place] for place in order], writer.bytes, kept)
-    live = [size for _, size in sorted(zip(order, found, strict=True))]
+    as_run = live_bytes([writer.nodes[place] for place in order], writer.bytes, kept)
+    live = [size for _, size in sorted(zip(order, as_run, strict=True))]
     return [max(live[first:last], default=0) for first, last in pairwise([0, *writer.ends])]
 
 
@@ -187,8 +187,8 @@ class _Writer(Nodes):
             for j in range(len(stage.columns)):
                 tile = self._tile(stage, i, j, f"{mean.name}/{i}.{j}/map")
                 size, name = self._size(mean.name), f"{mean.name}/{i}.{j}"
-                found = self.add("ReduceSum", [tile, axes], name, size, keepdims=1)
-                total = self.add("Add", [total, found], f"{name}/total", size) if total else found
+                part_sum = self.add("ReduceSum", [tile, axes], name, size, keepdims=1)
+                total = self.add("Add", [total, part_sum], f"{name}/total", size) if total else part_sum
         count = np.float32(stage.output.size(0) * stage.output.size(1))
         self.add("Div", [total, self.scalar(count)], mean.name, self._size(mean.name))
 
@@ -206,12 +206,12 @@ class _Writer(Nodes):
         strips = []
         for a, row in enumerate(rows):
             strip = f"{name}/rows{a}" if len(rows) > 1 else name
-            found = []
+            pieces = []
             for b, column in enumerate(columns):
                 own = f"{strip}/columns{b}" if len(columns) > 1 else strip
                 self._layer(operation, row, column, maps, own, f"{place}/{a}.{b}" if several else place)
-                found.append(own)
-            strips.append(self._joined(found, strip, axis=3))
+                pieces.append(own)
+            strips.append(self._joined(pieces, strip, axis=3))
         self._joined(strips, name, axis=2)
 
     def _layer(
@@ -258,11 +258,11 @@ class _Writer(Nodes):
             self.slices[name, (0, 0), (0, 0)] = self.add("Pad", [value, around], name, size, mode=mode)
         return name
 
-    def _read(self, found: _Map, rows: Span, columns: Span) -> str:
+    def _read(self, whole: _Map, rows: Span, columns: Span) -> str:
         """A rectangle of a map, as a value: of the strips that it crosses."""
-        crossed = [strip for strip in found.strips if strip[0] < rows[1] and rows[0] < strip[1]]
+        crossed = [strip for strip in whole.strips if strip[0] < rows[1] and rows[0] < strip[1]]
         pieces = [
-            self._sliced(found, strip, (max(rows[0], strip[0]), min(rows[1], strip[1])), columns)
+            self._sliced(whole, strip, (max(rows[0], strip[0]), min(rows[1], strip[1])), columns)
             for strip in crossed
         ]
         if len(pieces) == 1:
@@ -288,11 +288,11 @@ class _Writer(Nodes):
 
     def _entire(self, name: str) -> None:
         """From here on the map is one value."""
-        found = self.maps.get(name)
-        if found is not None and len(found.strips) > 1:
-            self._joined([value for _, _, value in found.strips], name, axis=2)
-            ends = found.strips[0][0], found.strips[-1][1]
-            self.maps[name] = _Map([(*ends, name)], found.columns, found.pixel)
+        held = self.maps.get(name)
+        if held is not None and len(held.strips) > 1:
+            self._joined([value for _, _, value in held.strips], name, axis=2)
+            ends = held.strips[0][0], held.strips[-1][1]
+            self.maps[name] = _Map([(*ends, name)], held.columns, held.pixel)
 
     def _joined(self, values: Sequence[str], name: str, axis: int) -> str:
         if len(values) == 1:

@@ -190,8 +190,8 @@ def program(network: Network, steps: Sequence[Step], mode: Mode, start: int = -1
     known = network.held_at(start)
     for step in steps:
         if step.kind == "whole":
-            found = [network.by_name[name] for name in step.operations]
-            parts.append(Part(step, None, found))
+            operations = [network.by_name[name] for name in step.operations]
+            parts.append(Part(step, None, operations))
             known.extend(step.operations)
             continue
         output = step.output if step.kind == "tiled" else network.by_name[step.output].maps[0]
@@ -324,15 +324,15 @@ def one_stage(network: Network, grid: tuple[int, int], fuse_to: str, batch: int,
 
 def labels(network: Network, steps: Iterable[Step]) -> tuple[str, ...]:
     """What each step does, for people."""
-    found = []
+    texts = []
     for step in steps:
         last = str(network.by_name[step.output])
         first = str(network.by_name[step.operations[0]]) if step.kind == "whole" else ""
-        found.append(
+        texts.append(
             {
                 "whole": f"{first} .. {last}" if first != last else last,
                 "tiled": f".. {last}",
                 "pooled": f".. {last} (mean)",
             }[step.kind]
         )
-    return tuple(found)
+    return tuple(texts)

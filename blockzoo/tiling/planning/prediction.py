@@ -82,8 +82,8 @@ def _stage_cost(network: Network, part: Part, stage: Stage, counted: Counted) ->
     if key not in network.costs:
         tiles = len(stage.rows) * len(stage.columns)
         network.costs[key] = stage_bytes(network, part, counted), stage_macs(stage), tiles
-    found: tuple[int, int, int] = network.costs[key]
-    return found
+    known: tuple[int, int, int] = network.costs[key]
+    return known
 
 
 def _whole(network: Network, part: Part, live: dict[str, int], root: dict[str, str], counted: Counted) -> int:
@@ -146,8 +146,8 @@ def _made_whole(network: Network, operation: Operation, counted: Counted) -> tup
     vertical, horizontal = (
         Side(operation, axis, [line[operation.name]]) for axis, line in enumerate((rows, columns))
     )
-    found = _window(network, operation, vertical, horizontal, np.array([[1]]), counted)
-    made, beside = (int(one[0, 0]) for one in found)
+    sizes = _window(network, operation, vertical, horizontal, np.array([[1]]), counted)
+    made, beside = (int(one[0, 0]) for one in sizes)
     if operation.maps[0] == network.input:  # brought into the layout of convolutions
         beside += prod(network.input_shape) * counted.of(network, network.input)
     return made, beside
@@ -172,8 +172,8 @@ def stage_bytes(network: Network, part: Part, counted: Counted) -> int:
     stage = part.stage
     assert stage is not None
     shapes = [alike(stage, lines) for lines in (stage.rows, stage.columns)]
-    rows, columns = (tuple(tiles[0] for tiles in found) for found in shapes)
-    tiles = np.multiply.outer(*([len(tiles) for tiles in found] for found in shapes))
+    rows, columns = (tuple(tiles[0] for tiles in alike_tiles) for alike_tiles in shapes)
+    tiles = np.multiply.outer(*([len(tiles) for tiles in alike_tiles] for alike_tiles in shapes))
     return int(
         _tiles_bytes(network, part, (rows, columns), np.minimum(tiles, part.step.batch), counted).max()
     )

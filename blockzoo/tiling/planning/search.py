@@ -56,12 +56,12 @@ class _Way(NamedTuple):
 
     @property
     def all_steps(self) -> tuple[Step, ...]:
-        found: list[Step] = []
+        steps: list[Step] = []
         way: _Way | None = self
         while way is not None:
-            found[:0] = way.steps
+            steps[:0] = way.steps
             way = way.before
-        return tuple(found)
+        return tuple(steps)
 
 
 class Planner:
@@ -93,8 +93,8 @@ class Planner:
 
     def fused(self, grid: tuple[int, int], fuse_to: str, batch: int, limit: int | None) -> Plan:
         """One stage, as asked for."""
-        found = self.made(one_stage(self.network, grid, fuse_to, batch, self.mode))
-        before, after = self.layer_by_layer, found.cost
+        plan = self.made(one_stage(self.network, grid, fuse_to, batch, self.mode))
+        before, after = self.layer_by_layer, plan.cost
         saves = after.peak_bytes < before.peak_bytes or before.peak_bytes < SMALL_BYTES
         if not saves and after.macs > MOST_MACS * before.macs:
             raise RequestError(
@@ -103,9 +103,9 @@ class Planner:
             )
         if limit is not None and after.peak_bytes > limit:
             raise RequestError(
-                f"this stage needs {kib(after.peak_bytes)}, not {kib(limit)}: {_largest(found)}"
+                f"this stage needs {kib(after.peak_bytes)}, not {kib(limit)}: {_largest(plan)}"
             )
-        return found
+        return plan
 
     def least_memory(self) -> Plan:
         """The least peak that a way with few enough multiply-adds has; tiles run together where that costs no memory."""
@@ -141,14 +141,14 @@ class Planner:
         Args:
             limit: of the memory; None: none.
         """
-        found: dict[tuple[int, int, int], _Way] = {}
+        cheapest: dict[tuple[int, int, int], _Way] = {}
         every = len(self._levels) <= MOST_LEVELS
         limit = self._levels[-1] if limit is None else limit
         while ways := self.ways(limit):
-            found.update((way[:3], way) for way in ways)
+            cheapest.update((way[:3], way) for way in ways)
             below = max(way.peak for way in ways) - 1
             limit = below if every else min(below, limit - limit // 20)
-        return [self.made(found[cost].all_steps) for cost in sorted(found)]
+        return [self.made(cheapest[cost].all_steps) for cost in sorted(cheapest)]
 
     def together(self, way: _Way, limit: int) -> Plan:
         """As many tiles at a time as the limit allows, stage by stage."""
@@ -167,16 +167,16 @@ class Planner:
         """To the end of the network, with no more memory than this: those that are Pareto-optimal in multiply-adds and tiles, of
         equals the one with the least memory. No other way within the limit, or within less, beats one of them in all three.
         """
-        found: dict[int, list[_Way]] = {-1: [_Way(0, 0, 0, ())]}
+        ways_to: dict[int, list[_Way]] = {-1: [_Way(0, 0, 0, ())]}
         for stop in self._states[1:]:
-            found[stop] = _undominated(
+            ways_to[stop] = _undominated(
                 _Way(max(way.peak, own.peak), way.macs + own.macs, way.tiles + own.tiles, own.steps, way)
-                for start, ways in found.items()
+                for start, ways in ways_to.items()
                 for own in self._segments[start, stop]
                 if own.peak <= limit
                 for way in ways
             )
-        return found[len(self.network.operations) - 1]
+        return ways_to[len(self.network.operations) - 1]
 
     @cached_property
     def _levels(self) -> list[int]:
@@ -318,7 +318,7 @@ def _halvings(count: int) -> Iterator[int]:
         count = -(-count // 2)
 
 
-def _largest(found: Plan) -> str:
+def _largest(plan: Plan) -> str:
     """The step that needs most, in words."""
-    size, label = max(zip(found.cost.steps, found.labels, strict=True))
+    size, label = max(zip(plan.cost.steps, plan.labels, strict=True))
     return f"{label} needs {kib(size)}"
