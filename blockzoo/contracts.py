@@ -37,6 +37,7 @@ from blockzoo.data.contracts import DATASETS, Dataset, StreamedDataset
 from blockzoo.execution.contracts import EXECUTORS, Executor, ExecutorMaker
 from blockzoo.measure.contracts import RUNTIMES, Runtime
 from blockzoo.nas.contracts import SEARCHES, Search, SearchMaker
+from blockzoo.tiling.contracts import OPERATIONS, TileableOperation
 from blockzoo.training.contracts import STOPPERS, Stopper
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "ENGINES",
     "EXECUTORS",
     "NETWORKS",
+    "OPERATIONS",
     "POSITIONS",
     "PROTOCOLS",
     "QUANTITIES",
@@ -80,4 +82,5 @@ __all__ = [
     "Stopper",
     "StreamedDataset",
     "SubjectResolver",
+    "TileableOperation",
 ]

@@ -76,7 +76,7 @@ def _has_a_place(obj: Any) -> bool:
 def _contracts() -> list[str]:
     contracts = importlib.import_module("blockzoo.contracts")
     named = (getattr(contracts, name) for name in contracts.__all__)
-    return [_place(obj) for obj in named if getattr(obj, "_is_protocol", False)]
+    return [_place(obj) for obj in named if inspect.isclass(obj)]
 
 
 def _specs() -> list[str]:

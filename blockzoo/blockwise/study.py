@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import numpy as np
 
@@ -250,36 +250,35 @@ class Line:
 
 def compare(study: Study, outcomes: Sequence[StudyRun]) -> list[Line]:
     """One line per setting that is not tuned, the best first; runs that do not count are the worst possible."""
-    free = [name for name in study.vary if name not in study.tune]
-    by_setting: dict[Setting, list[StudyRun]] = {}
+    runs_of: dict[Setting, list[StudyRun]] = {}
     for outcome in outcomes:
-        by_setting.setdefault(outcome.setting, []).append(outcome)
+        runs_of.setdefault(outcome.setting, []).append(outcome)
     best: dict[Setting, Line] = {}
-    for setting, runs in by_setting.items():
-        good = [run for run in runs if not run.fault]
-        kept = tuple((n, v) for n, v in setting if n in free)
-        tuned = tuple((n, v) for n, v in setting if n in study.tune)
-        losses = [run.curves["validation_loss"][-1] for run in good]
-        accuracies = [
-            run.curves["validation_accuracy"][-1] for run in good if "validation_accuracy" in run.curves
-        ]
-        line = Line(
-            kept,
-            tuned,
-            estimate(losses, LOSSES) if losses else None,
-            estimate(accuracies, FRACTION) if accuracies else None,
-            {
-                cost: float(np.mean([run.curves[f"{cost}_total"][-1] for run in good]))
-                for cost in COSTS
-                if good
-            },
-            len(runs) - len(good),
-            good,
-            "; ".join(f"seed {run.seed}: {run.fault}" for run in runs if run.fault),
-        )
-        if kept not in best or _rank(line) < _rank(best[kept]):
-            best[kept] = line
+    for setting, runs in runs_of.items():
+        line = _line(study, setting, runs)
+        if line.setting not in best or _rank(line) < _rank(best[line.setting]):
+            best[line.setting] = line
     return sorted(best.values(), key=_rank)
+
+
+def _line(study: Study, setting: Setting, runs: Sequence[StudyRun]) -> Line:
+    """One setting, tuned values included, over its seeds."""
+    counting = [run for run in runs if not run.fault]
+    losses = [run.curves["validation_loss"][-1] for run in counting]
+    accuracies = [
+        run.curves["validation_accuracy"][-1] for run in counting if "validation_accuracy" in run.curves
+    ]
+    spent = {cost: [run.curves[f"{cost}_total"][-1] for run in counting] for cost in COSTS}
+    return Line(
+        setting=tuple((name, value) for name, value in setting if name not in study.tune),
+        tuned=tuple((name, value) for name, value in setting if name in study.tune),
+        validation_loss=estimate(losses, LOSSES) if losses else None,
+        validation_accuracy=estimate(accuracies, FRACTION) if accuracies else None,
+        costs={cost: float(np.mean(amounts)) for cost, amounts in spent.items() if amounts},
+        not_finished=len(runs) - len(counting),
+        runs=counting,
+        reason="; ".join(f"seed {run.seed}: {run.fault}" for run in runs if run.fault),
+    )
 
 
 def _rank(line: Line) -> tuple[int, float]:

@@ -297,12 +297,12 @@ def parts(
     first: int, last: int, places: Sequence[int], size: int, reads: Reads, mirrored: bool = False
 ) -> list[Tile]:
     """The outputs [first, last) of a layer that is itself cut at `places` (0, ..., outputs), one part for each of its tiles."""
-    found = []
+    pieces = []
     for a, b in pairwise(places):
         low, high = max(a, first), min(b, last)
         if low < high:
-            found.append(part_of_tile(low, high, owned(a, b, size, places[-1], reads), reads, mirrored))
-    return found
+            pieces.append(part_of_tile(low, high, owned(a, b, size, places[-1], reads), reads, mirrored))
+    return pieces
 
 
 STRIPS = 4

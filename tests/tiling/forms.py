@@ -17,7 +17,7 @@ from blockzoo.models.agreement import MARGIN, SURE, deviation, probes, random_st
 from blockzoo.models.copying import duplicate
 from blockzoo.models.deploy import deployed, fold_batch_norm
 from blockzoo.tiling.graph.network import Network
-from blockzoo.tiling.graph.trace import own_format, planned_inputs, ready, traced
+from blockzoo.tiling.graph.trace import dtype_name, planned_inputs, ready, traced
 from blockzoo.tiling.planning.plan import Plan, Step, cannot_tile, tiled_steps, whole_steps
 from blockzoo.tiling.planning.prediction import Counted
 from blockzoo.tiling.planning.proof import check_planned_memory
@@ -163,7 +163,7 @@ def memory(truth: Truth, given: nn.Module, folder: Path) -> float:
     plan = all_in_tiles(given.float(), truth.x.float(), (3, 2), 1)
     runner = TiledRunner(given, plan, check=False)
     inputs = planned_inputs(given, plan)
-    return check_planned_memory(runner.network, plan, inputs, own_format(given, inputs), runner.name)
+    return check_planned_memory(runner.network, plan, inputs, dtype_name(given, inputs), runner.name)
 
 
 def exported(truth: Truth, given: nn.Module, folder: Path) -> float:
@@ -219,7 +219,7 @@ def outcome(form: str, truth: Truth, folder: Path) -> Outcome:
 def all_in_tiles(network: nn.Module, x: torch.Tensor, grid: tuple[int, int], batch: int) -> Plan:
     """From each place the longest stage that there can be, whatever it costs."""
     found = traced(ready(network, x, True), x)
-    planner = Planner(found, "exact", own_format(network, x), True, Counted())
+    planner = Planner(found, "exact", dtype_name(network, x), True, Counted())
     return planner.made(_longest_stages(found, grid, batch))
 
 

@@ -62,7 +62,7 @@ ONCE_WRONG = {
         "v3",
         (9, 11),
     ),
-    "a rectifier of an expanded map": Program(
+    "a ReLU of an expanded map": Program(
         ("nn.Conv2d(3, 4, 3, padding=1)", "nn.Conv2d(4, 1, 3, padding=1)"),
         ("v1 = torch.relu(self.l1(self.l0(x)).expand(-1, 4, -1, -1))", "v2 = v1 + 0.5"),
         "v2",

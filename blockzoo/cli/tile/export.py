@@ -71,7 +71,7 @@ def export(
 
     A fused file holds a stage's layers once for each tile, with slices before and concatenations behind; weights are shared.
     """
-    from blockzoo.tiling.onnx.deployment import export_subject
+    from blockzoo.tiling.onnx.deployment import Deployment, Quantising, export_subject
     from blockzoo.tiling.onnx.files import free
     from blockzoo.tiling.onnx.fuse import Fusing
     from blockzoo.trials.request import load_data
@@ -83,25 +83,21 @@ def export(
         tiles = own.whole_numbers(grid, "--grid")
         tiles = tiles * 2 if tiles and len(tiles) == 1 else tiles
         fusing = Fusing(tiles, fuse_to, budget, mode)
-    report, stated, accuracies = export_subject(
+    quantising = Quantising(calibration_images, calibration, weight_bits)
+    deployment = Deployment(
         subject,
-        output,
-        fusing=fusing,
         tiling=tiling,
         weights=weights,
         pretrained=pretrained,
         num_classes=num_classes,
         data=load_data(dataset, data_dir, image_size) if dataset else None,
         image_size=image_size,
-        quantise=dtype == "int8",
-        calibration_images=calibration_images,
-        method=calibration,
-        weight_bits=weight_bits,
+        quantising=quantising if dtype == "int8" else None,
         evaluate=split if evaluate else "",
-        overwrite=overwrite,
     )
-    screen.out.print(str(report), soft_wrap=True, markup=False)
-    screen.out.print(f"weights: {stated}", soft_wrap=True, markup=False)
-    if accuracies is not None:
-        screen.out.print(str(accuracies), soft_wrap=True, markup=False)
+    made = export_subject(deployment, output, fusing=fusing, overwrite=overwrite)
+    screen.out.print(str(made.report), soft_wrap=True, markup=False)
+    screen.out.print(f"weights: {made.weights}", soft_wrap=True, markup=False)
+    if made.accuracies is not None:
+        screen.out.print(str(made.accuracies), soft_wrap=True, markup=False)
     return 0

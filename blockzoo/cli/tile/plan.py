@@ -50,7 +50,7 @@ def plan(
     buffer: Annotated[
         str | None, Parameter(help="on-chip memory, 1MiB: state the bytes that go beyond it")
     ] = None,
-    pareto: Annotated[bool, Parameter(help="all plans that no other beats", negative=())] = False,
+    pareto: Annotated[bool, Parameter(help="all Pareto-optimal plans", negative=())] = False,
     results: Annotated[
         Path | None, Parameter(help="lines of `tile study` (CSV): its settings with memory beside accuracy")
     ] = None,
@@ -156,7 +156,7 @@ def _print_front(plans: list[Any]) -> None:
     caption = f"Layer by layer: {units.size(base.peak_bytes)}. MACs include halos that are computed again."
     screen.out.print(
         screen.table(
-            "Plans that no other beats",
+            "Pareto-optimal plans",
             ["peak", "of layer by layer", "x MACs", "tiles", "steps"],
             rows,
             caption,

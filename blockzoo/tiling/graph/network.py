@@ -1,6 +1,6 @@
 """A network as a list of operations, each of which says what it reads of the maps before it. No tensors.
 
-Made from a torch module by `trace`, from an ONNX file by `onnx_graph`.
+Made from a torch module by `graph.trace`, from an ONNX file by `onnx.graph`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from blockzoo.tiling.geometry import Reads, Window
 
 if TYPE_CHECKING:
     import torch
+
+    from blockzoo.tiling.contracts import TileableOperation
 
 Kind = Literal["window", "pointwise", "pool", "small", "whole"]
 SAME = Window(1)
@@ -51,10 +53,12 @@ class Operation:
         beside: bytes that it needs for a moment besides, for the whole map (copies); as in fp32 where `item` is 0.
         indices: it makes indices besides, as a max-pool in PyTorch; it runs in strips, so that few of them exist at a time.
         counts: it divides by how many pixels each output is an average of, made for each tile.
+        counted: what it needs for a moment besides follows from its tiles; otherwise a tile needs its share of `beside`.
         alias: its output is a view of its first source.
         over: those of its sources that it could write over.
         reason: why no tile can go through it.
         payload: what executes it.
+        tileable: the tileable operation that it is; None: none that is known.
         users: the operations that read it.
     """
 
@@ -76,9 +80,11 @@ class Operation:
     beside: int = 0
     indices: bool = False
     counts: bool = False
+    counted: bool = True
     alias: bool = False
     reason: str = ""
     payload: Any = None
+    tileable: TileableOperation | None = None
     over: list[str] = field(default_factory=list)
     users: list[str] = field(default_factory=list)
 
@@ -198,15 +204,15 @@ class Network:
     def ancestors(self, name: str, known: Iterable[str]) -> list[Operation]:
         """The operations that make a value from those that are known, in order."""
         wanted, seen = [name], {*known, *self.given}
-        found = []
+        makers = []
         while wanted:
             current = wanted.pop()
             if current in seen:
                 continue
             seen.add(current)
-            found.append(self.by_name[current])
+            makers.append(self.by_name[current])
             wanted.extend(self.by_name[current].sources)
-        return sorted(found, key=lambda operation: self.position[operation.name])
+        return sorted(makers, key=lambda operation: self.position[operation.name])
 
     def last_of(self, label: str) -> int:
         """The position of the last operation in a module.
@@ -214,16 +220,16 @@ class Network:
         Raises:
             RequestError: there is none.
         """
-        found = [
+        places = [
             i
             for i, o in enumerate(self.operations)
             if label in (o.label, o.name) or o.label.startswith(f"{label}.")
         ]
-        if not found:
+        if not places:
             raise RequestError(
                 f"fuse_to {label!r}: no operation of the network lies in a module of that name"
             )
-        return found[-1]
+        return places[-1]
 
     @cached_property
     def boundaries(self) -> list[int]:
@@ -243,7 +249,7 @@ class Network:
                 last[source] = i
         long = max(LONG, len(self.operations) // 4)
         waits = {name for name, place in last.items() if place - self.position[name] >= long}
-        found: dict[int, list[str]] = {-1: []}
+        waiting: dict[int, list[str]] = {-1: []}
         alive: dict[str, None] = {self.input: None}
         for i, operation in enumerate(self.operations):
             alive[operation.name] = None
@@ -253,8 +259,8 @@ class Network:
             ]
             few = len(more) <= MOST_WAITING and waits.issuperset(more) and self.input not in more
             if few and not operation.alias:
-                found[i] = more
-        return {**found, len(self.operations) - 1: []}
+                waiting[i] = more
+        return {**waiting, len(self.operations) - 1: []}
 
     def carried_at(self, position: int) -> list[str]:
         """The values that are carried over a boundary: its own and those that wait; not the image."""
@@ -284,13 +290,13 @@ class Network:
 
 def roots(operations: Sequence[Operation], known: Iterable[str] = ()) -> dict[str, str]:
     """For each value that is a view, the value that it is a view of; others, and views of what is known, stand for themselves."""
-    found: dict[str, str] = {}
+    root: dict[str, str] = {}
     apart = {*known}
     for operation in operations:
         view = operation.alias and operation.sources and operation.sources[0] not in apart
         source = operation.sources[0] if view else operation.name
-        found[operation.name] = found.get(source, source)
-    return found
+        root[operation.name] = root.get(source, source)
+    return root
 
 
 def held_until(operations: Sequence[Operation], known: Iterable[str] = ()) -> dict[str, int]:

@@ -17,13 +17,13 @@ aten = torch.ops.aten
 COPIES = frozenset("clone contiguous detach alias lift_fresh lift_fresh_copy".split())
 
 
-def normalised(found: Trace, module: nn.Module) -> dict[str, torch.Tensor]:
+def normalised(trace: Trace, module: nn.Module) -> dict[str, torch.Tensor]:
     """Change the graph of a trace without writes; the values of its `get_attr` nodes, by name."""
     values: dict[str, torch.Tensor] = {}
-    for node in list(found.graph.nodes):
+    for node in list(trace.graph.nodes):
         name = name_of(node.target)
         if node.op == "get_attr":
-            values[node.name] = found.value(node, module)
+            values[node.name] = trace.value(node, module)
         elif name in COPIES:
             node.replace_all_uses_with(node.args[0])
         elif node.op == "call_function" and _follows_from_state(node):
@@ -31,17 +31,17 @@ def normalised(found: Trace, module: nn.Module) -> dict[str, torch.Tensor]:
             with torch.no_grad():
                 result = node.target(*args, **kwargs)
             if isinstance(result, torch.Tensor):
-                with found.graph.inserting_before(node):
-                    made = found.graph.create_node("get_attr", node.name)
+                with trace.graph.inserting_before(node):
+                    made = trace.graph.create_node("get_attr", node.name)
                 node.replace_all_uses_with(made)
                 values[made.name] = result
-    for node in list(found.graph.nodes):
+    for node in list(trace.graph.nodes):
         if name_of(node.target) in ("view", "_unsafe_view"):  # which maps in another layout refuse
             node.target = aten.reshape.default
-        _shuffle(node, found.graph)
+        _shuffle(node, trace.graph)
         _with_its_zeros(node)
-    found.graph.eliminate_dead_code()
-    left = {node.name for node in found.graph.nodes}
+    trace.graph.eliminate_dead_code()
+    left = {node.name for node in trace.graph.nodes}
     return {name: value for name, value in values.items() if name in left}
 
 

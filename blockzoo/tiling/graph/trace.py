@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,23 +16,19 @@ from blockzoo.models.deploy import fold_batch_norm
 from blockzoo.models.functional import without_writes
 from blockzoo.models.merging import with_merged_branches
 from blockzoo.models.tracing import Trace, trace, whole_layer
-from blockzoo.tiling.graph.kernels_of import LAYERS, WHOLE, Payload, payload_of
-from blockzoo.tiling.graph.locality import PICTURE, Call, locality, of_no_image
+from blockzoo.tiling.contracts import PICTURE, Call, TileableOperation
+from blockzoo.tiling.graph.kernels_of import name_of_node, payload_of
+from blockzoo.tiling.graph.locality import locality, of_no_image
 from blockzoo.tiling.graph.network import Network, Operation
 from blockzoo.tiling.graph.normalise import normalised
+from blockzoo.tiling.graph.payload import Payload
 from blockzoo.tiling.layers.convolutions import plain_convolutions
+from blockzoo.tiling.operations import lookup
 from blockzoo.tiling.planning.memory import Memory, tensors_of
 from blockzoo.tiling.planning.plan import Plan
 
 Example = torch.Tensor | Sequence[torch.Tensor]
 """An input, or one for each that the network takes; the first is (N, C, H, W)."""
-OVERWRITES = {
-    **dict.fromkeys(
-        "relu relu6 silu hardswish hardsigmoid mish sigmoid tanh slice_scatter select_scatter".split(), 1
-    ),
-    **dict.fromkeys(("add", "mul"), 2),
-}
-"""Operations that the executor may write over one of their first operands, and how many of these there are."""
 
 
 def inputs_of(example: Example) -> tuple[torch.Tensor, ...]:
@@ -40,28 +36,28 @@ def inputs_of(example: Example) -> tuple[torch.Tensor, ...]:
     return (example,) if isinstance(example, torch.Tensor) else tuple(example)
 
 
-FORMATS = {"fp64": torch.float64, "fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-"""Number formats of plans that a network can have itself."""
+DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+"""Those of plans that a network can have itself."""
 
 
-def own_format(model: nn.Module, example: Example) -> str:
-    """The number format to plan a network in, where none is asked for."""
-    own = own_type(model, inputs_of(example)[0])
-    return next((name for name, dtype in FORMATS.items() if dtype == own), "fp32")
+def dtype_name(model: nn.Module, example: Example) -> str:
+    """The name of the dtype to plan a network in, where none is asked for."""
+    own = own_dtype(model, inputs_of(example)[0])
+    return next((name for name, dtype in DTYPES.items() if dtype == own), "fp32")
 
 
-def own_type(model: nn.Module, image: torch.Tensor) -> torch.dtype:
-    """The number format of a network: of its first weights, else of the image, if these are floats."""
+def own_dtype(model: nn.Module, image: torch.Tensor) -> torch.dtype:
+    """The dtype of a network: of its first weights, else of the image, if these are floats."""
     floats = (t.dtype for t in (*model.parameters(), image) if t.is_floating_point())
     return next(floats, torch.float32)
 
 
 def planned_inputs(model: nn.Module, plan: Plan) -> list[torch.Tensor]:
     """Zeros of the shapes and types that a plan was made for, where the network is."""
-    first = next(model.parameters(), torch.empty(0, dtype=FORMATS.get(plan.dtype)))
+    first = next(model.parameters(), torch.empty(0, dtype=DTYPES.get(plan.dtype)))
     shapes = (plan.input_shape, *plan.other_inputs)
     names = plan.input_types or ("",) * len(shapes)
-    own = own_type(model, first)
+    own = own_dtype(model, first)
     return [
         torch.zeros(shape, dtype=getattr(torch, name) if name else own, device=first.device)
         for shape, name in zip(shapes, names, strict=True)
@@ -101,18 +97,20 @@ def traced(model: nn.Module, example: Example) -> Network:
     Raises:
         RequestError: it cannot be traced, writes what stays from call to call, or does not run on inputs of these shapes.
     """
-    found = without_writes(trace(model, inputs_of(example), WHOLE), model)
-    return _Measured(found, model).network()
+    graph = without_writes(trace(model, inputs_of(example), lookup.whole_layers()), model)
+    return _Measured(graph, model).network()
 
 
 class _Measured:
     """Runs a traced network on the meta device and describes each operation on the way."""
 
-    def __init__(self, found: Trace, module: nn.Module) -> None:
-        self._found, self._module = found, module
-        self._own = own_type(module, found.inputs[0])
-        self._state = normalised(found, module)
-        self._maps = {node.name for node in found.graph.nodes if _is_map(node, self._state)}
+    def __init__(self, graph: Trace, module: nn.Module) -> None:
+        self._graph, self._module = graph, module
+        self._own = own_dtype(module, graph.inputs[0])
+        self._state = normalised(graph, module)
+        self._tileables = lookup.by_function()
+        layers = lookup.layers()
+        self._maps = {node.name for node in graph.graph.nodes if _is_map(node, self._state, layers)}
         self._operations: list[Operation] = []
         self._inputs: dict[str, tuple[int, ...]] = {}
         self._axes: dict[str, tuple[int, int] | None] = {}
@@ -120,9 +118,9 @@ class _Measured:
         self._memory = Memory(next((p.device for p in module.parameters()), torch.device("cpu")))
 
     def network(self) -> Network:
-        shapes = iter(self._found.inputs)
+        shapes = iter(self._graph.inputs)
         outputs: list[str] = []
-        for node in self._found.graph.nodes:
+        for node in self._graph.graph.nodes:
             if node.op == "output":
                 outputs = [leaf.name for leaf in node.args[0]]
             elif node.op == "placeholder":
@@ -135,23 +133,81 @@ class _Measured:
                 self._memory.hold(node.name, self._state[node.name])
                 self._axes[node.name] = PICTURE if node.name in self._maps else None
             else:
-                self._describe(node)
-        kept = {name: self._state[name] for name in (*outputs, *self._maps) if name in self._state}
+                self._operations.append(self._described(node))
         if not self._operations:
             raise RequestError(
                 f"{type(self._module).__name__} computes nothing: there is nothing to cut into tiles"
             )
+        return self._put_together(tuple(outputs))
+
+    def _put_together(self, outputs: tuple[str, ...]) -> Network:
+        kept = {name: self._state[name] for name in (*outputs, *self._maps) if name in self._state}
         types = tuple(
-            "" if x.dtype == self._own else str(x.dtype).removeprefix("torch.") for x in self._found.inputs
+            "" if x.dtype == self._own else str(x.dtype).removeprefix("torch.") for x in self._graph.inputs
         )
         there = {name: self._meta[name] for name in (*self._inputs, *kept)}
         items = {name: t.element_size() for name, t in there.items() if t.dtype != self._own}
-        structure = self._found.structure
+        structure = self._graph.structure
         return Network(
-            self._operations, self._inputs, tuple(outputs), structure, kept, input_types=types, items=items
+            self._operations, self._inputs, outputs, structure, kept, input_types=types, items=items
         )
 
-    def _describe(self, node: fx.Node) -> None:
+    def _described(self, node: fx.Node) -> Operation:
+        """What a node is, reads, makes and needs."""
+        result, macs = self._without_values(node)
+        self._meta[node.name] = result
+        weights = {n.name: value for n in node.all_input_nodes if (value := self._weight(n)) is not None}
+        known = self._tileables.get(name_of_node(node, self._graph, self._module))
+        payload = payload_of(node, self._graph, self._module, weights, known)
+        tileable = self._tileables.get(payload.what)
+        sources = [source.name for source in node.all_input_nodes if source.name not in weights]
+        maps = [name for name in sources if self._axes[name]]
+        local = locality(self._call(payload, node, maps, result), tileable)
+        tensors = tensors_of(result)
+        if local.axes and self._inputs and len(tensors[0]) != next(iter(self._inputs.values()))[0]:
+            local = of_no_image(local)
+        self._axes[node.name] = local.axes
+        turned = [name for name in maps if local.kind == "window" and name in self._inputs]
+        made, beside = self._memory.of(node, payload, result, turned)
+        other = bool(tensors) and tensors[0].dtype != self._own
+        operation = Operation(
+            name=node.name,
+            label=_label(node, self._module),
+            kind=local.kind,
+            sources=sources,
+            maps=maps,
+            shape=tuple(tensors[0].shape) if tensors else (),
+            dtype=tensors[0].dtype if tensors else None,
+            axes=local.axes,
+            windows=local.windows,
+            own=local.own,
+            padding=local.padding,
+            macs=macs,
+            weights=_elements([*payload.layer.parameters()] if payload.layer else weights.values()),
+            elements=made // tensors[0].element_size() if tensors else 0,
+            item=tensors[0].element_size() if other else 0,
+            beside=self._as_counted(beside, other),
+            indices=local.indices,
+            counts=local.counts,
+            counted=local.counted,
+            alias=bool(tensors) and not made,
+            reason=local.reason,
+            payload=payload,
+            tileable=tileable,
+            over=_overwrites(payload, tileable, self._meta, result),
+        )
+        if local.kind == "window" and not local.counted:
+            rows, columns = self._meta[maps[0]].shape[2:]
+            kernel = self._memory.beside_kernel(operation, (rows, columns))
+            operation.beside = max(operation.beside, self._as_counted(kernel, other))
+        return operation
+
+    def _as_counted(self, size: int, other: bool) -> int:
+        """Bytes as they are where the output is of another dtype, else as they would be in fp32."""
+        return size if other else size * 4 // self._own.itemsize
+
+    def _without_values(self, node: fx.Node) -> tuple[Any, int]:
+        """What a node makes on the meta device, and its multiply-adds."""
         args: Any
         kwargs: Any
         args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: self._meta[n.name])
@@ -161,7 +217,7 @@ class _Measured:
         args = [torch.device("meta") if isinstance(arg, torch.device) else arg for arg in args]
         target: Any = node.target
         if target is whole_layer:
-            layer = self._module.get_submodule(self._found.layers[args[1]])
+            layer = self._module.get_submodule(self._graph.layers[args[1]])
             target, args = copy.deepcopy(layer).to("meta"), args[:1]
         try:
             with torch.no_grad(), FlopCounterMode(display=False) as flops:
@@ -170,58 +226,14 @@ class _Measured:
             raise RequestError(
                 f"{_label(node, self._module)} does not run without values: {error}"
             ) from error
-        self._meta[node.name] = result
-        self._add(node, result, flops.get_total_flops() // 2)
+        return result, flops.get_total_flops() // 2
 
-    def _add(self, node: fx.Node, result: Any, macs: int) -> None:
-        inside = {n.name: v for n in node.all_input_nodes if (v := self._constant(n)) is not None}
-        payload = payload_of(node, self._found, self._module, inside)
-        sources = [source.name for source in node.all_input_nodes if source.name not in inside]
-        maps = [name for name in sources if self._axes[name]]
-        call = self._call(payload, node, maps, result)
-        found, tensors, layer = locality(call), tensors_of(result), payload.layer
-        if found.axes and self._inputs and len(tensors[0]) != next(iter(self._inputs.values()))[0]:
-            found = of_no_image(found)
-        self._axes[node.name] = found.axes
-        turned = [name for name in maps if found.kind == "window" and name in self._inputs]
-        made, beside = self._memory.of(node, payload, result, turned)
-        other = bool(tensors) and tensors[0].dtype != self._own
-        weights = (
-            sum(p.numel() for p in layer.parameters()) if layer else sum(t.numel() for t in inside.values())
-        )
-        self._operations.append(
-            Operation(
-                name=node.name,
-                label=_label(node, self._module),
-                kind=found.kind,
-                sources=sources,
-                maps=maps,
-                shape=tuple(tensors[0].shape) if tensors else (),
-                dtype=tensors[0].dtype if tensors else None,
-                axes=found.axes,
-                windows=found.windows,
-                own=found.own,
-                padding=found.padding,
-                macs=macs,
-                weights=weights,
-                elements=made // tensors[0].element_size() if tensors else 0,
-                item=tensors[0].element_size() if other else 0,
-                beside=beside if other else beside * 4 // self._own.itemsize,
-                indices=isinstance(layer, nn.MaxPool2d) and found.kind == "window",
-                counts=isinstance(layer, nn.AvgPool2d) and not layer.divisor_override,
-                alias=bool(tensors) and not made,
-                reason=found.reason,
-                payload=payload,
-                over=_overwrites(payload, self._meta, result),
-            )
-        )
-
-    def _constant(self, node: fx.Node) -> torch.Tensor | None:
+    def _weight(self, node: fx.Node) -> torch.Tensor | None:
         """The value of a parameter, a buffer, or what follows from them; None of those that are cut into tiles as maps are."""
         return None if node.name in self._maps else self._state.get(node.name)
 
     def _call(self, payload: Payload, node: fx.Node, maps: Sequence[str], result: Any) -> Call:
-        """What the rules of locality see."""
+        """What locality is decided by."""
         args, kwargs = payload.given(self._meta.__getitem__)
         layered = (
             () if payload.layer is None else [n.name for n in node.all_input_nodes if n.name in self._state]
@@ -237,12 +249,16 @@ class _Measured:
         return Call(payload.what, payload.layer, args, dict(kwargs), shapes, axes, others, result)
 
 
-def _is_map(node: fx.Node, state: Mapping[str, torch.Tensor]) -> bool:
+def _is_map(node: fx.Node, state: Mapping[str, torch.Tensor], layers: Collection[str]) -> bool:
     """Is it a constant with rows and columns that something else than a layer reads?"""
     value = state.get(node.name)
     if value is None or value.ndim != 4 or max(value.shape[2:]) == 1:
         return False
-    return any(getattr(user.target, "__name__", "").partition(".")[0] not in LAYERS for user in node.users)
+    return any(getattr(user.target, "__name__", "").partition(".")[0] not in layers for user in node.users)
+
+
+def _elements(tensors: Iterable[torch.Tensor]) -> int:
+    return sum(tensor.numel() for tensor in tensors)
 
 
 def _label(node: fx.Node, module: nn.Module) -> str:
@@ -252,11 +268,14 @@ def _label(node: fx.Node, module: nn.Module) -> str:
     return path if leaf else f"{path}.{node.name}".lstrip(".")
 
 
-def _overwrites(payload: Payload, values: Mapping[str, Any], result: Any) -> list[str]:
+def _overwrites(
+    payload: Payload, tileable: TileableOperation | None, values: Mapping[str, Any], result: Any
+) -> list[str]:
     """The operands that it can write over: of the output's shape and type, each element in a place of its own."""
-    if payload.what not in OVERWRITES or payload.kwargs.get("alpha", 1) != 1:
+    form = None if tileable is None else tileable.in_place.get(payload.what)
+    if form is None or payload.kwargs.get("alpha", 1) != 1:
         return []
-    operands = [a for a in payload.args[: OVERWRITES[payload.what]] if isinstance(a, fx.Node)]
+    operands = [a for a in payload.args[: form.operands] if isinstance(a, fx.Node)]
     return [
         operand.name
         for operand in operands

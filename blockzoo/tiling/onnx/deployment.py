@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,9 +12,13 @@ from blockzoo.core.subject import Subject
 from blockzoo.tiling.tags import IMAGENET_SIDE, Tiling, plain_subject, tiled_subject
 
 if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
     from blockzoo.data import ImageData
     from blockzoo.tiling.onnx.export import ExportReport
     from blockzoo.tiling.onnx.fuse import FusedReport, Fusing
+    from blockzoo.tiling.onnx.quantise import Calibration
 
 CLASSES = 1000
 """Outputs of a network for which no dataset is named."""
@@ -22,7 +26,7 @@ CLASSES = 1000
 
 @dataclass(frozen=True)
 class Accuracies:
-    """Shares of images that are named rightly.
+    """Top-1 accuracies, as fractions.
 
     Args:
         images: how many.
@@ -51,107 +55,176 @@ class Accuracies:
         )
 
 
-def export_subject(
-    subject: str,
-    path: str | Path,
-    *,
-    fusing: Fusing | None = None,
-    tiling: Tiling | None = None,
-    weights: str | Path | None = None,
-    pretrained: bool = False,
-    num_classes: int | None = None,
-    data: ImageData | None = None,
-    image_size: int | None = None,
-    quantise: bool = False,
-    calibration_images: int = 256,
-    method: str = "minmax",
-    weight_bits: int = 8,
-    evaluate: Literal["", "val", "test"] = "",
-    overwrite: bool = False,
-) -> tuple[ExportReport | FusedReport, str, Accuracies | None]:
-    """Write a network to an ONNX file: what it is, what its weights are in words (the file's metadata say it too), accuracies.
+@dataclass(frozen=True)
+class Quantising:
+    """How a network becomes one of int8: calibrated on a stratified draw of the training images.
+
+    Args:
+        images: how many are drawn.
+        method, weight_bits: see `quantise.Calibration`.
+    """
+
+    images: int = 256
+    method: str = "minmax"
+    weight_bits: int = 8
+
+    def __post_init__(self) -> None:
+        if self.images < 1:
+            raise RequestError(f"--calibration-images {self.images}: give 1 or more")
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A network that becomes a file: what it is, what its weights are, on what it is calibrated and evaluated.
 
     Args:
         subject: block_resnet18, torchvision:NAME, timm:NAME, model:NAME, ...
-        path: of the file.
-        fusing: what to fuse; None: layer by layer.
-        tiling: how its layers are cut before; None: not at all.
+        tiling: how its layers are cut before; the default: not at all.
         weights: checkpoint; None: drawn at random, which the file says.
         pretrained: in place of a checkpoint, torchvision's ImageNet weights.
         num_classes: outputs of the network; None: of the dataset, else 1,000, or a class of the user's own default.
         data: says what the images are; without one, 3 channels, or a class of the user's own default.
         image_size: side of the images where there is no dataset (224).
-        quantise: to int8, calibrated on a stratified draw of the training images.
-        calibration_images, method, weight_bits: see `quantise.Calibration`.
+        quantising: to int8; None: floats.
         evaluate: a split to name the accuracies on; "" for none.
+
+    Raises:
+        RequestError: an option out of its range, or without what it needs.
+    """
+
+    subject: str
+    tiling: Tiling = field(default_factory=Tiling)
+    weights: str | Path | None = None
+    pretrained: bool = False
+    num_classes: int | None = None
+    data: ImageData | None = None
+    image_size: int | None = None
+    quantising: Quantising | None = None
+    evaluate: Literal["", "val", "test"] = ""
+
+    def __post_init__(self) -> None:
+        if self.data is None and (self.quantising is not None or self.evaluate):
+            raise RequestError("--dtype int8 and --evaluate need images: name a dataset with --dataset")
+        if self.weights is not None and self.pretrained:
+            raise RequestError("--weights and --pretrained both name weights: give one of them")
+        if self.evaluate and self.weights is None and not self.pretrained:
+            raise RequestError("--evaluate needs weights: name them with --weights FILE, or use --pretrained")
+        if self.data is not None and self.num_classes not in (None, self.data.num_classes) and self.evaluate:
+            raise RequestError(
+                f"--num-classes {self.num_classes}: {self.data.name} has {self.data.num_classes} classes to evaluate"
+            )
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """What the network reads: (C, H, W)."""
+        from blockzoo.models.own import channels_of
+
+        if self.data is not None:
+            return self.data.shape
+        side = self.image_size or IMAGENET_SIDE
+        return channels_of(plain_subject(self.subject)), side, side
+
+    @property
+    def classes(self) -> int | None:
+        """How many outputs the network has; None: as many as a class of the user's own says."""
+        from blockzoo.models.own import classes_of
+
+        if self.data is not None:
+            return self.num_classes or self.data.num_classes
+        return classes_of(plain_subject(self.subject), self.num_classes, CLASSES)
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A file that was written.
+
+    Args:
+        report: on the file.
+        weights: what they are, in words; the file's metadata say it too.
+        accuracies: None where no split was named.
+    """
+
+    report: ExportReport | FusedReport
+    weights: str
+    accuracies: Accuracies | None = None
+
+
+def export_subject(
+    deployment: Deployment, path: str | Path, *, fusing: Fusing | None = None, overwrite: bool = False
+) -> Deployed:
+    """Write a network to an ONNX file.
+
+    Args:
+        path: of the file.
+        fusing: what to fuse; None: layer by layer.
         overwrite: replace a file that is there.
 
     Raises:
-        RequestError: an option out of its range or without what it needs; see `export_onnx`.
+        RequestError: see `export_onnx`.
     """
-    import torch
-
-    from blockzoo.data.images import some_of
-    from blockzoo.models.own import channels_of, classes_of
     from blockzoo.models.resolve import build_network
     from blockzoo.tiling.experiments.pretrained import pretrained_file
-    from blockzoo.tiling.onnx.export import export_onnx, onnx_layers
+    from blockzoo.tiling.onnx.export import export_onnx
     from blockzoo.tiling.onnx.files import free
-    from blockzoo.tiling.onnx.fuse import Layers
-    from blockzoo.tiling.onnx.quantise import Calibration
     from blockzoo.training.weights import load_weights
 
     free(path, overwrite)
-    if data is None and (quantise or evaluate):
-        raise RequestError("--dtype int8 and --evaluate need images: name a dataset with --dataset")
-    if weights is not None and pretrained:
-        raise RequestError("--weights and --pretrained both name weights: give one of them")
-    if evaluate and weights is None and not pretrained:
-        raise RequestError("--evaluate needs weights: name them with --weights FILE, or use --pretrained")
-    if data is not None and num_classes not in (None, data.num_classes) and evaluate:
-        raise RequestError(
-            f"--num-classes {num_classes}: {data.name} has {data.num_classes} classes to evaluate"
-        )
-    if calibration_images < 1:
-        raise RequestError(f"--calibration-images {calibration_images}: give 1 or more")
-    side = image_size or IMAGENET_SIDE
-    name = plain_subject(subject)
-    classes: int | None
-    if data is not None:
-        channels, side, classes = data.shape[0], data.shape[1], num_classes or data.num_classes
-    else:
-        channels, classes = channels_of(name), classes_of(name, num_classes, CLASSES)
+    name, (channels, side, _) = plain_subject(deployment.subject), deployment.image
     spec = NetworkSpec(
-        tiled_subject(subject, tiling or Tiling(), side), out_dim=classes, in_channels=channels
+        tiled_subject(deployment.subject, deployment.tiling, side),
+        out_dim=deployment.classes,
+        in_channels=channels,
     )
     network = build_network(spec, seed=0).eval()
-    found = pretrained_file(name) if pretrained else weights
-    if found is not None:
-        load_weights(network, found)
-    stated = weights_stated(name, found, pretrained)
-    generator = torch.Generator().manual_seed(0)
-    example = torch.randn(1, channels, side, side, generator=generator)
-    calibration = None
-    if data is not None:
-        example = torch.from_numpy(data.seen(data.val.images[:1]))
-        if quantise:
-            images = data.seen(some_of(data.train, calibration_images).images)
-            calibration = Calibration(images, method, weight_bits)
+    weights = pretrained_file(name) if deployment.pretrained else deployment.weights
+    if weights is not None:
+        load_weights(network, weights)
+    stated = weights_stated(name, weights, deployment.pretrained)
+    example = _example(deployment)
     report = export_onnx(
         network,
         example,
         path,
         fusing=fusing,
-        calibration=calibration,
+        calibration=_calibration(deployment),
         overwrite=overwrite,
         story={"subject": spec.subject, "weights": stated},
     )
-    if not evaluate or data is None:
-        return report, stated, None
+    if not deployment.evaluate or deployment.data is None:
+        return Deployed(report, stated)
+    models = [*_as_floats(network, example, report), Path(path)]
+    return Deployed(report, stated, _accuracies(models, deployment.data, deployment.evaluate))
+
+
+def _example(deployment: Deployment) -> torch.Tensor:
+    """The first image for validation, or a random one: (1, C, H, W)."""
+    import torch
+
+    if deployment.data is not None:
+        return torch.from_numpy(deployment.data.seen(deployment.data.val.images[:1]))
+    channels, side, _ = deployment.image
+    return torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(0))
+
+
+def _calibration(deployment: Deployment) -> Calibration | None:
+    """None: floats."""
+    from blockzoo.data.images import some_of
+    from blockzoo.tiling.onnx.quantise import Calibration
+
+    how, data = deployment.quantising, deployment.data
+    if how is None or data is None:
+        return None
+    return Calibration(data.seen(some_of(data.train, how.images).images), how.method, how.weight_bits)
+
+
+def _as_floats(network: nn.Module, example: torch.Tensor, report: ExportReport | FusedReport) -> list[Any]:
+    """The network of floats as a model, and the same with its layers cut as in the file."""
+    from blockzoo.tiling.onnx.export import onnx_layers
+    from blockzoo.tiling.onnx.fuse import Layers
+
     layers = onnx_layers(network, example)
     cuts = getattr(report, "cuts", layers.cuts)
-    models = [layers.one_by_one(), Layers(layers.model, cuts).one_by_one(), Path(path)]
-    return report, stated, _accuracies(models, data, evaluate)
+    return [layers.one_by_one(), Layers(layers.model, cuts).one_by_one()]
 
 
 def weights_stated(subject: str, path: str | Path | None, pretrained: bool) -> str:

@@ -33,6 +33,7 @@ from blockzoo.tiling.onnx.graph import Cut, label_of, network_of
 from blockzoo.tiling.onnx.normalise import normalised
 from blockzoo.tiling.onnx.quantise import Calibration, quantised
 from blockzoo.tiling.onnx.session import Inputs, executed, outputs, relative_error, values_of
+from blockzoo.tiling.operations.lookup import translations
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -129,8 +130,8 @@ def _in_torch(model: nn.Module) -> Plain:
     @torch.no_grad()
     def run(given: Inputs) -> list[np.ndarray]:
         images, *others = given
-        found = ready(torch.from_numpy(np.array(images, np.float32)), *map(torch.from_numpy, others))
-        return [tensor.float().numpy() for _, tensor in tensors(found)]
+        result = ready(torch.from_numpy(np.array(images, np.float32)), *map(torch.from_numpy, others))
+        return [tensor.float().numpy() for _, tensor in tensors(result)]
 
     return run
 
@@ -168,7 +169,7 @@ def onnx_layers(model: nn.Module, example: Example, story: Mapping[str, Any] | N
     )
     if not cuts:
         return Layers(made, **about)
-    waiting = {label: list(found) for label, found in cuts.items()}
+    waiting = {label: list(calls) for label, calls in cuts.items()}
     named = {}
     for operation in network_of(made, values_of(made), {}).operations:
         label = label_of(operation.payload.name)
@@ -186,12 +187,12 @@ BLOCKED = (BlockConv2d, BlockMaxPool2d, BlockAvgPool2d)
 
 def _cuts(network: Network) -> dict[str, list[Cut]]:
     """Of each blocked layer, by its path, for each of its calls."""
-    found: dict[str, list[Cut]] = {}
+    cuts: dict[str, list[Cut]] = {}
     for operation in network.operations:
         if operation.own is not None:
             padding = "zeros" if operation.padding == "constant" else operation.padding
-            found.setdefault(operation.label, []).append(Cut(*operation.own, padding))
-    return found
+            cuts.setdefault(operation.label, []).append(Cut(*operation.own, padding))
+    return cuts
 
 
 def _unblocked(layer: nn.Module) -> nn.Module:
@@ -214,7 +215,14 @@ def _exported(model: nn.Module, given: Sequence[torch.Tensor]) -> ModelProto:
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
             warnings.simplefilter("ignore")
-            program = torch.onnx.export(model, tuple(given), dynamo=True, opset_version=OPSET, verbose=False)
+            program = torch.onnx.export(
+                model,
+                tuple(given),
+                dynamo=True,
+                opset_version=OPSET,
+                verbose=False,
+                custom_translation_table=translations(),
+            )
     except Exception as error:
         reason = _other_outputs(model, given) or _reason(error)
         raise RequestError(f"{type(model).__name__} cannot be exported to ONNX: {reason}") from error

@@ -25,8 +25,9 @@ from blockzoo.tiling.onnx.check import (
 )
 from blockzoo.tiling.onnx.files import free, opened, saved, told
 from blockzoo.tiling.onnx.graph import Cut, network_of, plain_name
+from blockzoo.tiling.onnx.nodes import Value
 from blockzoo.tiling.onnx.normalise import normalised
-from blockzoo.tiling.onnx.session import Inputs, Value, executed, outputs, relative_error, values_of
+from blockzoo.tiling.onnx.session import Inputs, executed, outputs, relative_error, values_of
 from blockzoo.tiling.onnx.tiles import planned_bytes, tiled_model
 from blockzoo.tiling.planning.plan import Plan, program, whole_steps
 from blockzoo.tiling.planning.planner import bytes_of
@@ -152,8 +153,8 @@ class Layers:
         if self.cuts or plan.mode != "block":
             return dict(self.cuts)
         parts = program(self.network, plan.steps, plan.mode)
-        found = [_cuts_of(self.network, part.stage) for part in parts if part.stage is not None]
-        return {name: cut for cuts in found for name, cut in cuts.items()}
+        by_stage = [_cuts_of(self.network, part.stage) for part in parts if part.stage is not None]
+        return {name: cut for cuts in by_stage for name, cut in cuts.items()}
 
     def in_tiles(self, plan: Plan) -> ModelProto:
         """The stages of a plan fused."""
@@ -170,11 +171,13 @@ class Layers:
         assert fusing.budget is not None
         limit = bytes_of(fusing.budget)
         planner = self._planner(fusing.mode)
-        found = [
+        candidates = [
             *planner.front(limit),
             *planner.front(),
         ]  # a file may need less than is counted before it is one
-        for plan in sorted(filter(self._can_be_written, found), key=lambda plan: (plan.macs, plan.tiles)):
+        for plan in sorted(
+            filter(self._can_be_written, candidates), key=lambda plan: (plan.macs, plan.tiles)
+        ):
             plan = self._as_file(plan)
             if plan.peak_bytes <= limit:
                 return plan
@@ -185,7 +188,7 @@ class Layers:
         )
 
     def front(self, mode: Mode) -> list[Plan]:
-        """The plans that `planned` chooses from, those that no other beats as ONNX Runtime runs them, the least memory first."""
+        """The plans that `planned` chooses from, Pareto-optimal as ONNX Runtime runs them, the least memory first."""
         plans = [self._as_file(p) for p in self._planner(mode).front() if self._can_be_written(p)]
         costs = {(p.peak_bytes, p.macs, p.tiles): p for p in plans}
         return [costs[a] for a in sorted(costs) if not any(_beats(b, a) for b in costs)]
@@ -291,7 +294,7 @@ def fused(
         return {"checked": f"{checked:.1e}", "plan": str(plan)}
 
     saved(made, path, check)
-    found, wanted = (outputs(model, images, others=given[0][1:]) for model in (made, truth))
+    computed, wanted = (outputs(model, images, others=given[0][1:]) for model in (made, truth))
     return FusedReport(
         path,
         len(made.graph.node),
@@ -300,8 +303,8 @@ def fused(
         executed(layers.model).peak_bytes,
         plan.peak_bytes,
         plan.macs / max(1, plan.layer_by_layer.macs),
-        relative_error(found, wanted),
-        bool(np.array_equal(found, wanted)),
+        relative_error(computed, wanted),
+        bool(np.array_equal(computed, wanted)),
         plan,
         layers.cuts_of(plan),
         checked,

@@ -41,7 +41,7 @@ def plan_onnx(
 def pareto_onnx(
     model: nn.Module, example: Example, *, dtype: str = "fp32", mode: Mode = "block"
 ) -> list[Plan]:
-    """The plans that no other beats in peak bytes, multiply-adds and tiles, as files; see `pareto`."""
+    """The plans that are Pareto-optimal in peak bytes, multiply-adds and tiles, as files; see `pareto`."""
     return _layers(model, example, dtype).front(mode)
 
 

@@ -6,7 +6,6 @@ import json
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,8 @@ import numpy as np
 
 from blockzoo.core.errors import RequestError
 from blockzoo.tiling.onnx.files import OnnxSource, needed
+from blockzoo.tiling.onnx.nodes import Value
+from blockzoo.tiling.operations.lookup import in_place_nodes
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -21,29 +22,10 @@ if TYPE_CHECKING:
 
 VIEWS = frozenset("Reshape Flatten Squeeze Unsqueeze Identity".split())
 """Nodes whose output is their first input in another shape."""
-IN_PLACE = frozenset("Relu Clip Sigmoid Tanh Elu LeakyRelu HardSigmoid Add Sub Mul Div".split())
-"""Nodes that ONNX Runtime lets write over an operand of the output's size that nothing reads afterwards."""
 Inputs = Sequence[np.ndarray]
 """What a model is given, in order; the first are images (N, C, H, W)."""
 Prepare = Callable[[np.ndarray], np.ndarray]
 """Makes a model's inputs of some images, both (n, C, H, W)."""
-
-
-@dataclass(frozen=True)
-class Value:
-    """One tensor of a model.
-
-    Args:
-        shape: of it.
-        item: bytes of one element.
-    """
-
-    shape: tuple[int, ...]
-    item: int
-
-    @property
-    def bytes(self) -> int:
-        return prod(self.shape) * self.item
 
 
 def session(
@@ -82,11 +64,11 @@ def session(
 
 def _run(ready: InferenceSession, given: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     try:
-        found: list[np.ndarray] = ready.run(None, dict(given))
+        results: list[np.ndarray] = ready.run(None, dict(given))
     except Exception as error:
         reason = str(error).strip().splitlines()[0].rpartition("Non-zero status code returned while ")[2]
         raise RequestError(f"ONNX Runtime cannot run the model: {reason}") from error
-    return found
+    return results
 
 
 @dataclass(frozen=True)
@@ -113,7 +95,7 @@ def entries_of(model: ModelProto) -> list[Entry]:
     """
     onnx = needed("onnx")
     constants = {tensor.name for tensor in model.graph.initializer}
-    found = [
+    entries = [
         Entry(
             value.name,
             tuple(d.dim_value for d in value.type.tensor_type.shape.dim),
@@ -122,12 +104,12 @@ def entries_of(model: ModelProto) -> list[Entry]:
         for value in model.graph.input
         if value.name not in constants
     ]
-    if not found or len(found[0].shape) != 4 or any(0 in entry.shape for entry in found):
+    if not entries or len(entries[0].shape) != 4 or any(0 in entry.shape for entry in entries):
         raise RequestError(
-            f"the model reads {', '.join(map(str, found)) or 'nothing'}: its first input has to be images of a fixed shape "
+            f"the model reads {', '.join(map(str, entries)) or 'nothing'}: its first input has to be images of a fixed shape "
             "(N, C, H, W), and others of a fixed shape too, to be cut into tiles"
         )
-    return found
+    return entries
 
 
 def input_of(model: ModelProto) -> tuple[str, tuple[int, ...]]:
@@ -166,9 +148,9 @@ def values_of(model: ModelProto) -> dict[str, Value]:
     copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in made)
     entries = entries_of(model)
     ready = session(copy, optimised=False)
-    found = _run(ready, {entry.name: entry.zeros for entry in entries})
+    results = _run(ready, {entry.name: entry.zeros for entry in entries})
     names = [output.name for output in ready.get_outputs()]
-    values = {n: Value(tuple(a.shape), a.itemsize) for n, a in zip(names, found, strict=True)}
+    values = {n: Value(tuple(a.shape), a.itemsize) for n, a in zip(names, results, strict=True)}
     return {entry.name: Value(entry.shape, entry.zeros.itemsize) for entry in entries} | values
 
 
@@ -189,7 +171,8 @@ def executed(model: OnnxSource) -> Execution:
     """Run a model, or the file of one, on zeros, node by node as it stands, and take order and sizes from ONNX Runtime's profile.
 
     Counted are the values that nodes make, from where they are made to where they are read last; a view is the value it shows,
-    and a node of `IN_PLACE` writes over an operand that dies there. Weights and the scratch memory of kernels are not counted.
+    and a node of `in_place_nodes` writes over an operand that dies there. Not counted are weights, and what kernels take for a
+    moment.
     """
     model = needed("onnx").load(str(model)) if isinstance(model, (str, Path)) else model
     zeros = {entry.name: entry.zeros for entry in entries_of(model)}
@@ -253,17 +236,17 @@ def live_bytes(nodes: Sequence[NodeProto], sizes: Mapping[str, int], kept: Colle
         last.update({root.get(value, value): place for value in (*node.input, *node.output)})
     last.update({root.get(value, value): len(nodes) for value in kept})
     live: dict[str, int] = {}
-    found = []
+    overwriting, totals = in_place_nodes(), []
     for place, node in enumerate(nodes):
         if node.op_type not in VIEWS:
             dying = [r for v in node.input if last[r := root.get(v, v)] == place]
             over = next((r for r in dying if live.get(r) == sizes[node.output[0]]), None)
-            if node.op_type in IN_PLACE and over is not None:
+            if node.op_type in overwriting and over is not None:
                 del live[over]
             live[node.output[0]] = sizes[node.output[0]]
-        found.append(sum(live.values()))
+        totals.append(sum(live.values()))
         live = {value: size for value, size in live.items() if last[value] > place}
-    return found
+    return totals
 
 
 def outputs(

@@ -8,27 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from blockzoo.core.errors import RequestError
-from blockzoo.tiling.geometry import Enlargement, Taps, Tile, shown_again
+from blockzoo.tiling.geometry import Tile
 from blockzoo.tiling.graph.network import Network, Operation
-from blockzoo.tiling.onnx.nodes import Nodes
-from blockzoo.tiling.onnx.padding import pads_of, zeros_of
-from blockzoo.tiling.onnx.resize import enlarged, interpolated
-from blockzoo.tiling.onnx.session import Value, live_bytes, run_order
+from blockzoo.tiling.onnx.nodes import Nodes, NodeTile, Value
+from blockzoo.tiling.onnx.session import live_bytes, run_order
 from blockzoo.tiling.planning.plan import Part
 from blockzoo.tiling.planning.stage import Stage, whole_map
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import ModelProto, NodeProto
 
 Span = tuple[int, int]
-BORDERS = {"reflect": "reflect", "replicate": "edge"}
-"""Paddings that are pixels, as ONNX names them."""
 
 
 @dataclass
@@ -75,8 +73,8 @@ def planned_bytes(
     writer.write(parts)
     order = run_order(writer.nodes)
     kept = [value.name for value in model.graph.output]
-    found = live_bytes([writer.nodes[place] for place in order], writer.bytes, kept)
-    live = [size for _, size in sorted(zip(order, found, strict=True))]
+    as_run = live_bytes([writer.nodes[place] for place in order], writer.bytes, kept)
+    live = [size for _, size in sorted(zip(order, as_run, strict=True))]
     return [max(live[first:last], default=0) for first, last in pairwise([0, *writer.ends])]
 
 
@@ -189,8 +187,8 @@ class _Writer(Nodes):
             for j in range(len(stage.columns)):
                 tile = self._tile(stage, i, j, f"{mean.name}/{i}.{j}/map")
                 size, name = self._size(mean.name), f"{mean.name}/{i}.{j}"
-                found = self.add("ReduceSum", [tile, axes], name, size, keepdims=1)
-                total = self.add("Add", [total, found], f"{name}/total", size) if total else found
+                part_sum = self.add("ReduceSum", [tile, axes], name, size, keepdims=1)
+                total = self.add("Add", [total, part_sum], f"{name}/total", size) if total else part_sum
         count = np.float32(stage.output.size(0) * stage.output.size(1))
         self.add("Div", [total, self.scalar(count)], mean.name, self._size(mean.name))
 
@@ -208,12 +206,12 @@ class _Writer(Nodes):
         strips = []
         for a, row in enumerate(rows):
             strip = f"{name}/rows{a}" if len(rows) > 1 else name
-            found = []
+            pieces = []
             for b, column in enumerate(columns):
                 own = f"{strip}/columns{b}" if len(columns) > 1 else strip
                 self._layer(operation, row, column, maps, own, f"{place}/{a}.{b}" if several else place)
-                found.append(own)
-            strips.append(self._joined(found, strip, axis=3))
+                pieces.append(own)
+            strips.append(self._joined(pieces, strip, axis=3))
         self._joined(strips, name, axis=2)
 
     def _layer(
@@ -233,64 +231,38 @@ class _Writer(Nodes):
         node.name = f"{operation.payload.name}{place}"
         node.input[:] = [read.get(value, value) for value in operation.payload.input]
         node.output[:] = [name]
-        pixel, sizes = self._pixel_of(operation), [tile.last - tile.first for tile in (row, column)]
-        self.bytes[name] = pixel * sizes[0] * sizes[1]
-        if operation.kind != "window":
-            self.nodes.append(node)
-            return
-        if isinstance(operation.windows[0], Enlargement):
-            again = [shown_again(t, w) for t, w in zip((row, column), operation.windows, strict=True)]  # type: ignore[arg-type]
-            if again != [(0, 0), (0, 0)]:
-                node.input[0] = self._padded(node.input[0], again, operation, (row, column), "edge")
-            enlarged(self, node, (row, column), again, operation.windows, pixel)  # type: ignore[arg-type]
-            return
-        if isinstance(operation.windows[0], Taps):
-            interpolated(self, node.input[0], name, (row, column), operation.windows, pixel)  # type: ignore[arg-type]
-            return
-        found = [pads_of(t, w) for t, w in zip((row, column), operation.windows, strict=True)]
-        pads = [pad for pad, _, _ in found]
-        zeros = [zeros_of(t, w) for t, w in zip((row, column), operation.windows, strict=True)]
-        if zeros != [(0, 0), (0, 0)]:
-            node.input[0] = self._padded(node.input[0], zeros, operation, (row, column))
-        if operation.padding in BORDERS and any(any(pad) for pad in pads):
-            node.input[0] = self._padded(node.input[0], pads, operation, (row, column))
-            pads = [(0, 0), (0, 0)]
-        before, after = zip(*pads, strict=True)
-        own = {"pads": [*before, *(max(0, pad) for pad in after)]}
-        if node.op_type == "ConvTranspose":
-            own["output_padding"] = [max(0, -pad) for pad in after]
-        kept = [a for a in node.attribute if a.name not in ("auto_pad", "ceil_mode", *own)]
-        del node.attribute[:]
-        node.attribute.extend([*kept, *(self.onnx.helper.make_attribute(k, v) for k, v in own.items())])
-        self.nodes.append(node)
-        # more than are wanted, of a tile that owns none of the pixels its outputs read
-        self.cut_off(node, pixel, [start for _, start, _ in found], sizes, [made for _, _, made in found])
+        tiles, pixel = (row, column), self._pixel_of(operation)
+        tile = NodeTile(self, node, operation, tiles, pixel, partial(self._padded, node, operation, tiles))
+        self.bytes[name] = pixel * prod(tile.sizes)
+        assert operation.tileable is not None
+        operation.tileable.write_tile(tile)
 
     def _padded(
         self,
-        value: str,
-        pads: Sequence[Span],
+        node: NodeProto,
         operation: Operation,
         tiles: tuple[Tile, Tile],
-        mode: str = "",
+        pads: Sequence[Span],
+        mode: str,
     ) -> str:
+        """What the node of a tile reads, with pixels around it."""
+        value = node.input[0]
         (top, bottom), (left, right) = pads
         height, width = (t.stop - t.start + sum(pad) for t, pad in zip(tiles, pads, strict=True))
         source = operation.maps[0]
         pixel = self._pixel(source, self.network.size(source, 0) * self.network.size(source, 1))
         around = self.integers([0, 0, top, left, 0, 0, bottom, right])
-        mode = mode or BORDERS.get(operation.padding, "constant")
         name = f"{value}/{mode}{top}.{left}.{bottom}.{right}"
         if (name, (0, 0), (0, 0)) not in self.slices:
             size = pixel * height * width
             self.slices[name, (0, 0), (0, 0)] = self.add("Pad", [value, around], name, size, mode=mode)
         return name
 
-    def _read(self, found: _Map, rows: Span, columns: Span) -> str:
+    def _read(self, whole: _Map, rows: Span, columns: Span) -> str:
         """A rectangle of a map, as a value: of the strips that it crosses."""
-        crossed = [strip for strip in found.strips if strip[0] < rows[1] and rows[0] < strip[1]]
+        crossed = [strip for strip in whole.strips if strip[0] < rows[1] and rows[0] < strip[1]]
         pieces = [
-            self._sliced(found, strip, (max(rows[0], strip[0]), min(rows[1], strip[1])), columns)
+            self._sliced(whole, strip, (max(rows[0], strip[0]), min(rows[1], strip[1])), columns)
             for strip in crossed
         ]
         if len(pieces) == 1:
@@ -316,11 +288,11 @@ class _Writer(Nodes):
 
     def _entire(self, name: str) -> None:
         """From here on the map is one value."""
-        found = self.maps.get(name)
-        if found is not None and len(found.strips) > 1:
-            self._joined([value for _, _, value in found.strips], name, axis=2)
-            ends = found.strips[0][0], found.strips[-1][1]
-            self.maps[name] = _Map([(*ends, name)], found.columns, found.pixel)
+        held = self.maps.get(name)
+        if held is not None and len(held.strips) > 1:
+            self._joined([value for _, _, value in held.strips], name, axis=2)
+            ends = held.strips[0][0], held.strips[-1][1]
+            self.maps[name] = _Map([(*ends, name)], held.columns, held.pixel)
 
     def _joined(self, values: Sequence[str], name: str, axis: int) -> str:
         if len(values) == 1:

@@ -18,7 +18,9 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from blockzoo.measure.memory import LiveMemory
 from blockzoo.measure.memory import peak_memory as peak_memory
 from blockzoo.models.tracing import quiet
-from blockzoo.tiling.graph.kernels_of import Payload
+from blockzoo.tiling.geometry import part_of_tile
+from blockzoo.tiling.graph.network import Operation
+from blockzoo.tiling.graph.payload import Payload
 
 
 class Memory:
@@ -48,6 +50,31 @@ class Memory:
         if isinstance(self._mode, FakeTensorMode):
             return self._mode.from_tensor(tensor)
         return tensor
+
+    def beside_kernel(self, operation: Operation, size: tuple[int, int]) -> int:
+        """Bytes that an operation's kernel needs for a moment on the whole map, besides what it reads and makes; 0 where it does
+        not run without values.
+
+        Args:
+            size: rows and columns of what it reads.
+        """
+        assert operation.tileable is not None
+        row, column = (
+            part_of_tile(0, operation.size(axis), (0, size[axis]), operation.windows[axis]) for axis in (0, 1)
+        )
+        with torch.no_grad(), quiet(), self._mode:
+            x = self._held[operation.maps[0]]
+            weights = map(self._without_values, state_of(operation.payload))
+            memory = LiveMemory(exclude=[x, *weights])
+            try:
+                kernel = operation.tileable.kernel(operation, size)
+                with memory:
+                    made = kernel(x, row, column)
+                    live = memory.live
+                del made
+            except Exception:
+                return 0
+            return memory.peak - live
 
     def of(self, node: fx.Node, payload: Payload, result: object, turned: Sequence[str]) -> tuple[int, int]:
         """Bytes that an operation makes and keeps, and those that it needs for a moment besides.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from math import prod
@@ -184,8 +184,8 @@ def program(network: Network, steps: Sequence[Step], mode: Mode, start: int = -1
     known = network.held_at(start)
     for step in steps:
         if step.kind == "whole":
-            found = [network.by_name[name] for name in step.operations]
-            parts.append(Part(step, None, found))
+            operations = [network.by_name[name] for name in step.operations]
+            parts.append(Part(step, None, operations))
             known.extend(step.operations)
             continue
         output = step.output if step.kind == "tiled" else network.by_name[step.output].maps[0]
@@ -196,33 +196,49 @@ def program(network: Network, steps: Sequence[Step], mode: Mode, start: int = -1
     return parts
 
 
-def _free(network: Network, parts: list[Part], start: int) -> None:
+def _free(network: Network, parts: Sequence[Part], start: int) -> None:
     """Say at each place which values of the network die there: no output, and nothing that was given."""
-    whole = [operation for part in parts if part.stage is None for operation in part.operations]
-    root = roots(whole)
-    last: dict[str, tuple[int, int]] = {}
+    root = roots([operation for part in parts if part.stage is None for operation in part.operations])
     made = dict.fromkeys(network.held_at(start))
-    for number, part in enumerate(parts):
-        if part.stage is not None:
-            reads = [(*part.stage.known, part.step.output)]
-        else:
-            reads = [(*operation.sources, operation.name) for operation in part.operations]
-        for place, names in enumerate(reads):
-            made[names[-1]] = None
-            last.update({root.get(name, name): (number, place) for name in names})
-    returned = [*network.outputs, *(network.root.get(name, name) for name in network.outputs)]
-    returned += network.held_at(network.position[parts[-1].step.output])
-    stay = {root.get(name, name) for name in returned} | {*network.given}
+    places = [*_places(parts)]
+    last: dict[str, list[str]] = {}
+    for dead, names in places:
+        made[names[-1]] = None
+        last.update(dict.fromkeys((root.get(name, name) for name in names), dead))
+    unread = places[0][0]
+    stay = {root.get(name, name) for name in _needed_after(network, parts)} | {*network.given}
     for name in made:
         top = root.get(name, name)
         if top not in stay:
-            number, place = last.get(top, (0, 0))
-            (parts[number].dead[place] if parts[number].stage is None else parts[number].ends).append(name)
-    dead = [names for part in parts if part.stage is None for names in part.dead]
-    over = iter(overwritten(whole, dead, {*made}))  # only what the network made is ever listed as dead
+            last.get(top, unread).append(name)
+    _write_over(parts, made)  # only what the network made is ever listed as dead
+
+
+def _places(parts: Sequence[Part]) -> Iterator[tuple[list[str], Sequence[str]]]:
+    """Of each operation on whole maps, and of each stage: the list of what dies with it, to be filled; and the values that it
+    reads, then the one that it makes.
+    """
     for part in parts:
-        if part.stage is None:
-            part.over[:] = [next(over) for _ in part.operations]
+        if part.stage is not None:
+            yield part.ends, (*part.stage.known, part.step.output)
+            continue
+        for dead, operation in zip(part.dead, part.operations, strict=True):
+            yield dead, (*operation.sources, operation.name)
+
+
+def _needed_after(network: Network, parts: Sequence[Part]) -> list[str]:
+    """Outputs, what they are views of, and what is read behind the parts."""
+    outputs = [*network.outputs, *(network.root.get(name, name) for name in network.outputs)]
+    return [*outputs, *network.held_at(network.position[parts[-1].step.output])]
+
+
+def _write_over(parts: Sequence[Part], made: Iterable[str]) -> None:
+    """Say of each operation on whole maps which operand it writes over: they are seen together, whatever part they are in."""
+    whole = [part for part in parts if part.stage is None]
+    operations = [operation for part in whole for operation in part.operations]
+    over = iter(overwritten(operations, [dead for part in whole for dead in part.dead], made))
+    for part in whole:
+        part.over[:] = [next(over) for _ in part.operations]
 
 
 def whole_steps(network: Network, start: int = -1, stop: int | None = None) -> list[Step]:
@@ -302,15 +318,15 @@ def one_stage(network: Network, grid: tuple[int, int], fuse_to: str, batch: int,
 
 def labels(network: Network, steps: Iterable[Step]) -> tuple[str, ...]:
     """What each step does, for people."""
-    found = []
+    texts = []
     for step in steps:
         last = str(network.by_name[step.output])
         first = str(network.by_name[step.operations[0]]) if step.kind == "whole" else ""
-        found.append(
+        texts.append(
             {
                 "whole": f"{first} .. {last}" if first != last else last,
                 "tiled": f".. {last}",
                 "pooled": f".. {last} (mean)",
             }[step.kind]
         )
-    return tuple(found)
+    return tuple(texts)

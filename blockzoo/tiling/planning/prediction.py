@@ -82,8 +82,8 @@ def _stage_cost(network: Network, part: Part, stage: Stage, counted: Counted) ->
     if key not in network.costs:
         tiles = len(stage.rows) * len(stage.columns)
         network.costs[key] = stage_bytes(network, part, counted), stage_macs(stage), tiles
-    found: tuple[int, int, int] = network.costs[key]
-    return found
+    known: tuple[int, int, int] = network.costs[key]
+    return known
 
 
 def _whole(network: Network, part: Part, live: dict[str, int], root: dict[str, str], counted: Counted) -> int:
@@ -146,8 +146,8 @@ def _made_whole(network: Network, operation: Operation, counted: Counted) -> tup
     vertical, horizontal = (
         Side(operation, axis, [line[operation.name]]) for axis, line in enumerate((rows, columns))
     )
-    found = _window(network, operation, vertical, horizontal, np.array([[1]]), counted)
-    made, beside = (int(one[0, 0]) for one in found)
+    sizes = _window(network, operation, vertical, horizontal, np.array([[1]]), counted)
+    made, beside = (int(one[0, 0]) for one in sizes)
     if operation.maps[0] == network.input:  # brought into the layout of convolutions
         beside += prod(network.input_shape) * counted.of(network, network.input)
     return made, beside
@@ -172,8 +172,8 @@ def stage_bytes(network: Network, part: Part, counted: Counted) -> int:
     stage = part.stage
     assert stage is not None
     shapes = [alike(stage, lines) for lines in (stage.rows, stage.columns)]
-    rows, columns = (tuple(tiles[0] for tiles in found) for found in shapes)
-    tiles = np.multiply.outer(*([len(tiles) for tiles in found] for found in shapes))
+    rows, columns = (tuple(tiles[0] for tiles in alike_tiles) for alike_tiles in shapes)
+    tiles = np.multiply.outer(*([len(tiles) for tiles in alike_tiles] for alike_tiles in shapes))
     return int(
         _tiles_bytes(network, part, (rows, columns), np.minimum(tiles, part.step.batch), counted).max()
     )
@@ -285,8 +285,20 @@ def _window(
     counts = high_wanted * wide_wanted + high_wanted + wide_wanted if operation.counts else 0
     made = (each * area).max((2, 3))
     beside = (channels * copied + indices + counts * item).max((2, 3))
+    if not operation.counted:
+        beside = beside + _scratch(network, operation, rows, columns, count, counted)
     several = np.logical_or.outer(rows.several, columns.several)  # made part by part and put in place
     return np.where(several, whole, made), np.where(several, beside + made, beside)
+
+
+def _scratch(
+    network: Network, operation: Operation, rows: Side, columns: Side, count: np.ndarray, counted: Counted
+) -> Any:
+    """A tile's share of what an operation was seen to need for a moment: as much as of its pixels, or as of its outputs."""
+    source, whole = operation.maps[0], _beside(operation, counted)
+    read = np.multiply.outer(rows.reach, columns.reach) / (network.size(source, 0) * network.size(source, 1))
+    made = np.multiply.outer(rows.made, columns.made) / (operation.size(0) * operation.size(1))
+    return np.ceil(whole * count * np.maximum(read, made)).astype(np.int64)
 
 
 def stage_macs(stage: Stage) -> int:

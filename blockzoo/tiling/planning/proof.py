@@ -31,7 +31,7 @@ def measured(network: Network, plan: Plan, inputs: Sequence[torch.Tensor], own: 
     Args:
         network: that was planned, with its weights.
         inputs: of the planned shapes, where the network is.
-        own: its number format.
+        own: its dtype, by name.
         name: of the network, for messages.
     """
     if plan.dtype == "int8" or plan.macs > PROVED_MACS or inputs[0].is_meta:
@@ -53,7 +53,7 @@ def check_planned_memory(
     network: Network, plan: Plan, inputs: Sequence[torch.Tensor], own: str, name: str
 ) -> float:
     """The predicted peak of live activations against the storages that are tracked while the plan runs once on zeros, in the
-    network's own number format.
+    network's own dtype.
 
     Catches: a value that is held longer than predicted, a copy or an index nobody counted, a write in place that is none.
 

@@ -1,8 +1,8 @@
 """The search for plans: dynamic programming over cut points and grids.
 
 A state is a place in the network where one map alone is alive. From each, steps lead to later ones: the operations between run on
-whole maps, or as a stage of some grid. Within a limit of memory a state keeps the ways to it that no other beats in multiply-adds
-and tiles; the front is what is left at each limit.
+whole maps, or as a stage of some grid. Within a limit of memory a state keeps the ways to it that are Pareto-optimal in
+multiply-adds and tiles; the front is what is left at each limit.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ class _Way(NamedTuple):
 
     @property
     def all_steps(self) -> tuple[Step, ...]:
-        found: list[Step] = []
+        steps: list[Step] = []
         way: _Way | None = self
         while way is not None:
-            found[:0] = way.steps
+            steps[:0] = way.steps
             way = way.before
-        return tuple(found)
+        return tuple(steps)
 
 
 class Planner:
@@ -93,8 +93,8 @@ class Planner:
 
     def fused(self, grid: tuple[int, int], fuse_to: str, batch: int, limit: int | None) -> Plan:
         """One stage, as asked for."""
-        found = self.made(one_stage(self.network, grid, fuse_to, batch, self.mode))
-        before, after = self.layer_by_layer, found.cost
+        plan = self.made(one_stage(self.network, grid, fuse_to, batch, self.mode))
+        before, after = self.layer_by_layer, plan.cost
         saves = after.peak_bytes < before.peak_bytes or before.peak_bytes < SMALL_BYTES
         if not saves and after.macs > MOST_MACS * before.macs:
             raise RequestError(
@@ -104,9 +104,9 @@ class Planner:
             )
         if limit is not None and after.peak_bytes > limit:
             raise RequestError(
-                f"this stage needs {aligned_size(after.peak_bytes)}, not {aligned_size(limit)}: {_largest(found)}"
+                f"this stage needs {aligned_size(after.peak_bytes)}, not {aligned_size(limit)}: {_largest(plan)}"
             )
-        return found
+        return plan
 
     def least_memory(self) -> Plan:
         """The least peak that a way with few enough multiply-adds has; tiles run together where that costs no memory."""
@@ -136,20 +136,20 @@ class Planner:
         return self.made(min(self.ways(best), key=lambda way: way[1:3]).all_steps)
 
     def front(self, limit: int | None = None) -> list[Plan]:
-        """Ways to the end that no other beats, the least memory first: all of them, or where there are very many those at some
+        """Pareto-optimal ways to the end, the least memory first: all of them, or where there are very many those at some
         sizes of memory. What is listed is beaten by none, listed or not.
 
         Args:
             limit: of the memory; None: none.
         """
-        found: dict[tuple[int, int, int], _Way] = {}
+        cheapest: dict[tuple[int, int, int], _Way] = {}
         every = len(self._levels) <= MOST_LEVELS
         limit = self._levels[-1] if limit is None else limit
         while ways := self.ways(limit):
-            found.update((way[:3], way) for way in ways)
+            cheapest.update((way[:3], way) for way in ways)
             below = max(way.peak for way in ways) - 1
             limit = below if every else min(below, limit - limit // 20)
-        return [self.made(found[cost].all_steps) for cost in sorted(found)]
+        return [self.made(cheapest[cost].all_steps) for cost in sorted(cheapest)]
 
     def together(self, way: _Way, limit: int) -> Plan:
         """As many tiles at a time as the limit allows, stage by stage."""
@@ -165,19 +165,19 @@ class Planner:
         return self.made(steps)
 
     def ways(self, limit: int) -> list[_Way]:
-        """To the end of the network, with no more memory than this: those that no other beats in multiply-adds and tiles, of
+        """To the end of the network, with no more memory than this: those that are Pareto-optimal in multiply-adds and tiles, of
         equals the one with the least memory. No other way within the limit, or within less, beats one of them in all three.
         """
-        found: dict[int, list[_Way]] = {-1: [_Way(0, 0, 0, ())]}
+        ways_to: dict[int, list[_Way]] = {-1: [_Way(0, 0, 0, ())]}
         for stop in self._states[1:]:
-            found[stop] = _undominated(
+            ways_to[stop] = _undominated(
                 _Way(max(way.peak, own.peak), way.macs + own.macs, way.tiles + own.tiles, own.steps, way)
-                for start, ways in found.items()
+                for start, ways in ways_to.items()
                 for own in self._segments[start, stop]
                 if own.peak <= limit
                 for way in ways
             )
-        return found[len(self.network.operations) - 1]
+        return ways_to[len(self.network.operations) - 1]
 
     @cached_property
     def _levels(self) -> list[int]:
@@ -233,7 +233,7 @@ class Planner:
         """Boundaries at which the map is no larger than at both neighbours, the ends, maps that are returned, and where what
         comes next cannot be cut or reads what has waited.
 
-        Behind an operation that writes over the map alone (a rectifier) rather than before it: that is as good in every way.
+        Behind an operation that writes over the map alone (a ReLU) rather than before it: that is as good in every way.
         """
         network = self.network
         ends = network.boundaries
@@ -290,7 +290,7 @@ def _thinned(states: list[int], needed: set[int], most: int) -> list[int]:
 
 
 def _undominated(ways: Iterable[_Way]) -> list[_Way]:
-    """Those that no other beats in multiply-adds and tiles; of equals the one with the least memory."""
+    """Those that are Pareto-optimal in multiply-adds and tiles; of equals the one with the least memory."""
     kept: list[_Way] = []
     for way in sorted(ways, key=lambda way: (way.macs, way.tiles, way.peak)):
         if not kept or way.tiles < kept[-1].tiles:
@@ -319,7 +319,7 @@ def _halvings(count: int) -> Iterator[int]:
         count = -(-count // 2)
 
 
-def _largest(found: Plan) -> str:
+def _largest(plan: Plan) -> str:
     """The step that needs most, in words."""
-    size, label = max(zip(found.cost.steps, found.labels, strict=True))
+    size, label = max(zip(plan.cost.steps, plan.labels, strict=True))
     return f"{label} needs {aligned_size(size)}"

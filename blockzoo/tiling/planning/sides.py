@@ -27,8 +27,8 @@ def side_of(operation: Operation, axis: int, lines: Axis, chosen: tuple[int, ...
     key = (operation.name, chosen, taps)
     if key not in lines.sides:
         lines.sides[key] = Side(operation, axis, [lines[number][operation.name] for number in chosen])
-    found: Side = lines.sides[key]
-    return found
+    side: Side = lines.sides[key]
+    return side
 
 
 class Side:

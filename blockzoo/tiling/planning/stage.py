@@ -76,8 +76,8 @@ class Stage:
         key = (self.output.name, tuple(self.known), count, self.independent, 0 if alike else axis)
         if key not in recent:
             self.network.remember(key, _axis(self.network, self.operations, axis, count, self.independent))
-        found: Axis = recent[key]
-        return found
+        tiles: Axis = recent[key]
+        return tiles
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -179,11 +179,11 @@ def _line(
 ) -> Line:
     """Backwards from the outputs of one tile: every operation makes what those after it read."""
     needed = {operations[-1].name: ends}
-    found: Line = {}
+    line: Line = {}
     for operation in reversed(operations):
         first, last = needed[operation.name]
         if operation.kind == "pointwise":  # each output reads its own place
-            found[operation.name] = [Tile(first, last, first, last, 0, 0)]
+            line[operation.name] = [Tile(first, last, first, last, 0, 0)]
             for source in operation.maps:
                 known = needed.get(source, (first, last))
                 needed[source] = (min(known[0], first), max(known[1], last))
@@ -192,12 +192,12 @@ def _line(
         mirrored = operation.padding == "reflect"
         size = network.size(operation.maps[0], axis)
         places = cuts[operation.name] if operation.kind == "window" else [0, operation.size(axis)]
-        found[operation.name] = parts(first, last, places, size, reads, mirrored)
+        line[operation.name] = parts(first, last, places, size, reads, mirrored)
         if operation.indices and axis == 0:
-            found[operation.name] = [strip for tile in found[operation.name] for strip in strips(tile, reads)]
-        low = min(tile.start for tile in found[operation.name])
-        high = max(tile.stop for tile in found[operation.name])
+            line[operation.name] = [strip for tile in line[operation.name] for strip in strips(tile, reads)]
+        low = min(tile.start for tile in line[operation.name])
+        high = max(tile.stop for tile in line[operation.name])
         for source in operation.maps:
             known = needed.get(source, (low, high))
             needed[source] = (min(known[0], low), max(known[1], high))
-    return found
+    return line

@@ -14,7 +14,7 @@ from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed
 from blockzoo.models.agreement import compare, deviation, drawn_like, is_constant, probes
 from blockzoo.tiling.graph.network import Operation
-from blockzoo.tiling.graph.trace import own_type, planned_inputs
+from blockzoo.tiling.graph.trace import own_dtype, planned_inputs
 from blockzoo.tiling.planning.plan import Part, program, whole_steps
 from blockzoo.tiling.planning.stage import Stage, whole_map
 
@@ -26,7 +26,7 @@ Inputs = Sequence[torch.Tensor]
 Run = Callable[..., Any]
 
 TOLERANCE = {torch.float16: 2e-2, torch.bfloat16: 1e-1}
-"""Of the largest output, by number format; of others 1e-4."""
+"""Of the largest output, by dtype; of others 1e-4."""
 DRAWN = 10
 """Factor on the tolerance with drawn weights and on large inputs, on which deep networks round more."""
 KINDS = ("of both signs", "that are large", "with NaN and infinities")
@@ -52,8 +52,8 @@ def check_runner(
     nothing.
 
     Cost: eight passes of the network, half of them in tiles, and two copies; above 2 G multiply-adds four passes. MobileNetV2 at
-    224: 1.7 s of one core, 18 % of planning and making the runner (AMD EPYC). Again for each other number of images, number
-    format or device, when it first runs.
+    224: 1.7 s of one core, 18 % of planning and making the runner (AMD EPYC). Again for each other number of images, dtype or
+    device, when it first runs.
 
     Args:
         network: as it was given.
@@ -63,7 +63,7 @@ def check_runner(
     """
     example, *others = planned_inputs(runner, runner.plan) if given is None else given
     inputs = [(x, *(probes(other)[0] for other in others)) for x in _images(example)]
-    if own_type(runner, example) in TOLERANCE or runner.plan.layer_by_layer.macs > FEW_MACS:
+    if own_dtype(runner, example) in TOLERANCE or runner.plan.layer_by_layer.macs > FEW_MACS:
         inputs = inputs[:1]
     worst = _compared(network, ready, runner, inputs, 1)
     with _drawn(runner, ready) as drawn:
@@ -85,7 +85,7 @@ def _compared(
     pairs: list[tuple[Run, Run]] = [(plain, runner)]
     if runner.plan.mode == "block":
         pairs = [(plain, partial(_whole, runner)), (partial(_one_by_one, runner), runner)]
-    tolerance = factor * TOLERANCE.get(own_type(runner, inputs[0][0]), 1e-4)
+    tolerance = factor * TOLERANCE.get(own_dtype(runner, inputs[0][0]), 1e-4)
     worst = 0.0
     for number, (wanted, found) in enumerate(pairs):
         for kind, given in zip(KINDS, inputs, strict=False):

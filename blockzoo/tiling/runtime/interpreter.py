@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
 
-from blockzoo.tiling.geometry import Taps, Tile
-from blockzoo.tiling.graph.interpolation import Sampler
+from blockzoo.tiling.contracts import Kernel
+from blockzoo.tiling.geometry import Tile
 from blockzoo.tiling.graph.network import Network, Operation
 from blockzoo.tiling.planning.grouping import Place
 from blockzoo.tiling.planning.parts import Held, area, extent, reach, room, span
 from blockzoo.tiling.planning.plan import Part
 from blockzoo.tiling.planning.stage import Stage, whole_map
-from blockzoo.tiling.runtime.kernels import OVERWRITING, Kernel, convolution_kernel, on_part, pool_kernel
 
 
 class Interpreter:
@@ -27,12 +25,12 @@ class Interpreter:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self._kernels = {o.name: self._kernel(o) for o in network.operations}
+        self._kernels = {o.name: self._kernel(o) for o in network.operations if o.kind == "window"}
 
     def outputs(self, values: dict[str, Any]) -> Any:
         """What the network returns, of the values of its operations."""
-        found = [values[name] for name in self.network.outputs]
-        return found[0] if self.network.structure is None else self.network.structure.filled(found)
+        leaves = [values[name] for name in self.network.outputs]
+        return leaves[0] if self.network.structure is None else self.network.structure.filled(leaves)
 
     def given(self, inputs: Sequence[torch.Tensor]) -> dict[str, Any]:
         """The values that are there before the first operation."""
@@ -86,12 +84,12 @@ class Interpreter:
         for places in part.groups:
             results = self._tiles(part, stage, places, values)
             for result in results:
-                found = result.sum(
+                part_sum = result.sum(
                     dim=(2, 3), keepdim=True, dtype=torch.promote_types(result.dtype, torch.float32)
                 )
-                total = found if total is None else total.add_(found)
+                total = part_sum if total is None else total.add_(part_sum)
             dtype = results[0].dtype
-            del results, result, found
+            del results, result, part_sum
         assert total is not None
         mean = (total / (stage.output.size(0) * stage.output.size(1))).to(dtype)
         return mean.reshape(len(mean), *self.network.shape(part.step.output)[1:])
@@ -166,25 +164,24 @@ class Interpreter:
         self, operation: Operation, x: torch.Tensor, rows: Sequence[Tile], columns: Sequence[Tile]
     ) -> torch.Tensor:
         """A layer that reads neighbours, on what the tiles read of its input; part by part if the layer is cut itself."""
-        kernel = self._kernels.get(operation.name)
-        size = (self.network.size(operation.maps[0], 0), self.network.size(operation.maps[0], 1))
+        kernel = self._kernels[operation.name]
         top, left = min(tile.start for tile in rows), min(tile.start for tile in columns)
         single = len(rows) == len(columns) == 1
         output = x if single else room(x, len(x), operation, x.dtype, (extent(rows), extent(columns)))
         for row in rows:
             for column in columns:
                 read = x[..., row.start - top : row.stop - top, column.start - left : column.stop - left]
-                found = on_part(kernel, operation, read, row, column, size)
+                made = kernel(read, row, column)
                 if single:
-                    return found
+                    return made
                 spans = (
                     (t.first - all_[0].first, t.last - all_[0].first)
                     for t, all_ in ((row, rows), (column, columns))
                 )
-                if found.dtype != output.dtype:  # under autocast
-                    output = output.to(found.dtype)
-                area(output, operation, *spans).copy_(found)
-                del found
+                if made.dtype != output.dtype:  # under autocast
+                    output = output.to(made.dtype)
+                area(output, operation, *spans).copy_(made)
+                del made
         return output
 
     def _operate(self, operation: Operation, values: Any, over: str | None) -> Any:
@@ -193,15 +190,16 @@ class Interpreter:
             return operation.payload.run(values.__getitem__)
         args, _ = operation.payload.given(lambda name: values[name])
         first = [getattr(a, "name", None) for a in operation.payload.args].index(over)
-        return OVERWRITING[operation.payload.what](values[over], *args[:first], *args[first + 1 :])
+        assert operation.tileable is not None
+        form = operation.tileable.in_place[operation.payload.what]
+        return form.write(values[over], *args[:first], *args[first + 1 :])
 
-    def _kernel(self, operation: Operation) -> Kernel | Sampler | None:
-        layer, (rows, columns) = operation.payload.layer, operation.windows
-        if isinstance(rows, Taps) and isinstance(columns, Taps):
-            return Sampler(rows, columns)
-        if isinstance(layer, nn.Conv2d) and operation.kind == "window":
-            return convolution_kernel(layer)
-        return pool_kernel(layer) if isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d)) else None
+    def _kernel(self, operation: Operation) -> Kernel:
+        assert operation.tileable is not None
+        source = operation.maps[0]
+        return operation.tileable.kernel(
+            operation, (self.network.size(source, 0), self.network.size(source, 1))
+        )
 
 
 def _drop(values: dict[str, Any], names: Sequence[str], kept: str = "") -> None:

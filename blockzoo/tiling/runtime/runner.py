@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from blockzoo.core.errors import RequestError
 from blockzoo.models.copying import duplicate
 from blockzoo.tiling.graph.network import Network
-from blockzoo.tiling.graph.trace import FORMATS, own_type, planned_inputs, ready, traced
+from blockzoo.tiling.graph.trace import DTYPES, own_dtype, planned_inputs, ready, traced
 from blockzoo.tiling.planning.plan import Part, Plan, program
 from blockzoo.tiling.runtime.check import check_runner
 from blockzoo.tiling.runtime.interpreter import Interpreter
@@ -40,8 +40,8 @@ class TiledRunner(nn.Module):
         super().__init__()
         network = duplicate(model).eval() if check else model
         example = planned_inputs(model, plan)
-        own = own_type(model, example[0])
-        if FORMATS.get(plan.dtype, own) != own:
+        own = own_dtype(model, example[0])
+        if DTYPES.get(plan.dtype, own) != own:
             raise RequestError(
                 f"this plan counts {plan.dtype}, and {type(network).__name__} is of {str(own).removeprefix('torch.')}: "
                 f"plan it so, or give the runner the network in {plan.dtype}"
@@ -145,7 +145,7 @@ class TiledRunner(nn.Module):
             self._prove(inputs)
 
     def _prove(self, inputs: Sequence[torch.Tensor]) -> None:
-        """Another number of images, number format or device is checked as the first was, once."""
+        """Another number of images, dtype or device is checked as the first was, once."""
         if self.checked is None or self._fits in self._proven or any(x.is_meta for x in inputs):
             return
         kinds = self._fits

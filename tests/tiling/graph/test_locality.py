@@ -248,7 +248,7 @@ def test_interpolation_with_infinities_of_weight_nothing() -> None:
 @pytest.mark.parametrize("kind", [nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU, nn.Sigmoid])
 @torch.no_grad()
 def test_nan_and_infinities_pass_through(kind: type[nn.Module]) -> None:
-    """As in the network: from weights and from the image, through rectifiers, pools, sums and means, in tiles and whole."""
+    """As in the network: from weights and from the image, through ReLUs, pools, sums and means, in tiles and whole."""
     torch.manual_seed(0)
     model: Any = nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1), kind(), nn.MaxPool2d(3, 2, 1), nn.Conv2d(8, 8, 3, 2, 1), kind(), nn.AvgPool2d(3, 1, 1)

@@ -18,13 +18,13 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
 from blockzoo.tiling.onnx import fuse as onnx_fuse  # noqa: E402
-from blockzoo.tiling.onnx import tiles as onnx_tiles  # noqa: E402
 from blockzoo.tiling.onnx.check import check_memory  # noqa: E402
 from blockzoo.tiling.onnx.export import export_onnx, onnx_layers  # noqa: E402
 from blockzoo.tiling.onnx.files import opened, saved  # noqa: E402
 from blockzoo.tiling.onnx.fuse import Fusing, fuse_onnx, fused  # noqa: E402
 from blockzoo.tiling.onnx.plan import pareto_onnx, plan_onnx  # noqa: E402
 from blockzoo.tiling.onnx.session import executed  # noqa: E402
+from blockzoo.tiling.operations import windows  # noqa: E402
 
 ACTIVATIONS = (
     nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Mish, nn.SiLU, nn.GELU, nn.ELU, nn.SELU, nn.CELU, nn.LeakyReLU, nn.PReLU, nn.Hardsigmoid,
@@ -82,10 +82,10 @@ def test_a_wrong_cut_is_not_written(mode: Any, tmp_path: Path, monkeypatch: pyte
         (before, after), more, made = pads(tile, reads)
         return ((before - 1, after + 1) if before and not after else (before, after)), more, made
 
-    pads, fusing = onnx_tiles.pads_of, Fusing((3, 2), "5", mode=mode)
+    pads, fusing = windows._padding_of, Fusing((3, 2), "5", mode=mode)
     truth = layers("small").one_by_one(layers("small").planned(fusing))
     monkeypatch.setattr(onnx_fuse.Layers, "one_by_one", lambda self, plan=None: truth if plan else self.model)
-    monkeypatch.setattr(onnx_tiles, "pads_of", shifted)
+    monkeypatch.setattr(windows, "_padding_of", shifted)
     with pytest.raises(CheckFailed, match="check 'onnx-file' failed"):
         fused(layers("small"), tmp_path / "x.onnx", fusing, images("small").numpy())
     assert not list(tmp_path.iterdir())

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 from blockzoo import tiling
 from blockzoo.core.errors import CheckFailed, RequestError
+from blockzoo.tiling.contracts import OPERATIONS, Call, InPlace, Locality, TileableOperation
 from blockzoo.tiling.geometry import Window
-from blockzoo.tiling.graph import locality
-from blockzoo.tiling.graph.locality import Found
-from blockzoo.tiling.runtime import interpreter, kernels
+from blockzoo.tiling.operations import convolution
+from blockzoo.tiling.operations.pointwise import Pointwise
 from blockzoo.tiling.runtime.interpreter import Interpreter
 from blockzoo.tiling.runtime.runner import TiledRunner
 
@@ -65,33 +65,38 @@ def test_what_was_found_is_said(mode: str) -> None:
 
 def _nan_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = torch.ops.mkldnn._convolution_pointwise
-    real = kernels.convolution_kernel
+    real = convolution.convolution_kernel
 
     def fused(layer: nn.Conv2d) -> Any:
         kernel = real(layer)
         return lambda x, padding: kernel(x, padding).nan_to_num_(0.0)
 
     assert plain is not None
-    monkeypatch.setattr(interpreter, "convolution_kernel", fused)
+    monkeypatch.setattr(convolution, "convolution_kernel", fused)
 
 
 def _halo_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = locality.windows_of_convolution
+    real = convolution.windows_of_convolution
 
     def narrow(layer: nn.Conv2d) -> tuple[Window, Window]:
         rows, columns = real(layer)
         return rows, columns if layer.out_channels != 4 else Window(3, 1, 1, 0, 2)
 
-    monkeypatch.setattr(locality, "windows_of_convolution", narrow)
+    monkeypatch.setattr(convolution, "windows_of_convolution", narrow)
 
 
-def _norm_of_the_map(call: Any) -> Found | None:
-    return Found("pointwise", (2, 3)) if call.what == "group_norm" or "GroupNorm" in str(call.layer) else None
+class NormOfTheMap(TileableOperation):
+    """Taken for local, which it is not."""
+
+    functions = ("group_norm",)
+
+    def locality(self, call: Call) -> Locality | None:
+        return Locality.pointwise()
 
 
 def _branch_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shows only where the branch is multiplied by something."""
-    real = kernels.convolution_kernel
+    real = convolution.convolution_kernel
 
     def forgetful(layer: nn.Conv2d) -> Any:
         kernel = real(layer)
@@ -99,11 +104,11 @@ def _branch_lost(monkeypatch: pytest.MonkeyPatch) -> None:
             return lambda x, padding: kernel(x, padding).mul_(2)
         return kernel
 
-    monkeypatch.setattr(interpreter, "convolution_kernel", forgetful)
+    monkeypatch.setattr(convolution, "convolution_kernel", forgetful)
 
 
 def _write_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(interpreter.OVERWRITING, "relu", lambda x: x)
+    monkeypatch.setitem(Pointwise.in_place, "relu", InPlace(lambda x: x))  # type: ignore[arg-type]
 
 
 def _output_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +146,7 @@ def test_a_runner_that_is_broken_is_refused(mode: str, name: str, monkeypatch: p
 
 @pytest.mark.mutation("tiled-runner")
 def test_a_locality_that_is_broken_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locality, "RULES", (_norm_of_the_map, *locality.RULES))
+    monkeypatch.setitem(OPERATIONS, "norm-of-the-map", NormOfTheMap)  # type: ignore[arg-type]
     model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.Conv2d(8, 4, 3, padding=1))
     with pytest.raises(CheckFailed, match="shows first in the step to 2"):
         made("exact", model, "2")

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from blockzoo import tiling
 from blockzoo.tiling.onnx.export import export_onnx
 from blockzoo.tiling.onnx.fuse import Fusing
-from blockzoo.tiling.onnx.resize import interpolation_of
 from blockzoo.tiling.onnx.session import outputs
+from blockzoo.tiling.operations.resize import interpolation_of
 
 
 class UNet(nn.Module):

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blockzoo.tiling.geometry import Enlargement, Taps, Tile
-from blockzoo.tiling.graph.interpolation import terms_of
-from blockzoo.tiling.onnx.nodes import Nodes
+from blockzoo.tiling.geometry import Enlargement, Taps
+from blockzoo.tiling.operations.sampling import terms_of
 
 if TYPE_CHECKING:
-    from onnx import NodeProto
+    from blockzoo.tiling.onnx.nodes import NodeTile
 
 MODES = {b"nearest": "nearest", b"linear": "bilinear", b"cubic": "bicubic"}
 CUBIC = -0.75
@@ -48,44 +47,31 @@ def interpolation_of(
 
 
 def enlarged(
-    nodes: Nodes,
-    node: NodeProto,
-    tiles: tuple[Tile, Tile],
-    again: Sequence[tuple[int, int]],
-    reads: tuple[Enlargement, Enlargement],
-    pixel: int,
+    tile: NodeTile, again: Sequence[tuple[int, int]], reads: tuple[Enlargement, Enlargement]
 ) -> None:
     """Write a tile of a map that is enlarged by whole numbers: its pixels are, and what their neighbours make is cut off.
 
     Args:
-        node: the whole map's, with the tile's names.
         again: pixels before and behind the tile that it shows once more, see `geometry.shown_again`.
         reads: of the node.
-        pixel: bytes of one pixel of the map.
     """
+    nodes, node = tile.nodes, tile.node
     node.input[:] = [node.input[0], "", nodes.numbers([1, 1, *(own.scale for own in reads)], np.float32)]
     nodes.nodes.append(node)
-    starts, sizes, larger = [], [], []
-    for tile, (before, after), own in zip(tiles, again, reads, strict=True):
-        starts.append(tile.before + before * own.scale)
-        sizes.append(tile.last - tile.first)
-        larger.append((tile.stop - tile.start + before + after) * own.scale)
-    nodes.cut_off(node, pixel, starts, sizes, larger)
+    starts, larger = [], []
+    for side, (before, after), own in zip(tile.tiles, again, reads, strict=True):
+        starts.append(side.before + before * own.scale)
+        larger.append((side.stop - side.start + before + after) * own.scale)
+    nodes.cut_off(node, tile.pixel, starts, tile.sizes, larger)
 
 
-def interpolated(
-    nodes: Nodes, read: str, name: str, tiles: tuple[Tile, Tile], reads: tuple[Taps, Taps], pixel: int
-) -> None:
-    """Write a tile of any other interpolation: along rows, then along columns, a sum of pixels of the tile and their weights.
-
-    Args:
-        read, name: the values that it reads and makes.
-        reads, pixel: see `enlarged`.
-    """
-    sides = [tile.stop - tile.start for tile in tiles]
+def interpolated(tile: NodeTile, reads: tuple[Taps, Taps]) -> None:
+    """Write a tile of any other interpolation: along rows, then along columns, a sum of pixels of the tile and their weights."""
+    nodes, read, name = tile.nodes, tile.node.input[0], tile.node.output[0]
+    sides = [side.stop - side.start for side in tile.tiles]
     for axis, (value, made) in enumerate(((read, f"{name}/rows"), (f"{name}/rows", name))):
-        sides[axis] = tiles[axis].last - tiles[axis].first
-        size, terms, total = pixel * sides[0] * sides[1], terms_of(reads[axis], tiles[axis]), ""
+        sides[axis] = tile.sizes[axis]
+        size, terms, total = tile.pixel * sides[0] * sides[1], terms_of(reads[axis], tile.tiles[axis]), ""
         for number, (places, weights) in enumerate(terms):
             steps: list[tuple[str, list[str], dict[str, int]]] = [
                 ("Gather", [value, nodes.integers(places)], {"axis": 2 + axis})

@@ -1,4 +1,4 @@
-"""Interpolation of any options: what each output reads and how it weighs that, asked of the function itself.
+"""What each output of an interpolation reads and how it weighs that, asked of the function itself.
 
 Interpolation works along rows, then along columns, and is linear. So its answer to each single pixel says all of it: a one gives
 the weight with which every output reads that pixel, a NaN says which outputs read it at all, an infinity which read it with
@@ -8,12 +8,10 @@ which pixel is the nearest.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import _disable_current_modes
 
@@ -26,33 +24,6 @@ MOST_PIXELS = 2**25
 PIXELS, BESIDE = 5, 2
 """Along the other axis of the maps that are asked with: so many that no border is near the middle one, and a factor at which no
 pixel is read with weight 0."""
-ATEN = re.compile(r"_?upsample_(nearest_exact|nearest|bilinear|bicubic)2d(_aa)?$")
-LAYERS = ("upsample", "upsamplingnearest2d", "upsamplingbilinear2d")
-
-
-def options_of(
-    what: str, layer: nn.Module | None, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """The options of F.interpolate that an operation stands for; None if it stands for none.
-
-    Args:
-        what: the name of its function, method or class, in small letters.
-        layer: the module, where it is one.
-        args, kwargs: of the call, its map the first.
-    """
-    names = ("size", "scale_factor", "mode", "align_corners", "recompute_scale_factor")
-    if layer is not None and what in LAYERS:
-        return {name: getattr(layer, name) for name in names}
-    if what == "interpolate":
-        return {**dict(zip((*names, "antialias"), args[1:], strict=False)), **kwargs, "input": None}
-    found = ATEN.match(what)
-    if found is None or len(args) < 3 or len(args) > 4:
-        return None
-    size, *corners, scales = args[1:]
-    chosen = {"size": None if scales is not None else size, "scale_factor": scales, "mode": found[1]}
-    if found[1].startswith("b"):
-        chosen |= {"align_corners": bool(corners[0]), "antialias": bool(found[2])}
-    return chosen | {"mode": found[1].replace("_", "-")}
 
 
 def reads_of(
@@ -101,15 +72,15 @@ def _taps(options: Mapping[str, Any], axis: int, size: int, outputs: int, dtype:
     weights = _answers(options, axis, size, outputs, 1.0, dtype)
     reads = _answers(options, axis, size, outputs, float("nan"), dtype).isnan()
     nothing = _answers(options, axis, size, outputs, float("inf"), dtype, BESIDE).isnan()
-    found = []
+    taps_of_outputs = []
     for output in range(outputs):
         taps = []
         for pixel in reads[output].nonzero().flatten().tolist():
             taps.append((pixel, float(weights[output, pixel])))
             if nothing[output, pixel] and taps[-1][1]:
                 taps.append((pixel, 0.0))
-        found.append(tuple(taps))
-    return Taps(tuple(found), size)
+        taps_of_outputs.append(tuple(taps))
+    return Taps(tuple(taps_of_outputs), size)
 
 
 def _answers(
@@ -126,7 +97,7 @@ def _answers(
     Args:
         beside: factor of the other axis. Of 1, its middle pixel is read with weight 1, but also once more with weight 0.
     """
-    own = {key: found for key, found in options.items() if key != "input" and found is not None}
+    own = {name: option for name, option in options.items() if option is not None}
     if "size" in own:
         own["size"] = [outputs if place == axis else PIXELS * beside for place in (0, 1)]
     if "scale_factor" in own:
@@ -135,8 +106,8 @@ def _answers(
     each, middle = range(size), PIXELS // 2
     maps = torch.zeros(1, size, size, PIXELS, dtype=dtype, device="cpu")
     maps[0, each, each, middle] = value
-    found = F.interpolate(maps if axis == 0 else maps.mT.contiguous(), **own)
-    return (found if axis == 0 else found.mT)[0, :, :, middle * beside].T
+    answers = F.interpolate(maps if axis == 0 else maps.mT.contiguous(), **own)
+    return (answers if axis == 0 else answers.mT)[0, :, :, middle * beside].T
 
 
 class Sampler:
@@ -176,13 +147,13 @@ class Sampler:
     def _lay_out(
         self, axis: int, tile: Tile, x: torch.Tensor
     ) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
-        found = []
+        terms = []
         for places, weights in terms_of(self._reads[axis], tile):
             shaped = None
             if weights is not None:
                 shaped = torch.tensor(weights, dtype=x.dtype, device=x.device).view(-1, *[1] * (1 - axis))
-            found.append((torch.tensor(places, device=x.device), shaped))
-        return found
+            terms.append((torch.tensor(places, device=x.device), shaped))
+        return terms
 
 
 def terms_of(reads: Taps, tile: Tile) -> list[tuple[list[int], list[float] | None]]:
@@ -201,9 +172,9 @@ def terms_of(reads: Taps, tile: Tile) -> list[tuple[list[int], list[float] | Non
 
 def equally_many(taps: Sequence[tuple[int, float]], count: int) -> list[tuple[int, float]]:
     """The same sum of so many terms: the first one in halves, which neither rounds nor changes what is infinite."""
-    found = list(taps)
-    while len(found) < count:
-        pixel, weight = found[0]
-        found[0] = (pixel, weight / 2)
-        found.insert(1, (pixel, weight / 2))
-    return found
+    terms = list(taps)
+    while len(terms) < count:
+        pixel, weight = terms[0]
+        terms[0] = (pixel, weight / 2)
+        terms.insert(1, (pixel, weight / 2))
+    return terms
