@@ -311,13 +311,8 @@ class Dataset(TrainingQueries, Ranking, Described):
 
     def _static_columns(self, arch: Any) -> dict[str, Any]:
         stated = self._static is not None and self._static.has("flops")
-        flops = {"flops": self.flops(arch)} if stated else {}
-        return {
-            "params": self.params(arch),
-            **flops,
-            "arch_vec": self.arch_vec(arch),
-            "macs": self.macs(arch),
-        }
+        costs = {"params": self.params(arch)} | ({"flops": self.flops(arch)} if stated else {})
+        return costs | {"arch_vec": self.arch_vec(arch), "macs": self.macs(arch)}
 
     def full_info_by_graph(self, graph: object, **options: Any) -> dict[str, Any] | list[Any] | None:
         """`full_info` of a network given as its graph, see `blockzoo.nas.space.graphs`."""
