@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from blockzoo import contracts
+from blockzoo.core.discovery import declarations
+from blockzoo.core.registry import Registry
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ["blockzoo", "blockzoo.nas", "blockzoo.blockwise", "blockzoo.tiling"]
 
@@ -31,6 +35,25 @@ def test_each_lazily_exported_name_has_a_type(tmp_path: Path) -> None:
     assert not {name for name, kind in types.items() if kind == '"Any"'}
     assert types["blockzoo.train_block"].startswith('"def (subject: ')
     assert types["blockzoo.nas.Dataset"].endswith('blockzoo.nas.benchmark.dataset.Dataset"')
+
+
+def test_what_comes_with_us_keeps_the_contract_of_its_door(tmp_path: Path) -> None:
+    """Each class or function that is registered may be put into its registry, says mypy."""
+    pytest.importorskip("mypy")
+    doors = [name for name in contracts.__all__ if isinstance(getattr(contracts, name), Registry)]
+    lines, modules = [], set()
+    for door in doors:
+        for declared in declarations(door):
+            modules.add(declared.module)
+            lines.append(f"contracts.{door}[{declared.name!r}] = {declared.module}.{declared.attribute}")
+    assert len(lines) > 100
+    file = tmp_path / "registered.py"
+    imports = [f"import {module}" for module in sorted(modules)]
+    file.write_text("\n".join(["from blockzoo import contracts", *imports, *lines]))
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--no-pretty", str(file)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_wheel_says_that_it_has_types(tmp_path: Path) -> None:

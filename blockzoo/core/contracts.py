@@ -42,10 +42,17 @@ class Network(Protocol):
 class Usual(Protocol):
     """What a recipe says of the settings that a trial leaves open; `training.protocols.Protocol` has it, and all the rest."""
 
-    name: str
-    epochs: int
-    batch_size: int
-    lr: float
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def epochs(self) -> int: ...
+
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def lr(self) -> float: ...
 
 
 class ProtocolMaker(Protocol):

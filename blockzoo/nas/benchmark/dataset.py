@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -34,9 +34,8 @@ from blockzoo.nas.space.graphs import hash_of_graph
 from blockzoo.nas.space.macro import Architecture, ArchVector, MacroSpace
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Self, Unpack
 
-Made = TypeVar("Made", bound="Dataset")
 NO_LATENCIES = "no latencies are here: they lie in files blox-bench-DEVICE"
 
 
@@ -74,32 +73,24 @@ class Dataset(TrainingQueries, Ranking, Described):
         validated(self, "these files", values=validate_data)
 
     @classmethod
-    def of(
-        cls: type[Made], space: MacroSpace, trainings: dict[int, Training], **companions: Unpack[Companions]
-    ) -> Made:
+    def of(cls, space: MacroSpace, trainings: dict[int, Training], **beside: Unpack[Companions]) -> Self:
         """A benchmark of tables in memory.
 
         Args:
             space: the networks it is about.
             trainings: curves by seed.
-            companions: see `Companions`.
+            beside: see `Companions`.
         """
         made = cls.__new__(cls)
-        made._hold(space, trainings, **companions)
+        made._hold(space, trainings, **beside)
         return made
 
-    def _hold(
-        self, space: MacroSpace, trainings: dict[int, Training], **companions: Unpack[Companions]
-    ) -> None:
-        self.space, self.title = space, companions.get("title", "")
+    def _hold(self, space: MacroSpace, trainings: dict[int, Training], **beside: Unpack[Companions]) -> None:
+        self.space, self.title = space, beside.get("title", "")
         self._trainings = trainings
-        self._static, self._env, self._bench = (
-            companions.get("static"),
-            companions.get("env"),
-            companions.get("bench"),
-        )
-        self._include_static_info = companions.get("include_static_info", False)
-        self._include_env_info = companions.get("include_env_info", False)
+        self._static, self._env, self._bench = beside.get("static"), beside.get("env"), beside.get("bench")
+        self._include_static_info = beside.get("include_static_info", False)
+        self._include_env_info = beside.get("include_env_info", False)
 
     @property
     def header(self) -> Header:
