@@ -14,6 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from blockzoo.blockwise.run.data import Batch, Examples, as_batches, kind_of
 from blockzoo.blockwise.run.losses import joined, loss_of, no_broadcasts, no_reentrant_checkpoints
 from blockzoo.core.errors import RequestError
+from blockzoo.models.copying import duplicate
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -90,7 +91,7 @@ class FrozenLoss:
             seed: of where the parameters are.
         """
         other = copy.copy(self)
-        other.model = copy.deepcopy(self.model)
+        other.model = duplicate(self.model)
         if wide:
             other.model, other._loss_fn = other.model.double(), _double(self._loss_fn)
         generator = torch.Generator().manual_seed(seed)
@@ -170,8 +171,8 @@ def _double(loss_fn: LossFunction) -> LossFunction:
 def _prepared(model: nn.Module) -> nn.Module:
     """A copy whose loss has second derivatives."""
     try:
-        own = copy.deepcopy(model).eval()
-    except RuntimeError as error:
+        own = duplicate(model).eval()
+    except (RuntimeError, TypeError) as error:
         raise RequestError(f"this network cannot be copied: {error}") from error
     trainable = [p for p in own.parameters() if p.requires_grad]
     if not trainable:
@@ -182,10 +183,15 @@ def _prepared(model: nn.Module) -> nn.Module:
         own.float()
     if odd := next((p.dtype for p in trainable if p.dtype not in (torch.float32, torch.float64)), None):
         raise RequestError(f"parameters of type {odd}: curvature is computed with float32 or float64")
-    for module in own.modules():
+    dense_gradients(own)
+    return own
+
+
+def dense_gradients(model: nn.Module) -> None:
+    """Of embeddings, which may have sparse ones: these have no second derivative."""
+    for module in model.modules():
         if isinstance(module, nn.Embedding | nn.EmbeddingBag):
             module.sparse = False
-    return own
 
 
 def _like(batch: Batch, like: torch.Tensor) -> Batch:

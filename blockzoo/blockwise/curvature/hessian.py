@@ -24,8 +24,11 @@ from blockzoo.blockwise.curvature.frozen_loss import (
     in_words,
     plain_kernels,
 )
+from blockzoo.blockwise.curvature.given import check_as_given
 from blockzoo.blockwise.partition import Partition, make_partition
 from blockzoo.core.errors import RequestError
+from blockzoo.models.copying import duplicate
+from blockzoo.models.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -55,10 +58,15 @@ class Hessian:
     def __init__(
         self, model: nn.Module, loss_fn: LossFunction, batches: Batches, partition: How = "blocks"
     ) -> None:
-        self._build(FrozenLoss(model, loss_fn, batches), partition)
+        around = Surroundings(model)
+        try:
+            self._build(FrozenLoss(model, loss_fn, batches), partition)
+            as_given = check_as_given(self.frozen, model)
+        finally:
+            around.restore()
         found, self.rounded = second_derivatives(self)
         """Relative error of products, where the network computes in fewer bits than its parameters have."""
-        self.checked = {"second-derivatives": max(found, self.rounded)}
+        self.checked = {"network-as-given": as_given, "second-derivatives": max(found, self.rounded)}
 
     def _build(self, loss: FrozenLoss, partition: How) -> None:
         self.frozen, self.model = loss, loss.model
@@ -126,7 +134,7 @@ class Hessian:
     def _moved(self, v: torch.Tensor, step: float) -> tuple[FrozenLoss, list[nn.Parameter]]:
         """The loss, a step along v away, and its parameters."""
         loss = copy.copy(self.frozen)
-        loss.model = copy.deepcopy(self.model)
+        loss.model = duplicate(self.model)
         place = {id(own): p for own, p in zip(self.model.parameters(), loss.model.parameters(), strict=True)}
         parameters = [place[id(p)] for p in self._parameters]
         with torch.no_grad():

@@ -11,6 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 FEWER = (torch.float32, torch.float16, torch.bfloat16)
 CASTS = ("float", "half", "bfloat16")
+OF_GRAPHS = (torch.Tensor.is_leaf, torch.Tensor.grad_fn, torch.Tensor.requires_grad)
+"""Attributes that a widened tensor, a result, has others of."""
 IN_PLACE = ("__setitem__", "__set__", "__delete__")
 
 
@@ -23,7 +25,7 @@ class AllDouble(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         name, kwargs = getattr(function, "__name__", ""), kwargs or {}
-        if name == "__deepcopy__":
+        if name == "__deepcopy__" or getattr(function, "__self__", None) in OF_GRAPHS:
             return function(*args, **kwargs)
         kept = args[:1] if _writes(name) else ()
         out = {key: kwargs[key] for key in ("out",) if key in kwargs}
