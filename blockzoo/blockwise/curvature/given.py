@@ -114,10 +114,12 @@ def _in_place(frozen: FrozenLoss, model: nn.Module, like: nn.Module) -> Iterator
     given = copy.copy(frozen)
     given.model = model
     with left_as_it_is(model):
-        for p, value in zip(model.parameters(), like.parameters(), strict=True):
-            p.data, p._backward_hooks = value.detach().clone(), None
-        for (_, own), value in zip(model.named_buffers(), like.buffers(), strict=True):
+        tensors = zip(
+            (*model.parameters(), *model.buffers()), (*like.parameters(), *like.buffers()), strict=True
+        )
+        for own, value in tensors:
             own.data = value.detach().clone()
+            own._backward_hooks = None
         dense_gradients(model)
         yield given
 

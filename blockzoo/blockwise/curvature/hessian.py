@@ -25,6 +25,7 @@ from blockzoo.blockwise.curvature.frozen_loss import (
     plain_kernels,
 )
 from blockzoo.blockwise.curvature.given import check_as_given
+from blockzoo.blockwise.curvature.precision import in_double
 from blockzoo.blockwise.partition import Partition, make_partition
 from blockzoo.core.errors import RequestError
 from blockzoo.models.copying import duplicate
@@ -84,6 +85,12 @@ class Hessian:
         """The same kind of matrix for `FrozenLoss.elsewhere`, unchecked: what checks compare."""
         other = object.__new__(type(self))
         other._build(self.frozen.elsewhere(count, wide, seed), self.partition)
+        return other
+
+    def in_type(self, dtype: torch.dtype | None, count: int) -> Hessian:
+        """The same kind of matrix for `FrozenLoss.in_type`, unchecked."""
+        other = object.__new__(type(self))
+        other._build(self.frozen.in_type(dtype, count), self.partition)
         return other
 
     @property
@@ -251,13 +258,14 @@ def exact_hessian(
                 [14., 20.]])
     """
     hessian = Hessian(model, loss_fn, batches, partition)
-    size = sum(hessian.sizes)
+    size, given = sum(hessian.sizes), hessian.like
     if size > 20_000:
         raise RequestError(
             f"an exact Hessian of {size:,} parameters takes {size**2 * 4 / 2**30:.0f} GiB; coupling_map needs none"
         )
+    hessian = in_double(hessian)
     columns = [
-        torch.cat(hessian.columns(j, torch.eye(n).to(hessian.like)), -1)
+        torch.cat(hessian.columns(j, torch.eye(n).to(hessian.like)), -1).to(given)
         for j, n in enumerate(hessian.sizes)
         if n
     ]
