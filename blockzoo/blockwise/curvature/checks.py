@@ -63,7 +63,7 @@ def second_derivatives(hessian: Hessian) -> tuple[float, float]:
 
 def _in_double(hessian: Hessian) -> tuple[float, float] | None:
     """Nothing where the network computes in fewer bits inside and they do not agree: rounding may be why."""
-    other = _seen(hessian, wide=True)
+    other = seen(hessian, wide=True)
     product, plain = _compared(other, STEPS, PRODUCTS)
     if _worst_block(other, product, plain) > PRODUCTS and computes_in_less(other.like.dtype, other.loss):
         return None
@@ -72,7 +72,7 @@ def _in_double(hessian: Hessian) -> tuple[float, float] | None:
 
 def _in_double_throughout(hessian: Hessian) -> tuple[float, float]:
     with AllDouble():
-        other = _seen(hessian, wide=True)
+        other = seen(hessian, wide=True)
         product, plain = _compared(other, STEPS, PRODUCTS)
         found = check_second_derivatives(other, product, plain)
     return found, _rounded(hessian, other, product)
@@ -89,14 +89,14 @@ def _rounded(hessian: Hessian, other: Hessian, product: torch.Tensor) -> float:
 def _in_own_precision(hessian: Hessian) -> tuple[float, float]:
     found = []
     for draw in range(DRAWS):
-        other = _seen(hessian, wide=False, draw=draw)
+        other = seen(hessian, wide=False, draw=draw)
         product, plain = _compared(other, ROUGH_STEPS, ROUGH, draw)
         found.append((_worst_block(other, product, plain), other, product, plain))
     _, other, product, plain = sorted(found, key=lambda one: one[0])[1]
     return check_second_derivatives(other, product, plain, ROUGH), 0.0
 
 
-def _seen(hessian: Hessian, wide: bool, draw: int = 0) -> Hessian:
+def seen(hessian: Hessian, wide: bool, draw: int = 0) -> Hessian:
     """The matrix for the fewest examples on which every block has a finite gradient that is not 0; else for all."""
     for count in PROBED:
         if count >= len(hessian.frozen):

@@ -185,6 +185,7 @@ def coupling_map(
     )
     begin = time.perf_counter()
     given = MATRICES[matrix](model, loss_fn, batches, partition)
+    given.check_entries(columns=True)
     hessian = in_double(given)
     limits = Limits(max_products, None if max_seconds is None else begin + max_seconds)
     search = Search(hessian, Rounding(hessian, given), rank, tol, failure, seed, limits, report)

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from blockzoo.blockwise.curvature.checks import second_derivatives
+from blockzoo.blockwise.curvature.entries import check_entries
 from blockzoo.blockwise.curvature.frozen_loss import (
     Batches,
     FrozenLoss,
@@ -68,6 +69,7 @@ class Hessian:
         found, self.rounded = second_derivatives(self)
         """Relative error of products, where the network computes in fewer bits than its parameters have."""
         self.checked = {"network-as-given": as_given, "second-derivatives": max(found, self.rounded)}
+        self.check_entries(columns=False)
 
     def _build(self, loss: FrozenLoss, partition: How) -> None:
         self.frozen, self.model = loss, loss.model
@@ -80,6 +82,12 @@ class Hessian:
         with in_words("this loss has no second derivatives"):
             self._gradient = self._differentiated()
         finite(self.gradient(), "gradients")
+
+    def check_entries(self, columns: bool) -> None:
+        """`check_entries`, and what it finds is kept."""
+        if (found := check_entries(self, columns)) is not None:
+            before = self.checked.get("second-derivatives-by-entry", 0.0)
+            self.checked["second-derivatives-by-entry"] = max(found, before)
 
     def elsewhere(self, count: int, wide: bool, seed: int = 0) -> Hessian:
         """The same kind of matrix for `FrozenLoss.elsewhere`, unchecked: what checks compare."""
@@ -129,8 +137,15 @@ class Hessian:
         self, v: Float[torch.Tensor, " parameters"], step: float
     ) -> Float[torch.Tensor, " parameters"]:
         """H v from gradients at two points, (all parameters,): exact but for step^2 and for rounding / step."""
+        return self.differences(v, step)[0]
+
+    def differences(
+        self, v: Float[torch.Tensor, " parameters"], step: float
+    ) -> tuple[Float[torch.Tensor, " parameters"], Float[torch.Tensor, " parameters"]]:
+        """`by_differences`, and half the second difference of the gradients over the step: as large as rounding errors are."""
         low, high = (self._gradient_at(v, s) for s in (-step, step))
-        return (high - low) / (2 * step)
+        middle = torch.cat(self.gradient())
+        return (high - low) / (2 * step), (high + low - 2 * middle) / (2 * step)
 
     def _gradient_at(self, v: torch.Tensor, step: float) -> torch.Tensor:
         """The gradient, by plain backpropagation, a step along v away."""
