@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -227,6 +228,20 @@ class ConvergedEntry:
     place: tuple[int, int]
     vector: torch.Tensor
     sigma: float
+
+
+class Sample:
+    """One of the entries that are offered, each with the same chance; the others are not even made."""
+
+    def __init__(self, seed: int) -> None:
+        self._chance, self._offered = random.Random(seed), 0
+        self.kept: ConvergedEntry | None = None
+
+    def offer(self, entry: Callable[[], ConvergedEntry]) -> None:
+        """Keep it instead of the one before, by chance."""
+        self._offered += 1
+        if self._chance.random() * self._offered < 1:
+            self.kept = entry()
 
 
 @CHECKS.register("coupling-entry")

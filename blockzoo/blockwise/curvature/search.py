@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import math
-import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import torch
 from blockzoo.blockwise.curvature.bounds import least_component
 from blockzoo.blockwise.curvature.checks import (
     ConvergedEntry,
+    Sample,
     Undecided,
     check_coupling_entry,
     check_dense_blocks,
@@ -111,7 +111,7 @@ class Search:
         self._entries: dict[Place, _Entry] = {}
         self._squares: dict[Place, list[float]] = {}
         self._done = len(self._exact)
-        self._sample = _Sample(seed)
+        self._sample = Sample(seed)
         self._note_at = 0.0
         self._reached = ""
         self.checked: dict[str, float] = {}
@@ -338,17 +338,3 @@ class Search:
                 values[i, j] = values[j, i] = entry.value
             self.history.append((self.products, values))
             self._note_at = self.products * 1.1
-
-
-class _Sample:
-    """One of the entries that are offered, each with the same chance; the others are not even made."""
-
-    def __init__(self, seed: int) -> None:
-        self._chance, self._offered = random.Random(seed), 0
-        self.kept: ConvergedEntry | None = None
-
-    def offer(self, entry: Callable[[], ConvergedEntry]) -> None:
-        """Keep it instead of the one before, by chance."""
-        self._offered += 1
-        if self._chance.random() * self._offered < 1:
-            self.kept = entry()
