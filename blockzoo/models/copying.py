@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,11 +15,15 @@ from blockzoo.core.errors import RequestError
 
 
 def duplicate(module: nn.Module) -> nn.Module:
-    """A copy that shares nothing with `module`. Tensors that are results (as of weight normalisation) are copied by their values,
-    which `copy.deepcopy` refuses.
+    """A copy that shares nothing with `module`. Tensors that are results (as of weight normalisation, or maps that a call left in
+    an attribute, a list or a dict) are copied by their values, which `copy.deepcopy` refuses.
     """
-    memo = {id(t): t.detach().clone() for _, t in plain_tensors(module) if not t.is_leaf}
-    return copy.deepcopy(module, memo)
+    kept = [t for layer in module.modules() for t in tensors_in(vars(layer)) if not t.is_leaf]
+    made = copy.deepcopy(module, {id(t): t.detach().clone() for t in kept})
+    for parameter in made.parameters():
+        if not parameter.is_leaf:  # of a scripted network: a result of the one that was copied
+            parameter.detach_().requires_grad_()
+    return made
 
 
 def on_meta(module: nn.Module) -> nn.Module:
@@ -50,6 +56,18 @@ def plain_tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
         for name, value in vars(layer).items():
             if isinstance(value, torch.Tensor):
                 yield f"{path}.{name}".lstrip("."), value
+
+
+def tensors_in(value: Any) -> Iterator[torch.Tensor]:
+    """A tensor, or those in lists, tuples, sets and dicts of any depth."""
+    open_, seen = [value], set[int]()
+    while open_:
+        value = open_.pop()
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, dict | list | tuple | set | deque) and id(value) not in seen:
+            seen.add(id(value))
+            open_.extend(value.values() if isinstance(value, dict) else value)
 
 
 def places(module: nn.Module, layer: nn.Module) -> list[str]:

@@ -40,6 +40,36 @@ def storages(block: nn.Module) -> dict[int, str]:
 
 
 @contextmanager
+def left_as_it_is(module: nn.Module) -> Iterator[None]:
+    """What becomes of a network within is undone: attributes, what lists and dicts among them hold, hooks of parameters, and
+    values of parameters and buffers. These may be given others by `p.data = ...`, which writes to nothing that anyone else holds.
+    """
+    layers = list(module.modules())
+    inside = [
+        v
+        for layer in layers
+        for v in (vars(layer), *vars(layer).values())
+        if isinstance(v, dict | list | set)
+    ]
+    held = [(v, v.copy()) for v in inside]
+    training = [layer.training for layer in layers]
+    tensors = [(t, t.data, t._backward_hooks) for t in (*module.parameters(), *module.buffers())]
+    try:
+        for t in module.buffers():
+            t.data = t.detach().clone()  # a call may write to it
+        yield
+    finally:
+        for t, data, hooks in tensors:
+            t.data, t._backward_hooks = data, hooks
+        for value, kept in held:
+            value.clear()
+            value.extend(kept) if isinstance(value, list) else value.update(kept)
+        for layer, was in zip(layers, training, strict=True):
+            if layer.training != was:  # a scripted one keeps it elsewhere
+                layer.training = was
+
+
+@contextmanager
 def generators_kept() -> Iterator[None]:
     """What is drawn within moves no generator of the process: torch's, Python's and NumPy's."""
     python, numpys = random.getstate(), numpy.random.get_state()

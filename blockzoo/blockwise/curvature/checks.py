@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import torch
 
 from blockzoo.blockwise.curvature.bounds import least_component
 from blockzoo.blockwise.curvature.lanczos import GolubKahan, Lanczos, Product, random_unit
-from blockzoo.blockwise.curvature.widening import AllDouble, TypesSeen
+from blockzoo.blockwise.curvature.widening import AllDouble, computes_in_less
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed, RequestError, reason_of
 
@@ -29,6 +30,8 @@ PRODUCTS, ROUGH, STACKED = 1e-2, 5e-2, 1e-3
 plain product."""
 PROBED = (4, 32)
 """Examples that products are compared on: so many, or where these show nothing more, or all."""
+UNITS = 1000
+"""Rounding errors of a product that is computed in another order, in machine epsilons of the largest one."""
 DRAWS = 3
 """Of the place and the direction of a comparison in float32, where steps must be large and may cross kinks: two must agree."""
 
@@ -61,16 +64,16 @@ def second_derivatives(hessian: Hessian) -> tuple[float, float]:
 
 def _in_double(hessian: Hessian) -> tuple[float, float] | None:
     """Nothing where the network computes in fewer bits inside and they do not agree: rounding may be why."""
-    other = _seen(hessian, wide=True)
+    other = seen(hessian, wide=True)
     product, plain = _compared(other, STEPS, PRODUCTS)
-    if _worst_block(other, product, plain) > PRODUCTS and _computes_in_less(other):
+    if _worst_block(other, product, plain) > PRODUCTS and computes_in_less(other.like.dtype, other.loss):
         return None
     return check_second_derivatives(other, product, plain), _rounded(hessian, other, product)
 
 
 def _in_double_throughout(hessian: Hessian) -> tuple[float, float]:
     with AllDouble():
-        other = _seen(hessian, wide=True)
+        other = seen(hessian, wide=True)
         product, plain = _compared(other, STEPS, PRODUCTS)
         found = check_second_derivatives(other, product, plain)
     return found, _rounded(hessian, other, product)
@@ -79,7 +82,7 @@ def _in_double_throughout(hessian: Hessian) -> tuple[float, float]:
 def _rounded(hessian: Hessian, other: Hessian, product: torch.Tensor) -> float:
     """Of a network that computes in fewer bits than its parameters have: its own product against the one in float64."""
     own = hessian.elsewhere(len(other.frozen), wide=False)
-    if not _computes_in_less(own):
+    if not computes_in_less(own.like.dtype, own.loss):
         return 0.0
     return check_second_derivatives(other, own.full(_direction(own)).to(product), product)
 
@@ -87,14 +90,14 @@ def _rounded(hessian: Hessian, other: Hessian, product: torch.Tensor) -> float:
 def _in_own_precision(hessian: Hessian) -> tuple[float, float]:
     found = []
     for draw in range(DRAWS):
-        other = _seen(hessian, wide=False, draw=draw)
+        other = seen(hessian, wide=False, draw=draw)
         product, plain = _compared(other, ROUGH_STEPS, ROUGH, draw)
         found.append((_worst_block(other, product, plain), other, product, plain))
     _, other, product, plain = sorted(found, key=lambda one: one[0])[1]
     return check_second_derivatives(other, product, plain, ROUGH), 0.0
 
 
-def _seen(hessian: Hessian, wide: bool, draw: int = 0) -> Hessian:
+def seen(hessian: Hessian, wide: bool, draw: int = 0) -> Hessian:
     """The matrix for the fewest examples on which every block has a finite gradient that is not 0; else for all."""
     for count in PROBED:
         if count >= len(hessian.frozen):
@@ -171,43 +174,43 @@ def _worst_block(hessian: Hessian, product: torch.Tensor, differences: torch.Ten
     return math.nan if any(map(math.isnan, found)) else max(found)
 
 
-def _computes_in_less(hessian: Hessian) -> bool:
-    """Whether there are numbers of fewer bits inside than the parameters have."""
-    with TypesSeen() as seen:
-        hessian.loss()
-    return any(torch.finfo(t).eps > torch.finfo(hessian.like.dtype).eps for t in seen.found)
-
-
 @CHECKS.register("dense-blocks")
 def check_dense_blocks(
     hessian: Hessian,
     j: int,
     columns: list[Float[torch.Tensor, "size_j size_i"]],
     v: Float[torch.Tensor, " size_j"],
+    plain: list[Float[torch.Tensor, " size_i"]],
+    errors: Sequence[float],
 ) -> float:
-    """All columns of a block, computed in stacks, summed along a random direction, with one plain product along it.
+    """All columns of a block, computed in stacks, summed along a random direction, with one plain product along it, entry by
+    entry.
 
     Catches: an operation whose stacked backward pass differs from the plain one, columns in a wrong order or left out.
 
-    Tolerance: 1e-3 of the largest product of a block row; in networks that compute in fewer bits inside, three times what their
-    products are off.
+    Tolerance: 1e-3 of each entry's product, with rounding errors (those that were measured, and 1,000 machine epsilons of the
+    largest product) added; in networks that compute in fewer bits inside, three times what their products are off.
 
     Cost: one product for each block that is computed whole.
 
     Args:
         columns: for every i, H_ij' (size of j, size of i).
+        v: a unit vector.
+        plain: H_ij v for every i.
+        errors: by how much rounding errors put H_ij off, Frobenius norms.
     """
-    plain = hessian.column(j, v)
-    most = max((float(p.double().norm()) for p in plain), default=0.0)
-    found = max(float((c.T @ v - p).double().norm()) for c, p in zip(columns, plain, strict=True)) / max(
-        most, 1e-300
-    )
+    lengths = [float(p.double().norm()) for p in plain]
+    least = UNITS * torch.finfo(v.dtype).eps * max(lengths, default=0.0) / STACKED
+    found = 0.0
+    for c, p, length, error in zip(columns, plain, lengths, errors, strict=True):
+        off = float((c.T @ v - p).double().norm()) - error / math.sqrt(len(v))
+        found = max(found, off / max(length + least, 1e-300))
     allowed = max(STACKED, 3 * hessian.rounded)
     if not found <= allowed:
         raise CheckFailed(
             f"check 'dense-blocks' failed: the columns of {hessian.partition.labels[j]!r}, computed in stacks, differ from a "
-            f"plain product by {found:.1e} (relative; allowed {allowed:.0e})"
-            "; give max_products, so that fewer blocks are computed whole"
+            f"plain product by {found:.1e} (relative; allowed {allowed:.0e}): an operation that cannot be stacked, or rounding "
+            "errors; give a network that computes in float64"
         )
     return found
 
@@ -225,6 +228,20 @@ class ConvergedEntry:
     place: tuple[int, int]
     vector: torch.Tensor
     sigma: float
+
+
+class Sample:
+    """One of the entries that are offered, each with the same chance; the others are not even made."""
+
+    def __init__(self, seed: int) -> None:
+        self._chance, self._offered = random.Random(seed), 0
+        self.kept: ConvergedEntry | None = None
+
+    def offer(self, entry: Callable[[], ConvergedEntry]) -> None:
+        """Keep it instead of the one before, by chance."""
+        self._offered += 1
+        if self._chance.random() * self._offered < 1:
+            self.kept = entry()
 
 
 @CHECKS.register("coupling-entry")

@@ -22,6 +22,7 @@ from torch import nn
 from blockzoo.blockwise.curvature.frozen_loss import Batches, LossFunction
 from blockzoo.blockwise.curvature.gauss_newton import GaussNewton
 from blockzoo.blockwise.curvature.hessian import Hessian, How
+from blockzoo.blockwise.curvature.precision import Rounding, in_double
 from blockzoo.blockwise.curvature.search import Limits, Search
 from blockzoo.core.errors import RequestError
 
@@ -183,9 +184,11 @@ def coupling_map(
         tol=tol, failure=failure, rank=rank, max_products=max_products, max_seconds=max_seconds, matrix=matrix
     )
     begin = time.perf_counter()
-    hessian = MATRICES[matrix](model, loss_fn, batches, partition)
+    given = MATRICES[matrix](model, loss_fn, batches, partition)
+    given.check_entries(columns=True)
+    hessian = in_double(given)
     limits = Limits(max_products, None if max_seconds is None else begin + max_seconds)
-    search = Search(hessian, rank, tol, failure, seed, limits, report)
+    search = Search(hessian, Rounding(hessian, given), rank, tol, failure, seed, limits, report)
     search.run()
     known = search.known()
     sigma, upper, residual, frobenius, converged = (

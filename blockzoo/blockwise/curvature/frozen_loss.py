@@ -14,6 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from blockzoo.blockwise.run.data import Batch, Examples, as_batches, kind_of
 from blockzoo.blockwise.run.losses import joined, loss_of, no_broadcasts, no_reentrant_checkpoints
 from blockzoo.core.errors import RequestError
+from blockzoo.models.copying import duplicate
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -89,23 +90,34 @@ class FrozenLoss:
             wide: in float64, with what a loss that is a module holds.
             seed: of where the parameters are.
         """
-        other = copy.copy(self)
-        other.model = copy.deepcopy(self.model)
-        if wide:
-            other.model, other._loss_fn = other.model.double(), _double(self._loss_fn)
+        other = self.in_type(torch.float64 if wide else None, count)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for p in other.model.parameters():
                 noise = torch.randn(p.shape, generator=generator, dtype=torch.float64).to(p.device)
                 p.add_((noise * 0.1 * (p.square().mean().sqrt() + 0.01)).to(p.dtype))
+        return other
+
+    def in_type(self, dtype: torch.dtype | None, count: int) -> FrozenLoss:
+        """The same loss of `count` examples, in another type of numbers: a copy.
+
+        Args:
+            dtype: float32 or float64, also for what a loss that is a module holds; None for the type that there is.
+            count: at most so many, from first to last; as many as there are or more: all.
+        """
+        other = copy.copy(self)
+        other.model = duplicate(self.model)
         if count < len(self):
             x = self.inputs[0]
             rows = torch.linspace(0, len(x) - 1, min(count, len(x))).long().to(x.device)
             other.inputs, other.targets = [x[rows]], self.targets[rows.to(self.targets.device)]
-        if wide:
-            like = torch.zeros((), dtype=torch.float64, device=self.targets.device)
-            other.inputs = [_like((x, x), like)[0] for x in other.inputs]
-            other.targets = _like((other.targets, other.targets), like)[0]
+        if dtype is not None:
+            other.model, other._loss_fn = _as_type(other.model, dtype), self._loss_fn
+            if isinstance(self._loss_fn, nn.Module):
+                other._loss_fn = _as_type(copy.deepcopy(self._loss_fn), dtype)
+            other.inputs = [x.to(dtype) if x.is_floating_point() else x for x in other.inputs]
+            if other.targets.is_floating_point():
+                other.targets = other.targets.to(dtype)
         return other
 
     def _check(self) -> None:
@@ -162,16 +174,15 @@ def _as_one(batches: Sequence[Batch]) -> tuple[list[torch.Tensor], torch.Tensor]
     return inputs, torch.cat([y for group in groups.values() for _, y in group])
 
 
-def _double(loss_fn: LossFunction) -> LossFunction:
-    """A copy of a loss that is a module, in float64; any other as it is."""
-    return copy.deepcopy(loss_fn).double() if isinstance(loss_fn, nn.Module) else loss_fn
+def _as_type(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    return module.double() if dtype == torch.float64 else module.float()
 
 
 def _prepared(model: nn.Module) -> nn.Module:
     """A copy whose loss has second derivatives."""
     try:
-        own = copy.deepcopy(model).eval()
-    except RuntimeError as error:
+        own = duplicate(model).eval()
+    except (RuntimeError, TypeError) as error:
         raise RequestError(f"this network cannot be copied: {error}") from error
     trainable = [p for p in own.parameters() if p.requires_grad]
     if not trainable:
@@ -182,10 +193,15 @@ def _prepared(model: nn.Module) -> nn.Module:
         own.float()
     if odd := next((p.dtype for p in trainable if p.dtype not in (torch.float32, torch.float64)), None):
         raise RequestError(f"parameters of type {odd}: curvature is computed with float32 or float64")
-    for module in own.modules():
+    dense_gradients(own)
+    return own
+
+
+def dense_gradients(model: nn.Module) -> None:
+    """Of embeddings, which may have sparse ones: these have no second derivative."""
+    for module in model.modules():
         if isinstance(module, nn.Embedding | nn.EmbeddingBag):
             module.sparse = False
-    return own
 
 
 def _like(batch: Batch, like: torch.Tensor) -> Batch:

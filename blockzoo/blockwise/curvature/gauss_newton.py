@@ -51,13 +51,16 @@ class GaussNewton(Hessian):
         found = self._pull(self._gradient.loss_gradient.detach(), self._parameters, False)
         return [flat(block, self.like) for block in self._by_block(found)]
 
-    def by_differences(
+    def differences(
         self, v: Float[torch.Tensor, " parameters"], step: float
-    ) -> Float[torch.Tensor, " parameters"]:
+    ) -> tuple[Float[torch.Tensor, " parameters"], Float[torch.Tensor, " parameters"]]:
         """G v from outputs at two points, the loss's gradient at two outputs, and J', which is plain backpropagation."""
         moved = (self._moved(v, s)[0] for s in (-step, step))
         low, high = (self._loss_gradient(other.outputs().detach()).detach() for other in moved)
-        return flat(self._pull((high - low) / (2 * step), self._parameters, False), v)
+        middle = self._gradient.loss_gradient.detach()
+        both = ((high - low) / (2 * step), (high + low - 2 * middle) / (2 * step))
+        first, second = (flat(self._pull(d, self._parameters, False), v) for d in both)
+        return first, second
 
     def _loss_gradient(self, outputs: torch.Tensor) -> torch.Tensor:
         """The gradient of the loss by these outputs, with its graph."""

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from blockzoo.blockwise.curvature.checks import second_derivatives
+from blockzoo.blockwise.curvature.entries import check_entries
 from blockzoo.blockwise.curvature.frozen_loss import (
     Batches,
     FrozenLoss,
@@ -24,8 +25,12 @@ from blockzoo.blockwise.curvature.frozen_loss import (
     in_words,
     plain_kernels,
 )
+from blockzoo.blockwise.curvature.given import check_as_given
+from blockzoo.blockwise.curvature.precision import in_double
 from blockzoo.blockwise.partition import Partition, make_partition
 from blockzoo.core.errors import RequestError
+from blockzoo.models.copying import duplicate
+from blockzoo.models.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -55,10 +60,16 @@ class Hessian:
     def __init__(
         self, model: nn.Module, loss_fn: LossFunction, batches: Batches, partition: How = "blocks"
     ) -> None:
-        self._build(FrozenLoss(model, loss_fn, batches), partition)
+        around = Surroundings(model)
+        try:
+            self._build(FrozenLoss(model, loss_fn, batches), partition)
+            as_given = check_as_given(self.frozen, model)
+        finally:
+            around.restore()
         found, self.rounded = second_derivatives(self)
         """Relative error of products, where the network computes in fewer bits than its parameters have."""
-        self.checked = {"second-derivatives": max(found, self.rounded)}
+        self.checked = {"network-as-given": as_given, "second-derivatives": max(found, self.rounded)}
+        self.check_entries(columns=False)
 
     def _build(self, loss: FrozenLoss, partition: How) -> None:
         self.frozen, self.model = loss, loss.model
@@ -72,10 +83,22 @@ class Hessian:
             self._gradient = self._differentiated()
         finite(self.gradient(), "gradients")
 
+    def check_entries(self, columns: bool) -> None:
+        """`check_entries`, and what it finds is kept."""
+        if (found := check_entries(self, columns)) is not None:
+            before = self.checked.get("second-derivatives-by-entry", 0.0)
+            self.checked["second-derivatives-by-entry"] = max(found, before)
+
     def elsewhere(self, count: int, wide: bool, seed: int = 0) -> Hessian:
         """The same kind of matrix for `FrozenLoss.elsewhere`, unchecked: what checks compare."""
         other = object.__new__(type(self))
         other._build(self.frozen.elsewhere(count, wide, seed), self.partition)
+        return other
+
+    def in_type(self, dtype: torch.dtype | None, count: int) -> Hessian:
+        """The same kind of matrix for `FrozenLoss.in_type`, unchecked."""
+        other = object.__new__(type(self))
+        other._build(self.frozen.in_type(dtype, count), self.partition)
         return other
 
     @property
@@ -114,8 +137,15 @@ class Hessian:
         self, v: Float[torch.Tensor, " parameters"], step: float
     ) -> Float[torch.Tensor, " parameters"]:
         """H v from gradients at two points, (all parameters,): exact but for step^2 and for rounding / step."""
+        return self.differences(v, step)[0]
+
+    def differences(
+        self, v: Float[torch.Tensor, " parameters"], step: float
+    ) -> tuple[Float[torch.Tensor, " parameters"], Float[torch.Tensor, " parameters"]]:
+        """`by_differences`, and half the second difference of the gradients over the step: as large as rounding errors are."""
         low, high = (self._gradient_at(v, s) for s in (-step, step))
-        return (high - low) / (2 * step)
+        middle = torch.cat(self.gradient())
+        return (high - low) / (2 * step), (high + low - 2 * middle) / (2 * step)
 
     def _gradient_at(self, v: torch.Tensor, step: float) -> torch.Tensor:
         """The gradient, by plain backpropagation, a step along v away."""
@@ -126,7 +156,7 @@ class Hessian:
     def _moved(self, v: torch.Tensor, step: float) -> tuple[FrozenLoss, list[nn.Parameter]]:
         """The loss, a step along v away, and its parameters."""
         loss = copy.copy(self.frozen)
-        loss.model = copy.deepcopy(self.model)
+        loss.model = duplicate(self.model)
         place = {id(own): p for own, p in zip(self.model.parameters(), loss.model.parameters(), strict=True)}
         parameters = [place[id(p)] for p in self._parameters]
         with torch.no_grad():
@@ -243,13 +273,14 @@ def exact_hessian(
                 [14., 20.]])
     """
     hessian = Hessian(model, loss_fn, batches, partition)
-    size = sum(hessian.sizes)
+    size, given = sum(hessian.sizes), hessian.like
     if size > 20_000:
         raise RequestError(
             f"an exact Hessian of {size:,} parameters takes {size**2 * 4 / 2**30:.0f} GiB; coupling_map needs none"
         )
+    hessian = in_double(hessian)
     columns = [
-        torch.cat(hessian.columns(j, torch.eye(n).to(hessian.like)), -1)
+        torch.cat(hessian.columns(j, torch.eye(n).to(hessian.like)), -1).to(given)
         for j, n in enumerate(hessian.sizes)
         if n
     ]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import heapq
 import math
-import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +16,15 @@ import torch
 from blockzoo.blockwise.curvature.bounds import least_component
 from blockzoo.blockwise.curvature.checks import (
     ConvergedEntry,
+    Sample,
     Undecided,
     check_coupling_entry,
     check_dense_blocks,
 )
 from blockzoo.blockwise.curvature.hessian import Hessian
+from blockzoo.blockwise.curvature.known import Known, norms
 from blockzoo.blockwise.curvature.lanczos import GolubKahan, Lanczos, Process, random_unit
+from blockzoo.blockwise.curvature.precision import Rounding
 
 SMALL_NETWORK = 500
 """Parameters up to which every block is computed whole."""
@@ -31,8 +32,6 @@ PER_ENTRY = 10
 """A block is computed whole if it has fewer parameters than this for each entry that it spares."""
 MOST_NUMBERS = 2**26
 """Of the columns of a block that is computed whole."""
-ROUNDING = 16
-"""Rounding error of the norm of a block that is computed whole, in machine epsilons of its Frobenius norm."""
 Place = tuple[int, int]
 
 
@@ -54,16 +53,6 @@ class Limits:
             return "max_products"
         late = self.deadline is not None and time.perf_counter() > self.deadline
         return "max_seconds" if late else ""
-
-
-class Known(NamedTuple):
-    """What is known of an entry."""
-
-    value: float = 0.0
-    upper: float = 0.0
-    residual: float = 0.0
-    frobenius: float = 0.0
-    converged: bool = True
 
 
 class _Entry:
@@ -102,6 +91,7 @@ class Search:
     def __init__(
         self,
         hessian: Hessian,
+        rounding: Rounding,
         rank: int,
         tol: float,
         failure: float,
@@ -110,6 +100,7 @@ class Search:
         report: Callable[[int, int], None],
     ) -> None:
         self._hessian, self._rank, self._tol = hessian, rank, tol
+        self._rounding, self._errors = rounding, dict[Place, float]()
         self._limits, self._report = limits, report
         self._generator = torch.Generator().manual_seed(seed)
         self._count = len(hessian.sizes)
@@ -120,7 +111,7 @@ class Search:
         self._entries: dict[Place, _Entry] = {}
         self._squares: dict[Place, list[float]] = {}
         self._done = len(self._exact)
-        self._sample = _Sample(seed)
+        self._sample = Sample(seed)
         self._note_at = 0.0
         self._reached = ""
         self.checked: dict[str, float] = {}
@@ -142,6 +133,10 @@ class Search:
             self._finish(list(self._entries.values()))
         self._noted(always=True)
         self._check_one()
+        if self._rounding.measured:
+            known = self.known()
+            sure = [(e, known[i][j]) for (i, j), e in self._errors.items() if known[i][j].converged]
+            self._record_check("rounding", max((e / k.value for e, k in sure if k.value), default=0.0))
 
     def known(self) -> list[list[Known]]:
         """All entries, (B, B)."""
@@ -150,6 +145,10 @@ class Search:
             known = entry.known(self._tol)
             estimate = math.sqrt(sum(self._squares[place]) / len(self._squares[place]))
             found[place] = known._replace(frobenius=max(known.frobenius, known.value, estimate))
+        found = {
+            place: k.with_error(self._errors.get(place, 0.0), self._tol, self._failure)
+            for place, k in found.items()
+        }
         if (more := self._hessian.rounded) > 0:
             found = {
                 place: k._replace(
@@ -162,26 +161,33 @@ class Search:
     @property
     def stopped(self) -> str:
         """Why entries have not converged, if any has not."""
-        missing = [e for e in self._entries.values() if not e.known(self._tol).converged]
-        faint = [e for e in missing if e.done]
+        early = sum(not e.known(self._tol).converged for e in self._entries.values() if not e.done)
+        rounded = self._hessian.rounded > self._tol
+        faint = 0 if rounded else self._missing() - early
         parts = []
-        if self._hessian.rounded > self._tol:
+        if rounded:
             parts.append(
                 f"this network computes in fewer bits than {self._hessian.like.dtype} inside, and products are off by "
                 f"{self._hessian.rounded:.1e} (relative): no entry has converged to {self._tol:g}; leave out the casts, or give "
                 "a larger tol"
             )
-        if early := len(missing) - len(faint):
+        if early:
             parts.append(
                 f"stopped early, after {self.products} products ({self._reached}): {early} of {self._all} entries have not "
                 "converged and are lower bounds; allow more, or a larger tol"
             )
         if faint:
             parts.append(
-                f"{len(faint)} of {self._all} entries are so small, or so near to others, that rounding errors of "
-                f"{self._hessian.like.dtype} hide them: they have not converged; give a network of float64"
+                f"{faint} of {self._all} entries are so small, or so near to others, that rounding errors of "
+                f"{self._hessian.like.dtype} hide them: they have not converged"
+                + ("" if self._hessian.like.dtype == torch.float64 else "; give a network of float64")
             )
         return "; ".join(parts)
+
+    def _missing(self) -> int:
+        """Entries that have not converged."""
+        known = self.known()
+        return sum(not known[i][j].converged for j in range(self._count) for i in range(j + 1))
 
     @property
     def _all(self) -> int:
@@ -210,11 +216,14 @@ class Search:
         columns = hessian.columns(j, torch.eye(size).to(hessian.like))
         self.products += size
         direction = random_unit(size, hessian.like, self._generator)
-        self._record_check("dense-blocks", check_dense_blocks(hessian, j, columns, direction))
+        plain = hessian.column(j, direction)
+        errors = self._rounding.of_column(j, direction, plain)
+        self._record_check("dense-blocks", check_dense_blocks(hessian, j, columns, direction, plain, errors))
+        self._off(j, errors)
         for i, block in enumerate(columns):
             place = (min(i, j), max(i, j))
             if place not in self._exact:
-                self._exact[place] = _norms(block, symmetric=i == j)
+                self._exact[place] = norms(block, symmetric=i == j)
                 self._finished()
         self._noted()
 
@@ -228,6 +237,7 @@ class Search:
         directions = torch.linalg.qr(drawn)[0].to(hessian.like)
         columns = [hessian.column(j, directions[:, k].contiguous()) for k in range(rank)]
         self.products += rank
+        self._off(j, self._rounding.of_column(j, directions[:, 0].contiguous(), columns[0]))
         opened, mine = [], others.index(j)
         for n, i in enumerate(others):
             place = (min(i, j), max(i, j))
@@ -240,6 +250,12 @@ class Search:
             self._entries[place] = _Entry((i, j), process, least_component(size, self._failure), norm)
             opened.append(self._entries[place])
         return opened
+
+    def _off(self, j: int, errors: Sequence[float]) -> None:
+        """Entries of a column, by so much."""
+        for i, error in enumerate(errors):
+            place = (min(i, j), max(i, j))
+            self._errors[place] = max(error, self._errors.get(place, 0.0))
 
     def _process(self, i: int, j: int, start: torch.Tensor, first: torch.Tensor) -> Process:
         """One for H_ij that starts in block j, its first product made."""
@@ -271,6 +287,10 @@ class Search:
     def _close(self, entry: _Entry) -> None:
         """Keep what an entry came to, and let go of its directions."""
         entry.done = entry.known(self._tol)
+        if (
+            not entry.done.converged
+        ):  # rounding errors: what was seen first is more certain than what came of it
+            entry.done = entry.done._replace(upper=max(entry.done.upper, entry.seen / entry.component))
         if entry.done.converged and entry.process.value > 0:
             self._sample.offer(
                 lambda: ConvergedEntry(entry.place, entry.process.vector(), entry.process.value)
@@ -318,30 +338,3 @@ class Search:
                 values[i, j] = values[j, i] = entry.value
             self.history.append((self.products, values))
             self._note_at = self.products * 1.1
-
-
-class _Sample:
-    """One of the entries that are offered, each with the same chance; the others are not even made."""
-
-    def __init__(self, seed: int) -> None:
-        self._chance, self._offered = random.Random(seed), 0
-        self.kept: ConvergedEntry | None = None
-
-    def offer(self, entry: Callable[[], ConvergedEntry]) -> None:
-        """Keep it instead of the one before, by chance."""
-        self._offered += 1
-        if self._chance.random() * self._offered < 1:
-            self.kept = entry()
-
-
-def _norms(columns: torch.Tensor, symmetric: bool) -> Known:
-    """Of a block that was computed whole, (size, size of the other), from its Gram matrix on the smaller side, in float64."""
-    matrix = columns.double()
-    if symmetric:
-        matrix = (matrix + matrix.T) / 2
-    gram = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
-    norm = float(torch.linalg.matrix_norm(matrix))
-    # symmetric in exact arithmetic; the largest eigenvalue of a Gram matrix has the relative error of its entries
-    value = math.sqrt(max(0.0, float(torch.linalg.eigvalsh(gram)[-1])))
-    rounding = ROUNDING * torch.finfo(columns.dtype).eps * norm
-    return Known(value, value + rounding, 0.0, max(norm, value), True)

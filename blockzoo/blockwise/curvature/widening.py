@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -9,8 +10,12 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from blockzoo.models.copying import tensors_in
+
 FEWER = (torch.float32, torch.float16, torch.bfloat16)
 CASTS = ("float", "half", "bfloat16")
+OF_GRAPHS = (torch.Tensor.is_leaf, torch.Tensor.grad_fn, torch.Tensor.requires_grad)
+"""Attributes that a widened tensor, a result, has others of."""
 IN_PLACE = ("__setitem__", "__set__", "__delete__")
 
 
@@ -23,7 +28,7 @@ class AllDouble(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         name, kwargs = getattr(function, "__name__", ""), kwargs or {}
-        if name == "__deepcopy__":
+        if name == "__deepcopy__" or getattr(function, "__self__", None) in OF_GRAPHS:
             return function(*args, **kwargs)
         kept = args[:1] if _writes(name) else ()
         out = {key: kwargs[key] for key in ("out",) if key in kwargs}
@@ -57,7 +62,7 @@ def _widened(value: Any) -> Any:
 
 
 class TypesSeen(TorchDispatchMode):
-    """Within, the types of floating numbers that are computed are noted."""
+    """Within, the types of floating numbers that are computed of others are noted: constants that are made are not."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +70,19 @@ class TypesSeen(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         made = function(*args, **(kwargs or {}))
-        for t in made if isinstance(made, tuple | list) else (made,):
-            if isinstance(t, torch.Tensor) and t.is_floating_point():
-                self.found.add(t.dtype)
+        if function is not torch.ops.aten.lift_fresh.default and any(
+            map(_floating, tensors_in((args, kwargs)))
+        ):
+            self.found.update(t.dtype for t in tensors_in(made) if _floating(t))
         return made
+
+
+def _floating(tensor: torch.Tensor) -> bool:
+    return tensor.is_floating_point()
+
+
+def computes_in_less(dtype: torch.dtype, run: Callable[[], object]) -> bool:
+    """Whether floating numbers of fewer bits than those of a type are computed within a call."""
+    with TypesSeen() as seen:
+        run()
+    return any(torch.finfo(t).eps > torch.finfo(dtype).eps for t in seen.found)
