@@ -21,7 +21,7 @@ from blockzoo.core.errors import BlockzooError, CheckFailed, RequestError, reaso
 from blockzoo.core.quantity import Form, OnPaper, Specimen, on_paper
 from blockzoo.measure.macs import counting
 from blockzoo.measure.shapes import ShapesOnly
-from blockzoo.models.contract import check_in_place
+from blockzoo.models.contract import check_there
 from blockzoo.models.deploy import fold_batch_norm
 from blockzoo.models.merging import merge_branches, mergeable, sound_kinds
 from blockzoo.models.outputs import main_output
@@ -168,8 +168,11 @@ def measure_chain(
             if key is not None:
                 _measured[full] = block
         if key is not None and callable(key[0]):
-            maker, _, out_channels, stride, _ = key
-            check_in_place(maker, out_channels, stride, shape, block.shape, block.writes_input)
+            maker, *arguments = key
+            macs, peak = block.quantities["macs"], block.quantities.get("peak_activation_bytes")
+            live = peak.live if peak else 0
+            notes = check_there(maker, tuple(arguments), shape, block.shape, block.writes_input, macs, live)
+            block = replace(block, notes=tuple(dict.fromkeys((*block.notes, *notes))))
         chain.append(block)
         shape = block.shape
     return chain
