@@ -19,6 +19,7 @@ from blockzoo.blocks.adapters import name_of
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import BlockzooError, CheckFailed, RequestError, reason_of
 from blockzoo.core.quantity import Form, OnPaper, Specimen, on_paper
+from blockzoo.measure.held import Held
 from blockzoo.measure.macs import counting
 from blockzoo.measure.shapes import ShapesOnly
 from blockzoo.models.contract import check_there
@@ -56,6 +57,9 @@ class Measured:
     uncounted: frozenset[str] = frozenset()  # operations whose multiply-adds nobody knows
     notes: tuple[str, ...] = ()  # how it was measured, where not as usual
     writes_input: bool = False
+    unseen: tuple[
+        str, ...
+    ] = ()  # those of the notes that say which weights are no parameters, and not to be seen
 
 
 def measure(build: Callable[[], nn.Module], shape: torch.Size, *, memory: bool = True) -> Measured:
@@ -103,8 +107,10 @@ def _measured_on(device: str, build: Callable[[], nn.Module], shape: torch.Size,
     forms.measure("built", Specimen(module, x))
     kinds, notes = _kinds_to_merge(module, build, shape)
     deployed = merge_branches(module, inplace=True, only=kinds)
-    with ShapesOnly(), counting() as counter:
+    held = Held(deployed, x)
+    with ShapesOnly(), counting(held) as counter:
         output = main_output(deployed(x), type(deployed).__name__).tensor.shape
+    notes += held.notes()
     writes = counter.unwritten.wrote(x)
     specimen = Specimen(deployed, x, counter.macs, tuple(output))
     forms.measure("deployed", specimen)
@@ -115,7 +121,8 @@ def _measured_on(device: str, build: Callable[[], nn.Module], shape: torch.Size,
         with ShapesOnly():
             folded = fold_batch_norm(deployed, x, inplace=True)
         forms.measure("inference", replace(specimen, module=folded))
-    return Measured(output, forms.values, frozenset(counter.uncounted), tuple(notes), writes)
+    uncounted = frozenset(counter.uncounted)
+    return Measured(output, forms.values, uncounted, tuple(notes), writes, held.unseen())
 
 
 @dataclass

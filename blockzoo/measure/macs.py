@@ -18,6 +18,7 @@ from torch.utils.flop_counter import (
     sdpa_flop_count,
 )
 
+from blockzoo.measure.held import Held
 from blockzoo.measure.outside import Conversions, Unwritten, functions_named, handed_over
 from blockzoo.measure.uncounted import is_free
 
@@ -29,12 +30,16 @@ class MacCounter(TorchDispatchMode):
     torch's (`torch.utils.flop_counter`, those that users register with it included) and the ones below. Pointwise operations,
     norms, pooling and interpolation have no MACs by convention; any other operation without a formula is in `.uncounted`, as is
     what computes without the dispatcher (`measure/outside.py`).
+
+    Args:
+        held: hears of every operation too.
     """
 
     supports_higher_order_operators = True
 
-    def __init__(self) -> None:
+    def __init__(self, held: Held | None = None) -> None:
         super().__init__()
+        self.held = held
         self.macs = 0
         self.uncounted: set[str] = set()
         self.unwritten = Unwritten(self.uncounted)
@@ -42,17 +47,21 @@ class MacCounter(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         formula = _formula(func)
-        if formula is None and not is_free(func):
+        name = str(getattr(func, "_overloadpacket", func))
+        known = formula is not None or is_free(func)
+        if not known:
             # as under inference_mode, where operations arrive before they are taken apart
             with self:
                 taken_apart = _taken_apart(func, args, kwargs)
             if taken_apart is not NotImplemented:
                 return taken_apart
-            self.uncounted.add(str(getattr(func, "_overloadpacket", func)))
+            self.uncounted.add(name)
         out = func(*args, **kwargs)
         if formula is not None:
             self.macs += formula(args, kwargs, out)
         self.unwritten.saw(func, args, kwargs, out)
+        if self.held:
+            self.held.saw(name, args, kwargs, out, multiplies=formula is not None or not known)
         return out
 
 
@@ -174,14 +183,14 @@ ALIKE = {
 
 
 @contextmanager
-def counting() -> Iterator[MacCounter]:
+def counting(held: Held | None = None) -> Iterator[MacCounter]:
     """Counts what runs inside, without gradients, one operation at a time: kernels that do a whole layer are kept out."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     compiled = "torch._dynamo" in sys.modules  # else nothing is, and loading it takes a second
     try:
         stance = torch.compiler.set_stance("force_eager") if compiled else nullcontext()
-        with stance, MacCounter() as counter, torch.no_grad():
+        with stance, MacCounter(held) as counter, torch.no_grad():
             found = counter.uncounted
             with Conversions(found), functions_named(counter.unwritten, found), handed_over(found):
                 yield counter

@@ -5,8 +5,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from blockzoo.core.errors import RequestError
 from blockzoo.measure.macs import MacCounter, count_macs
 from blockzoo.measure.size import count_params
+from blockzoo.profile import profile_block
 
 
 def test_by_hand() -> None:
@@ -56,3 +58,48 @@ def test_shared_parameters_count_once() -> None:
     layer = nn.Linear(4, 4)
     layer.bias.requires_grad_(False)
     assert count_params(nn.Sequential(layer, layer)) == (20, 16)
+
+
+class Convolved(nn.Module):
+    """A convolution whose weight is what `hold` makes of it."""
+
+    def __init__(self, hold: str) -> None:
+        super().__init__()
+        weight = torch.randn(8, 3, 3, 3)
+        self.register_buffer("weight", weight) if hold == "buffer" else setattr(self, "weight", weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(x, self.weight.flip(-1))
+
+
+def packed() -> nn.Module:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 12 * 12, 10))
+    return torch.ao.quantization.quantize_dynamic(network, {nn.Linear})
+
+
+@pytest.mark.filterwarnings("ignore:torch.jit", "ignore:torch.quantize_per_tensor", "ignore:.*deprecated")
+@pytest.mark.parametrize(
+    ("build", "says", "hidden"),
+    [
+        (
+            lambda: torch.jit.freeze(torch.jit.script(nn.Conv2d(3, 8, 3).eval())),
+            "lack 224 numbers of weights",
+            1,
+        ),
+        (lambda: Convolved("attribute"), "lack 216 numbers of weights that are neither", 1),
+        (packed, "lack the packed weights of quantized.linear_dynamic", 1),
+        (lambda: Convolved("buffer"), "lack 216 numbers of buffers that are used as weights", 0),
+        (lambda: nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 8, 3)), "", 0),
+        (lambda: torch.jit.script(nn.Conv2d(3, 8, 3)), "", 0),
+    ],
+    ids=["frozen", "attribute", "packed", "buffer", "parametrised", "scripted"],
+)
+def test_weights_that_are_no_parameters_are_named(build, says: str, hidden: bool) -> None:  # type: ignore[no-untyped-def]
+    network = build()
+    notes = profile_block(network, input_shape=(1, 3, 12, 12)).notes
+    assert any(says in note for note in notes) if says else not notes
+    if hidden:
+        with pytest.raises(RequestError, match=f"{says}.*leave out --strict"):
+            profile_block(network, input_shape=(1, 3, 12, 12), strict=True)
+    else:
+        profile_block(network, input_shape=(1, 3, 12, 12), strict=True)
