@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import nn
@@ -13,10 +13,13 @@ from blockzoo.core.errors import RequestError
 
 
 def duplicate(module: nn.Module) -> nn.Module:
-    """A copy that shares nothing with `module`. Tensors that are results (as of weight normalisation) are copied by their values,
-    which `copy.deepcopy` refuses.
+    """A copy that shares nothing with `module`; parameters in one place of memory still are. Tensors that are results (as of weight
+    normalisation) are copied by their values, which `copy.deepcopy` refuses.
     """
     memo = {id(t): t.detach().clone() for _, t in plain_tensors(module) if not t.is_leaf}
+    for group in by_storage(module.parameters()):
+        if _is_laid_out(group):
+            memo |= _laid_out(group, _whole(group[0]).clone())
     return copy.deepcopy(module, memo)
 
 
@@ -28,7 +31,47 @@ def on_meta(module: nn.Module) -> nn.Module:
         if isinstance(tensor, nn.Parameter):
             empty = nn.Parameter(empty, requires_grad=tensor.requires_grad)
         memo[id(tensor)] = empty
+    for group in by_storage(module.parameters()):
+        if _is_laid_out(group):
+            memo |= _laid_out(group, torch.empty_like(_whole(group[0]), device="meta"))
     return copy.deepcopy(module, memo)
+
+
+def by_storage(tensors: Iterable[torch.Tensor]) -> list[list[torch.Tensor]]:
+    """Tensors of one type of number that lie in one storage together; those that have none alone."""
+    groups: dict[object, list[torch.Tensor]] = {}
+    for number, tensor in enumerate(tensors):
+        stored = not is_lazy(tensor) and tensor.layout == torch.strided and tensor.numel()
+        key = (tensor.untyped_storage()._cdata, tensor.dtype) if stored else number
+        groups.setdefault(key, []).append(tensor)
+    return list(groups.values())
+
+
+def distinct(tensor: torch.Tensor) -> torch.Tensor:
+    """A view of each number once, where a tensor is expanded."""
+    if is_lazy(tensor) or tensor.layout != torch.strided or all(tensor.stride()):
+        return tensor
+    return tensor[tuple(slice(1) if stride == 0 else slice(None) for stride in tensor.stride())]
+
+
+def _is_laid_out(group: list[torch.Tensor]) -> bool:
+    """Is it lost in plain copies where these lie?"""
+    return group[0].layout == torch.strided and (
+        len(group) > 1 or group[0].numel() > distinct(group[0]).numel()
+    )
+
+
+def _whole(tensor: torch.Tensor) -> torch.Tensor:
+    """All of its storage."""
+    return tensor.detach().as_strided((tensor.untyped_storage().nbytes() // tensor.element_size(),), (1,), 0)
+
+
+def _laid_out(group: list[torch.Tensor], whole: torch.Tensor) -> dict[int, torch.Tensor]:
+    """Parameters in another storage as these lie in theirs, by the identity of these."""
+    return {
+        id(t): nn.Parameter(whole.as_strided(t.size(), t.stride(), t.storage_offset()), t.requires_grad)
+        for t in group
+    }
 
 
 def check_shapes_are_known(module: nn.Module) -> None:
