@@ -13,8 +13,9 @@ from blockzoo.core.errors import RequestError
 
 
 def duplicate(module: nn.Module) -> nn.Module:
-    """A copy that shares nothing with `module`; parameters in one place of memory still are. Tensors that are results (as of weight
-    normalisation) are copied by their values, which `copy.deepcopy` refuses.
+    """A copy that shares nothing with `module`; parameters in one place of memory still are.
+
+    Tensors that are results (as of weight normalisation) are copied by their values, which `copy.deepcopy` refuses.
     """
     memo = {id(t): t.detach().clone() for _, t in plain_tensors(module) if not t.is_leaf}
     for group in by_storage(module.parameters()):
@@ -55,10 +56,8 @@ def distinct(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _is_laid_out(group: list[torch.Tensor]) -> bool:
-    """Is it lost in plain copies where these lie?"""
-    return group[0].layout == torch.strided and (
-        len(group) > 1 or group[0].numel() > distinct(group[0]).numel()
-    )
+    """Is how these lie lost in plain copies?"""
+    return len(group) > 1 or distinct(group[0]) is not group[0]
 
 
 def _whole(tensor: torch.Tensor) -> torch.Tensor:
