@@ -36,6 +36,7 @@ class Profile:
     stage: Costs | None
     output_shape: tuple[int, ...]
     notes: tuple[str, ...] = ()  # how it was measured, where not as usual
+    unseen: tuple[str, ...] = ()  # those of them that name weights which are no parameters, nor to be seen
 
     def columns(self) -> dict[str, Any]:
         """One flat row; the costs of the stage under test have the prefix `stage_`."""
@@ -68,7 +69,7 @@ def profile_block(
         out_dim: number of classes.
         input_shape: (B, C, H, W); all figures are for this input.
         memory: also find the peak of live activations and what is kept for backward.
-        strict: refuse a network with an operation whose multiply-adds nobody knows.
+        strict: refuse a network with an operation whose multiply-adds nobody knows, or weights that are not to be seen.
         settings: by name, of the table Scaffold in docs/settings.md.
 
     Raises:
@@ -139,7 +140,7 @@ def _in_scaffold(
     network_costs, stage_costs = total(chain), total(stage)
     if any(not part.key[0].__module__.startswith("blockzoo.") for part in parts if part.active):
         check_added_parts(name, network_costs, [part.build for part in parts], shape)
-    return Profile(name, shape, network_costs, stage_costs, tuple(chain[-1].shape), _notes(chain))
+    return Profile(name, shape, network_costs, stage_costs, tuple(chain[-1].shape), *_notes(chain))
 
 
 def _whole(name: str, build: Callable[[], nn.Module], shape: tuple[int, ...], memory: bool) -> Profile:
@@ -148,14 +149,19 @@ def _whole(name: str, build: Callable[[], nn.Module], shape: tuple[int, ...], me
 
     with _shape_errors(name, shape):
         chain = measure_chain([(None, build)], shape, memory=memory)
-        return Profile(name, shape, total(chain), None, tuple(chain[-1].shape), _notes(chain))
+        return Profile(name, shape, total(chain), None, tuple(chain[-1].shape), *_notes(chain))
 
 
-def _notes(chain: Sequence[Measured]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(note for block in chain for note in block.notes))
+def _notes(chain: Sequence[Measured]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Notes, and those of them that name weights which are not to be seen."""
+    notes = dict.fromkeys(note for block in chain for note in block.notes)
+    return tuple(notes), tuple(dict.fromkeys(note for block in chain for note in block.unseen))
 
 
 def _checked(profile: Profile, strict: bool) -> Profile:
+    if strict and profile.unseen:
+        said = "; ".join(profile.unseen)
+        raise RequestError(f"{profile.subject}: {said}; make them parameters, or leave out --strict")
     uncounted = profile.network.uncounted_operations
     if strict and uncounted:
         raise RequestError(

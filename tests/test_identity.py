@@ -246,6 +246,30 @@ def test_other_ways_to_import_are_seen(tmp_path: Path, text: str, monkeypatch: p
         del sys.modules[name]
 
 
+READS = """
+import json, pathlib
+EXPAND = json.loads((pathlib.Path(__file__).parent / "block.json").read_text())
+"""
+
+
+def test_files_with_settings_beside_the_code_count(tmp_path: Path) -> None:
+    path, beside = tmp_path / "reads.py", tmp_path / "block.json"
+    path.write_text(READS)
+    assert code_digest(str(path), load=False) == hashlib.sha256(path.read_bytes()).hexdigest()[:16], (
+        "none is there"
+    )
+    path = tmp_path / "reads_one.py"
+    path.write_text(READS)
+    beside.write_text('{"expand": 2}')
+    before = code_digest(str(path))
+    assert before != hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    check_unedited([str(path)])
+    beside.write_text('{"expand": 44}')
+    assert code_digest(str(path)) != before
+    with pytest.raises(RequestError, match=r"block\.json was edited after"):
+        check_unedited([str(path)])
+
+
 def test_a_file_without_imports_of_the_users_own_keeps_the_digest_it_had(tmp_path: Path) -> None:
     path = tmp_path / "alone.py"
     path.write_text("import json\nimport numpy as np\nfrom blockzoo.core import spec\n\n\nclass Net: ...\n")

@@ -3,7 +3,8 @@
 A file counts with every module of the user's own that it imports, directly or through others: what lies in no library. They are
 read from the source, import by import in its order, so that the digest is the same in every process and on every machine.
 Seen are `import` statements wherever they stand, `import_module("name")`, `__import__("name")` and names of `.py` files in texts
-(as they are given to `spec_from_file_location` or `exec`); what is imported by a name that is computed is not.
+(as they are given to `spec_from_file_location` or `exec`), and of files with settings or weights (`DATA`) that lie beside the
+code; what is imported or read by a name that is computed is not.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ HOME = Path(__file__).resolve().parents[1]
 """The package itself, whose code is no user's."""
 INSTALLED = frozenset(("site-packages", "dist-packages"))
 """Folders of installed libraries."""
+DATA = ("json", "yaml", "yml", "toml", "ini", "cfg", "npy", "npz", "safetensors", "pt", "pth")
+"""Endings of files that code reads what it does from, where their names stand in it."""
 
 
 def code_digest(origin: str, *, load: bool = True) -> str | None:
@@ -83,9 +86,10 @@ def check_unedited(origins: Iterable[str | None]) -> None:
     files = {file for (path, *_), (stamps, _) in _known.items() if path in wanted for file in stamps}
     loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     for file in sorted(files):
-        if str(file) in loaded and _content(file) != _first.get(file, _content(file)):
+        kept = str(file) in loaded or file.suffix[1:] in DATA
+        if kept and _content(file) != _first.get(file, _content(file)):
             raise RequestError(
-                f"{file} was edited after this process imported it, so its old code would run: start a new process"
+                f"{file} was edited after this process imported it, so its old content would run: start a new process"
             )
 
 
@@ -167,7 +171,7 @@ def _imported(node: ast.AST) -> Iterator[str]:
             yield first.value
     elif isinstance(node, ast.Constant):
         text = node.value if isinstance(node.value, str) else ""
-        if re.fullmatch(r".{1,250}\.py", text):
+        if re.fullmatch(rf".{{1,250}}\.(py|{'|'.join(DATA)})", text):
             yield f"./{text}"
 
 

@@ -50,7 +50,7 @@ class Digits:
         everything = Images(np.repeat(grey, 3, axis=1), labels)
         fifths = stratified(labels, 5)
         train = take(everything, np.sort(np.concatenate(fifths[:3])))
-        mean, std = moments(train.images)
+        mean, std = moments(train)
         return ImageData(
             name="digits",
             split=self.split,

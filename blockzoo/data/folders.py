@@ -117,7 +117,7 @@ class ClassFolders:
             part: _decoded(f"{self.name}-{part}-{stored}", digest, files[part], stored, self.resampling)
             for part in files
         }
-        mean, std = (self.mean, self.std) if self.mean and self.std else moments(splits["train"].images)
+        mean, std = (self.mean, self.std) if self.mean and self.std else moments(splits["train"])
         return ImageData(
             name=self.name,
             split=split,

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int, UInt8
 
 Maps = TypeVar("Maps", np.ndarray, "torch.Tensor")
+LOOKED_AT = 2**29
+"""Bytes of images of which mean and deviation are taken, at most."""
+PIECE = 2**24  # bytes of them at a time
 
 
 class Images(NamedTuple):
@@ -64,7 +67,7 @@ class ImageData:
             facts: the other fields; `mean` and `std` are those of all training images where they are not given.
         """
         if "mean" not in facts:
-            facts["mean"], facts["std"] = moments(train.images)
+            facts["mean"], facts["std"] = moments(train)
         rest, validation = holdout(train.labels)
         return cls(train=take(train, rest), val=take(train, validation), test=test, **facts)
 
@@ -211,12 +214,21 @@ def resize(
     return out
 
 
-def moments(
-    images: UInt8[np.ndarray, "N C H W"],
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel of (N, C, H, W) uint8, pixels scaled to 0..1."""
-    scaled = images[:: max(1, len(images) // 5000)].astype(np.float64) / 255
-    mean, std = scaled.mean((0, 2, 3)), scaled.std((0, 2, 3))
+def moments(split: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel of pixels scaled to 0..1, of all images.
+
+    Of more than 512 MiB, a stratified draw of so many.
+    """
+    images, labels = split
+    most = max(1, LOOKED_AT // images[:1].nbytes)
+    chosen = np.arange(len(images)) if len(images) <= most else np.sort(drawn(labels, most))
+    counts = np.zeros((images.shape[1], 256), np.int64)
+    for some in np.array_split(chosen, max(1, images[:1].nbytes * len(chosen) // PIECE)):
+        for channel, pixels in enumerate(images[some].swapaxes(0, 1)):
+            counts[channel] += np.bincount(pixels.ravel(), minlength=256)
+    values = np.arange(256) / 255
+    mean = counts @ values / counts.sum(1)
+    std = np.sqrt((counts * (values - mean[:, None]) ** 2).sum(1) / counts.sum(1))
     return tuple(mean.tolist()), tuple(np.maximum(std, 1e-3).tolist())
 
 

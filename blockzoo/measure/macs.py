@@ -10,7 +10,9 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import (
     conv_flop_count,
     flop_registry,
@@ -18,6 +20,7 @@ from torch.utils.flop_counter import (
     sdpa_flop_count,
 )
 
+from blockzoo.measure.held import Held
 from blockzoo.measure.outside import Conversions, Unwritten, functions_named, handed_over
 from blockzoo.measure.uncounted import is_free
 
@@ -29,12 +32,16 @@ class MacCounter(TorchDispatchMode):
     torch's (`torch.utils.flop_counter`, those that users register with it included) and the ones below. Pointwise operations,
     norms, pooling and interpolation have no MACs by convention; any other operation without a formula is in `.uncounted`, as is
     what computes without the dispatcher (`measure/outside.py`).
+
+    Args:
+        held: hears of every operation too.
     """
 
     supports_higher_order_operators = True
 
-    def __init__(self) -> None:
+    def __init__(self, held: Held | None = None) -> None:
         super().__init__()
+        self.held = held
         self.macs = 0
         self.uncounted: set[str] = set()
         self.unwritten = Unwritten(self.uncounted)
@@ -42,18 +49,59 @@ class MacCounter(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         formula = _formula(func)
-        if formula is None and not is_free(func):
+        name = str(getattr(func, "_overloadpacket", func))
+        known = formula is not None or is_free(func)
+        if not known:
             # as under inference_mode, where operations arrive before they are taken apart
             with self:
                 taken_apart = _taken_apart(func, args, kwargs)
             if taken_apart is not NotImplemented:
                 return taken_apart
-            self.uncounted.add(str(getattr(func, "_overloadpacket", func)))
+            self.uncounted.add(name)
         out = func(*args, **kwargs)
         if formula is not None:
-            self.macs += formula(args, kwargs, out)
+            self.macs += formula(args, kwargs, out) * (COMPLEX if _is_complex(args) else 1)
         self.unwritten.saw(func, args, kwargs, out)
+        if self.held:
+            self.held.saw(name, args, kwargs, out, multiplies=formula is not None or not known)
         return out
+
+
+class _Functions(TorchFunctionMode):
+    """What PyTorch makes of a product before the dispatcher sees it, counted as it is defined.
+
+    A complex convolution is run as three real ones, and has four of a real one's MACs as every complex product has; a product of
+    vectors is taken apart into a pointwise product and a sum.
+    """
+
+    def __init__(self, counter: MacCounter) -> None:
+        super().__init__()
+        self._counter = counter
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        before = self._counter.macs
+        out = func(*args, **kwargs)
+        added = self._counter.macs - before
+        if func in CONVOLUTIONS and added and _is_complex((args, kwargs)):
+            self._counter.macs = before + added * COMPLEX // 3
+        if func in VECTOR_PRODUCTS and not added:
+            vectors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)][:2]
+            terms = prod(torch.broadcast_shapes(*(vector.shape for vector in vectors)))
+            self._counter.macs += terms * (COMPLEX if _is_complex(vectors) else 1)
+        return out
+
+
+COMPLEX = 4
+"""Real multiply-adds in a complex one."""
+CONVOLUTIONS = frozenset(
+    getattr(torch, f"conv{kind}{axes}d") for kind in ("", "_transpose") for axes in (1, 2, 3)
+)
+VECTOR_PRODUCTS = frozenset((torch.linalg.vecdot,))
+
+
+def _is_complex(values: Any) -> bool:
+    return any(isinstance(leaf, torch.Tensor) and leaf.is_complex() for leaf in tree_leaves(values))
 
 
 Formula = Callable[[Any, dict[str, Any], Any], int]
@@ -130,6 +178,12 @@ def _affine_grid(args: Any, kwargs: dict[str, Any], out: Any) -> int:
     return int(out.numel() * args[0].shape[-1])
 
 
+def _bags(args: Any, kwargs: dict[str, Any], out: Any) -> int:
+    """Rows of a table that are summed with weights; without them there is nothing to multiply."""
+    weights = args[6] if len(args) > 6 else kwargs.get("per_sample_weights")
+    return 0 if weights is None else int(args[1].numel() * args[0].shape[1])
+
+
 def _over_time(args: Any, kwargs: dict[str, Any], out: Any) -> int:
     """`conv_tbc`: input (T, B, C), weight (K, C, C')."""
     return int(out.shape[0] * out.shape[1] * args[1].numel())
@@ -157,6 +211,8 @@ FORMULAS: dict[str, Formula] = {
     "aten._cdist_forward": _distances,
     "aten.affine_grid_generator": _affine_grid,
     "aten.conv_tbc": _over_time,
+    "aten._embedding_bag": _bags,
+    "aten._embedding_bag_forward_only": _bags,
     "aten.mkldnn_rnn_layer": _recurrent(lambda args: list(args[1:3])),
     "aten._cudnn_rnn": _recurrent(lambda args: list(args[1])),
     "torchvision.deform_conv2d": _deformable_convolution,
@@ -174,16 +230,21 @@ ALIKE = {
 
 
 @contextmanager
-def counting() -> Iterator[MacCounter]:
+def counting(held: Held | None = None) -> Iterator[MacCounter]:
     """Counts what runs inside, without gradients, one operation at a time: kernels that do a whole layer are kept out."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     compiled = "torch._dynamo" in sys.modules  # else nothing is, and loading it takes a second
     try:
         stance = torch.compiler.set_stance("force_eager") if compiled else nullcontext()
-        with stance, MacCounter() as counter, torch.no_grad():
+        with stance, MacCounter(held) as counter, torch.no_grad():
             found = counter.uncounted
-            with Conversions(found), functions_named(counter.unwritten, found), handed_over(found):
+            with (
+                _Functions(counter),
+                Conversions(found),
+                functions_named(counter.unwritten, found),
+                handed_over(found),
+            ):
                 yield counter
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)

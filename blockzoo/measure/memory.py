@@ -24,6 +24,8 @@ class LiveMemory(TorchDispatchMode):
     def __init__(self, exclude: Iterable[torch.Tensor] = ()) -> None:
         super().__init__()
         self.live = self.peak = 0
+        self.where = ""
+        """The operation at which the most was alive."""
         self._known = {_identity(t) for t in exclude}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -31,7 +33,8 @@ class LiveMemory(TorchDispatchMode):
         for tensor in tree_leaves(out):
             if isinstance(tensor, torch.Tensor):
                 self._track(tensor)
-        self.peak = max(self.peak, self.live)
+        if self.live > self.peak:
+            self.peak, self.where = self.live, str(getattr(func, "_overloadpacket", func))
         return out
 
     def _track(self, tensor: torch.Tensor) -> None:

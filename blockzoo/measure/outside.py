@@ -70,12 +70,12 @@ class Unwritten:
 
     def wrote(self, tensor: torch.Tensor) -> bool:
         """Did an operation write where the values of `tensor` lie, which is alive since before?"""
-        return not _storages(tensor).isdisjoint(self._written)
+        return not storages(tensor).isdisjoint(self._written)
 
     def saw(self, func: object, args: tuple[Any, ...], kwargs: dict[str, Any], out: object) -> None:
         """An operation ran."""
         name = getattr(getattr(func, "_overloadpacket", None), "__name__", str(func))
-        given, made = _storages((args, kwargs)), _storages(out)
+        given, made = storages((args, kwargs)), storages(out)
         written = _written(func, args, kwargs)
         self._written |= written
         if name in ("_local_scalar_dense", "item"):
@@ -105,7 +105,8 @@ class Unwritten:
             self._found.add("Tensor.item")
 
 
-def _storages(values: Any) -> set[int]:
+def storages(values: Any) -> set[int]:
+    """Where the values of the tensors in `values` lie."""
     tensors = (leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor))
     return {
         tensor.untyped_storage()._cdata
@@ -122,7 +123,7 @@ def _written(func: Any, args: Any, kwargs: dict[str, Any]) -> set[int]:
         for place, argument in enumerate(arguments)
         if argument.alias_info is not None and argument.alias_info.is_write
     ]
-    return _storages(values)
+    return storages(values)
 
 
 @contextmanager
@@ -134,7 +135,7 @@ def functions_named(unwritten: Unwritten, found: set[str]) -> Iterator[None]:
     def apply(kind: type, *args: Any, **kwargs: Any) -> Any:
         before = unwritten.computed
         out = plain.__get__(None, kind)(*args, **kwargs)
-        if unwritten.computed == before and _storages(out) - _storages((args, kwargs)):
+        if unwritten.computed == before and storages(out) - storages((args, kwargs)):
             found.add(kind.__qualname__)
         return out
 

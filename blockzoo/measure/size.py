@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 
@@ -16,6 +18,29 @@ class Params(NamedTuple):
 
 
 def count_params(module: nn.Module) -> Params:
-    """Parameters of a module, shared ones counted once."""
-    sizes = [(p.numel(), p.requires_grad) for p in module.parameters()]
-    return Params(sum(n for n, _ in sizes), sum(n for n, grad in sizes if grad))
+    """Parameters of a module as real numbers, of which a complex one has two; each place in memory is counted once, whichever
+    parameters lie there.
+    """
+    parameters = list(module.parameters())
+    return Params(_numbers(parameters), _numbers(p for p in parameters if p.requires_grad))
+
+
+def _numbers(parameters: Iterable[torch.Tensor]) -> int:
+    import torch
+
+    from blockzoo.models.copying import by_storage, distinct
+
+    total = 0
+    for group in by_storage(parameters):
+        first = group[0]
+        if len(group) == 1:
+            places = distinct(first).numel()
+        else:
+            taken = torch.zeros(
+                first.untyped_storage().nbytes() // first.element_size(), dtype=torch.bool, device="cpu"
+            )
+            for parameter in map(distinct, group):
+                taken.as_strided(parameter.size(), parameter.stride(), parameter.storage_offset()).fill_(True)
+            places = int(taken.sum())
+        total += places * (2 if first.is_complex() else 1)
+    return total

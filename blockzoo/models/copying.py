@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -15,11 +15,17 @@ from blockzoo.core.errors import RequestError
 
 
 def duplicate(module: nn.Module) -> nn.Module:
-    """A copy that shares nothing with `module`. Tensors that are results (as of weight normalisation, or maps that a call left in
-    an attribute, a list or a dict) are copied by their values, which `copy.deepcopy` refuses.
+    """A copy that shares nothing with `module`; parameters in one place of memory still are.
+
+    Tensors that are results (as of weight normalisation, or maps that a call left in an attribute, a list or a dict) are copied by
+    their values, which `copy.deepcopy` refuses.
     """
     kept = [t for layer in module.modules() for t in tensors_in(vars(layer)) if not t.is_leaf]
-    made = copy.deepcopy(module, {id(t): t.detach().clone() for t in kept})
+    memo = {id(t): t.detach().clone() for t in kept}
+    for group in by_storage(module.parameters()):
+        if _is_laid_out(group):
+            memo |= _laid_out(group, _whole(group[0]).clone())
+    made = copy.deepcopy(module, memo)
     for parameter in made.parameters():
         if not parameter.is_leaf:  # of a scripted network: a result of the one that was copied
             parameter.detach_().requires_grad_()
@@ -34,7 +40,45 @@ def on_meta(module: nn.Module) -> nn.Module:
         if isinstance(tensor, nn.Parameter):
             empty = nn.Parameter(empty, requires_grad=tensor.requires_grad)
         memo[id(tensor)] = empty
+    for group in by_storage(module.parameters()):
+        if _is_laid_out(group):
+            memo |= _laid_out(group, torch.empty_like(_whole(group[0]), device="meta"))
     return copy.deepcopy(module, memo)
+
+
+def by_storage(tensors: Iterable[torch.Tensor]) -> list[list[torch.Tensor]]:
+    """Tensors of one type of number that lie in one storage together; those that have none alone."""
+    groups: dict[object, list[torch.Tensor]] = {}
+    for number, tensor in enumerate(tensors):
+        stored = not is_lazy(tensor) and tensor.layout == torch.strided and tensor.numel()
+        key = (tensor.untyped_storage()._cdata, tensor.dtype) if stored else number
+        groups.setdefault(key, []).append(tensor)
+    return list(groups.values())
+
+
+def distinct(tensor: torch.Tensor) -> torch.Tensor:
+    """A view of each number once, where a tensor is expanded."""
+    if is_lazy(tensor) or tensor.layout != torch.strided or all(tensor.stride()):
+        return tensor
+    return tensor[tuple(slice(1) if stride == 0 else slice(None) for stride in tensor.stride())]
+
+
+def _is_laid_out(group: list[torch.Tensor]) -> bool:
+    """Is how these lie lost in plain copies?"""
+    return len(group) > 1 or distinct(group[0]) is not group[0]
+
+
+def _whole(tensor: torch.Tensor) -> torch.Tensor:
+    """All of its storage."""
+    return tensor.detach().as_strided((tensor.untyped_storage().nbytes() // tensor.element_size(),), (1,), 0)
+
+
+def _laid_out(group: list[torch.Tensor], whole: torch.Tensor) -> dict[int, torch.Tensor]:
+    """Parameters in another storage as these lie in theirs, by the identity of these."""
+    return {
+        id(t): nn.Parameter(whole.as_strided(t.size(), t.stride(), t.storage_offset()), t.requires_grad)
+        for t in group
+    }
 
 
 def check_shapes_are_known(module: nn.Module) -> None:

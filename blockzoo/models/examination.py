@@ -16,15 +16,15 @@ from blockzoo.core.errors import CheckFailed, RequestError
 from blockzoo.core.signature import signature_of
 from blockzoo.models.agreement import deviation, draw_statistics
 from blockzoo.models.copying import duplicate
-from blockzoo.models.findings import Broken, Examined, Failed, listed, said
+from blockzoo.models.findings import Broken, Examined, Failed, listed, misshaped, said
 from blockzoo.models.following import check_following, follows_loaded_weights
 from blockzoo.models.state import changed, generators_kept, same, state, storages
 from blockzoo.models.surroundings import Surroundings
 
 SIZES = ((9, 7), (8, 8), (14, 14), (16, 16), (32, 32), (56, 56))
 """Maps it is tried on, the odd one first: the first that it takes is used."""
-MANY = 16
-"""Images in one batch of evaluation."""
+MANY, FEW = 16, 2
+"""Images in one batch of evaluation, on small maps and on those of a network."""
 TOLERANCE = 1e-4
 """Of the largest output: what kernels for other numbers of images may differ by."""
 
@@ -38,6 +38,15 @@ def examine(maker: Maker, in_channels: int, out_channels: int, stride: int, posi
     """
     with generators_kept(), torch.device("cpu"), torch.autocast("cpu", enabled=False):
         return _Examination(maker, (in_channels, out_channels, stride, position)).examined()
+
+
+@cache
+def examine_there(maker: Maker, arguments: tuple[int, int, int, str], size: tuple[int, int]) -> Examined:
+    """What is wrong in evaluation mode with a block of these `arguments` of `examine` on maps of its network, of this size: some
+    do there what they do not do on small ones. Once in a process, which is left as it was.
+    """
+    with generators_kept(), torch.device("cpu"), torch.autocast("cpu", enabled=False):
+        return _Examination(maker, arguments).examined_there(size)
 
 
 class _Examination:
@@ -66,6 +75,13 @@ class _Examination:
         except Broken as broken:
             self._faults.append(str(broken))
         return Examined(tuple(self._faults), tuple(self._notes), self._deviation)
+
+    def examined_there(self, size: tuple[int, int]) -> Examined:
+        try:
+            self._evaluation(self._drawn(), size, FEW)
+        except Broken as broken:
+            self._faults.append(str(broken))
+        return Examined(tuple(f"{fault}, on maps of {size[0]} x {size[1]}" for fault in self._faults))
 
     def _fault(self, found: object, sentence: str) -> None:
         if found:
@@ -153,33 +169,11 @@ class _Examination:
                 if size == SIZES[0] and tuple(y.shape) == (2, self._out, *(n // self._stride for n in size)):
                     self._notes.append("rounds odd sizes down, where a block rounds up")
                     continue
-                raise Broken(self._misshaped(y, size))
+                raise Broken(misshaped(tuple(y.shape), (2, self._in, *size), self._out, self._stride))
             self._note(failed and size != SIZES[0], f"does not take {failed}")
             self._fault(not y.isfinite().all(), "gives values that are not finite for images of noise")
             return size
         raise Broken(f"does not take {failed}, nor other sizes up to {SIZES[-1][0]}")
-
-    def _misshaped(self, y: torch.Tensor, size: tuple[int, int]) -> str:
-        wanted = (2, self._out, *(-(-n // self._stride) for n in size))
-        found = tuple(y.shape)
-        told = f"at in_channels {self._in}, out_channels {self._out}, stride {self._stride}"
-        if len(found) != 4:
-            return (
-                f"gives shape {found} for an input of {(2, self._in, *size)}: four numbers B C H W are wanted"
-            )
-        faults = []
-        if found[0] != 2:
-            faults.append(f"makes {found[0]} images of 2")
-        if found[1] != self._out:
-            faults.append(f"gives {found[1]} channels where {self._out} are asked for")
-        if found[2:] != wanted[2:]:
-            ignored = self._stride != 1 and found[2:] == size
-            faults.append(
-                f"ignores stride {self._stride}"
-                if ignored
-                else f"makes {found[2]} x {found[3]} of {size[0]} x {size[1]}, not {wanted[2]} x {wanted[3]}"
-            )
-        return f"{' and '.join(faults)} ({told})"
 
     def _called(self, block: nn.Module, x: torch.Tensor, mode: str) -> torch.Tensor:
         before = x.detach().clone()
@@ -203,21 +197,30 @@ class _Examination:
         self._fault(not found <= TOLERANCE, sentence)
 
     @torch.no_grad()
-    def _evaluation(self, block: nn.Module, size: tuple[int, int]) -> None:
-        """Equal calls give equal outputs, each image's its own; nothing is kept from call to call."""
+    def _evaluation(self, block: nn.Module, size: tuple[int, int], count: int = MANY) -> None:
+        """Equal calls give equal outputs, each image's its own; nothing is kept from call to call, nor of the first one."""
         block.eval()
         before = state(block, copied=True)
-        x, other = self._images(MANY, size), self._images(MANY, size)
+        x, other = self._images(count, size), self._images(count, size)
+        try:
+            late = duplicate(block)
+        except Exception:  # `_copies` says so
+            late = block
         try:
             y = self._called(block, x, "evaluation")
         except Failed as error:
-            raise Broken(f"does not take {MANY} images in evaluation mode ({error})") from error
+            raise Broken(f"does not take {count} images in evaluation mode ({error})") from error
         self._called(block, other, "evaluation")
         written = changed(before, state(block))
         self._fault(written, f"changes {listed(written)} in evaluation mode")
         if not deviation(y, self._called(block, x, "evaluation")) <= TOLERANCE:
             raise Broken(
                 "differs between two calls with the same images in evaluation mode (chance, or a memory of earlier calls)"
+            )
+        self._called(late, other, "evaluation")
+        if not deviation(y, self._called(late, x, "evaluation")) <= TOLERANCE:
+            raise Broken(
+                "gives other outputs when other images came first, in evaluation mode: it keeps something of them"
             )
         try:
             alone = torch.cat([self._called(block, image, "evaluation") for image in (x[:1], x[-1:])])

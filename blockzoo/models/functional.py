@@ -75,6 +75,8 @@ class _Rewriter:
         self._graph = fx.Graph()
         self._tensors: dict[fx.Node, Any] = {}
         self._node: fx.Node = found.graph._root
+        targets: list[Any] = [node.target for node in found.graph.nodes]
+        self._writes = any(hasattr(target, "_schema") and target._schema.is_mutable for target in targets)
 
     def rewritten(self) -> Trace:
         attributes: dict[str, str | torch.Tensor] = {}
@@ -113,7 +115,9 @@ class _Rewriter:
         if isinstance(seen, torch.Tensor):
             return self._view(whole, target, node.args, node.kwargs, seen)
         if name_of(target) not in PIECES:
-            self._refuse("makes several views of a tensor in a way that is not known")
+            if self._writes:
+                self._refuse("makes several views of a tensor in a way that is not known")
+            return self._fresh(node)
         shown, pieces = (whole.meta["val"], *node.args[1:]), []
         for number, part in enumerate(seen):
             piece, rest = piece_of(target, shown, node.kwargs, seen, number)

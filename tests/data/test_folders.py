@@ -11,6 +11,7 @@ from blockzoo.core.errors import DataError
 from blockzoo.data import DatasetNotFound, load_dataset
 from blockzoo.data.contracts import DATASETS
 from blockzoo.data.folders import ImageNet
+from blockzoo.data.images import Images, moments
 
 
 def plant(root: Path, counts: dict[str, int], size: tuple[int, int] = (40, 30)) -> None:
@@ -172,3 +173,15 @@ def test_a_split_beside_bare_classes_is_no_class(tmp_path: Path) -> None:
     plant(tmp_path / "test", {"cat": 1, "dog": 1}, (4, 4))
     with pytest.raises(DataError, match="class folders beside test"):
         load_dataset("folder", tmp_path, image_size=4)
+
+
+def test_moments_are_those_of_all_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    bright = np.arange(12_000) % 2  # every second image, as of day and night in turns
+    pixels = np.random.default_rng(0).integers(20, 60, (12_000, 3, 4, 4)) + 150 * bright[:, None, None, None]
+    images = Images(pixels.astype(np.uint8), bright.astype(np.int64))
+    truth = pixels.mean((0, 2, 3)) / 255, pixels.std((0, 2, 3)) / 255
+    assert np.allclose(moments(images), truth, rtol=1e-12, atol=0)
+    monkeypatch.setattr("blockzoo.data.images.LOOKED_AT", 3_000 * 48)
+    assert np.allclose(moments(images), truth, rtol=2e-3, atol=0), (
+        "a draw of a quarter, with each class's share"
+    )

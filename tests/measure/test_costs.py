@@ -108,3 +108,40 @@ def test_an_own_block_is_compared_with_the_whole_network(monkeypatch: pytest.Mon
     profile_block(Own, "early", num_blocks=2, base_channels=8)
     profile_block("ResNetBasicBlock", "early", num_blocks=2, base_channels=8)
     assert seen == ["Own/early"]
+
+
+class Prepares(nn.Module):
+    """Merges two matrices at its first call in evaluation mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Parameter(torch.randn(3, 50)), nn.Parameter(torch.randn(50, 7))
+        self.merged: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.merged is None:
+            self.merged = self.first @ self.second
+        return x.mean((2, 3)) @ self.merged
+
+
+class TakesTurns(nn.Module):
+    calls = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return x @ x[..., : 1 + self.calls % 3]
+
+
+def test_what_a_first_call_prepares_is_no_cost_of_every_image() -> None:
+    found = get_model_profile(Prepares(), (2, 3, 4, 4), strict=True)
+    assert found.network.macs == 2 * 3 * 7
+    assert found.notes == (f"macs are those of a later call; the first one had {2 * 3 * 7 + 3 * 50 * 7:,}",)
+    assert found.network.params_total == 3 * 50 + 50 * 7
+
+
+def test_costs_that_differ_from_call_to_call_are_named_and_refused_when_strict() -> None:
+    found = get_model_profile(TakesTurns(), (1, 1, 4, 4))
+    assert found.network.uncounted_operations == ("what differs from call to call",)
+    assert "from call to call: 32 then 48 then 16" in found.notes[0]
+    with pytest.raises(RequestError, match="from call to call"):
+        get_model_profile(TakesTurns(), (1, 1, 4, 4), strict=True)

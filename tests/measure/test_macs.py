@@ -39,6 +39,15 @@ class Lambda(nn.Module):
         return self.function(x, self.weight)
 
 
+def bags(x: torch.Tensor, table: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    rows = torch.arange(192, device=x.device).expand(len(x), -1) % 9
+    return F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
+
+
+def complex_layer(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    return nn.Conv2d(3, 4, 3, dtype=torch.complex64, device=x.device)(x.to(torch.complex64))
+
+
 x = (2, 3, 8, 8)
 BY_HAND = {
     "matrix @ vector": (Lambda(lambda x, w: w @ x.flatten(), 10, 384), 10 * 384),
@@ -76,6 +85,16 @@ BY_HAND = {
     ),
     "grid sample": (Lambda(lambda x, w: F.grid_sample(x, w, align_corners=False), 2, 5, 5, 2), 0),
     "norms": (nn.Sequential(nn.BatchNorm2d(3), nn.GroupNorm(3, 3), nn.LayerNorm(8)), 0),
+    "vecdot": (Lambda(lambda x, w: torch.linalg.vecdot(x.flatten(1), w), 192), 2 * 192),
+    "vecdot of two vectors": (Lambda(lambda x, w: torch.linalg.vecdot(x.flatten(), w), 384), 384),
+    "weighted bags": (Lambda(lambda x, w: bags(x, w, x.flatten(1)), 9, 5), 2 * 192 * 5),
+    "bags": (Lambda(lambda x, w: bags(x, w, None), 9, 5), 0),
+    "complex linear": (Lambda(lambda x, w: (x * 1j) @ (w * 1j), 8, 5), 4 * 2 * 24 * 8 * 5),
+    "complex convolution": (Lambda(lambda x, w: F.conv2d(x * 1j, w * 1j), 4, 3, 3, 3), 4 * 2 * 36 * 4 * 27),
+    "complex layer": (Lambda(complex_layer), 4 * 2 * 36 * 4 * 27),
+    "complex transposed": (Lambda(lambda x, w: F.conv_transpose2d(x * 1j, w * 1j), 3, 4, 3, 3), 4 * 2 * 64 * 3 * 4 * 9),
+    "complex vector": (Lambda(lambda x, w: torch.mv(w * 1j, x.flatten() * 1j), 10, 384), 4 * 10 * 384),
+    "complex vecdot": (Lambda(lambda x, w: torch.linalg.vecdot(x * 1j, x * 1j)), 4 * 2 * 192),
     "patches": (Lambda(lambda x, w: F.fold(F.unfold(x, 3), (8, 8), 3)), 0),
 }  # fmt: skip
 

@@ -5,8 +5,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from blockzoo.core.errors import RequestError
 from blockzoo.measure.macs import MacCounter, count_macs
 from blockzoo.measure.size import count_params
+from blockzoo.models.copying import duplicate, on_meta
+from blockzoo.profile import profile_block
 
 
 def test_by_hand() -> None:
@@ -56,3 +59,89 @@ def test_shared_parameters_count_once() -> None:
     layer = nn.Linear(4, 4)
     layer.bias.requires_grad_(False)
     assert count_params(nn.Sequential(layer, layer)) == (20, 16)
+
+
+class Flat(nn.Module):
+    """Parameters in one flat one, another elsewhere, an expanded and a complex one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flat = nn.Parameter(torch.randn(100))
+        self.rows = nn.Parameter(self.flat.data[10:30].view(4, 5))
+        self.columns = nn.Parameter(self.flat.data.view(10, 10).T, requires_grad=False)
+        self.own = nn.Parameter(torch.randn(7))
+        self.expanded = nn.Parameter(torch.randn(6, 1).expand(6, 50))
+        self.complex = nn.Parameter(torch.randn(3, dtype=torch.complex64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.flat.sum()
+
+
+def test_what_lies_in_one_place_counts_once() -> None:
+    found = 100 + 7 + 6 + 2 * 3
+    network = Flat()
+    assert count_params(network) == (found, found)
+    network.flat.requires_grad_(False)
+    assert count_params(network) == (found, 20 + 7 + 6 + 2 * 3)
+    for copied in (duplicate(network), on_meta(network)):
+        assert count_params(copied) == (found, 20 + 7 + 6 + 2 * 3)
+    copied = duplicate(network)
+    assert all(torch.equal(a, b) for a, b in zip(copied.parameters(), network.parameters(), strict=True))
+    with torch.no_grad():
+        copied.flat[10] = 5
+    assert copied.rows[0, 0] == 5 and network.flat[10] != 5, (
+        "as in the original, which shares nothing with it"
+    )
+    costs = profile_block(network, input_shape=(1, 3, 4, 4)).network
+    assert (costs.params_total, costs.model_bytes) == (found, 4 * found)
+    first, second = nn.Linear(8, 5), nn.Linear(5, 8)
+    second.weight = nn.Parameter(first.weight.T)
+    assert (
+        profile_block(nn.Sequential(first, second), input_shape=(1, 1, 1, 8)).network.params_total
+        == 40 + 5 + 8
+    )
+
+
+class Convolved(nn.Module):
+    """A convolution whose weight is what `hold` makes of it."""
+
+    def __init__(self, hold: str) -> None:
+        super().__init__()
+        weight = torch.randn(8, 3, 3, 3)
+        self.register_buffer("weight", weight) if hold == "buffer" else setattr(self, "weight", weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(x, self.weight.flip(-1))
+
+
+def packed() -> nn.Module:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 12 * 12, 10))
+    return torch.ao.quantization.quantize_dynamic(network, {nn.Linear})
+
+
+@pytest.mark.filterwarnings("ignore:torch.jit", "ignore:torch.quantize_per_tensor", "ignore:.*deprecated")
+@pytest.mark.parametrize(
+    ("build", "says", "hidden"),
+    [
+        (
+            lambda: torch.jit.freeze(torch.jit.script(nn.Conv2d(3, 8, 3).eval())),
+            "lack 224 numbers of weights",
+            1,
+        ),
+        (lambda: Convolved("attribute"), "lack 216 numbers of weights that are neither", 1),
+        (packed, "lack the packed weights of quantized.linear_dynamic", 1),
+        (lambda: Convolved("buffer"), "lack 216 numbers of buffers that are used as weights", 0),
+        (lambda: nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 8, 3)), "", 0),
+        (lambda: torch.jit.script(nn.Conv2d(3, 8, 3)), "", 0),
+    ],
+    ids=["frozen", "attribute", "packed", "buffer", "parametrised", "scripted"],
+)
+def test_weights_that_are_no_parameters_are_named(build, says: str, hidden: bool) -> None:  # type: ignore[no-untyped-def]
+    network = build()
+    notes = profile_block(network, input_shape=(1, 3, 12, 12)).notes
+    assert any(says in note for note in notes) if says else not notes
+    if hidden:
+        with pytest.raises(RequestError, match=f"{says}.*leave out --strict"):
+            profile_block(network, input_shape=(1, 3, 12, 12), strict=True)
+    else:
+        profile_block(network, input_shape=(1, 3, 12, 12), strict=True)

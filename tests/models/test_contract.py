@@ -314,10 +314,62 @@ class WritesOnLargeMaps(Good):
     ],
 )
 def test_a_fault_that_only_its_own_maps_show_is_named(block: type, says: str) -> None:
-    assert check_block(block, FEW) < 1e-4, "nothing shows on the small ones"
+    assert not any(examine(block, *shape, "mid").faults for shape in FEW), "nothing shows on the small ones"
     with pytest.raises(ContractBroken, match=says):
         profile_block(block, "mid", num_blocks=1, base_channels=8)
     profile_block(Good, "mid", num_blocks=1, base_channels=8, input_shape=(1, 3, 31, 33))
+
+
+class ChanceOnLargeMaps(Good):
+    """DropBlock without `if self.training`."""
+
+    def forward(self, x):
+        y = super().forward(x)
+        return y if x.shape[-1] <= 12 else y * (torch.rand_like(y[:, :1]) > 0.1)
+
+
+class OverTheBatchOnLargeMaps(Good):
+    def forward(self, x):
+        y = super().forward(x)
+        return y if x.shape[-1] <= 12 else y - y.mean((0, 2, 3), keepdim=True)
+
+
+class KeepsItsFirstLargeMaps(Good):
+    first = None
+
+    def forward(self, x):
+        y = super().forward(x)
+        if x.shape[-1] <= 12:
+            return y
+        if self.first is None and not y.is_meta:
+            self.first = y.mean().item()
+        return y - (self.first or 0)
+
+
+@pytest.mark.mutation("block-contract")
+@pytest.mark.parametrize(
+    ("block", "says"),
+    [
+        (ChanceOnLargeMaps, "differs between two calls"),
+        (OverTheBatchOnLargeMaps, "another output when others are in its batch"),
+        (KeepsItsFirstLargeMaps, "other outputs when other images came first"),
+    ],
+)
+def test_evaluation_mode_is_tried_on_the_maps_of_the_network(block: type, says: str) -> None:
+    assert not any(examine(block, *shape, "mid").faults for shape in FEW), "nothing shows on the small ones"
+    with pytest.raises(ContractBroken, match=f"{says}.*on maps of 32 x 32"):
+        check_block(block, FEW)
+    with pytest.raises(ContractBroken, match=f"{says}.*on maps of 24 x 40"):
+        profile_block(block, "early", num_blocks=1, base_channels=8, input_shape=(1, 3, 24, 40))
+
+
+def test_where_its_maps_cost_too_much_it_is_tried_on_smaller_ones_and_says_so() -> None:
+    notes = profile_block(Good, "early", num_blocks=1, base_channels=64, input_shape=(1, 3, 512, 768)).notes
+    assert [
+        note
+        for note in notes
+        if note.endswith("on maps of 128 x 192, since those of 512 x 768 cost too much")
+    ]
 
 
 class EvenOnly(Good):

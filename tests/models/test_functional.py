@@ -314,9 +314,25 @@ def strided(m: Any, y: torch.Tensor, x: torch.Tensor) -> Any:
     return y
 
 
+def meshes(m: Any, y: torch.Tensor, x: torch.Tensor) -> Any:
+    rows, columns = torch.meshgrid(torch.arange(4.0), torch.arange(6.0), indexing="ij")
+    return torch.cat([y, (rows + columns).expand(len(y), 1, -1, -1)], 1)
+
+
+def meshes_and_writes(m: Any, y: torch.Tensor, x: torch.Tensor) -> Any:
+    made = meshes(m, y, x)
+    return made.mul_(2)
+
+
+def test_views_of_any_kind_are_followed_where_nothing_is_written() -> None:
+    torch.manual_seed(0)
+    assert difference(Way(meshes), torch.randn(2, 3, 4, 6)) < 1e-6
+
+
 @pytest.mark.parametrize(
     "way, says",
     [
+        (meshes_and_writes, "several views"),
         (state, "add_ changes kept"),
         (weight, r"mul_ changes conv\.weight"),
         (statistics, "statistics"),
@@ -326,7 +342,7 @@ def strided(m: Any, y: torch.Tensor, x: torch.Tensor) -> Any:
 def test_what_cannot_be_followed_is_refused_by_name(way: Callable[..., Any], says: str) -> None:
     module = Way(way).eval()
     with pytest.raises(RequestError, match=says):
-        without_writes(trace(module, [torch.randn(2, 3, 4, 4)]), module)
+        without_writes(trace(module, [torch.randn(2, 3, 4, 6)]), module)
 
 
 def test_traces_on_real_tensors_are_followed_too() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -68,3 +72,59 @@ def test_what_does_not_depend_on_the_image_may_be_kept() -> None:
     assert trace(network, [X]).calls and network.m is None
     network(X)
     assert trace(network, [X]).calls
+
+
+FRAMES = 0
+
+
+class EveryEighth(nn.Module):
+    """Refines every eighth frame, which it counts in one way or another: two calls of it look alike."""
+
+    frames = 0
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.a, self.way = nn.Conv2d(3, 3, 3, padding=1), way
+        self.list, self.dict, self.count = [0], {"frames": [0]}, itertools.count()
+        self.object, self.frame, self.called = SimpleNamespace(frames=0), 0, False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        global FRAMES
+        frames = 0
+        if self.way == "attribute":
+            self.frame += 1
+            frames = self.frame
+        if self.way == "list":
+            self.list[0] += 1
+            frames = self.list[0]
+        if self.way == "dict":
+            self.dict["frames"][0] += 1
+            frames = self.dict["frames"][0]
+        if self.way == "count":
+            frames = next(self.count)
+        if self.way == "object":
+            self.object.frames += 1
+            frames = self.object.frames
+        if self.way == "class":
+            EveryEighth.frames += 1
+            frames = self.frames
+        if self.way == "file":
+            FRAMES += 1
+            frames = FRAMES
+        self.called = True
+        y = self.a(x)
+        return self.a(y) if frames % 8 == 7 else y
+
+
+@pytest.mark.parametrize("way", ["attribute", "list", "dict", "count", "object", "class", "file"])
+def test_a_number_that_is_another_after_each_call_is_named(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"attribute": "frame", "class": "EveryEighth.frames", "file": f"{__name__}.FRAMES"}
+    monkeypatch.setattr(EveryEighth, "frames", 0)
+    monkeypatch.setattr(sys.modules[__name__], "FRAMES", 0)
+    says = f"EveryEighth cannot be traced: it assigns {names.get(way, way)}.* another value in each call"
+    with pytest.raises(RequestError, match=says):
+        trace(EveryEighth(way).eval(), [X])
+
+
+def test_a_number_that_stays_after_the_first_call_is_left_alone() -> None:
+    assert trace(EveryEighth("plain").eval(), [X]).calls

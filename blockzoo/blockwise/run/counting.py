@@ -14,6 +14,8 @@ from torch.autograd.graph import register_multi_grad_hook
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed
 
+EVALUATIONS = "blockzoo: gradient evaluations"
+"""In the metadata of a loss's place in the graph: how many a backward pass through it is."""
 NOBODY = ""
 """Stands for backward passes that no worker has made, as a gradient by whose size an engine orders the blocks."""
 
@@ -21,11 +23,13 @@ NOBODY = ""
 class Spent:
     """Backward passes, by the label of the worker whose gradient they were.
 
-    One that stacked workers share counts once for each of them.
+    One that stacked workers share counts once for each of them, and one through several losses, or through the loss of several
+    batches, once for each of these. `elsewhere` are those that came from no loss of the frame's criterion, and count once.
     """
 
     def __init__(self, passes: dict[str, int] | None = None) -> None:
         self.passes: Counter[str] = Counter(passes or {})
+        self.elsewhere = 0
 
     @property
     def evaluations(self) -> int:
@@ -49,6 +53,39 @@ class Spent:
         return [first + shared, *(count + (0 if sequential else shared) for count in others)]
 
 
+class CountedLoss:
+    """A criterion whose losses say how many gradient evaluations a backward pass through them is: one for each batch of examples.
+
+    Args:
+        plain: (output, target) -> loss.
+        batch_size: of the run.
+    """
+
+    def __init__(self, plain: Callable[[Any, torch.Tensor], torch.Tensor], batch_size: int) -> None:
+        self.plain, self._batch_size = plain, batch_size
+
+    def __call__(self, outputs: Any, y: torch.Tensor) -> torch.Tensor:
+        loss = self.plain(outputs, y)
+        if (node := getattr(loss, "grad_fn", None)) is not None:
+            node.metadata[EVALUATIONS] = max(1, -(-len(y) // self._batch_size))
+        return loss
+
+
+def _evaluations_behind(roots: Sequence[Any]) -> int:
+    """Of the losses that these were made of; a root is one itself, as a rule."""
+    open_, seen, found = [getattr(root, "grad_fn", None) for root in roots], set[Any](), 0
+    while open_:
+        node = open_.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        own = node.metadata.get(EVALUATIONS)
+        found += own or 0
+        if own is None:
+            open_ += [before for before, _ in node.next_functions]
+    return found
+
+
 class _Ear:
     """What this process listens for: one for all threads, for autograd has its own for each GPU."""
 
@@ -64,8 +101,11 @@ _plain = torch.autograd._engine_run_backward  # type: ignore[attr-defined]
 
 
 def _run_backward(*args: Any, **options: Any) -> Any:
-    for spent in () if _ear.deaf else _ear.listening:
-        spent.passes.update(_workers.get())
+    if _ear.listening and not _ear.deaf:
+        found = _evaluations_behind(args[0])
+        for spent in _ear.listening:
+            spent.elsewhere += not found
+            spent.passes.update(dict.fromkeys(_workers.get(), found or 1))
     return _plain(*args, **options)
 
 
@@ -111,7 +151,7 @@ def checked_by_hooks(
     """`counted`, and at the end compared with what hooks on these parameters have seen.
 
     Raises:
-        CheckFailed: they have seen more.
+        CheckFailed: they have seen more, or there were backward passes from no loss of the frame's criterion.
     """
     seen = 0
 
@@ -125,17 +165,20 @@ def checked_by_hooks(
             yield spent
     finally:
         handle.remove()
-    record("counted-gradients", check_counted_gradients(spent.evaluations, seen))
+    record("counted-gradients", check_counted_gradients(spent.evaluations, seen, spent.elsewhere))
 
 
 @CHECKS.register("counted-gradients")
-def check_counted_gradients(counted: int, seen: int) -> float:
-    """The backward passes that are counted in the first round of a run, with those that hooks on the network's parameters see.
+def check_counted_gradients(counted: int, seen: int, elsewhere: int = 0) -> float:
+    """The gradient evaluations that are counted in the first round of a run, with the backward passes that hooks on the network's
+    parameters see, and with the losses that these passes came from.
 
-    Catches: a way to a gradient that the counter does not hear of, as a version of torch might bring, and so an engine that
-    seems to cost less than it does.
+    Catches: a way to a gradient that the counter does not hear of, as a version of torch might bring; a backward pass from
+    something else than losses of the frame's criterion, of which nobody knows how many batches it stands for; and so an engine
+    that seems to cost less than it does.
 
-    Tolerance: none. More may be counted than seen: stacked workers share a pass, and copies of the network have no hooks.
+    Tolerance: none. More may be counted than seen: stacked workers share a pass, one pass goes through the losses of several
+    batches, and copies of the network have no hooks.
 
     Cost: 4 us for each parameter tensor and backward pass, in the first round of a run.
     """
@@ -143,5 +186,10 @@ def check_counted_gradients(counted: int, seen: int) -> float:
         raise CheckFailed(
             f"check 'counted-gradients' failed: {seen} backward passes reached the network's parameters and {counted} were "
             "counted, so runs cannot be compared at equal cost with this version of torch"
+        )
+    if elsewhere:
+        raise CheckFailed(
+            f"check 'counted-gradients' failed: {elsewhere} backward passes came from no loss of frame.criterion, so nobody "
+            "knows how many gradient evaluations they are; let the engine take its losses from frame.criterion or frame.loss"
         )
     return 0.0

@@ -13,7 +13,7 @@ from torch import nn
 from blockzoo.blockwise.copying import buffer_names
 from blockzoo.blockwise.local import Proximal, make_optimizer
 from blockzoo.blockwise.partition import Partition
-from blockzoo.blockwise.run.counting import Spent, counted
+from blockzoo.blockwise.run.counting import CountedLoss, Spent, counted
 from blockzoo.blockwise.run.data import Batch, Examples, Stream
 from blockzoo.blockwise.run.losses import Criterion
 from blockzoo.blockwise.run.objective import Objective
@@ -103,7 +103,7 @@ class Frame(Objective):
         options: Options,
         partition: str | Partition | dict[str, str] | Sequence[Sequence[str]] = "blocks",
     ) -> None:
-        super().__init__(model, train, validation, criterion, partition)
+        super().__init__(model, train, validation, CountedLoss(criterion, options.batch_size), partition)
         self.options = options
         self.share = options.share_of_active_workers
         """Of workers that are active in the next round."""

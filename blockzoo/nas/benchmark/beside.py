@@ -237,6 +237,15 @@ class BenchmarkingDataset(Beside):
             return [[value] for value in found.values()]
         return {name: {"latency": value, **self._story(name)} for name, value in found.items()}
 
+    def by_device(self, arch: Any, devices: str | Sequence[str] | None = None) -> dict[str, Any]:
+        """What `latency` has of one network by device: None for a named one that lacks it, by default those that do not.
+
+        Raises:
+            RequestError: a device that is not loaded.
+        """
+        found = {name: (self.latency(arch, name, True) or {name: None})[name] for name in self.named(devices)}
+        return {name: value for name, value in found.items() if devices is not None or value is not None}
+
     def _story(self, device: str) -> dict[str, Any]:
         error = self.predicted(device)
         return {} if error is None else {"predicted": True, "held_out": error}

@@ -264,7 +264,7 @@ class Dataset(TrainingQueries, Ranking, Described):
 
         Args:
             seed: by default the first that is loaded.
-            devices: by default all that have the network; False for none.
+            devices: by default all that have the network, None for a named one that lacks it; False for none.
             include_static_info: with `info`; by default as the benchmark was loaded.
             include_env_info: with `env`; by default as the benchmark was loaded.
             return_dict: False for a list: hash, columns, seed, a list per device, then the lists of static and env.
@@ -288,7 +288,13 @@ class Dataset(TrainingQueries, Ranking, Described):
         if return_dict:
             return {**columns, "model_hash": model_hash, "seed": seed, **latencies, **parts}
         lists = [None if part is None else list(part.values()) for part in parts.values()]
-        return [model_hash, *columns.values(), seed, *([d["latency"]] for d in latencies.values()), *lists]
+        return [
+            model_hash,
+            *columns.values(),
+            seed,
+            *(d and [d["latency"]] for d in latencies.values()),
+            *lists,
+        ]
 
     def _latencies(
         self, arch: Architecture, devices: str | Sequence[str] | Literal[False] | None
@@ -298,7 +304,7 @@ class Dataset(TrainingQueries, Ranking, Described):
             return {}
         if self._bench is None:
             raise RequestError(f"device {devices!r}: {NO_LATENCIES}")
-        return self._bench.latency(arch, devices, return_dict=True) or {}
+        return self._bench.by_device(arch, devices)
 
     def _static_columns(self, arch: Any) -> dict[str, Any]:
         stated = self._static is not None and self._static.has("flops")

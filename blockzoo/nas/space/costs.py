@@ -38,13 +38,26 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True)
 class Skeleton:
-    """What surrounds the cells, and the images."""
+    """What surrounds the cells, and the images.
+
+    Raises:
+        RequestError: one of them is no whole number of 1 or more; names all that are not.
+    """
 
     width: int = 32
     cells_per_stage: int = 1
     num_classes: int = 100
     image_size: int = 32
     in_channels: int = 3
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name} {value!r}"
+            for name, value in vars(self).items()
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1
+        ]
+        if faults:
+            raise RequestError(f"skeleton: {', '.join(faults)}: give whole numbers of 1 or more")
 
 
 def conv_bn(in_channels: int, out_channels: int, kernel: int, size: int, groups: int = 1) -> Cost:
@@ -103,6 +116,9 @@ def operation_cost(name: str, channels: int, size: int) -> Cost:
 def static_info(space: MacroSpace | None = None, skeleton: Skeleton | None = None) -> tuple[Counts, Counts]:
     """(networks,) parameters and (networks,) MACs of all networks of a space, by index. Exact; not to be written to.
 
+    Raises:
+        RequestError: no such space or skeleton, or one whose networks cannot be built.
+
     Examples:
         >>> params, macs = static_info()
         >>> len(params), int(params[12345]), int(macs[12345])
@@ -111,7 +127,16 @@ def static_info(space: MacroSpace | None = None, skeleton: Skeleton | None = Non
     for what, given, kind in (("space", space, MacroSpace), ("skeleton", skeleton, Skeleton)):
         if given is not None and not isinstance(given, kind):
             raise RequestError(f"{what} {given!r}: give a {kind.__name__}")
-    return _static_info(space or published_space(), skeleton or Skeleton())
+    space, skeleton = space or published_space(), skeleton or Skeleton()
+    if skeleton.width < 2 and "bconv" in space.ops:
+        raise RequestError(
+            f"skeleton width {skeleton.width}: bconv has half of the channels inside, so give 2 or more"
+        )
+    if skeleton.image_size < 2**space.stages:
+        raise RequestError(
+            f"skeleton image size {skeleton.image_size}: {space.stages} stages halve it, so give {2**space.stages} or more"
+        )
+    return _static_info(space, skeleton)
 
 
 @cache

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import CheckFailed, RequestError
 from blockzoo.core.units import aligned_size
 from blockzoo.models.agreement import tensors
 from blockzoo.models.copying import duplicate
@@ -27,6 +27,7 @@ from blockzoo.tiling.graph.trace import Example, inputs_of, ready, traced
 from blockzoo.tiling.layers.conv import BlockConv2d
 from blockzoo.tiling.layers.pool import BlockAvgPool2d, BlockMaxPool2d
 from blockzoo.tiling.onnx.check import Plain, check_file, probes_for
+from blockzoo.tiling.onnx.fault import operation_at_fault
 from blockzoo.tiling.onnx.files import free, needed, saved, told
 from blockzoo.tiling.onnx.fuse import FusedReport, Fusing, Layers, fused
 from blockzoo.tiling.onnx.graph import Cut, label_of, network_of
@@ -115,7 +116,11 @@ def export_onnx(
     def check(written: Path) -> dict[str, Any]:
         nonlocal checked
         if layers.plain is not None:
-            checked = check_file(written, layers.plain, images, layers.name)
+            try:
+                checked = check_file(written, layers.plain, images, layers.name)
+            except CheckFailed as error:
+                found = operation_at_fault(model, given, _exported)
+                raise CheckFailed(f"{error}; it shows in {found}" if found else str(error)) from None
         return {"checked": "not compared: int8" if checked is None else f"{checked:.1e}"}
 
     saved(made, path, check)

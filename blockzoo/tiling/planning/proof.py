@@ -77,6 +77,6 @@ def check_planned_memory(
     if found > (1 + TOLERANCE) * planned + SLACK:
         raise CheckFailed(
             f"{name}: check 'planned-memory' failed: the plan says {planned:,} bytes and {found:,} were "
-            "alive while it ran, so it is not given; plan it in another mode, or with another budget"
+            f"alive while it ran, at {memory.where}, so it is not given; plan it in another mode, or with another budget"
         )
     return abs(found - planned) / max(1, planned)

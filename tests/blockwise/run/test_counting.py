@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -129,6 +130,55 @@ def test_every_engine_is_counted_alike_in_a_run_and_alone(mode: str) -> None:
     assert alone.gradient_evaluations > 0
     assert training.totals["gradient_evaluations"] == 4 * alone.gradient_evaluations
     assert training.totals["critical_steps"] == 4 * alone.critical_steps
+
+
+class Summed:
+    """Each block's step on a copy of its own, of one backward pass of all their losses together."""
+
+    def run(self, frame: Frame) -> RoundRecord:
+        copies = [copy.deepcopy(frame.model) for _ in frame.blocks]
+        for _ in range(frame.blocks[0].steps):
+            batches = [next(block.stream) for block in frame.blocks]
+            losses = [frame.criterion(model(x), y) for model, (x, y) in zip(copies, batches, strict=True)]
+            torch.autograd.grad(
+                torch.stack(losses).sum(), [p for model in copies for p in model.parameters()]
+            )
+        return recorded(frame, [], 0, {"local": 0.0})
+
+
+class Wide:
+    """One step on the examples of three batches."""
+
+    def run(self, frame: Frame) -> RoundRecord:
+        x, y = (torch.cat(part) for part in zip(*(next(frame.whole.stream) for _ in range(3)), strict=True))
+        frame.loss(x, y).backward()
+        return recorded(frame, [], 0, {"local": 0.0})
+
+
+class Elsewhere:
+    """A step on a loss of its own."""
+
+    def run(self, frame: Frame) -> RoundRecord:
+        x, _ = next(frame.whole.stream)
+        frame.model(x).square().mean().backward()
+        return recorded(frame, [], 0, {"local": 0.0})
+
+
+@pytest.mark.parametrize(("engine", "each_round"), [(Summed, 3 * 3), (Wide, 3)])
+def test_what_one_backward_pass_does_for_several_counts_for_each(
+    engine: type, each_round: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENGINES, "own", engine)
+    found = run_blockwise(config("own", options={"rounds": 4, "k": 3}), None)
+    assert len(found.frame.blocks) == 3
+    assert found.reports[-1]["gradient_evaluations_total"] == 4 * each_round
+
+
+@pytest.mark.mutation("counted-gradients")
+def test_a_gradient_of_something_else_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENGINES, "elsewhere", Elsewhere)
+    with pytest.raises(CheckFailed, match=r"counted-gradients.*no loss of frame\.criterion"):
+        run_blockwise(config("elsewhere"), None)
 
 
 @pytest.mark.mutation("counted-gradients")

@@ -7,15 +7,21 @@ import itertools
 import random
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import blockzoo.nas as nas
 from blockzoo.core.errors import RequestError
+from blockzoo.measure.macs import count_macs
+from blockzoo.models.macro import MacroNet
+from blockzoo.nas.space.costs import Skeleton, static_info
 from blockzoo.nas.space.hashing import all_hashes, hashes_are_cached
+from blockzoo.nas.space.published import published_space
 from tests.reference import macro_graphs as slow
 
 SPACE = nas.MacroSpace()
@@ -216,3 +222,25 @@ def test_graphs_and_their_hashes() -> None:
     assert nas.hash_of_graph(graph) == nas.get_model_hash(GOLDEN)
     with pytest.raises(RequestError, match="label"):
         nas.hash_of_graph("no graph")
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "says"),
+    [
+        ({"width": 0}, "width 0"),
+        ({"width": 2.5}, "width 2.5"),
+        ({"image_size": -4, "num_classes": True}, "num_classes True, image_size -4"),
+        ({"width": 1}, "width 1: bconv has half of the channels"),
+        ({"image_size": 7}, "image size 7: 3 stages halve it, so give 8"),
+    ],
+)
+def test_a_skeleton_that_cannot_be_built_is_refused_in_words(skeleton: dict[str, Any], says: str) -> None:
+    with pytest.raises(RequestError, match=says):
+        static_info(skeleton=Skeleton(**skeleton))
+
+
+def test_the_smallest_skeleton_is_as_the_network_that_is_built() -> None:
+    params, macs = static_info(skeleton=Skeleton(width=2, num_classes=3, image_size=8))
+    network = MacroNet(published_space().arch_vec(12345), num_classes=3, width=2)
+    assert params[12345] == sum(p.numel() for p in network.parameters())
+    assert macs[12345] == count_macs(network.eval(), torch.zeros(1, 3, 8, 8))

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from blockzoo import tiling
 from blockzoo.core.errors import CheckFailed, RequestError
+from blockzoo.measure.memory import peak_memory
 from blockzoo.models.mobilenet import MobileNetV1
 from blockzoo.tiling.graph.trace import ready, traced
 from blockzoo.tiling.planning import planner, search
@@ -360,3 +361,13 @@ def test_budgets() -> None:
 )
 def test_sizes(text: str | int, size: int) -> None:
     assert planner.bytes_of(text) == size
+
+
+def test_the_sum_of_windows_keeps_as_much_as_they_take() -> None:
+    class Folds(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return F.fold(F.unfold(x, 3, padding=1), x.shape[2:], 3, padding=1)
+
+    x = torch.randn(1, 8, 40, 44)
+    found = tiling.plan(Folds().eval(), x, mode="exact")
+    assert found.peak_bytes == peak_memory(Folds(), x) == 2 * 8 * 9 * 40 * 44 * 4
