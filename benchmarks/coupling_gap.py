@@ -3,7 +3,7 @@
     python benchmarks/coupling_gap.py [--seeds 3]
 
 For each: its coupling map (128 training images); then 20 rounds (K 5, batch 64) of jacobi and of gauss-seidel from it
-with the same step size. The predictor is the largest eigenvalue of sigma_ij / sqrt(sigma_ii sigma_jj) off the diagonal, the
+with the same learning rate. The predictor is the largest eigenvalue of sigma_ij / sqrt(sigma_ii sigma_jj) off the diagonal, the
 gap the difference of validation losses. Printed: both for each case, and Spearman's correlation over all.
 """
 

@@ -2,7 +2,7 @@
 
     python benchmarks/store.py [--trials 1000 10000 100000] [--rounds 3]
 
-The trials are made here: all blocks of the zoo at three positions with ten seeds in each setting (a step size and a width),
+The trials are made here: all blocks of the zoo at three positions with ten seeds in each setting (a learning rate and a width),
 ten epochs each, and one latency record of 422 samples for each network. Every figure is of a process of its own, from its start
 to its end, the least of the rounds: seconds that passed, seconds of processor, peak memory of the whole process. The first line
 is Python with the imports that a command needs.
@@ -42,7 +42,7 @@ FACTS = {
 
 
 def networks() -> Iterator[tuple[NetworkSpec, float]]:
-    """Networks and step sizes, setting by setting, without end."""
+    """Networks and learning rates, setting by setting, without end."""
     names = BLOCKS.names()
     for setting in itertools.count(1):
         for name, position in itertools.product(names, POSITIONS):

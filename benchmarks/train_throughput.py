@@ -1,4 +1,4 @@
-"""Training images per second: the data path and number formats of fast-v1, against the usual pipeline.
+"""Training images per second: the data path and dtypes of fast-v1, against the usual pipeline.
 
 The usual one: Lightning, a DataLoader over torchvision transforms on PIL images, fp32, NCHW; at 0 and 2 workers.
 Each way runs in a child process of its own with an untouched environment, in turns, on the same images.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from blockzoo.core.checked import sorted_into
 from blockzoo.core.devices import choose_device
 from blockzoo.core.environment import environment
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.keywords import BenchmarkingKeywords, ScaffoldKeywords, SeededKeywords
 from blockzoo.core.record import Record
 from blockzoo.core.settings import Benchmarking, Scaffold, Seeded
@@ -95,14 +95,14 @@ def benchmark_block(
     A run whose reference is off or whose samples are wild is made again while there is time; what stays doubtful says so.
 
     Raises:
-        RequestError: an unknown name, or a value out of range.
+        UsageError: an unknown name, or a value out of range.
         Exception: nothing could be timed, or something could not with `strict`; what went wrong with the first.
     """
     scaffold, how, seeded = sorted_into(settings, Scaffold, Benchmarking, Seeded, what="benchmark_block")
     deadline = _deadline(how.seconds, how.benchmark_runs)
     subjects = [subjects] if isinstance(subjects, str | type) else list(subjects)
     if not subjects:
-        raise RequestError("no subject to time; name at least one block")
+        raise UsageError("no subject to time; name at least one block")
     shape = check_shape(input_shape or (1, 3, 32, 32))
     parsed = [
         Subject.parse(text) for text in subjects
@@ -120,7 +120,7 @@ def benchmark_block(
     if found.failures and (how.strict or not found.timings):
         raise found.failures[0].error
     if not found.timings:
-        raise RequestError("; ".join(found.left_out))
+        raise UsageError("; ".join(found.left_out))
     for failure in found.failures:
         log.warning(f"{failure.subject} could not be timed: {failure.reason}")
     return found
@@ -204,7 +204,7 @@ def benchmark_specs(
 def _deadline(seconds: float | None, rounds: int | None) -> Deadline:
     """Of a whole command: rounds that are asked for take what they take, unless the seconds are given too."""
     if seconds is not None and not seconds > 0:
-        raise RequestError(f"seconds {seconds}: give a positive number")
+        raise UsageError(f"seconds {seconds}: give a positive number")
     return Deadline(SECONDS if seconds is None and rounds is None else seconds)
 
 
@@ -231,7 +231,7 @@ def benchmark_model(
     deadline = _deadline(options.pop("seconds", None if schedule.rounds else 5.0), schedule.rounds)
     runtime, seed = options.pop("runtime", "eager"), options.pop("seed", 0)
     if options:
-        raise RequestError(f"benchmark_model takes no {', '.join(options)}")
+        raise UsageError(f"benchmark_model takes no {', '.join(options)}")
     shape = check_shape(input_shape)
     setting = Setting(torch.device(place), runtime=runtime, batch_size=shape[0], seed=seed)
     network = deployed_contender(

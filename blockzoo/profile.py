@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.checked import sorted_into
 from blockzoo.core.contracts import BLOCKS
-from blockzoo.core.errors import BlockzooError, RequestError
+from blockzoo.core.errors import BlockzooError, UsageError
 from blockzoo.core.keywords import ScaffoldKeywords
 from blockzoo.core.settings import Scaffold
 from blockzoo.core.spec import CLASSES, NetworkSpec
@@ -73,7 +73,7 @@ def profile_block(
         settings: by name, of the table Scaffold in docs/settings.md.
 
     Raises:
-        RequestError: an unknown name, a shape that the network cannot take, or what `strict` refuses.
+        UsageError: an unknown name, a shape that the network cannot take, or what `strict` refuses.
     """
     (scaffold,) = sorted_into(settings, Scaffold, what="profile_block")
     shape = check_shape(input_shape)
@@ -161,10 +161,10 @@ def _notes(chain: Sequence[Measured]) -> tuple[tuple[str, ...], tuple[str, ...]]
 def _checked(profile: Profile, strict: bool) -> Profile:
     if strict and profile.unseen:
         said = "; ".join(profile.unseen)
-        raise RequestError(f"{profile.subject}: {said}; make them parameters, or leave out --strict")
+        raise UsageError(f"{profile.subject}: {said}; make them parameters, or leave out --strict")
     uncounted = profile.network.uncounted_operations
     if strict and uncounted:
-        raise RequestError(
+        raise UsageError(
             f"{profile.subject}: nobody knows the multiply-adds of {', '.join(uncounted)}; "
             f"{HOW_TO_COUNT}, or leave out --strict"
         )
@@ -172,16 +172,14 @@ def _checked(profile: Profile, strict: bool) -> Profile:
 
 
 def check_shape(shape: Sequence[int]) -> tuple[int, ...]:
-    """(B, C, H, W) of positive whole numbers, or a RequestError."""
+    """(B, C, H, W) of positive whole numbers, or a UsageError."""
     if len(shape) != 4 or any(not isinstance(n, int) or n < 1 for n in shape):
-        raise RequestError(
-            f"input shape {tuple(shape)}: give four positive numbers B C H W, such as 1 3 32 32"
-        )
+        raise UsageError(f"input shape {tuple(shape)}: give four positive numbers B C H W, such as 1 3 32 32")
     return tuple(shape)
 
 
 class _shape_errors:
-    """Turns whatever a network raises into a RequestError that names the input."""
+    """Turns whatever a network raises into a UsageError that names the input."""
 
     def __init__(self, name: str, shape: tuple[int, ...]) -> None:
         self.name, self.shape = name, shape
@@ -192,7 +190,7 @@ class _shape_errors:
         if isinstance(error, Exception) and not isinstance(error, BlockzooError):
             text = " ".join(str(error).split())
             said = text if isinstance(error, (RuntimeError, ValueError)) else f"{kind.__name__}: {text}"
-            raise RequestError(f"{self.name} cannot take an input of shape {self.shape}: {said}") from error
+            raise UsageError(f"{self.name} cannot take an input of shape {self.shape}: {said}") from error
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def train_block(
         settings: by name, of the tables Scaffold, Recipe, Data, Seeded and Run in docs/settings.md.
 
     Raises:
-        RequestError, DataError, OutOfMemory, StoreError: each says what to do.
+        UsageError, DataError, OutOfMemory, StoreError: each says what to do.
     """
     from blockzoo.training.launch import check_devices
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.outputs import each_row
 from blockzoo.core.reading import Asked
 from blockzoo.core.table import Row
@@ -35,7 +35,7 @@ def plot_results(
         files of its own, numbered.
 
     Raises:
-        RequestError: the source cannot be read, or holds nothing to draw.
+        UsageError: the source cannot be read, or holds nothing to draw.
         StoreError: the folder cannot be written.
     """
     from blockzoo.report.figures import AXES, charts, draw, save
@@ -43,7 +43,7 @@ def plot_results(
     rows, statuses = rows_of(source), Counter[str]()
     groups = charts(_counted(rows, statuses), average=average_positions)
     if not groups:
-        raise RequestError(f"nothing to draw: {statuses.total()} rows, of these {dict(statuses)}")
+        raise UsageError(f"nothing to draw: {statuses.total()} rows, of these {dict(statuses)}")
     folder = Path(output) if output is not None else _beside(source)
     averaged = "_averaged" if average_positions else ""
     overviews, single = [], []

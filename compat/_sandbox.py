@@ -16,7 +16,7 @@ from blockzoo.blockwise.run.config import RunConfig
 from blockzoo.blockwise.run.options import Network, Options
 from blockzoo.blockwise.run.regressions import REGRESSIONS
 from blockzoo.core.documents import decoded
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 DEFAULTS: dict[str, Any] = {
     "step_size": 0.01,
@@ -97,17 +97,17 @@ def run_config(given: dict[str, Any], device: str, data_dir: str | None = None) 
     """The same request as a run of ours.
 
     Raises:
-        RequestError: a mode or a dataset that there is not, or a value that cannot be used.
+        UsageError: a mode or a dataset that there is not, or a value that cannot be used.
     """
     mode, dataset = given["training_mode"], given["dataset_name"]
     if mode == "ploting":
-        raise RequestError(
+        raise UsageError(
             "--training_mode ploting wrote the network as an ONNX file: blockzoo tile export model:resnet34 -o model.onnx"
         )
     if mode not in MODES:
-        raise RequestError(f"--training_mode {mode}: choose {', '.join(MODES)}")
+        raise UsageError(f"--training_mode {mode}: choose {', '.join(MODES)}")
     if dataset == "imdb":
-        raise RequestError(
+        raise UsageError(
             "--dataset_name imdb had a name before and nothing behind it; there are no texts here either"
         )
     model, partition = MODELS.get(given["model"], (given["model"], "blocks"))
@@ -148,17 +148,17 @@ def earlier_units(path: Path = UNITS_FILE) -> tuple[str, ...]:
     The file is read because it lies there, so that it can only name units that are registered: nothing in it is run.
 
     Raises:
-        RequestError: another name, or a file that cannot be read.
+        UsageError: another name, or a file that cannot be read.
         DataError: it is no text, or too long a one.
     """
     try:
         lines = decoded(path.read_bytes(), str(path)).splitlines() if path.is_file() else []
     except OSError as error:
-        raise RequestError(f"{path} cannot be read: {error}") from None
+        raise UsageError(f"{path} cannot be read: {error}") from None
     listed = [line.strip()[1:].strip() for line in lines if line.strip().startswith("-")]
     known, aliases = set(UNITS.names()), {**UNITS.aliases(), **OTHER_UNITS}
     if unknown := [name for name in listed if name not in known and name not in aliases]:
-        raise RequestError(
+        raise UsageError(
             f"{path}: {', '.join(map(repr, unknown))}: a line names one of {', '.join(sorted({*known, *aliases}))}; "
             "a unit of your own goes to blockzoo blockwise --units my_file.py:MyUnit"
         )
@@ -172,5 +172,5 @@ def frozen(value: Any) -> Any:
 
 def _widths(value: Any) -> Any:
     if not isinstance(value, (list, tuple)):
-        raise RequestError(f"--config {value}: give a list, [64,64] or [[16,16],[32,32]]")
+        raise UsageError(f"--config {value}: give a list, [64,64] or [[16,16],[32,32]]")
     return frozen(value)

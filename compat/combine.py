@@ -12,7 +12,7 @@ from typing import Any
 
 from _compat import main, say
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.files import write_atomically
 from blockzoo.nas.benchmark.release import gathered, holes
 from blockzoo.nas.benchmark.results_pickles import published_entry
@@ -35,7 +35,7 @@ def run(sources: list[Path], output: Path, seed: int = 0) -> None:
             for text, row in rows.items()
         }
     if not combined:
-        raise RequestError(f"{', '.join(map(str, sources))}: no finished training of seed {seed}")
+        raise UsageError(f"{', '.join(map(str, sources))}: no finished training of seed {seed}")
     indices = {published_space().index_of_hash(text) for text in combined}
     for begin, end in holes(indices):
         say(f"Hole: {begin} - {end + 1}")

@@ -19,7 +19,7 @@ from _sandbox import DEFAULTS, parsed, parser, run_config
 from blockzoo.blockwise.run.launch import planned
 from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.core.devices import use_only
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.execution.queue import gpus as visible_gpus
 from blockzoo.trials.training import available_device
 
@@ -30,9 +30,7 @@ def device(cuda_core: int | None) -> str:
         return available_device("cpu" if cuda_core else "auto")
     present = visible_gpus("auto")
     if cuda_core >= len(present):
-        raise RequestError(
-            f"--cuda_core {cuda_core}: there are {len(present)} GPUs here; -1 is the processor"
-        )
+        raise UsageError(f"--cuda_core {cuda_core}: there are {len(present)} GPUs here; -1 is the processor")
     use_only([present[cuda_core]])
     return available_device("cuda")
 

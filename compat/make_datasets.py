@@ -7,7 +7,7 @@ from pathlib import Path
 
 from _compat import main, say
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.nas.benchmark.release import build_release
 
 FORMATS = ("pickle", "csv", "blox")
@@ -18,7 +18,7 @@ def run(source: Path | None, output: Path) -> None:
     places = [source] if source else [Path("exp/combined.pickle"), Path("combined.pickle"), Path("exp")]
     found = next((place for place in places if place.exists()), None)
     if found is None:
-        raise RequestError(
+        raise UsageError(
             f"there is none of {', '.join(map(str, places))}: run combine.py first, or name the results"
         )
     made = build_release(found, output, FORMATS, round_counts=True, overwrite=True, allow_pickle=True)

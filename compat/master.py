@@ -1,7 +1,7 @@
 """master.py --step_size 0.1 0.01 --K 1 10 --rounds 2000: many runs of dol1.py over all GPUs, or workers on the processor.
 
 Every option of dol1.py, each with as many values as wanted: all combinations are run. progress_tracker.json says what is done,
-running or failed at every moment; the same command goes on where it was killed. At the end the best step size for each K, and
+running or failed at every moment; the same command goes on where it was killed. At the end the best learning rate for each K, and
 comparison_loss_vs_epochs.png.
 """
 
@@ -23,7 +23,7 @@ from blockzoo.blockwise.figures import over_costs
 from blockzoo.blockwise.run.config import RunConfig
 from blockzoo.blockwise.run.reading import read_lines, run_status
 from blockzoo.blockwise.study import Setting, Study, StudyRun, compare, run_study
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.files import write_atomically, write_text
 from blockzoo.core.record import FINAL, Record
 from blockzoo.execution.jobs import Job
@@ -60,7 +60,7 @@ def run(given: argparse.Namespace) -> int:
         say(f"would run {len(settings)} runs")
         return 0
     if any(number is not None and number >= 0 for number in given.cuda_core):
-        raise RequestError(
+        raise UsageError(
             "--cuda_core: runs are spread over all visible GPUs; choose by CUDA_VISIBLE_DEVICES, or -1 for none"
         )
     outcomes = run_study(

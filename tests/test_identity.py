@@ -22,7 +22,7 @@ from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.blockwise.study import Study, run_study
 from blockzoo.core.checked import sorted_into
 from blockzoo.core.contracts import PROTOCOLS
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.settings import Data, Recipe, Scaffold
 from blockzoo.core.sources import check_unedited, code_digest
 from blockzoo.core.spec import NetworkSpec, TrialSpec
@@ -101,9 +101,9 @@ def test_tiled_networks_have_it_too(trees: tuple[Path, Path]) -> None:
 def test_a_trial_of_some_images_is_not_trained_on_others(trees: tuple[Path, Path]) -> None:
     a, b = map(loaded, trees)
     for spec in (asked(a), asked(a).with_(data_digest=None)):
-        with pytest.raises(RequestError, match="data_digest"):
+        with pytest.raises(UsageError, match="data_digest"):
             run_trial(spec, b)
-    with pytest.raises(RequestError, match="as published"):
+    with pytest.raises(UsageError, match="as published"):
         run_trial(asked(a), load_dataset("digits", image_size=8))
 
 
@@ -202,7 +202,7 @@ def test_any_file_of_the_users_own_that_is_imported_counts(mine: Path, edited: s
         file.write("\nchanged = True\n")
     assert NetworkSpec(f"{mine}:Block/mid").fingerprint() != before
     if "more" not in edited:  # that is imported later
-        with pytest.raises(RequestError, match="start a new process"):
+        with pytest.raises(UsageError, match="start a new process"):
             check_unedited([str(mine)])
 
 
@@ -266,7 +266,7 @@ def test_files_with_settings_beside_the_code_count(tmp_path: Path) -> None:
     check_unedited([str(path)])
     beside.write_text('{"expand": 44}')
     assert code_digest(str(path)) != before
-    with pytest.raises(RequestError, match=r"block\.json was edited after"):
+    with pytest.raises(UsageError, match=r"block\.json was edited after"):
         check_unedited([str(path)])
 
 
@@ -287,7 +287,7 @@ def test_two_helpers_of_one_name_are_not_taken_for_each_other(
         (tmp_path / folder / "net.py").write_text(MINE)
         (tmp_path / folder / "parts_of_identity.py").write_text(f"name = {folder!r}\n")
     code_digest(str(tmp_path / "a" / "net.py"))
-    with pytest.raises(RequestError, match=r"b/parts_of_identity\.py.*give one of the two another name"):
+    with pytest.raises(UsageError, match=r"b/parts_of_identity\.py.*give one of the two another name"):
         code_digest(str(tmp_path / "b" / "net.py"))
     for name in set(sys.modules) - known:
         del sys.modules[name]
@@ -374,7 +374,7 @@ def test_a_run_of_other_images_is_another(
         assert job.arguments["config"]["data_dir"] == str(root)
         names.append(job.stub.fingerprint)
     assert names[0] == names[2] != names[1]
-    with pytest.raises(RequestError, match="made of others"):
+    with pytest.raises(UsageError, match="made of others"):
         from blockzoo.blockwise.run.sources import load_problem
 
         load_problem(RunConfig(**{**vars(identified(asked[0])), "data_dir": str(trees[1])}))
@@ -408,7 +408,7 @@ def test_edited_code_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert first == identified(config) == identified(first)
     (tmp_path / "factor_of_identity.py").write_text("FACTOR = 0.0\n")
     assert identified(config).fingerprint() != first.fingerprint()
-    with pytest.raises(RequestError, match="start a new process"):
+    with pytest.raises(UsageError, match="start a new process"):
         run_blockwise(config, tmp_path / "out")
     sys.modules.pop("factor_of_identity")
 

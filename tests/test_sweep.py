@@ -13,7 +13,7 @@ import pytest
 
 from blockzoo.core.contracts import BLOCKS
 from blockzoo.core.csv_file import read_csv
-from blockzoo.core.errors import DataError, RequestError, StoreError
+from blockzoo.core.errors import DataError, StoreError, UsageError
 from blockzoo.core.locks import locked
 from blockzoo.core.store import Store
 from blockzoo.sweep import run_sweep
@@ -110,7 +110,7 @@ def test_a_dry_run_estimates_and_leaves_nothing(tmp_path: Path) -> None:
 )
 def test_bad_requests_end_before_the_first_trial(tmp_path: Path, arguments: dict, says: str) -> None:
     options = {"blocks": ["ResNetBasicBlock"], "output": tmp_path / "out", **SMALL, **arguments}
-    with pytest.raises(RequestError, match=says):
+    with pytest.raises(UsageError, match=says):
         run_sweep(options.pop("blocks"), **options)
 
 
@@ -127,7 +127,7 @@ def test_a_block_of_the_running_script_cannot_reach_the_workers(tmp_path: Path) 
     Local.__module__ = "__main__"
     BLOCKS["Local"] = Local
     try:
-        with pytest.raises(RequestError, match="--plugin"):
+        with pytest.raises(UsageError, match="--plugin"):
             run_sweep(["Local"], output=tmp_path, **SMALL)  # type: ignore[arg-type]
     finally:
         del BLOCKS["Local"]

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from blockzoo.cli import main
-from blockzoo.core.errors import RequestError, StoreError
+from blockzoo.core.errors import StoreError, UsageError
 from blockzoo.core.faults import VARIABLE, parsed
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import FINAL, Record
@@ -224,7 +224,7 @@ def test_kill_9_at_each_write_point(tmp_path: Path, quiet: dict[str, Any], point
     "text", ["", "file.made", "file.made:x", "nowhere:1", "file.made:1:explode", "file.made:1:kill:2"]
 )
 def test_a_fault_that_there_is_not_is_said(text: str) -> None:
-    with pytest.raises(RequestError, match="POINT:N"):
+    with pytest.raises(UsageError, match="POINT:N"):
         parsed(text)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 
 from blockzoo.blocks.transition import conv_norm, transition
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.signature import Signature, signature_of
 
 Maker = Callable[..., nn.Module]
@@ -36,7 +36,7 @@ def adapted(maker: Maker) -> Maker:
     """`maker` as a block: itself where it is called with the four arguments of one, else an `Adapter`, the same each time.
 
     Raises:
-        RequestError: its signature names no input channels, or asks for more; the message has the class to write.
+        UsageError: its signature names no input channels, or asks for more; the message has the class to write.
     """
     if is_of_the_zoo(maker):
         return maker
@@ -44,7 +44,7 @@ def adapted(maker: Maker) -> Maker:
     if signature.positional:
         return maker
     if signature.input is None or signature.lacking:
-        raise RequestError(_what_to_write(maker, signature))
+        raise UsageError(_what_to_write(maker, signature))
     return Adapter(maker, signature)
 
 
@@ -75,7 +75,7 @@ class Adapter:
         told = self.signature
         expansion = self._expansion
         if out_channels % expansion:
-            raise RequestError(
+            raise UsageError(
                 f"{name_of(self.maker)} gives {expansion} x {told.output} channels, so not {out_channels}: "
                 f"choose a width that {expansion} divides"
             )

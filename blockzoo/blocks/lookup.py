@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import nn
 
 from blockzoo.core.contracts import BLOCKS
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.plugins import load_object
 from blockzoo.core.subject import Subject
 
@@ -16,14 +16,14 @@ def block_class(subject: Subject) -> Callable[..., nn.Module]:
     """The class behind a block: from the zoo, a plugin, or the user's own file or package.
 
     Raises:
-        RequestError: the file or package has no such class.
+        UsageError: the file or package has no such class.
     """
     found: Callable[..., nn.Module]
     if subject.prefix == "block":
         found = BLOCKS[subject.name]
         return found
     if not subject.is_block:
-        raise RequestError(f"{subject} is a whole network, not a block: it has no position in the scaffold")
+        raise UsageError(f"{subject} is a whole network, not a block: it has no position in the scaffold")
     origin, _, name = subject.name.rpartition(":")
     found = load_object(origin, name)
     return found

@@ -1,4 +1,4 @@
-"""From measured coupling to a run: proximal weights, step sizes, K, and a partition of blocks that belong together."""
+"""From measured coupling to a run: proximal weights, learning rates, K, and a partition of blocks that belong together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from blockzoo.blockwise.curvature.coupling import CouplingMap
 from blockzoo.blockwise.partition import Partition
 from blockzoo.blockwise.run.options import Options
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 SMALLEST = 1e-12
 
@@ -36,7 +36,7 @@ class Choice:
 
 
 def choose(measured: CouplingMap, delta: float = 0.1, most_k: int = 50, share: float = 1.0) -> Choice:
-    """Proximal weights, step sizes and K from a map.
+    """Proximal weights, learning rates and K from a map.
 
     Args:
         delta: by how much the local steps should reduce the gradient of the local problem.
@@ -62,11 +62,11 @@ def clustered(partition: Partition, measured: CouplingMap, groups: int) -> Parti
     `linkage` gives the same groups where no two are equal, and others where some are.
 
     Raises:
-        RequestError: more groups than blocks, or none.
+        UsageError: more groups than blocks, or none.
     """
     count = len(partition)
     if not 1 <= groups <= count:
-        raise RequestError(f"{groups} groups of {count} blocks: give 1 to {count}")
+        raise UsageError(f"{groups} groups of {count} blocks: give 1 to {count}")
     own = np.sqrt(np.maximum(np.diag(measured.sigma), SMALLEST))
     coupling = measured.sigma / own[:, None] / own[None, :]
     members = [[i] for i in range(count)]

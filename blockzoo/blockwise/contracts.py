@@ -160,7 +160,7 @@ class Curriculum(Protocol):
 
 
 class Schedule(Protocol):
-    """A factor over the rounds of a run, for step sizes, K or the share of workers; made from the text behind its name."""
+    """A factor over the rounds of a run, for learning rates, K or the share of workers; made from the text behind its name."""
 
     def factor(self, round: int, rounds: int) -> float:
         """The factor in round 0, 1, ... of `rounds`."""

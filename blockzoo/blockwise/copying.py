@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from blockzoo.blockwise.partition import Partition
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 BufferPolicy = Literal["own", "copy", "average"]
 POLICIES = ("own", "copy", "average")
@@ -28,14 +28,14 @@ def copy_block(
             "copy", or both are "average"d into `target`.
 
     Raises:
-        RequestError: an unknown policy, a block that is not there, or networks of different shapes.
+        UsageError: an unknown policy, a block that is not there, or networks of different shapes.
     """
     check_policy(buffers)
     _check_block(partition, block)
     ours, theirs = dict(target.named_parameters()), dict(source.named_parameters())
     for name in partition.names[block]:
         if name not in theirs or name not in ours or ours[name].shape != theirs[name].shape:
-            raise RequestError(f"{name}: the two networks do not correspond")
+            raise UsageError(f"{name}: the two networks do not correspond")
         ours[name].copy_(theirs[name])
     move_buffers(source, target, buffer_names(target, partition, block), buffers)
 
@@ -46,7 +46,7 @@ def swap_block(
 ) -> None:
     """Exchange one block of two networks; with `buffers="own"` each keeps its running statistics, otherwise they go along."""
     if buffers == "average":
-        raise RequestError("buffers average: a swap leaves nothing to average; choose own or copy")
+        raise UsageError("buffers average: a swap leaves nothing to average; choose own or copy")
     kept = copy.deepcopy(one)
     copy_block(other, one, partition, block, buffers)
     copy_block(kept, other, partition, block, buffers)
@@ -94,11 +94,11 @@ def move_buffers(source: nn.Module, target: nn.Module, names: Sequence[str], pol
 
 
 def check_policy(policy: str) -> None:
-    """RequestError for another policy."""
+    """UsageError for another policy."""
     if policy not in POLICIES:
-        raise RequestError(f"buffers {policy!r}: choose {', '.join(POLICIES)}")
+        raise UsageError(f"buffers {policy!r}: choose {', '.join(POLICIES)}")
 
 
 def _check_block(partition: Partition, block: int) -> None:
     if not 0 <= block < len(partition):
-        raise RequestError(f"block {block}: this partition has blocks 0 to {len(partition) - 1}")
+        raise UsageError(f"block {block}: this partition has blocks 0 to {len(partition) - 1}")

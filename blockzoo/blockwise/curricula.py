@@ -11,7 +11,7 @@ import torch
 
 from blockzoo.blockwise.contracts import CURRICULA, Curriculum
 from blockzoo.blockwise.run.view import RunView
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -21,7 +21,7 @@ def make_curriculum(text: str) -> Curriculum:
     """The curriculum a text describes.
 
     Raises:
-        RequestError: no such curriculum, or an argument it cannot use.
+        UsageError: no such curriculum, or an argument it cannot use.
     """
     return CURRICULA.make(text)
 
@@ -66,7 +66,7 @@ class Classes:
         """One for these classes."""
         found = torch.isin(run.train.y.cpu(), torch.tensor(self.classes))
         if not found.any():
-            raise RequestError(f"curriculum classes: no training example is of the classes {self.classes}")
+            raise UsageError(f"curriculum classes: no training example is of the classes {self.classes}")
         return found.double()
 
 

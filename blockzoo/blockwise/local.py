@@ -13,7 +13,7 @@ from torch import nn
 from blockzoo.blockwise.run.counting import on_behalf_of
 from blockzoo.blockwise.run.data import Batch
 from blockzoo.blockwise.run.losses import Criterion, Forward, batch_loss, no_reentrant_checkpoints
-from blockzoo.core.errors import Diverged, RequestError
+from blockzoo.core.errors import Diverged, UsageError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -23,7 +23,7 @@ def make_optimizer(name: str, parameters: list[nn.Parameter], lr: float) -> torc
     """An optimiser of torch.optim by its name, in any case ("adamw"); "momentum" is SGD with momentum 0.9.
 
     Raises:
-        RequestError: there is none of that name, or it cannot make one step after the other from a gradient.
+        UsageError: there is none of that name, or it cannot make one step after the other from a gradient.
     """
     if name.lower() == "momentum":
         return torch.optim.SGD([{"params": parameters}], lr, momentum=0.9)
@@ -35,7 +35,7 @@ def make_optimizer(name: str, parameters: list[nn.Parameter], lr: float) -> torc
         and n not in ("Optimizer", "LBFGS", "SparseAdam", "Muon")
     }
     if name.lower() not in known:
-        raise RequestError(f"optimizer {name!r}: choose momentum, {', '.join(sorted(known))}")
+        raise UsageError(f"optimizer {name!r}: choose momentum, {', '.join(sorted(known))}")
     return known[name.lower()]([{"params": parameters}], lr=lr)  # a list alone may not be empty
 
 
@@ -83,7 +83,7 @@ def local_steps(
 
     Raises:
         Diverged: a loss that is not finite.
-        RequestError: as `batch_loss`.
+        UsageError: as `batch_loss`.
     """
     block = [p for p in block if p.requires_grad]
     reference = [p.detach().clone() for p in block] if proximal.weight > 0 else []
@@ -123,7 +123,7 @@ def finite(loss: float, label: str) -> float:
     """
     if not abs(loss) < float("inf"):
         raise Diverged(
-            f"block {label}: the loss became {loss:g}; try a smaller step size, or a proximal term"
+            f"block {label}: the loss became {loss:g}; try a smaller learning rate, or a proximal term"
         )
     return loss
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 WAYS = ("blocks", "halves", "module", "tensor", "stage")
 
@@ -54,7 +54,7 @@ def make_partition(
             expression that whole names match (as text: "first=blocks.0.*;rest=blocks.[12].*"), or lists of parameter names.
 
     Raises:
-        RequestError: a hole, an overlap or an empty block, with the parameters named.
+        UsageError: a hole, an overlap or an empty block, with the parameters named.
     """
     if isinstance(how, Partition):
         found = how
@@ -72,7 +72,7 @@ def make_partition(
             "stage": _by_child,
         }
         if how not in ways:
-            raise RequestError(
+            raise UsageError(
                 f"partition {how!r}: choose {', '.join(WAYS)}, or expressions, 'first=blocks.0.*;rest=blocks.[12].*'"
             )
         found = ways[how](model)
@@ -86,7 +86,7 @@ def check(model: nn.Module, partition: Partition) -> None:
     """Every parameter in exactly one block, and no block empty.
 
     Raises:
-        RequestError: all faults at once.
+        UsageError: all faults at once.
     """
     own = dict(model.named_parameters())
     listed = Counter(name for _, names in partition for name in names)
@@ -105,7 +105,7 @@ def check(model: nn.Module, partition: Partition) -> None:
             "modules together, 'first=blocks.[01].*;rest=blocks.2.*'"
         )
     if faults:
-        raise RequestError("the partition is not one: " + "; ".join(faults))
+        raise UsageError("the partition is not one: " + "; ".join(faults))
 
 
 def _tied(model: nn.Module) -> list[list[str]]:
@@ -180,7 +180,7 @@ def _by_expression(model: nn.Module, how: Mapping[str, str]) -> Partition:
             {label: tuple(n for n in own if re.fullmatch(text, n)) for label, text in how.items()}
         )
     except re.error as error:
-        raise RequestError(f"partition: {error.pattern!r} is no regular expression: {error}") from None
+        raise UsageError(f"partition: {error.pattern!r} is no regular expression: {error}") from None
 
 
 def _of_groups(groups: Mapping[str, tuple[str, ...]]) -> Partition:

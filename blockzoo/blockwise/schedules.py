@@ -1,4 +1,4 @@
-"""Schedules (a door): a factor over the rounds, for step sizes, K, or the share of active workers.
+"""Schedules (a door): a factor over the rounds, for learning rates, K, or the share of active workers.
 
 In text: `constant`, `cosine`, `linear:0.1` (from 1 to 0.1), `step:0.5@30,60` (times 0.5 after rounds 30 and 60), `warmup:10`.
 """
@@ -14,7 +14,7 @@ def make_schedule(text: str) -> Schedule:
     """The schedule a text describes.
 
     Raises:
-        RequestError: no such schedule, or an argument it cannot use.
+        UsageError: no such schedule, or an argument it cannot use.
     """
     return SCHEDULES.make(text)
 

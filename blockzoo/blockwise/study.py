@@ -29,7 +29,7 @@ from blockzoo.blockwise.run.reading import read_lines, read_parameters, run_stat
 from blockzoo.blockwise.run.reports import record_of
 from blockzoo.core.checked import sorted_into
 from blockzoo.core.documents import check_fields
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.keywords import RunKeywords, SweepingKeywords
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.plugins import load_plugins, read_options
@@ -90,7 +90,7 @@ class Study:
         """One run.
 
         Raises:
-            RequestError: a field that there is not, or a value that cannot be used.
+            UsageError: a field that there is not, or a value that cannot be used.
         """
         values = {**self.base, **dict(setting), "seed": seed}
         known = {f.name for f in fields(RunConfig)}
@@ -102,7 +102,7 @@ def read_study(path: Path) -> Study:
     """A study from its file.
 
     Raises:
-        RequestError: it cannot be read, or says something that a study has not.
+        UsageError: it cannot be read, or says something that a study has not.
     """
     found = read_options(path)
     check_fields(get_type_hints(Study), {k: v for k, v in found.items() if v is not None}, str(path))
@@ -111,16 +111,16 @@ def read_study(path: Path) -> Study:
     )
     wrong = [name for name in study.tune if name not in study.vary]
     if wrong or not all(study.vary.values()) or study.seeds < 1:
-        raise RequestError(
+        raise UsageError(
             f"{path}: vary gives a list of values to each option, tune names some of these, seeds is 1 or more"
         )
     if math.prod(map(len, study.vary.values())) * study.seeds > MOST_RUNS:
-        raise RequestError(f"{path}: that is a study of more than {MOST_RUNS:,} runs")
+        raise UsageError(f"{path}: that is a study of more than {MOST_RUNS:,} runs")
     try:
         for setting in study.settings():
             study.config(setting, 0)
-    except (TypeError, RequestError) as error:
-        raise RequestError(f"{path}: {error}") from None
+    except (TypeError, UsageError) as error:
+        raise UsageError(f"{path}: {error}") from None
     return study
 
 

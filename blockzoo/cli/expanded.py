@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from cyclopts import Parameter
 
 from blockzoo.core.checked import is_settings, settings_of
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 Command = Callable[..., int]
 
@@ -100,7 +100,7 @@ def _value(given: Any, name: str, of: Any) -> Any:
     """`--K 10` is a number, `--K 5 10 20` and `--K 5,10,20` one for each; not given, the default.
 
     Raises:
-        RequestError: a word that is no such number.
+        UsageError: a word that is no such number.
     """
     scalar = _one_or_many(get_type_hints(type(of))[name])
     if scalar is None:
@@ -111,7 +111,7 @@ def _value(given: Any, name: str, of: Any) -> Any:
     try:
         values = tuple(scalar(part) for word in given for part in word.strip("[]").split(",") if part)
     except ValueError:
-        raise RequestError(f"{option} {' '.join(given)}: give a number, or one for each block") from None
+        raise UsageError(f"{option} {' '.join(given)}: give a number, or one for each block") from None
     if not values:
-        raise RequestError(f"{option}: give a number, or one for each block")
+        raise UsageError(f"{option}: give a number, or one for each block")
     return values[0] if len(values) == 1 else values

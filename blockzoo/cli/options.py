@@ -120,7 +120,7 @@ def placed(device: str, devices: int | None, gpus: str | None, cpu: bool) -> tup
     """The device that the options name together, and how many; this process sees no other GPUs from now on.
 
     Raises:
-        RequestError: see `chosen_gpus`.
+        UsageError: see `chosen_gpus`.
     """
     from blockzoo.core.devices import chosen_gpus, use_only
     from blockzoo.execution.queue import gpus as visible_gpus
@@ -134,9 +134,9 @@ def check_workers(workers: int | None) -> None:
     """There is a number of them, 0 where the training reads its images itself.
 
     Raises:
-        RequestError: a negative one.
+        UsageError: a negative one.
     """
     if workers is not None and workers < 0:
-        from blockzoo.core.errors import RequestError
+        from blockzoo.core.errors import UsageError
 
-        raise RequestError(f"--workers {workers}: give 1 or more, or 0 to read in the training process")
+        raise UsageError(f"--workers {workers}: give 1 or more, or 0 to read in the training process")

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 
 def results(
@@ -117,5 +117,5 @@ MOST_DRAWN = 400
 def _wanted(where: list[str]) -> dict[str, str]:
     pairs = [one.partition("=") for one in where]
     if wrong := [name for name, equals, _ in pairs if not equals]:
-        raise RequestError(f"--where {wrong[0]}: give a column and its value, as in block=GhostBlock")
+        raise UsageError(f"--where {wrong[0]}: give a column and its value, as in block=GhostBlock")
     return {name: value for name, _, value in pairs}

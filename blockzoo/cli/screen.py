@@ -15,7 +15,7 @@ from rich.protocol import is_renderable
 from rich.table import Table
 from rich.text import Text
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.files import write_text
 from blockzoo.core.text import csv_lines, plain
 
@@ -103,7 +103,7 @@ def check_output(output: Path | None) -> None:
     """A file to write a table to is named as one.
 
     Raises:
-        RequestError: it ends in neither .csv nor .json.
+        UsageError: it ends in neither .csv nor .json.
     """
     if output is not None and form_of(output) not in ("csv", "json"):
-        raise RequestError(f"--output {output}: name a .csv or a .json file")
+        raise UsageError(f"--output {output}: name a .csv or a .json file")

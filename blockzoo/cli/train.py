@@ -12,7 +12,7 @@ from blockzoo.cli import screen
 from blockzoo.cli.expanded import expanded
 from blockzoo.core import units
 from blockzoo.core.checked import together
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.settings import Data, Recipe, Run, Scaffold, Seeded
 
 
@@ -46,7 +46,7 @@ def train(
     if input_shape is not None:
         batch, _, height, width = input_shape
         if height != width:
-            raise RequestError(
+            raise UsageError(
                 f"--input-shape {input_shape}: the images of the datasets are square, give H = W"
             )
         recipe = replace(recipe, batch_size=recipe.batch_size or batch)
@@ -56,7 +56,7 @@ def train(
 
         images = images_of(data, run.data_dir)
         if input_shape is not None and input_shape[1] != images.shape[0]:
-            raise RequestError(f"--input-shape {input_shape}: {images.name} has {images.shape[0]} channels")
+            raise UsageError(f"--input-shape {input_shape}: {images.name} has {images.shape[0]} channels")
         spec = trial_spec(subject, position, images, scaffold, recipe, data, seeded.seed)
         if dry_run:
             screen.out.print(

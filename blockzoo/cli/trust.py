@@ -18,7 +18,7 @@ def trust(
 ) -> int:
     """Note a project and the content of its plugins: every command in its folder runs them, until they change."""
     from blockzoo.core import trusted
-    from blockzoo.core.errors import RequestError
+    from blockzoo.core.errors import UsageError
     from blockzoo.core.plugins import project_of
 
     if all:
@@ -27,7 +27,7 @@ def trust(
         return 0
     project = project_of(folder)
     if project is None or not (project.plugins or forget):
-        raise RequestError(
+        raise UsageError(
             f"no pyproject.toml in {folder.resolve()} or above it names plugins under [tool.blockzoo]"
         )
     if forget:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeGuard, Union, get_args, get_origin, get_type_hints
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "True or False", NoneType: "None"}
 
@@ -32,7 +32,7 @@ def check_types(made: Any) -> None:
     """Hold the fields of a dataclass to their annotations: numbers are numbers, texts texts, tuples tuples.
 
     Raises:
-        RequestError: every field that is something else.
+        UsageError: every field that is something else.
     """
     cls: Any = type(made)
     faults = [
@@ -41,14 +41,14 @@ def check_types(made: Any) -> None:
         if not _fits(kind, value := getattr(made, name))
     ]
     if faults:
-        raise RequestError("; ".join(faults))
+        raise UsageError("; ".join(faults))
 
 
 def check_values(made: Any) -> None:
     """Hold the fields of a dataclass to their annotations: their types, and the limits that `Annotated` gives numbers.
 
     Raises:
-        RequestError: every field that is something else, or beyond a limit.
+        UsageError: every field that is something else, or beyond a limit.
     """
     check_types(made)
     cls: Any = type(made)
@@ -58,7 +58,7 @@ def check_values(made: Any) -> None:
         if not all(_within(limits, part) for part in _parts(getattr(made, name)))
     ]
     if faults:
-        raise RequestError("; ".join(faults))
+        raise UsageError("; ".join(faults))
 
 
 def misfits(function: Callable[..., object], values: Mapping[str, Any]) -> list[str]:
@@ -79,11 +79,11 @@ def path_of(value: object, what: str) -> Path:
     """A path given as a text or a path.
 
     Raises:
-        RequestError: anything else.
+        UsageError: anything else.
     """
     if isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str):
         return Path(value)
-    raise RequestError(f"{what} {_shown(value)}: give a path")
+    raise UsageError(f"{what} {_shown(value)}: give a path")
 
 
 def not_counts(**values: object) -> list[str]:
@@ -99,28 +99,28 @@ def check_counts(**values: object) -> None:
     """These are whole numbers of 1 or more.
 
     Raises:
-        RequestError: those that are not.
+        UsageError: those that are not.
     """
     if faults := not_counts(**values):
-        raise RequestError("; ".join(faults))
+        raise UsageError("; ".join(faults))
 
 
 def texts_of(value: object, what: str, *, alone: bool = True) -> list[str]:
     """One text, where it may stand `alone`, or several.
 
     Raises:
-        RequestError: anything else.
+        UsageError: anything else.
     """
     if isinstance(value, str):
         if not alone:  # its letters are not meant
-            raise RequestError(f"{what} {_shown(value)}: give several texts, ({_shown(value)},)")
+            raise UsageError(f"{what} {_shown(value)}: give several texts, ({_shown(value)},)")
         return [value]
     try:
         several = list(value) if isinstance(value, Iterable) else [None]
     except TypeError:  # an array without a dimension
         several = [None]
     if not all(isinstance(text, str) for text in several):
-        raise RequestError(f"{what} {_shown(value)}: give a text or several")
+        raise UsageError(f"{what} {_shown(value)}: give a text or several")
     return [str(text) for text in several]
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.errors import DataError, UsageError
 from blockzoo.core.units import rough_size
 
 VARIABLE = "BLOCKZOO_MAX_MEMORY"
@@ -36,7 +36,7 @@ def allowing(stated: str | None) -> Iterator[None]:
     """Within, also in processes that are started, every file may take so much; None: what its size allows.
 
     Raises:
-        RequestError: no size.
+        UsageError: no size.
     """
     earlier = os.environ.get(VARIABLE)
     if stated is not None:
@@ -67,12 +67,12 @@ def memory_size(text: str) -> int:
     """Bytes of `500MB`, `8GiB` or `8g`: powers of 1024, whichever way they are written.
 
     Raises:
-        RequestError: no size.
+        UsageError: no size.
     """
     found = re.fullmatch(
         r"(\d{1,9}(?:\.\d{1,3})?) ?([kmgt]?)(?:i?b)?", text.strip(), re.IGNORECASE | re.ASCII
     )
     size = int(float(found[1]) * 2 ** _UNITS[found[2].lower()]) if found else 0
     if size <= 0:
-        raise RequestError(f"--max-memory {text!r}: give a size such as 8GiB")
+        raise UsageError(f"--max-memory {text!r}: give a size such as 8GiB")
     return size

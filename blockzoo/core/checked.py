@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 from annotated_types import Ge, Gt, Le, Lt
 
 from blockzoo.core.documents import describe
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 Count = Annotated[int, Ge(1)]
 Positive = Annotated[float, Gt(0)]
@@ -81,7 +81,7 @@ class Checked:
             faults = [
                 f"  {'.'.join(map(str, e['loc']))}={describe(e['input'])}: {e['msg']}" for e in error.errors()
             ]
-            raise RequestError("these values cannot be used:\n" + "\n".join(faults)) from None
+            raise UsageError("these values cannot be used:\n" + "\n".join(faults)) from None
         for name in values:
             object.__setattr__(self, name, getattr(checked, name))
 
@@ -127,13 +127,13 @@ def sorted_into(given: Mapping[str, Any], *kinds: type[Any], what: str) -> list[
         what: takes them, for the error.
 
     Raises:
-        RequestError: a name that none of them has, with the nearest that one has; or a value that cannot be used.
+        UsageError: a name that none of them has, with the nearest that one has; or a value that cannot be used.
     """
     known = settings_of(*kinds)
     if unknown := [name for name in given if name not in known]:
         near = difflib.get_close_matches(unknown[0], known, n=2)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise RequestError(f"{what} has no setting {unknown[0]!r}.{hint} Known: {', '.join(known)}")
+        raise UsageError(f"{what} has no setting {unknown[0]!r}.{hint} Known: {', '.join(known)}")
     return [kind(**{f.name: given[f.name] for f in fields(kind) if f.name in given}) for kind in kinds]
 
 

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import Any
 
 from blockzoo.core.contracts import CHECKS
-from blockzoo.core.errors import CheckFailed, Damaged, RequestError
+from blockzoo.core.errors import CheckFailed, Damaged, UsageError
 from blockzoo.core.record import Record, plain
 from blockzoo.core.spec import fingerprint_of
 from blockzoo.core.subject import as_stored
@@ -136,7 +136,7 @@ def _values(record: Record) -> tuple[Any, ...]:
     try:
         with as_stored():
             return _of_trial(record) if record.kind == "trial" else _of_times(record)
-    except RequestError as error:
+    except UsageError as error:
         raise Damaged(str(error)) from None
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         raise Damaged(f"no row can be made of it: {type(error).__name__}: {error}") from None

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 _named: set[str] = set()
 _closed = False  # of the process, not of a context: threads are held to it too
@@ -37,11 +37,11 @@ def check(origin: str) -> None:
     """Code is about to be imported.
 
     Raises:
-        RequestError: a file names it, and the user did not.
+        UsageError: a file names it, and the user did not.
     """
     if not may_run(origin):
         where = _FILE.get() or "what was read"
-        raise RequestError(
+        raise UsageError(
             f"{where} names {origin}, which is code, and a file does not decide what runs here: "
             f"look at it, and if you want it to run, name it too: --plugin {origin}"
         )

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from blockzoo.core import faults
-from blockzoo.core.errors import Damaged, RequestError, StoreError
+from blockzoo.core.errors import Damaged, StoreError, UsageError
 from blockzoo.core.files import open_own, write_atomically, write_text
 from blockzoo.core.said import say_once
 from blockzoo.core.table import COLUMNS, Row
@@ -100,7 +100,7 @@ def read_csv(path: str | Path, *, verify: bool = True) -> list[Row]:
         verify: compare it with its mark, and say so where it has none.
 
     Raises:
-        RequestError: no such file, not a CSV, or without the columns `block` and `position`.
+        UsageError: no such file, not a CSV, or without the columns `block` and `position`.
         Damaged: it was altered since it was written.
     """
     return list(read_rows(Path(path), verify=verify))
@@ -126,7 +126,7 @@ def read_rows(path: Path, *, verify: bool = False) -> Iterator[Row]:
             header = list(reader.fieldnames or ())
             reader.fieldnames = [uncell(name) for name in header]
             if not {"block", "position"} <= set(header):
-                raise RequestError(f"{path} is not a results table: it has no columns 'block' and 'position'")
+                raise UsageError(f"{path} is not a results table: it has no columns 'block' and 'position'")
             for row in reader:
                 if torn:
                     break
@@ -136,7 +136,7 @@ def read_rows(path: Path, *, verify: bool = False) -> Iterator[Row]:
         except csv.Error as error:
             torn = torn and number == before + 1  # not a cell that swallowed the lines after it
             if not torn:
-                raise RequestError(f"{path}, after line {before or 1}: {error}") from error
+                raise UsageError(f"{path}, after line {before or 1}: {error}") from error
         if torn:
             log.warning("%s, line %d: it does not end, so it may be torn, and is no row", path, number)
 
@@ -146,7 +146,7 @@ def _errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _verify(path: Path) -> None:
@@ -181,14 +181,14 @@ def _read_row(row: dict[str, Any], reader: csv.DictReader[str], path: Path) -> R
     """One line with its types."""
     place = f"{path}, line {reader.line_num}"
     if None in row or None in row.values():
-        raise RequestError(
+        raise UsageError(
             f"{place}: {len(reader.fieldnames or ())} cells expected; is the file torn, or two tables in one?"
         )
     typed = {name: _typed(name, cell) for name, cell in row.items()}
     typed["block"] = typed["block"] or ""
     wrong = [f"{n} {v!r}" for n, v in typed.items() if n in COLUMNS and n not in TEXTS and isinstance(v, str)]
     if wrong:
-        raise RequestError(f"{place}: no number in {', '.join(wrong[:3])}; is it another table?")
+        raise UsageError(f"{place}: no number in {', '.join(wrong[:3])}; is it another table?")
     return typed
 
 
@@ -234,7 +234,7 @@ def _is_ours(path: Path) -> bool:
             return False
         for _ in read_rows(path):
             pass
-    except (OSError, UnicodeDecodeError, RequestError):
+    except (OSError, UnicodeDecodeError, UsageError):
         return False
     return True
 

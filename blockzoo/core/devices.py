@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 DEVICES = ("cpu", "cuda", "auto")
 
@@ -13,7 +13,7 @@ DEVICES = ("cpu", "cuda", "auto")
 def choose_device(wanted: str, *, gpu: bool) -> tuple[str, str | None]:
     """The device to use, and a sentence for the user where it is not the one wanted."""
     if wanted not in DEVICES:
-        raise RequestError(f"device {wanted!r}: choose one of {', '.join(DEVICES)}")
+        raise UsageError(f"device {wanted!r}: choose one of {', '.join(DEVICES)}")
     if wanted == "cuda" and not gpu:
         return "cpu", "--device cuda: there is no CUDA device here, so this goes on with the CPU"
     return ("cuda" if gpu else "cpu") if wanted == "auto" else wanted, None
@@ -35,27 +35,27 @@ def chosen_gpus(
         The device, how many of it, and the names of the GPUs (None: no choice was made).
 
     Raises:
-        RequestError: they contradict each other, or a GPU is not there.
+        UsageError: they contradict each other, or a GPU is not there.
     """
     if devices is not None and devices < 1:
-        raise RequestError(f"--devices {devices}: give 1 or more")
+        raise UsageError(f"--devices {devices}: give 1 or more")
     if cpu:
         return "cpu", devices or 1, None
     if gpus is None:
         if devices and device != "cpu" and present and devices > len(present):
-            raise RequestError(
+            raise UsageError(
                 f"--devices {devices}: {_there_are(present)}; give fewer, or --cpu for processes on the processor"
             )
         return device, devices or 1, None
     numbers = _numbers(gpus)
     if device == "cpu":
-        raise RequestError(f"--device cpu and --gpus {gpus} contradict each other: give one of them")
+        raise UsageError(f"--device cpu and --gpus {gpus} contradict each other: give one of them")
     if devices is not None and devices != len(numbers):
-        raise RequestError(
+        raise UsageError(
             f"--gpus {gpus} names {len(numbers)} devices and --devices {devices}: give one of them"
         )
     if missing := [number for number in numbers if number >= len(present)]:
-        raise RequestError(
+        raise UsageError(
             f"--gpus {gpus}: there is no GPU {missing[0]}, {_there_are(present)}; name others, or add --cpu"
         )
     return "cuda", len(numbers), tuple(present[number] for number in numbers)
@@ -70,7 +70,7 @@ def use_only(gpus: Sequence[str] | None) -> None:
 def _numbers(gpus: str) -> list[int]:
     parts = [part.strip() for part in gpus.strip("[]() ").split(",")]
     if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
-        raise RequestError(
+        raise UsageError(
             f"--gpus {gpus}: give the numbers of different GPUs with commas between them, as in 0,1,2,3"
         )
     return [int(part) for part in parts]

@@ -178,7 +178,7 @@ def _loader() -> Any:
             for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
                 if isinstance(key, yaml.ScalarNode) and (key.tag, key.value) in seen:
                     raise yaml.constructor.ConstructorError(
-                        problem=f"{describe(key.value)} stands there twice", problem_mark=key.start_mark
+                        problem=f"{describe(key.value)} occurs twice", problem_mark=key.start_mark
                     )
                 if isinstance(key, yaml.ScalarNode):
                     seen.add((key.tag, key.value))

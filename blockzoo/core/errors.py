@@ -15,20 +15,20 @@ def reason_of(error: BaseException) -> str:
     return text if isinstance(error, BlockzooError) else f"{type(error).__name__}: {text}"
 
 
-class RequestError(BlockzooError, ValueError):
+class UsageError(BlockzooError, ValueError):
     """The request itself is wrong: an unknown name, a bad value, an empty grid."""
 
     exit_code = 2
 
 
-class UnknownNameError(RequestError, KeyError):
+class UnknownNameError(UsageError, KeyError):
     """A name that no registry knows. Also a `KeyError`, since registries are mappings."""
 
     def __str__(self) -> str:  # KeyError would print the repr
         return str(self.args[0])
 
 
-class DataError(RequestError):
+class DataError(UsageError):
     """A dataset is missing, truncated or not what its name says."""
 
 
@@ -60,5 +60,5 @@ class CheckFailed(BlockzooError):
     """A fast path differs from the plain way it stands for; the message names the operation. No number is given."""
 
 
-class ContractBroken(CheckFailed, RequestError):
+class ContractBroken(CheckFailed, UsageError):
     """A block does not do what the scaffold relies on; the message names every fault."""

@@ -11,7 +11,7 @@ import os
 import signal
 from collections import Counter
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 VARIABLE = "BLOCKZOO_FAULT"
 POINTS = {
@@ -45,7 +45,7 @@ def parsed(text: str) -> tuple[str, int, bool, str]:
     """Point, number, whether all later passings count too, and action of `POINT:N[+][:ACTION]`.
 
     Raises:
-        RequestError: it is not that.
+        UsageError: it is not that.
     """
     where, number, action, rest, *_ = [
         *text.split(":"),
@@ -55,7 +55,7 @@ def parsed(text: str) -> tuple[str, int, bool, str]:
         "",
     ]
     if where not in POINTS or not number.removesuffix("+").isdigit() or action not in ACTIONS or rest:
-        raise RequestError(
+        raise UsageError(
             f"{VARIABLE}={text}: give POINT:N or POINT:N:ACTION, where POINT is one of {', '.join(POINTS)}, "
             f"ACTION one of {', '.join(ACTIONS)}, and N+ means all from the N-th on"
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from blockzoo.core.csv_file import read_rows as csv_rows
-from blockzoo.core.errors import RequestError, StoreError
+from blockzoo.core.errors import StoreError, UsageError
 from blockzoo.core.reading import Asked
 from blockzoo.core.store import Store
 from blockzoo.core.table import COLUMNS, Row
@@ -26,13 +26,13 @@ class Outputs:
         """`--output results/` or `--output results/run7.csv`; the suffix in whatever case.
 
         Raises:
-            RequestError: a file that is neither.
+            UsageError: a file that is neither.
         """
         path = Path(output)
         if path.suffix.lower() in (".csv", ".sqlite"):
             return cls(path.parent, path.stem)
         if path.exists() and not path.is_dir():
-            raise RequestError(f"--output {path} is a file: name a folder, or a path that ends in .csv")
+            raise UsageError(f"--output {path} is a file: name a folder, or a path that ends in .csv")
         return cls(path)
 
     @property
@@ -105,7 +105,7 @@ def read_rows(
         where: values that columns are to have, as texts.
 
     Raises:
-        RequestError, StoreError: there is neither.
+        UsageError, StoreError: there is neither.
     """
     return list(each_row(source, Asked(where, history, timed_on)))
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from blockzoo.core import consent
 from blockzoo.core.documents import LARGEST, decoded, describe, from_toml, from_yaml
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.trusted import Project, allowed
 
 ENVIRONMENT_VARIABLE = "BLOCKZOO_PLUGINS"
@@ -52,7 +52,7 @@ def load_module(plugin: str) -> ModuleType:
     """Import a `.py` file by its path, or a module by its name; a file is executed once per process.
 
     Raises:
-        RequestError: no such file or module, it raises while it is imported, or it may not run (see `consent`).
+        UsageError: no such file or module, it raises while it is imported, or it may not run (see `consent`).
     """
     consent.check(absolute(plugin))
     try:
@@ -60,7 +60,7 @@ def load_module(plugin: str) -> ModuleType:
             return importlib.import_module(plugin)
         path = Path(plugin).expanduser().resolve()
         if not path.is_file():
-            raise RequestError(f"plugin {plugin!r}: there is no such file")
+            raise UsageError(f"plugin {plugin!r}: there is no such file")
         name = f"{_PREFIX}{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
         if name in sys.modules:
             return sys.modules[name]
@@ -74,10 +74,10 @@ def load_module(plugin: str) -> ModuleType:
             del sys.modules[name]
             raise
         return module
-    except RequestError:
+    except UsageError:
         raise
     except Exception as error:
-        raise RequestError(f"plugin {plugin!r} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise UsageError(f"plugin {plugin!r} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
 class _FromSource(SourceFileLoader):
@@ -92,13 +92,13 @@ def origin_of(obj: type | FunctionType) -> str:
     """Where `load_object` finds a class again: its module, or the `.py` file of a script or a loaded plugin.
 
     Raises:
-        RequestError: it was typed into a running session.
+        UsageError: it was typed into a running session.
     """
     if obj.__module__ != "__main__" and not obj.__module__.startswith(_PREFIX):
         return str(obj.__module__)
     file = getattr(sys.modules[obj.__module__], "__file__", None)
     if file is None:
-        raise RequestError(f"{obj.__name__} was typed into a running session; put it into a file of its own")
+        raise UsageError(f"{obj.__name__} was typed into a running session; put it into a file of its own")
     return str(Path(file).resolve())
 
 
@@ -143,7 +143,7 @@ def check_values(values: object, file: Path) -> None:
     """What a file says, at any depth, names no code but what the user named too.
 
     Raises:
-        RequestError: it does.
+        UsageError: it does.
     """
     from blockzoo.core.contracts import SUBJECTS
 
@@ -190,11 +190,11 @@ def load_object(origin: str, name: str) -> Any:
     """The class or function `name` of a `.py` file or a module.
 
     Raises:
-        RequestError: as `load_module`, or there is no such class in it.
+        UsageError: as `load_module`, or there is no such class in it.
     """
     found = getattr(load_module(origin), name, None)
     if not callable(found):
-        raise RequestError(f"{origin} has no class {name!r}")
+        raise UsageError(f"{origin} has no class {name!r}")
     return found
 
 
@@ -208,7 +208,7 @@ def project_of(folder: Path) -> Project | None:
     """`plugins = [...]` under `[tool.blockzoo]` of the nearest pyproject.toml, here or above; paths count from that file.
 
     Raises:
-        RequestError: it is not TOML, or plugins is no list of texts.
+        UsageError: it is not TOML, or plugins is no list of texts.
     """
     for place in (folder.resolve(), *folder.resolve().parents):
         file = place / "pyproject.toml"
@@ -218,7 +218,7 @@ def project_of(folder: Path) -> Project | None:
                 found = found.get(part, []) if isinstance(found, dict) else []
             plugins = found
             if not isinstance(plugins, list) or not all(isinstance(p, str) and p for p in plugins):
-                raise RequestError(
+                raise UsageError(
                     f"{file}: [tool.blockzoo] plugins must be a list of texts, not {describe(plugins)}"
                 )
             names = [absolute(str(place / p)) if p.endswith(".py") else p for p in plugins]
@@ -233,10 +233,10 @@ def read_options(path: Path) -> dict[str, Any]:
     """The options in a YAML or TOML file, as a dictionary.
 
     Raises:
-        RequestError: no such file, not YAML or TOML, not a mapping of options, or it names code that the user did not name.
+        UsageError: no such file, not YAML or TOML, not a mapping of options, or it names code that the user did not name.
     """
     if not path.is_file():
-        raise RequestError(f"there is no file {path}")
+        raise UsageError(f"there is no file {path}")
     found = _read(path)
     check_values(found, path)
     return found
@@ -248,8 +248,8 @@ def _read(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             text = decoded(file.read(LARGEST + 1), str(path))
     except OSError as error:
-        raise RequestError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
     found = from_toml(text, str(path)) if path.suffix == ".toml" else from_yaml(text, str(path))
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
-        raise RequestError(f"{path} must hold options, one `name: value` a line")
+        raise UsageError(f"{path} must hold options, one `name: value` a line")
     return found

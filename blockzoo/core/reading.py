@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from blockzoo.core.columns import FINDING, KNOWN, OF_TIMES, check_columns, seal
-from blockzoo.core.errors import Damaged, RequestError
+from blockzoo.core.errors import Damaged, UsageError
 from blockzoo.core.record import plain
 from blockzoo.core.scan import Scan, Times
 from blockzoo.core.sealed import Faults, parsed
@@ -43,7 +43,7 @@ class Asked:
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.where if name not in COLUMNS]:
-            raise RequestError(f"there is no column {unknown[0]!r}; known: {', '.join(COLUMNS)}")
+            raise UsageError(f"there is no column {unknown[0]!r}; known: {', '.join(COLUMNS)}")
 
     def fits(self, row: Row) -> bool:
         """Whether a row that was read elsewhere is one of those `where` wants."""

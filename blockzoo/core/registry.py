@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar, overload
 
 from blockzoo.core.discovery import declarations, first_sentence
-from blockzoo.core.errors import RequestError, UnknownNameError
+from blockzoo.core.errors import UnknownNameError, UsageError
 from blockzoo.core.plugins import load_object, own_code
 
 Registered = TypeVar("Registered", bound=Callable[..., Any])
@@ -91,7 +91,7 @@ class Registry(MutableMapping[str, Entry]):
 
     def __setitem__(self, name: str, obj: Entry) -> None:
         if not isinstance(name, str) or not name or set(name) & set("/:"):
-            raise RequestError(f"{self.kind} name {name!r}: a name is a non-empty text without '/' and ':'")
+            raise UsageError(f"{self.kind} name {name!r}: a name is a non-empty text without '/' and ':'")
         origin = getattr(obj, "__module__", "") or ""
         self._own[name] = _Named(first_sentence(inspect.getdoc(obj)), lambda: obj, origin)
 
@@ -107,7 +107,7 @@ class Registry(MutableMapping[str, Entry]):
 
         Raises:
             UnknownNameError: with the nearest names and the ways to add one.
-            RequestError: a file or class that is not there.
+            UsageError: a file or class that is not there.
         """
         if code := self._code(name):
             self._own_object(*code)
@@ -132,7 +132,7 @@ class Registry(MutableMapping[str, Entry]):
         if self.methods and not (
             isinstance(loaded, type) and all(callable(getattr(loaded, m, None)) for m in self.methods)
         ):
-            raise RequestError(
+            raise UsageError(
                 f"{self.kind} {origin}:{name}: {name} is no class with a method {' and '.join(self.methods)}"
             )
         return loaded
@@ -140,7 +140,7 @@ class Registry(MutableMapping[str, Entry]):
     def __contains__(self, name: object) -> bool:
         try:
             return isinstance(name, str) and bool(self.canonical(name))
-        except RequestError:
+        except UsageError:
             return False
 
     def names(self, *, variants: bool = False) -> list[str]:
@@ -231,7 +231,7 @@ class TextRegistry(Registry[Callable[[str], Made]]):
         """What `name`, `name:argument` or `file.py:Class:argument` describes: the entry, made from the text behind its name.
 
         Raises:
-            RequestError: no such name; or an argument that is a ValueError to it, answered with its summary.
+            UsageError: no such name; or an argument that is a ValueError to it, answered with its summary.
         """
         name, _, argument = text.strip().partition(":")
         if self._code(first_two := ":".join([name, argument.partition(":")[0]])) and name not in self:
@@ -239,10 +239,10 @@ class TextRegistry(Registry[Callable[[str], Made]]):
         maker = self[name]
         try:
             return maker(argument)
-        except RequestError:
+        except UsageError:
             raise
         except ValueError:
-            raise RequestError(f"{self.kind} {text!r}: {self.summary(name)}") from None
+            raise UsageError(f"{self.kind} {text!r}: {self.summary(name)}") from None
 
 
 def _importer(module: str, attribute: str) -> Callable[[], Any]:

@@ -24,7 +24,7 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from pathlib import Path
 from typing import Any
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.plugins import load_module, module_file
 
 HOME = Path(__file__).resolve().parents[1]
@@ -45,7 +45,7 @@ def code_digest(origin: str, *, load: bool = True) -> str | None:
         load: import it first, where it may run, so that folders which it puts on the path are known.
 
     Raises:
-        RequestError: it imports a module whose name stands for another file in this process.
+        UsageError: it imports a module whose name stands for another file in this process.
     """
     is_file = origin.endswith(".py")
     origin = origin if is_file else origin.partition(":")[0]
@@ -58,7 +58,7 @@ def code_digest(origin: str, *, load: bool = True) -> str | None:
     if load and origin not in sys.modules:
         try:
             load_module(origin)
-        except (RequestError, SystemExit):  # what needs it will say so
+        except (UsageError, SystemExit):  # what needs it will say so
             load = False
     key = path, load, *sys.path
     stamps, digest = _known.get(key, ({}, ""))
@@ -78,7 +78,7 @@ def check_unedited(origins: Iterable[str | None]) -> None:
     """The code behind some origins is about to run: what this process has of it is what its files hold.
 
     Raises:
-        RequestError: a file was edited after it was imported here, so that old code would run under a new digest.
+        UsageError: a file was edited after it was imported here, so that old code would run under a new digest.
     """
     wanted = {_file_of(origin) for origin in origins if origin and code_digest(origin)}
     if not wanted:
@@ -88,7 +88,7 @@ def check_unedited(origins: Iterable[str | None]) -> None:
     for file in sorted(files):
         kept = str(file) in loaded or file.suffix[1:] in DATA
         if kept and _content(file) != _first.get(file, _content(file)):
-            raise RequestError(
+            raise UsageError(
                 f"{file} was edited after this process imported it, so its old content would run: start a new process"
             )
 
@@ -197,7 +197,7 @@ def _files(wanted: str, importer: Path, *, check: bool) -> list[Path]:
     if not found and (loaded := module_file(top)) and _is_own(loaded):
         found = _within([str(_root_of(loaded))], wanted.split("."))
     if check and found and _is_own(found[0]) and _module_path(top) not in (None, found[0]):
-        raise RequestError(
+        raise UsageError(
             f"{importer} imports {top}, which is {found[0]}, but in this process {_module_path(top)} has that name already, and "
             "runs in its place: give one of the two another name"
         )

@@ -19,7 +19,7 @@ from blockzoo.core.checked import (
     unusual,
 )
 from blockzoo.core.contracts import BLOCKS, POSITIONS, PROTOCOLS
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.settings import Data, Recipe, Scaffold, Seeded
 from blockzoo.core.subject import Subject
 
@@ -76,7 +76,7 @@ class NetworkSpec(Scaffold, Spec):
         super().__post_init__()
         subject = Subject.parse(self.subject)
         if subject.innermost.is_block and subject.innermost.position is None:
-            raise RequestError(_without_position(str(self.subject), subject.innermost.taken_for_a_block))
+            raise UsageError(_without_position(str(self.subject), subject.innermost.taken_for_a_block))
         object.__setattr__(self, "subject", str(subject))
         own_class = subject.innermost.prefix == "code" and not subject.innermost.is_block
         if self.out_dim is None and not own_class:
@@ -166,9 +166,9 @@ class TrialSpec(Recipe, Data, Seeded, Spec):
                 object.__setattr__(self, name, getattr(protocol, name))
         super().__post_init__()
         if self.milestones is not None and list(self.milestones) != sorted(set(self.milestones)):
-            raise RequestError(f"milestones {self.milestones}: give epochs in rising order")
+            raise UsageError(f"milestones {self.milestones}: give epochs in rising order")
         if (self.start is None) != (self.start_identity is None):
-            raise RequestError("weights to start from have a file and an identity: give both")
+            raise UsageError("weights to start from have a file and an identity: give both")
         self._check_devices()
 
     @property
@@ -183,16 +183,16 @@ class TrialSpec(Recipe, Data, Seeded, Spec):
 
     def _check_devices(self) -> None:
         if self.micro_batches > 1 and (self.devices > 1 or self.batch_size < 2 * self.micro_batches):
-            raise RequestError(
+            raise UsageError(
                 f"micro_batches {self.micro_batches}: of one device, and of 2 images or more each; give a smaller --batch-size"
             )
         if self.sync_batch_norm and self.devices == 1:
-            raise RequestError(
+            raise UsageError(
                 "sync_batch_norm joins the statistics of several devices: give --devices 2 or more"
             )
         if self.batch_size % self.devices or self.batch_size < 2 * self.devices:
             below = max(2, self.batch_size // self.devices) * self.devices
-            raise RequestError(
+            raise UsageError(
                 f"batch_size {self.batch_size} on {self.devices} devices: each takes an equal part of 2 images or more; "
                 f"give a multiple of {self.devices}, such as --batch-size {below} or {below + self.devices}"
             )
@@ -222,12 +222,12 @@ class TrialSpec(Recipe, Data, Seeded, Spec):
         """Read what `to_json` wrote.
 
         Raises:
-            RequestError: fields that a trial does not have, or values that they cannot have.
+            UsageError: fields that a trial does not have, or values that they cannot have.
         """
         network = values.get("network")
         for kind, given in ((cls, values), (NetworkSpec, network if isinstance(network, dict) else {})):
             if unknown := sorted(set(given) - {f.name for f in fields(kind)}):
-                raise RequestError(f"a spec has no field {unknown[0]!r}")
+                raise UsageError(f"a spec has no field {unknown[0]!r}")
         return cls(**values)
 
     def with_(self, **changes: Any) -> TrialSpec:

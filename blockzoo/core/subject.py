@@ -21,7 +21,7 @@ from pathlib import Path
 
 from blockzoo.core import consent
 from blockzoo.core.contracts import BLOCKS, NETWORKS, POSITIONS, SUBJECTS, WRAPPER
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.plugins import load_object, origin_of, own_code
 from blockzoo.core.signature import why_a_block
 from blockzoo.core.sources import code_digest
@@ -53,7 +53,7 @@ class Subject:
         """Parse a subject; a class stands for the text that names it.
 
         Raises:
-            RequestError: an empty text, an unknown block, prefix or position, or a file that is not there.
+            UsageError: an empty text, an unknown block, prefix or position, or a file that is not there.
 
         Examples:
             >>> Subject.parse("InvertedResidual/late")
@@ -66,7 +66,7 @@ class Subject:
         if not isinstance(text, str):
             text = _text_of(text)
         if not text.strip():
-            raise RequestError(f"{text!r} names no subject; try a block such as ResNetBasicBlock")
+            raise UsageError(f"{text!r} names no subject; try a block such as ResNetBasicBlock")
         text = text.strip()
         prefix, colon, rest = text.partition(":")
         if prefix == "model" and own_code(rest):  # its own code, like any
@@ -76,7 +76,7 @@ class Subject:
         head, colon, tail = text.rpartition(":")
         name, slash, position = tail.partition("/")
         if slash and position not in POSITIONS:
-            raise RequestError(f"position {position!r} of {text!r}: choose one of {', '.join(POSITIONS)}")
+            raise UsageError(f"position {position!r} of {text!r}: choose one of {', '.join(POSITIONS)}")
         if not colon:
             return cls("block", name if _STORED.get() else BLOCKS.canonical(name), position or None)
         if not _STORED.get():
@@ -107,7 +107,7 @@ class Subject:
     def at(self, position: str) -> Subject:
         """The same block at a position of the scaffold; a network stays what it is."""
         if position not in POSITIONS:
-            raise RequestError(f"position {position!r}: choose one of {', '.join(POSITIONS)}")
+            raise UsageError(f"position {position!r}: choose one of {', '.join(POSITIONS)}")
         return replace(self, position=position) if self.is_block else self
 
     @property
@@ -148,14 +148,14 @@ def _wrapped(rest: str, text: str) -> str:
     options, colon, inner = rest.partition(":")
     if not colon:
         summary = SUBJECTS.summary(text.partition(":")[0])
-        raise RequestError(f"{text!r}: say what of. {summary}")
+        raise UsageError(f"{text!r}: say what of. {summary}")
     return f"{options}:{Subject.parse(inner)}"
 
 
 def _text_of(obj: object) -> str:
     """The text that names a class, so that another process can find it."""
     if not isinstance(obj, type) and not inspect.isfunction(obj):
-        raise RequestError(
+        raise UsageError(
             f"{type(obj).__name__} object: a subject is a text or a class, since its weights are drawn from a seed; "
             "for a network at hand there are get_model_profile and benchmark_model"
         )
@@ -163,7 +163,7 @@ def _text_of(obj: object) -> str:
     if registered:
         return registered
     if "<locals>" in obj.__qualname__ or "." in obj.__qualname__:
-        raise RequestError(f"{obj.__qualname__} is defined inside something; move it to the top of its file")
+        raise UsageError(f"{obj.__qualname__} is defined inside something; move it to the top of its file")
     return f"{origin_of(obj)}:{obj.__name__}"
 
 
@@ -174,12 +174,12 @@ def _why_a_block(origin: str, name: str) -> str:
 
 def _check_code(origin: str, name: str, text: str) -> None:
     if not name.isidentifier():
-        raise RequestError(f"{text!r}: after the colon comes the name of a class, as in my_file.py:MyBlock")
+        raise UsageError(f"{text!r}: after the colon comes the name of a class, as in my_file.py:MyBlock")
     if origin.endswith(".py"):
         if not Path(origin).is_file():
-            raise RequestError(f"{text!r}: there is no file {origin}")
+            raise UsageError(f"{text!r}: there is no file {origin}")
     elif not all(part.isidentifier() for part in origin.split(".")):
         prefixes = ", ".join(f"{p}:" for p in SUBJECTS)
-        raise RequestError(
+        raise UsageError(
             f"{text!r}: {origin!r} is neither a known prefix ({prefixes}), a .py file, nor a package.module"
         )

@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from blockzoo.core.checked import columns_of
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.quantity import OnTheClock, quantities
 from blockzoo.core.record import Record
 from blockzoo.core.settings import Data, Recipe, Scaffold, Seeded
@@ -96,8 +96,8 @@ COLUMNS: dict[str, str] = {
     "latency_checked": "largest difference of the deployed network, which is timed, from the one that is trained, relative to "
     "the largest output; empty: nothing was folded or merged",
     "stage_latency_checked": "the same of the stage under test alone",
-    "latency_device": "how the latency columns were taken: hardware, number format, layout, runtime, threads; one way a table",
-    "dtype": "number format of training: float32, or bfloat16 for autocast",
+    "latency_device": "how the latency columns were taken: hardware, dtype, layout, runtime, threads; one way a table",
+    "dtype": "dtype of training: float32, or bfloat16 for autocast",
     "cpu": "processor",
     "gpu": "accelerator",
     "threads": "threads used for training",
@@ -125,7 +125,7 @@ def rows(
             of two the newer.
 
     Raises:
-        RequestError: no times were taken in the way that is wanted.
+        UsageError: no times were taken in the way that is wanted.
     """
     trials, latencies = list(trials), list(latencies)
     reasons = {r.fingerprint: r.reason for r in latencies}
@@ -145,7 +145,7 @@ def rows(
 
 
 def way_of(latency: Record) -> str:
-    """How its times were taken: hardware, number format, layout, runtime, threads."""
+    """How its times were taken: hardware, dtype, layout, runtime, threads."""
     return str(latency.environment.get("timed_on") or "")
 
 
@@ -164,7 +164,7 @@ def one_way(
         fitting = {way: networks for way, networks in ways.items() if all(word in way for word in wanted)}
         if not fitting:
             known = "; ".join(way or "unknown" for way in ways) or "none"
-            raise RequestError(f"no times were taken on {timed_on!r}; there are times on: {known}")
+            raise UsageError(f"no times were taken on {timed_on!r}; there are times on: {known}")
         ways = fitting
     return max(
         reversed(list(ways)),

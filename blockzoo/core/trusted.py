@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from blockzoo.core.errors import RequestError, StoreError
+from blockzoo.core.errors import StoreError, UsageError
 from blockzoo.core.files import write_text
 from blockzoo.core.places import configuration_folder
 from blockzoo.core.said import say_once
@@ -32,14 +32,14 @@ class Project:
         """Of the names of all plugins and of what is in them.
 
         Raises:
-            RequestError: one is not there, or cannot be read.
+            UsageError: one is not there, or cannot be read.
         """
         found = hashlib.sha256()
         for plugin, path in self.plugins.items():
             try:
                 content = path.read_bytes() if path else b""
             except OSError as error:
-                raise RequestError(f"{self.file}: plugin {plugin}: {error.strerror}") from error
+                raise UsageError(f"{self.file}: plugin {plugin}: {error.strerror}") from error
             found.update(json.dumps([plugin, hashlib.sha256(content).hexdigest()]).encode())
         return found.hexdigest()
 
@@ -47,11 +47,11 @@ class Project:
         """All of it is the user's own.
 
         Raises:
-            RequestError: others can write to a file of it, or to a folder that it lies in.
+            UsageError: others can write to a file of it, or to a folder that it lies in.
         """
         for path in (self.file, *filter(None, self.plugins.values())):
             if place := writable_by_others(path):
-                raise RequestError(
+                raise UsageError(
                     f"{self.file} names plugins, and others than you can write to {place}: nothing runs from there. "
                     "Change its owner and mode (chmod go-w), or name the files: --plugin"
                 )
@@ -85,7 +85,7 @@ def trust(project: Project) -> None:
     """Its plugins, as they are now, run in every command that is given in its folder.
 
     Raises:
-        RequestError, StoreError: see `Project` and `noted`.
+        UsageError, StoreError: see `Project` and `noted`.
     """
     project.check_owner()
     _note({**noted(), str(project.file): project.digest()})
@@ -113,7 +113,7 @@ def allowed(project: Project) -> bool:
             f"the plugins of {project.file} ({', '.join(project.plugins)}) {why}: they do not run. "
             f"Look at them; then: blockzoo trust {project.file.parent}"
         )
-    except (RequestError, StoreError) as error:
+    except (UsageError, StoreError) as error:
         say_once(str(error))
     return False
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.seeds import mixed
 from blockzoo.data.crops import PAD_MODES, random_boxes, resized_crop, shifted_crop
 from blockzoo.data.epochs import Batches, Shares, permutation
@@ -116,7 +116,7 @@ class ResidentBatches(Batches):
         part: of the images, where several ranks share them.
 
     Raises:
-        RequestError: an option is out of its range, or there is not one image for each rank.
+        UsageError: an option is out of its range, or there is not one image for each rank.
     """
 
     def __init__(
@@ -202,7 +202,7 @@ def _at_hand(images: torch.Tensor, device: torch.device) -> torch.Tensor:
 def _check(count: int, side: int, batch_size: int, margin: int, chances: Chances, part: Part) -> None:
     padding, rank, world_size = chances.padding or 0, part.rank, part.world_size
     if margin < 0 or side < 1:
-        raise RequestError(
+        raise UsageError(
             f"margin {margin}: give 0 to {(side + 2 * margin - 1) // 2} for images of {side + 2 * margin} pixels"
         )
     faults = []
@@ -217,4 +217,4 @@ def _check(count: int, side: int, batch_size: int, margin: int, chances: Chances
     if count < world_size:
         faults.append(f"{count} images for {world_size} ranks: there must be one for each")
     if faults:
-        raise RequestError("; ".join(faults))
+        raise UsageError("; ".join(faults))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.errors import DataError, UsageError
 from blockzoo.data.cache import cached_array
 from blockzoo.data.subsets import VERSION, check_room, drawn, seeded_order
 
@@ -168,13 +168,13 @@ class ImageData:
         A split that has no more images stays as it is.
 
         Raises:
-            RequestError: fewer than one image.
+            UsageError: fewer than one image.
             DataError: they do not fit in memory.
         """
         name, splits = self.split, self._splits()
         for part, count in (("train", train), ("val", val), ("test", test)):
             if count is not None and count < 1:
-                raise RequestError(f"{count} {part} images: give 1 or more")
+                raise UsageError(f"{count} {part} images: give 1 or more")
             if count is not None and count < len(splits[part].labels):
                 name += f"{'' if part == 'train' else f'-{part}'}-stratified-{count}-{VERSION}"
                 splits[part] = some_of(splits[part], count)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.plugins import own_code
 from blockzoo.data.content import digest_of
 from blockzoo.data.contracts import DATASETS, Dataset, StreamedDataset
@@ -52,7 +52,7 @@ def load_dataset(
         return _provided[name, image_size]
     source = DATASETS[name]()
     if image_size is not None and image_size < 1:
-        raise RequestError(f"image size {image_size}: give a positive number")
+        raise UsageError(f"image size {image_size}: give a positive number")
     roots = search_roots(data_dir)
     if streamed := _to_stream(name, source, roots, image_size, images):
         return _told_apart(name, source, streamed.stream(roots, image_size=image_size))
@@ -75,10 +75,10 @@ def _to_stream(
 ) -> StreamedDataset | None:
     """The dataset where its images are to be left in their files; None where they are decoded."""
     if images not in WAYS:
-        raise RequestError(f"images {images!r}: choose one of {', '.join(WAYS)}")
+        raise UsageError(f"images {images!r}: choose one of {', '.join(WAYS)}")
     if not isinstance(source, StreamedDataset):
         if images == "stream":
-            raise RequestError(
+            raise UsageError(
                 f"dataset {name} does not come as image files: --images stream is for folder and imagenet"
             )
         return None

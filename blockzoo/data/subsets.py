@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.errors import DataError, UsageError
 from blockzoo.core.units import gib
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ def drawn(labels: Int[np.ndarray, " N"], count: int, seed: int = 0) -> Int[np.nd
         seed: of the draw.
 
     Raises:
-        RequestError: there are not so many images.
+        UsageError: there are not so many images.
 
     Source: the quota method of Balinski and Young, 1975, which keeps within one of every share at every length.
     """
     order = seeded_order(len(labels), seed)
     if not 1 <= count <= len(labels):
-        raise RequestError(f"{count} of {len(labels)} images: give 1 to {len(labels)}")
+        raise UsageError(f"{count} of {len(labels)} images: give 1 to {len(labels)}")
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         return order[:count]
     classes = labels[order]

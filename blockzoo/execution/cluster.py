@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blockzoo.core import consent
-from blockzoo.core.errors import RequestError, RunnersLost
+from blockzoo.core.errors import RunnersLost, UsageError
 from blockzoo.core.record import Record, Status, now
 from blockzoo.core.safe_path import VARIABLE, safe_path
 from blockzoo.execution.board import Board, Pen
@@ -33,7 +33,7 @@ LOOK = 0.5
 UNHEARD = 300.0
 """Seconds that a job may wait for a place in the cluster, and start there, before its silence counts."""
 HEADLESS = 30.0
-"""Seconds that the head of a cluster may be away; after 60, Ray ends the process that asked it, without a word of ours."""
+"""Seconds that the head of a cluster may be away; after 60, Ray ends the process that asked it, without a message of ours."""
 
 
 @EXECUTORS.register("ray")
@@ -55,7 +55,7 @@ class RayCluster:
         gpus: accelerators of each job, in place of `devices`; a fraction shares one.
 
     Raises:
-        RequestError: Ray is not installed, or there is no cluster at the address.
+        UsageError: Ray is not installed, or there is no cluster at the address.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class RayCluster:
         gpus: float | None = None,
     ) -> None:
         if importlib.util.find_spec("ray") is None:
-            raise RequestError("executor ray needs the package ray: pip install 'blockzoo[ray]'")
+            raise UsageError("executor ray needs the package ray: pip install 'blockzoo[ray]'")
         self._workers, self._threads, self._listener = workers, threads, listener or Silent()
         self._watch, self._address = watch or Watch(), address or os.environ.get("RAY_ADDRESS")
         self._gpus = gpus if gpus is not None else float(devices[0].count(",") + 1) if devices else 0.0
@@ -169,7 +169,7 @@ class RayCluster:
             with elsewhere():  # Ray puts the current folder first on the path of its workers
                 return ray.init(address=self._address or "local", runtime_env=variables, **quiet, **here)
         except (OSError, RuntimeError, ValueError) as error:
-            raise RequestError(
+            raise UsageError(
                 f"no Ray cluster at {self._address or 'this machine'}: {_first_line(error)}"
             ) from error
 

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from blockzoo.core.errors import Damaged, RequestError, StoreError
+from blockzoo.core.errors import Damaged, StoreError, UsageError
 from blockzoo.core.files import write_text
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record, plain
@@ -103,7 +103,7 @@ def standing(outputs: Outputs) -> Standing:
     """Where the last sweep of a folder stands; nothing is written.
 
     Raises:
-        RequestError: there was none, or its journal cannot be read.
+        UsageError: there was none, or its journal cannot be read.
     """
     running = _running(outputs)
     store = outputs.store(create=False) if outputs.database.is_file() else None
@@ -127,16 +127,16 @@ def asked(outputs: Outputs) -> dict[str, Any]:
     """What the last sweep of a folder was asked for: its `request` (None of a study's) and its `trials`.
 
     Raises:
-        RequestError: there was none, or its journal cannot be read.
+        UsageError: there was none, or its journal cannot be read.
     """
     try:
         found = plain(outputs.sweep.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RequestError(
+        raise UsageError(
             f"no sweep has been started in {outputs.folder}; name its folder with --output"
         ) from None
     except (OSError, UnicodeDecodeError, Damaged) as error:
-        raise RequestError(
+        raise UsageError(
             f"{outputs.sweep} cannot be read ({error}); start the sweep anew with its own command"
         ) from None
     trials = found.get("trials") if isinstance(found, dict) else None
@@ -146,7 +146,7 @@ def asked(outputs: Outputs) -> dict[str, Any]:
         or found.get("version") != 1
         or not isinstance(found.get("kind", "trial"), str)
     ):
-        raise RequestError(
+        raise UsageError(
             f"{outputs.sweep} is not what a sweep writes; start the sweep anew with its own command"
         )
     return dict(found)

@@ -59,7 +59,7 @@ class Progress(Listener, Protocol):
 
 
 class SilentProgress(Silent):
-    """Progress that nobody looks at."""
+    """A progress display that shows nothing."""
 
     def planned(self, plan: Planned, eta_seconds: float | None) -> None: ...
 

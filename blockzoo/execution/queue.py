@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from blockzoo.core import faults
-from blockzoo.core.errors import RequestError, StoreError
+from blockzoo.core.errors import StoreError, UsageError
 from blockzoo.core.files import clear_unfinished
 from blockzoo.core.locks import Held, Lock
 from blockzoo.core.outputs import Outputs
@@ -124,10 +124,10 @@ def plan_of(
         only: of `UNFINISHED`.
 
     Raises:
-        RequestError: no such choice, or no such number of workers.
+        UsageError: no such choice, or no such number of workers.
     """
     if only not in UNFINISHED:
-        raise RequestError(f"only {only!r}: choose one of {', '.join(UNFINISHED)}")
+        raise UsageError(f"only {only!r}: choose one of {', '.join(UNFINISHED)}")
     found = {} if store is None else store.statuses()
 
     def is_pending(status: str | None) -> bool:
@@ -139,7 +139,7 @@ def plan_of(
 
     pending = [t for t in trials if is_pending(found.get(t.fingerprint()))]
     if workers is not None and workers < 1:
-        raise RequestError(f"workers {workers}: give 1 or more")
+        raise UsageError(f"workers {workers}: give 1 or more")
     threads = threads_of(trials)
     usual = worker_count(device, devices_of(trials), threads)
     workers = max(1, min(workers or usual, len(pending) or 1))
@@ -165,10 +165,10 @@ def grouped(names: Sequence[str], devices: int) -> list[str]:
     """GPUs in groups of so many, each as CUDA_VISIBLE_DEVICES has it; some may be left over.
 
     Raises:
-        RequestError: there are some, but not so many.
+        UsageError: there are some, but not so many.
     """
     if names and devices > len(names):
-        raise RequestError(
+        raise UsageError(
             f"--devices {devices}: there are {len(names)} GPUs; give fewer, or --device cpu for processes on the processor"
         )
     return [",".join(names[i : i + devices]) for i in range(0, len(names) - devices + 1, devices)]

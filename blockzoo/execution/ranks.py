@@ -61,7 +61,7 @@ def run_together(
 
     Raises:
         BlockzooError: as a rank raised it.
-        RankLost: a rank ended without a word, hung, or met an error of another kind.
+        RankLost: a rank ended without an error message, hung, or met an error of another kind.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))

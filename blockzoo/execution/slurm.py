@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from blockzoo.core import consent
-from blockzoo.core.errors import Damaged, RequestError, StoreError
+from blockzoo.core.errors import Damaged, StoreError, UsageError
 from blockzoo.core.record import Record, now
 from blockzoo.core.safe_path import safe_path
 from blockzoo.execution.contracts import EXECUTORS
@@ -41,7 +41,7 @@ class SlurmJobs:
             here.
 
     Raises:
-        RequestError: submitit is not installed, or an option cannot be.
+        UsageError: submitit is not installed, or an option cannot be.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class SlurmJobs:
         options: Sequence[str] = (),
     ) -> None:
         if importlib.util.find_spec("submitit") is None:
-            raise RequestError("executor slurm needs the package submitit: pip install 'blockzoo[slurm]'")
+            raise UsageError("executor slurm needs the package submitit: pip install 'blockzoo[slurm]'")
         self._spool, self._workers, self._threads = spool, workers, threads
         self._listener, self._watch = listener or Silent(), watch or Watch()
         self._gpus = devices[0].count(",") + 1 if devices else 0
         if wrong := [option for option in options if "=" not in option]:
-            raise RequestError(f"slurm {' '.join(wrong)}: give NAME=VALUE, as in slurm_partition=gpu")
+            raise UsageError(f"slurm {' '.join(wrong)}: give NAME=VALUE, as in slurm_partition=gpu")
         self._options = {name: _value(text) for name, _, text in (o.partition("=") for o in options)}
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Record]:
@@ -117,7 +117,7 @@ class SlurmJobs:
             common = {"cpus_per_task": self._threads, "gpus_per_node": self._gpus, "timeout_min": 24 * 60}
             made.update_parameters(**{**common, **options})
         except (RuntimeError, ValueError, NameError, TypeError) as error:
-            raise RequestError(f"submitit: {error}") from error
+            raise UsageError(f"submitit: {error}") from error
         return made
 
 
@@ -132,7 +132,9 @@ def _records(submitted: Any, job: Job, path: Path) -> list[Record]:
         except Damaged as error:
             return [replace(job.stub, status="failed", reason=set_aside(path, error), timestamp=now())]
     said = submitted.exception()
-    reason = "its job ended without a word" if said is None else str(said).strip().splitlines()[-1][:200]
+    reason = (
+        "its job ended without an error message" if said is None else str(said).strip().splitlines()[-1][:200]
+    )
     return [replace(job.stub, status="killed", reason=reason, timestamp=now())]
 
 

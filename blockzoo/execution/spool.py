@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from blockzoo.core.errors import Damaged, RequestError
+from blockzoo.core.errors import Damaged, UsageError
 from blockzoo.core.files import write_text
 from blockzoo.core.record import Record, plain
 from blockzoo.core.spec import TrialSpec, fingerprint_of
@@ -65,7 +65,7 @@ def _record(text: str) -> Record:
         try:
             with as_stored():
                 TrialSpec.from_json(record.spec)
-        except RequestError as error:
+        except UsageError as error:
             raise Damaged(f"trial {record.fingerprint}: {error}") from None
     return record
 

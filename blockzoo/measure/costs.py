@@ -17,7 +17,7 @@ from torch import nn
 
 from blockzoo.blocks.adapters import name_of
 from blockzoo.core.contracts import CHECKS
-from blockzoo.core.errors import BlockzooError, CheckFailed, RequestError, reason_of
+from blockzoo.core.errors import BlockzooError, CheckFailed, UsageError, reason_of
 from blockzoo.core.quantity import Form, OnPaper, Specimen, on_paper
 from blockzoo.measure.held import Held
 from blockzoo.measure.macs import counting
@@ -224,7 +224,7 @@ def _named_part(key: tuple[Any, ...] | None, shape: torch.Size) -> Iterator[None
         if key is None or not callable(key[0]):
             raise
         maker, in_channels, out_channels, stride, _ = key
-        raise RequestError(
+        raise UsageError(
             f"{name_of(maker).rpartition(':')[2]} with in_channels {in_channels}, out_channels {out_channels}, stride {stride} "
             f"cannot take an input of shape {tuple(shape)}: {' '.join(str(error).split())}"
         ) from error

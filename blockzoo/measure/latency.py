@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.measure.deadline import Deadline
 
 REFERENCE = "reference (A/A)"
@@ -32,9 +32,9 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if self.warmup_rounds is not None and self.warmup_rounds < 0:
-            raise RequestError(f"warm-up runs {self.warmup_rounds}: give 0 or more")
+            raise UsageError(f"warm-up runs {self.warmup_rounds}: give 0 or more")
         if self.rounds is not None and self.rounds < 1:
-            raise RequestError(f"benchmark runs {self.rounds}: give 1 or more")
+            raise UsageError(f"benchmark runs {self.rounds}: give 1 or more")
 
 
 class Clock:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 Score = Callable[[nn.Module, torch.Tensor, torch.Tensor], float]
 WEIGHTED = (nn.Conv2d, nn.Linear)
@@ -70,7 +70,7 @@ def jacov(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> flo
 
 
 def naswot(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
-    """log-determinant of the kernel of agreeing rectifier signs. Source: Mellor et al., ICML 2021."""
+    """log-determinant of the kernel of agreeing signs of ReLUs. Source: Mellor et al., ICML 2021."""
     kernel = torch.zeros(len(images), len(images), dtype=torch.float64)
 
     def add(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
@@ -79,7 +79,7 @@ def naswot(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> fl
 
     hooks = [m.register_forward_pre_hook(add) for m in network.modules() if isinstance(m, RECTIFIERS)]
     if not hooks:
-        raise RequestError("naswot looks at rectifiers (ReLU and its like), of which this network has none")
+        raise UsageError("naswot looks at ReLUs and their like, of which this network has none")
     with torch.no_grad():
         network.train()(images)
     for hook in hooks:
@@ -137,7 +137,7 @@ def _last_features(network: nn.Module) -> Iterator[list[torch.Tensor]]:
     """What the last linear layer reads: the features before the classifier."""
     linear = [m for m in network.modules() if isinstance(m, nn.Linear)]
     if not linear:
-        raise RequestError("zen reads the features before the last linear layer, and this network has none")
+        raise UsageError("zen reads the features before the last linear layer, and this network has none")
     seen: list[torch.Tensor] = []
     hook = linear[-1].register_forward_pre_hook(
         lambda module, inputs: seen.append(inputs[0].detach().clone())

@@ -126,7 +126,7 @@ def deviation(plain: object, fast: object, *, types: bool = False) -> float:
     """The largest absolute difference of two outputs, relative to the largest finite value of `plain`'s tensor.
 
     Infinite where the outputs differ in structure, shape, or in where they are NaN or infinite; with `types` also where they
-    differ in number format or layout.
+    differ in dtype or layout.
     """
     expected, got = dict(tensors(plain)), dict(tensors(fast))
     if list(expected) != list(got) or not expected:
@@ -155,7 +155,7 @@ def _deviation(plain: torch.Tensor, fast: torch.Tensor) -> float:
 
 
 def _numbers(tensor: torch.Tensor, pairs: bool) -> torch.Tensor:
-    """The values of a tensor of any number format and layout in double precision; as real and imaginary part with `pairs`.
+    """The values of a tensor of any dtype and layout in double precision; as real and imaginary part with `pairs`.
 
     Raises:
         CheckFailed: nobody can say what they are; names the format.

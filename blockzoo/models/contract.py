@@ -51,7 +51,7 @@ def check_block(
 
     Raises:
         ContractBroken: with every fault.
-        RequestError: its signature cannot be used; the message says what to write.
+        UsageError: its signature cannot be used; the message says what to write.
     """
     maker = adapted(block)
     found = [examine(maker, *shape, position) for shape in shapes]
@@ -138,7 +138,7 @@ def trust(maker: Maker, in_channels: int, out_channels: int, stride: int, positi
 
     Raises:
         ContractBroken: with every fault.
-        RequestError: it cannot be built.
+        UsageError: it cannot be built.
     """
     if is_of_the_zoo(maker):
         return Examined()

@@ -11,14 +11,14 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 
 def duplicate(module: nn.Module) -> nn.Module:
     """A copy that shares nothing with `module`; parameters in one place of memory still are.
 
-    Tensors that are results (as of weight normalisation, or maps that a call left in an attribute, a list or a dict) are copied by
-    their values, which `copy.deepcopy` refuses.
+    Tensors that are results (as of weight normalisation, or maps that a call left in an attribute, a list or a dict), which
+    `copy.deepcopy` refuses, are copied by their values.
     """
     kept = [t for layer in module.modules() for t in tensors_in(vars(layer)) if not t.is_leaf]
     memo = {id(t): t.detach().clone() for t in kept}
@@ -85,11 +85,11 @@ def check_shapes_are_known(module: nn.Module) -> None:
     """It has no lazy layer that was not called yet.
 
     Raises:
-        RequestError: it has; names the weight.
+        UsageError: it has; names the weight.
     """
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
         if is_lazy(tensor):
-            raise RequestError(
+            raise UsageError(
                 f"{type(module).__name__}: {name} has no shape yet, it is of a lazy layer; call the network once before"
             )
 

@@ -12,7 +12,7 @@ from torch.nn.parameter import UninitializedParameter
 
 from blockzoo.blocks.adapters import Maker, name_of, what_to_write
 from blockzoo.core.contracts import POSITIONS
-from blockzoo.core.errors import CheckFailed, RequestError
+from blockzoo.core.errors import CheckFailed, UsageError
 from blockzoo.core.signature import signature_of
 from blockzoo.models.agreement import deviation, draw_statistics
 from blockzoo.models.copying import duplicate
@@ -34,7 +34,7 @@ def examine(maker: Maker, in_channels: int, out_channels: int, stride: int, posi
     """All that is wrong with a block of one shape, once in a process. The process is left as it was, its generators too.
 
     Raises:
-        RequestError: it cannot be built; the message says what to write.
+        UsageError: it cannot be built; the message says what to write.
     """
     with generators_kept(), torch.device("cpu"), torch.autocast("cpu", enabled=False):
         return _Examination(maker, (in_channels, out_channels, stride, position)).examined()
@@ -99,10 +99,10 @@ class _Examination:
         torch.manual_seed(seed)
         try:
             block = self._maker(*arguments)
-        except RequestError:
+        except UsageError:
             raise
         except Exception as error:
-            raise RequestError(
+            raise UsageError(
                 f"{name_of(self._maker)}(in_channels, out_channels, stride, position) = {arguments} failed: "
                 f"{said(error)}. {what_to_write(self._maker)}".rstrip()
             ) from error

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from blockzoo.core.contracts import NETWORKS
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.models.plain import PlainConvNet, ResidualConvNet
 
@@ -107,9 +107,9 @@ class Ensemble(nn.Module):
     ) -> None:
         super().__init__()
         if not members:
-            raise RequestError("an ensemble needs at least one network")
+            raise UsageError("an ensemble needs at least one network")
         if combine not in ("average", "vote"):
-            raise RequestError(f"combine {combine!r}: choose average or vote")
+            raise UsageError(f"combine {combine!r}: choose average or vote")
         self.members = nn.ModuleList(members)
         self.combine = combine
         self.seed = seed
@@ -134,7 +134,7 @@ class Ensemble(nn.Module):
 def _checked(widths: Sequence[int]) -> list[int]:
     wrong = [w for w in widths if isinstance(w, bool) or not isinstance(w, int) or w < 1]
     if wrong:
-        raise RequestError(f"widths {list(widths)}: whole numbers of 1 or more are needed")
+        raise UsageError(f"widths {list(widths)}: whole numbers of 1 or more are needed")
     return list(widths)
 
 
@@ -169,14 +169,14 @@ def sized_network(
         combine, seed: of ensembles.
 
     Raises:
-        RequestError: widths of the wrong kind, or a convolution of what is no image.
+        UsageError: widths of the wrong kind, or a convolution of what is no image.
     """
     nested = [isinstance(w, (list, tuple)) for w in widths]
     if any(is_list != kind.endswith("ensemble") for is_list in nested):
         form = "one list per member, [[16,16],[32,32]]" if kind.endswith("ensemble") else "one list, [64,64]"
-        raise RequestError(f"config {list(widths)}: {kind} takes {form}")
+        raise UsageError(f"config {list(widths)}: {kind} takes {form}")
     if "cnn" in kind and len(shape) != 3:
-        raise RequestError(f"{kind} needs images, not examples of shape {tuple(shape)}; choose feedforward")
+        raise UsageError(f"{kind} needs images, not examples of shape {tuple(shape)}; choose feedforward")
 
     def member(hidden: Sequence[int]) -> nn.Module:
         if kind.startswith("cnn"):

@@ -19,7 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from blockzoo.core.contracts import CHECKS
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.models.agreement import compare, probes, random_statistics
 from blockzoo.models.copying import duplicate
 from blockzoo.models.tracing import ModuleCall, Trace, trace
@@ -53,7 +53,7 @@ def safe_pairs(module: nn.Module, *inputs: torch.Tensor, batch_sizes: Collection
     for given in _batches(inputs, batch_sizes):
         try:
             safe = _Pairs(trace(tried, given), tried).safe()
-        except RequestError as error:
+        except UsageError as error:
             log.debug(f"batch norms are left as they are: {error}")
             return []
         pairs = safe if pairs is None else [pair for pair in pairs if pair in safe]

@@ -16,7 +16,7 @@ import torch
 from torch import fx, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.models.tracing import Trace
 from blockzoo.models.views import PIECES, Back, back_from, name_of, options, piece_of
 
@@ -31,7 +31,7 @@ def without_writes(found: Trace, module: nn.Module) -> Trace:
         found: of `module`; it stays as it is.
 
     Raises:
-        RequestError: the network changes its own parameters or buffers, or writes in a way that is not known: the message
+        UsageError: the network changes its own parameters or buffers, or writes in a way that is not known: the message
             names the operation and its module.
     """
     _see_values(found, module)
@@ -241,7 +241,7 @@ class _Rewriter:
     def _refuse(self, why: str) -> None:
         where = self._node.meta.get("module")
         name = name_of(self._node.target) or str(self._node.target)
-        raise RequestError(
+        raise UsageError(
             f"{self._name} cannot be run in tiles or merged: {name}{f' in {where}' if where else ''} {why}; "
             "write that part without changing tensors in place"
         )

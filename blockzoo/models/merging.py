@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from blockzoo.core.contracts import CHECKS
-from blockzoo.core.errors import CheckFailed, RequestError, reason_of
+from blockzoo.core.errors import CheckFailed, UsageError, reason_of
 from blockzoo.models.agreement import (
     compare,
     deviation,
@@ -61,7 +61,7 @@ def merge_branches(
         only: modules of these classes; None: of all.
 
     Raises:
-        RequestError: a method fails, or returns something that is no module; names it.
+        UsageError: a method fails, or returns something that is no module; names it.
     """
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     held = nn.Sequential(module if inplace else duplicate(module)).eval()  # the root can be replaced too
@@ -87,9 +87,9 @@ def _merged(module: nn.Module, method: str) -> nn.Module:
     try:
         result = getattr(module, method)()
     except Exception as error:
-        raise RequestError(f"{what} failed: {reason_of(error)}") from error
+        raise UsageError(f"{what} failed: {reason_of(error)}") from error
     if result is not None and not isinstance(result, nn.Module):
-        raise RequestError(
+        raise UsageError(
             f"{what} returned a {type(result).__name__}, so it is no method that merges branches"
         )
     return module if result is None else result

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from blockzoo.core.contracts import NETWORKS
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.spec import NetworkSpec
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class MobileNetV1(nn.Module):
     ) -> None:
         super().__init__()
         if not multiplier > 0:
-            raise RequestError(f"width multiplier {multiplier}: give a positive number")
+            raise UsageError(f"width multiplier {multiplier}: give a positive number")
         width = _width(32, multiplier)
         layers: list[nn.Module] = [_convolution(in_channels, width, 3, 1 if small_images else 2)]
         for full, stride in LAYERS:

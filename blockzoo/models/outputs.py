@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.said import say_once
 from blockzoo.models.agreement import tensors
 
@@ -55,13 +55,13 @@ def main_output(output: object, name: str = "the network") -> Main:
         name: of the network, for messages.
 
     Raises:
-        RequestError: there is no tensor.
+        UsageError: there is no tensor.
     """
     if isinstance(output, torch.Tensor):
         return Main(output)
     found = dict(tensors(output))
     if not found:
-        raise RequestError(f"{name} returns {_described(output)}: a network returns a tensor, or several")
+        raise UsageError(f"{name} returns {_described(output)}: a network returns a tensor, or several")
     path, certain = _main_path(output, "output")
     if path not in found:
         path = next(iter(found))
@@ -83,19 +83,19 @@ def class_scores(
         name: of the network, for messages.
 
     Raises:
-        RequestError: it has another shape, or it cannot be told which output is the main one.
+        UsageError: it has another shape, or it cannot be told which output is the main one.
     """
     if isinstance(output, torch.Tensor) and output.shape == (images, classes):
         return output
     main = main_output(output, name)
     if not main.certain:
-        raise RequestError(
+        raise UsageError(
             f"{name} returns {', '.join((main.path, *main.others)[:5])}, and nothing says which one is trained: "
             "return the main one alone, first in a tuple, or as 'logits' of a dictionary"
         )
     if main.tensor.shape != (images, classes):
         where = "" if main.path == "output" else f" ({main.path})"
-        raise RequestError(
+        raise UsageError(
             f"{name} gives shape {tuple(main.tensor.shape)}{where} for {images} images of {classes} classes, where "
             f"{(images, classes)} is trained: name a classifier of {classes} classes"
         )

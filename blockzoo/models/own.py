@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.plugins import load_object
 from blockzoo.core.said import say_once
 from blockzoo.core.spec import NetworkSpec
@@ -34,20 +34,20 @@ def own_class(subject: Subject, spec: NetworkSpec) -> nn.Module:
         spec: its `out_dim` is told where it is one, and its `in_channels` where the class has another default.
 
     Raises:
-        RequestError: it asks for more than that, cannot be built, or makes no network.
+        UsageError: it asks for more than that, cannot be built, or makes no network.
     """
     maker = load_object(*subject.name.rpartition(":")[::2])
     told = arguments(subject, spec.out_dim, spec.in_channels)
     try:
         network = maker(**told)
-    except RequestError:
+    except UsageError:
         raise
     except Exception as error:
-        raise RequestError(
+        raise UsageError(
             f"{subject}({_listed(told)}) cannot be built: {type(error).__name__}: {error}"
         ) from error
     if not isinstance(network, nn.Module):
-        raise RequestError(
+        raise UsageError(
             f"{subject} makes a {type(network).__name__}: name a class that is a torch nn.Module"
         )
     say_once(built_as(subject, spec.out_dim, spec.in_channels))
@@ -63,7 +63,7 @@ def arguments(subject: Subject, classes: int | None, channels: int) -> dict[str,
         channels: of the images.
 
     Raises:
-        RequestError: a parameter without a default that is neither.
+        UsageError: a parameter without a default that is neither.
     """
     parameters = _parameters(subject)
     told: dict[str, int] = {}
@@ -79,7 +79,7 @@ def arguments(subject: Subject, classes: int | None, channels: int) -> dict[str,
         if parameter.default is parameter.empty and name not in told
     ]
     if lacking:
-        raise RequestError(
+        raise UsageError(
             f"{subject} cannot be built: nothing says its {', '.join(lacking)}; give "
             f"{'it a default' if len(lacking) == 1 else 'them defaults'} in the class "
             f"(a number of classes is called {', '.join(CLASSES[:3])}, ...; channels {', '.join(CHANNELS[:2])}, ...)"
@@ -95,7 +95,7 @@ def classes_of(subject: str | Subject, asked: int | None, usual: int) -> int | N
         usual: for all other networks, and for a class that has no default.
 
     Raises:
-        RequestError: it was asked for, and the class takes no such number.
+        UsageError: it was asked for, and the class takes no such number.
     """
     parsed = Subject.parse(subject)
     inner = parsed.innermost
@@ -104,7 +104,7 @@ def classes_of(subject: str | Subject, asked: int | None, usual: int) -> int | N
     parameters = _parameters(inner)
     name = _first(CLASSES, parameters)
     if asked is not None and name is None:
-        raise RequestError(
+        raise UsageError(
             f"{inner} takes no number of classes ({', '.join(parameters) or 'it has no parameters'}), and {asked} were asked "
             f"for: leave that out, or give the class a parameter num_classes"
         )

@@ -6,7 +6,7 @@ import torch
 from torch import fx, nn
 from torch.fx.passes.split_module import split_module
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 
 def network_blocks(network: nn.Module) -> list[nn.Module]:
@@ -19,7 +19,7 @@ def network_blocks(network: nn.Module) -> list[nn.Module]:
     (`.blocks` is not set on networks of libraries: timm's own attribute of that name is something else.)
 
     Raises:
-        RequestError: the network cannot be traced or cut; says why.
+        UsageError: the network cannot be traced or cut; says why.
     """
     if type(network).__module__.startswith("blockzoo.models."):
         return list(network.blocks)  # type: ignore[arg-type]
@@ -28,7 +28,7 @@ def network_blocks(network: nn.Module) -> list[nn.Module]:
         traced = fx.GraphModule(network, _WholeLayers().trace(network))
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise RequestError(
+        raise UsageError(
             f"{name} cannot be cut into blocks: its forward pass cannot be traced ({reason})"
         ) from error
     places = _pieces(traced)

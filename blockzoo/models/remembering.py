@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 DEPTH = 4
 """Lists in dictionaries in objects, so far down numbers are looked for."""
@@ -104,7 +104,7 @@ class Assigned:
             again: traces another call of the same module, as the first one left it.
 
         Raises:
-            RequestError: the next call reads what this one left, a parameter or buffer is another, or a number is another after
+            UsageError: the next call reads what this one left, a parameter or buffer is another, or a number is another after
                 each call (every eighth frame may be refined); names the attribute.
         """
         read = {
@@ -129,7 +129,7 @@ class Assigned:
                 self._refuse(counting[0], ", another value in each call")
 
     def _refuse(self, path: str, more: str = "") -> None:
-        raise RequestError(
+        raise UsageError(
             f"{type(self._module).__name__} cannot be traced: it assigns {path} in its forward pass{more}, which stays for the "
             "next call; give it as an input and return what becomes of it"
         )

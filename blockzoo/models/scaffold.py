@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from blockzoo.blocks.adapters import adapted
 from blockzoo.blocks.lookup import block_class
 from blockzoo.core.contracts import BLOCKS, POSITIONS
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.seeds import seed_of_part
 from blockzoo.core.spec import IDENTITY, NetworkSpec
 from blockzoo.core.subject import Subject
@@ -86,7 +86,7 @@ def scaffold_parts(spec: NetworkSpec, block: Callable[..., nn.Module] | None = N
         block: the class of the block, where it is at hand rather than named by `spec.subject`.
 
     Raises:
-        RequestError: a block that is not of the zoo cannot be called, or does not keep the contract of a block.
+        UsageError: a block that is not of the zoo cannot be called, or does not keep the contract of a block.
     """
     subject = spec.parsed
     block = adapted(block or block_class(subject))
@@ -140,7 +140,7 @@ def _builder(
             return maker(*arguments)
         except Exception as error:
             names = "in_channels, out_channels, stride, position"
-            raise RequestError(
+            raise UsageError(
                 f"{getattr(maker, '__name__', maker)}({names}) = {arguments} failed: {type(error).__name__}: {error}"
             ) from error
 
@@ -167,7 +167,7 @@ class ScaffoldNet(nn.Module):
             Without it the seed is drawn from torch's global generator.
 
     Raises:
-        RequestError: a position, width, count or name that cannot be used, naming the choices.
+        UsageError: a position, width, count or name that cannot be used, naming the choices.
     """
 
     stem: nn.Module

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 CONSTANTS = (type(None), bool, int, float, complex, str, bytes, Enum, torch.dtype, torch.device, torch.Size)
 
@@ -42,7 +42,7 @@ def taken_apart(output: object) -> tuple[list[torch.Tensor], Structure]:
     """The tensors of an output, in order, and what is around them.
 
     Raises:
-        RequestError: it holds an object in which tensors could hide.
+        UsageError: it holds an object in which tensors could hide.
     """
     leaves: list[torch.Tensor] = []
 
@@ -58,7 +58,7 @@ def mapped(value: object, function: Callable[[Any], Any], kind: type) -> Any:
     """A copy of a structure with `function` of everything in it that is of a kind.
 
     Raises:
-        RequestError: it holds an object in which such things could hide.
+        UsageError: it holds an object in which such things could hide.
     """
     if isinstance(value, kind):
         return function(value)
@@ -74,7 +74,7 @@ def mapped(value: object, function: Callable[[Any], Any], kind: type) -> Any:
         for field in dataclasses.fields(value):
             object.__setattr__(made, field.name, mapped(getattr(value, field.name), function, kind))
         return made
-    raise RequestError(
+    raise UsageError(
         f"an output of type {type(value).__name__} hides its tensors: return a tensor, or a tuple, list, mapping or dataclass "
         "of them"
     )

@@ -24,7 +24,7 @@ from torch.fx.experimental.proxy_tensor import (
 )
 from torch.overrides import TorchFunctionMode
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.models.copying import duplicate, plain_tensors
 from blockzoo.models.remembering import Assigned
 from blockzoo.models.structure import Structure, taken_apart
@@ -116,22 +116,22 @@ def trace(module: nn.Module, inputs: Sequence[torch.Tensor], whole: Sequence[typ
         whole: classes of layers that are one operation, of one map.
 
     Raises:
-        RequestError: what it does depends on values, or it does not run on such inputs.
+        UsageError: what it does depends on values, or it does not run on such inputs.
     """
     try:
         found = _traced(duplicate(module), inputs, whole, "fake")
     except Exception as error:
-        if isinstance(error, RequestError):
+        if isinstance(error, UsageError):
             raise
         reason = _reason(module, inputs, error)
         if not _asks_for_values(error):
-            raise RequestError(reason) from error
+            raise UsageError(reason) from error
         try:  # of buffers perhaps, which have them
             found = _traced(duplicate(module), [x.clone() for x in inputs], whole, "real")
-        except RequestError:
+        except UsageError:
             raise
         except Exception:
-            raise RequestError(reason) from error
+            raise UsageError(reason) from error
     _settle(found, module)
     return found
 
@@ -178,7 +178,7 @@ def _settle(found: Trace, module: nn.Module) -> None:
         elif node.target in SILENT:
             found.graph.erase_node(node)
         elif "autocast" in str(node.target):
-            raise RequestError(
+            raise UsageError(
                 f"{type(module).__name__} sets autocast in its forward pass: cast its tensors, or run all of it so"
             )
         elif node.target is aten.item.default:
@@ -192,7 +192,7 @@ def _as_number(found: Trace, node: fx.Node, module: nn.Module) -> None:
         if source.op == "get_attr":
             return found.value(source, module)
         if source.op == "placeholder" or source.target is whole_layer or _changes(source):
-            raise RequestError(
+            raise UsageError(
                 f"{type(module).__name__} cannot be traced: {source.meta.get('module', '')} reads a number from a tensor "
                 "with .item() or float(): leave it a tensor"
             )
@@ -219,7 +219,7 @@ def _attributes(made: fx.GraphModule, module: nn.Module) -> dict[str, str | torc
         if node.op == "get_attr":
             tensor = getattr(made, str(node.target))
             if isinstance(tensor, FakeTensor) and id(tensor) not in paths:
-                raise RequestError(
+                raise UsageError(
                     f"{type(module).__name__} cannot be traced: it uses a tensor that no operation made, as kept from an earlier "
                     "call"
                 )

@@ -289,7 +289,7 @@ def describe_group(group: tuple[tuple[str, Any], ...]) -> str:
 
 
 def cost_accuracy_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Indices of the points (cost, accuracy) that no other beats, by falling neither in cost nor in accuracy.
+    """Indices of the Pareto-optimal points (cost, accuracy), by falling neither in cost nor in accuracy.
 
     A point is beaten if another costs no more, is no less accurate, and is better in one of the two. Equal points
     are all kept. In order of cost.

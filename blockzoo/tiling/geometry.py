@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 Blocking = Literal["fixed", "hierarchical"]
 BLOCKINGS = ("fixed", "hierarchical")
@@ -177,11 +177,11 @@ def cuts(outputs: int, stride: int, block: int, blocking: Blocking) -> list[int]
         blocking: which of the two.
 
     Raises:
-        RequestError: a block that is no such number.
+        UsageError: a block that is no such number.
     """
     if block < (0 if blocking == "fixed" else 1):
         least = "0 (the whole map) or more" if blocking == "fixed" else "1 or more"
-        raise RequestError(f"block {block}: {blocking} blocking takes {least}")
+        raise UsageError(f"block {block}: {blocking} blocking takes {least}")
     if blocking == "hierarchical":
         count = min(block, outputs)
         return sorted({round(i * outputs / count) for i in range(count + 1)})
@@ -201,7 +201,7 @@ def tiles(size: int, window: Window, block: int, blocking: Blocking = "fixed") -
         blocking: see `cuts`.
 
     Raises:
-        RequestError: the map is smaller than the kernel.
+        UsageError: the map is smaller than the kernel.
 
     Examples:
         8 pixels in tiles of 4 under a convolution of kernel 3, stride 2, padding 1: each tile makes 2 outputs from its own 4
@@ -214,7 +214,7 @@ def tiles(size: int, window: Window, block: int, blocking: Blocking = "fixed") -
     """
     outputs = window.outputs(size)
     if outputs < 1:
-        raise RequestError(
+        raise UsageError(
             f"a map of {size} pixels is smaller than a kernel of {window.extent}, padding {window.before} and {window.after}"
         )
     places = cuts(outputs, window.stride, block, blocking)
@@ -321,9 +321,9 @@ def pair(value: int | Sequence[int], name: str) -> tuple[int, int]:
     """One number for both axes, or rows and columns.
 
     Raises:
-        RequestError: neither.
+        UsageError: neither.
     """
     values = (value, value) if isinstance(value, int) else tuple(value)
     if len(values) != 2 or any(isinstance(v, bool) or not isinstance(v, int) for v in values):
-        raise RequestError(f"{name} {value!r}: give one whole number, or two for rows and columns")
+        raise UsageError(f"{name} {value!r}: give one whole number, or two for rows and columns")
     return values[0], values[1]

@@ -13,7 +13,7 @@ from typing import Literal
 
 from blockzoo.core.contracts import NETWORKS
 from blockzoo.core.documents import describe
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.subject import Subject
 from blockzoo.tiling.geometry import BLOCKINGS, Blocking
 
@@ -55,7 +55,7 @@ class Tiling:
         """The same cut with another padding.
 
         Raises:
-            RequestError: no such padding.
+            UsageError: no such padding.
         """
         return replace(self, padding=padding_of(padding))
 
@@ -64,11 +64,11 @@ def padding_of(name: str) -> Padding:
     """zeros, replicate or reflect; `zero` and `constant` are zeros.
 
     Raises:
-        RequestError: another name.
+        UsageError: another name.
     """
     found = SYNONYMS.get(name, name)
     if found not in PADDINGS:
-        raise RequestError(f"padding mode {describe(name)}: choose {', '.join([*PADDINGS, *SYNONYMS])}")
+        raise UsageError(f"padding mode {describe(name)}: choose {', '.join([*PADDINGS, *SYNONYMS])}")
     return found  # type: ignore[return-value]
 
 
@@ -76,13 +76,13 @@ def tiling_of(tag: str, padding: str = "zeros") -> Tiling:
     """The tiling that a tag names.
 
     Raises:
-        RequestError: no such tag or padding.
+        UsageError: no such tag or padding.
     """
     match = TAG.fullmatch(tag)
     if tag == WHOLE:
         return Tiling()
     if not match or int(match["rows"]) == 0 or match["columns"] == "0":
-        raise RequestError(
+        raise UsageError(
             f"blocking {describe(tag)}: F28 (tiles of 28 x 28 pixels), H4x4 (4 x 4 tiles of every map), or whole"
         )
     rows = int(match["rows"])
@@ -106,18 +106,18 @@ def tiling_from(
         padding: see `padding_of`.
 
     Raises:
-        RequestError: values out of range, or two that contradict each other.
+        UsageError: values out of range, or two that contradict each other.
     """
     if type_ not in (None, 0, 1):
-        raise RequestError(f"--type {type_}: 0 (fixed) or 1 (hierarchical)")
+        raise UsageError(f"--type {type_}: 0 (fixed) or 1 (hierarchical)")
     named = None if type_ is None else BLOCKINGS[type_]
     if blocking not in (None, *BLOCKINGS):
-        raise RequestError(f"--blocking {blocking!r}: choose {' or '.join(BLOCKINGS)}")
+        raise UsageError(f"--blocking {blocking!r}: choose {' or '.join(BLOCKINGS)}")
     if named and blocking and named != blocking:
-        raise RequestError(f"--type {type_} is {named} and --blocking says {blocking}: give one of them")
+        raise UsageError(f"--type {type_} is {named} and --blocking says {blocking}: give one of them")
     kind = blocking or named or "fixed"
     if len(block_size) not in (1, 2) or min(block_size) < 1:
-        raise RequestError(
+        raise UsageError(
             f"--block-size {','.join(map(str, block_size))}: one or two positive numbers, 28 or 28,14"
         )
     block = (block_size[0], block_size[-1])
@@ -135,7 +135,7 @@ def plain_subject(arch: str) -> str:
     """The network behind --arch, not cut: `block_resnet18` and `resnet18` are `torchvision:resnet18`.
 
     Raises:
-        RequestError: a block, or a name that no door knows.
+        UsageError: a block, or a name that no door knows.
     """
     name, shown = arch.removeprefix("model:").removeprefix("block_"), arch[:80]
     if name == "mobilenet":
@@ -144,12 +144,12 @@ def plain_subject(arch: str) -> str:
         return f"torchvision:{name}"
     if ":" not in arch and "/" not in arch:
         names = ", ".join(n for n in NETWORKS if n.startswith("block_"))
-        raise RequestError(
+        raise UsageError(
             f"--arch {shown}: choose {names}, or a network as torchvision:NAME, timm:NAME, model:NAME"
         )
     subject = Subject.parse(arch)
     if subject.prefix == "tiled":
-        raise RequestError(f"--arch {shown}: name the network itself; --block-size and --blocking cut it")
+        raise UsageError(f"--arch {shown}: name the network itself; --block-size and --blocking cut it")
     return str(subject)
 
 
@@ -166,7 +166,7 @@ def read_options(text: str) -> tuple[Tiling, int]:
     """A tiling and the side of the images from `F28,reflect,224px`; padding and side may be left out.
 
     Raises:
-        RequestError: what is none of these.
+        UsageError: what is none of these.
     """
     tag, *rest = text.split(",")
     padding, side = "zeros", IMAGENET_SIDE

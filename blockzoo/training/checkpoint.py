@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from blockzoo.core.documents import checked, first_line
-from blockzoo.core.errors import DataError, RequestError, StoreError
+from blockzoo.core.errors import DataError, StoreError, UsageError
 from blockzoo.core.files import write_atomically
 from blockzoo.training.archives import read_saved
 
@@ -37,7 +37,7 @@ class DurableCheckpoints(CheckpointIO):
         except DataError:
             raise
         except Exception as error:
-            raise RequestError(
+            raise UsageError(
                 f"checkpoint {path} cannot be read ({first_line(error)}); delete it to start anew"
             ) from error
 

@@ -71,7 +71,7 @@ class _Sums:
 
 
 class Classifier(L.LightningModule):
-    """Trains `network` by `protocol`, with the peak step size `lr`; together with other ranks, where there are.
+    """Trains `network` by `protocol`, with the peak learning rate `lr`; together with other ranks, where there are.
 
     With `micro_batches`, a batch goes through in so many parts, and the step is that of the mean loss of the whole: the same
     up to rounding, but for what a layer takes from the images together, as a batch norm its statistics.
@@ -177,7 +177,7 @@ class Classifier(L.LightningModule):
         return loss
 
     def _diverge(self, what: str) -> None:
-        raise Diverged(f"{what}, at step size {self.lr:g}; try a smaller --lr")
+        raise Diverged(f"{what}, at learning rate {self.lr:g}; try a smaller --lr")
 
     def on_validation_epoch_start(self) -> None:
         self.ranks.share_statistics(self.network)

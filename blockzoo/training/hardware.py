@@ -1,4 +1,4 @@
-"""What this machine does fast: number format, and memory that is not given back between steps."""
+"""What this machine does fast: dtype, and memory that is not given back between steps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def number_format(protocol: Protocol, device: torch.device) -> torch.dtype:
 
 
 def made_ready(network: nn.Module, protocol: Protocol, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """The network in the protocol's memory format, its layers in the number format that is fastest for them."""
+    """The network in the protocol's memory format, its layers in the dtype that is fastest for them."""
     if protocol.channels_last:
         network = network.to(memory_format=torch.channels_last)
     if device.type == "cpu" and protocol.channels_last:

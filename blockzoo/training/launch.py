@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from blockzoo.core.contracts import BLOCKS
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.plugins import load_plugins
 from blockzoo.core.record import Record
 from blockzoo.core.spec import TrialSpec
@@ -93,16 +93,16 @@ def check_devices(spec: TrialSpec, device: str) -> None:
     """There is a GPU for each of the spec's devices, and other processes can find its network.
 
     Raises:
-        RequestError: there is not, or they cannot.
+        UsageError: there is not, or they cannot.
     """
     if device == "cuda" and spec.devices > torch.cuda.device_count():
-        raise RequestError(
+        raise UsageError(
             f"--devices {spec.devices}: there are {torch.cuda.device_count()} GPUs here; give fewer, "
             "or --device cpu for processes on the processor"
         )
     subject = spec.network.parsed.innermost
     if spec.devices > 1 and subject.prefix == "block" and BLOCKS.origin(subject.name) == "__main__":
-        raise RequestError(
+        raise UsageError(
             f"{subject} is defined in the running script, which the processes of --devices {spec.devices} cannot see: "
             "put it in a file of its own and name that as file.py:Class or with --plugin"
         )

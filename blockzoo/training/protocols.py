@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from blockzoo.core.contracts import PROTOCOLS
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.spec import TrialSpec
 
 
@@ -26,7 +26,7 @@ class Protocol:
     decay_all: bool = False  # decay norms and biases too
     label_smoothing: float = 0.0
     warmup_share: float = 0.25  # of all steps, one-cycle only
-    milestones: tuple[int, ...] = ()  # epochs after which the step size falls, step only
+    milestones: tuple[int, ...] = ()  # epochs after which the learning rate falls, step only
     step_factor: float = 0.1  # by how much
     plateau_factor: float = 0.5
     plateau_patience: int = 3
@@ -42,7 +42,7 @@ class Protocol:
 
 @PROTOCOLS.register("published-v1")
 def published_v1() -> Protocol:
-    """Adam 1e-3, step size halved when the validation loss stalls for 3 epochs, batch 256, crop and flip, fp32.
+    """Adam 1e-3, learning rate halved when the validation loss stalls for 3 epochs, batch 256, crop and flip, fp32.
 
     The recipe behind tables published earlier (50 epochs).
     """
@@ -51,7 +51,7 @@ def published_v1() -> Protocol:
 
 @PROTOCOLS.register("fast-v1")
 def fast_v1() -> Protocol:
-    """SGD with Nesterov momentum, one-cycle, label smoothing .1, reflected crop and flip, bfloat16 where it pays.
+    """SGD with Nesterov momentum, one-cycle, label smoothing 0.1, reflected crop and flip, bfloat16 where it pays.
 
     A fixed schedule, so nothing is chosen while training; weight decay on weights only, not on norms and biases.
     """
@@ -72,7 +72,7 @@ def fast_v1() -> Protocol:
 
 @PROTOCOLS.register("blox-v1")
 def blox_v1() -> Protocol:
-    """SGD .01 with momentum, cosine to 0 over 200 epochs, crop, flip, RandAugment 2x14, cutout 16, tested by best validation.
+    """SGD 0.01 with momentum, cosine to 0 over 200 epochs, crop, flip, RandAugment 2x14, cutout 16, tested by best validation.
 
     The recipe of the published macro benchmark (Chau et al., Blox, NeurIPS 2022).
     """
@@ -94,7 +94,7 @@ def blox_v1() -> Protocol:
 
 @PROTOCOLS.register("step-v1")
 def step_v1() -> Protocol:
-    """SGD .1 with momentum .9, a tenth of it after epochs 30 and 60 of 90, batch 128, decay 1e-4 of everything, crop, flip.
+    """SGD 0.1 with momentum 0.9, a tenth of it after epochs 30 and 60 of 90, batch 128, decay 1e-4 of everything, crop, flip.
 
     The recipe of torchvision's and most published ImageNet networks, and of block convolution's.
     """
@@ -116,7 +116,7 @@ def step_v1() -> Protocol:
 
 @PROTOCOLS.register("cosine-v1")
 def cosine_v1() -> Protocol:
-    """As step-v1, but the step size falls along a cosine to 0."""
+    """As step-v1, but the learning rate falls along a cosine to 0."""
     return replace(step_v1(), name="cosine-v1", schedule="cosine", milestones=())
 
 
@@ -124,15 +124,15 @@ def protocol_of(spec: TrialSpec) -> Protocol:
     """The recipe of a trial: the named one, with what the trial overrides in it.
 
     Raises:
-        RequestError: it overrides what the recipe has not.
+        UsageError: it overrides what the recipe has not.
     """
     protocol = get_protocol(spec.protocol)
     if spec.milestones is not None and protocol.schedule != "step":
-        raise RequestError(f"protocol {protocol.name} has no milestones; step-v1 has")
+        raise UsageError(f"protocol {protocol.name} has no milestones; step-v1 has")
     asked = {name: getattr(spec, name) for name in ("momentum", "weight_decay", "milestones")}
     given = {name: value for name, value in asked.items() if value is not None}
     if given and protocol.optimizer != "sgd":
-        raise RequestError(
+        raise UsageError(
             f"protocol {protocol.name} takes no {', '.join(given)}: choose one with SGD, step-v1"
         )
     return replace(protocol, **given)
@@ -143,9 +143,9 @@ def get_protocol(name: str) -> Protocol:
 
     Raises:
         UnknownNameError: with the known names.
-        RequestError: what bears it makes no recipe.
+        UsageError: what bears it makes no recipe.
     """
     made = PROTOCOLS[name]()
     if not isinstance(made, Protocol):
-        raise RequestError(f"protocol {name!r}: it makes a {type(made).__name__}, not a Protocol")
+        raise UsageError(f"protocol {name!r}: it makes a {type(made).__name__}, not a Protocol")
     return made

@@ -18,7 +18,7 @@ from blockzoo.training.loaders import loaders
 from blockzoo.training.protocols import protocol_of
 
 LONG_ENOUGH = 0.1
-"""Seconds of a training step beside which what a step costs whatever its batch hardly counts."""
+"""Seconds of a training step beside which its fixed cost, which does not grow with the batch, is small."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

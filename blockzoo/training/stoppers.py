@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.training.contracts import STOPPERS, Stopper
 
 
@@ -17,7 +17,7 @@ def make_stopper(text: str) -> Stopper:
     """The stopper a text describes.
 
     Raises:
-        RequestError: no such stopper, or an argument it cannot use.
+        UsageError: no such stopper, or an argument it cannot use.
     """
     for sign, combined in (("|", Any), ("&", All)):
         if sign in text:
@@ -29,14 +29,14 @@ def check_fed(text: str, names: Sequence[str]) -> None:
     """A stopper of this text finds what it asks for in reports of these names: a fresh one is told a made-up report.
 
     Raises:
-        RequestError: it does not.
+        UsageError: it does not.
     """
     try:
         make_stopper(text).reason_to_stop(dict.fromkeys(names, 0.5))
-    except RequestError as error:
-        raise RequestError(f"stopper {text}: {error}") from None
+    except UsageError as error:
+        raise UsageError(f"stopper {text}: {error}") from None
     except Exception as error:
-        raise RequestError(
+        raise UsageError(
             f"stopper {text} fails on a report of {', '.join(names)}: {type(error).__name__}: {error}"
         ) from error
 
@@ -47,7 +47,7 @@ class Never:
 
     def __init__(self, argument: str = "") -> None:
         if argument:
-            raise RequestError(f"stopper never takes no argument, not {argument!r}")
+            raise UsageError(f"stopper never takes no argument, not {argument!r}")
 
     def reason_to_stop(self, values: dict[str, float]) -> str | None:
         """None."""
@@ -90,7 +90,7 @@ class _Target:
         self.target = _number(self.name, argument, self.example)
         low, high = self.can_be
         if not low <= self.target <= high:
-            raise RequestError(
+            raise UsageError(
                 f"stopper {self.name}:{argument}: {self.what_it_is}, as in {self.name}:{self.example}"
             )
 
@@ -122,7 +122,7 @@ class _Patience:
     def __init__(self, argument: str) -> None:
         self.most = int(argument) if argument.strip().isdecimal() else 0
         if self.most < 1:
-            raise RequestError(f"stopper {self.kind}:{argument}: give a whole number of reports, 1 or more")
+            raise UsageError(f"stopper {self.kind}:{argument}: give a whole number of reports, 1 or more")
         self._best, self._waited = -float("inf"), 0
 
     def reason_to_stop(self, values: dict[str, float]) -> str | None:
@@ -150,7 +150,7 @@ class AccuracyPatience(_Patience):
 
 def _value(values: dict[str, float], name: str) -> float:
     if name not in values:
-        raise RequestError(f"it asks for {name}, but this run has only {', '.join(values)}")
+        raise UsageError(f"it asks for {name}, but this run has only {', '.join(values)}")
     return values[name]
 
 
@@ -160,5 +160,5 @@ def _number(name: str, argument: str, example: str) -> float:
     except ValueError:
         found = math.nan
     if not math.isfinite(found):
-        raise RequestError(f"stopper {name}:{argument}: give a number, as in {name}:{example}")
+        raise UsageError(f"stopper {name}:{argument}: give a number, as in {name}:{example}")
     return found

@@ -15,7 +15,7 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import nn
 
 from blockzoo.core.environment import environment
-from blockzoo.core.errors import Diverged, OutOfMemory, RequestError
+from blockzoo.core.errors import Diverged, OutOfMemory, UsageError
 from blockzoo.core.record import Record
 from blockzoo.core.sources import check_unedited
 from blockzoo.core.spec import TrialSpec, fingerprint_of
@@ -70,7 +70,7 @@ def run_trial(
 
     Raises:
         OutOfMemory: a step does not fit; the message names the batch size that does.
-        RequestError: the spec and the data do not fit together.
+        UsageError: the spec and the data do not fit together.
     """
     with reproducible(spec.threads):
         return _run(spec, data, device, checkpoint, on_epoch, read_test, ranks, workers)
@@ -172,10 +172,10 @@ def evaluate_trial(
         A record of kind `evaluation` with `val_acc`, `val_top5`, `val_loss` (or `test_...`) and `images`.
 
     Raises:
-        RequestError: no weights, no such split, or the weights are of another network.
+        UsageError: no weights, no such split, or the weights are of another network.
     """
     if split not in ("val", "test") or spec.start is None:
-        raise RequestError(f"evaluation needs weights to start from and a split, val or test, not {split!r}")
+        raise UsageError(f"evaluation needs weights to start from and a split, val or test, not {split!r}")
     _check(spec, data)
     with reproducible(spec.threads):
         return _evaluate(spec, asked_for(spec, data), split, device, ranks, workers)
@@ -218,7 +218,7 @@ def _check(spec: TrialSpec, data: ImageData) -> None:
     faults = [f"{spec.dataset} has {have[k]} {k}, the network {want[k]}" for k in have if have[k] != want[k]]
     faults += data.faults_of(spec.data_digest or "")
     if faults:
-        raise RequestError("; ".join(faults))
+        raise UsageError("; ".join(faults))
 
 
 def _built(spec: TrialSpec) -> nn.Module:

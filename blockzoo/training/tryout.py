@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from blockzoo.core.errors import CheckFailed, RequestError
+from blockzoo.core.errors import CheckFailed, UsageError
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.models.following import check_following
 from blockzoo.models.outputs import class_scores, main_output
@@ -30,11 +30,11 @@ def tried(
         spec: the network; another one is built, so that nothing is changed.
         shape: (C, H, W) of the images.
         classes: of the data.
-        dtype: the number format that it will be trained in, under autocast.
+        dtype: the dtype that it will be trained in, under autocast.
         ready: makes the network ready for that.
 
     Raises:
-        RequestError: it does not take two such images in training and evaluation, in the number format that it will be trained
+        UsageError: it does not take two such images in training and evaluation, in the dtype that it will be trained
             in too, does not give scores of classes, or keeps what it computed from earlier weights.
     """
     said = []
@@ -54,10 +54,10 @@ def tried(
         try:
             check_following(lambda: build_network(spec, seed=0), images)
         except CheckFailed as error:
-            raise RequestError(f"{spec.subject} is not trained: it {error}") from error
+            raise UsageError(f"{spec.subject} is not trained: it {error}") from error
         except Exception as error:
             if not is_out_of_memory(error):
-                raise RequestError(
+                raise UsageError(
                     f"{spec.subject} cannot be evaluated, trained and evaluated again "
                     f"({type(error).__name__}: {error}{_where(network, error)})"
                 ) from error
@@ -73,7 +73,7 @@ def _run(network: nn.Module, images: torch.Tensor, spec: NetworkSpec, training: 
     """What it gives; None where it does not fit in memory."""
     try:
         return network(images)
-    except RequestError:
+    except UsageError:
         raise
     except Exception as error:
         if is_out_of_memory(error):
@@ -84,14 +84,14 @@ def _run(network: nn.Module, images: torch.Tensor, spec: NetworkSpec, training: 
             if form
             else "; --image-size gives other ones"
         )
-        raise RequestError(
+        raise UsageError(
             f"{spec.subject} does not take images of {' x '.join(map(str, images.shape[1:]))} in {what}{form} "
             f"({type(error).__name__}: {error}{_where(network, error)}){remedy}"
         ) from error
 
 
 def _step_in(dtype: torch.dtype, network: nn.Module, images: torch.Tensor, spec: NetworkSpec) -> None:
-    """A training step in another number format, on a processor."""
+    """A training step in another dtype, on a processor."""
     form = f" under autocast in {str(dtype).removeprefix('torch.')}"
     with torch.autocast("cpu", dtype):
         output = _run(network, images, spec, True, form)
@@ -101,7 +101,7 @@ def _step_in(dtype: torch.dtype, network: nn.Module, images: torch.Tensor, spec:
         scores.float().sum().backward()
     except Exception as error:
         if not is_out_of_memory(error):
-            raise RequestError(
+            raise UsageError(
                 f"{spec.subject} has no gradient{form} ({type(error).__name__}: {error}); cast what it mixes"
             ) from error
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from blockzoo.core.documents import describe, first_line
-from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.errors import DataError, UsageError
 from blockzoo.training.archives import check_tensors, read_saved
 
 WRAPPERS = frozenset({"module", "model", "network", "net", "backbone", "features", "state_dict", "_orig_mod"})
@@ -29,13 +29,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """What a checkpoint holds, on the CPU, whatever device it was saved on; only tensors and plain values are read.
 
     Raises:
-        RequestError: no such file, torn, none, or it would run code when it is read.
+        UsageError: no such file, torn, none, or it would run code when it is read.
     """
     path = Path(path)
     if not path.is_file():
-        raise RequestError(
-            f"there is no checkpoint {path}; --resume-from takes a .ckpt, .pth or .safetensors"
-        )
+        raise UsageError(f"there is no checkpoint {path}; --resume-from takes a .ckpt, .pth or .safetensors")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -48,17 +46,17 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise
     except pickle.UnpicklingError as error:
         if zipfile.is_zipfile(path) or ("weights_only" in str(error).lower() and "GLOBAL" in str(error)):
-            raise RequestError(
+            raise UsageError(
                 f"checkpoint {path} holds more than tensors and plain values and is refused: reading it could run code "
                 f"({first_line(error)}); where you trust it, save its state_dict alone, best as .safetensors"
             ) from error
-        raise RequestError(f"{path} is not a checkpoint ({first_line(error)}); get it again") from error
+        raise UsageError(f"{path} is not a checkpoint ({first_line(error)}); get it again") from error
     except Exception as error:
-        raise RequestError(
+        raise UsageError(
             f"checkpoint {path} cannot be read ({first_line(error)}); is it torn? Get it again"
         ) from error
     if not isinstance(found, Mapping):
-        raise RequestError(f"checkpoint {path} holds a {type(found).__name__}, not weights by name")
+        raise UsageError(f"checkpoint {path} holds a {type(found).__name__}, not weights by name")
     return dict(found)
 
 
@@ -66,7 +64,7 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
     """The weights in a checkpoint, names as they stand: at its top, or under state_dict, model, network, ...
 
     Raises:
-        RequestError: see `read_checkpoint`; or there are none in it, or some are not finite.
+        UsageError: see `read_checkpoint`; or there are none in it, or some are not finite.
     """
     found: Any = read_checkpoint(path)
     weights: dict[str, torch.Tensor] = {}
@@ -76,12 +74,12 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
         inner = [found[k] for k in ("state_dict", "model_state_dict", *sorted(WRAPPERS)) if _is_map(found, k)]
         if not inner:
             names = ", ".join(describe(n).strip("'") for n in list(found)[:SHOWN]) or "nothing"
-            raise RequestError(f"checkpoint {path} holds no weights: {names}")
+            raise UsageError(f"checkpoint {path} holds no weights: {names}")
         found = inner[0]
     if not weights:
-        raise RequestError(f"checkpoint {path} holds names within names, and no weights")
+        raise UsageError(f"checkpoint {path} holds names within names, and no weights")
     if bad := [name for name, v in weights.items() if v.is_floating_point() and not v.isfinite().all()]:
-        raise RequestError(f"checkpoint {path}: {_some(bad)} not finite; take one of an earlier epoch")
+        raise UsageError(f"checkpoint {path}: {_some(bad)} not finite; take one of an earlier epoch")
     return weights
 
 
@@ -100,7 +98,7 @@ def load_weights(network: nn.Module, path: str | Path, *, new_head: bool = False
         Names of the network's weights that were not in the file (those of a new head).
 
     Raises:
-        RequestError: see `read_weights`; or it holds other weights than the network has, with the first that differ.
+        UsageError: see `read_weights`; or it holds other weights than the network has, with the first that differ.
     """
     weights = {k: v for k, v in read_weights(path).items() if not k.endswith(UNUSED)}
     own = {k: v for k, v in network.state_dict().items() if not k.endswith(UNUSED)}
@@ -117,7 +115,7 @@ def load_weights(network: nn.Module, path: str | Path, *, new_head: bool = False
         parts = [*wrong[:SHOWN]]
         parts += [f"it lacks {_some(missing)}"] if missing else []
         parts += [f"the network has no {_some(surplus)}"] if surplus else []
-        raise RequestError(
+        raise UsageError(
             f"checkpoint {path} is of another network: {'; '.join(parts)}. "
             "Name the architecture and the number of classes it was trained with"
         )
@@ -130,7 +128,7 @@ def digest_of(path: str | Path) -> str:
     """16 hex digits of the content of a file; they name the weights that a trial starts from.
 
     Raises:
-        RequestError: it cannot be read.
+        UsageError: it cannot be read.
     """
     try:
         with Path(path).open("rb") as file:
@@ -138,7 +136,7 @@ def digest_of(path: str | Path) -> str:
             while part := file.read(2**20):
                 digest.update(part)
     except OSError as error:
-        raise RequestError(
+        raise UsageError(
             f"cannot read checkpoint {path}: {error.strerror}; name one that is there"
         ) from error
     return digest.hexdigest()[:16]
@@ -148,17 +146,17 @@ def check_continuable(path: str | Path, epochs: int) -> None:
     """A run can go on from this file with its optimiser, up to `epochs`.
 
     Raises:
-        RequestError: it holds weights alone, or as many epochs already.
+        UsageError: it holds weights alone, or as many epochs already.
     """
     found = read_checkpoint(path)
     if not {"optimizer_states", "lr_schedulers", "epoch", "state_dict"} <= set(found):
-        raise RequestError(
+        raise UsageError(
             f"checkpoint {path} has no state of an optimiser: add --reset-optimizer to start from its weights"
         )
     if not isinstance(found["epoch"], int) or isinstance(found["epoch"], bool):
-        raise RequestError(f"checkpoint {path} is of epoch {describe(found['epoch'])}, which is no number")
+        raise UsageError(f"checkpoint {path} is of epoch {describe(found['epoch'])}, which is no number")
     if found["epoch"] + 1 >= epochs:
-        raise RequestError(
+        raise UsageError(
             f"checkpoint {path} has {found['epoch'] + 1} epochs behind it and {epochs} were asked for: give more "
             "--epochs to go on, or --reset-optimizer to fine-tune"
         )

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blockzoo.core.errors import RequestError, StoreError
+from blockzoo.core.errors import StoreError, UsageError
 from blockzoo.core.files import write_atomically
 from blockzoo.core.once import only_trainer
 from blockzoo.core.plugins import load_plugins
@@ -128,7 +128,7 @@ def _seconds_per_mac(
     """Seconds of training for each multiply-add, by a step of the first trial that can be counted and makes one."""
     from blockzoo.training.steps import training_image_seconds
 
-    failure: Exception = RequestError("no network of the grid can be counted")
+    failure: Exception = UsageError("no network of the grid can be counted")
     for trial in {trial.network: trial for trial in trials if macs(trial.network)}.values():
         try:
             return training_image_seconds(trial, data, device) / (macs(trial.network) or 1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from blockzoo.core.checked import sorted_into
 from blockzoo.core.contracts import BLOCKS, POSITIONS
 from blockzoo.core.devices import DEVICES
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.export import export, rows_of
 from blockzoo.core.keywords import (
     DataKeywords,
@@ -106,14 +106,14 @@ def run_sweep(
         settings: by name, of the tables Scaffold, Recipe, Data, Run and Sweeping in docs/settings.md.
 
     Raises:
-        RequestError: an unknown name, an empty grid, a value out of range: all before the first trial.
+        UsageError: an unknown name, an empty grid, a value out of range: all before the first trial.
         StoreError: the results folder cannot be written, or another sweep is writing to it.
         KeyboardInterrupt: Ctrl-C, SIGTERM or `blockzoo sweep cancel`; what has finished is stored and exported.
     """
     scaffold, recipe, data, run, sweeping = sorted_into(settings, *KINDS, what="run_sweep")
     load_plugins(run.plugins)
     if run.device not in DEVICES:
-        raise RequestError(f"device {run.device!r}: choose one of {', '.join(DEVICES)}")
+        raise UsageError(f"device {run.device!r}: choose one of {', '.join(DEVICES)}")
     images = images_of(data, run.data_dir)
     trials = grid(blocks, positions, seeds, images, scaffold, recipe, data)
     asked = {"blocks": blocks, "positions": positions, "seeds": seeds, **settings}
@@ -139,7 +139,7 @@ def run_trials(
         call: what this call does.
 
     Raises:
-        RequestError, StoreError, KeyboardInterrupt: as `run_sweep`.
+        UsageError, StoreError, KeyboardInterrupt: as `run_sweep`.
     """
     outputs = Outputs.at(run.output)
     journal = Journal(call.progress, outputs, call.request)
@@ -206,15 +206,15 @@ def grid(
     where = [positions] if isinstance(positions, str) else list(positions)
     where = list(POSITIONS) if where == ["all"] else where
     if isinstance(seeds, int) and seeds * len(names) * len(where) > MOST_TRIALS:
-        raise RequestError(f"seeds {seeds:,}: that is a grid of more than {MOST_TRIALS:,} trials")
+        raise UsageError(f"seeds {seeds:,}: that is a grid of more than {MOST_TRIALS:,} trials")
     which = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     empty = [n for n, v in (("blocks", names), ("positions", where), ("seeds", which)) if not v]
     if empty:
-        raise RequestError(f"the grid is empty: give at least one of {' and of '.join(empty)}")
+        raise UsageError(f"the grid is empty: give at least one of {' and of '.join(empty)}")
     subjects = [Subject.parse(name) for name in names]
     for subject in subjects:
         if subject.prefix == "block" and BLOCKS.origin(subject.name) == "__main__":
-            raise RequestError(
+            raise UsageError(
                 f"{subject} is defined in the running script, which the workers cannot see: "
                 "put it in a file of its own and name that with plugins=[...] or --plugin"
             )
@@ -232,7 +232,7 @@ def placing(sweeping: Sweeping) -> dict[str, Any]:
     """The options of an executor that were given.
 
     Raises:
-        RequestError: they are of another one, or cannot be.
+        UsageError: they are of another one, or cannot be.
     """
     given: dict[str, dict[str, Any]] = {
         "ray": {"address": sweeping.address, "gpus": sweeping.gpus_per_trial},
@@ -240,10 +240,10 @@ def placing(sweeping: Sweeping) -> dict[str, Any]:
     }
     for owner, options in given.items():
         if owner != sweeping.executor and (wrong := [k for k, v in options.items() if v is not None]):
-            raise RequestError(f"{', '.join(wrong)}: of --executor {owner}, not of {sweeping.executor}")
+            raise UsageError(f"{', '.join(wrong)}: of --executor {owner}, not of {sweeping.executor}")
     gpus = sweeping.gpus_per_trial
     if gpus is not None and not (gpus < 1 or gpus.is_integer()):
-        raise RequestError(f"gpus_per_trial {gpus:g}: give a fraction under 1, or a whole number")
+        raise UsageError(f"gpus_per_trial {gpus:g}: give a fraction under 1, or a whole number")
     return {k: v for k, v in given.get(sweeping.executor, {}).items() if v is not None}
 
 

@@ -46,7 +46,7 @@ def known_before(
 
     Raises:
         ContractBroken: the block is not used.
-        RequestError and others: with `strict`.
+        UsageError and others: with `strict`.
     """
     found = Known()
     try:

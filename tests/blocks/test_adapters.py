@@ -15,7 +15,7 @@ from torch import nn
 
 from blockzoo.blocks.adapters import Adapter, adapted, what_to_write
 from blockzoo.blocks.transition import transition
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.plugins import load_object
 from blockzoo.core.said import forget_what_was_said
 from blockzoo.core.signature import Signature, signature_of, why_a_block
@@ -94,7 +94,7 @@ def test_a_block_is_the_class_called_by_its_own_names() -> None:
 
 @pytest.mark.parametrize("name", ANSWERED)
 def test_what_nothing_says_is_asked_for_with_the_class_to_write(name: str) -> None:
-    with pytest.raises(RequestError) as refused:
+    with pytest.raises(UsageError) as refused:
         profile_block(f"{name}/mid", base_channels=8)
     assert f"super().__init__({ANSWERED[name]})" in str(refused.value)
 
@@ -108,7 +108,7 @@ def test_the_class_to_write_works_once_it_is_completed(tmp_path) -> None:
 
 
 def test_a_width_that_an_expansion_does_not_divide() -> None:
-    with pytest.raises(RequestError, match="4 x planes channels, so not 6"):
+    with pytest.raises(UsageError, match="4 x planes channels, so not 6"):
         adapted(torchvision.models.resnet.Bottleneck)(6, 6, 1, "mid")
 
 
@@ -188,7 +188,7 @@ def test_every_class_of_the_libraries_works_or_is_answered() -> None:
             trust(maker, 16, 32, 2, "mid")
             trust(maker, 32, 32, 1, "mid")
             works.append(name)
-        except RequestError as error:
+        except UsageError as error:
             answered.append(name)
             assert "class MyBlock(" in str(error) or " is not used, since " in str(error), name
     print(f"{len(works)} work, {len(answered)} are answered:", *works, sep="\n")

@@ -9,7 +9,7 @@ from blockzoo.blockwise.closed_loop import as_text, choose, clustered
 from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.curvature.coupling import CouplingMap, coupling_map
 from blockzoo.blockwise.partition import make_partition
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.models.feedforward import FeedForward
 from tests.blockwise.engines.test_engines import frame
 
@@ -47,5 +47,5 @@ def test_strongly_coupled_blocks_are_merged() -> None:
     again = make_partition(model, as_text(merged))
     assert [set(n) for n in again.names] == [set(n) for n in merged.names]
     assert len(clustered(partition, found, 4)) == 4 and len(clustered(partition, found, 1)) == 1
-    with pytest.raises(RequestError, match="1 to 4"):
+    with pytest.raises(UsageError, match="1 to 4"):
         clustered(partition, found, 5)

@@ -10,7 +10,7 @@ from blockzoo.blockwise.curricula import make_curriculum
 from blockzoo.blockwise.run.data import Examples, Stream
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.view import RunView
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from tests.blockwise.runs import config
 
 
@@ -27,9 +27,9 @@ def test_curricula_choose_and_weigh() -> None:
     hard = make_curriculum("hard").weights(0, RunView(frame))
     assert len(hard) == every and (hard > 0).all()
     for wrong in ("growing:0", "classes:x", "nonsense"):
-        with pytest.raises(RequestError):
+        with pytest.raises(UsageError):
             make_curriculum(wrong)
-    with pytest.raises(RequestError, match="no training example"):
+    with pytest.raises(UsageError, match="no training example"):
         make_curriculum("classes:77").weights(0, RunView(frame))
     assert set(CURRICULA) == {"all", "growing", "classes", "hard"}
 

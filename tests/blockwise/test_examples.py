@@ -12,7 +12,7 @@ from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.run.data import Examples
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.options import Options
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 CE = nn.functional.cross_entropy
 MODES = ("jacobi", "gauss-seidel", "entire", "async", "local-sgd")
@@ -110,7 +110,7 @@ def test_bfloat16_is_trained_to_its_precision(mode: str) -> None:
     ],
 )
 def test_what_cannot_be_trained_on_is_refused_in_words(data: Any, says: str) -> None:
-    with pytest.raises(RequestError, match=says):
+    with pytest.raises(UsageError, match=says):
         trained("jacobi", dense(), data)
-    with pytest.raises(RequestError):
+    with pytest.raises(UsageError):
         Frame(dense(), data, data, CE, Options()).evaluate()

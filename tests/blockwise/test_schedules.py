@@ -9,7 +9,7 @@ import pytest
 from blockzoo.blockwise.contracts import SCHEDULES
 from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.blockwise.schedules import make_schedule
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from tests.blockwise.runs import config
 
 
@@ -26,7 +26,7 @@ def test_schedules_by_hand(tmp_path: Path) -> None:
     }
     assert set(SCHEDULES) == {text.partition(":")[0] for text in at}
     for wrong in ("linear", "linear:nan", "linear:-1", "cosine:inf", "step:nan@3", "step:0.5@x", "warmup:0"):
-        with pytest.raises(RequestError, match=wrong.partition(":")[0]):
+        with pytest.raises(UsageError, match=wrong.partition(":")[0]):
             make_schedule(wrong)
     found = run_blockwise(config(k_schedule="linear:0.5", step_schedule="step:0.1@2"), None)
     assert found.frame is not None

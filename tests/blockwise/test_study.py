@@ -26,7 +26,7 @@ from blockzoo.blockwise.study import (
     run_study,
 )
 from blockzoo.cli import main
-from blockzoo.core.errors import RequestError, StoreError
+from blockzoo.core.errors import StoreError, UsageError
 from blockzoo.core.files import write_text
 from blockzoo.core.locks import locked
 from blockzoo.core.outputs import Outputs
@@ -86,7 +86,7 @@ def test_a_study_compares_at_equal_cost_and_goes_on(
         ("base: {kk: 1}", "kk"),
     ):
         file.write_text(wrong)
-        with pytest.raises(RequestError, match=says):
+        with pytest.raises(UsageError, match=says):
             read_study(file)
 
 
@@ -145,7 +145,7 @@ def test_a_study_in_which_nothing_finished_says_why(
     )
     command = ["blockwise", "sweep", str(tmp_path / "wild.yaml"), "--output", str(tmp_path)]
     assert main([*command, "--data-dir", str(tmp_path)]) == 1, "a run without a result"
-    assert "smaller step size" in capsys.readouterr().out
+    assert "smaller learning rate" in capsys.readouterr().out
     wild, absent = csv.DictReader((tmp_path / "wild.csv").open())
     assert (wild["n"], wild["not_finished"]) == ("0", "1") and "diverged: block" in wild["reason"]
     assert absent["dataset"] == "cifar10" and "dataset cifar10 was not found" in absent["reason"]

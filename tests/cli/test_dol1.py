@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from blockzoo.blockwise.partition import make_partition
 from blockzoo.blockwise.run.reading import read_lines
 from blockzoo.blockwise.run.sources import Problem, build_model
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 COMPAT = Path(__file__).parents[2] / "compat"
 
@@ -86,7 +86,7 @@ def test_words_as_they_were_written(compat: Any) -> None:
         ({"gamma": 0.0}, "gamma 0.0"),
         ({"config": 3}, "give a list"),
     ):
-        with pytest.raises(RequestError, match=says):
+        with pytest.raises(UsageError, match=says):
             sandbox.run_config({**given, **wrong}, "cpu")
 
 
@@ -172,7 +172,7 @@ def test_the_file_of_units_names_and_runs_nothing(compat: Any, tmp_path: Path) -
         "shutil:rmtree path=x",
     ):
         path.write_text(f"Measurement Units In Use:\n- {line}\n")
-        with pytest.raises(RequestError, match=re.escape(repr(line))):
+        with pytest.raises(UsageError, match=re.escape(repr(line))):
             units()
     assert not (tmp_path / "ran").exists()
 
@@ -216,10 +216,10 @@ def test_a_run_leaves_the_earlier_files(compat: Any, tmp_path: Path) -> None:
     assert [p.name for p in pictures] == [f"block_offdiag_eig_heatmap_{n:03d}.pdf" for n in range(3)]
     assert all(p.read_bytes().startswith(b"%PDF") for p in pictures)
     given.cuda_core = 99
-    with pytest.raises(RequestError, match=r"--cuda_core 99.*-1 is the processor"):
+    with pytest.raises(UsageError, match=r"--cuda_core 99.*-1 is the processor"):
         dol1.run(given)
     given.gamma, given.cuda_core = 2.0, -1
-    with pytest.raises(RequestError, match="gamma"):
+    with pytest.raises(UsageError, match="gamma"):
         dol1.run(given)
 
 
@@ -250,5 +250,5 @@ def test_many_runs_go_on_where_they_were(
     assert master.run(given) == 0
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("checkpoint.pt")}
     given.cuda_core = [0]
-    with pytest.raises(RequestError, match="CUDA_VISIBLE_DEVICES"):
+    with pytest.raises(UsageError, match="CUDA_VISIBLE_DEVICES"):
         master.run(given)

@@ -12,7 +12,7 @@ from blockzoo import nas
 from blockzoo.blockwise.run.config import RunConfig
 from blockzoo.blockwise.run.options import Network, Options
 from blockzoo.core.arguments import misfits
-from blockzoo.core.errors import BlockzooError, RequestError
+from blockzoo.core.errors import BlockzooError, UsageError
 from blockzoo.nas.search.task import Task
 
 NONSENSE: tuple[Any, ...] = (
@@ -28,7 +28,7 @@ def test_every_field_of_a_run_takes_nonsense_or_says_what_it_needs(cls: type) ->
         for value in NONSENSE:
             try:
                 cls(**{name: value})
-            except RequestError as error:
+            except UsageError as error:
                 assert len(str(error)) > 10
                 refused += 1
         assert refused > 5, name
@@ -37,7 +37,7 @@ def test_every_field_of_a_run_takes_nonsense_or_says_what_it_needs(cls: type) ->
 def test_numbers_of_numpy_are_numbers() -> None:
     options = Options(k=(np.int64(3), 2), step_size=np.float32(0.5), rounds=np.int32(4))  # type: ignore[arg-type]
     assert options.per_block("k", 2) == [3, 2] and options.step_size == 0.5
-    with pytest.raises(RequestError, match=r"k 'x': give a whole number or a tuple"):
+    with pytest.raises(UsageError, match=r"k 'x': give a whole number or a tuple"):
         Options(k="x")  # type: ignore[arg-type]
 
 

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from blockzoo.core import columns, export, schema
 from blockzoo.core.csv_file import Mark, mark_of, read_csv
-from blockzoo.core.errors import CheckFailed, RequestError
+from blockzoo.core.errors import CheckFailed, UsageError
 from blockzoo.core.outputs import Outputs, read_rows
 from blockzoo.core.reading import Asked
 from blockzoo.core.record import Record
@@ -141,7 +141,7 @@ def test_one_way_can_be_asked_for_and_rows_can_be_chosen(tmp_path: Path) -> None
         trial(0), trial(0, 1, accuracy=0.25), trial(1), latency(0, "cpu, fp32"), latency(1, "cpu, bf16", ms=7)
     )
     assert list(store.rows(Asked(timed_on="bf16"))) == slow(store, "bf16")
-    with pytest.raises(RequestError, match="there are times on: cpu, fp32; cpu, bf16"):
+    with pytest.raises(UsageError, match="there are times on: cpu, fp32; cpu, bf16"):
         list(store.rows(Asked(timed_on="fp64")))
     chosen = {
         "block=ResNetBasicBlock": 2, "block=ResNetBasicBlock seed=1": 1, "val_acc=0.25": 1, "val_acc=.250": 1, "seed=0": 2,
@@ -152,7 +152,7 @@ def test_one_way_can_be_asked_for_and_rows_can_be_chosen(tmp_path: Path) -> None
         where = dict(pair.split("=") for pair in text.split())
         assert len(read_rows(tmp_path, where=where)) == count, text
         assert len(read_rows(tmp_path / "results.csv", where=where)) == count, text
-    with pytest.raises(RequestError, match="no column 'colour'"):
+    with pytest.raises(UsageError, match="no column 'colour'"):
         read_rows(tmp_path, where={"colour": "red"})
 
 

@@ -14,7 +14,7 @@ from blockzoo.blockwise.contracts import UNITS
 from blockzoo.cli import main
 from blockzoo.core import consent
 from blockzoo.core.contracts import BLOCKS
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.outputs import read_rows
 from blockzoo.core.plugins import (
     code_asked_for,
@@ -104,7 +104,7 @@ def test_a_file_of_options_names_no_code(text: str, name: str) -> None:
     Path("s.yaml").write_text(text.format(name))
     for command in (["blockwise", "sweep"], ["tile", "study"], ["sweep", "--config"]):
         assert main([*command, "s.yaml"]) == 2
-    with pytest.raises(RequestError, match="--plugin"):
+    with pytest.raises(UsageError, match="--plugin"):
         read_options(Path("s.yaml"))
     assert not Path("RAN").exists()
 
@@ -198,7 +198,7 @@ def test_a_module_is_found_without_importing_its_package() -> None:
     "load", [lambda: load_object("evil.py", "Net"), lambda: BLOCKS["evil:Net"], lambda: UNITS["evil:Net"]]
 )
 def test_the_gate_is_where_code_is_imported(load: Callable[[], Any]) -> None:
-    with consent.text_of("r.json"), pytest.raises(RequestError, match=r"r\.json names .*--plugin"):
+    with consent.text_of("r.json"), pytest.raises(UsageError, match=r"r\.json names .*--plugin"):
         load()
     assert not Path("RAN").exists()
     load_plugins(["evil.py", "evil"])

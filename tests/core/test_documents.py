@@ -10,7 +10,7 @@ import pytest
 
 from blockzoo.core.bounds import TooLarge, allowance, check_room, memory_size
 from blockzoo.core.documents import checked, decoded, describe, from_json, from_toml, from_yaml
-from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.errors import DataError, UsageError
 
 ALIASES = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
     f"{n}: &{n} [{', '.join([f'*{m}'] * 8)}]\n" for m, n in ("ab", "bc", "cd", "de", "ef")
@@ -27,7 +27,7 @@ MERGES = "a: &a {k: 1}\n" + "".join(
         (from_yaml, MERGES, "aliases make more than"),
         (from_yaml, "a: &a [*a]", "refers to itself"),
         (from_yaml, "[" * 10_000, "deep"),
-        (from_yaml, "a: 1\nb: 2\na: 3", r"'a' stands there twice \(line 3"),
+        (from_yaml, "a: 1\nb: 2\na: 3", r"'a' occurs twice \(line 3"),
         (from_yaml, "a: " + "1:" * 4000 + "1", "a number of 8,001 characters"),
         (from_yaml, "a: 0b" + "1" * 10_000, "a number of"),
         (from_yaml, "a: !!timestamp x", "not valid YAML"),
@@ -103,7 +103,7 @@ def test_sizes_of_memory(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "many", "1 PB", "1e9", "9" * 40, "٣"])
 def test_what_is_no_size(text: str) -> None:
-    with pytest.raises(RequestError, match="max-memory"):
+    with pytest.raises(UsageError, match="max-memory"):
         memory_size(text)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from blockzoo.core import plugins, trusted
 from blockzoo.core.contracts import BLOCKS
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.plugins import load_plugins, read_options, remembered
 
 SOURCE = """
@@ -47,14 +47,14 @@ def test_a_plugin_that_cannot_be_loaded(
     monkeypatch.chdir(tmp_path)
     if content:
         (tmp_path / name).write_text(content)
-    with pytest.raises(RequestError, match=says):
+    with pytest.raises(UsageError, match=says):
         load_plugins([name])
 
 
 def test_bad_project_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pyproject.toml").write_text("[tool.blockzoo]\nplugins = 3\n")
-    with pytest.raises(RequestError, match="list of texts"):
+    with pytest.raises(UsageError, match="list of texts"):
         remembered()
 
 
@@ -73,5 +73,5 @@ def test_options_from_files(tmp_path: Path) -> None:
         ("list.yaml", "must hold options"),
         ("none.yaml", "no file"),
     ):
-        with pytest.raises(RequestError, match=says):
+        with pytest.raises(UsageError, match=says):
             read_options(tmp_path / name)

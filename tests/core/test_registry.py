@@ -9,7 +9,7 @@ import pytest
 from blockzoo import contracts
 from blockzoo.core import contracts as core_contracts
 from blockzoo.core.contracts import BLOCKS, PROTOCOLS, SUBJECTS
-from blockzoo.core.errors import RequestError, UnknownNameError
+from blockzoo.core.errors import UnknownNameError, UsageError
 from blockzoo.core.registry import Registry, TextRegistry
 from blockzoo.data.contracts import DATASETS
 from blockzoo.execution.contracts import EXECUTORS
@@ -71,7 +71,7 @@ def test_registering_and_removing() -> None:
 
 def test_names_that_would_break_the_grammar() -> None:
     for name in ("", "a/b", "a:b"):
-        with pytest.raises(RequestError, match="name"):
+        with pytest.raises(UsageError, match="name"):
             BLOCKS[name] = object
 
 
@@ -85,12 +85,12 @@ def test_a_text_makes_an_object() -> None:
         def __init__(self, argument: str) -> None:
             self.size = int(argument or 1)
             if self.size == 7:
-                raise RequestError("not 7, of all numbers")
+                raise UsageError("not 7, of all numbers")
 
     assert registry.make(" step:2 ").size == 2 and registry.make("step").size == 1
-    with pytest.raises(RequestError, match="thing 'step:x': `step:2`: a step of 2"):
+    with pytest.raises(UsageError, match="thing 'step:x': `step:2`: a step of 2"):
         registry.make("step:x")
-    with pytest.raises(RequestError, match=r"^not 7, of all numbers$"):
+    with pytest.raises(UsageError, match=r"^not 7, of all numbers$"):
         registry.make("step:7")
     with pytest.raises(UnknownNameError, match="Did you mean step"):
         registry.make("stop:2")
@@ -140,7 +140,7 @@ def test_every_door_takes_a_class_of_a_file_and_of_a_module_but_where_it_means_s
         *((name, "is no class with a method") for name in kinds),
     ):
         assert wrong not in door
-        with pytest.raises(RequestError, match=says):
+        with pytest.raises(UsageError, match=says):
             door[wrong]
     with pytest.raises(UnknownNameError, match="nonsense:Thing"):
         door["nonsense:Thing"]

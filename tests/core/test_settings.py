@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from blockzoo.core.checked import settings_of, sorted_into, together
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.settings import Recipe, Run, Scaffold
 
 ROOT = Path(__file__).parents[2]
@@ -101,9 +101,9 @@ def test_keyword_arguments_are_sorted_into_their_dataclasses() -> None:
     scaffold, recipe = sorted_into({"lr": 0.1, "num_blocks": 2}, Scaffold, Recipe, what="here")
     assert (scaffold.num_blocks, recipe.lr, recipe.epochs) == (2, 0.1, None)
     assert sorted_into(together(scaffold, recipe), Scaffold, Recipe, what="here") == [scaffold, recipe]
-    with pytest.raises(RequestError, match=r"here has no setting 'num_block'\. Did you mean num_blocks"):
+    with pytest.raises(UsageError, match=r"here has no setting 'num_block'\. Did you mean num_blocks"):
         sorted_into({"num_block": 2}, Scaffold, Run, what="here")
-    with pytest.raises(RequestError, match="num_blocks=0"):
+    with pytest.raises(UsageError, match="num_blocks=0"):
         sorted_into({"num_blocks": 0}, Scaffold, what="here")
 
 

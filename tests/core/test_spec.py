@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 
 
 def test_all_faults_at_once() -> None:
-    with pytest.raises(RequestError) as error:
+    with pytest.raises(UsageError) as error:
         NetworkSpec("ResNetBasicBlock/mid", num_blocks=0, base_channels=-4, out_dim="ten")  # type: ignore[arg-type]
     for field in ("num_blocks=0", "base_channels=-4", "out_dim='ten'"):
         assert field in str(error.value)
@@ -18,12 +18,12 @@ def test_all_faults_at_once() -> None:
     [{"epochs": 0}, {"batch_size": 1}, {"lr": 0}, {"lr": float("nan")}, {"seed": -1}, {"limit_train": 0}],
 )
 def test_bad_values_are_named(values: dict) -> None:
-    with pytest.raises(RequestError, match=next(iter(values))):
+    with pytest.raises(UsageError, match=next(iter(values))):
         TrialSpec(**values)
 
 
 def test_a_block_needs_a_position() -> None:
-    with pytest.raises(RequestError, match="ResNetBasicBlock/mid"):
+    with pytest.raises(UsageError, match="ResNetBasicBlock/mid"):
         NetworkSpec("ResNetBasicBlock")
 
 
@@ -81,5 +81,5 @@ def test_fields_that_came_later_count_where_they_are_used() -> None:
     elsewhere = base.with_(start="other/place.ckpt", start_identity="abc")
     assert elsewhere.fingerprint() == found[-2].fingerprint(), "the place of a file is not what it holds"
     for wrong in ({"milestones": (5, 3)}, {"start": "w.ckpt"}, {"momentum": 1.0}, {"validation_share": 1.0}):
-        with pytest.raises(RequestError):
+        with pytest.raises(UsageError):
             base.with_(**wrong)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from blockzoo.core.errors import RequestError, UnknownNameError
+from blockzoo.core.errors import UnknownNameError, UsageError
 from blockzoo.core.subject import Subject
 
 
@@ -41,7 +41,7 @@ def test_parses(text: str, canonical: str, is_block: bool) -> None:
     ],
 )
 def test_refuses_with_the_remedy(text: str, says: str) -> None:
-    with pytest.raises(RequestError, match=says):
+    with pytest.raises(UsageError, match=says):
         Subject.parse(text)
 
 
@@ -84,9 +84,9 @@ def test_a_class_stands_for_the_text_that_names_it(tmp_path: Path) -> None:
 def test_a_class_that_no_other_process_can_find_is_refused() -> None:
     class Local: ...
 
-    with pytest.raises(RequestError, match="top of its file"):
+    with pytest.raises(UsageError, match="top of its file"):
         Subject.parse(Local)
-    with pytest.raises(RequestError, match="benchmark_model"):
+    with pytest.raises(UsageError, match="benchmark_model"):
         Subject.parse(object())
 
 
@@ -104,7 +104,7 @@ def test_records_of_blocks_that_are_gone_can_be_read() -> None:
     from blockzoo.core.subject import as_stored
 
     for text in ("OfSomePlugin/mid", "gone.py:Block/late", "gone.py:Network"):
-        with pytest.raises(RequestError):
+        with pytest.raises(UsageError):
             Subject.parse(text)
         with as_stored():
             subject = Subject.parse(text)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from blockzoo.core.csv_file import kept_rows, ours, read_csv, write_csv
-from blockzoo.core.errors import RequestError, StoreError
+from blockzoo.core.errors import StoreError, UsageError
 from blockzoo.core.outputs import Outputs, read_rows
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
@@ -104,12 +104,12 @@ def test_a_csv_with_other_columns_is_never_touched(tmp_path: Path, content: str)
 def test_unreadable_csv(tmp_path: Path, content: str, says: str) -> None:
     path = tmp_path / "x.csv"
     path.write_text(content)
-    with pytest.raises(RequestError, match=says):
+    with pytest.raises(UsageError, match=says):
         read_csv(path)
 
 
 def test_missing_csv_and_a_folder_in_its_place(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="cannot read"):
+    with pytest.raises(UsageError, match="cannot read"):
         read_csv(tmp_path / "none.csv")
     (tmp_path / "results.csv").mkdir()
     with pytest.raises(StoreError, match="folder"):
@@ -140,7 +140,7 @@ def test_tables_joined_are_one_table_and_other_tables_are_refused(
     header, *lines = table.splitlines()
     other = ",".join(reversed(header.split(",")))
     path.write_text("\n".join([header, *lines, other, *lines]) + "\n")
-    with pytest.raises(RequestError, match="line 4: no number in"):
+    with pytest.raises(UsageError, match="line 4: no number in"):
         read_rows(path)
     for torn in ('A,mid,"0.5', "A,mid,0.5", "A,mi"):  # who knows what was to follow
         path.write_text(f"block,position,val_acc\nB,mid,0.5\n{torn}")
@@ -148,10 +148,10 @@ def test_tables_joined_are_one_table_and_other_tables_are_refused(
         assert "line 3: it does not end" in caplog.text
         caplog.clear()
     path.write_text('block,position,val_acc\nB,mid,0.5\nA,mid,"0.5\nC,mid,0.5\n')
-    with pytest.raises(RequestError, match="after line 2: unexpected end"):
+    with pytest.raises(UsageError, match="after line 2: unexpected end"):
         read_rows(path)
     path.write_text("block,position,val_acc\nA,mid," + "x" * 200_000)
-    with pytest.raises(RequestError, match="line 1: field larger"):
+    with pytest.raises(UsageError, match="line 1: field larger"):
         read_rows(path)
 
 
@@ -162,7 +162,7 @@ def test_a_place_is_told_by_what_lies_there(tmp_path: Path) -> None:
     ).database == tmp_path / "R.sqlite"
     (tmp_path / "R.sqlite").rename(tmp_path / "elsewhere.db")
     assert read_rows(tmp_path / "elsewhere.db")[0]["val_acc"] == 0.5
-    with pytest.raises(RequestError, match=r"elsewhere\.db is a file"):
+    with pytest.raises(UsageError, match=r"elsewhere\.db is a file"):
         Outputs.at(tmp_path / "elsewhere.db")
 
 
@@ -187,7 +187,7 @@ def test_times_of_one_way_alone_are_in_a_table() -> None:
     )
     again = timed("cpu, fp32, 2 threads", 3)
     assert rows(trials, [*both, other, again])[0]["latency_ms"] == 3.004, "within a way the newest"
-    with pytest.raises(RequestError, match="there are times on: cpu, fp32, 2 threads; cpu, bf16"):
+    with pytest.raises(UsageError, match="there are times on: cpu, fp32, 2 threads; cpu, bf16"):
         rows(trials, [*both, other], timed_on="channels_last")
 
 

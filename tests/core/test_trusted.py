@@ -13,7 +13,7 @@ import pytest
 
 from blockzoo.cli import main
 from blockzoo.core import trusted
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.plugins import load_plugins, project_of
 from blockzoo.core.said import forget_what_was_said
 
@@ -137,7 +137,7 @@ def test_a_file_of_others_is_no_obstacle(project: Path, capsys: pytest.CaptureFi
     assert main(["trust"]) == 2 and "gone.py" in capsys.readouterr().err
     for plugins_ in ("3", '[""]', "[1]"):
         (project / "pyproject.toml").write_text(f"[tool.blockzoo]\nplugins = {plugins_}\n")
-        with pytest.raises(RequestError, match="list of texts"):
+        with pytest.raises(UsageError, match="list of texts"):
             project_of(project)
 
 

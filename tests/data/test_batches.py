@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.data.batches import Chances, Form, Part, Pixels, ResidentBatches, _at_hand
 from blockzoo.data.crops import RATIOS, random_boxes, resized_crop, shifted_crop
 from blockzoo.data.images import Images
@@ -100,7 +100,7 @@ def test_a_margin_is_for_training_alone() -> None:
         seen += len(labels)
     assert seen == 12
     assert not torch.equal(batches._draws(1).places, draws.places)
-    with pytest.raises(RequestError, match="margin 8: give 0 to 7 for images of 16 pixels"):
+    with pytest.raises(UsageError, match="margin 8: give 0 to 7 for images of 16 pixels"):
         ResidentBatches(Images(images, np.arange(12)), 4, pixels=replace(RAW, margin=8))
 
 
@@ -200,7 +200,7 @@ def test_ranks_have_equally_many_batches_and_evaluate_everything() -> None:
 
 
 def test_faults_are_named_all_at_once() -> None:
-    with pytest.raises(RequestError) as error:
+    with pytest.raises(UsageError) as error:
         ResidentBatches(
             numbered(2), 0, training=Chances(pad_mode="wrap", padding=8), part=Part(3, 3), pixels=RAW
         )

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from blockzoo.core.errors import CheckFailed, DataError, RequestError
+from blockzoo.core.errors import CheckFailed, DataError, UsageError
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.data import load_dataset
@@ -181,7 +181,7 @@ def test_the_command_says_how_images_are_kept(
     )
     assert load_dataset("folder", tree, images="auto").kept == "stream"
     assert load_dataset("folder", tree).kept == "resident"
-    with pytest.raises(RequestError, match="digits does not come as image files"):
+    with pytest.raises(UsageError, match="digits does not come as image files"):
         load_dataset("digits", images="stream")
 
 

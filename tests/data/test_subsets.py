@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.errors import DataError, UsageError
 from blockzoo.core.spec import TrialSpec
 from blockzoo.data import ImageData, Images
 from blockzoo.data.images import some_of
@@ -60,7 +60,7 @@ def test_numbers_that_are_no_classes_are_drawn_too() -> None:
 
 @pytest.mark.parametrize("count", [0, -1, 101])
 def test_a_draw_of_what_is_not_there_is_refused(count: int) -> None:
-    with pytest.raises(RequestError, match=f"{count} of 100 images"):
+    with pytest.raises(UsageError, match=f"{count} of 100 images"):
         drawn(np.zeros(100, np.int64), count)
 
 
@@ -72,7 +72,7 @@ def test_a_part_of_a_dataset_says_so_in_its_splits_name() -> None:
     assert np.array_equal(part.train.images[:, 0, 0, 0] // 20, part.train.labels)  # each keeps its label
     assert data.limited(100, val=50) is data and data.limited() is data
     assert part.limited(20, val=5, test=10) is part
-    with pytest.raises(RequestError, match="0 train images"):
+    with pytest.raises(UsageError, match="0 train images"):
         data.limited(0)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
 from blockzoo.execution.cluster import HEADLESS, _Head
@@ -104,7 +104,7 @@ def test_epochs_are_heard_and_what_hangs_or_takes_too_long_is_ended(
 
 def test_no_cluster_at_an_address(tmp_path: Path) -> None:
     executor = EXECUTORS["ray"](tmp_path, workers=1, threads=1, address="127.0.0.1:1")
-    with pytest.raises(RequestError, match=r"no Ray cluster at 127\.0\.0\.1:1"):
+    with pytest.raises(UsageError, match=r"no Ray cluster at 127\.0\.0\.1:1"):
         list(executor.run([]))
 
 
@@ -117,7 +117,7 @@ def test_no_cluster_at_an_address(tmp_path: Path) -> None:
     ],
 )
 def test_options_of_another_executor(tmp_path: Path, options: dict[str, Any], says: str) -> None:
-    with pytest.raises(RequestError, match=says):
+    with pytest.raises(UsageError, match=says):
         run_sweep(["ResNetBasicBlock"], "mid", 1, output=tmp_path, **{**SMALL, **options})
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.record import Record
 from blockzoo.execution.contracts import EXECUTORS
 from blockzoo.execution.jobs import Job
@@ -60,7 +60,7 @@ def test_what_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("options", [["cluster=moon"], ["partition"], ["no_such=1", "cluster=local"]])
 def test_options_that_cannot_be(tmp_path: Path, options: list[str]) -> None:
-    with pytest.raises(RequestError, match=r"submitit|NAME=VALUE"):
+    with pytest.raises(UsageError, match=r"submitit|NAME=VALUE"):
         list(EXECUTORS["slurm"](tmp_path, workers=1, threads=1, options=options).run([]))
 
 

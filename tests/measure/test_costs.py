@@ -10,7 +10,7 @@ from torch import nn
 
 from blockzoo import ScaffoldNet
 from blockzoo.core.contracts import BLOCKS, POSITIONS
-from blockzoo.core.errors import CheckFailed, RequestError
+from blockzoo.core.errors import CheckFailed, UsageError
 from blockzoo.measure.costs import Costs, check_added_parts, measure_chain, total
 from blockzoo.measure.memory import peak_memory
 from blockzoo.models.deploy import fold_batch_norm
@@ -61,12 +61,12 @@ def test_any_network() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 3, 32), (0, 3, 32, 32), (1, 3, -1, 32), (1, 3, 32.0, 32)])
 def test_wrong_shapes(shape: tuple) -> None:
-    with pytest.raises(RequestError, match="B C H W"):
+    with pytest.raises(UsageError, match="B C H W"):
         profile_block("ResNetBasicBlock", input_shape=shape)
 
 
 def test_a_shape_the_network_cannot_take() -> None:
-    with pytest.raises(RequestError, match="cannot take an input of shape"):
+    with pytest.raises(UsageError, match="cannot take an input of shape"):
         profile_block("GhostBottleneckV3", "late", input_shape=(1, 3, 4, 4), base_channels=8)
 
 
@@ -143,5 +143,5 @@ def test_costs_that_differ_from_call_to_call_are_named_and_refused_when_strict()
     found = get_model_profile(TakesTurns(), (1, 1, 4, 4))
     assert found.network.uncounted_operations == ("what differs from call to call",)
     assert "from call to call: 32 then 48 then 16" in found.notes[0]
-    with pytest.raises(RequestError, match="from call to call"):
+    with pytest.raises(UsageError, match="from call to call"):
         get_model_profile(TakesTurns(), (1, 1, 4, 4), strict=True)

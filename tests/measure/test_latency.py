@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from blockzoo.benchmark import benchmark_block, benchmark_model, quick_benchmark
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.measure.latency import Clock, Schedule, interleave
 
 
@@ -121,7 +121,7 @@ def test_no_gpu_says_so_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     ],
 )
 def test_bad_options(options: dict, says: str) -> None:
-    with pytest.raises(RequestError, match=says):
+    with pytest.raises(UsageError, match=says):
         benchmark_block(
             options.pop("subjects", "ResNetBasicBlock"),
             **{"batch_sizes": (1,), "base_channels": 8, **options},

@@ -21,7 +21,7 @@ from torch.utils.flop_counter import flop_registry, register_flop_formula
 from torchvision.ops import DeformConv2d, deform_conv2d, nms, roi_align
 
 from blockzoo.cli.app import run
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.measure.macs import MacCounter, counting
 from blockzoo.models.copying import on_meta
 from blockzoo.profile import get_model_profile, profile_block
@@ -343,7 +343,7 @@ def test_an_operation_of_ones_own_is_named_refused_or_counted_by_its_formula() -
     assert found.columns()["uncounted_operations"] == "blockzoo_test.mixed"
     plain = profile_block("ResNetBasicBlock", "late", strict=True, **options)  # type: ignore[arg-type]
     assert plain.network.uncounted_operations == () and plain.columns()["uncounted_operations"] == ""
-    with pytest.raises(RequestError, match=r"blockzoo_test.mixed; .*register_flop_formula"):
+    with pytest.raises(UsageError, match=r"blockzoo_test.mixed; .*register_flop_formula"):
         profile_block(Mixed, "late", strict=True, **options)  # type: ignore[arg-type]
 
     register_flop_formula(torch.ops.blockzoo_test.mixed)(
@@ -385,7 +385,7 @@ def test_tied_weights_count_once() -> None:
 
 
 def test_lazy_layers_are_refused_in_words() -> None:
-    with pytest.raises(RequestError, match=r"0\.weight has no shape yet"):
+    with pytest.raises(UsageError, match=r"0\.weight has no shape yet"):
         get_model_profile(nn.Sequential(nn.LazyConv2d(4, 3)), (1, 3, 8, 8))
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.measure.macs import MacCounter, count_macs
 from blockzoo.measure.size import count_params
 from blockzoo.models.copying import duplicate, on_meta
@@ -141,7 +141,7 @@ def test_weights_that_are_no_parameters_are_named(build, says: str, hidden: bool
     notes = profile_block(network, input_shape=(1, 3, 12, 12)).notes
     assert any(says in note for note in notes) if says else not notes
     if hidden:
-        with pytest.raises(RequestError, match=f"{says}.*leave out --strict"):
+        with pytest.raises(UsageError, match=f"{says}.*leave out --strict"):
             profile_block(network, input_shape=(1, 3, 12, 12), strict=True)
     else:
         profile_block(network, input_shape=(1, 3, 12, 12), strict=True)

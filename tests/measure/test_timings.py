@@ -13,7 +13,7 @@ from torch import nn
 
 from blockzoo.benchmark import benchmark_block
 from blockzoo.cli import main
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.times import doubts
 from blockzoo.measure.contenders import Contender, Setting, deployed_contender
 from blockzoo.measure.deadline import Deadline
@@ -124,7 +124,7 @@ def test_a_batch_that_does_not_fit_is_left_out_by_name(made: Any, caplog: pytest
     assert {t.batch_size for t in found.timings} == {1} and clock.now <= 4.0 + 0.16
     assert "batch 256 is not timed" in found.left_out[0] and "batch 256" in caplog.text
     clock = made(lambda result: 0.01 * len(result))
-    with pytest.raises(RequestError, match="give more --seconds"):
+    with pytest.raises(UsageError, match="give more --seconds"):
         benchmark(batch_sizes=(256,), seconds=4.0)
     clock = made(lambda result: 0.01 * len(result))
     found = benchmark(batch_sizes=(1, 256), seconds=75.0)

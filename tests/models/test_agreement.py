@@ -1,4 +1,4 @@
-"""The comparison itself: every number format and layout is compared rightly, or refused by name."""
+"""The comparison itself: every dtype and layout is compared rightly, or refused by name."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from blockzoo import ScaffoldNet
 from blockzoo.core.contracts import BLOCKS
-from blockzoo.core.errors import ContractBroken, RequestError
+from blockzoo.core.errors import ContractBroken, UsageError
 from blockzoo.core.said import forget_what_was_said
 from blockzoo.models.contract import SHAPES
 from blockzoo.models.examination import TOLERANCE, examine
@@ -536,7 +536,7 @@ def test_wide_blocks_are_tried_as_wide_as_they_are() -> None:
     assert examine.cache_info().misses == 2
     examine(Good, 256, 512, 2, "late")
     assert examine.cache_info().misses == 2
-    with pytest.raises(RequestError, match=r"\(96\) must be divisible by num_groups \(64\)"):
+    with pytest.raises(UsageError, match=r"\(96\) must be divisible by num_groups \(64\)"):
         profile_block(NeedsSixtyFour, "mid", base_channels=48, memory=False)
 
 
@@ -556,7 +556,7 @@ def test_what_is_broken_where_it_is_wide_alone_is_refused(block: type, says: str
 
 
 class Centred(Good):
-    """Averages its maps in the number format of its buffer, whatever the maps have."""
+    """Averages its maps in the dtype of its buffer, whatever the maps have."""
 
     def __init__(self, in_channels, out_channels, stride=1, position="mid"):
         super().__init__(in_channels, out_channels, stride, position)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.models import tracing
 from blockzoo.models.agreement import deviation
 from blockzoo.models.copying import duplicate
@@ -341,7 +341,7 @@ def test_views_of_any_kind_are_followed_where_nothing_is_written() -> None:
 )
 def test_what_cannot_be_followed_is_refused_by_name(way: Callable[..., Any], says: str) -> None:
     module = Way(way).eval()
-    with pytest.raises(RequestError, match=says):
+    with pytest.raises(UsageError, match=says):
         without_writes(trace(module, [torch.randn(2, 3, 4, 6)]), module)
 
 

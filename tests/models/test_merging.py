@@ -10,7 +10,7 @@ import torch
 from timm.utils import reparameterize_model
 from torch import nn
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.models.agreement import deviation, random_statistics
 from blockzoo.models.deploy import deployed
 from blockzoo.models.merging import Altered, merge_branches, mergeable, with_merged_branches
@@ -247,7 +247,7 @@ def test_a_method_that_returns_itself_or_a_wrapper_ends() -> None:
 
 
 def test_a_method_that_fails_is_named() -> None:
-    with pytest.raises(RequestError, match=r"Fails.fuse\(\) failed: ValueError: another day"):
+    with pytest.raises(UsageError, match=r"Fails.fuse\(\) failed: ValueError: another day"):
         merge_branches(Fails())
 
 

@@ -7,7 +7,7 @@ import torch
 import torchvision
 
 from blockzoo.core.contracts import NETWORKS
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.models.feedforward import ConvNet, Ensemble, FeedForward
 from blockzoo.models.partition import network_blocks
@@ -67,9 +67,9 @@ def test_ensembles() -> None:
     torch.manual_seed(7)
     assert not torch.equal(other(x), voted)
     assert torch.allclose(voting.eval()(x), outputs.mean(0))
-    with pytest.raises(RequestError, match="average or vote"):
+    with pytest.raises(UsageError, match="average or vote"):
         Ensemble(members, "max")  # type: ignore[arg-type]
-    with pytest.raises(RequestError, match="at least one"):
+    with pytest.raises(UsageError, match="at least one"):
         Ensemble([])
-    with pytest.raises(RequestError, match="widths"):
+    with pytest.raises(UsageError, match="widths"):
         FeedForward(4, [0], 2)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from blockzoo.benchmark import benchmark_model
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.said import forget_what_was_said
 from blockzoo.measure.memory import saved_for_backward
 from blockzoo.models.outputs import class_scores, main_output
@@ -67,19 +67,19 @@ def test_the_main_output(output: object, path: str, others: int, caplog: pytest.
 def test_outputs_that_nothing_tells_apart_are_measured_and_not_trained(output: object) -> None:
     main = main_output(output)
     assert main.tensor is X and not main.certain
-    with pytest.raises(RequestError, match="nothing says which one is trained"):
+    with pytest.raises(UsageError, match="nothing says which one is trained"):
         class_scores(output, 2, 10)
 
 
 @pytest.mark.parametrize(("output", "words"), [(None, "nothing"), ({}, "dict"), ([{"boxes": 3}], "list")])
 def test_no_tensor_at_all(output: object, words: str) -> None:
-    with pytest.raises(RequestError, match=f"returns .*{words}"):
+    with pytest.raises(UsageError, match=f"returns .*{words}"):
         main_output(output)
 
 
 def test_scores_of_another_shape_are_refused() -> None:
     for output, words in (({"out": Z}, r"\(2, 3, 8, 8\) \(output\['out'\]\)"), (X[:, :7], r"\(2, 7\)")):
-        with pytest.raises(RequestError, match=words):
+        with pytest.raises(UsageError, match=words):
             class_scores(output, 2, 10)
 
 
@@ -191,7 +191,7 @@ def test_training_takes_the_main_output_and_says_so(tmp_path: Path, caplog: pyte
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_it_is(tmp_path: Path, returns: str, words: str) -> None:
-    with pytest.raises(RequestError, match=words):
+    with pytest.raises(UsageError, match=words):
         train_block(own(tmp_path, "Mine", returns), output=tmp_path / "out", **SMALL)
 
 
@@ -205,7 +205,7 @@ def test_networks_of_the_libraries_with_training_heads() -> None:
 
 def test_an_error_names_the_part_and_what_it_was_given() -> None:
     with pytest.raises(
-        RequestError, match=r"GhostBottleneckV3 with in_channels 5, out_channels 5, stride 1 cannot take"
+        UsageError, match=r"GhostBottleneckV3 with in_channels 5, out_channels 5, stride 1 cannot take"
     ):
         profile_block("GhostBottleneckV3", "early", base_channels=5)
 
@@ -213,5 +213,5 @@ def test_an_error_names_the_part_and_what_it_was_given() -> None:
         def forward(self, x):
             raise KeyError("nothing here")
 
-    with pytest.raises(RequestError, match=r"Odd cannot take an input of shape .*KeyError"):
+    with pytest.raises(UsageError, match=r"Odd cannot take an input of shape .*KeyError"):
         get_model_profile(Odd())

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.said import forget_what_was_said
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.subject import Subject
@@ -80,23 +80,23 @@ def test_a_number_without_a_default_is_the_usual_one(tmp_path: Path) -> None:
 def test_no_such_parameter(tmp_path: Path) -> None:
     subject = code(tmp_path, "depth=3")
     assert classes_of(subject, None, 1000) is None
-    with pytest.raises(RequestError, match=r"takes no number of classes \(depth\), and 5 were asked"):
+    with pytest.raises(UsageError, match=r"takes no number of classes \(depth\), and 5 were asked"):
         classes_of(subject, 5, 1000)
     assert arguments(Subject.parse(subject), 10, 3) == {}
 
 
 def test_what_nothing_says_is_named(tmp_path: Path) -> None:
     subject = code(tmp_path, "depth, width, classes=2")
-    with pytest.raises(RequestError, match="nothing says its depth, width; give them defaults"):
+    with pytest.raises(UsageError, match="nothing says its depth, width; give them defaults"):
         build_network(NetworkSpec(subject))
 
 
 def test_a_class_that_cannot_be_built_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "broken.py"
     path.write_text("class A:\n    pass\ndef b(classes=1):\n    raise KeyError('here')\n")
-    with pytest.raises(RequestError, match="makes a A: name a class"):
+    with pytest.raises(UsageError, match="makes a A: name a class"):
         build_network(NetworkSpec(f"{path}:A"))
-    with pytest.raises(RequestError, match=r"b\(classes=4\) cannot be built: KeyError: 'here'"):
+    with pytest.raises(UsageError, match=r"b\(classes=4\) cannot be built: KeyError: 'here'"):
         build_network(NetworkSpec(f"{path}:b", out_dim=4))
 
 
@@ -116,6 +116,6 @@ def test_the_other_lenses_leave_it_alone_too(tmp_path: Path) -> None:
 )
 def test_what_is_taken_for_a_block_is_told_why(tmp_path: Path, parameters: str, why: str) -> None:
     subject = code(tmp_path, parameters)
-    with pytest.raises(RequestError, match=f"{why}, so it is taken for a block without a position"):
+    with pytest.raises(UsageError, match=f"{why}, so it is taken for a block without a position"):
         NetworkSpec(subject)
     assert NetworkSpec(f"{subject}/mid").parsed.is_block

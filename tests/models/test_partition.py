@@ -6,7 +6,7 @@ import torchvision
 from torch import nn
 
 from blockzoo import ScaffoldNet
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.models.partition import network_blocks
 
 
@@ -42,5 +42,5 @@ def test_says_why_not() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x if x.sum() > 0 else -x
 
-    with pytest.raises(RequestError, match="Choosy cannot be cut into blocks"):
+    with pytest.raises(UsageError, match="Choosy cannot be cut into blocks"):
         network_blocks(Choosy())

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.models.tracing import trace
 
 X = torch.randn(1, 3, 9, 8)
@@ -57,7 +57,7 @@ class Keeping(nn.Module):
 @pytest.mark.parametrize("way", ["buffer", "attribute", "counter", "first call", "number"])
 def test_what_the_next_call_reads_is_named(way: str) -> None:
     name = "count" if way == "number" else "m"
-    with pytest.raises(RequestError, match=f"Keeping cannot be traced: it assigns {name} in its forward"):
+    with pytest.raises(UsageError, match=f"Keeping cannot be traced: it assigns {name} in its forward"):
         trace(Keeping(way).eval(), [X])
 
 
@@ -122,7 +122,7 @@ def test_a_number_that_is_another_after_each_call_is_named(way: str, monkeypatch
     monkeypatch.setattr(EveryEighth, "frames", 0)
     monkeypatch.setattr(sys.modules[__name__], "FRAMES", 0)
     says = f"EveryEighth cannot be traced: it assigns {names.get(way, way)}.* another value in each call"
-    with pytest.raises(RequestError, match=says):
+    with pytest.raises(UsageError, match=says):
         trace(EveryEighth(way).eval(), [X])
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from blockzoo import ScaffoldNet
 from blockzoo.core.contracts import BLOCKS, POSITIONS
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.models.resolve import build_network
 from blockzoo.models.scaffold import FixedTransition
@@ -109,7 +109,7 @@ def test_a_class_instead_of_a_name() -> None:
     ],
 )
 def test_bad_arguments_name_the_choices(arguments: dict, says: str) -> None:
-    with pytest.raises(RequestError, match=says):
+    with pytest.raises(UsageError, match=says):
         ScaffoldNet(**arguments)
 
 
@@ -118,5 +118,5 @@ def test_networks_of_libraries() -> None:
         net = build_network(NetworkSpec(subject, out_dim=5), seed=0).eval()
         assert net(torch.randn(1, 3, 64, 64)).shape == (1, 5)
     for subject in ("torchvision:resnet19", "timm:resnet1888", "model:nothing"):
-        with pytest.raises(RequestError, match=subject.partition(":")[2]):
+        with pytest.raises(UsageError, match=subject.partition(":")[2]):
             build_network(NetworkSpec(subject))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.text import csv_text
 from blockzoo.report.figures import AXES, charts, draw, look
 from blockzoo.report.tables import markdown_table
@@ -83,7 +83,7 @@ def test_holes_are_left_out_and_nothing_is_an_error(tmp_path: Path) -> None:
     some = rows(2, 1)
     some[0]["test_acc"], some[1]["latency_ms"] = None, float("nan")
     assert plot_results(some, tmp_path)
-    with pytest.raises(RequestError, match="'failed': 6"):
+    with pytest.raises(UsageError, match="'failed': 6"):
         plot_results([{**row, "status": "failed", "test_acc": None} for row in rows(2, 1)], tmp_path)
 
 

@@ -1,7 +1,7 @@
 """Every form of a network against the network itself: folded, deployed, planned, in tiles, exported, its file in tiles.
 
 Each agrees, or is refused by an error of this package with a reason. Of random programs the number that must agree is stated; of
-real networks each refusal, so that no form can be refused everywhere without a word.
+real networks each refusal, so that no form can be refused everywhere unnoticed.
 """
 
 from __future__ import annotations

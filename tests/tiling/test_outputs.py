@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from blockzoo import tiling
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.models.agreement import deviation, random_statistics
 from blockzoo.tiling.graph.trace import ready, traced
 from blockzoo.tiling.runtime.runner import TiledRunner
@@ -74,7 +74,7 @@ def test_a_runner_returns_what_the_network_returns(what: str, options: dict[str,
     model, x = Ways(WAYS[what]).eval(), torch.randn(1, 3, 16, 16)
     try:
         plan = tiling.plan(model, x, mode="exact", **options)
-    except RequestError as error:
+    except UsageError as error:
         assert options and "is read after the stage too" in str(error)
         return
     runner = TiledRunner(model, plan)
@@ -102,7 +102,7 @@ def test_several_inputs_and_other_numbers_of_images() -> None:
             x[:1].expand(count, *x.shape[1:]).contiguous() * torch.rand(count, *x.shape[1:]) for x in given
         ]
         assert deviation(model(*inputs), runner(*inputs)) < 1e-6, count
-    with pytest.raises(RequestError, match="make one for this size"):
+    with pytest.raises(UsageError, match="make one for this size"):
         runner(given[0])
 
 

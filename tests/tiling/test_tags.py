@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.subject import Subject
 from blockzoo.models.resolve import build_network
@@ -24,7 +24,7 @@ def test_tags_are_their_own_names(tag: str) -> None:
 
 @pytest.mark.parametrize("tag", ["", "G4", "F0", "H2x0", "28", "H-1", "F28x", "f28"])
 def test_tags_that_there_are_not(tag: str) -> None:
-    with pytest.raises(RequestError, match="F28"):
+    with pytest.raises(UsageError, match="F28"):
         tiling_of(tag)
 
 
@@ -44,7 +44,7 @@ def test_options_of_the_command_line() -> None:
         (((1, 2, 3),), "--block-size"),
         (((28,), None, None, "wrap"), "padding mode 'wrap'"),
     ):
-        with pytest.raises(RequestError, match=word):
+        with pytest.raises(UsageError, match=word):
             tiling_from(*wrong)  # type: ignore[arg-type]
 
 
@@ -53,7 +53,7 @@ def test_one_network_has_one_subject() -> None:
     assert {plain_subject(name) for name in names} == {"torchvision:resnet18"}
     assert plain_subject("block_mobilenet") == "model:mobilenet_v1"
     for wrong in ("resnet81", "ResNetBasicBlock", "tiled:F28:torchvision:resnet18"):
-        with pytest.raises(RequestError, match="--arch"):
+        with pytest.raises(UsageError, match="--arch"):
             plain_subject(wrong)
     assert (
         tiled_subject("block_resnet18", tiling_of("F28"), 224) == "tiled:F28,zeros,224px:torchvision:resnet18"
@@ -67,7 +67,7 @@ def test_a_subject_of_a_subject(tmp_path: Path) -> None:
     assert (
         str(subject) == "tiled:F8,32px:model:resnet8_half" and str(subject.innermost) == "model:resnet8_half"
     )
-    with pytest.raises(RequestError, match="say what of"):
+    with pytest.raises(UsageError, match="say what of"):
         Subject.parse("tiled:F8")
     file = tmp_path / "own.py"
     file.write_text(
@@ -76,7 +76,7 @@ def test_a_subject_of_a_subject(tmp_path: Path) -> None:
     before = NetworkSpec(f"tiled:F8:{file}:Own").fingerprint()
     file.write_text(file.read_text() + "# edited\n")
     assert NetworkSpec(f"tiled:F8:{file}:Own").fingerprint() != before, "edited code is another subject"
-    with pytest.raises(RequestError, match="block without a position"):
+    with pytest.raises(UsageError, match="block without a position"):
         NetworkSpec("tiled:F8:ResNetBasicBlock")
     scaffold = [NetworkSpec("tiled:F8:ResNetBasicBlock/mid", base_channels=c).fingerprint() for c in (8, 16)]
     assert scaffold[0] != scaffold[1]

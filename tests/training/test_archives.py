@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from blockzoo.core.bounds import VARIABLE, TooLarge
-from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.errors import DataError, UsageError
 from blockzoo.training.archives import read_saved
 from blockzoo.training.weights import read_weights
 
@@ -109,5 +109,5 @@ def test_names_within_names_end(tmp_path: Path) -> None:
     own: dict[str, Any] = {}
     own["model"] = own
     torch.save(own, tmp_path / "x.pth")
-    with pytest.raises(RequestError, match=r"x\.pth holds names within names"):
+    with pytest.raises(UsageError, match=r"x\.pth holds names within names"):
         read_weights(tmp_path / "x.pth")

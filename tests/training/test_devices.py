@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from blockzoo.core.devices import chosen_gpus
-from blockzoo.core.errors import CheckFailed, RankLost, RequestError
+from blockzoo.core.errors import CheckFailed, RankLost, UsageError
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.data import ImageData
 from blockzoo.data.epochs import Shares, check_each_image_once
@@ -109,7 +109,7 @@ def die(rank: int, count: int, report: object, how: str) -> int:
     """The body of a rank: the second one goes wrong while the first waits for it."""
     if rank == 1:
         if how == "refused":
-            raise RequestError("not this way")
+            raise UsageError("not this way")
         os.kill(os.getpid(), getattr(signal, how))
     torch.distributed.barrier()
     return rank
@@ -120,7 +120,7 @@ def die(rank: int, count: int, report: object, how: str) -> int:
     [
         ("SIGKILL", 60, RankLost, r"rank 1 of 2 was ended by signal 9 \(SIGKILL\)"),
         ("SIGSTOP", 3, RankLost, "rank 0 of 2: .*[Tt]imed out"),
-        ("refused", 60, RequestError, "not this way"),
+        ("refused", 60, UsageError, "not this way"),
     ],
 )
 def test_a_rank_that_ends_or_hangs_ends_the_run(
@@ -163,10 +163,10 @@ def test_images_counted_twice_or_not_at_all_are_found() -> None:
 
 def test_a_batch_is_that_of_all_devices(networks: str) -> None:
     with pytest.raises(
-        RequestError, match=r"batch_size 64 on 3 devices.*multiple of 3, such as --batch-size 63 or 66"
+        UsageError, match=r"batch_size 64 on 3 devices.*multiple of 3, such as --batch-size 63 or 66"
     ):
         spec(f"{networks}:Plain", devices=3)
-    with pytest.raises(RequestError, match="--devices 2 or more"):
+    with pytest.raises(UsageError, match="--devices 2 or more"):
         spec(f"{networks}:Plain", sync_batch_norm=True)
     assert spec(f"{networks}:Plain", devices=1).fingerprint() == spec(f"{networks}:Plain").fingerprint()
 
@@ -205,7 +205,7 @@ def test_each_network_of_a_sweep_on_two_devices(tmp_path: Path) -> None:
     (record,) = Outputs.at(tmp_path / "exp").store().records("trial")
     assert (record.status, record.spec["devices"], record.environment["strategy"]) == ("ok", 2, "ddp")
     assert grouped(["0", "1", "2", "3", "4"], 2) == ["0,1", "2,3"] and grouped([], 2) == []
-    with pytest.raises(RequestError, match="--devices 3: there are 2 GPUs"):
+    with pytest.raises(UsageError, match="--devices 3: there are 2 GPUs"):
         grouped(["0", "1"], 3)
 
 
@@ -239,7 +239,7 @@ def test_which_devices_options_name(options: tuple, chosen: tuple) -> None:  # t
 )
 def test_devices_that_are_not_there(options: tuple, says: str) -> None:  # type: ignore[type-arg]
     device, devices, gpus = options
-    with pytest.raises(RequestError, match=says):
+    with pytest.raises(UsageError, match=says):
         chosen_gpus(device, devices, gpus, cpu=False, present=["4", "7"])
 
 

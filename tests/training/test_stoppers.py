@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.training.contracts import STOPPERS
 from blockzoo.training.stoppers import check_fed, make_stopper
 
@@ -23,10 +23,10 @@ def test_stoppers_by_hand() -> None:
     assert _told("loss:0.5|patience:2", [3, 4, 5, 0.1]) == 2
     assert _told("loss:2&patience:2", [1, 3, 3, 3]) == 2
     for wrong in ("accuracy", "patience:0", "patience:x", "magic:1", "never:1"):
-        with pytest.raises(RequestError):
+        with pytest.raises(UsageError):
             make_stopper(wrong)
     assert _told("patience:2", [float("nan"), 3, float("nan"), 2, 2.5]) is None, "a NaN is no best value"
-    with pytest.raises(RequestError, match=r"accuracy.*only loss"):
+    with pytest.raises(UsageError, match=r"accuracy.*only loss"):
         make_stopper("accuracy:1").reason_to_stop({"loss": 1.0})
     assert set(STOPPERS) >= {"never", "loss", "accuracy", "patience"}
 
@@ -37,7 +37,7 @@ def test_stoppers_by_hand() -> None:
     "patience:nan patience:inf patience:-3 patience:1e3 patience-accuracy:0.5 never|accuracy:90 loss:0.1&loss:nan |".split(),
 )
 def test_what_can_never_be_met_or_means_nothing_is_refused(text: str) -> None:
-    with pytest.raises(RequestError, match="stopper"):
+    with pytest.raises(UsageError, match="stopper"):
         make_stopper(text)
 
 
@@ -54,7 +54,7 @@ def test_a_stopper_is_tried_on_the_quantities_there_are(monkeypatch: pytest.Monk
     for text in ("never", "accuracy:0.9|patience:3", "loss:0.1&patience-accuracy:2"):
         check_fed(text, ("loss", "accuracy"))
     for text in ("accuracy:0.9", "loss:0.1|accuracy:0.9", "loss:0.1&patience-accuracy:2", "own"):
-        with pytest.raises(RequestError, match="stopper"):
+        with pytest.raises(UsageError, match="stopper"):
             check_fed(text, ("loss",))
 
 
@@ -69,5 +69,5 @@ def test_an_argument_that_ones_own_stopper_cannot_use_is_a_bad_request(
 
     monkeypatch.setitem(STOPPERS, "after", AfterReports)
     assert make_stopper(" after:3 ").left == 3  # type: ignore[attr-defined]
-    with pytest.raises(RequestError, match=r"'after:soon'.*Ends after so many reports"):
+    with pytest.raises(UsageError, match=r"'after:soon'.*Ends after so many reports"):
         make_stopper("never|after:soon")

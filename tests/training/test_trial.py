@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from blockzoo.core.errors import Diverged, OutOfMemory, RequestError
+from blockzoo.core.errors import Diverged, OutOfMemory, UsageError
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.data import ImageData, load_dataset
@@ -89,13 +89,13 @@ def test_interrupted_and_resumed_equals_uninterrupted(
 
 
 def test_blox_v1_tests_the_weights_of_the_best_epoch(digits: ImageData, tmp_path: Path) -> None:
-    """At a step size with which validation falls again: weights of its highest epoch are kept, and it is they that are tested."""
+    """At a learning rate with which validation falls again: the weights of its highest epoch are kept and tested."""
     asked = spec(protocol="blox-v1", epochs=6, lr=0.8, seed=0)
     checkpoint = tmp_path / "c.ckpt"
     record = run_trial(asked, digits, checkpoint=checkpoint)
     accuracy = record.samples["val_acc"]
     best = accuracy.index(max(accuracy))
-    assert best < 5, "choose a step size at which the last epoch is not the best"
+    assert best < 5, "choose a learning rate at which the last epoch is not the best"
     _interrupted(asked, digits, best + 1, tmp_path / "best.ckpt")
     there = torch.load(tmp_path / "best.ckpt", weights_only=True)["state_dict"]
     kept = torch.load(checkpoint, weights_only=True)["best"]
@@ -131,7 +131,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
 def test_a_torn_checkpoint_is_named(digits: ImageData, tmp_path: Path) -> None:
     path = tmp_path / "c.ckpt"
     path.write_bytes(b"torn")
-    with pytest.raises(RequestError, match=r"c\.ckpt.*delete it"):
+    with pytest.raises(UsageError, match=r"c\.ckpt.*delete it"):
         run_trial(spec(), digits, checkpoint=path)
 
 
@@ -264,14 +264,14 @@ def test_the_test_split_is_read_once_and_last(digits: ImageData, monkeypatch: py
 
 
 def test_wrong_shapes_are_named(digits: ImageData) -> None:
-    with pytest.raises(RequestError, match="digits has 10 classes, the network 7"):
+    with pytest.raises(UsageError, match="digits has 10 classes, the network 7"):
         run_trial(spec(network=NetworkSpec(out_dim=7)), digits)
 
 
 def test_zero_epochs_and_unknown_protocol(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="epochs=0"):
+    with pytest.raises(UsageError, match="epochs=0"):
         train_block("ResNetBasicBlock", dataset="digits", epochs=0, output=tmp_path)
-    with pytest.raises(RequestError, match="Did you mean fast-v1"):
+    with pytest.raises(UsageError, match="Did you mean fast-v1"):
         train_block("ResNetBasicBlock", dataset="digits", protocol="fast-v2", output=tmp_path)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.training.tryout import tried
 
@@ -56,12 +56,12 @@ def network(tmp_path: Path, name: str) -> NetworkSpec:
 
 def test_weights_that_are_kept_are_refused(tmp_path: Path) -> None:
     assert tried(network(tmp_path, "Plain"), (3, 8, 8), 10) == ""
-    with pytest.raises(RequestError, match="Keeps is not trained: it does not follow its weights"):
+    with pytest.raises(UsageError, match="Keeps is not trained: it does not follow its weights"):
         tried(network(tmp_path, "Keeps"), (3, 8, 8), 10)
 
 
 def test_the_number_format_of_the_training_is_tried(tmp_path: Path) -> None:
     assert tried(network(tmp_path, "Plain"), (3, 8, 8), 10, torch.bfloat16) == ""
     assert tried(network(tmp_path, "Mixes"), (3, 8, 8), 10) == ""
-    with pytest.raises(RequestError, match=r"in training under autocast in bfloat16 .*in middle \(Middle\)"):
+    with pytest.raises(UsageError, match=r"in training under autocast in bfloat16 .*in middle \(Middle\)"):
         tried(network(tmp_path, "Mixes"), (3, 8, 8), 10, torch.bfloat16)

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.models.mobilenet import MobileNetV1
 from blockzoo.training.weights import check_continuable, digest_of, load_weights, read_weights
 
@@ -96,40 +96,40 @@ def test_a_file_that_would_run_code_is_refused(
     torch.save({"state_dict": weights(), "x": Evil()}, path, _use_new_zipfile_serialization=not legacy)
     network = Net()
     before = {k: v.clone() for k, v in network.state_dict().items()}
-    with pytest.raises(RequestError, match=r"refused.*could run code(?s:.)*safetensors"):
+    with pytest.raises(UsageError, match=r"refused.*could run code(?s:.)*safetensors"):
         load_weights(network, path)
     assert not (tmp_path / "EVIL").exists()
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
     path.write_bytes(pickle.dumps(Evil()))
-    with pytest.raises(RequestError):
+    with pytest.raises(UsageError):
         read_weights(path)
     assert not (tmp_path / "EVIL").exists()
 
 
 def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     path = tmp_path / "c.pth"
-    with pytest.raises(RequestError, match="there is no checkpoint"):
+    with pytest.raises(UsageError, match="there is no checkpoint"):
         read_weights(path)
-    with pytest.raises(RequestError, match="cannot read checkpoint"):
+    with pytest.raises(UsageError, match="cannot read checkpoint"):
         digest_of(path)
     torch.save(weights(), path)
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(RequestError, match=r"c\.pth"):
+    with pytest.raises(UsageError, match=r"c\.pth"):
         read_weights(path)
     path.write_text("hello")
-    with pytest.raises(RequestError, match=r"c\.pth"):
+    with pytest.raises(UsageError, match=r"c\.pth"):
         read_weights(path)
     torch.save([1, 2], path)
-    with pytest.raises(RequestError, match="holds a list"):
+    with pytest.raises(UsageError, match="holds a list"):
         read_weights(path)
     torch.save({"epoch": 3}, path)
-    with pytest.raises(RequestError, match="holds no weights: epoch"):
+    with pytest.raises(UsageError, match="holds no weights: epoch"):
         read_weights(path)
     torch.save({"a": torch.tensor([1.0, float("nan")])}, path)
-    with pytest.raises(RequestError, match="not finite"):
+    with pytest.raises(UsageError, match="not finite"):
         read_weights(path)
     (tmp_path / "c.safetensors").write_bytes(b"\xff" * 100)
-    with pytest.raises(RequestError, match="cannot be read"):
+    with pytest.raises(UsageError, match="cannot be read"):
         read_weights(tmp_path / "c.safetensors")
 
 
@@ -138,15 +138,15 @@ def test_another_network_changes_nothing(tmp_path: Path) -> None:
     torch.save({**weights(), "extra.weight": torch.zeros(2)}, path)
     network = Net()
     before = {k: v.clone() for k, v in network.state_dict().items()}
-    with pytest.raises(RequestError, match=r"the network has no extra\.weight"):
+    with pytest.raises(UsageError, match=r"the network has no extra\.weight"):
         load_weights(network, path)
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
     torch.save({k: v for k, v in weights().items() if "classifier" not in k}, path)
-    with pytest.raises(RequestError, match=r"it lacks classifier\.weight, classifier\.bias"):
+    with pytest.raises(UsageError, match=r"it lacks classifier\.weight, classifier\.bias"):
         load_weights(network, path)
     torch.save(Net(5).state_dict(), path)
     with pytest.raises(
-        RequestError, match=r"classifier\.weight is \(5, 4\) in the file, \(3, 4\) in the network"
+        UsageError, match=r"classifier\.weight is \(5, 4\) in the file, \(3, 4\) in the network"
     ):
         load_weights(network, path)
     assert load_weights(network, path, new_head=True) == ["classifier.weight", "classifier.bias"]
@@ -155,9 +155,9 @@ def test_another_network_changes_nothing(tmp_path: Path) -> None:
 def test_what_a_run_can_go_on_from(tmp_path: Path) -> None:
     path = tmp_path / "c.ckpt"
     torch.save(weights(), path)
-    with pytest.raises(RequestError, match="--reset-optimizer"):
+    with pytest.raises(UsageError, match="--reset-optimizer"):
         check_continuable(path, 5)
     torch.save({"state_dict": weights(), "optimizer_states": [], "lr_schedulers": [], "epoch": 4}, path)
-    with pytest.raises(RequestError, match="5 epochs behind it and 5 were asked for"):
+    with pytest.raises(UsageError, match="5 epochs behind it and 5 were asked for"):
         check_continuable(path, 5)
     check_continuable(path, 6)

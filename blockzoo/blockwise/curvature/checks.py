@@ -14,7 +14,7 @@ from blockzoo.blockwise.curvature.bounds import least_component
 from blockzoo.blockwise.curvature.lanczos import GolubKahan, Lanczos, Product, random_unit
 from blockzoo.blockwise.curvature.widening import AllDouble, computes_in_less
 from blockzoo.core.contracts import CHECKS
-from blockzoo.core.errors import CheckFailed, RequestError, reason_of
+from blockzoo.core.errors import CheckFailed, UsageError, reason_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -104,7 +104,7 @@ def seen(hessian: Hessian, wide: bool, draw: int = 0) -> Hessian:
             break
         try:
             other = hessian.elsewhere(count, wide, draw)
-        except RequestError:  # of examples that are all left out of the loss, a gradient is not finite
+        except UsageError:  # of examples that are all left out of the loss, a gradient is not finite
             continue
         if all(bool(g.any()) for g in other.gradient() if len(g)):
             return other

@@ -24,7 +24,7 @@ from blockzoo.blockwise.curvature.gauss_newton import GaussNewton
 from blockzoo.blockwise.curvature.hessian import Hessian, How
 from blockzoo.blockwise.curvature.precision import Rounding, in_double
 from blockzoo.blockwise.curvature.search import Limits, Search
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 MATRICES = {"hessian": Hessian, "ggn": GaussNewton}
 Matrix = npt.NDArray[np.float64]
@@ -106,7 +106,7 @@ def check_search(
     """The options of `coupling_map` can be used.
 
     Raises:
-        RequestError: those that cannot.
+        UsageError: those that cannot.
     """
     faults = [
         f"{name} {value}: give a number above 0 and below 1"
@@ -123,7 +123,7 @@ def check_search(
     if matrix not in MATRICES:
         faults.append(f"matrix {matrix!r}: choose {' or '.join(MATRICES)}")
     if faults:
-        raise RequestError("; ".join(faults))
+        raise UsageError("; ".join(faults))
 
 
 def coupling_map(
@@ -158,7 +158,7 @@ def coupling_map(
         report: told how many entries are finished, of how many.
 
     Raises:
-        RequestError: as `Hessian`; a rank, tolerance, probability or budget out of its range.
+        UsageError: as `Hessian`; a rank, tolerance, probability or budget out of its range.
         CheckFailed: as `Hessian`; blocks or an entry that another way finds to be wrong.
 
     Examples:

@@ -11,7 +11,7 @@ import torch
 from blockzoo.blockwise.curvature.bounds import least_component
 from blockzoo.blockwise.curvature.hessian import Hessian
 from blockzoo.blockwise.curvature.lanczos import GolubKahan, Lanczos, Product, random_unit
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 Values = npt.NDArray[np.float64]
 
@@ -81,7 +81,7 @@ def trace(hessian: Hessian, block: int | None = None, products: int = 60, seed: 
         30.0
     """
     if products < 3:
-        raise RequestError(f"products {products}: Hutch++ needs 3 or more")
+        raise UsageError(f"products {products}: Hutch++ needs 3 or more")
     product, size = _of(hessian, block)
     if not size:
         return 0.0
@@ -126,10 +126,10 @@ def spectral_density(
     Source: Ubaru, Chen and Saad, SIAM J. Matrix Anal. 2017; Ghorbani et al., ICML 2019.
     """
     if steps < 1 or repeats < 1:
-        raise RequestError(f"steps {steps} and repeats {repeats}: give 1 or more of each")
+        raise UsageError(f"steps {steps} and repeats {repeats}: give 1 or more of each")
     product, size = _of(hessian, block)
     if not size:
-        raise RequestError(f"block {block} is frozen: it has no spectrum")
+        raise UsageError(f"block {block} is frozen: it has no spectrum")
     generator = torch.Generator().manual_seed(seed)
     points, weights = [], []
     for _ in range(repeats):
@@ -189,5 +189,5 @@ def _of(hessian: Hessian, block: int | None) -> tuple[Product, int]:
     if block is None:
         return hessian.full, sum(hessian.sizes)
     if not 0 <= block < len(hessian.sizes):
-        raise RequestError(f"block {block}: this partition has blocks 0 to {len(hessian.sizes) - 1}")
+        raise UsageError(f"block {block}: this partition has blocks 0 to {len(hessian.sizes) - 1}")
     return (lambda v: hessian.pair(block, block, v)), hessian.sizes[block]

@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from blockzoo.blockwise.run.data import Batch, Examples, as_batches, kind_of
 from blockzoo.blockwise.run.losses import joined, loss_of, no_broadcasts, no_reentrant_checkpoints
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.models.copying import duplicate
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class FrozenLoss:
         batches: (x, y), several, or whatever hands them out. Inputs of different shapes go through the network apart.
 
     Raises:
-        RequestError: no example, batches that make no single one, a network that cannot be copied or run on these, or a loss that
+        UsageError: no example, batches that make no single one, a network that cannot be copied or run on these, or a loss that
             is not finite, differs from call to call, or is not one number.
     """
 
@@ -49,12 +49,12 @@ class FrozenLoss:
         like = next(p for p in self.model.parameters() if p.requires_grad)
         found = [_like(batch, like) for batch in as_batches(batches)]
         if not found:
-            raise RequestError("no batch: the loss needs at least one (x, y)")
+            raise UsageError("no batch: the loss needs at least one (x, y)")
         if odd := [number for number, batch in enumerate(found) if not all(t.ndim for t in batch)]:
-            raise RequestError(f"batch {odd[0]} has a single number where examples are needed")
+            raise UsageError(f"batch {odd[0]} has a single number where examples are needed")
         counts = [len(x) for x, _ in found]
         if 0 in counts:
-            raise RequestError(f"batch {counts.index(0)} has no examples: leave it out")
+            raise UsageError(f"batch {counts.index(0)} has no examples: leave it out")
         self.inputs, self.targets = _as_one(found)
         self._check()
 
@@ -124,9 +124,9 @@ class FrozenLoss:
         with in_words("the network cannot be run on these batches"), no_broadcasts():
             first, second = self.value, self.value
         if first != first or first in (float("inf"), -float("inf")):
-            raise RequestError(f"the loss is {first:g}: curvature needs a finite one")
+            raise UsageError(f"the loss is {first:g}: curvature needs a finite one")
         if first != second:
-            raise RequestError(
+            raise UsageError(
                 f"the loss differs from call to call ({first!r}, {second!r}): switch off what is random in evaluation mode"
             )
         if len(self.inputs) > 1:
@@ -138,7 +138,7 @@ class FrozenLoss:
             with torch.no_grad(), plain_kernels():
                 both = [list(_tensors(self.model(part.clone()))) for part in (x, x[:1])]
             if not all(_near(whole[:1], alone) for whole, alone in zip(*both, strict=True)):
-                raise RequestError(
+                raise UsageError(
                     "in this network the output for an example depends on the others of its batch, so that batches of "
                     "different shapes do not make one: give all examples in one shape"
                 )
@@ -161,12 +161,12 @@ def _as_one(batches: Sequence[Batch]) -> tuple[list[torch.Tensor], torch.Tensor]
     """Inputs, as few tensors as their shapes and types allow, and the targets of all."""
     for number, (x, y) in enumerate(batches):
         if len(x) != len(y):
-            raise RequestError(
+            raise UsageError(
                 f"batch {number} has {len(x)} inputs and {len(y)} targets: as many of each are needed"
             )
     kinds = dict.fromkeys(f"{kind_of(y)} {tuple(y.shape[1:])}" for _, y in batches)
     if len(kinds) > 1:
-        raise RequestError(f"the targets of the batches differ: {' and '.join(list(kinds)[:2])}")
+        raise UsageError(f"the targets of the batches differ: {' and '.join(list(kinds)[:2])}")
     groups: dict[object, list[Batch]] = {}
     for x, y in batches:
         groups.setdefault((x.dtype, x.shape[1:]), []).append((x, y))
@@ -183,16 +183,16 @@ def _prepared(model: nn.Module) -> nn.Module:
     try:
         own = duplicate(model).eval()
     except (RuntimeError, TypeError) as error:
-        raise RequestError(f"this network cannot be copied: {error}") from error
+        raise UsageError(f"this network cannot be copied: {error}") from error
     trainable = [p for p in own.parameters() if p.requires_grad]
     if not trainable:
-        raise RequestError(
+        raise UsageError(
             "this network has no parameters that are not frozen: there is nothing to differentiate by"
         )
     if any(p.dtype in HALF for p in own.parameters()):
         own.float()
     if odd := next((p.dtype for p in trainable if p.dtype not in (torch.float32, torch.float64)), None):
-        raise RequestError(f"parameters of type {odd}: curvature is computed with float32 or float64")
+        raise UsageError(f"parameters of type {odd}: curvature is computed with float32 or float64")
     dense_gradients(own)
     return own
 
@@ -220,19 +220,19 @@ def plain_kernels() -> Iterator[None]:
 
 @contextmanager
 def in_words(what: str) -> Iterator[None]:
-    """Errors of torch or of the user's network become a RequestError that starts with `what`."""
+    """Errors of torch or of the user's network become a UsageError that starts with `what`."""
     try:
         yield
-    except (RequestError, torch.OutOfMemoryError):
+    except (UsageError, torch.OutOfMemoryError):
         raise
     except (RuntimeError, NotImplementedError, TypeError, ValueError, IndexError, AttributeError) as error:
         said = str(error).strip() or type(error).__name__
-        raise RequestError(f"{what}: {said.splitlines()[0]}") from error
+        raise UsageError(f"{what}: {said.splitlines()[0]}") from error
 
 
 def finite(tensors: Sequence[torch.Tensor], what: str) -> None:
-    """RequestError unless all are."""
+    """UsageError unless all are."""
     if not all(bool(torch.isfinite(t).all()) for t in tensors):
-        raise RequestError(
+        raise UsageError(
             f"{what} are not finite though the loss is (a square root, a norm or a logarithm at 0): curvature needs finite ones"
         )

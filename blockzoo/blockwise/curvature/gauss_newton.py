@@ -12,7 +12,7 @@ import torch
 
 from blockzoo.blockwise.curvature.frozen_loss import plain_kernels
 from blockzoo.blockwise.curvature.hessian import Hessian, backward, flat
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -35,7 +35,7 @@ class GaussNewton(Hessian):
         with torch.enable_grad(), plain_kernels():
             outputs = self.frozen.outputs()
             if not isinstance(outputs, torch.Tensor):
-                raise RequestError(
+                raise UsageError(
                     f"a network that returns a {type(outputs).__name__} has no Gauss-Newton matrix"
                 )
             dummy = torch.zeros_like(outputs, requires_grad=True)

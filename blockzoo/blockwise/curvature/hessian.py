@@ -28,7 +28,7 @@ from blockzoo.blockwise.curvature.frozen_loss import (
 from blockzoo.blockwise.curvature.given import check_as_given
 from blockzoo.blockwise.curvature.precision import in_double
 from blockzoo.blockwise.partition import Partition, make_partition
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.models.copying import duplicate
 from blockzoo.models.surroundings import Surroundings
 
@@ -53,7 +53,7 @@ class Hessian:
         partition: see `make_partition`.
 
     Raises:
-        RequestError: as `FrozenLoss` and `make_partition`; something without a second derivative.
+        UsageError: as `FrozenLoss` and `make_partition`; something without a second derivative.
         CheckFailed: second derivatives that are not those of the gradient.
     """
 
@@ -121,7 +121,7 @@ class Hessian:
                 self.frozen.loss(), self._parameters, create_graph=True, materialize_grads=True
             )
         if any(g.layout is not torch.strided for g in found):
-            raise RequestError("sparse gradients have no second derivative: sparse=False")
+            raise UsageError("sparse gradients have no second derivative: sparse=False")
         return self._by_block(found)
 
     def _by_block(self, of_parameters: Sequence[torch.Tensor]) -> list[list[torch.Tensor]]:
@@ -262,7 +262,7 @@ def exact_hessian(
     Rows and columns are in the order of `partition`; by default that of `model.parameters()`. Frozen parameters have none.
 
     Raises:
-        RequestError: as `Hessian`, or more than 20,000 parameters.
+        UsageError: as `Hessian`, or more than 20,000 parameters.
 
     Examples:
         Least squares with N examples and one output has the Hessian 2 / N X^T X.
@@ -275,7 +275,7 @@ def exact_hessian(
     hessian = Hessian(model, loss_fn, batches, partition)
     size, given = sum(hessian.sizes), hessian.like
     if size > 20_000:
-        raise RequestError(
+        raise UsageError(
             f"an exact Hessian of {size:,} parameters takes {size**2 * 4 / 2**30:.0f} GiB; coupling_map needs none"
         )
     hessian = in_double(hessian)

@@ -20,7 +20,7 @@ from blockzoo.blockwise.run.reading import read_array, read_checkpoint, read_lin
 from blockzoo.core import consent
 from blockzoo.core.documents import first_line
 from blockzoo.core.environment import environment
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.files import write_text
 from blockzoo.core.text import csv_text
 from blockzoo.report.heatmap import HeatMap, animate, draw_map, draw_strip, write_page
@@ -40,21 +40,21 @@ def frame_of(config: RunConfig, run: Path | None = None) -> Frame:
     """The frame of a configuration; or of a run's folder, with the network as it was at its last checkpoint.
 
     Raises:
-        RequestError: the folder holds no run that can be read, or names code that the user did not name.
+        UsageError: the folder holds no run that can be read, or names code that the user did not name.
     """
     if run is None:
         return Frame.from_config(config)
     try:
         asked, _ = read_parameters(run)
         saved = read_checkpoint(run / "checkpoint.pt")
-    except RequestError as error:
-        raise RequestError(f"{run} is no folder of a block-wise run that can be read: {error}") from None
+    except UsageError as error:
+        raise UsageError(f"{run} is no folder of a block-wise run that can be read: {error}") from None
     with consent.text_of(run / "parameters.json"):
         frame = Frame.from_config(replace(asked, data_dir=config.data_dir, device=config.device))
     try:
         frame.model.load_state_dict(saved["frame"]["model"])
     except (RuntimeError, KeyError, TypeError, AttributeError) as error:
-        raise RequestError(f"{run}: its checkpoint is of another network ({first_line(error)})") from None
+        raise UsageError(f"{run}: its checkpoint is of another network ({first_line(error)})") from None
     return frame
 
 
@@ -138,14 +138,14 @@ def draw_along(run: Path | None, parent: Path, most: int = 6) -> list[Path]:
     Earlier pictures stay: see `write`.
 
     Raises:
-        RequestError: no run, or one that measured no map.
+        UsageError: no run, or one that measured no map.
     """
     lines = read_lines(run / "measurements.jsonl") if run and (run / "measurements.jsonl").exists() else []
     found = [
         line for line in lines if "sigma" in line["values"] and isinstance(line["values"].get("labels"), list)
     ]
     if not found or run is None:
-        raise RequestError(f"{run}: name with --run the folder of a run that measured the unit coupling")
+        raise UsageError(f"{run}: name with --run the folder of a run that measured the unit coupling")
     charts = [
         HeatMap(
             read_array(run, line["values"]["sigma"], 2),

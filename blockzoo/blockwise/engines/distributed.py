@@ -27,7 +27,7 @@ from blockzoo.blockwise.local import LocalResult
 from blockzoo.blockwise.run.frame import RoundRecord
 from blockzoo.blockwise.run.ranks import Ranks, lost_ranks_are_named
 from blockzoo.core.contracts import CHECKS
-from blockzoo.core.errors import CheckFailed, Diverged, RequestError
+from blockzoo.core.errors import CheckFailed, Diverged, UsageError
 
 FIGURES = 6
 """Numbers that travel with a block: its mean loss, of how many, steps, gradient norm, movement and seconds."""
@@ -38,7 +38,7 @@ class Distributed:
     """One rank of a block-wise run, started by torchrun or by `run_blockwise`.
 
     Raises:
-        RequestError: more ranks than blocks.
+        UsageError: more ranks than blocks.
         RankLost: another rank ended.
     """
 
@@ -49,7 +49,7 @@ class Distributed:
     def run(self, frame: Centre) -> RoundRecord:
         """One round."""
         if self.ranks > len(frame.blocks):
-            raise RequestError(
+            raise UsageError(
                 f"{self.ranks} ranks for {len(frame.blocks)} blocks: start at most one per block"
             )
         chosen = active_blocks(frame)
@@ -58,7 +58,7 @@ class Distributed:
         outcomes = self._exchanged(frame, chosen, own)
         if lost := [frame.blocks[o.block].label for o in outcomes if any(v != v for v in o.result.losses)]:
             raise Diverged(
-                f"block {', '.join(lost)}: the loss became nan or infinite; try a smaller step size, or a proximal term"
+                f"block {', '.join(lost)}: the loss became nan or infinite; try a smaller learning rate, or a proximal term"
             )
         commit(frame, outcomes)
         waited = time.perf_counter() - begin

@@ -23,7 +23,7 @@ from blockzoo.blockwise.run.counting import on_behalf_of
 from blockzoo.blockwise.run.data import Batch
 from blockzoo.blockwise.run.frame import BlockState
 from blockzoo.core.contracts import CHECKS
-from blockzoo.core.errors import CheckFailed, RequestError
+from blockzoo.core.errors import CheckFailed, UsageError
 
 TOLERANCE, SMALLEST_LOSS = 1e-3, 1e-2
 
@@ -155,11 +155,11 @@ def work_stacked(frame: Centre, chosen: Sequence[int]) -> list[WorkerOutcome]:
     The same batches and the same updates as `rounds.work` for one block after the other, to rounding.
 
     Raises:
-        RequestError: a network with running statistics or with randomness, whose workers cannot be stacked.
+        UsageError: a network with running statistics or with randomness, whose workers cannot be stacked.
         Diverged: a loss that is not finite.
     """
     if next(frame.model.buffers(), None) is not None:
-        raise RequestError(
+        raise UsageError(
             "workers can be stacked only for networks without buffers (batch norms); leave out vectorised"
         )
     begin = time.perf_counter()
@@ -207,7 +207,7 @@ def _stackable(step: Callable[..., Any]) -> Callable[..., Any]:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            raise RequestError(
+            raise UsageError(
                 f"the workers of this network cannot be stacked: {str(error).strip().splitlines()[0]} "
                 "Leave out vectorised"
             ) from error

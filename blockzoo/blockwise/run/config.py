@@ -12,7 +12,7 @@ from blockzoo.blockwise.run.options import Network, Options
 from blockzoo.core.arguments import check_values
 from blockzoo.core.checked import Count, NotNegative, setting
 from blockzoo.core.documents import check_fields, describe
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.spec import SUBSET, THREADS, fingerprint_of
 
 COSTS = ("gradient_evaluations", "critical_steps", "communicated_bytes", "seconds")
@@ -93,7 +93,7 @@ class RunConfig:
                 f"budget {self.budget!r}: give one of {', '.join(COSTS)} with a number, {COSTS[0]}:5000"
             )
         if faults:
-            raise RequestError("; ".join(faults))
+            raise UsageError("; ".join(faults))
 
     @property
     def subject(self) -> str:
@@ -138,13 +138,13 @@ class RunConfig:
         """Read what `to_json` wrote, lists where tuples were included.
 
         Raises:
-            RequestError: an unknown name, or a value of another type than its field.
+            UsageError: an unknown name, or a value of another type than its field.
         """
         known = {k: _tuples(v) if k in ("config", "units") else v for k, v in values.items()}
         for name, kind in (("options", Options), ("network", Network)):
             own = known.get(name, {})
             if not isinstance(own, Mapping):
-                raise RequestError(f"{name}: names and values are needed, not {describe(own)}")
+                raise UsageError(f"{name}: names and values are needed, not {describe(own)}")
             own = {k: _tuples(v) for k, v in own.items()}
             if name == "network":
                 own = {k: v if v is not None else float("inf") for k, v in own.items()}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.seeds import mixed
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Examples:
 
     def __post_init__(self) -> None:
         if len(self.x) != len(self.y) or not len(self.x):
-            raise RequestError(
+            raise UsageError(
                 f"{len(self.x)} inputs and {len(self.y)} targets: as many of each are needed, and at least one"
             )
 
@@ -36,18 +36,18 @@ class Examples:
         """Examples as they are, one batch (x, y), or all the batches that a list, a generator or a DataLoader has.
 
         Raises:
-            RequestError: anything else, no batch, or batches that do not belong together.
+            UsageError: anything else, no batch, or batches that do not belong together.
         """
         if isinstance(data, Examples):
             return data
         parts = as_batches(data)
         if not parts:
-            raise RequestError(f"{WHAT_EXAMPLES_ARE}, not none")
+            raise UsageError(f"{WHAT_EXAMPLES_ARE}, not none")
         xs, ys = zip(*parts, strict=True)
         for what, tensors in (("inputs", xs), ("targets", ys)):
             kinds = dict.fromkeys(f"{kind_of(t)} {tuple(t.shape[1:])} on {t.device}" for t in tensors)
             if len(kinds) > 1:
-                raise RequestError(f"the {what} of the batches differ: {' and '.join(list(kinds)[:2])}")
+                raise UsageError(f"the {what} of the batches differ: {' and '.join(list(kinds)[:2])}")
         return cls(torch.cat(xs), torch.cat(ys))
 
     def __len__(self) -> int:
@@ -75,13 +75,13 @@ def as_batches(data: Examples | Batch | Iterable[Batch]) -> list[Batch]:
     """Examples as one batch, one batch (x, y), or all the batches that a list, a generator or a DataLoader has; maybe none.
 
     Raises:
-        RequestError: anything else.
+        UsageError: anything else.
     """
     if isinstance(data, Examples):
         return [(data.x, data.y)]
     parts: list[object] = [data] if _is_batch(data) else list(data) if isinstance(data, Iterable) else [data]
     if odd := [part for part in parts if not _is_batch(part)]:
-        raise RequestError(f"{WHAT_EXAMPLES_ARE}, not {type(odd[0]).__name__}")
+        raise UsageError(f"{WHAT_EXAMPLES_ARE}, not {type(odd[0]).__name__}")
     return [(part[0], part[1]) for part in parts if _is_batch(part)]
 
 
@@ -117,13 +117,13 @@ class Stream:
         """Draw by these weights (N,) from now on, without repetition within a pass; passes are counted within the round.
 
         Raises:
-            RequestError: weights of another number, a negative one, or none that is positive.
+            UsageError: weights of another number, a negative one, or none that is positive.
         """
         if weights is None and self._weights is None:
             return
         if weights is not None:
             if len(weights) != len(self._examples) or not bool((weights >= 0).all()) or not weights.sum() > 0:
-                raise RequestError(
+                raise UsageError(
                     f"a curriculum gives one weight of 0 or more to each of {len(self._examples)} examples, "
                     "and a positive one to some"
                 )

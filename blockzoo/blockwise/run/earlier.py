@@ -17,7 +17,7 @@ from blockzoo.blockwise.run.config import RunConfig, folder_name
 from blockzoo.blockwise.run.reading import Checkpoint, read_checkpoint, read_lines, read_parameters
 from blockzoo.blockwise.run.reports import ReportFolder
 from blockzoo.blockwise.schedules import make_schedule
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.files import remove, write_atomically, write_text
 from blockzoo.training.stoppers import make_stopper
 
@@ -34,7 +34,7 @@ def adopt_earlier(config: RunConfig, output: str | Path) -> Path | None:
         The folder of the earlier run; None where there is none, or where this run has a checkpoint of its own.
 
     Raises:
-        RequestError: what the earlier run did depends on how many rounds it was to have.
+        UsageError: what the earlier run did depends on how many rounds it was to have.
     """
     folder = Path(output) / "blockwise" / folder_name(config)
     if (folder / "checkpoint.pt").exists():
@@ -62,7 +62,7 @@ def _alike(config: RunConfig, folder: Path) -> Iterator[tuple[Path, RunConfig]]:
             continue
         try:
             other, _ = read_parameters(path)
-        except RequestError:  # of another version, or torn
+        except UsageError:  # of another version, or torn
             continue
         if path.name != folder_name(other):  # the code that it names says something else now
             continue
@@ -111,7 +111,7 @@ def _check_rounds_do_not_matter(config: RunConfig, other: RunConfig, done: int, 
         if getattr(part, "depends_on_rounds", not part.__module__.startswith("blockzoo."))
     ]
     if faults:
-        raise RequestError(
+        raise UsageError(
             f"{name} cannot be gone on with: {', '.join(faults)} depends on the number of rounds, {old} there and {new} here; "
             "without --resume this run starts anew (an engine or a curriculum of your own says depends_on_rounds = False)"
         )

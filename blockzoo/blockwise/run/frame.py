@@ -18,7 +18,7 @@ from blockzoo.blockwise.run.data import Batch, Examples, Stream
 from blockzoo.blockwise.run.losses import Criterion
 from blockzoo.blockwise.run.objective import Objective
 from blockzoo.blockwise.run.options import Options
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 if TYPE_CHECKING:
     from blockzoo.blockwise.run.config import RunConfig
@@ -29,7 +29,7 @@ ALL_BLOCKS = -1
 
 @dataclass
 class BlockState:
-    """What one block keeps between rounds: its optimiser's state, and how far its stream of batches is.
+    """What one block keeps between rounds: its optimiser state, and how far its stream of batches is.
 
     `parameters` are those that are trained: a block that is frozen as a whole has none, and rests.
     """
@@ -91,7 +91,8 @@ class Frame(Objective):
     Parameters that are frozen (`requires_grad` False) stay as they are, in every engine.
 
     Raises:
-        RequestError: a partition that is none, lists of another length than there are blocks, or all parameters frozen.
+        UsageError: a partition with parameters left out or twice, lists of another length than there are blocks, or all
+            parameters frozen.
     """
 
     def __init__(
@@ -142,7 +143,7 @@ class Frame(Objective):
     def _whole(self) -> BlockState:
         several = [n for n in ("step_size", "optimizer") if isinstance(getattr(self.options, n), tuple)]
         if several and self.options.training_mode == "entire":
-            raise RequestError(f"training mode entire has one {' and one '.join(several)}: give one")
+            raise UsageError(f"training mode entire has one {' and one '.join(several)}: give one")
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         step, name = (self.options.per_block(n, len(self.partition))[0] for n in ("step_size", "optimizer"))
         return BlockState(
@@ -160,7 +161,7 @@ class Frame(Objective):
         """The frame of a configuration: its network, its examples, and the criterion that suits them.
 
         Raises:
-            RequestError, DataError: what cannot be built or found.
+            UsageError, DataError: what cannot be built or found.
         """
         from blockzoo.blockwise.closed_loop import choose
         from blockzoo.blockwise.curvature.coupling import coupling_map
@@ -205,17 +206,15 @@ class Frame(Objective):
         """Go on from a `state_dict`.
 
         Raises:
-            RequestError: of another network or another partition.
+            UsageError: of another network or another partition.
         """
         states = [*self.blocks, self.whole]
         if len(saved.get("optimizers", ())) != len(states):
-            raise RequestError("this checkpoint is of another partition")
+            raise UsageError("this checkpoint is of another partition")
         try:
             self.model.load_state_dict(saved["model"])
         except (RuntimeError, KeyError) as error:
-            raise RequestError(
-                f"this checkpoint is of another network: {str(error).splitlines()[0]}"
-            ) from None
+            raise UsageError(f"this checkpoint is of another network: {str(error).splitlines()[0]}") from None
         for state, optimizer, position in zip(states, saved["optimizers"], saved["streams"], strict=True):
             state.optimizer.load_state_dict(optimizer)
             state.stream.position = position

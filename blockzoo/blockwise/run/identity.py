@@ -12,7 +12,7 @@ from blockzoo.blockwise.contracts import CURRICULA, ENGINES, SCHEDULES, UNITS
 from blockzoo.blockwise.run.config import RunConfig
 from blockzoo.blockwise.run.regressions import REGRESSIONS
 from blockzoo.core.contracts import NETWORKS, SUBJECTS
-from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.errors import DataError, UsageError
 from blockzoo.core.plugins import code_asked_for
 from blockzoo.core.sources import digest_of_codes
 from blockzoo.core.subject import Subject
@@ -36,7 +36,7 @@ def identified(config: RunConfig, used: Used = data_used) -> RunConfig:
     """The same run with all that tells it from others: a request that was made of other images or other code is another.
 
     Raises:
-        RequestError, DataError: the network or the dataset is not there.
+        UsageError, DataError: the network or the dataset is not there.
     """
     name, digest = used(config.dataset, config.data_dir, config.image_size)
     return replace(config, dataset=name, data_digest=digest, code_digest=code_of(config))
@@ -46,7 +46,7 @@ def code_of(config: RunConfig) -> str:
     """A digest of the user's own code that a run names, as far as it is there; nothing where there is none."""
     try:
         return digest_of_codes(set(origins(config))) or ""
-    except RequestError:  # a name that there is not: the run will say so
+    except UsageError:  # a name that there is not: the run will say so
         return ""
 
 
@@ -63,7 +63,7 @@ def all_identified(configs: Iterable[RunConfig]) -> list[RunConfig]:
     def tried(config: RunConfig) -> RunConfig:
         try:
             return identified(config, used)
-        except RequestError:
+        except UsageError:
             return config
 
     return [tried(config) for config in configs]

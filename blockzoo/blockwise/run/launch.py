@@ -23,7 +23,7 @@ from blockzoo.blockwise.run.reading import run_status
 from blockzoo.blockwise.run.reports import Nothing, ReportFolder
 from blockzoo.blockwise.run.runs import Handling, run_in
 from blockzoo.blockwise.run.termination import Terminated, terminated_is_an_exception
-from blockzoo.core.errors import RankLost, RequestError
+from blockzoo.core.errors import RankLost, UsageError
 from blockzoo.core.plugins import load_plugins
 from blockzoo.execution.queue import cores
 from blockzoo.execution.ranks import Report, run_together
@@ -38,20 +38,18 @@ def rank_count(frame: Frame, device: str, wanted: int | None = None) -> int:
     """How many processes train a network: those wanted, or one for each block up to the cores, or GPUs, that are there.
 
     Raises:
-        RequestError: more are wanted than there are blocks, or GPUs.
+        UsageError: more are wanted than there are blocks, or GPUs.
     """
     blocks = len(frame.blocks)
     places = torch.cuda.device_count() if device.startswith("cuda") else None
     if wanted is None:
         return max(1, min(blocks, cores() if places is None else places))
     if wanted < 1:
-        raise RequestError(f"--ranks {wanted}: give 1 or more")
+        raise UsageError(f"--ranks {wanted}: give 1 or more")
     if wanted > blocks:
-        raise RequestError(f"{wanted} ranks for {blocks} blocks: start at most one per block")
+        raise UsageError(f"{wanted} ranks for {blocks} blocks: start at most one per block")
     if places is not None and wanted > places:
-        raise RequestError(
-            f"{wanted} ranks for {places} GPUs: start at most one per GPU, or give --device cpu"
-        )
+        raise UsageError(f"{wanted} ranks for {places} GPUs: start at most one per GPU, or give --device cpu")
     return wanted
 
 
@@ -66,7 +64,7 @@ def planned(config: RunConfig, ranks: int | None = None) -> str:
     return (
         f"would run {options.rounds} rounds of {mode} on {len(sizes)} blocks of "
         f"{', '.join(f'{size:,}' for size in sizes)} parameters, {len(frame.train):,} examples: {folder_name(config)}; "
-        f"step size {options.step_size}, K {options.k}, lambda {options.prox_lambda}"
+        f"learning rate {options.step_size}, K {options.k}, lambda {options.prox_lambda}"
     )
 
 
@@ -111,7 +109,7 @@ def run_on_ranks(
         Others: as `run_blockwise`.
     """
     if multiprocessing.current_process().daemon:
-        raise RequestError(
+        raise UsageError(
             "training mode distributed starts processes, which this one may not (it is daemonic); jacobi makes the same updates"
         )
     frame = Frame.from_config(config)

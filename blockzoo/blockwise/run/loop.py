@@ -34,7 +34,7 @@ from blockzoo.blockwise.run.view import RunView
 from blockzoo.blockwise.schedules import make_schedule
 from blockzoo.blockwise.units import make_units
 from blockzoo.core.environment import environment
-from blockzoo.core.errors import Diverged, RequestError, StoreError
+from blockzoo.core.errors import Diverged, StoreError, UsageError
 from blockzoo.core.files import write_atomically
 from blockzoo.core.record import Record
 from blockzoo.training.stoppers import check_fed, make_stopper
@@ -261,7 +261,7 @@ class Training:
         for name, part in (("engine", self.engine), ("curriculum", self.curriculum)):
             if saved[name] is not None:
                 if not isinstance(part, Resumable):
-                    raise RequestError(f"this checkpoint is of another {name}, one that keeps something")
+                    raise UsageError(f"this checkpoint is of another {name}, one that keeps something")
                 part.load_state_dict(saved[name])
         self.totals |= saved["totals"]
         self.clock.now_s, self.clock.history = saved["clock"][0], list(saved["clock"][1])

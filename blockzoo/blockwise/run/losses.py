@@ -12,7 +12,7 @@ import torch.utils.checkpoint
 from torch import nn
 
 from blockzoo.blockwise.run.data import Batch
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Shaped
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Criterion = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Forward = Callable[[torch.Tensor], torch.Tensor]
 
-MEAN_IS_NEEDED = "give the mean over the examples (reduction='mean'), so that step sizes and losses mean the same for any batch"
+MEAN_IS_NEEDED = "give the mean over the examples (reduction='mean'), so that learning rate and loss mean the same for any batch"
 IGNORED = -100
 """A target that `cross_entropy` leaves out of its mean."""
 
@@ -35,14 +35,14 @@ def batch_loss(
     """The loss of a batch; the network gets a copy of the inputs, which it may change in place.
 
     Raises:
-        RequestError: as `loss_of`; or batch norms that a batch of one leaves without a variance.
+        UsageError: as `loss_of`; or batch norms that a batch of one leaves without a variance.
     """
     try:
         outputs = forward(x.clone())
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
-        raise RequestError(
+        raise UsageError(
             f"a batch of {len(x)} is too small for the batch norms of this network: give a larger batch size"
         ) from None
     return loss_of(criterion, outputs, y)
@@ -56,13 +56,11 @@ def loss_of(
     """The loss of a network's outputs.
 
     Raises:
-        RequestError: it is not one number.
+        UsageError: it is not one number.
     """
     loss = criterion(outputs, y)
     if loss.numel() != 1:
-        raise RequestError(
-            f"the loss of {len(y)} examples has the shape {tuple(loss.shape)}: {MEAN_IS_NEEDED}"
-        )
+        raise UsageError(f"the loss of {len(y)} examples has the shape {tuple(loss.shape)}: {MEAN_IS_NEEDED}")
     return loss.reshape(())
 
 
@@ -85,7 +83,7 @@ def parts_of_loss(
     Batch by batch where the losses add up; else of all outputs at once.
 
     Raises:
-        RequestError: as `batch_loss` and `joined`.
+        UsageError: as `batch_loss` and `joined`.
     """
     batches = list(batches)
     if all(adds_up(criterion, y) for _, y in batches):
@@ -101,7 +99,7 @@ def joined(parts: Sequence[Any]) -> Any:
     """Outputs of several batches as those of one: tensors, and tuples, lists and dicts of them.
 
     Raises:
-        RequestError: anything else.
+        UsageError: anything else.
     """
     first = parts[0]
     if len(parts) == 1:
@@ -112,7 +110,7 @@ def joined(parts: Sequence[Any]) -> Any:
         return {name: joined([part[name] for part in parts]) for name in first}
     if isinstance(first, tuple | list):
         return [joined(values) for values in zip(*parts, strict=True)]
-    raise RequestError(
+    raise UsageError(
         f"a network that returns a {type(first).__name__} and a loss of its own: give all examples as one batch"
     )
 
@@ -130,13 +128,13 @@ def check_mean(
         Whether these tell: a loss of 0, or none, of examples that it leaves out, is the same twice.
 
     Raises:
-        RequestError: it is twice as large, a sum; or as `batch_loss` and `no_broadcasts`.
+        UsageError: it is twice as large, a sum; or as `batch_loss` and `no_broadcasts`.
     """
     with no_broadcasts():
         once = batch_loss(forward, criterion, x, y)
         twice = batch_loss(forward, criterion, torch.cat([x, x]), torch.cat([y, y]))
     if torch.isclose(twice, 2 * once, rtol=1e-2) and not torch.isclose(twice, once, rtol=1e-1):
-        raise RequestError(f"the loss is a sum over the examples: {MEAN_IS_NEEDED}")
+        raise UsageError(f"the loss is a sum over the examples: {MEAN_IS_NEEDED}")
     return bool(once.isfinite()) and bool(once)
 
 
@@ -145,7 +143,7 @@ def no_broadcasts() -> Iterator[None]:
     """Within, a loss that compares every output with every target is refused, where torch only warns.
 
     Raises:
-        RequestError: outputs (N, 1) and targets (N,), or the like.
+        UsageError: outputs (N, 1) and targets (N,), or the like.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "Using a target size")
@@ -154,7 +152,7 @@ def no_broadcasts() -> Iterator[None]:
         except UserWarning as warning:
             if "Using a target size" not in str(warning):
                 raise
-            raise RequestError(
+            raise UsageError(
                 f"targets and outputs differ in shape, so that each is compared with all: {' '.join(str(warning).split())}"
             ) from None
 
@@ -167,7 +165,7 @@ def no_reentrant_checkpoints() -> Iterator[None]:
     to all else.
 
     Raises:
-        RequestError: a module calls `checkpoint(..., use_reentrant=True)`.
+        UsageError: a module calls `checkpoint(..., use_reentrant=True)`.
     """
     before = torch.utils.checkpoint.CheckpointFunction
     torch.utils.checkpoint.CheckpointFunction = _Refused  # type: ignore[misc, assignment]
@@ -182,7 +180,7 @@ class _Refused:
 
     @staticmethod
     def apply(*args: object) -> None:
-        raise RequestError(
+        raise UsageError(
             "this network uses reentrant checkpoints, which give no gradients to single blocks: "
             "checkpoint(..., use_reentrant=False)"
         )

@@ -19,7 +19,7 @@ from blockzoo.blockwise.run.losses import (
     no_reentrant_checkpoints,
     parts_of_loss,
 )
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.data.subsets import drawn
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Objective:
         partition: see `make_partition`.
 
     Raises:
-        RequestError: a partition that is none, or all parameters frozen.
+        UsageError: a partition that leaves parameters out or has them twice, or all parameters frozen.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Objective:
         self.criterion = criterion
         self.partition = make_partition(model, partition)
         if not any(p.requires_grad for p in model.parameters()):
-            raise RequestError(
+            raise UsageError(
                 "all parameters of this network are frozen (requires_grad False): nothing is trained"
             )
         self._loss_is_a_mean = False
@@ -67,10 +67,10 @@ class Objective:
         A stratified draw, so that in class-ordered data they are not the first class alone.
 
         Raises:
-            RequestError: no batch, or batches of no examples.
+            UsageError: no batch, or batches of no examples.
         """
         if batches < 1 or batch_size < 1:
-            raise RequestError(f"batches {batches} of batch size {batch_size}: give 1 or more of each")
+            raise UsageError(f"batches {batches} of batch size {batch_size}: give 1 or more of each")
         count = min(batches * batch_size, len(self.train))
         if not count:
             return []
@@ -83,7 +83,7 @@ class Objective:
         """The mean loss of the network, as it is, on a batch, which stays as it is.
 
         Raises:
-            RequestError: as `batch_loss`.
+            UsageError: as `batch_loss`.
         """
         return batch_loss(self.model, self.criterion, x, y)
 
@@ -100,7 +100,7 @@ class Objective:
         """The criterion is a mean over examples; found out once, on two of them, or as many as it takes.
 
         Raises:
-            RequestError: it is a sum, or one number for each example; or the network and the loss cannot take the examples.
+            UsageError: it is a sum, or one number for each example; or the network and the loss cannot take the examples.
         """
         if self._loss_is_a_mean:
             return
@@ -112,11 +112,11 @@ class Objective:
                     ((x, y),) = self.probe(1, count)
                     if check_mean(self.model, self.criterion, x, y):
                         break
-            except (RequestError, torch.OutOfMemoryError):
+            except (UsageError, torch.OutOfMemoryError):
                 raise
             except (RuntimeError, ValueError, TypeError, IndexError) as error:
                 first = str(error).strip().partition("\n")[0]
-                raise RequestError(
+                raise UsageError(
                     f"a network of {kind_of(self._trained)} and its loss cannot take inputs of {kind_of(x)} "
                     f"{tuple(x.shape)} and targets of {kind_of(y)} {tuple(y.shape)}: {first}"
                 ) from error

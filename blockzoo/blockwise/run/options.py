@@ -10,7 +10,7 @@ from annotated_types import Ge, Le, Lt
 from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.core.arguments import check_values
 from blockzoo.core.checked import Count, Finite, NotNegative, Part, Positive, setting
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 ORDERS = ("ascending", "descending", "random", "importance")
 BUFFERS = ("own", "average")
@@ -61,21 +61,19 @@ class Options:
             if getattr(self, name) not in known
         ]
         if faults:
-            raise RequestError("; ".join(faults))
+            raise UsageError("; ".join(faults))
 
     def per_block(self, name: str, blocks: int) -> list[Any]:
         """A field as one value per block.
 
         Raises:
-            RequestError: a list of another length.
+            UsageError: a list of another length.
         """
         value = getattr(self, name)
         if not isinstance(value, tuple):
             return [value] * blocks
         if len(value) != blocks:
-            raise RequestError(
-                f"{name} has {len(value)} values for {blocks} blocks: give one, or one for each"
-            )
+            raise UsageError(f"{name} has {len(value)} values for {blocks} blocks: give one, or one for each")
         return list(value)
 
     def to_json(self) -> dict[str, Any]:

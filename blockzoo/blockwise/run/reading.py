@@ -15,7 +15,7 @@ from blockzoo.blockwise.run.config import RunConfig
 from blockzoo.core import consent
 from blockzoo.core.arrays import open_array
 from blockzoo.core.documents import checked, decoded, describe, first_line, from_json
-from blockzoo.core.errors import DataError, RequestError, StoreError
+from blockzoo.core.errors import DataError, StoreError, UsageError
 from blockzoo.core.locks import Held, locked
 from blockzoo.core.said import say_once
 from blockzoo.training.archives import read_saved
@@ -87,7 +87,7 @@ def read_parameters(folder: Path) -> tuple[RunConfig, dict[str, Any]]:
     try:
         with consent.text_of(path):
             return RunConfig.from_json(found), environment
-    except RequestError as error:
+    except UsageError as error:
         raise DataError(f"{path}: {error}") from None
 
 
@@ -108,7 +108,7 @@ def run_status(folder: Path) -> dict[str, Any] | None:
     except DataError as error:
         return {"status": "damaged", "reason": str(error), "process": 0}
     if found["status"] == "running" and not _is_held(folder):
-        found |= {"status": "killed", "reason": f"process {found['process']} ended without a word"}
+        found |= {"status": "killed", "reason": f"process {found['process']} ended without an error message"}
     return found
 
 
@@ -129,19 +129,19 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """What a run left to go on from.
 
     Raises:
-        RequestError: it is damaged, or no checkpoint of a run.
+        UsageError: it is damaged, or no checkpoint of a run.
     """
     try:
         found = read_saved(path)
     except DataError as error:
-        raise RequestError(f"{error}; --restart starts the run anew") from None
+        raise UsageError(f"{error}; --restart starts the run anew") from None
     except Exception as error:
-        raise RequestError(
+        raise UsageError(
             f"checkpoint {path} cannot be read ({first_line(error)}); --restart starts anew"
         ) from None
     parts = isinstance(found, dict) and all(isinstance(found.get(n), kind) for n, kind in PARTS.items())
     if not parts or type(found["frame"].get("round")) is not int:
-        raise RequestError(f"checkpoint {path} is none of a block-wise run; --restart starts anew")
+        raise UsageError(f"checkpoint {path} is none of a block-wise run; --restart starts anew")
     checkpoint: Checkpoint = found
     return checkpoint
 

@@ -17,7 +17,7 @@ from blockzoo.blockwise.run.reading import Checkpoint, read_checkpoint, run_stat
 from blockzoo.blockwise.run.reports import Nothing, ReportFolder
 from blockzoo.core.documents import first_line
 from blockzoo.core.environment import environment
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.sources import check_unedited
 from blockzoo.execution.ranks import PATIENCE
@@ -70,24 +70,22 @@ def run_blockwise(
         plugins: files and modules with the user's own code, for them to load too.
 
     Raises:
-        RequestError: the configuration is wrong; or this run exists already and neither `resume` nor `restart` is asked for.
+        UsageError: the configuration is wrong; or this run exists already and neither `resume` nor `restart` is asked for.
         RankLost: a process of several ended or hung.
     """
     from blockzoo.blockwise.run.launch import Processes, run_on_ranks, under_torchrun
 
     handling = Handling(resume, adopt, restart, tensorboard, store)
     if not 0 < patience < float("inf"):
-        raise RequestError(f"--rank-timeout {patience:g}: give a positive number of seconds")
+        raise UsageError(f"--rank-timeout {patience:g}: give a positive number of seconds")
     config = identified(config)
     if config.options.training_mode != "distributed":
         if ranks is not None:
-            raise RequestError(f"--ranks {ranks}: several processes are of --training-mode distributed")
+            raise UsageError(f"--ranks {ranks}: several processes are of --training-mode distributed")
         return run_in(Ranks(), config, output, handling, on_report)
     if under_torchrun():
         if ranks is not None:
-            raise RequestError(
-                f"--ranks {ranks}: torchrun has said how many processes there are; leave it out"
-            )
+            raise UsageError(f"--ranks {ranks}: torchrun has said how many processes there are; leave it out")
         return run_in(Ranks.join(patience), config, output, handling, on_report)
     return run_on_ranks(Processes(ranks, patience, tuple(plugins)), config, output, handling, on_report)
 
@@ -118,7 +116,7 @@ def _run_in(
     resume = handling.resume or handling.adopt
     before = run_status(folder)
     if before is not None and not (resume or handling.restart):
-        raise RequestError(
+        raise UsageError(
             f"this run exists: {folder} ({before['status']}{': ' + before['reason'] if before['reason'] else ''}); "
             "--resume goes on with it, --restart forgets it"
         )
@@ -145,13 +143,13 @@ def _go_on(training: Training, saved: Checkpoint, path: Path) -> None:
     """Take up the state in a checkpoint.
 
     Raises:
-        RequestError: it is that of another run, or was changed.
+        UsageError: it is that of another run, or was changed.
     """
     try:
         training.load_state_dict(saved)
     except (RuntimeError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        if isinstance(error, RequestError):
+        if isinstance(error, UsageError):
             raise
-        raise RequestError(
+        raise UsageError(
             f"checkpoint {path} does not fit this run ({type(error).__name__}: {first_line(error)}); --restart starts anew"
         ) from error

@@ -14,7 +14,7 @@ from blockzoo.blockwise.run.data import Examples
 from blockzoo.blockwise.run.losses import Criterion
 from blockzoo.blockwise.run.regressions import REGRESSIONS, load_regression
 from blockzoo.core.contracts import NETWORKS
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.data.subsets import drawn
 from blockzoo.models.feedforward import SIZED, sized_network
@@ -64,7 +64,7 @@ def load_problem(config: RunConfig) -> Problem:
         if note:
             log.warning(note)
         if config.data_digest and (faults := data.faults_of(config.data_digest)):
-            raise RequestError("; ".join(faults))
+            raise UsageError("; ".join(faults))
         data = data.limited(config.limit_train)
         train = data.seen(data.train.images), data.train.labels
         validation = data.seen(data.val.images), data.val.labels
@@ -81,7 +81,7 @@ def build_model(config: RunConfig, problem: Problem) -> nn.Module:
     """The network a configuration names, its weights drawn from the run's seed.
 
     Raises:
-        RequestError: as `build_network`; or widths for a network that has its own.
+        UsageError: as `build_network`; or widths for a network that has its own.
     """
     seed = config.options.seed
     name = config.model.removeprefix("model:")
@@ -92,7 +92,7 @@ def build_model(config: RunConfig, problem: Problem) -> nn.Module:
             )
         return model.to(config.device)
     if config.config:
-        raise RequestError(
+        raise UsageError(
             f"config {list(config.config)}: {config.model} has widths of its own; these are for {', '.join(SIZED)}"
         )
     subject = f"model:{name}" if name in NETWORKS else config.model

@@ -13,7 +13,7 @@ from typing import Any
 from blockzoo.blockwise.contracts import UNITS, MeasurementUnit
 from blockzoo.core.arguments import misfits
 from blockzoo.core.documents import decoded
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.plugins import check_values
 
 
@@ -23,13 +23,13 @@ def read_units(path: Path) -> list[str]:
     A title that ends with a colon, and a dash before each unit, may be there.
 
     Raises:
-        RequestError: it cannot be read, or names code that the user did not name.
+        UsageError: it cannot be read, or names code that the user did not name.
         DataError: it is no text, or too long a one.
     """
     try:
         text = decoded(path.read_bytes(), f"units file {path}")
     except OSError as error:
-        raise RequestError(f"units file {path} cannot be read: {error}") from None
+        raise UsageError(f"units file {path} cannot be read: {error}") from None
     lines = [line.partition("#")[0].strip().rstrip(",;").strip() for line in text.splitlines()]
     units = [line.removeprefix("-").strip() for line in lines if line and not line.endswith(":")]
     check_values(units, path)
@@ -40,7 +40,7 @@ def make_units(lines: Sequence[str]) -> dict[str, MeasurementUnit]:
     """The units that lines name, by those names.
 
     Raises:
-        RequestError: an unknown unit, an option that it does not have, or a value of another type.
+        UsageError: an unknown unit, an option that it does not have, or a value of another type.
     """
     units = {}
     for line in lines:
@@ -50,16 +50,16 @@ def make_units(lines: Sequence[str]) -> dict[str, MeasurementUnit]:
                 key.replace("-", "_"): _plain(value) for key, value in (w.split("=", 1) for w in words)
             }
         except ValueError:
-            raise RequestError(f"unit {line!r}: options are written name=value") from None
+            raise UsageError(f"unit {line!r}: options are written name=value") from None
         maker = UNITS[name]
         if not (isinstance(maker, type) and callable(getattr(maker, "measure", None))):
-            raise RequestError(f"unit {line!r}: {name} is no class with a method measure")
+            raise UsageError(f"unit {line!r}: {name} is no class with a method measure")
         if faults := misfits(maker, options):
-            raise RequestError(f"unit {line!r}: {'; '.join(faults)}")
+            raise UsageError(f"unit {line!r}: {'; '.join(faults)}")
         try:
             units[name] = maker(**options)
         except TypeError as error:
-            raise RequestError(f"unit {line!r}: {error}") from None
+            raise UsageError(f"unit {line!r}: {error}") from None
     return units
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from blockzoo.blockwise.contracts import UNITS
 from blockzoo.blockwise.run.view import RunView
 from blockzoo.core.arguments import check_counts
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 
 @UNITS.register("hessian", aliases=("Hessian_measurement", "hessian_measurement"))
@@ -33,7 +33,7 @@ class ExactHessian:
         of_blocks = run.partition.parameters(run.model)
         sizes = [sum(p.numel() for p in block if p.requires_grad) for block in of_blocks]
         if sum(sizes) > self.most:
-            raise RequestError(
+            raise UsageError(
                 f"unit hessian: {sum(sizes):,} parameters, at most {self.most:,}; the unit coupling needs no matrix"
             )
         batches = run.probe(self.batches, self.batch_size)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 if TYPE_CHECKING:
     from blockzoo.blockwise.run.config import RunConfig
@@ -39,7 +39,7 @@ def run_config(*, config: str, data_dir: Path | None, device: str, **fields: Any
     """A run, from the values of options as they were typed; `fields` are taken as they are.
 
     Raises:
-        RequestError: as `RunConfig`, `widths` and `available_device`.
+        UsageError: as `RunConfig`, `widths` and `available_device`.
     """
     from blockzoo.blockwise.run.config import RunConfig
     from blockzoo.trials.training import available_device
@@ -52,12 +52,12 @@ def widths(text: str) -> tuple[Any, ...]:
     """The value of --config.
 
     Raises:
-        RequestError: it is no list.
+        UsageError: it is no list.
     """
     try:
         found = json.loads(text or "[]")
     except ValueError:
         found = None
     if not isinstance(found, list):
-        raise RequestError(f"--config {text}: give a list, [64,64] or [[16,16],[32,32]]")
+        raise UsageError(f"--config {text}: give a list, [64,64] or [[16,16],[32,32]]")
     return tuple(tuple(v) if isinstance(v, list) else v for v in found)

@@ -21,7 +21,7 @@ def distil(
     epochs: Annotated[int, Parameter(help="of the student, and of the teacher")] = 5,
     finetune_epochs: Annotated[int, Parameter(help="on labels, after learning block by block")] = 1,
     batch_size: Annotated[int, Parameter(help="images per step")] = 64,
-    lr: Annotated[float, Parameter(help="peak step size")] = 0.05,
+    lr: Annotated[float, Parameter(help="peak learning rate")] = 0.05,
     dataset: o.Dataset = None,
     data_dir: o.DataDir = None,
     image_size: o.ImageSize = None,

@@ -21,12 +21,12 @@ def download(
     plugins: o.Plugins = (),
 ) -> int:
     """Explain where the published benchmark is; copy it from a mirror; check sizes and checksums."""
-    from blockzoo.core.errors import RequestError
+    from blockzoo.core.errors import UsageError
     from blockzoo.nas.benchmark.download import EXPLANATION, check, fetch
 
     if folder is None:
         if mirror is not None:
-            raise RequestError("--mirror: name the folder to copy into as well")
+            raise UsageError("--mirror: name the folder to copy into as well")
         screen.out.print(EXPLANATION, markup=False, soft_wrap=True)
         return 0
     if mirror is not None:
@@ -34,7 +34,7 @@ def download(
             screen.out.print(f"copied    {path}", soft_wrap=True)
     if not folder.is_dir():
         screen.out.print(EXPLANATION, markup=False, soft_wrap=True)
-        raise RequestError(f"{folder} is no folder")
+        raise UsageError(f"{folder} is no folder")
     found = check(folder)
     lines = [(f.path.name, units.size(f.size), f.sha256[:16], "; ".join(f.faults) or "ok") for f in found]
     made = screen.table("", ["file", "size", "SHA-256", ""], lines)

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from blockzoo.cli import options as o
 from blockzoo.cli.expanded import expanded
 from blockzoo.core.checked import together
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.settings import Data, Recipe, Run, Sweeping
 
 RECIPE = Recipe(protocol="blox-v1")
@@ -62,7 +62,7 @@ def train(
     device, _ = o.placed(run.device, None, gpus, cpu)
     each = 1 if devices is None else devices
     if each < 1:
-        raise RequestError(f"--devices {each}: give 1 or more")
+        raise UsageError(f"--devices {each}: give 1 or more")
     count = sweeping.workers or worker_count(device, each)
     networks = chosen(range, indices, sample, sample_seed, start, per_worker, count, first)
     settings = together(replace(recipe, devices=each), data, replace(run, device=device), sweeping)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 
 def cancel(*, output: o.Output = Path("results"), plugins: o.Plugins = ()) -> int:
@@ -17,7 +17,7 @@ def cancel(*, output: o.Output = Path("results"), plugins: o.Plugins = ()) -> in
 
     outputs = Outputs.at(output)
     if not is_alive(outputs):
-        raise RequestError(f"no sweep runs in {outputs.folder}")
+        raise UsageError(f"no sweep runs in {outputs.folder}")
     write_text(outputs.cancel, "stop\n")
     screen.out.print("it is asked to stop, and does when its running trials have finished their epochs")
     return 0

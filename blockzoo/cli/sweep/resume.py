@@ -30,7 +30,7 @@ def again(only: str, output: Path, workers: int | None, plots: bool, dry_run: bo
     from blockzoo.cli.sweep.run import finish
     from blockzoo.core import consent
     from blockzoo.core.checked import settings_of
-    from blockzoo.core.errors import RequestError
+    from blockzoo.core.errors import UsageError
     from blockzoo.core.outputs import Outputs
     from blockzoo.execution.journal import asked
     from blockzoo.trials.grid import KINDS
@@ -38,11 +38,11 @@ def again(only: str, output: Path, workers: int | None, plots: bool, dry_run: bo
     outputs = Outputs.at(output)
     request = asked(outputs)["request"]
     if not isinstance(request, dict):
-        raise RequestError(
+        raise UsageError(
             f"the sweep in {outputs.folder} belongs to a study: start that again with its own command"
         )
     if unknown := set(request) - {"blocks", "positions", "seeds", *settings_of(*KINDS)}:
-        raise RequestError(
+        raise UsageError(
             f"{outputs.sweep} asks for what this version does not know: {', '.join(sorted(unknown))}"
         )
     if workers is not None:
@@ -56,7 +56,7 @@ def _check_code(request: dict[str, Any]) -> None:
     """All code of the user's own that the file names was named by the user too, also where this process has loaded it before.
 
     Raises:
-        RequestError: it was not.
+        UsageError: it was not.
     """
     from blockzoo.core import consent
     from blockzoo.core.plugins import absolute

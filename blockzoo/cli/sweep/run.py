@@ -12,7 +12,7 @@ from blockzoo.cli import screen
 from blockzoo.cli.expanded import expanded
 from blockzoo.core.checked import settings_of, together
 from blockzoo.core.documents import check_fields, describe
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.settings import Data, Recipe, Run, Scaffold, Sweeping
 from blockzoo.trials.grid import KINDS
 
@@ -50,7 +50,7 @@ def run(
     if config:
         options |= _changed(_from_file(config), options, config)
     if not options["blocks"]:
-        raise RequestError(
+        raise UsageError(
             "the grid is empty: name at least one block, as in --blocks ResNetBasicBlock, or --blocks all"
         )
     options["positions"] = options["positions"] or "all"
@@ -116,7 +116,7 @@ def _changed(from_file: dict[str, Any], given: dict[str, Any], file: Path) -> di
     }
     read = {spellings.get(k, k): v for k, v in ((k.replace("-", "_"), v) for k, v in from_file.items())}
     if unknown := set(read) - set(kinds):
-        raise RequestError(
+        raise UsageError(
             f"unknown options in the sweep file {file}: {', '.join(map(describe, sorted(unknown)))}; "
             f"known: {', '.join(kinds)}"
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 if TYPE_CHECKING:
     from blockzoo.tiling.tags import Tiling
@@ -76,7 +76,7 @@ Milestones = Annotated[
     str | None,
     Parameter(
         name=("--milestones", "--ms"),
-        help="epochs after which the step size falls to a tenth, 30,60 (default: the preset's)",
+        help="epochs after which the learning rate falls to a tenth, 30,60 (default: the preset's)",
     ),
 ]
 NumClasses = Annotated[
@@ -93,7 +93,7 @@ def whole_numbers(text: str | None, option: str) -> tuple[int, ...] | None:
     """`28,14` or `[28, 14]` as numbers.
 
     Raises:
-        RequestError: it is none.
+        UsageError: it is none.
     """
     if text is None:
         return None
@@ -102,7 +102,7 @@ def whole_numbers(text: str | None, option: str) -> tuple[int, ...] | None:
     except ValueError:
         found = ()
     if not found:
-        raise RequestError(f"{option} {text}: give whole numbers with commas between them, as in 28,14")
+        raise UsageError(f"{option} {text}: give whole numbers with commas between them, as in 28,14")
     return found
 
 
@@ -112,7 +112,7 @@ def tiling(
     """How a network is cut: `block_NAME` and anything with an option that says how is, any other is left whole.
 
     Raises:
-        RequestError: values that cannot be, or contradict each other.
+        UsageError: values that cannot be, or contradict each other.
     """
     from blockzoo.tiling.tags import Tiling, tiling_from
 
@@ -120,7 +120,7 @@ def tiling(
     if not cut and not arch.rpartition(":")[2].startswith("block_"):
         return Tiling()
     if block_size is None and (blocking == "hierarchical" or type_ == 1):
-        raise RequestError("--blocking hierarchical: say how many tiles, as in --block-size 4,4")
+        raise UsageError("--blocking hierarchical: say how many tiles, as in --block-size 4,4")
     return tiling_from(whole_numbers(block_size, "--block-size") or (28,), blocking, type_, padding_mode)
 
 
@@ -128,7 +128,7 @@ def size(text: str | None, option: str) -> int | float | None:
     """A number of images, or a share of them above 0 and up to 1; `1` is all of them, as `1.0` is.
 
     Raises:
-        RequestError: it is neither.
+        UsageError: it is neither.
     """
     if text is None:
         return None
@@ -140,6 +140,4 @@ def size(text: str | None, option: str) -> int | float | None:
         return value
     if value > 1 and value.is_integer():
         return int(value)
-    raise RequestError(
-        f"{option} {text}: give a number of images, or a share of them such as 0.1 for a tenth"
-    )
+    raise UsageError(f"{option} {text}: give a number of images, or a share of them such as 0.1 for a tenth")

@@ -13,7 +13,7 @@ from blockzoo.cli import screen
 from blockzoo.cli.expanded import expanded
 from blockzoo.cli.tile import _options as own
 from blockzoo.core.checked import together
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.settings import Data, Recipe, Run
 
 if TYPE_CHECKING:
@@ -76,12 +76,12 @@ def weights_to_evaluate(arch: str, resume_from: Path | None, pretrained: bool) -
     """Those that the options name.
 
     Raises:
-        RequestError: none, or they cannot be read.
+        UsageError: none, or they cannot be read.
     """
     from blockzoo.tiling.experiments.training import starting_point
 
     if resume_from is None and not pretrained:
-        raise RequestError(
+        raise UsageError(
             "there is nothing to evaluate: name weights with --resume-from FILE, or use --pretrained"
         )
     return starting_point(arch, resume_from, reset_optimizer=not pretrained, pretrained=pretrained)
@@ -107,7 +107,7 @@ def evaluated(
     values = record.values
     screen.out.print(
         f"{record.subject} on {values['images']:,} {'validation' if split == 'val' else 'test'} images of {spec.dataset}: "
-        f"accuracy {values[f'{split}_acc']:.4f}, among the first five {values[f'{split}_top5']:.4f}, "
+        f"accuracy {values[f'{split}_acc']:.4f}, top-5 accuracy {values[f'{split}_top5']:.4f}, "
         f"loss {values[f'{split}_loss']:.4f}; weights: {values['weights']}",
         soft_wrap=True,
     )

@@ -59,7 +59,7 @@ def export(
         Literal[7, 8], Parameter(help="7: the same result on processors without VNNI instructions")
     ] = 8,
     evaluate: Annotated[
-        bool, Parameter(help="accuracy of the file and of the network of floats", negative=())
+        bool, Parameter(help="accuracy of the file and of the float32 network", negative=())
     ] = False,
     split: Annotated[
         Literal["val", "test"], Parameter(help="read test once, when all choices are made")

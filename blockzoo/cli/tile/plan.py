@@ -77,7 +77,7 @@ def plan(
     """
     import torch
 
-    from blockzoo.core.errors import RequestError
+    from blockzoo.core.errors import UsageError
     from blockzoo.core.spec import NetworkSpec
     from blockzoo.models.own import channels_of, classes_of
     from blockzoo.models.resolve import build_network
@@ -100,7 +100,7 @@ def plan(
         from blockzoo.tiling.onnx.plan import pareto_onnx, plan_onnx
 
         if buffer is not None or figure is not None or batch != 1:
-            raise RequestError(
+            raise UsageError(
                 "--target onnx: --buffer, --figure and --batch belong to plans that this package runs"
             )
         if pareto:
@@ -165,7 +165,7 @@ def _print_front(plans: list[Any]) -> None:
 
 
 def _with_accuracy(subject: str, model: Any, image: Any, results: Path) -> int:
-    from blockzoo.core.errors import RequestError
+    from blockzoo.core.errors import UsageError
     from blockzoo.tiling.experiments.accuracy import read_results, settings
     from blockzoo.tiling.tags import plain_subject
 
@@ -173,7 +173,7 @@ def _with_accuracy(subject: str, model: Any, image: Any, results: Path) -> int:
     name = plain_subject(subject).rpartition(":")[2]
     chosen = [line for line in lines if line.get("arch") == name]
     if not chosen:
-        raise RequestError(
+        raise UsageError(
             f"{results} has no line of {name}; it has {', '.join(sorted({str(x.get('arch')) for x in lines}))}"
         )
     rows = [

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from blockzoo.core.arguments import path_of
-from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.errors import DataError, UsageError
 from blockzoo.nas.benchmark.lookup import Lookup
 from blockzoo.nas.benchmark.queries import Answer, Architectures, of_one_or_many
 from blockzoo.nas.files.header import Header
@@ -132,7 +132,7 @@ class Beside(Described):
         one: Any = arch
         try:
             return self._first.row(one) is not None
-        except RequestError:
+        except UsageError:
             return False
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
@@ -225,7 +225,7 @@ class BenchmarkingDataset(Beside):
             return_dict: `{"cpu": {"latency": 0.01}}`.
 
         Raises:
-            RequestError: a device that is not loaded.
+            UsageError: a device that is not loaded.
         """
         names = self.named(devices)
         found = {name: looked_up(self._tables[name], "latency", arch) for name in names}
@@ -241,7 +241,7 @@ class BenchmarkingDataset(Beside):
         """What `latency` has of one network by device: None for a named one that lacks it, by default those that do not.
 
         Raises:
-            RequestError: a device that is not loaded.
+            UsageError: a device that is not loaded.
         """
         found = {name: (self.latency(arch, name, True) or {name: None})[name] for name in self.named(devices)}
         return {name: value for name, value in found.items() if devices is not None or value is not None}
@@ -251,10 +251,10 @@ class BenchmarkingDataset(Beside):
         return {} if error is None else {"predicted": True, "held_out": error}
 
     def named(self, devices: str | Sequence[str] | None) -> list[str]:
-        """The devices that are meant; RequestError for one that is not loaded."""
+        """The devices that are meant; UsageError for one that is not loaded."""
         names = self.devices if devices is None else [devices] if isinstance(devices, str) else list(devices)
         if unknown := [name for name in names if name not in self._tables]:
-            raise RequestError(f"device {unknown}: loaded are {self.devices or 'none'}")
+            raise UsageError(f"device {unknown}: loaded are {self.devices or 'none'}")
         return names
 
 
@@ -265,7 +265,7 @@ def several(files: Files) -> list[Path]:
     single = single or getattr(given, "ndim", 1) == 0
     found = [path_of(path, "dataset file") for path in ([given] if single else given)]
     if not found:
-        raise RequestError("no dataset files: name at least one")
+        raise UsageError("no dataset files: name at least one")
     return found
 
 

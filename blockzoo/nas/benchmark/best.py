@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.nas.benchmark.curves import MEAN
 from blockzoo.report.pareto import hypervolume as hypervolume
 from blockzoo.report.pareto import pareto_front as pareto_front
@@ -32,10 +32,10 @@ class Ranking:
             seed: of the trainings; "mean" for the mean over seeds.
 
         Raises:
-            RequestError: no such quantity, or n is no number of networks.
+            UsageError: no such quantity, or n is no number of networks.
         """
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise RequestError(f"top {n!r}: give a whole number of networks, 1 or more")
+            raise UsageError(f"top {n!r}: give a whole number of networks, 1 or more")
         indices = self.indices_of(seed)
         values = self._to_minimise(by, indices, seed)
         known = ~np.isnan(values)
@@ -53,7 +53,7 @@ class Ranking:
             seed: as in `top`.
 
         Raises:
-            RequestError: no such quantity.
+            UsageError: no such quantity.
         """
         indices = self.indices_of(seed)
         points = np.stack(
@@ -72,14 +72,14 @@ class Ranking:
         """(len(indices),): values of a quantity by its name, NaN where unknown.
 
         Raises:
-            RequestError: no such quantity, or the benchmark was loaded without it.
+            UsageError: no such quantity, or the benchmark was loaded without it.
         """
         if name in HIGHER_IS_BETTER or name in LOWER_IS_BETTER:
             query = getattr(self, name)
             return query(indices) if name in WITHOUT_SEED else query(indices, seed=seed)
         if isinstance(name, str) and name in self.devices:
             return self.latency(indices, name)
-        raise RequestError(
+        raise UsageError(
             f"{name!r} is no quantity of this benchmark: highest is best for {', '.join(HIGHER_IS_BETTER)}; lowest for "
             f"{', '.join(LOWER_IS_BETTER)}; devices with latencies (lowest): {', '.join(self.devices) or 'none'}"
         )

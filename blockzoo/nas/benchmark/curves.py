@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.nas.benchmark.lookup import Lookup
 from blockzoo.nas.benchmark.queries import Answer, Architectures, of_one_or_many
 from blockzoo.nas.files.columns import ACCURACY, MILLIONTHS, percent_of
@@ -41,12 +41,12 @@ class Training:
         return max(map(len, column.data), default=0) if column.ragged else int(column.data.shape[-1])
 
     def check_epoch(self, epoch: int) -> None:
-        """RequestError for what is no epoch of this seed's trainings."""
+        """UsageError for what is no epoch of this seed's trainings."""
         whole = isinstance(epoch, int | np.integer) and not isinstance(epoch, bool)
         if not whole or not 1 <= epoch <= (self.epochs or epoch):
             seed = self.header.get("seed")
             of = "this benchmark" if seed is None else f"seed {seed} of this benchmark"
-            raise RequestError(f"epoch {epoch!r}: {of} has epochs 1 to {self.epochs}")
+            raise UsageError(f"epoch {epoch!r}: {of} has epochs 1 to {self.epochs}")
 
     @property
     def columns(self) -> list[str]:
@@ -229,12 +229,12 @@ class TrainingQueries:
                 raise KeyError(seed)
             return self._trainings[cast(int, seed)]  # anything else is not there
         except (KeyError, TypeError):
-            raise RequestError(f"seed {seed!r}: loaded are {self.seeds}, or 'mean'") from None
+            raise UsageError(f"seed {seed!r}: loaded are {self.seeds}, or 'mean'") from None
 
     def _part(self, training: Training, column: str) -> Lookup:
         part = training.holding(column)
         if part is None:
-            raise RequestError(
+            raise UsageError(
                 f"{column} is in the extended part, which was not loaded: from_folder(..., extended=True)"
             )
         return part

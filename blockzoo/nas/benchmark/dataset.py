@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.nas.benchmark.beside import (
     BenchmarkingDataset,
     Companions,
@@ -201,7 +201,7 @@ class Dataset(TrainingQueries, Ranking, Described):
     def __contains__(self, arch: object) -> bool:
         try:
             return any(t.base.row(cast(Any, arch)) is not None for t in self._trainings.values())
-        except RequestError:
+        except UsageError:
             return False
 
     @cached_property
@@ -220,7 +220,7 @@ class Dataset(TrainingQueries, Ranking, Described):
     def flops(self, arch: Architectures) -> Answer:
         """The published number, near MACs (a counter of that time: 1.010 to 1.076 x `macs`). `macs` is exact."""
         if self._static is None or not self._static.has("flops"):
-            raise RequestError(
+            raise UsageError(
                 "flops are published numbers of the part blox-info, which is not here; macs() is exact"
             )
         return self._static.flops(arch)
@@ -248,7 +248,7 @@ class Dataset(TrainingQueries, Ranking, Described):
     ) -> Any:
         """Seconds for one image, see `BenchmarkingDataset.latency`: `[[0.01]]`, or with `return_dict` by device."""
         if self._bench is None:
-            raise RequestError(NO_LATENCIES if devices is None else f"device {devices!r}: {NO_LATENCIES}")
+            raise UsageError(NO_LATENCIES if devices is None else f"device {devices!r}: {NO_LATENCIES}")
         return self._bench.latency(arch, devices, return_dict)
 
     def full_info(
@@ -270,7 +270,7 @@ class Dataset(TrainingQueries, Ranking, Described):
             return_dict: False for a list: hash, columns, seed, a list per device, then the lists of static and env.
 
         Raises:
-            RequestError: a seed, device or part that is not loaded.
+            UsageError: a seed, device or part that is not loaded.
         """
         columns = self._training_columns(self._training(seed), arch)
         if columns is None:
@@ -283,7 +283,7 @@ class Dataset(TrainingQueries, Ranking, Described):
             parts["info"] = self._static_columns(arch)
         if self._include_env_info if include_env_info is None else include_env_info:
             if self._env is None:
-                raise RequestError("no environments are here: from_folder(..., include_env_info=True)")
+                raise UsageError("no environments are here: from_folder(..., include_env_info=True)")
             parts["env"] = self._env.info(arch, seed)
         if return_dict:
             return {**columns, "model_hash": model_hash, "seed": seed, **latencies, **parts}
@@ -303,7 +303,7 @@ class Dataset(TrainingQueries, Ranking, Described):
         if devices is False or (devices is None and self._bench is None):
             return {}
         if self._bench is None:
-            raise RequestError(f"device {devices!r}: {NO_LATENCIES}")
+            raise UsageError(f"device {devices!r}: {NO_LATENCIES}")
         return self._bench.by_device(arch, devices)
 
     def _static_columns(self, arch: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from blockzoo.core.arguments import texts_of
-from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.errors import DataError, UsageError
 from blockzoo.nas.benchmark.beside import (
     BenchmarkingDataset,
     EnvInfoDataset,
@@ -64,7 +64,7 @@ def from_folder(
 
     Raises:
         DataError: a part is missing or damaged, or parts do not belong together.
-        RequestError: an unknown suffix.
+        UsageError: an unknown suffix.
     """
     files = Folder.open(folder, preferred_ext, allow_pickle)
     wanted = seeds_named(seeds) if seeds is not None else files.keys("base")
@@ -99,7 +99,7 @@ def seeds_named(seeds: Any) -> list[int]:
     """Seeds given as a number, as its text, or as several of either.
 
     Raises:
-        RequestError: what is no seed.
+        UsageError: what is no seed.
     """
     several_given = (
         isinstance(seeds, Iterable) and not isinstance(seeds, str) and getattr(seeds, "ndim", 1) > 0
@@ -111,7 +111,7 @@ def seeds_named(seeds: Any) -> list[int]:
         if (isinstance(s, int | np.integer) and not isinstance(s, bool)) or str(s).isdecimal()
     ]
     if len(whole) != len(given) or not given:
-        raise RequestError(f"seeds {seeds!r}: give whole numbers, as in seeds=0 or seeds=[0, 1]")
+        raise UsageError(f"seeds {seeds!r}: give whole numbers, as in seeds=0 or seeds=[0, 1]")
     return list(dict.fromkeys(int(seed) for seed in given))
 
 
@@ -165,7 +165,7 @@ def load(name: str = "mini", **options: Any) -> Dataset:
     """
     known = bundled()
     if name not in known:
-        raise RequestError(f"benchmark {name!r}: bundled are {', '.join(known)}; from_folder reads a folder")
+        raise UsageError(f"benchmark {name!r}: bundled are {', '.join(known)}; from_folder reads a folder")
     if name.endswith(SURROGATE):
         from blockzoo.nas.benchmark.surrogate import surrogate_of
 

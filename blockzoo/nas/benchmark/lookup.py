@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.nas.files.table import Table
 from blockzoo.nas.space.macro import Architecture, MacroSpace
 
@@ -59,7 +59,7 @@ class Lookup:
             arch = arch.item()
         if isinstance(arch, str):
             if not _HASH.fullmatch(arch):
-                raise RequestError(
+                raise UsageError(
                     f"{arch!r}: a hash has 32 hexadecimal digits; an index is a number, not a text"
                 )
             return self._row_of_hash.get(bytes.fromhex(arch))

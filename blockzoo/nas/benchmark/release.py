@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.outputs import open_store
 from blockzoo.core.record import Record
 from blockzoo.core.spec import TrialSpec
@@ -78,22 +78,20 @@ def build_release(
         allow_pickle: needed for published pickles.
 
     Raises:
-        RequestError: nothing to write, trials of several settings, an unknown format, or a file is there.
+        UsageError: nothing to write, trials of several settings, an unknown format, or a file is there.
     """
     if unknown := [name for name in formats if name not in SUFFIXES]:
-        raise RequestError(f"format {unknown}: choose of {', '.join(SUFFIXES)}")
+        raise UsageError(f"format {unknown}: choose of {', '.join(SUFFIXES)}")
     trained = gathered(source, experiment_name, allow_pickle=allow_pickle)
     if not trained:
-        raise RequestError(f"{source}: no finished training of a network of the macro space in it")
+        raise UsageError(f"{source}: no finished training of a network of the macro space in it")
     parts = _parts(trained)
     if output.is_dir():
         finish(output)  # what a build that was killed had made
     targets = {part: [output / f"{part.stem}.{suffix}" for suffix in formats] for part in parts}
     there = [str(path) for paths in targets.values() for path in paths if path.exists()]
     if there and not overwrite:
-        raise RequestError(
-            f"{there[0]}{' and others' * (len(there) > 1)}: already there; --overwrite replaces"
-        )
+        raise UsageError(f"{there[0]}{' and others' * (len(there) > 1)}: already there; --overwrite replaces")
     with together(output) as folder:
         for part, (header, columns) in parts.items():
             for path in targets[part]:
@@ -111,13 +109,13 @@ def gathered(source: Path, experiment_name: str | None = None, *, allow_pickle: 
     """The trainings that a results folder, or pickles of the published launcher, hold.
 
     Raises:
-        RequestError: trials of several settings, or pickles that are not allowed.
+        UsageError: trials of several settings, or pickles that are not allowed.
     """
     pickles = [source] if source.suffix.lower() == ".pickle" else sorted(source.glob("*.pickle"))
     if not pickles:
         return _from_store(source, experiment_name)
     if not allow_pickle:
-        raise RequestError(
+        raise UsageError(
             f"{source} holds pickles, which can run code: --allow-pickle reads them as plain values"
         )
     return _from_pickles(pickles)
@@ -143,7 +141,7 @@ def _from_store(source: Path, experiment_name: str | None) -> Trained:
         settings = {_setting(_spec(r), r.values.get("split")) for r in finished}
     if len(settings) > 1:
         several = "; ".join(sorted(str(dict(s)) for s in settings))
-        raise RequestError(
+        raise UsageError(
             f"{source} holds trials of several settings ({several}): name one by --experiment-name"
         )
     trained = Trained(
@@ -185,7 +183,7 @@ def _from_store(source: Path, experiment_name: str | None) -> Trained:
 def _spec(record: Record) -> TrialSpec:
     spec = TrialSpec(**record.spec)
     if spec.network.subject != record.subject:
-        raise RequestError(
+        raise UsageError(
             f"the record {record.fingerprint} is of {record.subject}, but what it says was run is {spec.network.subject}: "
             "it was altered, and no benchmark is made of it"
         )
@@ -255,7 +253,7 @@ def _from_pickles(paths: Sequence[Path]) -> Trained:
             trained.static[text] = {**entry.static, "arch_vec": published_space().arch_vec(text)}
     trained.unfinished = [u for u in trained.unfinished if u.partition(":")[0] not in trained.rows.get(0, {})]
     if len(stories) > 1:
-        raise RequestError(f"the pickles hold trainings of several settings: {'; '.join(sorted(stories))}")
+        raise UsageError(f"the pickles hold trainings of several settings: {'; '.join(sorted(stories))}")
     trained.header |= next(iter(stories.values()), {})
     lengths = {len(row["val_top1"]) for rows in trained.rows.values() for row in rows.values()}
     trained.header["epochs"] = max(lengths, default=0)

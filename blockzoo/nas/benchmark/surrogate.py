@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.nas.benchmark.curves import Training
 from blockzoo.nas.benchmark.dataset import Dataset
 from blockzoo.nas.files.columns import FLOATS, HASH, Column
@@ -50,7 +50,7 @@ def held_out(dataset: Dataset, folds: int = 10, seed: int = 0) -> Fidelity:
 
     indices, final = dataset.indices, np.asarray(dataset.val_acc(dataset.indices, best=False, seed="mean"))
     if len(indices) < 2 * folds:
-        raise RequestError(f"{len(indices)} networks are too few for {folds} folds")
+        raise UsageError(f"{len(indices)} networks are too few for {folds} folds")
     which = np.random.default_rng(seed).permutation(len(indices)) % folds
     predicted = np.empty(len(indices))
     for fold in range(folds):
@@ -86,7 +86,7 @@ def surrogate_of(dataset: Dataset, seeds: Sequence[int] = (0, 1, 2), noise: bool
     known = dataset.indices
     first = dataset.seeds[0]
     if len(known) < 20:
-        raise RequestError(f"a surrogate of {len(known)} networks would say nothing: give at least 20")
+        raise UsageError(f"a surrogate of {len(known)} networks would say nothing: give at least 20")
     curves = np.stack(
         [
             dataset.val_acc(known, epoch, best=False, seed="mean")

@@ -27,7 +27,7 @@ def impossible_accuracies(*tables: Table) -> list[str]:
     """Of parts about the same networks: top-5 below top-1, and losses that are too small for what is classified wrongly.
 
     An image that is classified wrongly has a cross-entropy of ln 2 or more, for its class has at most half of the probability;
-    one whose class is not among the first five has ln 6 or more.
+    one outside the top 5 has ln 6 or more.
     """
     faults: list[str] = []
     for split in ("train", "val", "test"):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from blockzoo.core.arguments import path_of, texts_of
-from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.errors import DataError, UsageError
 from blockzoo.nas.files.header import Header
 from blockzoo.nas.files.io import SUFFIXES, read_dataset_file
 from blockzoo.nas.files.table import Table
@@ -74,13 +74,13 @@ class Folder:
                 pickle where allowed.
 
         Raises:
-            RequestError: an unknown suffix.
+            UsageError: an unknown suffix.
             DataError: no such folder, or no dataset file in it.
         """
         preferred = [] if preferred_ext is None else texts_of(preferred_ext, "preferred_ext")
         order = [ext.removeprefix(".") for ext in preferred] or list(SUFFIXES)
         if unknown := [ext for ext in order if ext not in SUFFIXES]:
-            raise RequestError(f"preferred_ext {unknown}: formats are {', '.join(SUFFIXES)}")
+            raise UsageError(f"preferred_ext {unknown}: formats are {', '.join(SUFFIXES)}")
         folder = path_of(path, "folder").expanduser()
         if not folder.is_dir():
             raise DataError(

@@ -68,7 +68,7 @@ def check(header: object) -> None:
     if not isinstance(columns, list) or not columns or not all(_is_name(c) for c in columns):
         faults.append("columns: a list of names is needed")
     elif len(set(columns)) != len(columns):
-        faults.append("columns: a name stands there twice")
+        faults.append("columns: a name occurs twice")
     if not isinstance(header.get("format"), str):
         faults.append("format: custom, csv, pickle or native is needed")
     for name in ("seed", "epochs"):

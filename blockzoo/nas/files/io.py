@@ -25,7 +25,7 @@ from typing import Any
 from blockzoo.core.arguments import path_of
 from blockzoo.core.bounds import TooLarge
 from blockzoo.core.checksums import beside, check_beside, write_beside
-from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.errors import DataError, UsageError
 from blockzoo.core.files import write_atomically
 from blockzoo.nas.files import blox as custom
 from blockzoo.nas.files import native, pickled, text
@@ -107,18 +107,18 @@ def write_dataset_file(
         table: columns by name, as read or as lists, arrays, a data frame.
 
     Raises:
-        RequestError: another suffix, or columns other than the header says.
+        UsageError: another suffix, or columns other than the header says.
         DataError: values that the format cannot hold, with their column; the disk is full or closed.
         CheckFailed: what is read again is not what was to be written.
     """
     path = path_of(path, "path")
     kind = FORMAT_OF_SUFFIX.get(path.suffix.lower())
     if kind is None:
-        raise RequestError(f"{path}: end the name in {', '.join(FORMAT_OF_SUFFIX)}, which says the format")
+        raise UsageError(f"{path}: end the name in {', '.join(FORMAT_OF_SUFFIX)}, which says the format")
     names = [str(name) for name in table]
     header = {"version": 1, "columns": names, **header}
     if list(header["columns"]) != names:
-        raise RequestError(f"{path}: the header has the columns {header['columns']}, the table {names}")
+        raise UsageError(f"{path}: the header has the columns {header['columns']}, the table {names}")
     with _named(path):
         columns = table if isinstance(table, Table) else Table(table)
         written, pieces = FORMATS[kind].write(header, columns.stored)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.errors import DataError, UsageError
 from blockzoo.nas.files.agreeing import (
     impossible_accuracies,
     impossible_costs,
@@ -45,12 +45,12 @@ def convert(
         overwrite: replace files that are there.
 
     Raises:
-        RequestError: nothing to do, or a file is there.
+        UsageError: nothing to do, or a file is there.
         DataError: a file that cannot be read, or values that the format cannot hold.
     """
     if source.is_dir():
         if suffix is None or suffix not in SUFFIXES:
-            raise RequestError(f"{source} is a folder: say the format, --to {' or '.join(SUFFIXES)}")
+            raise UsageError(f"{source} is a folder: say the format, --to {' or '.join(SUFFIXES)}")
         folder = Folder.open(source, allow_pickle=allow_pickle)
         pairs = [
             (file, target / f"{part.stem}.{suffix}")
@@ -61,7 +61,7 @@ def convert(
         pairs = [(source, target / f"{source.stem}.{suffix}" if suffix and not target.suffix else target)]
     there = [str(path) for _, path in pairs if path.exists()]
     if there and not overwrite:
-        raise RequestError(f"{', '.join(there)}: already there; --overwrite replaces")
+        raise UsageError(f"{', '.join(there)}: already there; --overwrite replaces")
     written = []
     for file, path in pairs:
         header, table = read_dataset_file(file, allow_pickle=allow_pickle)
@@ -214,13 +214,13 @@ def merge(
     """One file from several with equal columns, each with networks of its own, as workers leave them.
 
     Raises:
-        RequestError: fewer than two files, or `target` is there.
+        UsageError: fewer than two files, or `target` is there.
         DataError: headers differ, or a network is in two files with different values.
     """
     if len(sources) < 2:
-        raise RequestError("merge: name two files or more")
+        raise UsageError("merge: name two files or more")
     if target.exists() and not overwrite:
-        raise RequestError(f"{target}: already there; --overwrite replaces")
+        raise UsageError(f"{target}: already there; --overwrite replaces")
     read = [read_dataset_file(path, allow_pickle=allow_pickle) for path in sources]
     header = read[0][0]
     for path, (other, _) in zip(sources, read, strict=True):

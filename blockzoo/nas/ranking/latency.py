@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.nas.benchmark.release import header_of
 from blockzoo.nas.files.folder import Part
 from blockzoo.nas.files.io import write_dataset_file
@@ -50,10 +50,10 @@ class LatencyTable:
             skeleton: of the networks that are asked about, where it should be made sure that it is the table's.
 
         Raises:
-            RequestError: the table was made of networks of other width, image size or classes.
+            UsageError: the table was made of networks of other width, image size or classes.
         """
         if skeleton is not None and skeleton != self.skeleton:
-            raise RequestError(
+            raise UsageError(
                 f"times of {self.skeleton} do not fit {skeleton}: time its parts, blockzoo nas latency --width "
                 f"{skeleton.width} --image-size {skeleton.image_size} --num-classes {skeleton.num_classes}"
             )
@@ -145,7 +145,7 @@ def measure_latency(
     from blockzoo.nas.training.networks import build
 
     if check < 2:
-        raise RequestError(
+        raise UsageError(
             f"check {check}: give 2 or more whole networks; without any the error would be unknown"
         )
     space = space or published_space()

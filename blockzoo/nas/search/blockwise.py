@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.search.moves import Moves
 from blockzoo.nas.search.task import Query, Task
@@ -81,13 +81,13 @@ def best_by_scores(
         costs: per stage, a cost of each option.
 
     Raises:
-        RequestError: no combination is within the budget.
+        UsageError: no combination is within the budget.
     """
     sizes = [len(stage) for stage in scores]
     limited = costs is not None and budget is not None
     if limited and sum(float(np.min(stage)) for stage in costs or ()) > (budget or 0):
         cheapest = sum(float(np.min(stage)) for stage in costs or ())
-        raise RequestError(f"budget {budget:g}: the cheapest combination costs {cheapest:g}")
+        raise UsageError(f"budget {budget:g}: the cheapest combination costs {cheapest:g}")
     if np.prod([float(n) for n in sizes]) > ENUMERATED:
         return _by_programme(scores, costs if limited else None, budget)
     total, cost = np.zeros(1), np.zeros(1)
@@ -118,6 +118,6 @@ def _by_programme(scores: Sequence[Table], costs: Sequence[Table] | None, budget
         )
     solved = milp(-weights, integrality=np.ones(len(weights)), bounds=Bounds(0, 1), constraints=limits)
     if solved.x is None:
-        raise RequestError(f"budget {budget}: {solved.message}")
+        raise UsageError(f"budget {budget}: {solved.message}")
     ends = np.cumsum([len(stage) for stage in scores])
     return [int(np.argmax(part)) for part in np.split(solved.x, ends[:-1])]

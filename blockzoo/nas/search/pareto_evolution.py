@@ -1,4 +1,4 @@
-"""Multi-objective evolution: children of networks that no other beats in accuracy and cost at once."""
+"""Multi-objective evolution: children of networks that are Pareto-optimal in accuracy and cost."""
 
 from __future__ import annotations
 

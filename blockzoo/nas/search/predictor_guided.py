@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.ranking.predictors.ridge import PairwiseRidge
 from blockzoo.nas.search.task import Query, Task
@@ -66,7 +66,7 @@ def predictor_class(name: str) -> Any:
     """What is fitted, by name.
 
     Raises:
-        RequestError: another name.
+        UsageError: another name.
     """
     if name == "ridge":
         return PairwiseRidge
@@ -74,4 +74,4 @@ def predictor_class(name: str) -> Any:
         from blockzoo.nas.ranking.predictors.gcn import GraphPredictor
 
         return GraphPredictor
-    raise RequestError(f"predictor {name!r}: choose ridge or gcn")
+    raise UsageError(f"predictor {name!r}: choose ridge or gcn")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.search.task import BudgetSpent, Ledger, Task
 from blockzoo.report.statistics import LEAST_SEEDS
@@ -24,10 +24,10 @@ def search(task: Task, algorithm: str, seed: int = 0, **options: object) -> Ledg
 
     Raises:
         UnknownNameError: no such algorithm.
-        RequestError: the benchmark has no network to draw, the algorithm asks for one it lacks, or the budget buys nothing.
+        UsageError: the benchmark has no network to draw, the algorithm asks for one it lacks, or the budget buys nothing.
     """
     if not len(task.known):
-        raise RequestError(
+        raise UsageError(
             f"{task.dataset.title or 'the benchmark'} has no network with all numbers for seed {task.seed}"
         )
     proposer = SEARCHES[algorithm](task, seed, **options)
@@ -43,7 +43,7 @@ def search(task: Task, algorithm: str, seed: int = 0, **options: object) -> Ledg
     except BudgetSpent:
         pass
     if not ledger.history:
-        raise RequestError(nothing_bought(task, algorithm))
+        raise UsageError(nothing_bought(task, algorithm))
     return ledger
 
 
@@ -64,7 +64,7 @@ def regret(ledger: Ledger, at: Values) -> Values:
     """
     task = ledger.task
     if not ledger.history:
-        raise RequestError(nothing_bought(task))
+        raise UsageError(nothing_bought(task))
     spent, index, value, full = (np.array(column) for column in zip(*ledger.history, strict=True))
     value = np.where(full, value, value - 1000)
     best = np.maximum.accumulate(value)
@@ -133,7 +133,7 @@ def compare(
     """
     names = selected(algorithms)
     if not names or seeds < 1:
-        raise RequestError("nothing to compare: give at least one algorithm and one seed")
+        raise UsageError("nothing to compare: give at least one algorithm and one seed")
     at = np.geomspace(max(task.budget / 1000, min(1.0, task.budget)), task.budget, points)
     jobs = [(name, seed) for name in names for seed in range(seeds)]
     _ = task.prices, task.test, task.best_test, task.accuracies(), task.known, task.is_complete

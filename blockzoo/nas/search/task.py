@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blockzoo.core.arguments import is_number
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.nas.benchmark.curves import MEAN
 from blockzoo.nas.benchmark.dataset import Dataset
 from blockzoo.nas.space.macro import Indices, MacroSpace
@@ -54,7 +54,7 @@ class Task:
 
     def __post_init__(self) -> None:
         if not isinstance(self.dataset, Dataset):
-            raise RequestError(
+            raise UsageError(
                 f"dataset {self.dataset!r}: give a benchmark, as nas.load('mini') or nas.from_folder(...)"
             )
         faults = []
@@ -67,10 +67,10 @@ class Task:
         if not (isinstance(self.seed, str) and self.seed == MEAN):
             try:
                 self.dataset.indices_of(self.seed)
-            except RequestError as error:
+            except UsageError as error:
                 faults.append(str(error))
         if faults:
-            raise RequestError("; ".join(faults))
+            raise UsageError("; ".join(faults))
 
     @property
     def space(self) -> MacroSpace:
@@ -143,7 +143,7 @@ class Ledger:
 
         Raises:
             BudgetSpent: it would cost more than is left.
-            RequestError: no query, or one of a network or an epoch that the benchmark does not have; nothing is charged.
+            UsageError: no query, or one of a network or an epoch that the benchmark does not have; nothing is charged.
         """
         task = self.task
         index, epochs, value = self._looked_up(query)
@@ -164,14 +164,14 @@ class Ledger:
         try:
             index, epochs = query
             value, price = task.accuracies(epochs)[index], task.prices[index]
-        except RequestError:
+        except UsageError:
             raise
         except (TypeError, ValueError, IndexError):
-            raise RequestError(
+            raise UsageError(
                 f"the algorithm asked {query!r}: ask() returns Query(index, epochs), an index below {len(task.space):,}"
             ) from None
         if not (math.isfinite(value) and price >= 0 and index >= 0):
-            raise RequestError(
+            raise UsageError(
                 f"the algorithm asked for network {index}, which {task.dataset.title or 'the benchmark'} does not have "
                 f"(seed {task.seed if task.seed is not None else task.dataset.seeds[0]}): draw from task.known, "
                 f"{len(task.known):,} networks"

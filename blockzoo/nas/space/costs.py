@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.nas.space.macro import MacroSpace
 from blockzoo.nas.space.published import published_space
 
@@ -41,7 +41,7 @@ class Skeleton:
     """What surrounds the cells, and the images.
 
     Raises:
-        RequestError: one of them is no whole number of 1 or more; names all that are not.
+        UsageError: one of them is no whole number of 1 or more; names all that are not.
     """
 
     width: int = 32
@@ -57,7 +57,7 @@ class Skeleton:
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1
         ]
         if faults:
-            raise RequestError(f"skeleton: {', '.join(faults)}: give whole numbers of 1 or more")
+            raise UsageError(f"skeleton: {', '.join(faults)}: give whole numbers of 1 or more")
 
 
 def conv_bn(in_channels: int, out_channels: int, kernel: int, size: int, groups: int = 1) -> Cost:
@@ -117,7 +117,7 @@ def static_info(space: MacroSpace | None = None, skeleton: Skeleton | None = Non
     """(networks,) parameters and (networks,) MACs of all networks of a space, by index. Exact; not to be written to.
 
     Raises:
-        RequestError: no such space or skeleton, or one whose networks cannot be built.
+        UsageError: no such space or skeleton, or one whose networks cannot be built.
 
     Examples:
         >>> params, macs = static_info()
@@ -126,14 +126,14 @@ def static_info(space: MacroSpace | None = None, skeleton: Skeleton | None = Non
     """
     for what, given, kind in (("space", space, MacroSpace), ("skeleton", skeleton, Skeleton)):
         if given is not None and not isinstance(given, kind):
-            raise RequestError(f"{what} {given!r}: give a {kind.__name__}")
+            raise UsageError(f"{what} {given!r}: give a {kind.__name__}")
     space, skeleton = space or published_space(), skeleton or Skeleton()
     if skeleton.width < 2 and "bconv" in space.ops:
-        raise RequestError(
+        raise UsageError(
             f"skeleton width {skeleton.width}: bconv has half of the channels inside, so give 2 or more"
         )
     if skeleton.image_size < 2**space.stages:
-        raise RequestError(
+        raise UsageError(
             f"skeleton image size {skeleton.image_size}: {space.stages} stages halve it, so give {2**space.stages} or more"
         )
     return _static_info(space, skeleton)

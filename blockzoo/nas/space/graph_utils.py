@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.nas.space.cells import raw_edges
 from blockzoo.nas.space.hashing import INPUT, OUTPUT, label_of
 from blockzoo.nas.space.hashing import graph_hash as hash_of_labels
@@ -85,7 +85,7 @@ def graph_hash(g: PublishedGraph) -> str:
     """The published hash of a graph.
 
     Raises:
-        RequestError: no graph of this module.
+        UsageError: no graph of this module.
     """
     try:
         matrix = g[0]
@@ -97,7 +97,7 @@ def graph_hash(g: PublishedGraph) -> str:
         before = [np.flatnonzero(matrix[:, v]).tolist() for v in range(len(labels))]
         after = [np.flatnonzero(matrix[v]).tolist() for v in range(len(labels))]
     except (TypeError, ValueError, IndexError):
-        raise RequestError(
+        raise UsageError(
             "give a graph of get_model_graph: (matrix, labels), without dropped vertices"
         ) from None
     return hash_of_labels(numbers, before, after)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.nas.space.hashing import INPUT, OUTPUT, graph_hash, network_graph
 from blockzoo.nas.space.macro import Architecture, MacroSpace
 from blockzoo.nas.space.published import published_space
@@ -27,12 +27,12 @@ def graph_of(arch: Architecture, space: MacroSpace | None = None) -> Graph:
     """The pruned graph of a network.
 
     Raises:
-        RequestError: an invalid architecture.
+        UsageError: an invalid architecture.
     """
     space = space or published_space()
     index = space.index(arch)
     if index is None:
-        raise RequestError(f"{arch!r} is invalid: a stage has no path from its input to its output")
+        raise UsageError(f"{arch!r} is invalid: a stage has no path from its input to its output")
     cells = [space.cells.graphs[cell] for cell in space.digits(index)]
     labels, _, after = network_graph(cells, space.ops)
     return Graph(tuple(labels), tuple((a, b) for a, targets in enumerate(after) for b in targets))
@@ -62,12 +62,12 @@ def hash_of_graph(graph: Any) -> str | None:
             }
             edges = [(a, b) for a, b, *_ in graph.edges]
         except (AttributeError, TypeError, KeyError, ValueError):
-            raise RequestError(
+            raise UsageError(
                 f"{type(graph).__name__}: give a Graph, or one of networkx with a `label` per node"
             ) from None
     ends = [[v for v, label in labels.items() if label == end] for end in (INPUT, OUTPUT)]
     if any(len(found) != 1 for found in ends):
-        raise RequestError(f"a graph needs one input (label {INPUT}) and one output (label {OUTPUT})")
+        raise UsageError(f"a graph needs one input (label {INPUT}) and one output (label {OUTPUT})")
     live = _reached(edges, ends[0][0]) & _reached([(b, a) for a, b in edges], ends[1][0])
     if len(live) < 3:
         return None

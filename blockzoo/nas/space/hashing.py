@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from blockzoo.core.errors import RequestError, StoreError
+from blockzoo.core.errors import StoreError, UsageError
 from blockzoo.core.files import write_atomically
 from blockzoo.core.once import made_once
 from blockzoo.core.places import cache_folder
@@ -164,7 +164,7 @@ def _checksum(hashes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 def _place(ops: Sequence[str], nodes: int, stages: int) -> tuple[Path, int]:
     count = len(cell_table(len(ops), nodes)) ** stages
     if count > MOST_HASHED:
-        raise RequestError(
+        raise UsageError(
             f"the hashes of a space of {count:,} networks are not computed: at most {MOST_HASHED:,}"
         )
     names = md5(",".join(ops).encode(), usedforsecurity=False).hexdigest()[:8]

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blockzoo.core.arguments import not_counts, texts_of
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.nas.space.cells import INVALID, CellTable, CellVector, cell_table, faults_of_size
 from blockzoo.nas.space.hashing import all_hashes, hashes_are_cached, network_hash
 
@@ -46,7 +46,7 @@ class MacroSpace:
         if not self.ops or len(set(self.ops)) != len(self.ops):
             faults.append(f"ops {self.ops}: give one or more different names")
         if faults := faults or faults_of_size(len(self.ops), self.nodes, self.stages):
-            raise RequestError("; ".join(faults))
+            raise UsageError("; ".join(faults))
 
     # --- size -------------------------------------------------------------------------------------
 
@@ -90,7 +90,7 @@ class MacroSpace:
         """The index of an architecture, None if it is invalid; of many an array, with -1 where invalid.
 
         Raises:
-            RequestError: not an architecture of this space, or a hash or index out of it.
+            UsageError: not an architecture of this space, or a hash or index out of it.
         """
         try:  # nested vectors of the published shape, the commonest request, without a call
             ((a,), (b, c, d, e)), ((f,), (g, h, i, j)), ((p,), (q, r, s, t)) = architectures
@@ -108,7 +108,7 @@ class MacroSpace:
             return self.index_of_hash(architectures)
         if isinstance(architectures, int | np.integer) and not isinstance(architectures, bool):
             if not 0 <= architectures < len(self):
-                raise RequestError(f"index {architectures}: this space has networks 0 to {len(self) - 1:,}")
+                raise UsageError(f"index {architectures}: this space has networks 0 to {len(self) - 1:,}")
             return int(architectures)
         found = int(self._indices(np.array([self._flat(architectures)], dtype=np.int64))[0])
         return None if found == INVALID else found
@@ -131,18 +131,18 @@ class MacroSpace:
         if array.shape == (0,):
             return np.zeros(0, np.int64)
         if array.shape == (self.coordinates,) and array.dtype.kind in "iu" and self._could_be_vector(array):
-            raise RequestError(
+            raise UsageError(
                 f"the array {array.tolist()} could be {len(array)} indices or one flat vector: give a vector as array[None] "
                 f"or array.tolist(), or its index; indices as one of other length"
             )
         if array.ndim == 1 and array.dtype.kind in "iu":
             if array.size and not 0 <= int(array.min()) <= int(array.max()) < len(self):
-                raise RequestError(f"an index is out of this space of networks 0 to {len(self) - 1:,}")
+                raise UsageError(f"an index is out of this space of networks 0 to {len(self) - 1:,}")
             return array.astype(np.int64, copy=False)
         if array.ndim == 1 and array.dtype.kind in "US":
             return np.array([self.index_of_hash(str(h)) for h in array.astype(str)], np.int64)
         if array.ndim != 2 or array.shape[1] != self.coordinates or array.dtype.kind not in "iu":
-            raise RequestError(
+            raise UsageError(
                 f"an array of shape {array.shape} and type {array.dtype}: give indices (N,), hashes (N,) or "
                 f"whole numbers (N, {self.coordinates})"
             )
@@ -159,7 +159,7 @@ class MacroSpace:
         options = np.tile(self.cells.options, self.stages)
         if (columns.max(1) >= options).any() or (array.dtype.kind == "i" and columns.min() < 0):
             bad = int(np.flatnonzero(((columns >= options[:, None]) | (columns < 0)).any(0))[0])
-            raise RequestError(
+            raise UsageError(
                 f"row {row + bad}, {array[bad].tolist()}: a coordinate is outside 0..{(options - 1).tolist()}"
             )
         width = len(self.cells.options)
@@ -195,20 +195,20 @@ class MacroSpace:
                     flat.append(item)
 
         if not isinstance(arch, list | tuple | np.ndarray):
-            raise RequestError(
+            raise UsageError(
                 f"{arch!r} is no architecture: give an index, a hash or a vector such as {self.arch_vec(0)}"
             )
         walk(arch)
         nested = any(isinstance(item, list | tuple | np.ndarray) for item in arch)
         lengths = [[len(node) for node in cell] for cell in self.shape]
         if len(flat) != self.coordinates or (nested and _lengths(arch) != lengths):
-            raise RequestError(
+            raise UsageError(
                 f"{arch!r}: an architecture of this space is a vector such as {self.arch_vec(0)}"
             )
         options = list(self.cells.options) * self.stages
         for place, (value, limit) in enumerate(zip(flat, options, strict=True)):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < limit:
-                raise RequestError(f"{arch!r}: coordinate {place} is {value!r}, must be 0 to {limit - 1}")
+                raise UsageError(f"{arch!r}: coordinate {place} is {value!r}, must be 0 to {limit - 1}")
         return [int(value) for value in flat]
 
     def digits(self, indices: int | Indices) -> npt.NDArray[np.int64]:
@@ -224,7 +224,7 @@ class MacroSpace:
         """The canonical vector of a network, by stage and node.
 
         Raises:
-            RequestError: an invalid architecture.
+            UsageError: an invalid architecture.
         """
         return [self.cells.nested(self.cells.first[cell]) for cell in self.digits(self._valid(arch)).tolist()]
 
@@ -247,13 +247,13 @@ class MacroSpace:
         """Has every stage a path from its input to its output? False for what is no vector of this space too."""
         try:
             return self.index(arch) is not None
-        except RequestError:
+        except UsageError:
             return False
 
     def _valid(self, arch: Architecture) -> int:
         index = self.index(arch)
         if index is None:
-            raise RequestError(f"{arch!r} is invalid: a stage has no path from its input to its output")
+            raise UsageError(f"{arch!r} is invalid: a stage has no path from its input to its output")
         return index
 
     # --- hashes -----------------------------------------------------------------------------------
@@ -302,12 +302,12 @@ class MacroSpace:
         """The index of a hash of 32 hexadecimal digits.
 
         Raises:
-            RequestError: no network of this space has it.
+            UsageError: no network of this space has it.
         """
         try:
             return self._index_of_hash[text]
         except (KeyError, TypeError):
-            raise RequestError(f"{text!r} is the hash of no network of this space") from None
+            raise UsageError(f"{text!r} is the hash of no network of this space") from None
 
     def indices_of_raw_hashes(self, hashes: npt.NDArray[np.uint8]) -> Indices:
         """(N,): the indices of hashes given as (N, 16) bytes, -1 where no network has one."""
@@ -335,7 +335,7 @@ class MacroSpace:
     def sample(self, n: int, seed: int | None = None) -> Indices:
         """`n` different networks, each unique network as likely as any other."""
         if not 0 <= n <= len(self):
-            raise RequestError(f"sample of {n}: this space has {len(self):,} networks")
+            raise UsageError(f"sample of {n}: this space has {len(self):,} networks")
         return np.random.default_rng(seed).choice(len(self), n, replace=False)
 
     def __iter__(self) -> Iterator[ArchVector]:

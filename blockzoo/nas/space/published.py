@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from blockzoo.core.documents import first_line
-from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.errors import DataError, UsageError
 from blockzoo.nas.space.cells import MOST_NODES, vector_count
 from blockzoo.nas.space.macro import MacroSpace
 
@@ -36,12 +36,12 @@ def space_of(header: Mapping[str, Any]) -> MacroSpace:
         if not (isinstance(ops, list | tuple) and all(isinstance(op, str) for op in ops) and whole):
             raise TypeError("ops are names, nodes and stages whole numbers")
         if nodes > MOST_NODES or vector_count(len(ops), max(nodes, 1)) > MOST_VECTORS_OF_A_FILE:
-            raise RequestError(
+            raise UsageError(
                 f"cells of {nodes} nodes over {len(ops)} ops are more than a file can ask to enumerate"
             )
         space = MacroSpace(tuple(ops), nodes, stages)
         same = stated.get("shape", space.shape) == space.shape
-    except (RequestError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (UsageError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(f"its search_space cannot be: {first_line(error)}") from None
     if not same:
         raise DataError("the shape of its search_space is not that of its ops, nodes and stages")

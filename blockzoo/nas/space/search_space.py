@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.nas.space.macro import Architecture, ArchVector, MacroSpace
 from blockzoo.nas.space.published import published_space
 
@@ -95,7 +95,7 @@ def get_random_architectures(
     Invalid and equal ones are among them. `MacroSpace.sample` draws different networks, each as likely as any other.
     """
     if isinstance(num, bool) or not isinstance(num, int) or num < 0:
-        raise RequestError(f"num {num!r}: give a whole number of vectors")
+        raise UsageError(f"num {num!r}: give a whole number of vectors")
     draw = random.Random(seed) if seed is not None else random
     shape = get_search_space(ops, nodes, stages)
     return [[[[draw.randrange(n) for n in node] for node in cell] for cell in shape] for _ in range(num)]

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -62,7 +62,7 @@ def distil_blocks(
         The noise-to-signal ratio of each block in the last epoch.
 
     Raises:
-        RequestError: blocks of the two do not correspond.
+        UsageError: blocks of the two do not correspond.
     """
     _check_pair(student, teacher, next(iter(batches))[0][:2])
     teacher.eval().requires_grad_(False)
@@ -158,12 +158,12 @@ def run_scenario(
             features, then `finetune_epochs` on labels; `finetune` on labels at a tenth of `lr`, from the weights it has.
 
     Raises:
-        RequestError: another name, or a teacher is needed.
+        UsageError: another name, or a teacher is needed.
     """
     if scenario not in SCENARIOS:
-        raise RequestError(f"scenario {scenario!r}: choose {', '.join(SCENARIOS)}")
+        raise UsageError(f"scenario {scenario!r}: choose {', '.join(SCENARIOS)}")
     if teacher is None and scenario in ("blocks", "logits"):
-        raise RequestError(f"scenario {scenario} needs a teacher")
+        raise UsageError(f"scenario {scenario} needs a teacher")
     if scenario == "blocks":
         assert teacher is not None
         distil_blocks(student, teacher, train, epochs, lr=lr / 10, report=report)
@@ -185,13 +185,13 @@ def run_scenario(
 def _check_pair(student: nn.Module, teacher: nn.Module, x: torch.Tensor) -> None:
     for name, network in (("student", student), ("teacher", teacher)):
         if not hasattr(network, "blocks"):
-            raise RequestError(f"the {name} has no .blocks: networks of the space and scaffolds have")
+            raise UsageError(f"the {name} has no .blocks: networks of the space and scaffolds have")
     with torch.no_grad():
         shapes = [
             [tuple(out.shape) for _, out in network.eval()(x, return_features=True)[1]]
             for network in (student, teacher)
         ]
     if shapes[0] != shapes[1]:
-        raise RequestError(
+        raise UsageError(
             f"student and teacher do not correspond block by block: they pass on {shapes[0]} and {shapes[1]}"
         )

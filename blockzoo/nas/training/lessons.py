@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.data import ImageData
 from blockzoo.data.batches import Chances, ResidentBatches, pixels_of
 from blockzoo.nas.benchmark.dataset import Dataset
@@ -128,10 +128,10 @@ def teach(
         teacher: trained on labels first, for as many epochs; for `finetune` the student itself is.
 
     Raises:
-        RequestError: the scenario needs a teacher, or another name.
+        UsageError: the scenario needs a teacher, or another name.
     """
     classes = images.data.num_classes
-    pupil = build(student, classes, width=width, seed=images.seed)
+    network = build(student, classes, width=width, seed=images.seed)
     train, validation, found = images.train(), images.validation(), {}
     master = None
     if teacher is not None:
@@ -139,13 +139,13 @@ def teach(
         train_network(master, train, epochs, lr=lr, report=report)
         found["teacher"] = accuracy(master, validation)
     elif scenario in ("blocks", "logits"):
-        raise RequestError(f"scenario {scenario} needs --teacher INDEX")
+        raise UsageError(f"scenario {scenario} needs --teacher INDEX")
     if scenario == "finetune":
-        train_network(pupil, train, epochs, lr=lr, report=report)
-        found["before"] = accuracy(pupil, validation)
+        train_network(network, train, epochs, lr=lr, report=report)
+        found["before"] = accuracy(network, validation)
     found["student"] = run_scenario(
         scenario,
-        pupil,
+        network,
         master,
         train,
         validation,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from blockzoo.core.contracts import BLOCKS, SUBJECTS
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.nas.space.macro import Architecture, MacroSpace
 from blockzoo.nas.space.published import published_space
 
@@ -41,7 +41,7 @@ def build(
         seed: draw the weights from this seed alone.
 
     Raises:
-        RequestError: an invalid architecture, or a size that is not positive.
+        UsageError: an invalid architecture, or a size that is not positive.
     """
     space = space or published_space()
     sizes = {
@@ -51,7 +51,7 @@ def build(
         "cells_per_stage": cells_per_stage,
     }
     if faults := [f"{name} {value}: give 1 or more" for name, value in sizes.items() if value < 1]:
-        raise RequestError("; ".join(faults))
+        raise UsageError("; ".join(faults))
     vector = space.nested(arch)
     operations = [operation(name) for name in space.ops]
 
@@ -82,7 +82,7 @@ def macro_network(subject: Subject, spec: NetworkSpec) -> nn.Module:
     """A network of the macro space: `macro:INDEX`, `macro:HASH`, of another width than 32 `macro:INDEX@WIDTH`."""
     name, at, width = subject.name.partition("@")
     if at and not width.isdecimal():
-        raise RequestError(f"{subject}: after @ comes the width of the first stage, as in macro:1234@16")
+        raise UsageError(f"{subject}: after @ comes the width of the first stage, as in macro:1234@16")
     return build(
         int(name) if name.isdecimal() and len(name) < 32 else name,
         spec.num_classes,

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from blockzoo.core.contracts import CHECKS
-from blockzoo.core.errors import CheckFailed, RequestError
+from blockzoo.core.errors import CheckFailed, UsageError
 from blockzoo.models.agreement import deviation
 from blockzoo.models.macro import Head, Reduction, connections, conv_bn_relu
 from blockzoo.nas.space.macro import Architecture, MacroSpace
@@ -218,7 +218,7 @@ def _train(
     weights: list[nn.Parameter], step: Any, batches: Batches, epochs: int, lr: float, report: Report | None
 ) -> None:
     if epochs < 1:
-        raise RequestError(f"epochs {epochs}: give 1 or more")
+        raise UsageError(f"epochs {epochs}: give 1 or more")
     optimizer = torch.optim.SGD(weights, lr, momentum=0.9, weight_decay=5e-4, nesterov=True)
     steps = epochs * len(batches)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.keywords import DataKeywords, RecipeKeywords, RunKeywords, SweepingKeywords
 from blockzoo.nas.space.published import published_space
 
@@ -38,18 +38,18 @@ def chosen(
         start, per_worker, workers: `per_worker` for each of `workers` from `start` on, as the published launcher splits.
 
     Raises:
-        RequestError: none or several ways, or networks that the space does not have.
+        UsageError: none or several ways, or networks that the space does not have.
     """
     space = published_space()
     ways = [("--range", range_), ("--indices", indices), ("--sample", sample), ("--start", start)]
     given = [name for name, value in ways if value is not None]
     if len(given) != 1:
-        raise RequestError(
+        raise UsageError(
             f"say which networks in one way: {' or '.join(name for name, _ in ways)}; given: {given or 'none'}"
         )
     if first is not None:
         if first < 1:
-            raise RequestError(f"first {first}: give 1 or more")
+            raise UsageError(f"first {first}: give 1 or more")
         return chosen(range_, indices, sample, sample_seed, start, per_worker, workers)[:first]
     if sample is not None:
         return [int(i) for i in space.sample(sample, sample_seed)]
@@ -58,7 +58,7 @@ def chosen(
     if range_ is not None:
         begin, end = range_
         if not 0 <= begin < end <= len(space):
-            raise RequestError(f"range {begin} {end}: first and end + 1, within 0 to {len(space)}")
+            raise UsageError(f"range {begin} {end}: first and end + 1, within 0 to {len(space)}")
         return list(range(begin, end))
     assert indices is not None
     return [space.index(int(index)) for index in indices]

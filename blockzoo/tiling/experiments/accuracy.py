@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from blockzoo.core.documents import decoded, first_line
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.report.statistics import FRACTION, Estimate, estimate
 from blockzoo.tiling.layers.convert import block_convert
 from blockzoo.tiling.planning.plan import Plan
@@ -47,29 +47,29 @@ def read_results(path: Path) -> list[dict[str, Any]]:
     """The lines of the CSV that `tile study` writes, of those that have an accuracy all that `settings` reads.
 
     Raises:
-        RequestError: it cannot be read, or a line holds something that no study writes; it is named by its number.
+        UsageError: it cannot be read, or a line holds something that no study writes; it is named by its number.
     """
     try:
         text = decoded(path.read_bytes(), str(path))
         lines = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
     except OSError as error:
-        raise RequestError(
+        raise UsageError(
             f"{path} cannot be read ({error.strerror or error}); `blockzoo tile study` writes it"
         ) from error
     except csv.Error as error:
-        raise RequestError(f"{path} is no CSV ({error}); `blockzoo tile study` writes it") from None
+        raise UsageError(f"{path} is no CSV ({error}); `blockzoo tile study` writes it") from None
     for number, line in enumerate(lines, 2):
         lacking = [name for name in COLUMNS if not isinstance(line.get(name), str)]
         if lacking:
-            raise RequestError(f"{path}: line {number} has no {', '.join(lacking)}")
+            raise UsageError(f"{path}: line {number} has no {', '.join(lacking)}")
         if line["status"] == "ok" and line["test_acc"]:
             try:
                 share = float(line["test_acc"])
                 tiling_of(line["blocking"], line["padding"] or "zeros")
             except ValueError as error:
-                raise RequestError(f"{path}: line {number}: {first_line(error)}") from None
+                raise UsageError(f"{path}: line {number}: {first_line(error)}") from None
             if not 0 <= share <= 1:
-                raise RequestError(f"{path}: line {number}: test_acc {share:g} is no share of 0 to 1")
+                raise UsageError(f"{path}: line {number}: test_acc {share:g} is no share of 0 to 1")
     return lines
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from blockzoo.core.checked import sorted_into
 from blockzoo.core.documents import check_fields, describe
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.keywords import RunKeywords, SweepingKeywords
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.plugins import read_options
@@ -72,18 +72,16 @@ class Study:
 
     def __post_init__(self) -> None:
         if not self.archs or not self.blockings or not self.paddings:
-            raise RequestError(
-                "a study compares at least one network, one blocking and one padding: name them"
-            )
+            raise UsageError("a study compares at least one network, one blocking and one padding: name them")
         if self.seeds > MOST_SEEDS:
-            raise RequestError(f"seeds {self.seeds:,}: a study has {MOST_SEEDS:,} at most")
+            raise UsageError(f"seeds {self.seeds:,}: a study has {MOST_SEEDS:,} at most")
         if self.seeds < 1 or (self.seeds < LEAST_SEEDS and not self.few_seeds):
-            raise RequestError(
+            raise UsageError(
                 f"seeds {self.seeds}: intervals take at least {LEAST_SEEDS} (few_seeds: true to try out with fewer)"
             )
         for tag in (*self.blockings, self.base.tag):
             if tiling_of(tag).blocking is None:
-                raise RequestError(f"blocking {tag!r}: the network that is left whole is compared anyway")
+                raise UsageError(f"blocking {tag!r}: the network that is left whole is compared anyway")
         for padding in self.paddings:
             padding_of(padding)
         for arch in self.archs:
@@ -110,7 +108,7 @@ def read_study(path: Path) -> Study:
     """A study from its file.
 
     Raises:
-        RequestError: it cannot be read, or says something that a study has not.
+        UsageError: it cannot be read, or says something that a study has not.
     """
     found = read_options(path)
     for name in ("archs", "blockings", "paddings"):
@@ -121,16 +119,16 @@ def read_study(path: Path) -> Study:
             found[name] = _recipe(found[name], f"{path}: {name}")
     check_fields(get_type_hints(Study), found, str(path))
     if "archs" not in found:
-        raise RequestError(f"{path}: name the networks, as in archs: [block_resnet18]")
+        raise UsageError(f"{path}: name the networks, as in archs: [block_resnet18]")
     try:
         return Study(**found)
-    except RequestError as error:
-        raise RequestError(f"{path}: {error}") from None
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
 
 
 def _recipe(values: Any, where: str) -> TiledRecipe:
     if not isinstance(values, dict):
-        raise RequestError(f"{where}: names and values are needed, not {describe(values)}")
+        raise UsageError(f"{where}: names and values are needed, not {describe(values)}")
     if isinstance(values.get("milestones"), list):
         values = {**values, "milestones": tuple(values["milestones"])}
     check_fields(get_type_hints(TiledRecipe), values, where)
@@ -189,7 +187,7 @@ def run_study(
         A line for each run: arch, way, blocking, padding, seed, status, test_acc and val_acc (fractions; None where it failed).
 
     Raises:
-        RequestError, DataError, StoreError: each says what to do.
+        UsageError, DataError, StoreError: each says what to do.
     """
     from blockzoo.execution.progress import SilentProgress
     from blockzoo.trials.grid import Call, run_trials

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from blockzoo.core.checked import Share, sorted_into
 from blockzoo.core.contracts import PROTOCOLS
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.export import export, rows_of
 from blockzoo.core.keywords import RunKeywords
 from blockzoo.core.outputs import Outputs
@@ -95,7 +95,7 @@ def tiled_spec(
     """The trial of one network, cut in one way; the preset fills in what the recipe leaves open.
 
     Raises:
-        RequestError: an unknown network, or a value out of its range.
+        UsageError: an unknown network, or a value out of its range.
     """
     preset = preset_for(arch, fine_tuning=start is not None and not start.with_optimizer)
     epochs = recipe.epochs or preset.epochs
@@ -157,16 +157,16 @@ def starting_point(
     """What `--resume-from`, `--reset-optimizer` and `--pretrained` ask for; the file is read once, so faults show now.
 
     Raises:
-        RequestError: they contradict each other, or the file cannot be had or read.
+        UsageError: they contradict each other, or the file cannot be had or read.
     """
     from blockzoo.tiling.experiments.pretrained import pretrained_file
     from blockzoo.training.weights import digest_of, read_weights
 
     if pretrained and resume_from is not None:
-        raise RequestError("--pretrained and --resume-from both name weights to start from: give one of them")
+        raise UsageError("--pretrained and --resume-from both name weights to start from: give one of them")
     if resume_from is None and not pretrained:
         if reset_optimizer:
-            raise RequestError(
+            raise UsageError(
                 "--reset-optimizer starts from the weights of a file: name it with --resume-from"
             )
         return None
@@ -196,7 +196,7 @@ def train_tiled(
         settings: of the table Run in docs/settings.md.
 
     Raises:
-        RequestError, DataError, OutOfMemory, StoreError: each says what to do.
+        UsageError, DataError, OutOfMemory, StoreError: each says what to do.
     """
     from blockzoo.execution.queue import only_writer
     from blockzoo.trials.bodies import execute_trial
@@ -242,7 +242,7 @@ def evaluate_tiled(
     """Accuracy and loss of the weights that `spec` starts from, on a split; stored as a record of kind `evaluation`.
 
     Raises:
-        RequestError, DataError, StoreError: each says what to do.
+        UsageError, DataError, StoreError: each says what to do.
     """
     from blockzoo.execution.queue import only_writer
     from blockzoo.trials.training import circumstances

@@ -11,7 +11,7 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.tiling.geometry import Reads, Window
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class Network:
         """The position of the last operation in a module.
 
         Raises:
-            RequestError: there is none.
+            UsageError: there is none.
         """
         places = [
             i
@@ -226,9 +226,7 @@ class Network:
             if label in (o.label, o.name) or o.label.startswith(f"{label}.")
         ]
         if not places:
-            raise RequestError(
-                f"fuse_to {label!r}: no operation of the network lies in a module of that name"
-            )
+            raise UsageError(f"fuse_to {label!r}: no operation of the network lies in a module of that name")
         return places[-1]
 
     @cached_property

@@ -10,7 +10,7 @@ import torch
 from torch import fx, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.models.copying import duplicate
 from blockzoo.models.deploy import fold_batch_norm
 from blockzoo.models.functional import without_writes
@@ -68,11 +68,11 @@ def ready(model: nn.Module, example: Example, fold: bool) -> nn.Module:
     """A copy for inference: branches merged and batch norms folded if wanted, subclasses of nn.Conv2d as what they compute.
 
     Raises:
-        RequestError: the example is no batch of images, or the network does not run on it.
+        UsageError: the example is no batch of images, or the network does not run on it.
     """
     first, *others = inputs_of(example)
     if first.ndim != 4:
-        raise RequestError(f"an input of shape {tuple(first.shape)}: tiles need images (N, C, H, W)")
+        raise UsageError(f"an input of shape {tuple(first.shape)}: tiles need images (N, C, H, W)")
     try:
         if fold:
             merged = model if others else with_merged_branches(model, first)
@@ -82,7 +82,7 @@ def ready(model: nn.Module, example: Example, fold: bool) -> nn.Module:
         return plain_convolutions(model, first, *others)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         shapes = " and ".join(str(tuple(x.shape)) for x in (first, *others))
-        raise RequestError(
+        raise UsageError(
             f"{type(model).__name__} does not run on an input of shape {shapes}: {error}"
         ) from error
 
@@ -95,7 +95,7 @@ def traced(model: nn.Module, example: Example) -> Network:
         example: its inputs; only their shapes, types and devices matter.
 
     Raises:
-        RequestError: it cannot be traced, writes what stays from call to call, or does not run on inputs of these shapes.
+        UsageError: it cannot be traced, writes what stays from call to call, or does not run on inputs of these shapes.
     """
     graph = without_writes(trace(model, inputs_of(example), lookup.whole_layers()), model)
     return _Measured(graph, model).network()
@@ -135,7 +135,7 @@ class _Measured:
             else:
                 self._operations.append(self._described(node))
         if not self._operations:
-            raise RequestError(
+            raise UsageError(
                 f"{type(self._module).__name__} computes nothing: there is nothing to cut into tiles"
             )
         return self._put_together(tuple(outputs))
@@ -223,9 +223,7 @@ class _Measured:
             with torch.no_grad(), FlopCounterMode(display=False) as flops:
                 result = target(*args, **kwargs)
         except Exception as error:
-            raise RequestError(
-                f"{_label(node, self._module)} does not run without values: {error}"
-            ) from error
+            raise UsageError(f"{_label(node, self._module)} does not run without values: {error}") from error
         return result, flops.get_total_flops() // 2
 
     def _weight(self, node: fx.Node) -> torch.Tensor | None:

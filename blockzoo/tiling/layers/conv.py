@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.tiling.geometry import BLOCKINGS, Blocking, Tile, Window, pair, tiles
 
 PaddingMode = Literal["constant", "zeros", "replicate", "reflect"]
@@ -46,7 +46,7 @@ class BlockConv2d(nn.Conv2d):
             were trained.
 
     Raises:
-        RequestError: an option that there is not; in `forward`, tiles too small for their padding.
+        UsageError: an option that there is not; in `forward`, tiles too small for their padding.
 
     Examples:
         A sum over 3 x 3 pixels in tiles of 2 x 2: each output sees the 4 pixels of its own tile, and zeros around them.
@@ -221,7 +221,7 @@ def check_padding(rows: Sequence[Tile], columns: Sequence[Tile], padding_mode: s
     """A mirror image needs more pixels than it shows.
 
     Raises:
-        RequestError: names the tile and the remedy.
+        UsageError: names the tile and the remedy.
     """
     if padding_mode != "reflect":
         return
@@ -229,17 +229,17 @@ def check_padding(rows: Sequence[Tile], columns: Sequence[Tile], padding_mode: s
         for tile in parts:
             size, *sides = tile.shape
             if max(sides) >= size:
-                raise RequestError(
+                raise UsageError(
                     f"a tile {size} pixels {axis} cannot be padded by {max(sides)} mirrored ones: "
                     "choose larger tiles, or padding replicate or constant"
                 )
 
 
 def check_options(blocking: str, padding_mode: str, stride_mode: str = "native") -> None:
-    """All three are what they may be.
+    """Check kernel, stride and padding.
 
     Raises:
-        RequestError: all faults at once.
+        UsageError: all faults at once.
     """
     faults = [
         f"{name} {value!r}: choose {', '.join(choices)}"
@@ -251,4 +251,4 @@ def check_options(blocking: str, padding_mode: str, stride_mode: str = "native")
         if value not in choices
     ]
     if faults:
-        raise RequestError("; ".join(faults))
+        raise UsageError("; ".join(faults))

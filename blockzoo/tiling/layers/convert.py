@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.tiling.geometry import Blocking, pair, tiles
 from blockzoo.tiling.layers.conv import BlockConv2d, PaddingMode, check_options
 from blockzoo.tiling.layers.pool import BlockAvgPool2d, BlockMaxPool2d, windows_of
@@ -95,12 +95,12 @@ def block_convert(
         The copy, and a report of every layer: blocked, or why not.
 
     Raises:
-        RequestError: an option out of its range, or the network does not run on the example.
+        UsageError: an option out of its range, or the network does not run on the example.
     """
     check_options(blocking, padding_mode)
     pair(block_size, "block size")
     if ratio is not None and not 0 < ratio <= 1:
-        raise RequestError(f"ratio {ratio}: give a number in (0, 1], or None for all")
+        raise UsageError(f"ratio {ratio}: give a number in (0, 1], or None for all")
     converted = copy.deepcopy(model)
     calls = _observed(converted, example_input)
     chosen = _chosen(calls, ratio)
@@ -111,7 +111,7 @@ def block_convert(
         if not reason:
             try:
                 made, grid = _blocked(call, block_size, blocking, padding_mode)
-            except RequestError as error:
+            except UsageError as error:
                 reason = str(error)
             else:
                 converted = made if call.module is converted else converted
@@ -161,7 +161,7 @@ def _observed(model: nn.Module, example: torch.Tensor) -> list[_Call]:
         with torch.no_grad(), _Loose(set(names)) as loose:
             model(example)
     except Exception as error:
-        raise RequestError(
+        raise UsageError(
             f"{type(model).__name__} does not run on an input of shape {tuple(example.shape)}: {error}"
         ) from error
     finally:
@@ -268,9 +268,9 @@ def _blocked(
     except Exception as error:
         if made is module:
             restored(module)
-        if isinstance(error, RequestError):
+        if isinstance(error, UsageError):
             raise
-        raise RequestError(f"it does not run on tiles: {type(error).__name__}: {error}") from error
+        raise UsageError(f"it does not run on tiles: {type(error).__name__}: {error}") from error
 
 
 def _made(
@@ -285,7 +285,7 @@ def _made(
     if type(module) is not nn.Conv2d:
         return tiled_variant(module, TileRule(pair(block_size, "block size"), blocking, padding_mode))
     if module.padding_mode == "circular":
-        raise RequestError("circular padding joins opposite borders")
+        raise UsageError("circular padding joins opposite borders")
     own = padding_mode if module.padding_mode == "zeros" else module.padding_mode
     return BlockConv2d.of(module, block_size, blocking, own)
 

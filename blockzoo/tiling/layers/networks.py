@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from blockzoo.core.contracts import NETWORKS
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.models.mobilenet import MobileNetV1
 from blockzoo.tiling.geometry import Blocking
@@ -46,7 +46,7 @@ def block_network(
         multiplier: of the widths of `mobilenet`.
 
     Raises:
-        RequestError: no such network, or an option out of its range.
+        UsageError: no such network, or an option out of its range.
     """
     plain = plain_network(name.removeprefix("block_"), num_classes, small_images, multiplier)
     side = CIFAR_SIDE if small_images else IMAGENET_SIDE
@@ -64,7 +64,7 @@ def plain_network(
     if name == "mobilenet":
         return MobileNetV1(num_classes, multiplier, small_images=small_images)
     if f"block_{name}" not in NETWORKS:
-        raise RequestError(
+        raise UsageError(
             f"block network {name!r}: choose {', '.join(n for n in NETWORKS if n.startswith('block_'))}"
         )
     import torchvision
@@ -80,7 +80,7 @@ def plain_network(
 
 def _registered(name: str, spec: NetworkSpec) -> nn.Module:
     if spec.in_channels != 3:
-        raise RequestError(f"{name} takes images of 3 channels, not {spec.in_channels}")
+        raise UsageError(f"{name} takes images of 3 channels, not {spec.in_channels}")
     return block_network(name, spec.num_classes)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.tiling.geometry import Blocking, Tile, Window, pair, tiles
 from blockzoo.tiling.layers.conv import over_tiles
 
@@ -31,7 +31,7 @@ class BlockMaxPool2d(nn.MaxPool2d):
         self, pool: nn.MaxPool2d, block_size: int | Sequence[int], blocking: Blocking = "fixed"
     ) -> None:
         if pool.return_indices:
-            raise RequestError(
+            raise UsageError(
                 "a max-pool that returns indices cannot be cut into tiles: indices count within the map"
             )
         super().__init__(pool.kernel_size, pool.stride, pool.padding, pool.dilation, False, pool.ceil_mode)
@@ -98,7 +98,7 @@ class BlockAvgPool2d(nn.AvgPool2d):
         if extra == NO_SIDES:
             return 0
         if self.ceil_mode or max(pair(self.padding, "padding")):
-            raise RequestError(
+            raise UsageError(
                 "an average pool that pads a map padded before: its counts at cuts are not known"
             )
         rows, columns = pair(self.kernel_size, "kernel size")

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.tiling.geometry import Blocking, Window, pair, tiles
 from blockzoo.tiling.layers.conv import PaddingMode, over_tiles
 from blockzoo.tiling.layers.pool import NO_SIDES, BlockAvgPool2d, BlockMaxPool2d, Sides, axes_of
@@ -33,7 +33,7 @@ class TileRule:
 def tiled_variant(layer: nn.Module, rule: TileRule) -> nn.Module:
     """The same module, of a class of its own whose convolution or pool runs on tiles.
 
-    Its first call raises `RequestError` where the forward pass does something else with what it pads, or calls neither.
+    Its first call raises `UsageError` where the forward pass does something else with what it pads, or calls neither.
     """
     if isinstance(layer, _Tiled):
         restored(layer)
@@ -60,7 +60,7 @@ class _Tiled(nn.Module):
         with _TiledCalls(self.tile_rule) as calls:
             output: torch.Tensor = super().forward(*inputs, **options)
         if calls.grid is None or calls.waiting:
-            raise RequestError(
+            raise UsageError(
                 "its forward pass does not give what it reads, or pads, to a convolution or pool"
             )
         self.tile_grid = calls.grid
@@ -94,7 +94,7 @@ class _TiledCalls(TorchFunctionMode):
         if func in cut:
             return cut[func](*args, **kwargs)
         if self.waiting and any(value is self.waiting.x for value in [*args, *kwargs.values()]):
-            raise RequestError(
+            raise UsageError(
                 f"what it pads goes to {getattr(func, '__name__', func)}, not straight to its layer"
             )
         return func(*args, **kwargs)
@@ -104,7 +104,7 @@ class _TiledCalls(TorchFunctionMode):
     ) -> Any:
         sides = [int(p) for p in pad]
         if mode == "circular":
-            raise RequestError("circular padding joins opposite borders")
+            raise UsageError("circular padding joins opposite borders")
         if mode != "constant" or len(sides) != 4 or min(sides) < 0:
             return F.pad(input, sides, mode, value)
         before = self._taken(input, value or 0.0)
@@ -119,7 +119,7 @@ class _TiledCalls(TorchFunctionMode):
             return NO_SIDES
         waiting, self.waiting = self.waiting, None
         if waiting.value != value and waiting.sides != NO_SIDES:
-            raise RequestError(f"it pads with {waiting.value}, which is not padding of this layer")
+            raise UsageError(f"it pads with {waiting.value}, which is not padding of this layer")
         return waiting.sides
 
     def _conv(
@@ -133,7 +133,7 @@ class _TiledCalls(TorchFunctionMode):
         groups: int = 1,
     ) -> torch.Tensor:
         if isinstance(padding, str):
-            raise RequestError(f"padding {padding!r} of a subclass of nn.Conv2d is not known in pixels")
+            raise UsageError(f"padding {padding!r} of a subclass of nn.Conv2d is not known in pixels")
         own, strides, dilations = pair(padding, "padding"), pair(stride, "stride"), pair(dilation, "dilation")
         sides = [(a + p, b + p) for (a, b), p in zip(self._taken(input, 0.0), own, strict=True)]
         rows, columns = (

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.subject import Subject
 from blockzoo.tiling.tags import IMAGENET_SIDE, Tiling, plain_subject, tiled_subject
@@ -32,7 +32,7 @@ class Accuracies:
         images: how many.
         split: of which split.
         dataset: of which dataset.
-        floats: by the network of floats.
+        floats: of the float32 network.
         cut: by the same with its layers cut as in the file.
         file: by the file.
         environment: versions and hardware.
@@ -49,7 +49,7 @@ class Accuracies:
     def __str__(self) -> str:
         versions = ", ".join(f"{name} {self.environment[name]}" for name in ("onnxruntime", "torch"))
         return (
-            f"accuracy {self.file:.4f} on {self.images:,} {self.split} images of {self.dataset}; the network of floats "
+            f"accuracy {self.file:.4f} on {self.images:,} {self.split} images of {self.dataset}; the float32 network "
             f"{self.floats:.4f}, cut into the same tiles {self.cut:.4f}: tiles cost {100 * (self.floats - self.cut):.2f} points, "
             f"the type {100 * (self.cut - self.file):.2f} ({versions}, {self.environment['cpu']})"
         )
@@ -70,7 +70,7 @@ class Quantising:
 
     def __post_init__(self) -> None:
         if self.images < 1:
-            raise RequestError(f"--calibration-images {self.images}: give 1 or more")
+            raise UsageError(f"--calibration-images {self.images}: give 1 or more")
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Deployment:
         evaluate: a split to name the accuracies on; "" for none.
 
     Raises:
-        RequestError: an option out of its range, or without what it needs.
+        UsageError: an option out of its range, or without what it needs.
     """
 
     subject: str
@@ -104,13 +104,13 @@ class Deployment:
 
     def __post_init__(self) -> None:
         if self.data is None and (self.quantising is not None or self.evaluate):
-            raise RequestError("--dtype int8 and --evaluate need images: name a dataset with --dataset")
+            raise UsageError("--dtype int8 and --evaluate need images: name a dataset with --dataset")
         if self.weights is not None and self.pretrained:
-            raise RequestError("--weights and --pretrained both name weights: give one of them")
+            raise UsageError("--weights and --pretrained both name weights: give one of them")
         if self.evaluate and self.weights is None and not self.pretrained:
-            raise RequestError("--evaluate needs weights: name them with --weights FILE, or use --pretrained")
+            raise UsageError("--evaluate needs weights: name them with --weights FILE, or use --pretrained")
         if self.data is not None and self.num_classes not in (None, self.data.num_classes) and self.evaluate:
-            raise RequestError(
+            raise UsageError(
                 f"--num-classes {self.num_classes}: {self.data.name} has {self.data.num_classes} classes to evaluate"
             )
 
@@ -160,7 +160,7 @@ def export_subject(
         overwrite: replace a file that is there.
 
     Raises:
-        RequestError: see `export_onnx`.
+        UsageError: see `export_onnx`.
     """
     from blockzoo.models.resolve import build_network
     from blockzoo.tiling.experiments.pretrained import pretrained_file

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from blockzoo.core.errors import CheckFailed, RequestError
+from blockzoo.core.errors import CheckFailed, UsageError
 from blockzoo.core.units import aligned_size
 from blockzoo.models.agreement import tensors
 from blockzoo.models.copying import duplicate
@@ -94,7 +94,7 @@ def export_onnx(
         story: what the file's metadata say, as of its weights.
 
     Raises:
-        RequestError: torch cannot export the network, a stage cannot be cut, a budget cannot be reached, the file is there
+        UsageError: torch cannot export the network, a stage cannot be cut, a budget cannot be reached, the file is there
             already, or the extra `onnx` is missing.
         CheckFailed: the file computes something else than the network; there is no file then.
     """
@@ -157,7 +157,7 @@ def onnx_layers(model: nn.Module, example: Example, story: Mapping[str, Any] | N
         story: what the metadata of a file made of it say.
 
     Raises:
-        RequestError: torch cannot export it, or the extra `onnx` is missing.
+        UsageError: torch cannot export it, or the extra `onnx` is missing.
     """
     for name in ("onnx", "onnxscript", "onnxruntime"):
         needed(name)
@@ -181,7 +181,7 @@ def onnx_layers(model: nn.Module, example: Example, story: Mapping[str, Any] | N
         if operation.kind == "window" and waiting.get(label):
             named[operation.payload.name] = waiting[label].pop(0)
     if any(waiting.values()):
-        raise RequestError(
+        raise UsageError(
             f"{', '.join(label for label, left in waiting.items() if left)}: blocked layers that the exporter replaced by others"
         )
     return Layers(made, named, **about)
@@ -230,7 +230,7 @@ def _exported(model: nn.Module, given: Sequence[torch.Tensor]) -> ModelProto:
             )
     except Exception as error:
         reason = _other_outputs(model, given) or _reason(error)
-        raise RequestError(f"{type(model).__name__} cannot be exported to ONNX: {reason}") from error
+        raise UsageError(f"{type(model).__name__} cannot be exported to ONNX: {reason}") from error
     finally:
         log.setLevel(level)
     assert program is not None

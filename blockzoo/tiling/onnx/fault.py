@@ -34,7 +34,8 @@ class _Alone(nn.Module):
     def forward(self, *given: torch.Tensor) -> Any:
         values = dict(zip(self.read, given, strict=True))
         args, kwargs = fx.map_arg((self.node.args, self.node.kwargs), values.__getitem__)
-        return self.node.target(*args, **kwargs)
+        operation: Any = self.node.target
+        return operation(*args, **kwargs)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from blockzoo.core.bounds import allowance, check_room
 from blockzoo.core.documents import first_line
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.files import write_atomically
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ def needed(name: str) -> ModuleType:
         name: "onnx", "onnxruntime", "onnxscript", or a module within.
 
     Raises:
-        RequestError: it is not installed.
+        UsageError: it is not installed.
     """
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise RequestError(
+        raise UsageError(
             f"ONNX files need {error.name or name}, which is not installed: pip install 'blockzoo[onnx]'"
         ) from error
 
@@ -45,18 +45,18 @@ def opened(path: str | Path) -> ModelProto:
     """The model in a file, checked.
 
     Raises:
-        RequestError: there is no such file, or it is damaged or no ONNX model.
+        UsageError: there is no such file, or it is damaged or no ONNX model.
     """
     onnx = needed("onnx")
     path = Path(path)
     if not path.is_file():
-        raise RequestError(f"{path}: there is no such file; `blockzoo tile export SUBJECT` writes one")
+        raise UsageError(f"{path}: there is no such file; `blockzoo tile export SUBJECT` writes one")
     try:
         model: ModelProto = onnx.load(str(path))
         onnx.checker.check_model(model)
         known = onnx.shape_inference.infer_shapes(model, data_prop=True)
     except Exception as error:
-        raise RequestError(
+        raise UsageError(
             f"{path} is damaged or no ONNX model ({first_line(error)}); export it again"
         ) from error
     check_room(
@@ -79,11 +79,11 @@ def free(path: str | Path, overwrite: bool) -> Path:
     """The path, if a file may be written there.
 
     Raises:
-        RequestError: there is a file, and it is not to be overwritten.
+        UsageError: there is a file, and it is not to be overwritten.
     """
     path = Path(path)
     if path.exists() and not overwrite:
-        raise RequestError(f"{path} exists already: choose another name, or overwrite it with --overwrite")
+        raise UsageError(f"{path} exists already: choose another name, or overwrite it with --overwrite")
     return path
 
 

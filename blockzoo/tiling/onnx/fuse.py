@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from blockzoo.core.documents import first_line
-from blockzoo.core.errors import BlockzooError, RequestError
+from blockzoo.core.errors import BlockzooError, UsageError
 from blockzoo.core.units import aligned_size
 from blockzoo.tiling.geometry import pair
 from blockzoo.tiling.graph.network import Network
@@ -51,7 +51,7 @@ class Fusing:
         mode: "block": tiles are independent; "exact": the network's own result, halos computed again.
 
     Raises:
-        RequestError: not one of the two, or an option out of its range.
+        UsageError: not one of the two, or an option out of its range.
     """
 
     grid: int | Sequence[int] | None = None
@@ -61,11 +61,11 @@ class Fusing:
 
     def __post_init__(self) -> None:
         if (self.grid is None) != (self.fuse_to is None):
-            raise RequestError(
+            raise UsageError(
                 "grid and fuse_to belong together: how many tiles, and the last module of the stage"
             )
         if (self.grid is None) == (self.budget is None):
-            raise RequestError("say what to fuse: grid and fuse_to, or a budget alone")
+            raise UsageError("say what to fuse: grid and fuse_to, or a budget alone")
         check_options((1, 1) if self.grid is None else self.tiles, self.mode)
 
     @property
@@ -164,7 +164,7 @@ class Layers:
         """The plan that is asked for, its memory as ONNX Runtime runs the file: slices are copied and tiles are joined.
 
         Raises:
-            RequestError: a stage that cannot be cut, or a budget that no plan reaches as ONNX Runtime runs it.
+            UsageError: a stage that cannot be cut, or a budget that no plan reaches as ONNX Runtime runs it.
         """
         if fusing.fuse_to is not None:
             return self._as_file(self._planner(fusing.mode).fused(fusing.tiles, fusing.fuse_to, 1, None))
@@ -181,7 +181,7 @@ class Layers:
             plan = self._as_file(plan)
             if plan.peak_bytes <= limit:
                 return plan
-        raise RequestError(
+        raise UsageError(
             f"no plan keeps the live activations within {aligned_size(limit)} as ONNX Runtime runs it, which joins tiles; the "
             f"least is {aligned_size(self.front(fusing.mode)[0].peak_bytes)}. `blockzoo tile plan ... --target onnx` plans "
             "files; without it, what is planned is run by this package"
@@ -246,7 +246,7 @@ def fuse_onnx(
         overwrite: replace a file that is there.
 
     Raises:
-        RequestError: a damaged file, one that is there already, an option out of its range, a stage that cannot be cut, or a
+        UsageError: a damaged file, one that is there already, an option out of its range, a stage that cannot be cut, or a
             budget that no plan reaches.
     """
     path = free(path, overwrite)
@@ -259,16 +259,16 @@ def layers_of(source: str | Path) -> tuple[Layers, ModelProto]:
     """The layers of a file, and the model as it stands there.
 
     Raises:
-        RequestError: a damaged file, or a network that cannot be taken apart; it names the file.
+        UsageError: a damaged file, or a network that cannot be taken apart; it names the file.
     """
     model = opened(source)
     try:
         layers = Layers(normalised(model), name=str(source))
         assert layers.network.operations
     except BlockzooError as error:
-        raise RequestError(f"{source}: {first_line(error)}") from error
+        raise UsageError(f"{source}: {first_line(error)}") from error
     except Exception as error:  # of a graph that is whole and yet none of a network
-        raise RequestError(
+        raise UsageError(
             f"{source}: its graph cannot be taken apart ({type(error).__name__}: {first_line(error)}); export it again"
         ) from error
     return layers, model

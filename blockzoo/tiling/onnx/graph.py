@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.tiling.contracts import PICTURE, Locality, TileableOperation
 from blockzoo.tiling.graph.network import Network, Operation
 from blockzoo.tiling.onnx.nodes import NodeCall, Value
@@ -43,7 +43,7 @@ def network_of(model: ModelProto, values: Mapping[str, Value], cuts: Mapping[str
         cuts: layers that are themselves cut, by name of the node; names may have changed when the model was quantised.
 
     Raises:
-        RequestError: inputs of other shapes than `entries_of` says, or a node that makes several values.
+        UsageError: inputs of other shapes than `entries_of` says, or a node that makes several values.
     """
     entries = entries_of(model)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -55,7 +55,7 @@ def network_of(model: ModelProto, values: Mapping[str, Value], cuts: Mapping[str
     operations, tileables = [], by_node()
     for node in model.graph.node:
         if len([output for output in node.output if output]) != 1:
-            raise RequestError(
+            raise UsageError(
                 f"{node.name or node.op_type} makes {len(node.output)} values: no tile can go through it"
             )
         sources = list(dict.fromkeys(i for i in node.input if i and i not in constants))
@@ -68,7 +68,7 @@ def network_of(model: ModelProto, values: Mapping[str, Value], cuts: Mapping[str
     made = {operation.name for operation in operations}
     returned = tuple(output.name for output in model.graph.output)
     if not made.issuperset(returned):
-        raise RequestError("no node of the model makes its output: export it again")
+        raise UsageError("no node of the model makes its output: export it again")
     return Network(operations, {entry.name: entry.shape for entry in entries}, returned)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.tiling.graph.trace import Example, inputs_of
 from blockzoo.tiling.onnx.export import onnx_layers
 from blockzoo.tiling.onnx.fuse import Fusing, Layers
@@ -47,7 +47,7 @@ def pareto_onnx(
 
 def _layers(model: nn.Module, example: Example, dtype: str) -> Layers:
     if dtype not in ("fp32", "int8"):
-        raise RequestError(f"dtype {dtype!r}: files are fp32 or int8")
+        raise UsageError(f"dtype {dtype!r}: files are fp32 or int8")
     first, *others = inputs_of(example)
     drawn = torch.randn(first.shape, generator=torch.Generator().manual_seed(0))
     layers = onnx_layers(model, [drawn, *others])

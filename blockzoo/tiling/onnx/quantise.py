@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.tiling.onnx.files import free, needed, saved
 from blockzoo.tiling.onnx.fuse import Layers, layers_of
 from blockzoo.tiling.onnx.normalise import normalised
@@ -34,7 +34,7 @@ class Calibration:
         weight_bits: 8, or 7: products of pairs then fit 16 bits, so that processors without VNNI instructions compute the same.
 
     Raises:
-        RequestError: an unknown method, other bits, no images.
+        UsageError: an unknown method, other bits, no images.
     """
 
     images: np.ndarray
@@ -50,7 +50,7 @@ class Calibration:
         if self.images.ndim != 4 or not len(self.images):
             faults.append(f"images of shape {self.images.shape}: give one or more, (n, C, H, W)")
         if faults:
-            raise RequestError("; ".join(faults))
+            raise UsageError("; ".join(faults))
 
 
 def quantise_onnx(
@@ -59,13 +59,13 @@ def quantise_onnx(
     """Write an int8 form of an ONNX file, layers of integers (QLinearConv, ...) that `fuse_onnx` can cut.
 
     Args:
-        source: a network of floats, one input (N, C, H, W).
+        source: a float32 network, one input (N, C, H, W).
         path: of the file to write.
         calibration: see there.
         overwrite: replace a file that is there.
 
     Raises:
-        RequestError: a damaged file, one that is there already, images of another size, or the extra `onnx` is missing.
+        UsageError: a damaged file, one that is there already, images of another size, or the extra `onnx` is missing.
     """
     path = free(path, overwrite)
     return saved(quantised(layers_of(source)[0], calibration).model, path)
@@ -76,7 +76,7 @@ def quantised(layers: Layers, calibration: Calibration) -> Layers:
     quantisation = needed("onnxruntime.quantization")
     name, shape = input_of(layers.model)
     if calibration.images.shape[1:] != shape[1:]:
-        raise RequestError(
+        raise UsageError(
             f"calibration images of {calibration.images.shape[1:]}: the network reads {shape[1:]}"
         )
 
@@ -99,7 +99,7 @@ def quantised(layers: Layers, calibration: Calibration) -> Layers:
         cache = Path(folder) / "ranges.json" if layers.cuts else None
         if cache is not None:
             if "calibration_cache_path" not in signature(quantisation.quantize_static).parameters:
-                raise RequestError(
+                raise UsageError(
                     "blocked layers are calibrated as they run, which this ONNX Runtime cannot: "
                     "pip install -U onnxruntime"
                 )

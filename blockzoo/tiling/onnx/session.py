@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.tiling.onnx.files import OnnxSource, needed
 from blockzoo.tiling.onnx.nodes import Value
 from blockzoo.tiling.operations.lookup import in_place_nodes
@@ -41,7 +41,7 @@ def session(
         written: file for the model as it is run, operations without a kernel replaced by others; "" for none.
 
     Raises:
-        RequestError: ONNX Runtime refuses the model.
+        UsageError: ONNX Runtime refuses the model.
     """
     runtime = needed("onnxruntime")
     options = runtime.SessionOptions()
@@ -59,7 +59,7 @@ def session(
     try:
         return runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise RequestError(f"ONNX Runtime refuses the model: {str(error).strip().splitlines()[0]}") from error
+        raise UsageError(f"ONNX Runtime refuses the model: {str(error).strip().splitlines()[0]}") from error
 
 
 def _run(ready: InferenceSession, given: Mapping[str, np.ndarray]) -> list[np.ndarray]:
@@ -67,7 +67,7 @@ def _run(ready: InferenceSession, given: Mapping[str, np.ndarray]) -> list[np.nd
         results: list[np.ndarray] = ready.run(None, dict(given))
     except Exception as error:
         reason = str(error).strip().splitlines()[0].rpartition("Non-zero status code returned while ")[2]
-        raise RequestError(f"ONNX Runtime cannot run the model: {reason}") from error
+        raise UsageError(f"ONNX Runtime cannot run the model: {reason}") from error
     return results
 
 
@@ -91,7 +91,7 @@ def entries_of(model: ModelProto) -> list[Entry]:
     """The inputs of a model; the first is a batch of images (N, C, H, W).
 
     Raises:
-        RequestError: the first is none, or the size of one is not fixed.
+        UsageError: the first is none, or the size of one is not fixed.
     """
     onnx = needed("onnx")
     constants = {tensor.name for tensor in model.graph.initializer}
@@ -105,7 +105,7 @@ def entries_of(model: ModelProto) -> list[Entry]:
         if value.name not in constants
     ]
     if not entries or len(entries[0].shape) != 4 or any(0 in entry.shape for entry in entries):
-        raise RequestError(
+        raise UsageError(
             f"the model reads {', '.join(map(str, entries)) or 'nothing'}: its first input has to be images of a fixed shape "
             "(N, C, H, W), and others of a fixed shape too, to be cut into tiles"
         )
@@ -116,11 +116,11 @@ def input_of(model: ModelProto) -> tuple[str, tuple[int, ...]]:
     """Name and shape (N, C, H, W) of a model's only input, which is calibrated.
 
     Raises:
-        RequestError: several inputs, or one that is no batch of images of a fixed size.
+        UsageError: several inputs, or one that is no batch of images of a fixed size.
     """
     first, *others = entries_of(model)
     if others:
-        raise RequestError(
+        raise UsageError(
             f"the model reads {first}, {', '.join(map(str, others))}: int8 is calibrated on images alone, so a model of one input"
         )
     return first.name, first.shape
@@ -130,7 +130,7 @@ def _feed(ready: InferenceSession, given: Inputs) -> dict[str, np.ndarray]:
     """Arrays by the names of a session's inputs; numbers with a fraction in single precision."""
     names = [source.name for source in ready.get_inputs()]
     if len(names) != len(given):
-        raise RequestError(
+        raise UsageError(
             f"the file reads {', '.join(names) or 'nothing'}, and {len(given)} inputs were given: it may not use all that the "
             "network takes"
         )
@@ -190,7 +190,7 @@ def executed(model: OnnxSource) -> Execution:
         {event["args"].get("op_name", "?") for n, event in zip(order, ran, strict=True) if n not in nodes}
     )
     if unknown:
-        raise RequestError(
+        raise UsageError(
             f"ONNX Runtime replaced operations of the model by {', '.join(unknown)}: its memory cannot be counted node by node"
         )
     made = {nodes[name].output[0]: size for name, size in sizes.items()}

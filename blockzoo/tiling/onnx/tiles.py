@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.tiling.geometry import Tile
 from blockzoo.tiling.graph.network import Network, Operation
 from blockzoo.tiling.onnx.nodes import Nodes, NodeTile, Value
@@ -53,7 +53,7 @@ def tiled_model(model: ModelProto, network: Network, parts: Sequence[Part]) -> M
         parts: from `plan.program`.
 
     Raises:
-        RequestError: a mean of tiles in integers.
+        UsageError: a mean of tiles in integers.
     """
     writer = _Writer(model, network, {})
     writer.write(parts)
@@ -179,7 +179,7 @@ class _Writer(Nodes):
     def _pooled(self, stage: Stage, mean: Operation) -> None:
         """The mean of a stage's map, which never exists: sums of tiles added up, and divided."""
         if mean.payload.op_type != "GlobalAveragePool":
-            raise RequestError(
+            raise UsageError(
                 f"{mean} is a mean of integers, which tiles would round differently: fuse less far, or export floats"
             )
         axes, total = self.integers([2, 3]), ""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.tiling.geometry import pair
 from blockzoo.tiling.planning.plan import ITEM_BYTES
 from blockzoo.tiling.planning.prediction import Counted
@@ -30,7 +30,7 @@ class PlanOptions:
         in_place_depthwise: depthwise convolutions write over their input (int8 alone).
 
     Raises:
-        RequestError: what is out of its range, all of it at once.
+        UsageError: what is out of its range, all of it at once.
     """
 
     budget: int | str | None = None
@@ -55,14 +55,14 @@ class PlanOptions:
         if self.batch < 1:
             faults.append(f"batch {self.batch}: give 1 or more tiles that run together")
         if faults:
-            raise RequestError("; ".join(faults))
+            raise UsageError("; ".join(faults))
 
     @property
     def tiles(self) -> tuple[int, int]:
         """Along rows and along columns, of the stage up to `fuse_to`.
 
         Raises:
-            RequestError: neither one number nor two.
+            UsageError: neither one number nor two.
         """
         return pair(self.grid if isinstance(self.grid, int) else tuple(self.grid or ()), "grid")
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from math import prod
 from typing import Any, Literal
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.units import aligned_size
 from blockzoo.tiling.graph.network import Network, Operation, overwritten, roots
 from blockzoo.tiling.planning.grouping import Place, groups, tile_deaths
@@ -178,7 +178,7 @@ def program(network: Network, steps: Sequence[Step], mode: Mode, start: int = -1
         start: the position of the operation whose value they begin with; -1: the image.
 
     Raises:
-        RequestError: the steps do not fit the network.
+        UsageError: the steps do not fit the network.
     """
     parts: list[Part] = []
     known = network.held_at(start)
@@ -298,19 +298,19 @@ def one_stage(network: Network, grid: tuple[int, int], fuse_to: str, batch: int,
     """Everything up to a module fused, the rest one operation after the other.
 
     Raises:
-        RequestError: the module is not known, cannot be the end of a stage, or something in between cannot be cut.
+        UsageError: the module is not known, cannot be the end of a stage, or something in between cannot be cut.
     """
     check_options(grid, mode)
     stop = network.last_of(fuse_to)
     reason = cannot_tile(network, -1, stop)
     if reason:
-        raise RequestError(reason)
+        raise UsageError(reason)
     if stop not in network.boundaries:
         inside = {o.name for o in network.operations[: stop + 1]}
         open_ends = [str(o) for o in network.operations[:stop] if any(user not in inside for user in o.users)]
         ends = [str(network.operations[i]) for i in network.boundaries[1:]]
         near = min(ends, key=lambda label: abs(network.last_of(label) - stop))
-        raise RequestError(
+        raise UsageError(
             f"fuse_to {fuse_to!r}: {', '.join(open_ends) or fuse_to} is read after the stage too; fuse to {near}"
         )
     return [*tiled_steps(network, -1, stop, grid, batch), *whole_steps(network, stop)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.tiling.graph.trace import Example, dtype_name, planned_inputs, ready, traced
 from blockzoo.tiling.planning.options import PlanKeywords, PlanOptions
 from blockzoo.tiling.planning.plan import Plan, program, whole_steps
@@ -33,7 +33,7 @@ def plan(model: nn.Module, example_input: Example, **options: Unpack[PlanKeyword
         options: budget, grid, fuse_to, dtype, mode, batch, fold, in_place_depthwise; see `PlanOptions`.
 
     Raises:
-        RequestError: an option out of its range, a network that cannot be traced, a stage that cannot be or saves nothing, or a
+        UsageError: an option out of its range, a network that cannot be traced, a stage that cannot be or saves nothing, or a
             budget that no plan reaches: the message names the layer that needs more.
         CheckFailed: a run needs more memory than was predicted; see `proof.check_planned_memory`.
     """
@@ -91,9 +91,9 @@ def bytes_of(budget: int | str) -> int:
     """Bytes from a number or a text.
 
     Raises:
-        RequestError: it is no size.
+        UsageError: it is no size.
     """
     size = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmg]?)(i?)b?\s*", str(budget).lower())
     if not size or float(size[1]) <= 0:
-        raise RequestError(f"budget {budget!r}: give bytes, as 262144, 256KiB or 1.5MiB")
+        raise UsageError(f"budget {budget!r}: give bytes, as 262144, 256KiB or 1.5MiB")
     return int(float(size[1]) * (1024 if size[3] else 1000) ** " kmg".index(size[2] or " "))

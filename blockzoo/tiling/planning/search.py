@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.units import aligned_size
 from blockzoo.tiling.graph.network import Network
 from blockzoo.tiling.planning.plan import (
@@ -97,13 +97,13 @@ class Planner:
         before, after = self.layer_by_layer, plan.cost
         saves = after.peak_bytes < before.peak_bytes or before.peak_bytes < SMALL_BYTES
         if not saves and after.macs > MOST_MACS * before.macs:
-            raise RequestError(
+            raise UsageError(
                 f"{grid[0]} x {grid[1]} tiles to {fuse_to} save nothing in mode {self.mode}: "
                 f"peak {aligned_size(after.peak_bytes)}, layer by layer {aligned_size(before.peak_bytes)}, "
                 f"for {after.macs / before.macs:.2f} x the MACs; fuse less far"
             )
         if limit is not None and after.peak_bytes > limit:
-            raise RequestError(
+            raise UsageError(
                 f"this stage needs {aligned_size(after.peak_bytes)}, not {aligned_size(limit)}: {_largest(plan)}"
             )
         return plan
@@ -124,7 +124,7 @@ class Planner:
         fitting = self.ways(limit)
         if not fitting:
             best = self.least()
-            raise RequestError(
+            raise UsageError(
                 f"no plan needs {aligned_size(limit)} or less; the least is {aligned_size(best.peak_bytes)}: {_largest(best)}"
             )
         return self.together(min(fitting, key=lambda way: (way.macs, way.tiles, way.peak)), limit)

@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.tiling.geometry import Tile, parts, strips
 from blockzoo.tiling.graph.network import Network, Operation
 
@@ -102,15 +102,13 @@ def make_stage(
             are blocked already keeps their tiles in either mode, and gets no others.
 
     Raises:
-        RequestError: an operation that is not local, or a grid that is none.
+        UsageError: an operation that is not local, or a grid that is none.
     """
     check_options(grid, mode)
     operations = network.ancestors(output, known)
     for operation in operations:
         if not operation.local:
-            raise RequestError(
-                f"{operation} cannot be cut into tiles: {operation.reason or 'it makes no map'}"
-            )
+            raise UsageError(f"{operation} cannot be cut into tiles: {operation.reason or 'it makes no map'}")
     inside = {operation.name for operation in operations}
     outside = dict.fromkeys(source for o in operations for source in o.sources if source not in inside)
     blocked = any(operation.own for operation in network.operations)
@@ -118,15 +116,15 @@ def make_stage(
 
 
 def check_options(grid: tuple[int, int], mode: str) -> None:
-    """Both are what they may be.
+    """Check both.
 
     Raises:
-        RequestError: names the remedy.
+        UsageError: names the remedy.
     """
     if mode not in MODES:
-        raise RequestError(f"mode {mode!r}: choose {' or '.join(MODES)}")
+        raise UsageError(f"mode {mode!r}: choose {' or '.join(MODES)}")
     if len(grid) != 2 or min(grid) < 1:
-        raise RequestError(f"grid {' x '.join(map(str, grid))}: give 1 or more tiles along each of two axes")
+        raise UsageError(f"grid {' x '.join(map(str, grid))}: give 1 or more tiles along each of two axes")
 
 
 def whole_map(network: Network, operation: Operation) -> tuple[Line, Line]:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import _disable_current_modes
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.models.copying import duplicate
 from blockzoo.tiling.graph.network import Network
 from blockzoo.tiling.graph.trace import DTYPES, own_dtype, planned_inputs, ready, traced
@@ -32,7 +32,7 @@ class TiledRunner(nn.Module):
         name: of the network, for messages.
 
     Raises:
-        RequestError: the plan does not fit the network; in `forward`, an image of another size than planned.
+        UsageError: the plan does not fit the network; in `forward`, an image of another size than planned.
         CheckFailed: what it computes is not what the network does; the message names the operation.
     """
 
@@ -42,7 +42,7 @@ class TiledRunner(nn.Module):
         example = planned_inputs(model, plan)
         own = own_dtype(model, example[0])
         if DTYPES.get(plan.dtype, own) != own:
-            raise RequestError(
+            raise UsageError(
                 f"this plan counts {plan.dtype}, and {type(network).__name__} is of {str(own).removeprefix('torch.')}: "
                 f"plan it so, or give the runner the network in {plan.dtype}"
             )
@@ -63,13 +63,13 @@ class TiledRunner(nn.Module):
             try:
                 self.parts: list[Part] = program(self.network, self.plan.steps, self.plan.mode)
                 _check_whole(self.network, self.parts)
-            except (KeyError, RequestError) as error:
+            except (KeyError, UsageError) as error:
                 self._fits = None
                 planned = tuple(inputs[0].shape) == tuple(self.plan.input_shape)
-                if planned and isinstance(error, RequestError):
+                if planned and isinstance(error, UsageError):
                     raise
                 why = f"it has no operation {error}" if isinstance(error, KeyError) else error
-                raise RequestError(
+                raise UsageError(
                     f"{self.name} computes something else for inputs of {_listed(inputs)} than for "
                     f"{self.plan.input_shape}, which this plan was made for ({why}): make a plan for these"
                 ) from error
@@ -108,7 +108,7 @@ class TiledRunner(nn.Module):
         """The weights of a runner, or of a network that has the parameters that the runner's has (no norms that were folded).
 
         Raises:
-            RequestError: they are of neither.
+            UsageError: they are of neither.
         """
         own = {f"_model.{name}": value for name, value in state_dict.items()}
         try:
@@ -116,7 +116,7 @@ class TiledRunner(nn.Module):
                 own if own.keys() == self.state_dict().keys() else state_dict, strict, assign
             )
         except RuntimeError as error:
-            raise RequestError(
+            raise UsageError(
                 f"{self.name}: these are not the weights of this runner, whose network is a copy"
                 f"{' with norms folded' if self.plan.fold else ''}; load them into the network and make a runner of it"
             ) from error
@@ -139,7 +139,7 @@ class TiledRunner(nn.Module):
         if [tuple(x.shape[1:]) for x in inputs] != wanted:
             shapes = " and ".join(str(tuple(x.shape[1:])) for x in inputs)
             planned = " and ".join(map(str, wanted))
-            raise RequestError(f"this plan is for inputs of {planned}, not {shapes}: make one for this size")
+            raise UsageError(f"this plan is for inputs of {planned}, not {shapes}: make one for this size")
         if self._fits != _kinds(inputs) or self._seen != self._state():
             self._fit(inputs)
             self._prove(inputs)
@@ -167,7 +167,7 @@ class TiledRunner(nn.Module):
         self.prepare([x])
         stages = [i for i, part in enumerate(self.parts) if part.stage is not None]
         if not stages:
-            raise RequestError("this plan runs no stage in tiles")
+            raise UsageError("this plan runs no stage in tiles")
         chosen = self.parts[: stages[-1] + 1]
         return self.interpreter.values_of([x], chosen)[chosen[-1].step.output]  # type: ignore[no-any-return]
 

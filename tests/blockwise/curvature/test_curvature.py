@@ -15,7 +15,7 @@ from torch import nn
 
 from blockzoo import blockwise
 from blockzoo.blockwise.curvature.lanczos import GolubKahan, Lanczos, random_unit
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 ORACLE = (
     Path(os.environ.get("BLOCKZOO_ORACLES", Path(__file__).parents[4] / "shared" / "oracles"))
@@ -318,15 +318,15 @@ def test_partitions() -> None:
     assert blockwise.make_partition(network, "stage").labels == ("blocks",)
     by_text = blockwise.make_partition(network, {"weights": r".*weight", "biases": r".*bias"})
     assert by_text.sizes(network) == [6 * 9 + 9 * 8 + 8 * 7 + 7 * 4, 9 + 8 + 7 + 4]
-    with pytest.raises(RequestError, match=r"in no block: .*bias"):
+    with pytest.raises(UsageError, match=r"in no block: .*bias"):
         blockwise.make_partition(network, {"weights": r".*weight"})
-    with pytest.raises(RequestError, match="several blocks"):
+    with pytest.raises(UsageError, match="several blocks"):
         blockwise.make_partition(network, {"all": ".*", "biases": r".*bias"})
-    with pytest.raises(RequestError, match="empty"):
+    with pytest.raises(UsageError, match="empty"):
         blockwise.make_partition(network, {"all": ".*", "none": "nothing"})
-    with pytest.raises(RequestError, match="no regular expression"):
+    with pytest.raises(UsageError, match="no regular expression"):
         blockwise.make_partition(network, {"all": "("})
-    with pytest.raises(RequestError, match="choose blocks"):
+    with pytest.raises(UsageError, match="choose blocks"):
         blockwise.make_partition(network, "layers")
 
 
@@ -345,19 +345,19 @@ def test_partitions() -> None:
 )
 def test_impossible_options(options: dict[str, Any]) -> None:
     network, batches = small()
-    with pytest.raises(RequestError, match=next(iter(options))):
+    with pytest.raises(UsageError, match=next(iter(options))):
         blockwise.coupling_map(network, cross_entropy, batches, **options)
 
 
 def test_losses_that_have_no_curvature_to_measure() -> None:
     network, [(x, y)] = small()
-    with pytest.raises(RequestError, match="no batch"):
+    with pytest.raises(UsageError, match="no batch"):
         blockwise.coupling_map(network, cross_entropy, [])
-    with pytest.raises(RequestError, match="finite"):
+    with pytest.raises(UsageError, match="finite"):
         blockwise.coupling_map(network, cross_entropy, [(x * float("nan"), y)])
-    with pytest.raises(RequestError, match="differs from call to call"):
+    with pytest.raises(UsageError, match="differs from call to call"):
         blockwise.coupling_map(network, lambda o, t: cross_entropy(o, t) + torch.rand(()), [(x, y)])
-    with pytest.raises(RequestError, match="GiB"):
+    with pytest.raises(UsageError, match="GiB"):
         blockwise.exact_hessian(
             nn.Linear(300, 300), cross_entropy, [(torch.randn(2, 300), torch.zeros(2).long())]
         )

@@ -21,7 +21,7 @@ from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.options import Options
 from blockzoo.blockwise.run.view import RunView
 from blockzoo.blockwise.units import make_units
-from blockzoo.core.errors import CheckFailed, RequestError
+from blockzoo.core.errors import CheckFailed, UsageError
 from tests.blockwise.run.test_losses import _in_place, _Net, _Normalising, _OutOfPlace
 
 cross_entropy = nn.functional.cross_entropy
@@ -83,9 +83,9 @@ def test_frozen_parameters_are_constants(matrix: str) -> None:
     hessian = blockwise.Hessian(model, cross_entropy, _batch())
     assert blockwise.row_norm(hessian, 1) == 0 == blockwise.row_norm(hessian, 0)
     assert blockwise.extreme_eigenvalues(hessian, 0).largest == 0 == blockwise.trace(hessian, 0)
-    with pytest.raises(RequestError, match="frozen"):
+    with pytest.raises(UsageError, match="frozen"):
         blockwise.spectral_density(hessian, 0)
-    with pytest.raises(RequestError, match="not frozen"):
+    with pytest.raises(UsageError, match="not frozen"):
         blockwise.coupling_map(_net().requires_grad_(False), cross_entropy, _batch())
 
 
@@ -107,7 +107,7 @@ def test_losses_that_are_sums_or_many_numbers() -> None:
     np.testing.assert_allclose(_sigma(_net(), total, halves), _sigma(_net(), total), rtol=1e-5)
     np.testing.assert_allclose(_sigma(_net(), total), 12 * _sigma(_net()), rtol=1e-5)
     np.testing.assert_allclose(_sigma(_net(), data=halves), _sigma(_net()), rtol=1e-5)
-    with pytest.raises(RequestError, match=r"shape \(12,\).*mean"):
+    with pytest.raises(UsageError, match=r"shape \(12,\).*mean"):
         _sigma(_net(), nn.CrossEntropyLoss(reduction="none"))
 
 
@@ -200,7 +200,7 @@ def test_batches_of_different_shapes_are_one_where_examples_stand_alone() -> Non
     size = model_[0].weight.numel() + 3
     assert found[0, 0] == pytest.approx(float(torch.linalg.matrix_norm(truth[:size, :size], 2)), rel=1e-3)
     assert found[0, 1] == pytest.approx(float(torch.linalg.matrix_norm(truth[:size, size:], 2)), rel=1e-3)
-    with pytest.raises(RequestError, match="depends on the others of its batch"):
+    with pytest.raises(UsageError, match="depends on the others of its batch"):
         _sigma(network(nn.BatchNorm2d(3, track_running_stats=False)), data=batches)
 
 
@@ -214,7 +214,7 @@ def test_batches_of_different_shapes_are_one_where_examples_stand_alone() -> Non
     ],
 )
 def test_batches_that_make_no_single_one(data: Any, loss: Any, says: str) -> None:
-    with pytest.raises(RequestError, match=says):
+    with pytest.raises(UsageError, match=says):
         _sigma(_net(), loss, data)
 
 
@@ -244,7 +244,7 @@ def test_batches_in_any_form(kind: str) -> None:
     ],
 )
 def test_batches_that_are_none(data: Any, says: str) -> None:
-    with pytest.raises(RequestError, match=says):
+    with pytest.raises(UsageError, match=says):
         _sigma(_net(), data=data)
 
 
@@ -276,7 +276,7 @@ def test_sparse_embeddings() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return nn.functional.embedding(x, self.table, sparse=True).mean(1)
 
-    with pytest.raises(RequestError, match="sparse=False"):
+    with pytest.raises(UsageError, match="sparse=False"):
         _sigma(_Net(Functional()), data=(words, y))
 
 
@@ -296,7 +296,7 @@ def test_checkpoints(limit: int | None) -> None:
     model.load_state_dict(dict(zip(model.state_dict(), plain.state_dict().values(), strict=True)))
     np.testing.assert_allclose(_sigma(model, max_products=limit), _sigma(plain), rtol=1e-5)
     for matrix in ("hessian", "ggn"):
-        with pytest.raises(RequestError, match="use_reentrant=False"):
+        with pytest.raises(UsageError, match="use_reentrant=False"):
             _sigma(_net(_Checkpointed(reentrant=True)), matrix=matrix)
 
 
@@ -334,20 +334,20 @@ class _Plain(nn.Module):
 )
 def test_functions_without_second_derivatives(function: Any, says: str) -> None:
     model = _net(nn.Sequential(nn.Linear(5, 4), _Plain(function)))
-    with pytest.raises((RequestError, CheckFailed), match=says):
+    with pytest.raises((UsageError, CheckFailed), match=says):
         _sigma(model)
 
 
 def test_a_loss_without_a_graph_and_a_network_that_cannot_be_copied() -> None:
-    with pytest.raises(RequestError, match="no second derivatives"):
+    with pytest.raises(UsageError, match="no second derivatives"):
         _sigma(_net(), lambda o, t: (o.argmax(1) == t).float().mean())
     model = _net()
     model.kept = threading.Lock()  # type: ignore[assignment]
-    with pytest.raises(RequestError, match="cannot be copied"):
+    with pytest.raises(UsageError, match="cannot be copied"):
         _sigma(model)
-    with pytest.raises(RequestError, match="block -1"):
+    with pytest.raises(UsageError, match="block -1"):
         blockwise.row_norm(blockwise.Hessian(_net(), cross_entropy, _batch()), -1)
-    with pytest.raises(RequestError, match="block 7"):
+    with pytest.raises(UsageError, match="block 7"):
         blockwise.row_norm(blockwise.Hessian(_net(), cross_entropy, _batch()), 7)
 
 

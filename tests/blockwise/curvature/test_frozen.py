@@ -16,7 +16,7 @@ from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.options import Options
 from blockzoo.blockwise.run.view import RunView
 from blockzoo.blockwise.units import make_units
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.models.feedforward import ConvNet, FeedForward
 from tests.blockwise.engines.test_engines import cross_entropy, data
 
@@ -115,7 +115,7 @@ def test_units_measure_a_partly_frozen_network() -> None:
 
 
 def test_a_frozen_network_is_refused() -> None:
-    with pytest.raises(RequestError, match="frozen"):
+    with pytest.raises(UsageError, match="frozen"):
         _frame("jacobi", FeedForward(192, [12], 4).requires_grad_(False))
 
 
@@ -166,9 +166,9 @@ def test_buffers_of_modules_with_parameters_are_as_before() -> None:
 def test_tied_parameters_of_several_blocks_are_named(how: str) -> None:
     model = FeedForward(5, [5, 5], 3)
     model.blocks[1][0].weight = model.blocks[0][1].weight
-    with pytest.raises(RequestError, match=r"blocks\.0\.1\.weight = blocks\.1\.0\.weight.*'first="):
+    with pytest.raises(UsageError, match=r"blocks\.0\.1\.weight = blocks\.1\.0\.weight.*'first="):
         make_partition(model, how)
     together = make_partition(model, {"first": r"blocks\.[01].*", "rest": r"blocks\.2.*"})
     assert [len(names) for names in together.names] == [3, 2]
-    with pytest.raises(RequestError, match="several blocks are called same"):
+    with pytest.raises(UsageError, match="several blocks are called same"):
         make_partition(model, type(together)(("same", "same"), together.names))

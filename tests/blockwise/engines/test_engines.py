@@ -15,7 +15,7 @@ from blockzoo.blockwise.partition import make_partition
 from blockzoo.blockwise.run.data import Examples, Stream
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.options import Options
-from blockzoo.core.errors import Diverged, RequestError
+from blockzoo.core.errors import Diverged, UsageError
 from blockzoo.models.feedforward import ConvNet, Ensemble, FeedForward
 from tests.reference import blockwise_rounds as slow
 
@@ -275,7 +275,7 @@ def test_copy_and_swap_blocks_with_their_buffers() -> None:
         ({"gamma": 0.0}, "gamma"),
         ({"gamma": 1.5}, "gamma"),
         ({"rounds": 0}, "rounds"),
-        ({"step_size": -1.0}, "step size"),
+        ({"step_size": -1.0}, "learning rate"),
         ({"prox_lambda": -1.0}, "lambda"),
         ({"share_of_active_workers": 0.0}, "share"),
         ({"order": "sideways"}, "ascending"),
@@ -283,7 +283,7 @@ def test_copy_and_swap_blocks_with_their_buffers() -> None:
     ],
 )
 def test_impossible_options_name_what_is_possible(options: dict[str, Any], reason: str) -> None:
-    with pytest.raises(RequestError, match=reason):
+    with pytest.raises(UsageError, match=reason):
         Options(**options)
 
 
@@ -293,7 +293,7 @@ def test_the_names_of_the_sandbox_and_lists_per_block() -> None:
     run = frame("jacobi", k=(1, 2, 3), step_size=(0.1, 0.2, 0.3))
     assert [state.steps for state in run.blocks] == [1, 2, 3]
     assert run.blocks[2].optimizer.param_groups[0]["lr"] == 0.3
-    with pytest.raises(RequestError, match="2 values for 3 blocks"):
+    with pytest.raises(UsageError, match="2 values for 3 blocks"):
         frame("jacobi", k=(1, 2))
 
 
@@ -327,7 +327,7 @@ def test_all_workers_at_once_are_one_after_the_other(optimizer: str, prox: float
         assert a.train_loss == pytest.approx(b.train_loss, rel=1e-5)
         torch.testing.assert_close(values(one.model), values(other.model), rtol=1e-4, atol=1e-6)
     with_norms = frame("jacobi", ConvNet(3, [4], 4, image_size=8), vectorised=True)
-    with pytest.raises(RequestError, match="without buffers"):
+    with pytest.raises(UsageError, match="without buffers"):
         engine.run(with_norms)
     with pytest.raises(Diverged, match="block"):
         wild = frame("jacobi", vectorised=True, step_size=1e30)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from blockzoo.blockwise.run.communication import Network, SimulatedClock
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 
 def test_the_clock_by_hand() -> None:
@@ -21,5 +21,5 @@ def test_the_clock_by_hand() -> None:
     one = [SimulatedClock(replace(slow, straggler_share=0.25)).round(n, [1, 1, 1, 5], 0) for n in range(20)]
     assert set(one) == {10.0, 50.0} or set(one) == {10.0, 5.0, 50.0}
     for wrong in ({"delay_s": -1}, {"bandwidth_bytes_per_s": 0}, {"straggler_share": 2}, {"step_s": -1}):
-        with pytest.raises(RequestError):
+        with pytest.raises(UsageError):
             Network(**wrong)

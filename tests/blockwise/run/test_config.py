@@ -11,7 +11,7 @@ from blockzoo.blockwise.closed_loop import choose
 from blockzoo.blockwise.curvature.coupling import coupling_map
 from blockzoo.blockwise.run.config import RunConfig
 from blockzoo.blockwise.run.frame import Frame
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from tests.blockwise.runs import config
 
 
@@ -22,9 +22,9 @@ def test_configurations_come_back_and_differ() -> None:
     assert replace(asked, data_dir="/elsewhere", device="cuda").fingerprint() == asked.fingerprint()
     frame = Frame.from_config(asked)
     assert [type(s.optimizer).__name__ for s in frame.blocks] == ["SGD", "Adam", "AdamW"]
-    with pytest.raises(RequestError, match="limit train 0"):
+    with pytest.raises(UsageError, match="limit train 0"):
         config(limit_train=0)
-    with pytest.raises(RequestError, match="momentum, adadelta"):
+    with pytest.raises(UsageError, match="momentum, adadelta"):
         Frame.from_config(config(options={"optimizer": "magic"}))
 
 
@@ -52,7 +52,7 @@ def test_a_tuned_run_takes_its_values_from_its_own_coupling() -> None:
     assert frame.options.prox_lambda == want.prox_lambda and [s.steps for s in frame.blocks] == list(want.k)
     weaker = Frame.from_config(config(tuned=0.1, image_size=4))
     assert weaker.options.prox_lambda[0] == pytest.approx(0.1 * want.prox_lambda[0])  # type: ignore[index]
-    with pytest.raises(RequestError, match="tuned"):
+    with pytest.raises(UsageError, match="tuned"):
         config(tuned=-1)
-    with pytest.raises(RequestError, match="budget"):
+    with pytest.raises(UsageError, match="budget"):
         config(budget="wishes:3")

@@ -15,7 +15,7 @@ from blockzoo.blockwise.run.earlier import adopt_earlier
 from blockzoo.blockwise.run.reading import read_lines, run_status
 from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.cli import main
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from tests.blockwise.runs import config, same, trained, words
 
 
@@ -111,7 +111,7 @@ def test_what_depends_on_the_number_of_rounds_is_refused(
     ):
         asked = config(mode, options={"rounds": 2}, **changes)
         run_blockwise(asked, tmp_path)
-        with pytest.raises(RequestError, match=r"depends on the number of rounds, 2 there and 3 here"):
+        with pytest.raises(UsageError, match=r"depends on the number of rounds, 2 there and 3 here"):
             run_blockwise(longer(asked, 3), tmp_path, adopt=True)
     Own.depends_on_rounds = False  # type: ignore[attr-defined]
     asked = config(curriculum="own", options={"rounds": 2})

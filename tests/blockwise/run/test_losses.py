@@ -20,7 +20,7 @@ from blockzoo.blockwise.run.options import Options
 from blockzoo.blockwise.run.probe import _step
 from blockzoo.blockwise.run.view import RunView
 from blockzoo.blockwise.units import make_units
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from tests.blockwise.curvature.test_frozen import MODES
 
 cross_entropy = nn.functional.cross_entropy
@@ -125,9 +125,9 @@ def test_a_network_that_writes_to_its_input_trains_as_one_that_does_not(
 )
 def test_losses_that_are_no_mean_are_refused(mode: str, criterion: Any, says: str) -> None:
     run = _frame(mode, _Net(), criterion)
-    with pytest.raises(RequestError, match=says):
+    with pytest.raises(UsageError, match=says):
         ENGINES[run.options.training_mode]().run(run)
-    with pytest.raises(RequestError, match=says):
+    with pytest.raises(UsageError, match=says):
         run.evaluate()
 
 
@@ -175,7 +175,7 @@ def test_targets_that_cross_entropy_leaves_out() -> None:
     truth = float(cross_entropy(run.model(data.x), y).detach())
     assert run.evaluate(data, batch_size=16)["loss"] == pytest.approx(truth, rel=1e-5)
     total = nn.CrossEntropyLoss(reduction="sum")
-    with pytest.raises(RequestError, match="a sum over the examples"):  # though the first two say nothing
+    with pytest.raises(UsageError, match="a sum over the examples"):  # though the first two say nothing
         _frame("jacobi", _Net(), total, train=data).evaluate()
 
 
@@ -185,7 +185,7 @@ def test_targets_that_each_output_would_be_compared_with() -> None:
     model = nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 1))
     data = Examples(x, numbers)
     run = Frame(model, data, data, nn.functional.mse_loss, Options(), "stage")
-    with pytest.raises(RequestError, match="each is compared with all"):
+    with pytest.raises(UsageError, match="each is compared with all"):
         run.evaluate()
     column = Examples(x, numbers[:, None])
     assert Frame(model, column, column, nn.functional.mse_loss, Options(), "stage").evaluate()["loss"] > 0
@@ -231,9 +231,9 @@ class _Checkpointed(nn.Module):
 def test_reentrant_checkpoints_are_refused(mode: str) -> None:
     """They left the layer within them as it was, in silence, where the block has another parameter."""
     run = _frame(mode, _Net(_Checkpointed(True)))
-    with pytest.raises(RequestError, match="use_reentrant=False"):
+    with pytest.raises(UsageError, match="use_reentrant=False"):
         ENGINES[run.options.training_mode]().run(run)
-    with pytest.raises(RequestError, match="use_reentrant=False"):
+    with pytest.raises(UsageError, match="use_reentrant=False"):
         make_units(["norms"])["norms"].measure(RunView(run))
 
 
@@ -269,14 +269,14 @@ def test_a_block_that_the_loss_does_not_depend_on_rests_in_effect(mode: str) -> 
 def test_workers_that_cannot_be_stacked_say_so(first: nn.Module, says: str) -> None:
     run = _frame("vectorised", _Net(first))
     before = copy.deepcopy(run.model.state_dict())
-    with pytest.raises(RequestError, match=says):
+    with pytest.raises(UsageError, match=says):
         ENGINES["jacobi"]().run(run)
     assert all(torch.equal(before[n], v) for n, v in run.model.state_dict().items())
 
 
 def test_a_batch_too_small_for_the_norms_is_a_sentence() -> None:
     run = _frame("jacobi", _Net(nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4))), batch_size=1)
-    with pytest.raises(RequestError, match=r"a batch of 1 is too small.*larger batch size"):
+    with pytest.raises(UsageError, match=r"a batch of 1 is too small.*larger batch size"):
         ENGINES["jacobi"]().run(run)
 
 
@@ -302,10 +302,10 @@ def test_data_in_every_form_or_refused() -> None:
         (whole.x[:0], whole.y[:0]),
         (whole.x, whole.y[:3]),
     ):
-        with pytest.raises(RequestError, match=r"pair|inputs"):
+        with pytest.raises(UsageError, match=r"pair|inputs"):
             _frame("jacobi", _Net(), train=wrong)
     for batches, size in ((0, 8), (1, 0)):
-        with pytest.raises(RequestError, match="1 or more"):
+        with pytest.raises(UsageError, match="1 or more"):
             _frame("jacobi", _Net()).probe(batches, size)
 
 

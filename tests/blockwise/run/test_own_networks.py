@@ -14,7 +14,7 @@ from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.blockwise.run.sources import Problem, build_model
 from blockzoo.cli import main
 from blockzoo.core.contracts import CHECKS, NETWORKS, SUBJECTS
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.subject import Subject
 from blockzoo.models.resolve import build_network
@@ -89,9 +89,9 @@ def test_functions_and_classes_that_nothing_can_be_told(problem: Problem, tmp_pa
         other = tmp_path / signature[:5]
         other.mkdir()
         path = _write(other, signature, "undefined" if "=" in signature else "depth")
-        with pytest.raises(RequestError, match=says):
+        with pytest.raises(UsageError, match=says):
             build_model(RunConfig(model=f"{path}:Net"), problem)
-    with pytest.raises(RequestError, match="has widths of its own"):
+    with pytest.raises(UsageError, match="has widths of its own"):
         build_model(RunConfig(model=f"{path}:Net", config=(3,)), problem)
 
 

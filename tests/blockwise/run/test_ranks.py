@@ -20,7 +20,7 @@ from blockzoo.blockwise.run.identity import identified
 from blockzoo.blockwise.run.reading import read_lines, run_status
 from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.cli import main
-from blockzoo.core.errors import CheckFailed, RankLost, RequestError
+from blockzoo.core.errors import CheckFailed, RankLost, UsageError
 from blockzoo.core.plugins import load_plugins
 from blockzoo.execution.queue import cores
 from tests.blockwise.runs import config, same, started, trained, wait_for_reports, words
@@ -111,7 +111,7 @@ def test_a_worker_that_diverges_ends_all_ranks_alike(tmp_path: Path) -> None:
     asked = config("distributed", options={"step_size": 1e30, "rounds": 50})
     found = run_blockwise(asked, tmp_path, ranks=2)
     assert found.status == "diverged" and found.folder is not None
-    assert "block" in found.reason and "smaller step size" in found.reason
+    assert "block" in found.reason and "smaller learning rate" in found.reason
     assert run_status(found.folder)["status"] == "diverged"  # type: ignore[index]
 
 
@@ -189,7 +189,7 @@ def test_a_run_starts_its_own_ranks(tmp_path: Path) -> None:
     assert [r["validation_loss"] for r in found.reports] == [r["validation_loss"] for r in alone.reports]
     status = run_status(found.folder)
     assert status is not None and status["status"] == "finished" and status["checked"]["equal-centres"] == 0
-    with pytest.raises(RequestError, match="this run exists"):
+    with pytest.raises(UsageError, match="this run exists"):
         run_blockwise(more, tmp_path, ranks=2)
 
 

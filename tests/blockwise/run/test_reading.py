@@ -18,7 +18,7 @@ from blockzoo.blockwise.run.reading import (
     run_status,
 )
 from blockzoo.blockwise.run.reports import ReportFolder
-from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.errors import DataError, UsageError
 from blockzoo.core.said import forget_what_was_said
 
 
@@ -120,5 +120,5 @@ def test_a_checkpoint_of_something_else(tmp_path: Path) -> None:
 
     for content in ([], {"state_dict": {}}, {"frame": {}, "totals": {}, "clock": [], "reports": []}):
         torch.save(content, tmp_path / "checkpoint.pt")
-        with pytest.raises(RequestError, match=r"checkpoint\.pt.*--restart"):
+        with pytest.raises(UsageError, match=r"checkpoint\.pt.*--restart"):
             read_checkpoint(tmp_path / "checkpoint.pt")

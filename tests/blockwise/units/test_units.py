@@ -15,7 +15,7 @@ from blockzoo.blockwise.run.reading import read_lines
 from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.blockwise.run.view import RunView
 from blockzoo.blockwise.units import make_units, read_units
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from tests.blockwise.runs import config
 
 
@@ -71,11 +71,11 @@ def test_units_by_the_names_of_the_sandbox_and_in_a_file(tmp_path: Path) -> None
         ("os:system command=true", "no class with a method measure"),
         ("pathlib:Path", "no class with a method measure"),
     ):
-        with pytest.raises(RequestError, match=says):
+        with pytest.raises(UsageError, match=says):
             make_units([wrong])
     path.write_text("Measurement Units In Use:\n- Working_memory_usage\n-  coupling rank=2\n")
     assert read_units(path) == ["Working_memory_usage", "coupling rank=2"]
-    with pytest.raises(RequestError, match="cannot be read"):
+    with pytest.raises(UsageError, match="cannot be read"):
         read_units(tmp_path / "no.txt")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from blockzoo.blockwise import study as blockwise_study
 from blockzoo.blockwise.units import make_units, read_units
 from blockzoo.cli.sweep import run as sweeps
-from blockzoo.core.errors import BlockzooError, RequestError
+from blockzoo.core.errors import BlockzooError, UsageError
 from blockzoo.core.plugins import project_of
 from blockzoo.nas.benchmark.download import known_sums
 from blockzoo.tiling.experiments import study as tiling_study
@@ -101,8 +101,8 @@ def trials(path: Path) -> Any:
         return options, [
             TrialSpec(network=NetworkSpec(subject), **fields).fingerprint() for subject in subjects
         ]
-    except RequestError as error:  # of the request, which the command quotes
-        raise RequestError(f"{path.name}: {ascii(str(error))[:2000]}") from error
+    except UsageError as error:  # of the request, which the command quotes
+        raise UsageError(f"{path.name}: {ascii(str(error))[:2000]}") from error
 
 
 @fuzzed("sweep file (YAML)", text=True)
@@ -149,7 +149,7 @@ class Units:
         try:
             return lines, [type(unit).__name__ for unit in make_units(lines).values()]
         except BlockzooError as error:  # of a unit, which the command quotes
-            raise RequestError(f"{path.name}: {ascii(str(error))[:2000]}") from error
+            raise UsageError(f"{path.name}: {ascii(str(error))[:2000]}") from error
 
 
 @fuzzed("results of a study of tilings", text=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import blockzoo.nas as nas
-from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.errors import DataError, UsageError
 from blockzoo.nas.benchmark.release import header_of
 from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.files.maintenance import validate
@@ -70,7 +70,7 @@ def test_seeds_are_numbers(tmp_path: Path) -> None:
         assert nas.from_folder(tmp_path, seeds=seeds).seeds == [10]
     assert nas.from_folder(tmp_path, seeds=(2, 0)).seeds == [2, 0]
     for seeds in ("mean", 1.5, True, [], [None]):
-        with pytest.raises(RequestError, match="seeds"):
+        with pytest.raises(UsageError, match="seeds"):
             nas.from_folder(tmp_path, seeds=seeds)
 
 
@@ -86,9 +86,9 @@ def test_what_is_asked_of_a_seed_is_answered_for_that_seed(tmp_path: Path) -> No
     assert found.train_time(5, epoch=6, seed="mean") == 450 and found.train_time(5, epoch=0) == 0
     for ask in (found.val_acc, found.train_time):
         for seed in (1, "mean"):
-            with pytest.raises(RequestError, match="epochs 1 to 6"):
+            with pytest.raises(UsageError, match="epochs 1 to 6"):
                 ask(5, epoch=12, seed=seed)
-    with pytest.raises(RequestError, match="seed True"):
+    with pytest.raises(UsageError, match="seed True"):
         found.val_acc(5, seed=True)
 
 
@@ -221,7 +221,7 @@ def test_top_of_another_seed_has_its_networks(mini: Any) -> None:
     ],
 )  # fmt: skip
 def test_unknown_quantities_are_refused(mini: Any, ask: Any) -> None:
-    with pytest.raises(RequestError):
+    with pytest.raises(UsageError):
         ask(mini)
 
 
@@ -264,7 +264,7 @@ def test_names_of_networks_mean_one_thing(mini: Any) -> None:
         {},
         text[:31],
     ):
-        with pytest.raises(RequestError):
+        with pytest.raises(UsageError):
             mini.test_acc(wrong)
 
 
@@ -324,18 +324,18 @@ def test_a_query_for_what_the_benchmark_lacks_is_refused(
     monkeypatch.setattr(Asks, "what", what)
     monkeypatch.setitem(SEARCHES, "asks", Asks)  # type: ignore[arg-type]
     assert 0 not in mini.indices
-    with pytest.raises(RequestError, match=r"asked|epoch"):
+    with pytest.raises(UsageError, match=r"asked|epoch"):
         search(Task(mini, 3000, unit), "asks")
 
 
 @pytest.mark.parametrize("unit", ["trainings", "seconds"])
 def test_budgets_that_buy_nothing_are_said(mini: Any, unit: str) -> None:
-    with pytest.raises(RequestError, match=f"0.5 {unit}.*costs"):
+    with pytest.raises(UsageError, match=f"0.5 {unit}.*costs"):
         search(Task(mini, 0.5, unit), "random")
-    with pytest.raises(RequestError, match="costs"):
+    with pytest.raises(UsageError, match="costs"):
         compare(Task(mini, 0.5, unit), ["random"], seeds=2, workers=1)
     for budget in (float("inf"), float("nan"), -1, 0):
-        with pytest.raises(RequestError, match="budget"):
+        with pytest.raises(UsageError, match="budget"):
             Task(mini, budget, unit)
-    with pytest.raises(RequestError, match="seed 9"):
+    with pytest.raises(UsageError, match="seed 9"):
         Task(mini, 5, unit, seed=9)

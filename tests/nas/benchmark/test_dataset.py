@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import blockzoo.nas as nas
-from blockzoo.core.errors import DataError, RequestError
+from blockzoo.core.errors import DataError, UsageError
 from blockzoo.nas.benchmark.release import header_of
 from blockzoo.nas.files.columns import percent_table
 
@@ -221,15 +221,15 @@ def test_an_unknown_network_is_none(full: Any) -> None:
 
 def test_wrong_requests_say_what_there_is(full: Any, folder: Path) -> None:
     index = int(full.indices[0])
-    with pytest.raises(RequestError, match=r"loaded are \[0, 7\]"):
+    with pytest.raises(UsageError, match=r"loaded are \[0, 7\]"):
         full.val_acc(index, seed=3)
-    with pytest.raises(RequestError, match="epochs 1 to 5"):
+    with pytest.raises(UsageError, match="epochs 1 to 5"):
         full.val_acc(index, epoch=6)
-    with pytest.raises(RequestError, match="epochs 1 to 5"):
+    with pytest.raises(UsageError, match="epochs 1 to 5"):
         full.train_time(index, epoch=-1)
-    with pytest.raises(RequestError, match="extended=True"):
+    with pytest.raises(UsageError, match="extended=True"):
         nas.from_folder(folder).train_acc(index)
-    with pytest.raises(RequestError, match="here"):
+    with pytest.raises(UsageError, match="here"):
         full.latency(index, "nowhere")
 
 
@@ -243,7 +243,7 @@ def test_which_files_are_read(folder: Path, tmp_path: Path) -> None:
         nas.from_folder(tmp_path / "none")
     with pytest.raises(DataError, match="no dataset file"):
         nas.from_folder(tmp_path)
-    with pytest.raises(RequestError, match="zip"):
+    with pytest.raises(UsageError, match="zip"):
         nas.from_folder(folder, preferred_ext=["zip"])
     with pytest.warns(UserWarning, match="only the base"):  # ext is there as .native only
         base = nas.from_folder(folder, extended=True, preferred_ext=["blox", "csv"])

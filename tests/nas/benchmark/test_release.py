@@ -11,7 +11,7 @@ import pytest
 
 import blockzoo.nas as nas
 from blockzoo.cli import main
-from blockzoo.core.errors import CheckFailed, DataError, RequestError
+from blockzoo.core.errors import CheckFailed, DataError, UsageError
 from blockzoo.nas.benchmark.release import build_release, holes
 from blockzoo.nas.benchmark.results_pickles import published_results
 from blockzoo.nas.training.trials import chosen
@@ -77,7 +77,7 @@ def test_trainings_become_a_benchmark(
     params, macs = nas.static_info(SPACE, nas.Skeleton(4, 1, 10, 12))
     assert (found.params(11), found.macs(11)) == (params[11], macs[11])
     assert main(["nas", "validate", str(tmp_path / "release")]) == 0
-    with pytest.raises(RequestError, match="--overwrite"):
+    with pytest.raises(UsageError, match="--overwrite"):
         build_release(trained, tmp_path / "release", ["native"])
     with pytest.raises(DataError, match="--round"):
         build_release(trained, tmp_path / "blox", ["blox"])
@@ -110,7 +110,7 @@ def test_the_published_recipe_runs_end_to_end(tmp_path: Path) -> None:
 
 
 def test_nothing_to_build(tmp_path: Path) -> None:
-    with pytest.raises((RequestError, Exception), match=r"no|store|results"):
+    with pytest.raises((UsageError, Exception), match=r"no|store|results"):
         build_release(tmp_path, tmp_path / "release")
 
 
@@ -160,7 +160,7 @@ def test_published_pickles_become_a_benchmark(tmp_path: Path) -> None:
         with (exp / f"results_{first}_{first + 2}.pickle").open("wb") as file:
             pickle.dump(Args(), file)
             pickle.dump({**{text: entry(i) for i, text in enumerate(texts)}, SPACE.hash(7): None}, file)
-    with pytest.raises(RequestError, match="--allow-pickle"):
+    with pytest.raises(UsageError, match="--allow-pickle"):
         build_release(exp, tmp_path / "release")
     made = build_release(exp, tmp_path / "release", ["blox"], allow_pickle=True)
     assert made.networks == 3 and made.holes == [(2, 3)] and len(made.unfinished) == 2
@@ -198,7 +198,7 @@ def test_ways_to_choose() -> None:
         {"indices": [91_125]},
         {"sample": 3, "first": 0},
     ):
-        with pytest.raises(RequestError, match=r"one way|range|index|first"):
+        with pytest.raises(UsageError, match=r"one way|range|index|first"):
             chosen(**wrong)
 
 

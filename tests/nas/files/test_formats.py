@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import blockzoo.nas as nas
-from blockzoo.core.errors import CheckFailed, DataError, RequestError
+from blockzoo.core.errors import CheckFailed, DataError, UsageError
 from blockzoo.nas.benchmark.release import header_of
 from blockzoo.nas.files import bits, header, native, pickled, text
 from blockzoo.nas.files import blox as custom
@@ -373,9 +373,9 @@ def test_what_is_no_dataset_file_says_why(raw: bytes, reason: str, tmp_path: Pat
 def test_a_missing_file_and_an_unknown_suffix(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere"):
         nas.read_dataset_file(tmp_path / "nowhere.blox")
-    with pytest.raises(RequestError, match=r"\.native, \.blox"):
+    with pytest.raises(UsageError, match=r"\.native, \.blox"):
         nas.write_dataset_file(tmp_path / "x.zip", head(), example())
-    with pytest.raises(RequestError, match="columns"):
+    with pytest.raises(UsageError, match="columns"):
         nas.write_dataset_file(tmp_path / "x.csv", head(columns=["a"]), example())
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import blockzoo.nas as nas
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.nas.benchmark.curves import Training
 from blockzoo.nas.benchmark.release import header_of
 from blockzoo.nas.benchmark.surrogate import held_out, seed_deviation, surrogate_of
@@ -101,7 +101,7 @@ def test_duplicates_can_be_charged_and_seconds_counted(whole: nas.Dataset) -> No
     "options", [{"budget": 0}, {"budget": 5, "unit": "hours"}, {"budget": 5, "duplicates": "x"}]
 )
 def test_impossible_tasks(whole: nas.Dataset, options: dict[str, Any]) -> None:
-    with pytest.raises(RequestError, match=r"budget|unit|duplicates"):
+    with pytest.raises(UsageError, match=r"budget|unit|duplicates"):
         Task(whole, **options)
 
 
@@ -206,7 +206,7 @@ def test_large_spaces_go_to_the_programme_and_impossible_budgets_are_said() -> N
     scores, costs = [rng.normal(size=45) for _ in range(8)], [rng.uniform(1, 2, 45) for _ in range(8)]
     found = best_by_scores(scores, costs, 10.0)
     assert sum(c[o] for c, o in zip(costs, found, strict=True)) <= 10
-    with pytest.raises(RequestError, match="cheapest"):
+    with pytest.raises(UsageError, match="cheapest"):
         best_by_scores(scores, costs, 7.0)
 
 

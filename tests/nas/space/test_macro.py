@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import blockzoo.nas as nas
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.measure.macs import count_macs
 from blockzoo.models.macro import MacroNet
 from blockzoo.nas.space.costs import Skeleton, static_info
@@ -190,7 +190,7 @@ def test_other_operations_nodes_and_stages() -> None:
     ],
 )
 def test_what_is_no_architecture_says_what_is(wrong: object) -> None:
-    with pytest.raises(RequestError, match=r"network|vector|architecture|coordinate|hash"):
+    with pytest.raises(UsageError, match=r"network|vector|architecture|coordinate|hash"):
         SPACE.index(wrong)
     assert not SPACE.is_valid(wrong)
 
@@ -198,14 +198,14 @@ def test_what_is_no_architecture_says_what_is(wrong: object) -> None:
 def test_a_cell_without_a_path_has_neither_index_nor_hash() -> None:
     dead = [[[0], [0, 0, 0, 0]], *GOLDEN[1:]]
     assert SPACE.index(dead) is None and SPACE.hash(dead) is None and nas.get_model_hash(dead) is None
-    with pytest.raises(RequestError, match="no path"):
+    with pytest.raises(UsageError, match="no path"):
         SPACE.arch_vec(dead)
 
 
 def test_bad_rows_in_an_array_are_named() -> None:
     rows = SPACE.vectors(np.arange(5)).astype(int)
     rows[3, 1] = 9
-    with pytest.raises(RequestError, match="row 3"):
+    with pytest.raises(UsageError, match="row 3"):
         SPACE.index(rows)
 
 
@@ -220,7 +220,7 @@ def test_random_and_unique_architectures() -> None:
 def test_graphs_and_their_hashes() -> None:
     graph = nas.graph_of(GOLDEN)
     assert nas.hash_of_graph(graph) == nas.get_model_hash(GOLDEN)
-    with pytest.raises(RequestError, match="label"):
+    with pytest.raises(UsageError, match="label"):
         nas.hash_of_graph("no graph")
 
 
@@ -235,7 +235,7 @@ def test_graphs_and_their_hashes() -> None:
     ],
 )
 def test_a_skeleton_that_cannot_be_built_is_refused_in_words(skeleton: dict[str, Any], says: str) -> None:
-    with pytest.raises(RequestError, match=says):
+    with pytest.raises(UsageError, match=says):
         static_info(skeleton=Skeleton(**skeleton))
 
 

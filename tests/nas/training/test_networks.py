@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import blockzoo.nas as nas
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.measure.costs import measure, total
 from blockzoo.models.macro import MacroNet
@@ -137,5 +137,5 @@ def test_macro_subjects() -> None:
 
 @pytest.mark.parametrize("options", [{"width": 0}, {"cells_per_stage": 0}, {"num_classes": 0}])
 def test_sizes_must_be_positive(options: dict[str, int]) -> None:
-    with pytest.raises(RequestError, match="1 or more"):
+    with pytest.raises(UsageError, match="1 or more"):
         nas.build(0, **options)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import blockzoo.nas as nas
-from blockzoo.core.errors import CheckFailed, RequestError
+from blockzoo.core.errors import CheckFailed, UsageError
 from blockzoo.data import load_dataset
 from blockzoo.measure.zero_cost import SCORES, grad_norm, naswot, scores, snip, synflow
 from blockzoo.nas.ranking.latency import measure_latency
@@ -86,7 +86,7 @@ def test_scores_of_networks_are_finite_reproducible_and_leave_them_alone() -> No
 
 def test_scores_that_need_something_say_so() -> None:
     x, y = torch.ones(2, 2), torch.tensor([0, 1])
-    with pytest.raises(RequestError, match="rectifiers"):
+    with pytest.raises(UsageError, match="ReLUs"):
         naswot(linear([[1.0, 0.0], [0.0, 1.0]]), x, y)
 
 
@@ -193,9 +193,9 @@ def test_scenarios(images: Images) -> None:
     for scenario, teacher in (("scratch", None), ("finetune", None), ("logits", 11), ("blocks", 11)):
         found = teach(10, teacher, scenario, images, width=4, epochs=1)
         assert 0 <= found["student"] <= 1 and ("teacher" in found) == (teacher is not None)
-    with pytest.raises(RequestError, match="teacher"):
+    with pytest.raises(UsageError, match="teacher"):
         teach(10, None, "logits", images, width=4, epochs=1)
-    with pytest.raises(RequestError, match="scenario"):
+    with pytest.raises(UsageError, match="scenario"):
         run_scenario("other", nn.Identity(), None, [], [], 1)  # type: ignore[arg-type]
-    with pytest.raises(RequestError, match="correspond"):
+    with pytest.raises(UsageError, match="correspond"):
         distil_blocks(nas.build(0, 10, width=4), nas.build(0, 10, width=8), images.train(), 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.outputs import Outputs
 from blockzoo.data import ImageData
 from blockzoo.tiling.experiments.training import (
@@ -86,7 +86,7 @@ def test_a_checkpoint_is_gone_on_with(digits: ImageData, arch: str, tmp_path: Pa
     first = run(arch, digits, tmp_path)
     start = starting_point(arch, first.weights)
     assert start is not None and start.with_optimizer
-    with pytest.raises(RequestError, match="2 epochs behind it and 2 were asked for"):
+    with pytest.raises(UsageError, match="2 epochs behind it and 2 were asked for"):
         run(arch, digits, tmp_path, start=start)
     more = run(
         arch,
@@ -132,22 +132,22 @@ def test_what_overrides_the_preset(digits: ImageData, arch: str) -> None:
     assert type(spec)(**spec.to_json()) == spec
     spec, _ = tiled_spec("block_mobilenet", tiling_of("F28"), digits, TiledRecipe(milestones=(5,)))
     assert spec.protocol == "step-v1"
-    with pytest.raises(RequestError, match="rising order"):
+    with pytest.raises(UsageError, match="rising order"):
         tiled_spec("block_vgg16", tiling_of("F28"), digits, TiledRecipe(milestones=(4, 2)))
 
 
 def test_where_a_run_starts(arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert starting_point(arch, None) is None
-    with pytest.raises(RequestError, match="--resume-from"):
+    with pytest.raises(UsageError, match="--resume-from"):
         starting_point(arch, None, reset_optimizer=True)
-    with pytest.raises(RequestError, match="give one of them"):
+    with pytest.raises(UsageError, match="give one of them"):
         starting_point("resnet18", tmp_path / "x", pretrained=True)
-    with pytest.raises(RequestError, match="has no weights of"):
+    with pytest.raises(UsageError, match="has no weights of"):
         starting_point(arch, None, pretrained=True)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", _offline)
     with pytest.raises(
-        RequestError, match=r"put the file at .*checkpoints/resnet18-f37072fd\.pth(?s:.)*--resume-from"
+        UsageError, match=r"put the file at .*checkpoints/resnet18-f37072fd\.pth(?s:.)*--resume-from"
     ):
         starting_point("block_resnet18", None, pretrained=True)
 

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from blockzoo import tiling
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.measure.memory import peak_memory
 from blockzoo.models.agreement import deviation, probes, random_statistics
 from blockzoo.tiling.graph.trace import ready, traced
@@ -118,7 +118,7 @@ def test_a_name_proves_nothing(name: str) -> None:
     assert deviation(wanted, runner(X)) < 1e-5
     try:
         plan = tiling.plan(model, X, grid=(2, 2), fuse_to="2", mode="exact")
-    except RequestError as error:
+    except UsageError as error:
         assert "cannot be cut" in str(error) or "read after the stage" in str(error)
     else:
         assert deviation(wanted, TiledRunner(model, plan)(X)) < 1e-5
@@ -141,7 +141,7 @@ def test_random_numbers_are_refused_by_name() -> None:
             return F.dropout(x, 0.5)  # drawn in evaluation too
 
     model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), Drops(), nn.Conv2d(8, 4, 3, padding=1)).eval()
-    with pytest.raises(RequestError, match="dropout draws random numbers"):
+    with pytest.raises(UsageError, match="dropout draws random numbers"):
         tiling.plan(model, X, grid=(2, 2), fuse_to="2", mode="exact")
 
 

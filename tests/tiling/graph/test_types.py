@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from blockzoo import tiling
-from blockzoo.core.errors import CheckFailed, RequestError
+from blockzoo.core.errors import CheckFailed, UsageError
 from blockzoo.measure.memory import peak_memory
 from blockzoo.models.agreement import deviation
 from blockzoo.tiling.graph.trace import ready, traced
@@ -137,7 +137,7 @@ def test_memory_is_counted_in_the_bytes_of_each_value(own: str, what: str, optio
 def test_a_plan_in_another_format_is_refused() -> None:
     model, x = network(OUTPUTS["float64"]), torch.randn(1, 3, 37, 29)
     plan = tiling.plan(model, x, mode="exact", dtype="fp16")
-    with pytest.raises(RequestError, match="counts fp16, and Ways is of float32"):
+    with pytest.raises(UsageError, match="counts fp16, and Ways is of float32"):
         TiledRunner(model, plan)
     assert TiledRunner(model.half(), plan, check=False).plan is plan
 

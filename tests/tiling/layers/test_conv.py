@@ -14,7 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.tiling.geometry import Window, cuts, tiles
 from blockzoo.tiling.layers.conv import BlockConv2d
 from tests.reference.tiled_convolution import block_convolution
@@ -83,7 +83,7 @@ def test_any_size_against_loops_over_pixels(
     x = torch.randn(2, *size, dtype=torch.float64)
     try:
         found = layer(x)
-    except RequestError as error:
+    except UsageError as error:
         assert mode == "reflect" and "larger tiles" in str(error)
         return
     where = tuple(cuts(window.outputs(n), stride, block, blocking) for n in size)
@@ -156,7 +156,7 @@ def test_geometry_by_hand() -> None:
     ],
 )
 def test_impossible_requests(make: Any, says: str) -> None:
-    with pytest.raises(RequestError, match=says):
+    with pytest.raises(UsageError, match=says):
         make()
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from blockzoo import tiling
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.models.resolve import build_network
 from blockzoo.tiling.layers.pool import BlockAvgPool2d, BlockMaxPool2d
@@ -257,9 +257,9 @@ def test_convolutions_that_are_functions_count() -> None:
     ],
 )
 def test_impossible_requests(options: dict[str, Any], says: str) -> None:
-    with pytest.raises(RequestError, match=says):
+    with pytest.raises(UsageError, match=says):
         tiling.block_convert(Loose(), torch.randn(1, 3, 16, 16), **options)
-    with pytest.raises(RequestError, match="does not run on an input"):
+    with pytest.raises(UsageError, match="does not run on an input"):
         tiling.block_convert(Loose(), torch.randn(1, 5, 16, 16))
 
 
@@ -285,7 +285,7 @@ def test_mobilenet_has_the_published_size() -> None:
 
     sizes = [sum(p.numel() for p in MobileNetV1(multiplier=m).parameters()) for m in (1, 0.75, 0.5, 0.25)]
     assert [round(size / 1e6, 1) for size in sizes] == [4.2, 2.6, 1.3, 0.5]
-    with pytest.raises(RequestError, match="multiplier"):
+    with pytest.raises(UsageError, match="multiplier"):
         MobileNetV1(multiplier=0)
 
 
@@ -294,5 +294,5 @@ def test_earlier_networks_pool_where_they_stride() -> None:
     strided = [m for m in made.modules() if isinstance(m, tiling.BlockConv2d) and m.stride == (2, 2)]
     assert strided and all(m.stride_mode == "maxpool" for m in strided)
     assert made(torch.randn(1, 3, 32, 32)).shape == (1, 10)
-    with pytest.raises(RequestError, match="block_resnet18"):
+    with pytest.raises(UsageError, match="block_resnet18"):
         tiling.block_network("resnet19")

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from blockzoo import tiling
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.tiling.graph.trace import ready, traced
 from blockzoo.tiling.planning.plan import tiled_steps, whole_steps
 from blockzoo.tiling.planning.prediction import Counted
@@ -180,7 +180,7 @@ def test_transposed_convolutions_in_files(options: dict[str, Any], tmp_path: Pat
         path = tmp_path / f"{mode}.onnx"
         try:
             report: Any = export_onnx(model, x, path, fusing=Fusing((3, 2), "4", mode=mode))  # type: ignore[arg-type]
-        except RequestError as error:
+        except UsageError as error:
             assert "output_padding (2) may be too large" in str(error), (
                 "what ONNX Runtime cannot run is named"
             )

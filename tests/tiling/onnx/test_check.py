@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from blockzoo.core.errors import CheckFailed, RequestError
+from blockzoo.core.errors import CheckFailed, UsageError
 from tests.tiling.onnx.networks import STAGES, images, integers, layers, network
 
 onnx = pytest.importorskip("onnx")
@@ -70,7 +70,7 @@ def test_what_onnx_runtime_replaces_is_counted(kind: Any, tmp_path: Path) -> Non
 
 def test_an_operation_that_onnx_lacks_is_named(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.RReLU()).eval()
-    with pytest.raises(RequestError, match=r"ONNX has no operation for aten\.rrelu"):
+    with pytest.raises(UsageError, match=r"ONNX has no operation for aten\.rrelu"):
         export_onnx(model, torch.randn(1, 3, 16, 16), tmp_path / "x.onnx")
     assert not list(tmp_path.iterdir())
 

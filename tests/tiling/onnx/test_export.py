@@ -15,7 +15,7 @@ import torch
 import torchvision
 from torch import nn
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.tiling import TiledRunner, block_convert, plan
 from tests.tiling.onnx.networks import STAGES, images, integers, layers, network
 
@@ -149,7 +149,7 @@ def test_blocked_layers_keep_their_tiles(tmp_path: Path) -> None:
     ],
 )
 def test_refused_requests(fusing: Any, words: str, tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match=words):
+    with pytest.raises(UsageError, match=words):
         fused(layers("small"), tmp_path / "x.onnx", fusing())
     assert not list(tmp_path.iterdir())
 
@@ -163,27 +163,27 @@ def test_an_operation_that_cannot_be_cut_is_named(tmp_path: Path) -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.last(self.first(x).transpose(2, 3))
 
-    with pytest.raises(RequestError, match=r"Transpose is not local"):
+    with pytest.raises(UsageError, match=r"Transpose is not local"):
         export_onnx(Turned(), torch.randn(1, 3, 8, 8), tmp_path / "x.onnx", fusing=Fusing(2, "last"))
 
 
 def test_files_that_are_there_damaged_or_missing(tmp_path: Path) -> None:
     path = tmp_path / "x.onnx"
-    with pytest.raises(RequestError, match="no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         opened(path)
     saved(layers("small").model, path)
     before = path.read_bytes()
-    with pytest.raises(RequestError, match="--overwrite"):
+    with pytest.raises(UsageError, match="--overwrite"):
         fuse_onnx(path, path, Fusing(2, "5"))
     path.write_bytes(before[: len(before) // 2])
-    with pytest.raises(RequestError, match="damaged"):
+    with pytest.raises(UsageError, match="damaged"):
         fuse_onnx(path, tmp_path / "y.onnx", Fusing(2, "5"))
     assert [file.name for file in tmp_path.iterdir()] == ["x.onnx"]
 
 
 def test_a_missing_package_names_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    with pytest.raises(RequestError, match=r"pip install 'blockzoo\[onnx\]'"):
+    with pytest.raises(UsageError, match=r"pip install 'blockzoo\[onnx\]'"):
         export_onnx(network("small"), images("small")[:1], tmp_path / "x.onnx")
 
 

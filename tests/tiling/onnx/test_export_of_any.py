@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -73,7 +73,7 @@ def test_the_image_a_constant_and_a_value_twice_are_outputs(tmp_path: Path) -> N
 
 def test_what_is_no_tensor_is_named(tmp_path: Path) -> None:
     for result, named in ((lambda y, x: (y, 3), "int"), (lambda y, x: {"y": y, "name": "a"}, "str")):
-        with pytest.raises(RequestError, match=f"returns {named} besides tensors"):
+        with pytest.raises(UsageError, match=f"returns {named} besides tensors"):
             export_onnx(Returning(result), image(), tmp_path / "x.onnx")
     assert not list(tmp_path.iterdir())
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.tiling.onnx.export import export_onnx
 from blockzoo.tiling.onnx.fuse import Fusing, fuse_onnx
 from blockzoo.tiling.onnx.plan import plan_onnx
@@ -67,12 +67,12 @@ def test_a_network_of_several_inputs_is_exported_in_tiles(tmp_path: Path) -> Non
 
 
 def test_int8_is_calibrated_on_images_alone(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="so a model of one input"):
+    with pytest.raises(UsageError, match="so a model of one input"):
         export_onnx(
             Conditioned().eval(), GIVEN, tmp_path / "a.onnx", calibration=Calibration(GIVEN[0].numpy())
         )
 
 
 def test_inputs_that_are_no_images_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="tiles need images"):
+    with pytest.raises(UsageError, match="tiles need images"):
         export_onnx(nn.Linear(3, 4), torch.randn(2, 3), tmp_path / "a.onnx")

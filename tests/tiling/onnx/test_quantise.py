@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.tiling import block_convert, plan
 from tests.tiling.onnx.networks import STAGES, images, integers, layers, network
 
@@ -102,7 +102,7 @@ def test_from_file_to_file(tmp_path: Path) -> None:
     assert max(np.abs(w.astype(int)).max() for w in weights) <= 64
     report = fuse_onnx(int8, tmp_path / "fused.onnx", Fusing((2, 3), "5", mode="exact"))
     assert report.identical
-    with pytest.raises(RequestError, match="--overwrite"):
+    with pytest.raises(UsageError, match="--overwrite"):
         quantise_onnx(plain, int8, calibration)
 
 
@@ -126,17 +126,17 @@ def test_blocked_layers_are_calibrated_and_cut_as_they_run(tmp_path: Path) -> No
     ],
 )
 def test_refused_calibrations(arguments: dict[str, object], words: str) -> None:
-    with pytest.raises(RequestError, match=words):
+    with pytest.raises(UsageError, match=words):
         Calibration(**{"images": np.zeros((1, 3, 8, 8)), **arguments})  # type: ignore[arg-type]
 
 
 def test_images_of_another_size_are_refused(tmp_path: Path) -> None:
     plain = saved(layers("small").model, tmp_path / "plain.onnx")
-    with pytest.raises(RequestError, match="the network reads"):
+    with pytest.raises(UsageError, match="the network reads"):
         quantise_onnx(plain, tmp_path / "int8.onnx", Calibration(np.zeros((1, 3, 8, 8))))
 
 
 def test_a_mean_of_integers_in_the_middle_is_refused(tmp_path: Path) -> None:
     end = next(node.name for node in integers("pooled").model.graph.node if "Mul" in node.op_type)
-    with pytest.raises(RequestError, match="mean of integers"):
+    with pytest.raises(UsageError, match="mean of integers"):
         fused(integers("pooled"), tmp_path / "x.onnx", Fusing(2, end.removesuffix("_quant")))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.models.agreement import deviation, probes
 from blockzoo.tiling.contracts import OPERATIONS, Example, TileableOperation
 from blockzoo.tiling.graph.network import Network
@@ -44,7 +44,7 @@ def in_tiles(network: Network) -> list[Part]:
     last = len(network.operations) - 1
     reason = cannot_tile(network, -1, last)
     if reason:
-        raise RequestError(reason)
+        raise UsageError(reason)
     return program(network, tiled_steps(network, -1, last, (3, 2)), "exact")
 
 

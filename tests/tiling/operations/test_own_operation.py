@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from blockzoo import tiling
-from blockzoo.core.errors import CheckFailed, RequestError
+from blockzoo.core.errors import CheckFailed, UsageError
 from blockzoo.core.plugins import load_plugins
 from blockzoo.models.agreement import deviation
 from blockzoo.tiling.contracts import OPERATIONS, Locality
@@ -97,7 +97,7 @@ def test_without_a_form_in_onnx_it_is_refused_by_name(plugin: Any, tmp_path: Pat
     pytest.importorskip("onnxscript")
     from blockzoo.tiling.onnx.export import export_onnx
 
-    with pytest.raises(RequestError, match=r"ONNX has no operation for made_up\.double"):
+    with pytest.raises(UsageError, match=r"ONNX has no operation for made_up\.double"):
         export_onnx(made(plugin, "in place"), X, tmp_path / "x.onnx")
     assert not list(tmp_path.iterdir())
 
@@ -107,5 +107,5 @@ def test_one_that_reads_more_than_it_says_is_refused(plugin: Any, monkeypatch: p
     window = Window(SIZE, 2, 1, 1, 1)
     monkeypatch.setattr(plugin.ErosionInTiles, "locality", lambda self, call: Locality.window(window, window))
     model = made(plugin, "layer")
-    with pytest.raises((CheckFailed, RequestError)):
+    with pytest.raises((CheckFailed, UsageError)):
         TiledRunner(model, tiling.plan(model, X, grid=(4, 3), fuse_to="last", mode="exact"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.tiling.planning.options import PlanKeywords, PlanOptions
 
 
@@ -19,5 +19,5 @@ def test_keywords_are_the_fields() -> None:
 
 def test_all_faults_are_said_at_once() -> None:
     asked: dict[str, Any] = {"dtype": "fp8", "mode": "none", "grid": 2, "batch": 0}
-    with pytest.raises(RequestError, match=r"dtype 'fp8'.*mode 'none'.*belong together.*batch 0"):
+    with pytest.raises(UsageError, match=r"dtype 'fp8'.*mode 'none'.*belong together.*batch 0"):
         PlanOptions(**asked)

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from blockzoo import tiling
-from blockzoo.core.errors import CheckFailed, RequestError
+from blockzoo.core.errors import CheckFailed, UsageError
 from blockzoo.measure.memory import peak_memory
 from blockzoo.models.mobilenet import MobileNetV1
 from blockzoo.tiling.graph.trace import ready, traced
@@ -346,11 +346,11 @@ def test_budgets() -> None:
     plan = tiling.plan(model, IMAGE, budget="2MiB", mode="exact")
     assert plan.peak_bytes <= 2 * MIB < plan.layer_by_layer.peak_bytes
     assert max(step.batch for step in plan.steps) > 1, "room that is left is used for speed"
-    with pytest.raises(RequestError, match=r"no plan needs 100.0 KiB or less; the least is .* needs"):
+    with pytest.raises(UsageError, match=r"no plan needs 100.0 KiB or less; the least is .* needs"):
         tiling.plan(model, IMAGE, budget="100KiB", mode="exact")
-    with pytest.raises(RequestError, match="save nothing in mode exact"):
+    with pytest.raises(UsageError, match="save nothing in mode exact"):
         tiling.plan(model, IMAGE, grid=8, fuse_to="layer4", mode="exact")
-    with pytest.raises(RequestError, match="this stage needs"):
+    with pytest.raises(UsageError, match="this stage needs"):
         tiling.plan(model, IMAGE, grid=4, fuse_to="layer2", budget="300KiB")
     assert "4 x 4 tiles" in str(tiling.plan(model, IMAGE, grid=4, fuse_to="layer2"))
     assert tiling.plan(model, IMAGE, grid=4, fuse_to="layer2").as_dict()["cost"]["tiles"] == 16

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from blockzoo import tiling
-from blockzoo.core.errors import CheckFailed, RequestError
+from blockzoo.core.errors import CheckFailed, UsageError
 from blockzoo.tiling.contracts import OPERATIONS, Call, InPlace, Locality, TileableOperation
 from blockzoo.tiling.geometry import Window
 from blockzoo.tiling.operations import convolution
@@ -233,7 +233,7 @@ def test_a_network_that_does_not_run_is_refused_without_what_torch_prints() -> N
     log.addHandler(watch)
     try:
         tiling.plan(Skipping(), X)
-        with pytest.raises(RequestError, match="does not run on an input of shape"):
+        with pytest.raises(UsageError, match="does not run on an input of shape"):
             tiling.plan(Skipping(), X[..., 1:])
         assert not said and not log.disabled
     finally:
@@ -262,7 +262,7 @@ def test_a_network_that_is_another_for_other_numbers_of_images(planned: int, run
     runner = TiledRunner(model, tiling.plan(model, x, mode="exact"), check=check)
     other = torch.randn(run, 3, 16, 16)
     for _ in range(2):
-        with pytest.raises(RequestError, match=r"computes something else for inputs of .* make a plan"):
+        with pytest.raises(UsageError, match=r"computes something else for inputs of .* make a plan"):
             runner(other)
     with torch.no_grad():
         assert torch.allclose(runner(x), model(x), atol=1e-5), "it goes on for those it was planned for"

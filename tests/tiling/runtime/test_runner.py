@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from blockzoo import tiling
-from blockzoo.core.errors import RequestError
+from blockzoo.core.errors import UsageError
 from blockzoo.tiling.graph.trace import ready, traced
 from blockzoo.tiling.layers.conv import over_tiles
 from blockzoo.tiling.planning.stage import make_stage
@@ -294,7 +294,7 @@ def test_weights_of_the_network_are_loaded_or_refused_in_words() -> None:
         )
         runner = TiledRunner(one, tiling.plan(one, x, mode="exact"))
         if isinstance(norm, nn.BatchNorm2d):
-            with pytest.raises(RequestError, match="load them into the network and make a runner of it"):
+            with pytest.raises(UsageError, match="load them into the network and make a runner of it"):
                 runner.load_state_dict(other.state_dict())
         else:
             runner.load_state_dict(other.state_dict())
@@ -314,21 +314,21 @@ def test_plans_that_a_network_does_not_admit() -> None:
         ({"budget": 10}, "no plan needs 10 bytes or less; the least is"),
         ({"batch": 0}, "1 or more"),
     ):
-        with pytest.raises(RequestError, match=says):
+        with pytest.raises(UsageError, match=says):
             tiling.plan(model, x, **options)  # type: ignore[arg-type]
     runner = TiledRunner(model, tiling.plan(model, x, grid=(2, 2), fuse_to="down"))
-    with pytest.raises(RequestError, match="make one for this size"):
+    with pytest.raises(UsageError, match="make one for this size"):
         runner(torch.randn(1, 2, 40, 40))
-    with pytest.raises(RequestError, match="N, C, H, W"):
+    with pytest.raises(UsageError, match="N, C, H, W"):
         tiling.plan(model, x[0])
-    with pytest.raises(RequestError, match="does not run on an input of shape"):
+    with pytest.raises(UsageError, match="does not run on an input of shape"):
         tiling.plan(model, torch.randn(1, 3, 32, 32))
 
     class Dynamic(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x if x.sum() > 0 else -x
 
-    with pytest.raises(RequestError, match="cannot be traced"):
+    with pytest.raises(UsageError, match="cannot be traced"):
         tiling.plan(Dynamic(), x)
 
 
