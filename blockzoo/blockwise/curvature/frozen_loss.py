@@ -11,10 +11,10 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from blockzoo.blockwise.curvature.widening import copied
 from blockzoo.blockwise.run.data import Batch, Examples, as_batches, kind_of
 from blockzoo.blockwise.run.losses import joined, loss_of, no_broadcasts, no_reentrant_checkpoints
 from blockzoo.core.errors import UsageError
-from blockzoo.models.copying import duplicate
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -106,7 +106,7 @@ class FrozenLoss:
             count: at most so many, from first to last; as many as there are or more: all.
         """
         other = copy.copy(self)
-        other.model = duplicate(self.model)
+        other.model = copied(self.model)
         if count < len(self):
             x = self.inputs[0]
             rows = torch.linspace(0, len(x) - 1, min(count, len(x))).long().to(x.device)
@@ -114,7 +114,7 @@ class FrozenLoss:
         if dtype is not None:
             other.model, other._loss_fn = _as_type(other.model, dtype), self._loss_fn
             if isinstance(self._loss_fn, nn.Module):
-                other._loss_fn = _as_type(copy.deepcopy(self._loss_fn), dtype)
+                other._loss_fn = _as_type(copied(self._loss_fn), dtype)
             other.inputs = [x.to(dtype) if x.is_floating_point() else x for x in other.inputs]
             if other.targets.is_floating_point():
                 other.targets = other.targets.to(dtype)
@@ -181,7 +181,7 @@ def _as_type(module: nn.Module, dtype: torch.dtype) -> nn.Module:
 def _prepared(model: nn.Module) -> nn.Module:
     """A copy whose loss has second derivatives."""
     try:
-        own = duplicate(model).eval()
+        own = copied(model).eval()
     except (RuntimeError, TypeError) as error:
         raise UsageError(f"this network cannot be copied: {error}") from error
     trainable = [p for p in own.parameters() if p.requires_grad]

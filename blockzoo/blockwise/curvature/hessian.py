@@ -27,9 +27,9 @@ from blockzoo.blockwise.curvature.frozen_loss import (
 )
 from blockzoo.blockwise.curvature.given import check_as_given
 from blockzoo.blockwise.curvature.precision import in_double
+from blockzoo.blockwise.curvature.widening import copied
 from blockzoo.blockwise.partition import Partition, make_partition
 from blockzoo.core.errors import UsageError
-from blockzoo.models.copying import duplicate
 from blockzoo.models.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class Hessian:
     def _moved(self, v: torch.Tensor, step: float) -> tuple[FrozenLoss, list[nn.Parameter]]:
         """The loss, a step along v away, and its parameters."""
         loss = copy.copy(self.frozen)
-        loss.model = duplicate(self.model)
+        loss.model = copied(self.model)
         place = {id(own): p for own, p in zip(self.model.parameters(), loss.model.parameters(), strict=True)}
         parameters = [place[id(p)] for p in self._parameters]
         with torch.no_grad():

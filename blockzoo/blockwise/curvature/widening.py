@@ -7,15 +7,14 @@ from contextlib import ExitStack
 from typing import Any
 
 import torch
+from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from blockzoo.models.copying import tensors_in
+from blockzoo.models.copying import duplicate, tensors_in
 
 FEWER = (torch.float32, torch.float16, torch.bfloat16)
 CASTS = ("float", "half", "bfloat16")
-OF_GRAPHS = (torch.Tensor.is_leaf, torch.Tensor.grad_fn, torch.Tensor.requires_grad)
-"""Attributes that a widened tensor, a result, has others of."""
 IN_PLACE = ("__setitem__", "__set__", "__delete__")
 
 
@@ -26,9 +25,11 @@ class AllDouble(TorchFunctionMode):
     (compiled code, arrays of numpy) goes its own way.
     """
 
+    rests = False
+
     def __torch_function__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         name, kwargs = getattr(function, "__name__", ""), kwargs or {}
-        if name == "__deepcopy__" or getattr(function, "__self__", None) in OF_GRAPHS:
+        if self.rests:
             return function(*args, **kwargs)
         kept = args[:1] if _writes(name) else ()
         out = {key: kwargs[key] for key in ("out",) if key in kwargs}
@@ -40,6 +41,15 @@ class AllDouble(TorchFunctionMode):
                     stack.enter_context(torch.autocast(device, enabled=False))
             found = function(*kept, *_widened(args[len(kept) :]), **{**_widened(kwargs), **out})
         return found if kept or name == "__get__" else _widened(found)
+
+
+def copied(module: nn.Module) -> nn.Module:
+    """A copy of a network as it is, also within `AllDouble`: of where its parameters lie, and in which types."""
+    before, AllDouble.rests = AllDouble.rests, True
+    try:
+        return duplicate(module)
+    finally:
+        AllDouble.rests = before
 
 
 def _writes(name: str) -> bool:
