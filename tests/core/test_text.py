@@ -17,7 +17,7 @@ from matplotlib.cbook import is_math_text
 from matplotlib.figure import Figure
 
 from blockzoo.core import text
-from blockzoo.core.csv_file import csv_text, read_csv
+from blockzoo.core.csv_file import read_csv
 from blockzoo.core.table import COLUMNS
 
 HOSTILE = [
@@ -66,12 +66,12 @@ def test_a_results_table_is_read_as_it_was_written(name: str, tmp_path: Path) ->
         "n": -3,
     }
     path = tmp_path / "results.csv"
-    path.write_text(csv_text([row]), encoding="utf-8", newline="")
+    path.write_text(text.csv_text([row]), encoding="utf-8", newline="")
     (found,) = read_csv(path)
     for column in ("block", "notes", "=extra"):
         assert found[column] == text.plain(name.replace("\r\n", "\n")), column
     assert found["val_acc"] == -0.5 and found["n"] == -3
-    assert csv_text([found]) == csv_text([row]), "and written again as it was"
+    assert text.csv_text([found]) == text.csv_text([row]), "and written again as it was"
 
 
 @given(ANY)

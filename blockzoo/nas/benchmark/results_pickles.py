@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from blockzoo.core.documents import describe
 from blockzoo.core.errors import DataError
 from blockzoo.nas.files.errors import DamagedFile
 from blockzoo.nas.files.pickled import load_plain
@@ -79,7 +80,7 @@ def _result(text: str, entry: Any) -> Result:
         return Result(row, env, {"params": int(entry["params"]), "flops": int(entry["flops"])}, story)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise DamagedFile(
-            f"the result of {text[:40]} lacks something: {type(error).__name__} {error}"
+            f"the result of {describe(text[:40])} lacks something: {type(error).__name__} {error}"
         ) from None
 
 
