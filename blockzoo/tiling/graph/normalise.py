@@ -90,7 +90,7 @@ def _shuffle(node: fx.Node, graph: fx.Graph) -> None:
         return
     source = apart.args[0]
     assert isinstance(source, fx.Node)
-    if "val" not in source.meta:  # what was put in place of several operations
+    if any("val" not in n.meta for n in (source, apart, node)):  # what was put in place of other operations
         return
     before, inside, after = (n.meta["val"].shape for n in (source, apart, node))
     if before == after and len(before) == 4 and inside[0] == before[0] and inside[3:] == before[2:]:
