@@ -86,7 +86,7 @@ def gauss_seidel(rounds: int) -> None:
     ours, theirs = (statistics.median(times[n]) for n in ("kept", "naive"))
     print(f"gauss-seidel, 10-block CNN ({size / 4e6:.2f} M parameters), batch {BATCH}, K {K}:")
     print(
-        f"  seconds a round    naive {theirs:7.3f}   kept {ours:7.3f}   ratio {ours / theirs:.2f}   target .65"
+        f"  seconds a round    naive {theirs:7.3f}   kept {ours:7.3f}   ratio {ours / theirs:.2f}   target 0.65"
     )
     print(
         f"  networks held      naive {held / 2**20:7.2f}   kept {(size + block) / 2**20:7.2f}   MiB of parameters"

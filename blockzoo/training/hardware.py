@@ -46,7 +46,7 @@ def keep_grouped_convolutions_in_float32(network: nn.Module) -> nn.Module:
     """Make grouped convolutions leave CPU autocast: their bfloat16 kernels are the slow ones.
 
     Measured on a CPU with AVX512-BF16, one training step of narrow scaffolds at batch 256: a MobileNetV2 stage
-    .33 s in float32, .55 s in bfloat16, .25 s with only the dense layers in bfloat16; dense blocks gain as before.
+    0.33 s in float32, 0.55 s in bfloat16, 0.25 s with only the dense layers in bfloat16; dense blocks gain as before.
     """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d) and layer.groups > 1:

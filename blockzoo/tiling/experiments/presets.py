@@ -15,7 +15,7 @@ class Preset:
     Args:
         arch: the network it was published for.
         fine_tuning: whether it starts from the weights of the network that is not cut.
-        epochs, batch_size, lr, weight_decay: as published; the momentum is .9 in all.
+        epochs, batch_size, lr, weight_decay: as published; the momentum is 0.9 in all.
         milestones: epochs after which the learning rate falls to a tenth; None for a cosine.
     """
 
