@@ -104,11 +104,9 @@ def read_study(path: Path) -> Study:
     Raises:
         UsageError: it cannot be read, or says something that a study has not.
     """
-    found = read_options(path)
-    check_fields(get_type_hints(Study), {k: v for k, v in found.items() if v is not None}, str(path))
-    study = Study(
-        found.get("base") or {}, found.get("vary") or {}, found.get("tune") or [], found.get("seeds", 1)
-    )
+    said = {name: value for name, value in read_options(path).items() if value is not None}
+    check_fields(get_type_hints(Study), said, str(path))
+    study = Study(said.get("base", {}), said.get("vary", {}), said.get("tune", []), said.get("seeds", 1))
     wrong = [name for name in study.tune if name not in study.vary]
     if wrong or not all(study.vary.values()) or study.seeds < 1:
         raise UsageError(

@@ -79,6 +79,8 @@ def test_a_study_compares_at_equal_cost_and_goes_on(
     equal = {cost: (amount, losses) for cost, amount, losses in at_equal_costs(compare(asked, runs))}
     assert equal["gradient_evaluations"][0] == 16 and equal["critical_steps"][0] == 8
     assert None not in equal["critical_steps"][1] and equal["communicated_bytes"][1].count(None) == 1
+    file.write_text("seeds:")
+    assert read_study(file).seeds == 1, "nothing said"
     for wrong, says in (
         ("bases: {}", "bases"),
         ("tune: [k]", "tune names"),
