@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -51,6 +52,10 @@ def opened(
     Image.init()  # else only the commonest formats are known
     known = [form for form in formats if form in Image.OPEN]
     try:
+        if isinstance(
+            source, str | Path
+        ):  # in memory: a read of more than there is takes no more than there is
+            source = io.BytesIO(Path(source).read_bytes())
         with Image.open(source, formats=known) as image:
             width, height = image.size
             if size is not None and image.size != size:

@@ -132,7 +132,10 @@ def _recipe(values: Any, where: str) -> TiledRecipe:
     if isinstance(values.get("milestones"), list):
         values = {**values, "milestones": tuple(values["milestones"])}
     check_fields(get_type_hints(TiledRecipe), values, where)
-    return TiledRecipe(**values)
+    try:
+        return TiledRecipe(**values)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
 
 
 def planned(study: Study, data: ImageData, output: Path) -> list[Planned]:
