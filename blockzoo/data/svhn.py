@@ -11,6 +11,7 @@ import numpy as np
 from blockzoo.core.errors import DataError
 from blockzoo.data.contracts import DATASETS
 from blockzoo.data.images import ImageData, Images
+from blockzoo.data.matlab import arrays
 from blockzoo.data.places import DatasetNotFound
 
 SIDE = 32
@@ -56,15 +57,8 @@ def read_mat(path: Path, count: int) -> Images:
     Raises:
         DataError: it is missing, truncated, or holds something else.
     """
-    from scipy.io import loadmat
-
-    try:
-        found = loadmat(str(path), variable_names=["X", "y"])
-        pixels, labels = found["X"], found["y"].reshape(-1).astype(np.int64)
-    except Exception as error:  # scipy raises whatever it stumbles over
-        raise DataError(
-            f"{path} cannot be read ({type(error).__name__}: {error}); place it there again"
-        ) from None
+    found = arrays(path, ("X", "y"), 3 * SIDE * SIDE * count)
+    pixels, labels = found["X"], found["y"].reshape(-1).astype(np.int64)
     if pixels.shape != (SIDE, SIDE, 3, count) or pixels.dtype != np.uint8 or len(labels) != count:
         raise DataError(f"{path} holds {pixels.dtype} {pixels.shape}, not uint8 {(SIDE, SIDE, 3, count)}")
     images = np.ascontiguousarray(
