@@ -128,7 +128,7 @@ def test_what_was_set_before_a_training_is_so_afterwards() -> None:
 
 def test_older_records_keep_their_meaning() -> None:
     """Their specs say nothing of threads, so their fingerprints stay, and are not those of today's requests."""
-    older = TrialSpec(NetworkSpec("ResNetBasicBlock/mid"))
+    older = TrialSpec(NetworkSpec("ResNetBasicBlock/mid"), lr=0.01)
     spec = {k: v for k, v in older.to_json().items() if k != "threads"}
     assert TrialSpec(**spec).fingerprint() == older.fingerprint() == "4f39901ad2bca4b9"
     today = older.with_(threads=THREADS)

@@ -19,7 +19,7 @@ from blockzoo.core.contracts import NETWORKS
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.data.crops import random_boxes, resized_crop, shifted_crop
 from blockzoo.data.epochs import permutation
-from blockzoo.data.images import holdout, moments, resize, stratified
+from blockzoo.data.images import Images, holdout, moments, resize, stratified
 from blockzoo.data.subsets import drawn, seeded_order
 from blockzoo.models.scaffold import ScaffoldNet
 from blockzoo.training.augmentation import cut_out, rand_augmented
@@ -84,7 +84,7 @@ def test_images() -> None:
     looked_at(rand_augmented)(images, range(4), 1, 9)
     looked_at(cut_out)(images, range(4), 4, (0.5, 0.5, 0.5))
     looked_at(permutation)(4, 0, 0)
-    looked_at(moments)(images.numpy())
+    looked_at(moments)(Images(images.numpy(), np.zeros(4, np.int64)))
     looked_at(resize)(images.numpy(), np.empty((4, 3, 8, 8), np.uint8))
     labels = np.repeat(np.arange(2), 10)
     for draw in (stratified, holdout):

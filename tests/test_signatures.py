@@ -19,6 +19,7 @@ TORCH = "as torch has it, so that it can stand in its place"
 TO_MEND = "to be taken apart"
 MANY = {
     "blockwise.curvature.coupling.coupling_map": VERB,
+    "blockwise.curvature.search.Search.__init__": TO_MEND,
     "blockwise.run.runs.run_blockwise": VERB,
     "blockwise.units.coupling.Coupling.__init__": "the options of a unit's line",
     "execution.cluster.RayCluster.__init__": DOOR,
@@ -34,8 +35,6 @@ MANY = {
     "tiling.layers.conv.BlockConv2d.__init__": TORCH,
     "tiling.layers.convolutions.padded_convolution": TORCH,
     "tiling.layers.networks.block_network": VERB,
-    "tiling.onnx.deployment.export_subject": VERB,
-    "tiling.planning.planner.plan": VERB,
     "training.synchronised._batch_norm": TORCH,
     "training.trial._run": TO_MEND,
     "training.trial.run_trial": VERB,
@@ -147,6 +146,16 @@ DOOR_OF_MANY = "each behind this door takes what it needs"
 SETTINGS = "a dataclass of settings, or the default of one of its fields, which dataclasses call Any"
 MANY_ANSWERS = "its answer has the form of its question"
 ANY = {
+    "blockwise.run.counting.CountedLoss.__call__": OF_ANY_STRUCTURE,
+    "tiling.operations.windows.window_of_node": UNTYPED,
+    "tiling.onnx.nodes.NodeCall.attribute": UNTYPED,
+    "nas.benchmark.beside.BenchmarkingDataset.by_device": MANY_ANSWERS,
+    "tiling.operations.windows.own_cuts": UNTYPED,
+    "measure.held.Held.saw": OF_ANY_STRUCTURE,
+    "tiling.onnx.nodes.NodeTile.set": UNTYPED,
+    "models.copying.tensors_in": OF_ANY_STRUCTURE,
+    "tiling.contracts.Locality.window": UNTYPED,
+    "measure.outside.storages": OF_ANY_STRUCTURE,
     "benchmark.benchmark_model": HANDED_ON,
     "benchmark.quick_benchmark": HANDED_ON,
     "blockwise.contracts.Resumable.load_state_dict": SAID_BY_SOMEBODY,
@@ -198,8 +207,8 @@ ANY = {
     "nas.search.predictor_guided.predictor_class": DOOR_OF_MANY,
     "nas.space.graphs.hash_of_graph": UNTYPED,
     "profile.quick_profile": HANDED_ON,
-    "tiling.graph.kernels_of.Payload.run": OF_ANY_STRUCTURE,
-    "tiling.graph.locality.Call.option": UNTYPED,
+    "tiling.graph.payload.Payload.run": OF_ANY_STRUCTURE,
+    "tiling.contracts.Call.option": UNTYPED,
     "tiling.planning.parts.Held.part": OF_ANY_STRUCTURE,
     "tiling.runtime.interpreter.Interpreter.outputs": OF_ANY_STRUCTURE,
     "tiling.runtime.runner.TiledRunner.forward": OF_ANY_STRUCTURE,

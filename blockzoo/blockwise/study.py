@@ -268,7 +268,9 @@ def _line(study: Study, setting: Setting, runs: Sequence[StudyRun]) -> Line:
     ]
     spent = {cost: [run.curves[f"{cost}_total"][-1] for run in counting] for cost in COSTS}
     return Line(
-        setting=tuple((name, value) for name, value in setting if name not in study.tune),
+        setting=tuple(
+            (name, value) for name, value in setting if name in study.vary and name not in study.tune
+        ),
         tuned=tuple((name, value) for name, value in setting if name in study.tune),
         validation_loss=estimate(losses, LOSSES) if losses else None,
         validation_accuracy=estimate(accuracies, FRACTION) if accuracies else None,

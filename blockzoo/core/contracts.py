@@ -7,6 +7,7 @@ file: a registry reads the source of the package, so nothing is listed twice.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from blockzoo.core.discovery import module_that_declares
@@ -68,13 +69,14 @@ class SubjectResolver(Protocol):
 
 
 class Check(Protocol):
-    """A fast path compared with the plain way where it is used: a function that returns the largest deviation found.
+    """A fast path compared with the plain way where it is used: a function that returns the largest deviation found
+    (of each entry where there are several; None where there is nothing to compare with).
 
     Its docstring says what is compared with what, then has the paragraphs `Catches:`, `Tolerance:` and `Cost:` that
     docs/trust.md shows. A test marked `@pytest.mark.mutation("name")` breaks the fast path and sees it fail.
     """
 
-    def __call__(self, *args: Any, **kwargs: Any) -> float:
+    def __call__(self, *args: Any, **kwargs: Any) -> float | Sequence[float] | None:
         """CheckFailed where the deviation is more than is tolerated. Each check takes what it compares."""
         ...
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
 from blockzoo.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
 
 
 def duplicate(module: nn.Module) -> nn.Module:
@@ -56,7 +59,7 @@ def by_storage(tensors: Iterable[torch.Tensor]) -> list[list[torch.Tensor]]:
     return list(groups.values())
 
 
-def distinct(tensor: torch.Tensor) -> torch.Tensor:
+def distinct(tensor: Shaped[torch.Tensor, ...]) -> Shaped[torch.Tensor, ...]:
     """A view of each number once, where a tensor is expanded."""
     if is_lazy(tensor) or tensor.layout != torch.strided or all(tensor.stride()):
         return tensor

@@ -150,7 +150,7 @@ def test_the_command_prints_doubts_and_intervals(made: Any, capsys: pytest.Captu
     text = " ".join(capsys.readouterr().out.split())
     assert "? " in text and "wild samples" in text and " .. " in text
     assert main(["benchmark", "ResNetBasicBlock", *small, "--seconds", "-1"]) == 2
-    assert "give a positive number" in capsys.readouterr().err
+    assert "seconds=-1.0: Input should be greater than 0" in capsys.readouterr().err
 
 
 def test_what_the_checks_of_a_deployed_form_found_is_in_its_times_and_records() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from blockzoo.blockwise.curvature.precision import MARGIN
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 ROUNDING = 16
 """Rounding error of the norm of a block that is computed whole, in machine epsilons of its Frobenius norm."""
@@ -34,7 +37,7 @@ class Known(NamedTuple):
         return self._replace(upper=self.upper + error / (MARGIN * failure), converged=False)
 
 
-def norms(columns: torch.Tensor, symmetric: bool) -> Known:
+def norms(columns: Float[torch.Tensor, "size other"], symmetric: bool) -> Known:
     """Of a block that was computed whole, (size, size of the other), from its Gram matrix on the smaller side, in float64."""
     matrix = columns.double()
     if symmetric:

@@ -14,6 +14,8 @@ from blockzoo.core.errors import BlockzooError
 from blockzoo.models.agreement import deviation
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+
     from blockzoo.blockwise.curvature.hessian import Hessian
 
 SMALL = 5_000
@@ -64,7 +66,7 @@ class Rounding:
         """Whether there is something to compare with."""
         return self._other is not None
 
-    def of_column(self, j: int, v: torch.Tensor, products: list[torch.Tensor]) -> list[float]:
+    def of_column(self, j: int, v: Float[torch.Tensor, " size"], products: list[torch.Tensor]) -> list[float]:
         """Frobenius norms of the errors of H_ij for every i, estimated from products with a random direction; 0 if nobody knows.
 
         Args:

@@ -6,13 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.autograd.graph import register_multi_grad_hook
 
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Shaped
 
 EVALUATIONS = "blockzoo: gradient evaluations"
 """In the metadata of a loss's place in the graph: how many a backward pass through it is."""
@@ -64,7 +67,7 @@ class CountedLoss:
     def __init__(self, plain: Callable[[Any, torch.Tensor], torch.Tensor], batch_size: int) -> None:
         self.plain, self._batch_size = plain, batch_size
 
-    def __call__(self, outputs: Any, y: torch.Tensor) -> torch.Tensor:
+    def __call__(self, outputs: Any, y: Shaped[torch.Tensor, "N ..."]) -> Float[torch.Tensor, ""]:
         loss = self.plain(outputs, y)
         if (node := getattr(loss, "grad_fn", None)) is not None:
             node.metadata[EVALUATIONS] = max(1, -(-len(y) // self._batch_size))

@@ -271,11 +271,11 @@ def test_copy_and_swap_blocks_with_their_buffers() -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"k": 0}, "K 0"),
+        ({"k": 0}, "k 0"),
         ({"gamma": 0.0}, "gamma"),
         ({"gamma": 1.5}, "gamma"),
         ({"rounds": 0}, "rounds"),
-        ({"step_size": -1.0}, "learning rate"),
+        ({"step_size": -1.0}, "step size -1"),
         ({"prox_lambda": -1.0}, "lambda"),
         ({"share_of_active_workers": 0.0}, "share"),
         ({"order": "sideways"}, "ascending"),

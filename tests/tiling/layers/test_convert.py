@@ -12,6 +12,7 @@ from blockzoo import tiling
 from blockzoo.core.errors import UsageError
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.models.resolve import build_network
+from blockzoo.tiling.layers import pool as pool_layers
 from blockzoo.tiling.layers.pool import BlockAvgPool2d, BlockMaxPool2d
 
 SUBJECTS = [
@@ -83,7 +84,7 @@ def test_pools_with_one_tile_are_ordinary_and_with_more_are_those_of_tiles(
     assert cut(x).shape == pool(x).shape
     other = x.clone()
     other[..., 4:, :] += 100
-    rows = tiling.pool.axes_of(cut, x, (4, 4), "fixed")[0][0].last  # type: ignore[attr-defined]
+    rows = pool_layers.axes_of(cut, x, (4, 4), "fixed")[0][0].last
     assert torch.equal(cut(x)[..., :rows, :], cut(other)[..., :rows, :]), (
         "the first tile sees its own pixels only"
     )
