@@ -101,6 +101,10 @@ def _check_archive(path: Path, named: set[str]) -> None:
                 raise DataError(f"{path} holds compressed records, which torch does not write: save it again")
             if len(set(names)) != len(names) or sum(r.file_size for r in records) > path.stat().st_size:
                 raise DataError(f"{path} holds records twice, or records that overlap: get it again")
+            if (
+                min((r.header_offset for r in records), default=0) > 0
+            ):  # another archive: torch would read that one
+                raise DataError(f"{path} holds something before its records: get it again")
             for record in records:
                 with archive.open(record) as content:
                     if record.filename.endswith("/data.pkl"):

@@ -111,3 +111,15 @@ def test_names_within_names_end(tmp_path: Path) -> None:
     torch.save(own, tmp_path / "x.pth")
     with pytest.raises(UsageError, match=r"x\.pth holds names within names"):
         read_weights(tmp_path / "x.pth")
+
+
+def test_an_archive_behind_another_is_refused(tmp_path: Path) -> None:
+    """Python's reader checks the last one, torch reads the first: altered weights would pass as verified."""
+    path = tmp_path / "x.pth"
+    torch.save({"w": torch.arange(4.0)}, path)
+    whole = path.read_bytes()
+    altered = whole.replace(torch.arange(4.0).numpy().tobytes(), torch.ones(4).numpy().tobytes())
+    assert altered != whole
+    path.write_bytes(altered + whole)
+    with pytest.raises(DataError, match=r"x\.pth holds something before its records"):
+        read_saved(path)
