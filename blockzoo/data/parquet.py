@@ -15,6 +15,7 @@ import numpy as np
 from blockzoo.core.bounds import allowance, check_room
 from blockzoo.core.documents import first_line
 from blockzoo.core.errors import DataError
+from blockzoo.core.text import plain
 from blockzoo.data.cache import cached_array, stamps
 from blockzoo.data.decoding import opened
 from blockzoo.data.images import Images
@@ -128,7 +129,9 @@ def _open(name: str, files: Sequence[Path], count: int, label_columns: Sequence[
         label = next((c for c in label_columns if c in names), None)
         if image is None or label is None:
             wanted = " or ".join(IMAGE_COLUMNS if image is None else label_columns)
-            faults.append(f"{path} has no column {wanted}; its columns are {', '.join(names)}")
+            faults.append(
+                f"{path} has no column {wanted}; its columns are {plain(', '.join(names), lines=False)}"
+            )
         elif not pa.types.is_integer(file.schema_arrow.field(label).type):
             faults.append(
                 f"{path}: column {label} holds {file.schema_arrow.field(label).type}, not whole numbers"
@@ -146,14 +149,15 @@ def _open(name: str, files: Sequence[Path], count: int, label_columns: Sequence[
 
 
 def _rows_at_once(path: Path, metadata: Any) -> int:
-    """Rows of a batch, so that they fit even where each is as large as a whole column: one image can stand there for all rows.
+    """Rows of a batch, so that they fit even where each is as large as a whole group: one image can stand there for all.
+
+    Sizes are those of groups: asking pyarrow for a column of a damaged file can end the process.
 
     Raises:
         TooLarge: what the file says of itself, uncompressed, is more than its size allows.
     """
-    groups, columns = range(metadata.num_row_groups), range(metadata.num_columns)
     chunks: list[int] = [
-        max(0, metadata.row_group(g).column(c).total_uncompressed_size) for g in groups for c in columns
+        max(0, metadata.row_group(g).total_byte_size) for g in range(metadata.num_row_groups)
     ]
     allowed = allowance(path.stat().st_size)
     check_room(sum(chunks), allowed, str(path))
