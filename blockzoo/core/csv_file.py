@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from blockzoo.core import faults
+from blockzoo.core.documents import describe
 from blockzoo.core.errors import Damaged, StoreError, UsageError
 from blockzoo.core.files import open_own, write_atomically, write_text
 from blockzoo.core.said import say_once
@@ -186,7 +187,11 @@ def _read_row(row: dict[str, Any], reader: csv.DictReader[str], path: Path) -> R
         )
     typed = {name: _typed(name, cell) for name, cell in row.items()}
     typed["block"] = typed["block"] or ""
-    wrong = [f"{n} {v!r}" for n, v in typed.items() if n in COLUMNS and n not in TEXTS and isinstance(v, str)]
+    wrong = [
+        f"{n} {describe(v)}"
+        for n, v in typed.items()
+        if n in COLUMNS and n not in TEXTS and isinstance(v, str)
+    ]
     if wrong:
         raise UsageError(f"{place}: no number in {', '.join(wrong[:3])}; is it another table?")
     return typed
