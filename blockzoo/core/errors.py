@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from blockzoo.core.text import plain
+
 
 class BlockzooError(Exception):
-    """Something went wrong that the user should read as one sentence; the command ends with `exit_code`."""
+    """Something went wrong that the user should read as one sentence; the command ends with `exit_code`.
+
+    What a terminal would obey in it, as in names from a file, is written out.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return plain(str(self.args[0]) if len(self.args) == 1 else super().__str__())
 
 
 def reason_of(error: BaseException) -> str:
@@ -23,9 +31,6 @@ class UsageError(BlockzooError, ValueError):
 
 class UnknownNameError(UsageError, KeyError):
     """A name that no registry knows. Also a `KeyError`, since registries are mappings."""
-
-    def __str__(self) -> str:  # KeyError would print the repr
-        return str(self.args[0])
 
 
 class DataError(UsageError):

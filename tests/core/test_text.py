@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from blockzoo.core import text
 from blockzoo.core.csv_file import read_csv
+from blockzoo.core.errors import UnknownNameError, UsageError
 from blockzoo.core.table import COLUMNS
 
 HOSTILE = [
@@ -136,3 +137,8 @@ def test_a_picture_is_drawn_with_any_name() -> None:
 def test_a_part_of_a_file_name_stays_in_its_folder(name: str) -> None:
     part = text.file_name(name)
     assert re.fullmatch(r"[A-Za-z0-9_.-]{1,120}", part) and part not in (".", "..")
+
+
+def test_an_error_prints_nothing_that_a_terminal_obeys() -> None:
+    assert str(UsageError("no \x1b[31mname\x07")) == r"no \x1b[31mname\x07"
+    assert str(UnknownNameError("no 'x'\nKnown: y")) == "no 'x'\nKnown: y", "lines stay, and no quotes come"
