@@ -7,6 +7,7 @@ may be named, and tensors are counted at the size they would have when they are 
 
 from __future__ import annotations
 
+import io
 import pickletools
 import re
 import zipfile
@@ -23,7 +24,6 @@ from blockzoo.core.said import say_once
 
 MULTIPLE = 4
 """Times the size of a file that its tensors may take: several layers may share their weights."""
-PIECE = 1 << 20
 ARCHIVE = b"PK\x03\x04"
 PLAIN = re.compile(
     r"collections (OrderedDict|Counter|defaultdict)|torch (Size|device|Tensor|[a-z]+\d+\w*|bool|[A-Z]\w*Storage)|"
@@ -50,13 +50,14 @@ def read_saved(path: Path, classes: Sequence[type] = ()) -> Any:
     named = {f"{c.__module__} {c.__name__}" for c in classes}
     with path.open("rb") as file:
         is_archive = file.read(len(ARCHIVE)) == ARCHIVE  # as torch tells them apart
+    source: Path | io.BytesIO = path
     if is_archive:
-        _check_archive(path, named)
+        source = _checked_archive(path, named)
     else:
         _check_legacy(path, named)
         say_once(f"{path} is unverified: torch before 1.6 wrote no checksums; save it again")
     with torch.serialization.safe_globals(list(classes)):
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        found = torch.load(source, map_location="cpu", weights_only=True)
     check_tensors(found, path)
     return found
 
@@ -91,8 +92,12 @@ def check_tensors(found: object, path: Path) -> None:
     )
 
 
-def _check_archive(path: Path, named: set[str]) -> None:
-    """Compare the checksum of each record, before anything is made of it."""
+def _checked_archive(path: Path, named: set[str]) -> io.BytesIO:
+    """The records of an archive, each compared with its checksum, in an archive of ours.
+
+    torch's reader follows a damaged directory to other places than Python's: what was verified is then not what it reads.
+    """
+    made = io.BytesIO()
     try:
         with zipfile.ZipFile(path) as archive:
             records = archive.infolist()
@@ -101,16 +106,14 @@ def _check_archive(path: Path, named: set[str]) -> None:
                 raise DataError(f"{path} holds compressed records, which torch does not write: save it again")
             if len(set(names)) != len(names) or sum(r.file_size for r in records) > path.stat().st_size:
                 raise DataError(f"{path} holds records twice, or records that overlap: get it again")
-            if (
-                min((r.header_offset for r in records), default=0) > 0
-            ):  # another archive: torch would read that one
+            if min((r.header_offset for r in records), default=0) > 0:
                 raise DataError(f"{path} holds something before its records: get it again")
-            for record in records:
-                with archive.open(record) as content:
+            with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as copy:
+                for record in records:
+                    content = archive.read(record)  # compares the checksum
                     if record.filename.endswith("/data.pkl"):
-                        _check_names(content.read(), path, named)
-                    while content.read(PIECE):  # compares the checksum at the end
-                        pass
+                        _check_names(content, path, named)
+                    copy.writestr(record.filename, content)
     except (
         zipfile.BadZipFile,
         zipfile.LargeZipFile,
@@ -125,6 +128,8 @@ def _check_archive(path: Path, named: set[str]) -> None:
         raise DataError(
             f"{path} is damaged ({first_line(error)}): get it again, or delete it to start anew"
         ) from None
+    made.seek(0)
+    return made
 
 
 def _check_legacy(path: Path, named: set[str]) -> None:
