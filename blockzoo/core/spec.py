@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from blockzoo.core.checked import (
     BatchSize,
@@ -16,10 +16,12 @@ from blockzoo.core.checked import (
     default_of,
     narrowed,
     setting,
+    settings_of,
     unusual,
 )
 from blockzoo.core.contracts import BLOCKS, POSITIONS, PROTOCOLS
 from blockzoo.core.errors import UsageError
+from blockzoo.core.keywords import ScaffoldKeywords
 from blockzoo.core.settings import Data, Recipe, Scaffold, Seeded
 from blockzoo.core.subject import Subject
 
@@ -85,6 +87,11 @@ class NetworkSpec(Scaffold, Spec):
             object.__setattr__(self, "filler", str(Subject.parse(str(self.filler))))
 
     @property
+    def scaffold(self) -> ScaffoldKeywords:
+        """The settings of the scaffold, by name: keyword arguments for whoever builds or measures it."""
+        return cast(ScaffoldKeywords, {name: getattr(self, name) for name in settings_of(Scaffold)})
+
+    @property
     def parsed(self) -> Subject:
         """The subject, parsed."""
         return Subject.parse(self.subject)
@@ -109,8 +116,7 @@ class NetworkSpec(Scaffold, Spec):
         }
         subject = self.parsed
         if subject.innermost.is_block:
-            scaffold = Scaffold.__dataclass_fields__
-            own |= {name: value for name, value in unusual(self) if name in scaffold}
+            own |= {name: value for name, value in unusual(self) if name in settings_of(Scaffold)}
             own |= {"filler": self.filler_name, "active_blocks": self.active_blocks or self.num_blocks}
         if digest := subject.source_digest():
             own["source"] = digest

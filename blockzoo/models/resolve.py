@@ -23,14 +23,10 @@ def build_network(spec: NetworkSpec, *, seed: int | None = None) -> nn.Module:
         return ScaffoldNet(
             block_class(subject) if subject.prefix == "code" else subject.name,
             position=subject.position,
-            num_blocks=spec.num_blocks,
-            base_channels=spec.base_channels,
             out_dim=spec.num_classes,
             in_channels=spec.in_channels,
-            filler=spec.filler,
-            active_blocks=spec.active_blocks,
-            active_width=spec.active_width,
             seed=seed,
+            **spec.scaffold,
         )
     resolver = own_class if subject.prefix == "code" else SUBJECTS[subject.prefix]
     if seed is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,7 +20,8 @@ from blockzoo.blocks.lookup import block_class
 from blockzoo.core.contracts import BLOCKS, POSITIONS
 from blockzoo.core.errors import UsageError
 from blockzoo.core.seeds import seed_of_part
-from blockzoo.core.spec import IDENTITY, NetworkSpec
+from blockzoo.core.settings import Scaffold
+from blockzoo.core.spec import CLASSES, DEFAULT_FILLER, IDENTITY, NetworkSpec
 from blockzoo.core.subject import Subject
 from blockzoo.models.contract import trust
 from blockzoo.models.findings import Examined
@@ -180,20 +181,21 @@ class ScaffoldNet(nn.Module):
         self,
         block: str | type[nn.Module] | Callable[..., nn.Module],
         position: str = "mid",
-        num_blocks: int = 3,
-        base_channels: int = 64,
-        out_dim: int = 10,
+        num_blocks: int = Scaffold.num_blocks,
+        base_channels: int = Scaffold.base_channels,
+        out_dim: int = CLASSES,
         *,
         in_channels: int = 3,
         filler: str | None = None,
         active_blocks: int | None = None,
-        active_width: float = 1.0,
+        active_width: float = Scaffold.active_width,
         seed: int | None = None,
     ) -> None:
         super().__init__()
         named: str | None = block if isinstance(block, str) else BLOCKS.name_of(block)
-        self.spec = NetworkSpec(
-            subject=str(Subject.parse(named or "ResNetBasicBlock").at(position)),
+        self._unnamed: Any = None if named else block
+        self._layout = NetworkSpec(
+            subject=str(Subject.parse(named or DEFAULT_FILLER).at(position)),
             num_blocks=num_blocks,
             base_channels=base_channels,
             out_dim=out_dim,
@@ -204,7 +206,7 @@ class ScaffoldNet(nn.Module):
         )
         seed = int(torch.randint(2**31, (), device="cpu").item()) if seed is None else seed
         stages: dict[str, list[nn.Module]] = {f"stage{i}": [] for i in (1, 2, 3)}
-        for part in scaffold_parts(self.spec, None if isinstance(block, str) else block):
+        for part in scaffold_parts(self._layout, None if isinstance(block, str) else block):
             with seeded(seed, part.name):
                 module = part.build()
             if part.name in ("stem", "head"):
@@ -215,6 +217,17 @@ class ScaffoldNet(nn.Module):
             setattr(self, name, nn.Sequential(*modules))
         self.position = position
         self.block_name = named or getattr(block, "__name__", str(block))
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """What this network is.
+
+        Raises:
+            UsageError: its block is a class that no other process could find by a name.
+        """
+        if self._unnamed is None:
+            return self._layout
+        return replace(self._layout, subject=str(Subject.parse(self._unnamed).at(self.position)))
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -238,7 +251,7 @@ class ScaffoldNet(nn.Module):
                 "stage": f"stage{i + 1}",
                 "position": position,
                 "active": position == self.position,
-                "holds": self.block_name if position == self.position else self.spec.filler_name,
+                "holds": self.block_name if position == self.position else self._layout.filler_name,
                 "blocks": len(getattr(self, f"stage{i + 1}")),
                 "stride": 1 if i == 0 else 2,
                 "params": sum(p.numel() for p in getattr(self, f"stage{i + 1}").parameters()),

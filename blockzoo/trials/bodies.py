@@ -6,7 +6,7 @@ import functools
 import random
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,10 +98,11 @@ def execute_calibration(
 
     @functools.cache
     def macs(network: NetworkSpec) -> int | None:
-        scaffold = {n: value for n, value in asdict(network).items() if n not in ("subject", "in_channels")}
-        shape = (1, *data.shape)
+        shape, classes = (1, *data.shape), network.out_dim
         try:
-            return profile_block(network.subject, input_shape=shape, memory=False, **scaffold).network.macs
+            return profile_block(
+                network.subject, input_shape=shape, out_dim=classes, memory=False, **network.scaffold
+            ).network.macs
         except Exception:  # its row will say why
             return None
 

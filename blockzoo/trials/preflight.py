@@ -78,14 +78,10 @@ def costs(
     """The costs on paper that a row holds, for one image of `shape` (C, H, W), and how they were measured where not as usual."""
     profile = profile_block(
         network.subject,
-        num_blocks=network.num_blocks,
-        base_channels=network.base_channels,
         out_dim=network.out_dim,
-        filler=network.filler,
-        active_blocks=network.active_blocks,
-        active_width=network.active_width,
         input_shape=(1, *shape),
         strict=strict,
+        **network.scaffold,
     )
     columns = profile.columns()
     columns["memory_mb"] = columns["params_total"] * 4 / 2**20

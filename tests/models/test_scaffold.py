@@ -120,3 +120,27 @@ def test_networks_of_libraries() -> None:
     for subject in ("torchvision:resnet19", "timm:resnet1888", "model:nothing"):
         with pytest.raises(UsageError, match=subject.partition(":")[2]):
             build_network(NetworkSpec(subject))
+
+
+class OfThisFile(nn.Module):
+    """A block that no registry knows."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, position: str) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 1, stride)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(x)
+
+
+def test_the_spec_of_a_class_at_hand_is_that_of_the_class_or_refused() -> None:
+    """It was that of a ResNetBasicBlock."""
+
+    class Local(OfThisFile):
+        pass
+
+    spec = ScaffoldNet(OfThisFile, "early", 1, 4).spec
+    assert spec.parsed.label.endswith("test_scaffold:OfThisFile") and spec.parsed.position == "early"
+    assert spec.fingerprint() != ScaffoldNet("ResNetBasicBlock", "early", 1, 4).spec.fingerprint()
+    with pytest.raises(UsageError, match="Local is defined inside something"):
+        _ = ScaffoldNet(Local, "early", 1, 4).spec
