@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import Field, replace
+from dataclasses import Field, dataclass, replace
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from cyclopts import Parameter
@@ -27,31 +27,27 @@ def expanded(*without: str) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         hints = get_type_hints(command, include_extras=True)
-        own, kinds = {}, {}
+        own: dict[str, inspect.Parameter] = {}
+        tables: dict[str, _Table] = {}
         for name, parameter in inspect.signature(command).parameters.items():
             if is_settings(hints[name]):
-                kinds[name] = parameter.default if parameter.default is not parameter.empty else hints[name]()
+                usual = None if parameter.default is parameter.empty else parameter.default
+                tables[name] = _Table(hints[name], usual)
             else:
                 own[name] = parameter.replace(annotation=hints[name])
         options = {
-            name: (group, _option(field, type(made), getattr(made, name)))
-            for group, made in kinds.items()
-            for name, field in settings_of(type(made)).items()
-            if name not in own and name not in without
+            field.name: (table, _option(field, table))
+            for table in tables.values()
+            for field in settings_of(table.kind).values()
+            if field.name not in own and field.name not in without
         }
 
         def call(*positional: Any, **given: Any) -> int:
-            made = {
-                group: replace(
-                    defaults,
-                    **{
-                        n: _value(given.pop(n), n, defaults)
-                        for n in options
-                        if n in given and options[n][0] == group
-                    },
-                )
-                for group, defaults in kinds.items()
-            }
+            said: dict[int, dict[str, Any]] = {id(table): {} for table in tables.values()}
+            for name in [name for name in given if name in options]:
+                table, _ = options[name]
+                said[id(table)][name] = _value(given.pop(name), name, table)
+            made = {name: table.with_(said[id(table)]) for name, table in tables.items()}
             return command(*positional, **given, **made)
 
         functools.update_wrapper(call, command)
@@ -64,22 +60,33 @@ def expanded(*without: str) -> Callable[[Command], Command]:
     return decorate
 
 
-def _option(field: Field[Any], kind: type, default: Any) -> inspect.Parameter:
-    story = dict(field.metadata)
-    bare = get_type_hints(kind)[field.name]
+@dataclass(frozen=True)
+class _Table:
+    """A dataclass of settings, and the one that a command has as its default. Help makes none: their checks load pydantic."""
+
+    kind: type
+    usual: Any = None
+
+    def default(self, name: str) -> Any:
+        return getattr(self.kind if self.usual is None else self.usual, name)
+
+    def with_(self, values: dict[str, Any]) -> Any:
+        return self.kind(**values) if self.usual is None else replace(self.usual, **values)
+
+
+def _option(field: Field[Any], table: _Table) -> inspect.Parameter:
+    story, sentence, default = field.metadata, field.metadata["sentence"], table.default(field.name)
+    bare = get_type_hints(table.kind)[field.name]
     several = not story["repeated"] and any(get_origin(part) is tuple for part in (bare, *get_args(bare)))
     if scalar := _one_or_many(bare):
+        sentence = f"{sentence} (default {default:{'g' if scalar is float else ''}})"
         bare, default = list[str] | None, None
-        story = {
-            **story,
-            "sentence": f"{story['sentence']} (default {field.default:{'g' if scalar is float else ''}})",
-        }
     annotation = Annotated[
         bare,  # type: ignore[valid-type]
         Parameter(
             name=("--" + field.name.replace("_", "-"), *story["names"]),
-            help=story["sentence"],
-            group=kind.__name__,
+            help=sentence,
+            group=table.kind.__name__,
             negative=f"--no-{field.name.replace('_', '-')}" if bare is bool and default else (),
             consume_multiple=several,
         ),
@@ -96,17 +103,17 @@ def _one_or_many(kind: Any) -> Callable[[str], Any] | None:
     return scalars[0] if scalars and any(get_origin(part) is tuple for part in parts) else None
 
 
-def _value(given: Any, name: str, of: Any) -> Any:
+def _value(given: Any, name: str, table: _Table) -> Any:
     """`--K 10` is a number, `--K 5 10 20` and `--K 5,10,20` one for each; not given, the default.
 
     Raises:
         UsageError: a word that is no such number.
     """
-    scalar = _one_or_many(get_type_hints(type(of))[name])
+    scalar = _one_or_many(get_type_hints(table.kind)[name])
     if scalar is None:
         return given
     if given is None:
-        return getattr(of, name)
+        return table.default(name)
     option = f"--{name.replace('_', '-')}"
     try:
         values = tuple(scalar(part) for word in given for part in word.strip("[]").split(",") if part)

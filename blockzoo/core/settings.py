@@ -218,3 +218,5 @@ class Benchmarking(Checked):
 
 TABLES: tuple[type[Checked], ...] = (Scaffold, Recipe, Data, Seeded, Run, Sweeping, Benchmarking)
 """All of them, in the order in which they are shown."""
+OF_SWEEPS: tuple[type[Checked], ...] = (Scaffold, Recipe, Data, Run, Sweeping)
+"""Those of a sweep."""

@@ -23,7 +23,7 @@ from blockzoo.core.keywords import (
 )
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.plugins import load_plugins
-from blockzoo.core.settings import Data, Recipe, Run, Scaffold, Sweeping
+from blockzoo.core.settings import OF_SWEEPS, Data, Recipe, Run, Scaffold, Sweeping
 from blockzoo.core.spec import TrialSpec
 from blockzoo.core.subject import Subject
 from blockzoo.core.table import Row
@@ -110,7 +110,7 @@ def run_sweep(
         StoreError: the results folder cannot be written, or another sweep is writing to it.
         KeyboardInterrupt: Ctrl-C, SIGTERM or `blockzoo sweep cancel`; what has finished is stored and exported.
     """
-    scaffold, recipe, data, run, sweeping = sorted_into(settings, *KINDS, what="run_sweep")
+    scaffold, recipe, data, run, sweeping = sorted_into(settings, *OF_SWEEPS, what="run_sweep")
     load_plugins(run.plugins)
     if run.device not in DEVICES:
         raise UsageError(f"device {run.device!r}: choose one of {', '.join(DEVICES)}")
@@ -120,10 +120,6 @@ def run_sweep(
     request = {name: _plain(value) for name, value in asked.items() if name != "output"}
     call = Call(only, dry_run, progress or SilentProgress(), request=request)
     return run_trials(trials, images.shape, run, sweeping, call)
-
-
-KINDS: tuple[type[Any], ...] = (Scaffold, Recipe, Data, Run, Sweeping)
-"""The settings of a sweep."""
 
 
 def run_trials(

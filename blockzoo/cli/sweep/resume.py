@@ -32,8 +32,8 @@ def again(only: str, output: Path, workers: int | None, plots: bool, dry_run: bo
     from blockzoo.core.checked import settings_of
     from blockzoo.core.errors import UsageError
     from blockzoo.core.outputs import Outputs
+    from blockzoo.core.settings import OF_SWEEPS
     from blockzoo.execution.journal import asked
-    from blockzoo.trials.grid import KINDS
 
     outputs = Outputs.at(output)
     request = asked(outputs)["request"]
@@ -41,7 +41,7 @@ def again(only: str, output: Path, workers: int | None, plots: bool, dry_run: bo
         raise UsageError(
             f"the sweep in {outputs.folder} belongs to a study: start that again with its own command"
         )
-    if unknown := set(request) - {"blocks", "positions", "seeds", *settings_of(*KINDS)}:
+    if unknown := set(request) - {"blocks", "positions", "seeds", *settings_of(*OF_SWEEPS)}:
         raise UsageError(
             f"{outputs.sweep} asks for what this version does not know: {', '.join(sorted(unknown))}"
         )

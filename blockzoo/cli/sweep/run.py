@@ -13,8 +13,7 @@ from blockzoo.cli.expanded import expanded
 from blockzoo.core.checked import settings_of, together
 from blockzoo.core.documents import check_fields, describe
 from blockzoo.core.errors import UsageError
-from blockzoo.core.settings import Data, Recipe, Run, Scaffold, Sweeping
-from blockzoo.trials.grid import KINDS
+from blockzoo.core.settings import OF_SWEEPS, Data, Recipe, Run, Scaffold, Sweeping
 
 
 @expanded("devices", "sync_batch_norm")
@@ -111,7 +110,7 @@ def _changed(from_file: dict[str, Any], given: dict[str, Any], file: Path) -> di
     kinds = {name: kind for name, kind in get_type_hints(run).items() if name not in ("config", "return")}
     spellings = {
         spelling.strip("-").replace("-", "_"): name
-        for name, field in settings_of(*KINDS).items()
+        for name, field in settings_of(*OF_SWEEPS).items()
         for spelling in field.metadata["names"]
     }
     read = {spellings.get(k, k): v for k, v in ((k.replace("-", "_"), v) for k, v in from_file.items())}
