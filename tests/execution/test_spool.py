@@ -14,10 +14,20 @@ from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.execution.queue import collect
 from blockzoo.execution.spool import leftovers, read_spool, write_spool
 
+NOON = "2026-11-29T12:00:00+00:00"
+"""Of every record: two that were made in different seconds would differ."""
+
 
 def trial(seed: int = 0) -> Record:
     spec = TrialSpec(network=NetworkSpec("ResNetBasicBlock/mid"), seed=seed)
-    return Record("trial", spec.fingerprint(), spec.network.subject, spec.to_json(), values={"val_acc": 0.5})
+    return Record(
+        "trial",
+        spec.fingerprint(),
+        spec.network.subject,
+        spec.to_json(),
+        values={"val_acc": 0.5},
+        timestamp=NOON,
+    )
 
 
 def as_read(record: Record) -> Record:
