@@ -17,7 +17,6 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -36,15 +35,12 @@ from blockzoo.core.plugins import load_plugins, read_options
 from blockzoo.core.record import FINAL, Record
 from blockzoo.core.settings import Run, Sweeping
 from blockzoo.core.store import Store
-from blockzoo.execution.contracts import EXECUTORS
 from blockzoo.execution.jobs import Job
-from blockzoo.execution.journal import Journal
 from blockzoo.execution.progress import Progress, SilentProgress
-from blockzoo.execution.queue import Plan, Queue, collect, cores, only_writer, worker_count
-from blockzoo.execution.watch import Watch
+from blockzoo.execution.queue import Plan, Queue, cores, worker_count
 from blockzoo.report.statistics import FRACTION, Estimate, estimate
-from blockzoo.trials.grid import placing
 from blockzoo.trials.training import available_device
+from blockzoo.trials.workplace import at_work, executor_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -141,30 +137,22 @@ def run_study(
     """
     run, sweeping = sorted_into(settings, Run, Sweeping, what="run_study")
     place, data_dir = available_device(run.device), None if run.data_dir is None else str(run.data_dir)
-    outputs = Outputs.at(run.output)
     wanted = [(setting, seed) for seed in range(study.seeds) for setting in study.settings()]
     asked = [study.config(*one) for one in wanted]
     asked = [replace(config, data_dir=data_dir or config.data_dir, device=place) for config in asked]
-    configs = all_identified(asked)
-    journal = Journal(progress or SilentProgress(), outputs, None, "blockwise")
-    watch = Watch(timeout=sweeping.timeout, cancel=outputs.cancel, tick=journal.tick)
-    executor = partial(EXECUTORS[sweeping.executor], **placing(sweeping))
+    configs, executor = all_identified(asked), executor_of(sweeping)
     failed: dict[str, dict[str, Any]] = {}
-    with only_writer(outputs), watch.hearing():
-        store = outputs.store()
-        collect(outputs, store)
+    with at_work(run, sweeping, progress or SilentProgress(), kind="blockwise") as here:
+        outputs, store = here.outputs, here.store
         pending = [config for config in configs if not _is_over(config, outputs, store)]
         usual = worker_count(place, threads=study.threads)
         workers = max(1, min(sweeping.workers or usual, len(pending) or 1))
         plan = Plan(configs, pending, workers, study.threads, cores())
-        jobs = [_job(config, outputs, run.plugins) for config in pending]
-        try:
-            journal.planned(plan, None)
-            for record in Queue(plan, store, outputs, executor, place, journal, watch).run(jobs):
-                if record.status not in FINAL:
-                    failed[record.fingerprint] = {"status": record.status, "reason": record.reason}
-        finally:
-            journal.close()
+        here.journal.planned(plan, None)
+        queue = Queue(plan, store, outputs, executor, place, here.journal, here.watch)
+        for record in queue.run([_job(config, outputs, run.plugins) for config in pending]):
+            if record.status not in FINAL:
+                failed[record.fingerprint] = {"status": record.status, "reason": record.reason}
     return [
         _read(setting, seed, _folder(config, outputs), failed.get(config.fingerprint()))
         for (setting, seed), config in zip(wanted, configs, strict=True)

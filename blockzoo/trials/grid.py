@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -28,13 +27,12 @@ from blockzoo.core.spec import TrialSpec
 from blockzoo.core.subject import Subject
 from blockzoo.core.table import Row
 from blockzoo.execution.contracts import EXECUTORS
-from blockzoo.execution.journal import Journal
 from blockzoo.execution.progress import Progress, SilentProgress
-from blockzoo.execution.queue import Plan, collect, only_writer, plan_of
-from blockzoo.execution.watch import Watch
+from blockzoo.execution.queue import Plan, plan_of
 from blockzoo.trials.bodies import BODIES
 from blockzoo.trials.queue import TrialQueue
 from blockzoo.trials.request import images_of, trial_spec
+from blockzoo.trials.workplace import at_work, executor_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -137,36 +135,29 @@ def run_trials(
     Raises:
         UsageError, StoreError, KeyboardInterrupt: as `run_sweep`.
     """
-    outputs = Outputs.at(run.output)
-    journal = Journal(call.progress, outputs, call.request)
-    watch = Watch(timeout=sweeping.timeout, cancel=outputs.cancel, tick=journal.tick)
-    executor = partial(EXECUTORS[sweeping.executor], **placing(sweeping))
     how: dict[str, Any] = {
-        "make_executor": executor,
+        "make_executor": executor_of(sweeping),
         "device": run.device,
         "here": EXECUTORS["local"],
         "bodies": BODIES,
-    }
-    how |= {
         "plugins": load_plugins(run.plugins),
         "data_dir": None if run.data_dir is None else str(run.data_dir),
     }
     if call.dry_run:
-        return _rehearsed(trials, outputs, sweeping.workers, call, how)
-    with only_writer(outputs), watch.hearing():
-        store = outputs.store()
-        collect(outputs, store, keep_weights=call.keep_weights)
+        return _rehearsed(trials, Outputs.at(run.output), sweeping.workers, call, how)
+    with at_work(run, sweeping, call.progress, call.request, keep_weights=call.keep_weights) as place:
+        store, outputs = place.store, place.outputs
         plan = plan_of(trials, store, sweeping.workers, run.device, call.only)
-        queue = TrialQueue(plan=plan, store=store, outputs=outputs, progress=journal, watch=watch, **how)
-        journal.close()  # of a sweep that was killed here
+        queue = TrialQueue(
+            plan=plan, store=store, outputs=outputs, progress=place.journal, watch=place.watch, **how
+        )
         story = {"experiment_name": run.experiment_name, "notes": run.notes}
         try:
-            journal.planned(plan, queue.estimate())
+            place.journal.planned(plan, queue.estimate())
             queue.train(run.on_oom, story, keep_weights=call.keep_weights, strict=run.strict)
             if run.latency:
                 queue.time(shape)
         finally:
-            journal.close()
             csv = export(outputs, store)
         return SweepResult(plan, rows_of(store, [t.fingerprint() for t in trials]), csv, outputs.database)
 
@@ -222,25 +213,6 @@ def grid(
             for subject in placed
         )
     )
-
-
-def placing(sweeping: Sweeping) -> dict[str, Any]:
-    """The options of an executor that were given.
-
-    Raises:
-        UsageError: they are of another one, or cannot be.
-    """
-    given: dict[str, dict[str, Any]] = {
-        "ray": {"address": sweeping.address, "gpus": sweeping.gpus_per_trial},
-        "slurm": {"options": sweeping.slurm or None},
-    }
-    for owner, options in given.items():
-        if owner != sweeping.executor and (wrong := [k for k, v in options.items() if v is not None]):
-            raise UsageError(f"{', '.join(wrong)}: of --executor {owner}, not of {sweeping.executor}")
-    gpus = sweeping.gpus_per_trial
-    if gpus is not None and not (gpus < 1 or gpus.is_integer()):
-        raise UsageError(f"gpus_per_trial {gpus:g}: give a fraction under 1, or a whole number")
-    return {k: v for k, v in given.get(sweeping.executor, {}).items() if v is not None}
 
 
 def _plain(value: Any) -> Any:

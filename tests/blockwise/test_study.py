@@ -191,3 +191,12 @@ def test_a_finished_run_of_a_killed_study_reaches_the_store(
 def test_a_study_writes_alone(tmp_path: Path) -> None:
     with locked(tmp_path / ".results.lock"), pytest.raises(StoreError, match="another"):
         run_study(ONE, output=tmp_path)
+
+
+def test_a_study_is_not_ended_by_what_an_earlier_one_was_asked(tmp_path: Path) -> None:
+    """It was killed before it could do so and clear the request."""
+    outputs = Outputs.at(tmp_path)
+    outputs.cancel.parent.mkdir(parents=True, exist_ok=True)
+    outputs.cancel.touch()
+    assert [run.status for run in run_study(ONE, output=tmp_path, device="cpu")] == ["finished"]
+    assert not outputs.cancel.exists()

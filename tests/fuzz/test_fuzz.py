@@ -57,6 +57,12 @@ def _raise(error: BaseException) -> Any:
     raise error
 
 
+class _Unescaped(DataError):
+    """As an error would be that did not print itself plainly."""
+
+    __str__ = Exception.__str__
+
+
 def _hog(path: Path, content: bytes) -> None:
     held = b"x" * (600 * MIB)  # more than the address space allowed: seen even where pages are swapped out
     _raise(DataError(f"{path.name} {len(held)}"))
@@ -80,7 +86,7 @@ def _die(path: Path, content: bytes) -> None:
         (lambda path, content: _raise(KeyError("b")), "raw: KeyError at test_fuzz.py"),
         (lambda path, content: _raise(MemoryError()), "memory: "),
         (lambda path, content: _raise(DataError("something is wrong")), "names no file"),
-        (lambda path, content: _raise(DataError(f"{path}: \x1b[2J")), "unprintable message"),
+        (lambda path, content: _raise(_Unescaped(f"{path}: \x1b[2J")), "unprintable message"),
         (lambda path, content: _raise(DataError(f"{path}: " + "x" * 5000)), "long message"),
         (_hog, "memory: "),
         (_spin, "slow"),
