@@ -1,10 +1,10 @@
 """Does the coupling map keep its promise? 25 networks of 8 kinds, 20 seeds each, against brute force.
 
-    python benchmarks/coupling_promise.py [--networks relu-3 cnn-2 ...] [--seeds 20] [--output FILE.csv] [--summary FILE.csv]
+    python benchmarks/coupling_promise.py [--networks relu-3 cnn-2 ...] [--seeds 20] [--output FILE.csv]
 
-Each map is taken with the defaults, in float32, of a network with random weights (seeds of odd number: trained for 40 steps) and
-32 random examples of random classes. The truth is the whole Hessian by plain autograd in float64, row by row, and a singular
-value decomposition of each of its blocks. An entry is wrong if it says that it has converged and is under 0.98 of the truth;
+Each map is taken with the defaults of a network in float32 (networks of this size are computed in float64) with random weights
+(seeds of odd number: trained for 40 steps) and 32 random examples of random classes. The truth is the whole Hessian by plain
+autograd in float64, row by row, and a singular value decomposition of each of its blocks. An entry is wrong if it says that it has converged and is under 0.98 of the truth;
 `upper` is broken if the truth is above it. Rows that FILE.csv has already are not computed again.
 
 Products are compared with those of the corrected way, alternating power iteration for each entry from a random direction, on
@@ -303,8 +303,8 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[str]:
         f"maps with a converged entry under 0.98 of the truth: {sum(w > 0 for w in column('wrong'))}; "
         f"entries: {sum(column('wrong')):.0f}",
         f"entries that have not converged: {sum(column('not_converged')):.0f}",
-        f"sigma / truth: median {statistics.median(column('median')):.7f}, worst {min(column('worst')):.7f}",
-        f"truth / upper: worst {max(column('truth_over_upper')):.7f} (above 1: a bound that does not hold)",
+        f"sigma / truth: median {statistics.median(column('median')):.7f}, worst {min(column('worst')):.10f}",
+        f"truth / upper: worst {max(column('truth_over_upper')):.10f} (above 1: a bound that does not hold)",
         f"products of the {int(searched.sum())} maps whose blocks are not all computed whole: median "
         f"{np.median(products[searched]):.0f}; over those of power iteration told the truth, to the same error: median "
         f"{np.median((products / power)[searched]):.2f}, in all {products[searched].sum() / power[searched].sum():.2f}; to 1e-3: "
@@ -346,7 +346,7 @@ def main() -> None:
                 writer = csv.DictWriter(file, list(row))
                 if new:
                     writer.writeheader()
-                writer.writerow(row)
+                writer.writerow({key: f"{v:.10g}" if isinstance(v, float) else v for key, v in row.items()})
     print("\n".join(summary(rows)))
 
 

@@ -97,7 +97,7 @@ def _couplings() -> Iterable[tuple[str, int, str]]:
             "coupling maps, against the whole Hessian",
             len(rows),
             f"of {entries:,} entries {unsure} say that they have not converged, {wrong} of the others are under 0.98 of the "
-            f"truth, the worst {worst:.7f}; the truth is at most {upper:.6f} of `upper`",
+            f"truth, the worst {worst:.9f}; the truth is at most {upper:.9f} of `upper`",
         )
 
 

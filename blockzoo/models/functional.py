@@ -85,13 +85,16 @@ class _Rewriter:
             if node.op == "output":
                 self._graph.output([self._now(self._tensors[leaf]) for leaf in node.args[0]])
             elif node.op == "get_attr":
-                made, kept = self._graph.node_copy(node), self._found.attributes[node.name]
-                attributes[made.name] = kept
-                self._tensors[node] = _Tensor(_Storage(kept if isinstance(kept, str) else "a constant"), made)
+                copy, kept = self._graph.node_copy(node), self._found.attributes[node.name]
+                attributes[copy.name] = kept
+                self._tensors[node] = _Tensor(_Storage(kept if isinstance(kept, str) else "a constant"), copy)
             elif node.op == "placeholder":
                 self._tensors[node] = _Tensor(_Storage(), self._graph.node_copy(node))
             else:
-                self._tensors[node] = self._made(node)
+                self._tensors[node] = made = self._made(node)
+                seen = node.meta.get("val")
+                if isinstance(made, _Tensor) and made.value is not None and isinstance(seen, torch.Tensor):
+                    made.value.meta.setdefault("val", seen)
         self._graph.eliminate_dead_code()
         left = {node.name for node in self._graph.nodes}
         attributes = {name: value for name, value in attributes.items() if name in left}

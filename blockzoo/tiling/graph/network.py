@@ -51,6 +51,7 @@ class Operation:
         item: bytes of one element of its output, where its type is not the network's (a mask, indices); 0: it is.
         elements: new elements it makes for the whole map: its output, 0 for a view.
         beside: bytes that it needs for a moment besides, for the whole map (copies); as in fp32 where `item` is 0.
+        beside_parts: the same where the maps that it reads are parts of larger ones, which some operations copy.
         indices: it makes indices besides, as a max-pool in PyTorch; it runs in strips, so that few of them exist at a time.
         counts: it divides by how many pixels each output is an average of, made for each tile.
         counted: what it needs for a moment besides follows from its tiles; otherwise a tile needs its share of `beside`.
@@ -78,6 +79,7 @@ class Operation:
     item: int = 0
     elements: int = 0
     beside: int = 0
+    beside_parts: int = 0
     indices: bool = False
     counts: bool = False
     counted: bool = True

@@ -6,6 +6,8 @@ alone is worked out once; zeros that are put around what a convolution reads are
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import fx, nn
 
@@ -35,6 +37,7 @@ def normalised(trace: Trace, module: nn.Module) -> dict[str, torch.Tensor]:
                     made = trace.graph.create_node("get_attr", node.name)
                 node.replace_all_uses_with(made)
                 values[made.name] = result
+    trace.graph.eliminate_dead_code()  # what reads a value and is read by none would hide that it has one reader
     for node in list(trace.graph.nodes):
         if name_of(node.target) in ("view", "_unsafe_view"):  # which maps in another layout refuse
             node.target = aten.reshape.default
@@ -71,25 +74,26 @@ def _with_its_zeros(node: fx.Node) -> None:
         node.target, node.kwargs = padded_convolution, {}
 
 
+TURNS: dict[object, list[tuple[int, ...]]] = {
+    aten.transpose.int: [(1, 2), (2, 1)],
+    aten.permute.default: [(0, 2, 1, 3, 4)],
+}
+"""Groups of channels for channels of a group."""
+APART, TOGETHER = (aten.reshape.default, aten.unflatten.int), (aten.reshape.default, aten.flatten.using_ints)
+
+
 def _shuffle(node: fx.Node, graph: fx.Graph) -> None:
     """Channels in groups, turned and put in a row again: `channel_shuffle`."""
-    turn = node.args[0] if node.target is aten.reshape.default else None
-    apart = turn.args[0] if isinstance(turn, fx.Node) and turn.args else None
-    if (
-        not isinstance(turn, fx.Node)
-        or not isinstance(apart, fx.Node)
-        or len(turn.users) + len(apart.users) > 2
-    ):
+    turn = node.args[0] if node.target in TOGETHER else None
+    if not isinstance(turn, fx.Node) or turn.target not in TURNS:
         return
-    turns: dict[object, list[tuple[int, ...]]] = {
-        aten.transpose.int: [(1, 2), (2, 1)],
-        aten.permute.default: [(0, 2, 1, 3, 4)],
-    }
-    order = tuple(turn.args[1]) if turn.target is aten.permute.default else tuple(turn.args[1:])  # type: ignore[arg-type]
-    if order not in turns.get(turn.target, []) or apart.target is not aten.reshape.default:
+    order: Any = turn.args[1] if turn.target is aten.permute.default else turn.args[1:]
+    apart = turn.args[0]
+    if not isinstance(apart, fx.Node) or apart.target not in APART or tuple(order) not in TURNS[turn.target]:
         return
     source = apart.args[0]
-    assert isinstance(source, fx.Node)
+    if not isinstance(source, fx.Node) or len(turn.users) + len(apart.users) > 2:
+        return
     if any("val" not in n.meta for n in (source, apart, node)):  # what was put in place of other operations
         return
     before, inside, after = (n.meta["val"].shape for n in (source, apart, node))

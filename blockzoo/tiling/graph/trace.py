@@ -32,8 +32,17 @@ Example = torch.Tensor | Sequence[torch.Tensor]
 
 
 def inputs_of(example: Example) -> tuple[torch.Tensor, ...]:
-    """One or several, as a tuple."""
-    return (example,) if isinstance(example, torch.Tensor) else tuple(example)
+    """One or several, as a tuple.
+
+    Raises:
+        UsageError: no tensors, say a shape.
+    """
+    inputs = (example,) if isinstance(example, torch.Tensor) else tuple(example)
+    if not inputs or not all(isinstance(x, torch.Tensor) for x in inputs):
+        raise UsageError(
+            f"example_input {example!r}: give a tensor (N, C, H, W), as torch.zeros(1, 3, 224, 224)"
+        )
+    return inputs
 
 
 DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -200,6 +209,9 @@ class _Measured:
             rows, columns = self._meta[maps[0]].shape[2:]
             kernel = self._memory.beside_kernel(operation, (rows, columns))
             operation.beside = max(operation.beside, self._as_counted(kernel, other))
+        if local.kind == "pointwise" and not operation.alias:
+            parts = self._memory.beside_parts(node, payload, {name: self._axes[name] for name in maps})
+            operation.beside_parts = max(operation.beside, self._as_counted(parts, other))
         return operation
 
     def _as_counted(self, size: int, other: bool) -> int:

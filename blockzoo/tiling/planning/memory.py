@@ -6,7 +6,7 @@ not. Fake tensors (torch._subclasses) know the device and the strides, and hold 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -75,6 +75,40 @@ class Memory:
             except Exception:
                 return 0
             return memory.peak - live
+
+    def beside_parts(
+        self, node: fx.Node, payload: Payload, maps: Mapping[str, tuple[int, int] | None]
+    ) -> int:
+        """Bytes that an operation needs for a moment besides what it reads and makes if the maps that it reads are parts of
+        larger ones, as a tile reads them: some copy what is not dense. 0 where it does not run without values.
+
+        Args:
+            maps: those that tiles read in parts, with the dimensions of their rows and columns.
+        """
+        with torch.no_grad(), quiet(), self._mode:
+            read = {source.name: self._held[source.name] for source in node.all_input_nodes}
+            read |= {name: self._part(read[name], axes) for name, axes in maps.items()}
+            known = [t for held in read.values() for t in tensors_of(held)]
+            known += map(self._without_values, state_of(payload))
+            try:
+                with LiveMemory(exclude=known) as memory:
+                    made = payload.run(read.__getitem__)
+                    live = memory.live
+                del made
+            except Exception:
+                return 0
+            return int(memory.peak - live)
+
+    def _part(self, held: Any, axes: tuple[int, int] | None) -> Any:
+        """As large a part of a map as it is now, of one that has a row and a column more in the same layout."""
+        if not isinstance(held, torch.Tensor) or axes is None:
+            return held
+        size = [n + (place in axes) for place, n in enumerate(held.shape)]
+        strides = held.stride()
+        order = sorted(range(held.ndim), key=lambda place: -strides[place])
+        larger = torch.empty([size[place] for place in order], dtype=held.dtype, device=self._device)
+        whole = larger.permute([order.index(place) for place in range(held.ndim)])
+        return whole[tuple(slice(n) for n in held.shape)]
 
     def of(self, node: fx.Node, payload: Payload, result: object, turned: Sequence[str]) -> tuple[int, int]:
         """Bytes that an operation makes and keeps, and those that it needs for a moment besides.

@@ -6,7 +6,7 @@ pools. "bare": a device whose layers need their input and their output and nothi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import prod
@@ -210,6 +210,10 @@ def _tiles_bytes(
             rows, columns = (side_of(operation, axis, lines[axis], chosen[axis]) for axis in (0, 1))
             read = _copied(network, stage, operation, rows, columns, count, counted)
             made, beside = _made(network, operation, rows, columns, count, counted) if fresh else (0, 0)
+            if fresh and operation.beside_parts > operation.beside and counted.counting == "runtime":
+                tops = {source: root.get(source, source) for source in operation.maps}
+                parts = _reads_parts(network, stage, operation, tops, chosen, count)
+                beside = np.where(parts, _beside_parts(operation, rows, columns, count, counted), beside)
             if operation.alias:  # a view of what was copied to be read keeps the copy
                 made, read = read, 0
             if over is None:
@@ -232,6 +236,49 @@ def _made(
     pixels = operation.size(0) * operation.size(1)
     beside = _beside(operation, counted) if counted.counting == "runtime" else 0
     return _share(_bytes(network, operation, counted), area, pixels), _share(beside, area, pixels)
+
+
+def _beside_parts(
+    operation: Operation, rows: Side, columns: Side, count: np.ndarray, counted: Counted
+) -> Any:
+    """What a pointwise operation needs for a moment on one tile, if that is a part of what is held: (R, C)."""
+    size = operation.beside_parts if operation.item else operation.beside_parts * counted.item // 4
+    area = np.multiply.outer(rows.made, columns.made) * count
+    return _share(size, area, operation.size(0) * operation.size(1))
+
+
+def _reads_parts(
+    network: Network,
+    stage: Stage,
+    operation: Operation,
+    tops: Mapping[str, str],
+    chosen: tuple[tuple[int, ...], tuple[int, ...]],
+    count: np.ndarray,
+) -> Any:
+    """Of which tiles does an operation read a part of what is held, not all of it: (R, C).
+
+    Args:
+        tops: of the maps that it reads, whose memory they lie in.
+    """
+    lines, there = (stage.rows, stage.columns), np.zeros(count.shape, bool)
+    for top in tops.values():
+        if top == network.input:  # copied into the layout of convolutions
+            continue
+        smaller = []
+        for axis in (0, 1):
+            read = side_of(operation, axis, lines[axis], chosen[axis]).reach
+            if top in stage.known:
+                smaller.append(read < network.size(top, axis))
+                continue
+            made_by = network.by_name[top]
+            side = side_of(made_by, axis, lines[axis], chosen[axis])
+            smaller.append(read < side.made)
+            if made_by.kind == "window":  # its kernel may make more than is wanted
+                made, wanted = side.parts[:2]
+                smaller[axis] |= (made > wanted).any(1) & ~side.several
+        one = np.logical_or.outer(*smaller)
+        there |= one & (count == 1) if top in stage.known else one
+    return there
 
 
 def _share(size: int, area: Any, pixels: int) -> Any:

@@ -267,6 +267,71 @@ def test_operations_that_copy_are_predicted_as_they_run(name: str) -> None:
     assert tiling.peak_memory(runner, x) == plan.peak_bytes, "after a batch of another size"
 
 
+def last(function: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda x: function(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+LINEAR, WIDE = nn.Linear(8, 8), nn.Conv2d(8, 8, 5, padding=2)
+ON_PARTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "linear over channels": last(LINEAR),
+    "twice": last(lambda x: LINEAR(LINEAR(x))),
+    "after what keeps the part": last(lambda x: LINEAR(x.relu_())),
+    "after what makes it dense": last(lambda x: LINEAR(x * 2)),
+    "beside a reader of more": lambda x: last(LINEAR)(x) + WIDE(x),
+    "shuffle": nn.ChannelShuffle(2),
+}
+
+
+@pytest.mark.parametrize("grid", [(4, 4), (2, 3)])
+@pytest.mark.parametrize("name", ON_PARTS)
+@torch.no_grad()
+def test_operations_that_copy_what_is_a_part_are_predicted(name: str, grid: tuple[int, int]) -> None:
+    """In a tile a map may be a part of what a kernel made; an operation that wants it dense copies it."""
+    function = ON_PARTS[name]
+    model = nn.Sequential(Between(function), nn.Conv2d(4, 4, 3, padding=1)).eval()
+    x = torch.randn(2, 3, 32, 32)
+    plan = tiling.plan(model, x, mode="exact", grid=grid, fuse_to="1")
+    runner = TiledRunner(model, plan)
+    assert plan.checked == pytest.approx(0, abs=0.01)
+    assert (runner(x) - model(x)).abs().max() < 1e-5
+    assert tiling.plan(model, x, mode="exact").checked == pytest.approx(0, abs=0.01)
+
+
+SHUFFLES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "view": lambda x: x.view(-1, 4, 2, *x.shape[2:]).transpose(1, 2).contiguous().view(x.shape),
+    "reshape": lambda x: x.reshape(x.shape[0], 2, 4, *x.shape[2:]).transpose(2, 1).reshape(x.shape),
+    "permute": lambda x: x.view(x.shape[0], 2, 4, *x.shape[2:]).permute(0, 2, 1, 3, 4).reshape(x.shape),
+    "flatten": lambda x: x.unflatten(1, (2, -1)).transpose(1, 2).flatten(1, 2),
+    "layer": nn.ChannelShuffle(4),
+}
+NO_SHUFFLES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "rows": lambda x: x.view(x.shape[0], 2, 4, *x.shape[2:]).transpose(1, 3).reshape(x.shape),
+    "images": lambda x: x.view(2, x.shape[0] // 2, *x.shape[1:]).transpose(0, 1).reshape(x.shape),
+    "other groups": lambda x: x.view(x.shape[0], 2, 2, 2, *x.shape[2:]).transpose(1, 2).reshape(x.shape),
+    "groups beyond channels": lambda x: (
+        x.reshape(x.shape[0], 2, 8, x.shape[2] // 2, x.shape[3]).transpose(1, 2).reshape(x.shape)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", [*SHUFFLES, *NO_SHUFFLES])
+@torch.no_grad()
+def test_shuffles_go_through_tiles_however_they_are_written(name: str) -> None:
+    function = {**SHUFFLES, **NO_SHUFFLES}[name]
+    model = nn.Sequential(Between(function), nn.Conv2d(4, 4, 3, padding=1)).eval()
+    x = torch.randn(2, 3, 32, 32)
+    plan = tiling.plan(model, x, mode="exact")
+    assert (TiledRunner(model, plan)(x) - model(x)).abs().max() < 1e-5
+    kinds = [operation.kind for operation in traced(ready(model, x, True), x).operations]
+    assert ("whole" in kinds) == (name in NO_SHUFFLES)
+
+
+@pytest.mark.parametrize("example", [(3, 32, 32), [], (torch.zeros(1, 3, 8, 8), 4)])
+def test_an_example_that_is_no_tensor_is_refused(example: Any) -> None:
+    with pytest.raises(UsageError, match=r"give a tensor \(N, C, H, W\)"):
+        tiling.plan(nn.Conv2d(3, 4, 3), example)
+
+
 def test_what_a_layer_makes_beyond_its_output_is_held_with_it() -> None:
     """Zeros on one side alone are made on both, and the outputs that are too many cut off."""
     layers = (nn.Conv2d(3, 16, 3, padding=1), nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(16, 16, 2), nn.ReLU())
