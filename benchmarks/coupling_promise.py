@@ -4,8 +4,9 @@
 
 Each map is taken with the defaults of a network in float32 (networks of this size are computed in float64) with random weights
 (seeds of odd number: trained for 40 steps) and 32 random examples of random classes. The truth is the whole Hessian by plain
-autograd in float64, row by row, and a singular value decomposition of each of its blocks. An entry is wrong if it says that it has converged and is under 0.98 of the truth;
-`upper` is broken if the truth is above it. Rows that FILE.csv has already are not computed again.
+autograd in float64, row by row, and a singular value decomposition of each of its blocks. An entry is wrong if it says that it
+has converged and is under 0.98 of the truth; `upper` is broken if the truth is above it. Rows that FILE.csv has already are not
+computed again.
 
 Products are compared with those of the corrected way, alternating power iteration for each entry from a random direction, on
 the same matrices: until it is as near to the truth as ours (to 1e-6 at most, the rounding of float32) - it is told the truth, for
