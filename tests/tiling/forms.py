@@ -19,9 +19,9 @@ from blockzoo.models.deploy import deployed, fold_batch_norm
 from blockzoo.tiling.graph.network import Network
 from blockzoo.tiling.graph.trace import dtype_name, planned_inputs, ready, traced
 from blockzoo.tiling.planning.plan import Plan, Step, cannot_tile, tiled_steps, whole_steps
-from blockzoo.tiling.planning.prediction import Counted
 from blockzoo.tiling.planning.proof import check_planned_memory
 from blockzoo.tiling.planning.search import Planner
+from blockzoo.tiling.planning.tile_memory import Counted
 from blockzoo.tiling.runtime.runner import TiledRunner
 
 TOLERANCE, OF_FLOATS = 1e-9, 1e-4

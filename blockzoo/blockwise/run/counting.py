@@ -1,4 +1,7 @@
-"""Gradient evaluations, counted where they happen: at the backward pass. What an engine says of itself does not count."""
+"""Gradient evaluations, counted where they happen: at the backward pass, or at a loss that forward mode differentiates.
+
+What an engine says of itself does not count.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch._C import _functorch as functorch
+from torch.autograd import forward_ad
 from torch.autograd.graph import register_multi_grad_hook
 
 from blockzoo.core.contracts import CHECKS
@@ -68,10 +73,29 @@ class CountedLoss:
         self.plain, self._batch_size = plain, batch_size
 
     def __call__(self, outputs: Any, y: Shaped[torch.Tensor, "N ..."]) -> Float[torch.Tensor, ""]:
-        loss = self.plain(outputs, y)
+        loss, batches = self.plain(outputs, y), max(1, -(-len(y) // self._batch_size))
         if (node := getattr(loss, "grad_fn", None)) is not None:
-            node.metadata[EVALUATIONS] = max(1, -(-len(y) // self._batch_size))
+            node.metadata[EVALUATIONS] = batches
+        if along := _directions(loss):
+            _heard(along * batches)
         return loss
+
+
+def _directions(loss: Any) -> int:
+    """Along how many directions forward mode differentiates a loss; 0: it is a loss alone."""
+    if forward_ad._current_level < 0 or not isinstance(loss, torch.Tensor):
+        return 0
+    tangent = forward_ad.unpack_dual(loss).tangent
+    while tangent is None and functorch.is_functorch_wrapped_tensor(loss):
+        loss = functorch.get_unwrapped(loss)
+        tangent = forward_ad.unpack_dual(loss).tangent
+    directions = int(tangent is not None)
+    while tangent is not None and functorch.is_functorch_wrapped_tensor(tangent):
+        inner = functorch.get_unwrapped(tangent)
+        if functorch.is_batchedtensor(tangent):
+            directions *= inner.shape[functorch.maybe_get_bdim(tangent)]
+        tangent = inner
+    return directions
 
 
 def _evaluations_behind(roots: Sequence[Any]) -> int:
@@ -105,11 +129,15 @@ _plain = torch.autograd._engine_run_backward  # type: ignore[attr-defined]
 
 def _run_backward(*args: Any, **options: Any) -> Any:
     if _ear.listening and not _ear.deaf:
-        found = _evaluations_behind(args[0])
-        for spent in _ear.listening:
-            spent.elsewhere += not found
-            spent.passes.update(dict.fromkeys(_workers.get(), found or 1))
+        _heard(_evaluations_behind(args[0]))
     return _plain(*args, **options)
+
+
+def _heard(evaluations: int) -> None:
+    """Of a derivative; 0 evaluations: of no loss of the frame's criterion."""
+    for spent in _ear.listening if not _ear.deaf else ():
+        spent.elsewhere += not evaluations
+        spent.passes.update(dict.fromkeys(_workers.get(), evaluations or 1))
 
 
 @contextmanager

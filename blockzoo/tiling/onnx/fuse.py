@@ -31,9 +31,9 @@ from blockzoo.tiling.onnx.session import Inputs, executed, outputs, relative_err
 from blockzoo.tiling.onnx.tiles import planned_bytes, tiled_model
 from blockzoo.tiling.planning.plan import Plan, program, whole_steps
 from blockzoo.tiling.planning.planner import bytes_of
-from blockzoo.tiling.planning.prediction import Counted
 from blockzoo.tiling.planning.search import Planner
 from blockzoo.tiling.planning.stage import Mode, Stage, carried_cuts, check_options
+from blockzoo.tiling.planning.tile_memory import Counted
 
 if TYPE_CHECKING:
     from onnx import ModelProto

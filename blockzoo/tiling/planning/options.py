@@ -9,8 +9,8 @@ from typing import TypedDict
 from blockzoo.core.errors import UsageError
 from blockzoo.tiling.geometry import pair
 from blockzoo.tiling.planning.plan import ITEM_BYTES
-from blockzoo.tiling.planning.prediction import Counted
 from blockzoo.tiling.planning.stage import MODES, Mode
+from blockzoo.tiling.planning.tile_memory import Counted
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,8 @@ from blockzoo.measure.memory import LiveMemory
 from blockzoo.tiling.graph.network import Network
 from blockzoo.tiling.planning.memory import state_of
 from blockzoo.tiling.planning.plan import ITEM_BYTES, Plan, program
-from blockzoo.tiling.planning.prediction import Counted, cost
+from blockzoo.tiling.planning.prediction import cost
+from blockzoo.tiling.planning.tile_memory import Counted
 from blockzoo.tiling.runtime.interpreter import Interpreter
 from blockzoo.tiling.runtime.runner import TiledRunner
 

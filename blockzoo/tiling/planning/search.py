@@ -28,8 +28,9 @@ from blockzoo.tiling.planning.plan import (
     tiled_steps,
     whole_steps,
 )
-from blockzoo.tiling.planning.prediction import Counted, cost
+from blockzoo.tiling.planning.prediction import cost
 from blockzoo.tiling.planning.stage import Mode
+from blockzoo.tiling.planning.tile_memory import Counted
 
 GRIDS = ((1, 1), (2, 1), (2, 2), (4, 1), (3, 3), (4, 4), (8, 1), (6, 6), (8, 8), (12, 12), (16, 16))
 """Grids that are tried, tiles along rows and columns."""

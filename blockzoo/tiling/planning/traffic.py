@@ -17,7 +17,8 @@ from blockzoo.core.units import aligned_size
 from blockzoo.tiling.graph.network import Network, Operation
 from blockzoo.tiling.graph.trace import planned_inputs, ready, traced
 from blockzoo.tiling.planning.plan import ITEM_BYTES, Part, Plan, program, whole_steps
-from blockzoo.tiling.planning.prediction import Counted, tile_bytes
+from blockzoo.tiling.planning.prediction import tile_bytes
+from blockzoo.tiling.planning.tile_memory import Counted
 
 
 @dataclass(frozen=True)

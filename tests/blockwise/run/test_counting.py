@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.autograd import forward_ad
+from torch.func import functional_call
 
 from blockzoo.blockwise.contracts import ENGINES
 from blockzoo.blockwise.engines.rounds import recorded
 from blockzoo.blockwise.run import counting
-from blockzoo.blockwise.run.counting import NOBODY, Spent, counted, on_behalf_of, uncounted
+from blockzoo.blockwise.run.counting import NOBODY, CountedLoss, Spent, counted, on_behalf_of, uncounted
 from blockzoo.blockwise.run.frame import Frame, RoundRecord
 from blockzoo.blockwise.run.loop import Training
 from blockzoo.blockwise.run.ranks import Ranks
@@ -50,6 +52,37 @@ def test_every_way_to_a_gradient_is_counted_once() -> None:
         _loss(model).backward()
     assert spent.passes == {"a": 1, "b": 1}
     assert torch.autograd._engine_run_backward is counting._plain  # type: ignore[attr-defined]
+
+
+def test_a_loss_that_comes_with_its_derivative_is_counted() -> None:
+    """Forward mode needs no backward pass; each direction of each batch counts."""
+    model, x, y = nn.Linear(3, 2), torch.randn(5, 3), torch.zeros(5, dtype=torch.long)
+    parameters = {name: p.detach() for name, p in model.named_parameters()}
+    ones = {name: torch.ones_like(p) for name, p in parameters.items()}
+    criterion = CountedLoss(nn.functional.cross_entropy, batch_size=3)
+
+    def loss(given: dict[str, torch.Tensor]) -> torch.Tensor:
+        return criterion(functional_call(model, given, (x,)), y)
+
+    def by_hand() -> None:
+        with forward_ad.dual_level():
+            loss({name: forward_ad.make_dual(p, ones[name]) for name, p in parameters.items()})
+            loss(parameters)
+
+    several = {name: torch.ones(7, *p.shape) for name, p in parameters.items()}
+    ways: list[tuple[Callable[[], Any], int]] = [
+        (lambda: loss(parameters), 0),
+        (lambda: torch.func.jvp(loss, (parameters,), (ones,)), 1),
+        (by_hand, 1),
+        (lambda: torch.func.jacfwd(loss)(parameters), 8),
+        (lambda: torch.func.vmap(lambda t: torch.func.jvp(loss, (parameters,), (t,))[1])(several), 7),
+    ]
+    for way, directions in ways:
+        with counted() as spent:
+            way()
+            with uncounted():
+                way()
+        assert (spent.evaluations, spent.elsewhere) == (2 * directions, 0)
 
 
 def test_what_nobody_made_all_waited_for() -> None:

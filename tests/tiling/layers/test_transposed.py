@@ -13,8 +13,8 @@ from blockzoo import tiling
 from blockzoo.core.errors import UsageError
 from blockzoo.tiling.graph.trace import ready, traced
 from blockzoo.tiling.planning.plan import tiled_steps, whole_steps
-from blockzoo.tiling.planning.prediction import Counted
 from blockzoo.tiling.planning.search import Planner
+from blockzoo.tiling.planning.tile_memory import Counted
 from blockzoo.tiling.runtime.runner import TiledRunner
 
 LAYERS: list[dict[str, Any]] = [

@@ -21,8 +21,9 @@ from blockzoo.tiling.graph.trace import ready, traced
 from blockzoo.tiling.planning import planner, search
 from blockzoo.tiling.planning.memory import Memory
 from blockzoo.tiling.planning.plan import program, tiled_steps, whole_steps
-from blockzoo.tiling.planning.prediction import Counted, cost, stage_bytes, tile_bytes
+from blockzoo.tiling.planning.prediction import cost, stage_bytes, tile_bytes
 from blockzoo.tiling.planning.proof import proved
+from blockzoo.tiling.planning.tile_memory import Counted
 from blockzoo.tiling.runtime.runner import TiledRunner
 
 IMAGE = torch.zeros(1, 3, 224, 224)
