@@ -22,7 +22,7 @@ from _sandbox import DEFAULTS, parsed, parser, run_config
 from blockzoo.blockwise.figures import over_costs
 from blockzoo.blockwise.run.config import RunConfig
 from blockzoo.blockwise.run.reading import read_lines, run_status
-from blockzoo.blockwise.study import Setting, Study, StudyRun, compare, run_study
+from blockzoo.blockwise.sweep import BlockwiseStudy, Setting, StudyRun, compare, run_blockwise_study
 from blockzoo.core.errors import UsageError
 from blockzoo.core.files import write_atomically, write_text
 from blockzoo.core.record import FINAL, Record
@@ -31,7 +31,7 @@ from blockzoo.execution.progress import Planned
 
 
 @dataclass(frozen=True)
-class Runs(Study):
+class Runs(BlockwiseStudy):
     """All combinations of the earlier options' values."""
 
     asked: dict[str, list[Any]] = field(default_factory=dict)
@@ -63,7 +63,7 @@ def run(given: argparse.Namespace) -> int:
         raise UsageError(
             "--cuda_core: runs are spread over all visible GPUs; choose by CUDA_VISIBLE_DEVICES, or -1 for none"
         )
-    outcomes = run_study(
+    outcomes = run_blockwise_study(
         runs,
         output=given.output,
         data_dir=given.data_dir,

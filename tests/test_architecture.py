@@ -136,7 +136,7 @@ def test_below_the_lenses_none_of_them_has_a_name() -> None:
         "def f():\n    import blockzoo.nas.space.cells",
         "if TYPE_CHECKING:\n    from blockzoo.tiling.tags import read_options",
         "job = Job('blockzoo.trials.bodies:execute_trial')",
-        "import_module('blockzoo.blockwise.study')",
+        "import_module('blockzoo.blockwise.sweep')",
     ],
 )
 def test_a_name_of_an_upper_floor_is_seen_however_it_is_given(source: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from blockzoo.blockwise.run.runs import run_blockwise
-from blockzoo.blockwise.study import Study, run_study
+from blockzoo.blockwise.sweep import BlockwiseStudy, run_blockwise_study
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
 from blockzoo.core.spec import THREADS, NetworkSpec, TrialSpec
@@ -137,7 +137,7 @@ def test_older_records_keep_their_meaning() -> None:
 
 def test_block_wise_runs_have_threads_of_their_own(tmp_path: Path) -> None:
     """The same bits in this process, whose threads are others, and as one of two runs of a study."""
-    study = Study(
+    study = BlockwiseStudy(
         {"model": "cnn", "config": [4, 4], "dataset": "digits", "limit_train": 96, "rounds": 3, "k": 2},
         {"step_size": [0.1, 0.3]},
         [],
@@ -151,7 +151,7 @@ def test_block_wise_runs_have_threads_of_their_own(tmp_path: Path) -> None:
         assert torch.get_num_threads() == before + 1
     finally:
         torch.set_num_threads(before)
-    among = run_study(study, output=tmp_path, workers=2)
+    among = run_blockwise_study(study, output=tmp_path, workers=2)
     named = ("validation_loss", "train_loss", "validation_accuracy")
     expected = {name: [report[name] for report in alone] for name in named}
     assert {name: among[0].curves[name] for name in named} == expected

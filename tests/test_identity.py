@@ -19,7 +19,7 @@ from blockzoo.blockwise.run.config import RunConfig
 from blockzoo.blockwise.run.identity import identified
 from blockzoo.blockwise.run.options import Options
 from blockzoo.blockwise.run.runs import run_blockwise
-from blockzoo.blockwise.study import Study, run_study
+from blockzoo.blockwise.sweep import BlockwiseStudy, run_blockwise_study
 from blockzoo.core.checked import sorted_into
 from blockzoo.core.contracts import PROTOCOLS
 from blockzoo.core.errors import UsageError
@@ -366,10 +366,12 @@ def test_a_run_of_other_images_is_another(
     ]
     one, other = (run_blockwise(config, tmp_path) for config in asked)
     assert one.folder != other.folder and one.reports[0]["train_loss"] != other.reports[0]["train_loss"]
-    study = Study({"dataset": "folder", "image_size": 8, "config": [4], "rounds": 1}, {"k": [1]}, [], 1)
+    study = BlockwiseStudy(
+        {"dataset": "folder", "image_size": 8, "config": [4], "rounds": 1}, {"k": [1]}, [], 1
+    )
     names = []
     for root in (*trees, trees[0]):
-        run_study(study, output=tmp_path / "study", data_dir=str(root), executor="recorded")
+        run_blockwise_study(study, output=tmp_path / "study", data_dir=str(root), executor="recorded")
         (job,) = recorded.jobs
         assert job.arguments["config"]["data_dir"] == str(root)
         names.append(job.stub.fingerprint)

@@ -88,7 +88,7 @@ UNSHAPED = {
     "blockwise.curvature.hessian.flat",
     "blockwise.curvature.lanczos.random_unit",
     "blockwise.run.reading.read_array",
-    "blockwise.study.at_cost",
+    "blockwise.sweep.at_cost",
     "core.checksums.array_bytes",
     "data.cache.cached_array",
     "data.mnist.read_idx",

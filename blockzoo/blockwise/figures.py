@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blockzoo.blockwise.study import Line, at_cost
+from blockzoo.blockwise.sweep import Line, at_cost
 from blockzoo.core.text import picture
 from blockzoo.report.figures import COLOURS
 from blockzoo.report.statistics import LEAST_SEEDS, student_t

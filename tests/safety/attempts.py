@@ -110,9 +110,10 @@ def _records(draw: random.Random, folder: Path) -> bool:
 
 @attempt("a study, a sweep file or a file of units names code at any depth, and is read", 500)
 def _options(draw: random.Random, folder: Path) -> bool:
-    from blockzoo.blockwise.study import read_study
+    from blockzoo.blockwise.sweep import BlockwiseStudy
     from blockzoo.blockwise.units import make_units, read_units
-    from blockzoo.tiling.experiments.study import read_study as read_tiled
+    from blockzoo.tiling.experiments.paired_runs import TilingStudy
+    from blockzoo.trials.study import read_study
 
     with hostile_code(folder, draw) as (text, ran):
         value: Any = text
@@ -127,8 +128,8 @@ def _options(draw: random.Random, folder: Path) -> bool:
         (folder / "u.txt").write_text(f"{text} a=1\n")
         for read in (
             lambda: read_options(Path("s.yaml")),
-            lambda: read_study(Path("s.yaml")),
-            lambda: read_tiled(Path("s.yaml")),
+            lambda: read_study(Path("s.yaml"), BlockwiseStudy),
+            lambda: read_study(Path("s.yaml"), TilingStudy),
             lambda: make_units(read_units(Path("u.txt"))),
         ):
             with contextlib.suppress(BlockzooError):

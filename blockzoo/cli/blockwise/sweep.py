@@ -24,17 +24,18 @@ def sweep(
     dry_run: own.DryRun = False,
 ) -> int:
     """Run every combination and seed, skip what is finished; print and draw the comparison."""
-    from blockzoo.blockwise import study as studies
+    from blockzoo.blockwise import sweep as studies
     from blockzoo.blockwise.figures import over_costs
     from blockzoo.cli.progress import LiveProgress
     from blockzoo.core.files import write_atomically, write_text
+    from blockzoo.trials.study import read_study
 
-    asked = studies.read_study(study)
+    asked = read_study(study, studies.BlockwiseStudy)
     if dry_run:
         screen.out.print(f"would run {len(asked.settings())} settings with {asked.seeds} seeds each")
         return 0
     with LiveProgress(screen.out) as progress:
-        outcomes = studies.run_study(asked, progress=progress, **together(run, sweeping))
+        outcomes = studies.run_blockwise_study(asked, progress=progress, **together(run, sweeping))
     output = run.output
     lines = studies.compare(asked, outcomes)
     rows = studies.rows(lines)
@@ -86,7 +87,7 @@ def _table(title: str, lines: list[Any]) -> Any:
 
 
 def _at_equal_costs(lines: list[Any]) -> Any:
-    from blockzoo.blockwise.study import at_equal_costs
+    from blockzoo.blockwise.sweep import at_equal_costs
 
     names = [_name(line) for line in lines]
     found = [

@@ -35,16 +35,17 @@ def study(
     from blockzoo.cli.progress import LiveProgress
     from blockzoo.core.files import write_text
     from blockzoo.tiling.experiments.comparison import comparisons
-    from blockzoo.tiling.experiments.study import read_study, run_study
+    from blockzoo.tiling.experiments.paired_runs import TilingStudy, run_tiling_study
+    from blockzoo.trials.study import read_study
 
-    asked = read_study(file)
+    asked = read_study(file, TilingStudy)
     asked = replace(asked, dataset=dataset) if dataset else asked
     options = together(replace(run, data_dir=data_dir, latency=False), sweeping)
     if dry_run:
-        run_study(asked, dry_run=True, on_plan=_print_plan, **options)
+        run_tiling_study(asked, dry_run=True, on_plan=_print_plan, **options)
         return 0
     with LiveProgress(screen.out) as progress:
-        lines = run_study(asked, progress=progress, **options)
+        lines = run_tiling_study(asked, progress=progress, **options)
     output = run.output
     tables = comparisons(lines, asked.base.tag)
     if markdown:

@@ -79,7 +79,7 @@ def settings(model: nn.Module, example: torch.Tensor, lines: Sequence[dict[str, 
     Args:
         model: the network, not cut.
         example: (N, C, H, W), of the size that is planned for.
-        lines: from `run_study`, or its CSV: arch, way, blocking, padding, seed, status, test_acc.
+        lines: from `run_tiling_study`, or its CSV: arch, way, blocking, padding, seed, status, test_acc.
     """
     groups: dict[tuple[str, str, str], list[float]] = {}
     for line in lines:

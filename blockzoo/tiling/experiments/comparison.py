@@ -67,7 +67,7 @@ def comparisons(lines: Sequence[Line], reference: str) -> list[Comparison]:
     """The tables of a study: ways of training, blockings, paddings.
 
     Args:
-        lines: see `run_study`.
+        lines: see `run_tiling_study`.
         reference: tag of the blocking at which ways and paddings are compared.
     """
     archs = list(dict.fromkeys(line["arch"] for line in lines))

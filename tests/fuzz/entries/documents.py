@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from blockzoo.blockwise import study as blockwise_study
+from blockzoo.blockwise import sweep
 from blockzoo.blockwise.units import make_units, read_units
 from blockzoo.cli.sweep import run as sweeps
 from blockzoo.core.errors import BlockzooError, UsageError
 from blockzoo.core.plugins import project_of
 from blockzoo.nas.benchmark.download import known_sums
-from blockzoo.tiling.experiments import study as tiling_study
+from blockzoo.tiling.experiments import paired_runs
 from blockzoo.tiling.experiments.accuracy import read_results
+from blockzoo.trials.study import read_study
 from tests.fuzz.formats import fuzzed
 
 SWEEP = """\
@@ -127,7 +128,7 @@ class BlockwiseStudy:
         return put(folder, "study.yaml", BLOCKWISE)
 
     def read(path: Path) -> Any:
-        study = blockwise_study.read_study(path)
+        study = read_study(path, sweep.BlockwiseStudy)
         return study, [study.config(setting, 0).fingerprint() for setting in study.settings()]
 
 
@@ -136,7 +137,8 @@ class TilingStudy:
     def write(folder: Path) -> Path:
         return put(folder, "study.yaml", TILING)
 
-    read = tiling_study.read_study
+    def read(path: Path) -> Any:
+        return read_study(path, paired_runs.TilingStudy)
 
 
 @fuzzed("units file", text=True)

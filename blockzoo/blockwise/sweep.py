@@ -16,9 +16,9 @@ import itertools
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,11 +27,9 @@ from blockzoo.blockwise.run.identity import all_identified
 from blockzoo.blockwise.run.reading import read_lines, read_parameters, run_status
 from blockzoo.blockwise.run.reports import record_of
 from blockzoo.core.checked import sorted_into
-from blockzoo.core.documents import check_fields
 from blockzoo.core.errors import UsageError
-from blockzoo.core.keywords import RunKeywords, SweepingKeywords
 from blockzoo.core.outputs import Outputs
-from blockzoo.core.plugins import load_plugins, read_options
+from blockzoo.core.plugins import load_plugins
 from blockzoo.core.record import FINAL, Record
 from blockzoo.core.settings import Run, Sweeping
 from blockzoo.core.store import Store
@@ -39,6 +37,7 @@ from blockzoo.execution.jobs import Job
 from blockzoo.execution.progress import Progress, SilentProgress
 from blockzoo.execution.queue import Plan, Queue, cores, worker_count
 from blockzoo.report.statistics import FRACTION, Estimate, estimate
+from blockzoo.trials.study import StudyKeywords
 from blockzoo.trials.training import available_device
 from blockzoo.trials.workplace import at_work, executor_of
 
@@ -56,20 +55,34 @@ OVER = ("finished", "diverged")
 
 
 @dataclass(frozen=True)
-class Study:
-    """What is compared.
+class BlockwiseStudy:
+    """What is compared: every combination of some values of some fields.
 
     Args:
         base: fields of `RunConfig` and `Options` that all runs share.
         vary: for some fields, the values to combine.
         tune: of these, the ones that each combination of the others chooses for itself.
         seeds: how many.
+
+    Raises:
+        UsageError: a field that there is not, a value that cannot be used, or too many runs.
     """
 
-    base: dict[str, Any]
-    vary: dict[str, list[Any]]
-    tune: list[str]
-    seeds: int
+    base: dict[str, Any] = field(default_factory=dict)
+    vary: dict[str, list[Any]] = field(default_factory=dict)
+    tune: list[str] = field(default_factory=list)
+    seeds: int = 1
+
+    def __post_init__(self) -> None:
+        wrong = [name for name in self.tune if name not in self.vary]
+        if wrong or not all(self.vary.values()) or self.seeds < 1:
+            raise UsageError(
+                "vary gives a list of values to each option, tune names some of these, seeds is 1 or more"
+            )
+        if math.prod(map(len, self.vary.values())) * self.seeds > MOST_RUNS:
+            raise UsageError(f"that is a study of more than {MOST_RUNS:,} runs")
+        for setting in self.settings():
+            self.config(setting, 0)
 
     @property
     def threads(self) -> int:
@@ -91,39 +104,16 @@ class Study:
         values = {**self.base, **dict(setting), "seed": seed}
         known = {f.name for f in fields(RunConfig)}
         own = {k: v for k, v in values.items() if k in known}
-        return RunConfig.from_json({**own, "options": {k: v for k, v in values.items() if k not in known}})
+        try:
+            return RunConfig.from_json(
+                {**own, "options": {k: v for k, v in values.items() if k not in known}}
+            )
+        except TypeError as error:
+            raise UsageError(str(error)) from None
 
 
-def read_study(path: Path) -> Study:
-    """A study from its file.
-
-    Raises:
-        UsageError: it cannot be read, or says something that a study has not.
-    """
-    said = {name: value for name, value in read_options(path).items() if value is not None}
-    check_fields(get_type_hints(Study), said, str(path))
-    study = Study(said.get("base", {}), said.get("vary", {}), said.get("tune", []), said.get("seeds", 1))
-    wrong = [name for name in study.tune if name not in study.vary]
-    if wrong or not all(study.vary.values()) or study.seeds < 1:
-        raise UsageError(
-            f"{path}: vary gives a list of values to each option, tune names some of these, seeds is 1 or more"
-        )
-    if math.prod(map(len, study.vary.values())) * study.seeds > MOST_RUNS:
-        raise UsageError(f"{path}: that is a study of more than {MOST_RUNS:,} runs")
-    try:
-        for setting in study.settings():
-            study.config(setting, 0)
-    except (TypeError, UsageError) as error:
-        raise UsageError(f"{path}: {error}") from None
-    return study
-
-
-class StudyKeywords(RunKeywords, SweepingKeywords, total=False):
-    """The settings of a study."""
-
-
-def run_study(
-    study: Study, *, progress: Progress | None = None, **settings: Unpack[StudyKeywords]
+def run_blockwise_study(
+    study: BlockwiseStudy, *, progress: Progress | None = None, **settings: Unpack[StudyKeywords]
 ) -> list[StudyRun]:
     """Run what is not finished yet, each run in its own folder and process, and read all of it.
 
@@ -135,7 +125,7 @@ def run_study(
         StoreError: the results folder cannot be written, or another study or sweep is writing to it.
         KeyboardInterrupt: Ctrl-C, SIGTERM or `blockzoo sweep cancel`; what has finished is stored.
     """
-    run, sweeping = sorted_into(settings, Run, Sweeping, what="run_study")
+    run, sweeping = sorted_into(settings, Run, Sweeping, what="run_blockwise_study")
     place, data_dir = available_device(run.device), None if run.data_dir is None else str(run.data_dir)
     wanted = [(setting, seed) for seed in range(study.seeds) for setting in study.settings()]
     asked = [study.config(*one) for one in wanted]
@@ -234,7 +224,7 @@ class Line:
     reason: str = ""
 
 
-def compare(study: Study, outcomes: Sequence[StudyRun]) -> list[Line]:
+def compare(study: BlockwiseStudy, outcomes: Sequence[StudyRun]) -> list[Line]:
     """One line per setting that is not tuned, the best first; runs that do not count are the worst possible."""
     runs_of: dict[Setting, list[StudyRun]] = {}
     for outcome in outcomes:
@@ -247,7 +237,7 @@ def compare(study: Study, outcomes: Sequence[StudyRun]) -> list[Line]:
     return sorted(best.values(), key=_rank)
 
 
-def _line(study: Study, setting: Setting, runs: Sequence[StudyRun]) -> Line:
+def _line(study: BlockwiseStudy, setting: Setting, runs: Sequence[StudyRun]) -> Line:
     """One setting, tuned values included, over its seeds."""
     counting = [run for run in runs if not run.fault]
     losses = [run.curves["validation_loss"][-1] for run in counting]

@@ -17,20 +17,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal
 
 from blockzoo.core.checked import sorted_into
-from blockzoo.core.documents import check_fields, describe
 from blockzoo.core.errors import UsageError
-from blockzoo.core.keywords import RunKeywords, SweepingKeywords
 from blockzoo.core.outputs import Outputs
-from blockzoo.core.plugins import read_options
 from blockzoo.core.record import now
 from blockzoo.core.settings import Run, Sweeping
 from blockzoo.core.spec import TrialSpec
 from blockzoo.report.statistics import LEAST_SEEDS
 from blockzoo.tiling.experiments.training import Start, TiledRecipe, tiled_spec
 from blockzoo.tiling.tags import WHOLE, Tiling, padding_of, plain_subject, tiling_of
+from blockzoo.trials.study import StudyKeywords
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -44,7 +42,7 @@ MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
-class Study:
+class TilingStudy:
     """What is compared.
 
     Args:
@@ -59,7 +57,7 @@ class Study:
         few_seeds: for trying out.
     """
 
-    archs: tuple[str, ...]
+    archs: tuple[str, ...] = ()
     dataset: str | None = None
     blockings: tuple[str, ...] = ("H2x2", "H4x4", "H8x8", "H16x16", "F28")
     paddings: tuple[str, ...] = ("zeros", "replicate", "reflect")
@@ -104,41 +102,7 @@ class Planned:
     spec: TrialSpec
 
 
-def read_study(path: Path) -> Study:
-    """A study from its file.
-
-    Raises:
-        UsageError: it cannot be read, or says something that a study has not.
-    """
-    found = read_options(path)
-    for name in ("archs", "blockings", "paddings"):
-        if isinstance(found.get(name), list):
-            found[name] = tuple(found[name])
-    for name in ("train", "fine_tune"):
-        if name in found:
-            found[name] = _recipe(found[name], f"{path}: {name}")
-    check_fields(get_type_hints(Study), found, str(path))
-    if "archs" not in found:
-        raise UsageError(f"{path}: name the networks, as in archs: [block_resnet18]")
-    try:
-        return Study(**found)
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from None
-
-
-def _recipe(values: Any, where: str) -> TiledRecipe:
-    if not isinstance(values, dict):
-        raise UsageError(f"{where}: names and values are needed, not {describe(values)}")
-    if isinstance(values.get("milestones"), list):
-        values = {**values, "milestones": tuple(values["milestones"])}
-    check_fields(get_type_hints(TiledRecipe), values, where)
-    try:
-        return TiledRecipe(**values)
-    except UsageError as error:
-        raise UsageError(f"{where}: {error}") from None
-
-
-def planned(study: Study, data: ImageData, output: Path) -> list[Planned]:
+def planned(study: TilingStudy, data: ImageData, output: Path) -> list[Planned]:
     """All runs, seed by seed, so that a study cut short holds whole comparisons; baselines come before what starts from them."""
     found: list[Planned] = []
     for seed in range(study.seeds):
@@ -147,7 +111,7 @@ def planned(study: Study, data: ImageData, output: Path) -> list[Planned]:
     return found
 
 
-def _of_one(study: Study, arch: str, seed: int, data: ImageData, outputs: Outputs) -> list[Planned]:
+def _of_one(study: TilingStudy, arch: str, seed: int, data: ImageData, outputs: Outputs) -> list[Planned]:
     def run(way: Way, tiling: Tiling, recipe: TiledRecipe, start: Start | None = None) -> Planned:
         spec, _ = tiled_spec(arch, tiling, data, recipe, start=start, seed=seed, image_size=study.image_size)
         return Planned(arch, way, tiling, seed, spec)
@@ -165,12 +129,8 @@ def _of_one(study: Study, arch: str, seed: int, data: ImageData, outputs: Output
     return [baseline, more, scratch, *tuned]
 
 
-class StudyKeywords(RunKeywords, SweepingKeywords, total=False):
-    """The settings of a study."""
-
-
-def run_study(
-    study: Study,
+def run_tiling_study(
+    study: TilingStudy,
     *,
     dry_run: bool = False,
     progress: Progress | None = None,
@@ -196,7 +156,7 @@ def run_study(
     from blockzoo.trials.grid import Call, run_trials
     from blockzoo.trials.request import load_data
 
-    run, sweeping = sorted_into({**settings, "latency": False}, Run, Sweeping, what="run_study")
+    run, sweeping = sorted_into({**settings, "latency": False}, Run, Sweeping, what="run_tiling_study")
     data = load_data(study.dataset, run.data_dir, study.image_size)
     runs = planned(study, data, run.output)
     on_plan(runs)

@@ -15,15 +15,14 @@ import pytest
 from blockzoo.blockwise.figures import over_costs
 from blockzoo.blockwise.run.config import COSTS
 from blockzoo.blockwise.run.runs import run_blockwise
-from blockzoo.blockwise.study import (
-    Study,
+from blockzoo.blockwise.sweep import (
+    BlockwiseStudy,
     StudyRun,
     at_cost,
     at_equal_costs,
     compare,
-    read_study,
     rows,
-    run_study,
+    run_blockwise_study,
 )
 from blockzoo.cli import main
 from blockzoo.core.errors import StoreError, UsageError
@@ -31,6 +30,7 @@ from blockzoo.core.files import write_text
 from blockzoo.core.locks import locked
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
+from blockzoo.trials.study import read_study
 
 STUDY = """
 base: {model: feedforward, config: [8], dataset: digits, image_size: 8, limit_train: 128, rounds: 100, k: 2, batch_size: 32,
@@ -64,8 +64,8 @@ def test_a_study_compares_at_equal_cost_and_goes_on(
     before = (tmp_path / "small.csv").read_text()
     assert main(command) == 0 and (tmp_path / "small.csv").read_text() == before
     assert len(Outputs.at(tmp_path).store().records("blockwise", history=True)) == 12, "nothing ran twice"
-    asked = read_study(file)
-    runs = run_study(asked, output=tmp_path)
+    asked = read_study(file, BlockwiseStudy)
+    runs = run_blockwise_study(asked, output=tmp_path)
     by_hand = [
         r.curves["validation_loss"][-1]
         for r in runs
@@ -80,7 +80,7 @@ def test_a_study_compares_at_equal_cost_and_goes_on(
     assert equal["gradient_evaluations"][0] == 16 and equal["critical_steps"][0] == 8
     assert None not in equal["critical_steps"][1] and equal["communicated_bytes"][1].count(None) == 1
     file.write_text("seeds:")
-    assert read_study(file).seeds == 1, "nothing said"
+    assert read_study(file, BlockwiseStudy).seeds == 1, "nothing said"
     for wrong, says in (
         ("bases: {}", "bases"),
         ("tune: [k]", "tune names"),
@@ -89,10 +89,10 @@ def test_a_study_compares_at_equal_cost_and_goes_on(
     ):
         file.write_text(wrong)
         with pytest.raises(UsageError, match=says):
-            read_study(file)
+            read_study(file, BlockwiseStudy)
 
 
-MODES = Study({}, {"training_mode": ["jacobi", "entire"]}, [], 2)
+MODES = BlockwiseStudy({}, {"training_mode": ["jacobi", "entire"]}, [], 2)
 
 
 def run(mode: str, seed: int, status: str, loss: float, reason: str = "") -> StudyRun:
@@ -163,7 +163,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Record]:
     return folder, run_blockwise(config, folder, store=False).record(config)
 
 
-ONE = Study(
+ONE = BlockwiseStudy(
     {"config": [4], "dataset": "digits", "image_size": 4, "limit_train": 32, "rounds": 2, "units": ["norms"]},
     {"step_size": [0.1]},
     [],
@@ -180,17 +180,17 @@ def test_a_finished_run_of_a_killed_study_reaches_the_store(
     outputs = Outputs.at(tmp_path)
     if in_the_spool:
         write_text(outputs.spool / "one.json", json.dumps([finished[1].to_json()]))
-    (only,) = run_study(ONE, output=tmp_path)
+    (only,) = run_blockwise_study(ONE, output=tmp_path)
     assert only.status == "finished" and not list(outputs.spool.glob("*.json"))
     (stored,) = outputs.store().records("blockwise")
     assert stored == replace(Record.from_json(finished[1].to_json()), timestamp=stored.timestamp)
-    run_study(ONE, output=tmp_path)
+    run_blockwise_study(ONE, output=tmp_path)
     assert len(outputs.store().records("blockwise", history=True)) == 1
 
 
 def test_a_study_writes_alone(tmp_path: Path) -> None:
     with locked(tmp_path / ".results.lock"), pytest.raises(StoreError, match="another"):
-        run_study(ONE, output=tmp_path)
+        run_blockwise_study(ONE, output=tmp_path)
 
 
 def test_a_study_is_not_ended_by_what_an_earlier_one_was_asked(tmp_path: Path) -> None:
@@ -198,5 +198,5 @@ def test_a_study_is_not_ended_by_what_an_earlier_one_was_asked(tmp_path: Path) -
     outputs = Outputs.at(tmp_path)
     outputs.cancel.parent.mkdir(parents=True, exist_ok=True)
     outputs.cancel.touch()
-    assert [run.status for run in run_study(ONE, output=tmp_path, device="cpu")] == ["finished"]
+    assert [run.status for run in run_blockwise_study(ONE, output=tmp_path, device="cpu")] == ["finished"]
     assert not outputs.cancel.exists()
