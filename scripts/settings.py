@@ -1,12 +1,13 @@
 """Write what follows from the settings: `python scripts/settings.py`.
 
-docs/settings.md, the table of all settings, and blockzoo/core/keywords.py, their names and types as typed dictionaries for type
-checkers and editors.
+docs/settings.md, the table of all settings, and the keywords.py of blockzoo/core and blockzoo/tiling/planning, their names and
+types as typed dictionaries for type checkers and editors.
 """
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import Field
 from pathlib import Path
 from types import NoneType, UnionType
@@ -16,12 +17,29 @@ from blockzoo.blockwise.run.config import RunConfig
 from blockzoo.blockwise.run.options import Network, Options
 from blockzoo.core.checked import settings_of
 from blockzoo.core.settings import TABLES
+from blockzoo.tiling.planning.options import Cutting, Planning
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "settings.md"
 BLOCKWISE = (Options, RunConfig, Network)
 """The settings of `blockzoo blockwise`."""
-KEYWORDS = ROOT / "blockzoo" / "core" / "keywords.py"
+TILING = (Planning,)
+"""The settings of `blockzoo tile plan`."""
+KEYWORDS = {
+    ROOT / "blockzoo" / "core" / "keywords.py": TABLES,
+    ROOT / "blockzoo" / "tiling" / "planning" / "keywords.py": (Cutting, Planning),
+}
+"""Files of typed dictionaries, and the settings in each."""
+HEAD = '''"""Keyword arguments by name and type: written by `python scripts/settings.py` from the dataclasses of settings."""
+
+from __future__ import annotations
+
+'''
+IMPORTS = {
+    "Sequence": "from collections.abc import Sequence\n",
+    "Path": "from pathlib import Path\n",
+    "TypedDict": "from typing import Literal, TypedDict\n",
+}
 
 
 def bare(kind: Any) -> str:
@@ -60,23 +78,17 @@ def ranges(kind: Any) -> str:
     )
 
 
-def keywords() -> str:
-    """The module of typed dictionaries."""
-    lines = [
-        '"""Keyword arguments by name and type: written by `python scripts/settings.py` from the dataclasses of settings."""',
-        "",
-        "from __future__ import annotations",
-        "",
-        "from collections.abc import Sequence",
-        "from pathlib import Path",
-        "from typing import Literal, TypedDict",
-    ]
-    for kind in TABLES:
+def keywords(kinds: Sequence[type]) -> str:
+    """A module of typed dictionaries."""
+    lines: list[str] = []
+    for kind in kinds:
         hints = get_type_hints(kind, include_extras=True)
         doc = (inspect.getdoc(kind) or "").splitlines()[0]
         lines += ["", "", f"class {kind.__name__}Keywords(TypedDict, total=False):", f'    """{doc}"""', ""]
         lines += [f"    {name}: {bare(hints[name])}" for name in settings_of(kind)]
-    return "\n".join(lines) + "\n"
+    body = "\n".join(lines) + "\n"
+    used = [line for name, line in IMPORTS.items() if name in body]
+    return f"{HEAD}{''.join(used)}{body}"
 
 
 def page() -> str:
@@ -90,11 +102,11 @@ def page() -> str:
         "",
         "`python scripts/settings.py` writes this page.",
     ]
-    for kind in (*TABLES, *BLOCKWISE):
+    for kind in (*TABLES, *BLOCKWISE, *TILING):
         hints = get_type_hints(kind, include_extras=True)
         made += [
             "",
-            f"## {kind.__name__}{' (blockwise)' if kind in BLOCKWISE else ''}",
+            f"## {kind.__name__}{' (blockwise)' if kind in BLOCKWISE else ' (tile)' if kind in TILING else ''}",
             "",
             " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split()),
             "",
@@ -117,9 +129,10 @@ def _line(field: Field[Any], kind: Any) -> str:
 
 
 def main() -> None:
-    KEYWORDS.write_text(keywords())
+    for path, kinds in KEYWORDS.items():
+        path.write_text(keywords(kinds))
     PAGE.write_text(page())
-    print(f"{KEYWORDS} and {PAGE} written")
+    print(f"{', '.join(map(str, KEYWORDS))} and {PAGE} written")
 
 
 if __name__ == "__main__":

@@ -79,7 +79,8 @@ def _option(field: Field[Any], table: _Table) -> inspect.Parameter:
     bare = get_type_hints(table.kind)[field.name]
     several = not story["repeated"] and any(get_origin(part) is tuple for part in (bare, *get_args(bare)))
     if scalar := _one_or_many(bare):
-        sentence = f"{sentence} (default {default:{'g' if scalar is float else ''}})"
+        if default is not None:
+            sentence = f"{sentence} (default {default:{'g' if scalar is float else ''}})"
         bare, default = list[str] | None, None
     annotation = Annotated[
         bare,  # type: ignore[valid-type]
@@ -118,7 +119,12 @@ def _value(given: Any, name: str, table: _Table) -> Any:
     try:
         values = tuple(scalar(part) for word in given for part in word.strip("[]").split(",") if part)
     except ValueError:
-        raise UsageError(f"{option} {' '.join(given)}: give a number, or one for each block") from None
+        raise UsageError(f"{option} {' '.join(given)}: give {_numbers(scalar)}") from None
     if not values:
-        raise UsageError(f"{option}: give a number, or one for each block")
+        raise UsageError(f"{option}: give {_numbers(scalar)}")
     return values[0] if len(values) == 1 else values
+
+
+def _numbers(scalar: Callable[[str], Any]) -> str:
+    one = {int: "a whole number", float: "a number"}.get(scalar, "a word")  # type: ignore[call-overload]
+    return f"{one}, or several as in 4,2"

@@ -11,7 +11,7 @@ from .onnx.fuse import Fusing as Fusing
 from .onnx.fuse import fuse_onnx as fuse_onnx
 from .onnx.quantise import quantise_onnx as quantise_onnx
 from .planning.memory import peak_memory as peak_memory
-from .planning.options import PlanOptions as PlanOptions
+from .planning.options import Planning as Planning
 from .planning.plan import Plan as Plan
 from .planning.planner import pareto as pareto
 from .planning.planner import plan as plan

@@ -74,7 +74,7 @@ def test_pretrained_weights_are_named(
         (["--dtype", "int8"], "--dataset"),
         (["--evaluate", "--dataset", "digits"], "--weights"),
         (["--grid", "2,2"], "belong together"),
-        (["--grid", "two", "--fuse-to", "layer1"], "whole numbers"),
+        (["--grid", "two", "--fuse-to", "layer1"], "whole number"),
     ],
 )
 def test_refused(words: list[str], remedy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

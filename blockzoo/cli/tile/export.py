@@ -9,9 +9,13 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.expanded import expanded
 from blockzoo.cli.tile import _options as own
+from blockzoo.core.checked import together
+from blockzoo.tiling.planning.options import Cutting
 
 
+@expanded()
 def export(
     subject: Annotated[
         str,
@@ -21,17 +25,7 @@ def export(
     ],
     *,
     output: Annotated[Path, Parameter(help="the file to write, NETWORK.onnx")],
-    grid: Annotated[
-        str | None, Parameter(help="tiles of the map that enters the fused stage, 4,4; with --fuse-to")
-    ] = None,
-    fuse_to: Annotated[str | None, Parameter(help="the last module of the fused stage, layer2")] = None,
-    budget: Annotated[
-        str | None, Parameter(help="instead: live activations stay within, 256KiB; joined tiles count too")
-    ] = None,
-    mode: Annotated[
-        Literal["block", "exact"],
-        Parameter(help="block: independent tiles; exact: the network's own result, halos computed again"),
-    ] = "block",
+    cutting: Cutting,
     dtype: Annotated[
         Literal["fp32", "int8"], Parameter(help="of the file; int8 is calibrated on --dataset")
     ] = "fp32",
@@ -78,11 +72,8 @@ def export(
 
     free(output, overwrite)
     tiling = own.tiling(subject, block_size, blocking, type_, padding_mode)
-    fusing = None
-    if (grid, fuse_to, budget) != (None, None, None):
-        tiles = own.whole_numbers(grid, "--grid")
-        tiles = tiles * 2 if tiles and len(tiles) == 1 else tiles
-        fusing = Fusing(tiles, fuse_to, budget, mode)
+    in_tiles = cutting.grid is not None or cutting.budget is not None
+    fusing = Fusing(**together(cutting)) if in_tiles else None
     quantising = Quantising(calibration_images, calibration, weight_bits)
     deployment = Deployment(
         subject,

@@ -9,8 +9,11 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.expanded import expanded
 from blockzoo.cli.tile import _options as own
 from blockzoo.core import units
+from blockzoo.core.checked import together
+from blockzoo.tiling.planning.options import Planning
 
 AS_A_FILE = (
     "Counted as this package runs it. A file of `tile export` joins its tiles and needs more: the same command with "
@@ -18,6 +21,11 @@ AS_A_FILE = (
 )
 
 
+FILES = ("grid", "fuse_to", "budget", "mode", "dtype")
+"""What a plan for a file may be asked for."""
+
+
+@expanded()
 def plan(
     subject: Annotated[
         str,
@@ -29,24 +37,7 @@ def plan(
     image_size: Annotated[
         int, Parameter(help="rows and columns of the images", validator=o.at_least_one)
     ] = 224,
-    budget: Annotated[
-        str | None, Parameter(help="live activations stay within, 256KiB; the image is not counted")
-    ] = None,
-    grid: Annotated[
-        str | None, Parameter(help="tiles of the map that enters the fused stage, 4,4; with --fuse-to")
-    ] = None,
-    fuse_to: Annotated[str | None, Parameter(help="the last module of the fused stage, layer2")] = None,
-    dtype: Annotated[
-        Literal["fp32", "fp16", "bf16", "int8"],
-        Parameter(help="of activations; int8 counts each layer's input and output alone"),
-    ] = "fp32",
-    mode: Annotated[
-        Literal["block", "exact"],
-        Parameter(help="block: independent tiles; exact: the network's own result, halos computed again"),
-    ] = "block",
-    batch: Annotated[
-        int, Parameter(help="tiles that run together, with --grid: more memory, more speed")
-    ] = 1,
+    planning: Planning,
     buffer: Annotated[
         str | None, Parameter(help="on-chip memory, 1MiB: state the bytes that go beyond it")
     ] = None,
@@ -94,49 +85,42 @@ def plan(
     image = torch.zeros(1, channels, image_size, image_size)
     if results is not None:
         return _with_accuracy(subject, model, image, results)
-    tiles = own.whole_numbers(grid, "--grid")
-    tiles = tiles * 2 if tiles and len(tiles) == 1 else tiles
     if target == "onnx":
         from blockzoo.tiling.onnx.plan import pareto_onnx, plan_onnx
 
-        if buffer is not None or figure is not None or batch != 1:
+        asked = together(planning)
+        of_file = {name: asked.pop(name) for name in FILES}
+        usual = together(Planning())
+        if buffer is not None or figure is not None or any(asked[name] != usual[name] for name in asked):
             raise UsageError(
-                "--target onnx: --buffer, --figure and --batch belong to plans that this package runs"
+                "--target onnx: --buffer, --figure, --batch, --no-fold and --in-place-depthwise belong to plans that this "
+                "package runs"
             )
         if pareto:
-            _print_front(pareto_onnx(model, image, dtype=dtype, mode=mode))
+            _print_front(pareto_onnx(model, image, dtype=planning.dtype or "fp32", mode=planning.mode))
             return 0
-        asked: Any = {"budget": budget, "grid": tiles, "fuse_to": fuse_to, "dtype": dtype, "mode": mode}
-        screen.out.print(str(plan_onnx(model, image, **asked)), soft_wrap=True)
+        of_file["dtype"] = planning.dtype or "fp32"
+        screen.out.print(str(plan_onnx(model, image, **of_file)), soft_wrap=True)
         return 0
     if pareto:
-        _print_front(planner.pareto(model, image, dtype=dtype, mode=mode))
+        front = planner.pareto(model, image, dtype=planning.dtype, mode=planning.mode, fold=planning.fold)
+        _print_front(front)
         screen.out.print(AS_A_FILE, soft_wrap=True)
         return 0
-    found = planner.plan(
-        model,
-        image,
-        budget=budget,
-        grid=tiles,
-        fuse_to=fuse_to,
-        dtype=dtype,
-        mode=mode,
-        batch=batch,
-    )
-    found = proved(model, found)
-    screen.out.print(str(found), soft_wrap=True)
-    if found.tiles:
+    made = proved(model, planner.plan(model, image, **together(planning)))
+    screen.out.print(str(made), soft_wrap=True)
+    if made.tiles:
         screen.out.print(AS_A_FILE, soft_wrap=True)
     if buffer is not None:
-        ours, layers = traffic(model, found, planner.bytes_of(buffer))
+        ours, layers = traffic(model, made, planner.bytes_of(buffer))
         screen.out.print(f"beyond {buffer} on chip: {ours}", soft_wrap=True)
         screen.out.print(f"layer by layer: {layers}", soft_wrap=True)
     if figure is not None:
         from blockzoo.report.figures import save
         from blockzoo.tiling.experiments.figures import memory_over_layers
 
-        title = f"{subject}, {mode}, {dtype}, {image_size} x {image_size}"
-        save(memory_over_layers(found, *planner.timelines(model, found), title=title), figure)
+        title = f"{subject}, {made.mode}, {made.dtype}, {image_size} x {image_size}"
+        save(memory_over_layers(made, *planner.timelines(model, made), title=title), figure)
         screen.out.print(f"written   {figure}", soft_wrap=True)
     return 0
 

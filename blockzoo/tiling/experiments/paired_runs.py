@@ -69,8 +69,10 @@ class TilingStudy:
     few_seeds: bool = False
 
     def __post_init__(self) -> None:
-        if not self.archs or not self.blockings or not self.paddings:
-            raise UsageError("a study compares at least one network, one blocking and one padding: name them")
+        if not self.archs:
+            raise UsageError("name the networks, as in archs: [block_resnet18]")
+        if not self.blockings or not self.paddings:
+            raise UsageError("a study compares at least one blocking and one padding: name them")
         if self.seeds > MOST_SEEDS:
             raise UsageError(f"seeds {self.seeds:,}: a study has {MOST_SEEDS:,} at most")
         if self.seeds < 1 or (self.seeds < LEAST_SEEDS and not self.few_seeds):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,6 @@ import numpy as np
 from blockzoo.core.documents import first_line
 from blockzoo.core.errors import BlockzooError, UsageError
 from blockzoo.core.units import aligned_size
-from blockzoo.tiling.geometry import pair
 from blockzoo.tiling.graph.network import Network
 from blockzoo.tiling.onnx.check import (
     Plain,
@@ -29,6 +28,7 @@ from blockzoo.tiling.onnx.nodes import Value
 from blockzoo.tiling.onnx.normalise import normalised
 from blockzoo.tiling.onnx.session import Inputs, executed, outputs, relative_error, values_of
 from blockzoo.tiling.onnx.tiles import planned_bytes, tiled_model
+from blockzoo.tiling.planning.options import Cutting
 from blockzoo.tiling.planning.plan import Plan, program, whole_steps
 from blockzoo.tiling.planning.planner import bytes_of
 from blockzoo.tiling.planning.search import Planner
@@ -40,37 +40,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Fusing:
-    """What to fuse.
-
-    Args:
-        grid: tiles of the map that enters the fused stage, 4 or (4, 2).
-        fuse_to: the last module of that stage.
-        budget: or else bytes of live activations, as a number or "256KiB": the plan with the fewest multiply-adds that stays
-            within.
-        mode: "block": tiles are independent; "exact": the network's own result, halos computed again.
+class Fusing(Cutting):
+    """What to fuse: a stage by grid and last module, or the plan with the fewest multiply-adds within a budget.
 
     Raises:
-        UsageError: not one of the two, or an option out of its range.
+        UsageError: not one of the two, or a setting out of its range.
     """
 
-    grid: int | Sequence[int] | None = None
-    fuse_to: str | None = None
-    budget: int | str | None = None
-    mode: Mode = "block"
+    def _faults(self) -> Iterator[str]:
+        yield from super()._faults()
+        if (self.grid is None) == (self.budget is None):
+            yield "say what to fuse: grid and fuse_to, or a budget alone"
 
     def __post_init__(self) -> None:
-        if (self.grid is None) != (self.fuse_to is None):
-            raise UsageError(
-                "grid and fuse_to belong together: how many tiles, and the last module of the stage"
-            )
-        if (self.grid is None) == (self.budget is None):
-            raise UsageError("say what to fuse: grid and fuse_to, or a budget alone")
+        super().__post_init__()
         check_options((1, 1) if self.grid is None else self.tiles, self.mode)
-
-    @property
-    def tiles(self) -> tuple[int, int]:
-        return pair(self.grid if isinstance(self.grid, int) else tuple(self.grid or ()), "grid")
 
 
 @dataclass(frozen=True)

@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from blockzoo.core.checked import sorted_into, together
 from blockzoo.core.errors import UsageError
 from blockzoo.tiling.graph.trace import Example, inputs_of
 from blockzoo.tiling.onnx.export import onnx_layers
 from blockzoo.tiling.onnx.fuse import Fusing, Layers
 from blockzoo.tiling.onnx.quantise import Calibration, quantised
+from blockzoo.tiling.planning.options import Cutting
 from blockzoo.tiling.planning.plan import Plan
 from blockzoo.tiling.planning.search import MOST_MACS
 from blockzoo.tiling.planning.stage import Mode
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from blockzoo.tiling.planning.keywords import CuttingKeywords
 
 
 def plan_onnx(
     model: nn.Module,
     example: Example,
     *,
-    budget: int | str | None = None,
-    grid: int | Sequence[int] | None = None,
-    fuse_to: str | None = None,
     dtype: str = "fp32",
-    mode: Mode = "block",
+    **cutting: Unpack[CuttingKeywords],
 ) -> Plan:
     """The plan that an export with the same options writes; with neither budget nor grid, as `plan` chooses.
 
     Args, raises: see `plan`; dtype is fp32 or int8.
     """
-    layers = _layers(model, example, dtype)
-    if budget is not None or fuse_to is not None:
-        return layers.planned(Fusing(grid, fuse_to, budget, mode))
-    plans = layers.front(mode)
+    layers, (asked,) = _layers(model, example, dtype), sorted_into(cutting, Cutting, what="plan_onnx")
+    if asked.budget is not None or asked.fuse_to is not None:
+        return layers.planned(Fusing(**together(asked)))
+    plans = layers.front(asked.mode)
     return next(plan for plan in plans if plan.macs <= MOST_MACS * plan.layer_by_layer.macs)
 
 

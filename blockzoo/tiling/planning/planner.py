@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from blockzoo.core.checked import sorted_into
 from blockzoo.core.errors import UsageError
 from blockzoo.tiling.graph.trace import Example, dtype_name, planned_inputs, ready, traced
-from blockzoo.tiling.planning.options import PlanKeywords, PlanOptions
+from blockzoo.tiling.planning.keywords import PlanningKeywords
+from blockzoo.tiling.planning.options import Planning
 from blockzoo.tiling.planning.plan import Plan, program, whole_steps
 from blockzoo.tiling.planning.prediction import timeline
 from blockzoo.tiling.planning.proof import measured
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-def plan(model: nn.Module, example_input: Example, **options: Unpack[PlanKeywords]) -> Plan:
+def plan(model: nn.Module, example_input: Example, **options: Unpack[PlanningKeywords]) -> Plan:
     """How to run a network in little memory.
 
     With `grid` and `fuse_to`, everything up to that module is one stage of that many tiles. With a budget, the plan with the
@@ -30,14 +32,14 @@ def plan(model: nn.Module, example_input: Example, **options: Unpack[PlanKeyword
     Args:
         model: any network; if its layers are blocked already (`block_convert`), their tiles stay as they are.
         example_input: (N, C, H, W); only its shape and type matter. Several inputs as a sequence, the image first.
-        options: budget, grid, fuse_to, dtype, mode, batch, fold, in_place_depthwise; see `PlanOptions`.
+        options: of the table Planning in docs/settings.md.
 
     Raises:
         UsageError: an option out of its range, a network that cannot be traced, a stage that cannot be or saves nothing, or a
             budget that no plan reaches: the message names the layer that needs more.
         CheckFailed: a run needs more memory than was predicted; see `proof.check_planned_memory`.
     """
-    asked = PlanOptions(**options)
+    (asked,) = sorted_into(options, Planning, what="plan")
     planner = _planner(model, example_input, asked)
     limit = None if asked.budget is None else bytes_of(asked.budget)
     if asked.fuse_to is not None:
@@ -61,12 +63,14 @@ def pareto(
 
     Args, raises: as for `plan`.
     """
-    planner = _planner(model, example_input, PlanOptions(dtype=dtype, mode=mode, fold=fold))
+    options = {"dtype": dtype, "mode": mode, "fold": fold}
+    (asked,) = sorted_into(options, Planning, what="pareto")
+    planner = _planner(model, example_input, asked)
     least, *others = planner.front()
     return [_measured(model, example_input, planner, least), *others]
 
 
-def _planner(model: nn.Module, example: Example, asked: PlanOptions) -> Planner:
+def _planner(model: nn.Module, example: Example, asked: Planning) -> Planner:
     dtype = asked.dtype or dtype_name(model, example)
     network = traced(ready(model, example, asked.fold), example)
     return Planner(network, asked.mode, dtype, asked.fold, asked.counted(dtype))
@@ -82,7 +86,7 @@ def timelines(model: nn.Module, plan: Plan) -> tuple[list[tuple[int, int]], list
     """Multiply-adds so far and live bytes, layer by layer and as planned: see `prediction.timeline`."""
     example = planned_inputs(model, plan)
     network = traced(ready(model, example, plan.fold), example)
-    counted = PlanOptions().counted(plan.dtype)
+    counted = Planning().counted(plan.dtype)
     before, after = (program(network, steps, plan.mode) for steps in (whole_steps(network), plan.steps))
     return timeline(network, before, counted), timeline(network, after, counted)
 
