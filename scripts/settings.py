@@ -13,6 +13,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from blockzoo.blockwise.curvature.options import Searching
 from blockzoo.blockwise.run.config import RunConfig
 from blockzoo.blockwise.run.options import Network, Options
 from blockzoo.core.checked import settings_of
@@ -21,12 +22,13 @@ from blockzoo.tiling.planning.options import Cutting, Planning
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "settings.md"
-BLOCKWISE = (Options, RunConfig, Network)
+BLOCKWISE = (Options, RunConfig, Network, Searching)
 """The settings of `blockzoo blockwise`."""
 TILING = (Planning,)
 """The settings of `blockzoo tile plan`."""
 KEYWORDS = {
     ROOT / "blockzoo" / "core" / "keywords.py": TABLES,
+    ROOT / "blockzoo" / "blockwise" / "curvature" / "keywords.py": (Searching,),
     ROOT / "blockzoo" / "tiling" / "planning" / "keywords.py": (Cutting, Planning),
 }
 """Files of typed dictionaries, and the settings in each."""

@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,17 @@ from torch import nn
 from blockzoo.blockwise.curvature.frozen_loss import Batches, LossFunction
 from blockzoo.blockwise.curvature.gauss_newton import GaussNewton
 from blockzoo.blockwise.curvature.hessian import Hessian, How
+from blockzoo.blockwise.curvature.options import Searching
 from blockzoo.blockwise.curvature.precision import Rounding, in_double
 from blockzoo.blockwise.curvature.search import Limits, Search
-from blockzoo.core.errors import UsageError
+from blockzoo.core.checked import sorted_into
 
-MATRICES = {"hessian": Hessian, "ggn": GaussNewton}
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from blockzoo.blockwise.curvature.keywords import SearchingKeywords
+
+MATRICES: dict[str, type[Hessian]] = {"hessian": Hessian, "ggn": GaussNewton}
 Matrix = npt.NDArray[np.float64]
 
 
@@ -94,52 +100,14 @@ class CouplingMap:
         return sorted(found, key=lambda row: -row["sigma"])
 
 
-def check_search(
-    *,
-    tol: float,
-    failure: float = 1e-4,
-    rank: int = 2,
-    max_products: int | None = None,
-    max_seconds: float | None = None,
-    matrix: str = "hessian",
-) -> None:
-    """The options of `coupling_map` can be used.
-
-    Raises:
-        UsageError: those that cannot.
-    """
-    faults = [
-        f"{name} {value}: give a number above 0 and below 1"
-        for name, value in (("tol", tol), ("failure", failure))
-        if not 0 < value < 1
-    ]
-    faults += [
-        f"{name} {value}: give a positive number"
-        for name, value in (("rank", rank), ("max_products", max_products))
-        if value is not None and not value >= 1
-    ]
-    if max_seconds is not None and not max_seconds >= 0:
-        faults.append(f"max_seconds {max_seconds}: give 0 or more")
-    if matrix not in MATRICES:
-        faults.append(f"matrix {matrix!r}: choose {' or '.join(MATRICES)}")
-    if faults:
-        raise UsageError("; ".join(faults))
-
-
 def coupling_map(
     model: nn.Module,
     loss_fn: LossFunction,
     batches: Batches,
     partition: How = "blocks",
-    rank: int = 2,
-    tol: float = 1e-3,
-    seed: int = 0,
     *,
-    failure: float = 1e-4,
-    matrix: str = "hessian",
-    max_products: int | None = None,
-    max_seconds: float | None = None,
     report: Callable[[int, int], None] = lambda done, entries: None,
+    **searching: Unpack[SearchingKeywords],
 ) -> CouplingMap:
     """Spectral norms of all blocks of the Hessian of a frozen loss.
 
@@ -148,14 +116,9 @@ def coupling_map(
         loss_fn: (output, target) -> one number, a mean or a sum over the examples.
         batches: (x, y), several; the loss is over all of them.
         partition: what the blocks are, see `make_partition`.
-        rank: random directions per block; the first starts the searches, all of them estimate Frobenius norms.
-        tol: relative error to reach: the search of an entry ends when its upper bound is so near.
-        seed: of the directions.
-        failure: probability that the truth of any entry of the map is above its upper bound.
-        matrix: "hessian", or "ggn" for the generalised Gauss-Newton matrix.
-        max_products: stop after so many, the worst entries first; without a limit of either kind only the tolerance decides.
-        max_seconds: stop after so long.
         report: told how many entries are finished, of how many.
+        searching: of the table Searching in docs/settings.md: rank, tol, seed, failure, matrix, max_products, max_seconds.
+            Without a limit of products or seconds only the tolerance decides when to stop.
 
     Raises:
         UsageError: as `Hessian`; a rank, tolerance, probability or budget out of its range.
@@ -180,15 +143,13 @@ def coupling_map(
         >>> bool((found.upper >= found.sigma).all())
         True
     """
-    check_search(
-        tol=tol, failure=failure, rank=rank, max_products=max_products, max_seconds=max_seconds, matrix=matrix
-    )
+    (asked,) = sorted_into(searching, Searching, what="coupling_map")
     begin = time.perf_counter()
-    given = MATRICES[matrix](model, loss_fn, batches, partition)
+    given = MATRICES[asked.matrix](model, loss_fn, batches, partition)
     given.check_entries(columns=True)
     hessian = in_double(given)
-    limits = Limits(max_products, None if max_seconds is None else begin + max_seconds)
-    search = Search(hessian, Rounding(hessian, given), rank, tol, failure, seed, limits, report)
+    limits = Limits(asked.max_products, None if asked.max_seconds is None else begin + asked.max_seconds)
+    search = Search(hessian, Rounding(hessian, given), asked, limits, report)
     search.run()
     known = search.known()
     sigma, upper, residual, frobenius, converged = (
@@ -205,8 +166,8 @@ def coupling_map(
         labels=hessian.partition.labels,
         sizes=tuple(hessian.sizes),
         converged=converged,
-        tol=tol,
-        failure=failure,
+        tol=asked.tol,
+        failure=asked.failure,
         stopped=search.stopped,
         checked={**hessian.checked, **search.checked},
         seconds=time.perf_counter() - begin,

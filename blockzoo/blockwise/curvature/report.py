@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,11 @@ from blockzoo.core.errors import UsageError
 from blockzoo.core.files import write_text
 from blockzoo.core.text import csv_text
 from blockzoo.report.heatmap import HeatMap, animate, draw_map, draw_strip, write_page
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from blockzoo.blockwise.curvature.keywords import SearchingKeywords
 
 NAMES = {"hessian": "Hessian", "ggn": "Gauss-Newton matrix"}
 
@@ -59,17 +64,23 @@ def frame_of(config: RunConfig, run: Path | None = None) -> Frame:
 
 
 def measure(
-    frame: Frame, batches: int, batch_size: int, *, spectra: bool = True, matrix: str = "hessian", **how: Any
+    frame: Frame,
+    batches: int,
+    batch_size: int,
+    *,
+    spectra: bool = True,
+    **searching: Unpack[SearchingKeywords],
 ) -> Curvature:
     """The map, and for each block its extreme eigenvalues and trace.
 
     Args:
         batches, batch_size: on how much of the training data.
-        how: see `coupling_map`.
+        searching: see `coupling_map`.
     """
     data = frame.probe(batches, batch_size)
-    found = coupling_map(frame.model, frame.criterion, data, frame.partition, matrix=matrix, **how)
+    found = coupling_map(frame.model, frame.criterion, data, frame.partition, **searching)
     blocks = []
+    matrix = searching.get("matrix", "hessian")
     hessian = MATRICES[matrix](frame.model, frame.criterion, data, frame.partition) if spectra else None
     for i, (label, size) in enumerate(zip(found.labels, found.sizes, strict=True)):
         row: dict[str, Any] = {

@@ -24,6 +24,7 @@ from blockzoo.blockwise.curvature.checks import (
 from blockzoo.blockwise.curvature.hessian import Hessian
 from blockzoo.blockwise.curvature.known import Known, norms
 from blockzoo.blockwise.curvature.lanczos import GolubKahan, Lanczos, Process, random_unit
+from blockzoo.blockwise.curvature.options import Searching
 from blockzoo.blockwise.curvature.precision import Rounding
 
 SMALL_NETWORK = 500
@@ -85,33 +86,30 @@ class Search:
     """All entries: of small blocks by computing these whole, the others one after the other; under limits, the worst first.
 
     Args:
-        rank, tol, failure, seed, report: see `coupling_map`.
+        asked, report: see `coupling_map`.
     """
 
     def __init__(
         self,
         hessian: Hessian,
         rounding: Rounding,
-        rank: int,
-        tol: float,
-        failure: float,
-        seed: int,
+        asked: Searching,
         limits: Limits,
         report: Callable[[int, int], None],
     ) -> None:
-        self._hessian, self._rank, self._tol = hessian, rank, tol
+        self._hessian, self._rank, self._tol = hessian, asked.rank, asked.tol
         self._rounding, self._errors = rounding, dict[Place, float]()
         self._limits, self._report = limits, report
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = torch.Generator().manual_seed(asked.seed)
         self._count = len(hessian.sizes)
-        self._failure = failure / (self._count * (self._count + 1) / 2)
+        self._failure = asked.failure / (self._count * (self._count + 1) / 2)
         self._exact: dict[Place, Known] = {
             (i, j): Known() for j in range(self._count) for i in range(j + 1) if 0 in self._sizes(i, j)
         }
         self._entries: dict[Place, _Entry] = {}
         self._squares: dict[Place, list[float]] = {}
         self._done = len(self._exact)
-        self._sample = Sample(seed)
+        self._sample = Sample(asked.seed)
         self._note_at = 0.0
         self._reached = ""
         self.checked: dict[str, float] = {}

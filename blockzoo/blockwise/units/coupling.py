@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from blockzoo.blockwise.contracts import UNITS
+from blockzoo.blockwise.curvature.options import Searching
 from blockzoo.blockwise.run.view import RunView
 from blockzoo.core.arguments import check_counts
+from blockzoo.core.checked import together
 
 
 @UNITS.register("coupling", aliases=("HessianBlockInteractionMeasurement", "hessian_block_interaction"))
@@ -30,19 +32,10 @@ class Coupling:
         max_products: int = 0,
         failure: float = 1e-4,
     ) -> None:
-        from blockzoo.blockwise.curvature.coupling import check_search
-
         check_counts(batches=batches, batch_size=batch_size)
-        check_search(tol=tol, failure=failure, rank=rank, max_products=max_products or None, matrix=matrix)
         self.batches, self.batch_size = batches, batch_size
-        self._how: dict[str, Any] = {
-            "rank": rank,
-            "tol": tol,
-            "seed": seed,
-            "matrix": matrix,
-            "failure": failure,
-        }
-        self._most = max_products or None
+        how: Any = {"rank": rank, "tol": tol, "seed": seed, "matrix": matrix, "failure": failure}
+        self._searching = Searching(**how, max_products=max_products or None)
 
     def measure(self, run: RunView) -> dict[str, Any]:
         """Second derivatives of the loss, (B, B)."""
@@ -53,8 +46,7 @@ class Coupling:
             run.criterion,
             run.probe(self.batches, self.batch_size),
             run.partition,
-            max_products=self._most,
-            **self._how,
+            **together(self._searching),
         )
         for check, deviation in found.checked.items():
             run.record_check(check, deviation)

@@ -26,10 +26,10 @@ class Descent:
     needs_previous = True
 
     def __init__(self, batches: int = 1, batch_size: int = 256, rank: int = 2, tol: float = 1e-2) -> None:
-        from blockzoo.blockwise.curvature.coupling import check_search
+        from blockzoo.blockwise.curvature.options import Searching
 
         check_counts(batches=batches, batch_size=batch_size)
-        check_search(tol=tol, rank=rank)
+        Searching(tol=tol, rank=rank)
         self.batches, self.batch_size, self.rank, self.tol = batches, batch_size, rank, tol
 
     def measure(self, run: RunView) -> dict[str, Any]:

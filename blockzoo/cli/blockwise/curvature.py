@@ -8,11 +8,15 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from blockzoo.blockwise.curvature.options import Searching
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.blockwise import _options as own
+from blockzoo.cli.expanded import expanded
+from blockzoo.core.checked import together
 
 
+@expanded()
 def curvature(
     *,
     model: own.Model = "feedforward",
@@ -34,23 +38,13 @@ def curvature(
     image_size: o.ImageSize = 32,
     batches: Annotated[int, Parameter(help="fixed batches of training examples")] = 4,
     batch_size: Annotated[int, Parameter(help="examples per batch")] = 64,
-    matrix: Annotated[str, Parameter(help="hessian, or ggn for the Gauss-Newton matrix")] = "hessian",
-    rank: Annotated[int, Parameter(help="random directions per block, for Frobenius norms")] = 2,
-    tol: Annotated[float, Parameter(help="relative error to reach: it decides when to stop")] = 1e-3,
-    failure: Annotated[
-        float, Parameter(help="probability that an upper bound of the whole map does not hold")
-    ] = 1e-4,
-    max_products: Annotated[
-        int | None, Parameter(help="stop after so many products, though entries have not converged")
-    ] = None,
-    max_seconds: Annotated[float | None, Parameter(help="stop after so long")] = None,
+    searching: Searching,
     spectra: Annotated[bool, Parameter(help="extreme eigenvalues and trace of each block")] = True,
-    seed: o.Seed = 0,
     device: o.Device = "auto",
     output: own.Output = Path("results"),
     dry_run: own.DryRun = False,
     plugins: o.Plugins = (),
-) -> None:
+) -> int:
     """Measure sigma_max(H_ij) for all pairs of network blocks; write coupling.csv, .png, .pdf and .html."""
     from blockzoo.blockwise.curvature import report
     from blockzoo.blockwise.run.options import Options
@@ -58,7 +52,7 @@ def curvature(
     if along:
         for path in report.draw_along(run, output):
             screen.out.print(f"written   {path}", soft_wrap=True)
-        return
+        return 0
     asked = own.run_config(
         model=model,
         config=config,
@@ -68,7 +62,7 @@ def curvature(
         image_size=image_size,
         limit_train=batches * batch_size,
         partition=partition,
-        options=Options(seed=seed),
+        options=Options(seed=searching.seed),
         device=device,
     )
     frame = report.frame_of(asked, run)
@@ -76,7 +70,7 @@ def curvature(
         screen.out.print(
             f"would measure {len(frame.partition)} blocks of {asked.model} on {len(frame.train)} examples"
         )
-        return
+        return 0
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "coupling map: ")  # said below
         measured = report.measure(
@@ -84,13 +78,7 @@ def curvature(
             batches,
             batch_size,
             spectra=spectra,
-            matrix=matrix,
-            rank=rank,
-            tol=tol,
-            failure=failure,
-            seed=seed,
-            max_products=max_products,
-            max_seconds=max_seconds,
+            **together(searching),
         )
     found = measured.coupling
     _print(measured.blocks, found.rows())
@@ -102,10 +90,13 @@ def curvature(
     screen.out.print(
         f"checked   {', '.join(f'{name}: {value:.1g}' for name, value in found.checked.items())}"
     )
-    for path in report.write(measured, f"{report.NAMES[matrix]} of {run.name if run else model}", output):
+    for path in report.write(
+        measured, f"{report.NAMES[searching.matrix]} of {run.name if run else model}", output
+    ):
         screen.out.print(f"written   {path}", soft_wrap=True)
     if found.stopped:
         screen.out.print(f"NOT CONVERGED: {found.stopped}", style="bold red", soft_wrap=True)
+    return 0
 
 
 def _print(blocks: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> None:

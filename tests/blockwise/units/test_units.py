@@ -57,7 +57,7 @@ def test_units_by_the_names_of_the_sandbox_and_in_a_file(tmp_path: Path) -> None
     lines = read_units(path)
     units = make_units(lines)
     assert [type(u).__name__ for u in units.values()] == ["WorkingMemory", "Coupling", "ExactHessian"]
-    assert units["HessianBlockInteractionMeasurement"]._how["rank"] == 2  # type: ignore[attr-defined]
+    assert units["HessianBlockInteractionMeasurement"]._searching.rank == 2  # type: ignore[attr-defined]
     for wrong, says in (
         ("nonsense", "unknown measurement unit"),
         ("norms size=3", "size"),
