@@ -17,8 +17,8 @@ from blockzoo.core.spec import TrialSpec
 from blockzoo.data import ImageData, load_dataset
 from blockzoo.execution.queue import cores
 from blockzoo.execution.ranks import EndsAll, run_together
-from blockzoo.training.together import Ranks
-from blockzoo.training.trial import evaluate_trial, run_trial
+from blockzoo.training.together import ALONE, Ranks
+from blockzoo.training.trial import TrainingProcess, evaluate_trial, run_trial
 
 EpochReport = Callable[[int, dict[str, float]], None]
 
@@ -46,6 +46,10 @@ class Circumstances:
             return 0
         return max(1, (self.workers or cores()) // devices)
 
+    def process_of(self, ranks: Ranks) -> TrainingProcess:
+        """One of the processes."""
+        return TrainingProcess(self.device, ranks, self.workers_of_each(ranks.count))
+
 
 def run_on_devices(
     spec: TrialSpec,
@@ -66,8 +70,7 @@ def run_on_devices(
         return run_trial(
             spec,
             data,
-            device=where.device,
-            workers=where.workers_of_each(1),
+            where.process_of(ALONE),
             checkpoint=checkpoint,
             on_epoch=on_epoch,
             read_test=read_test,
@@ -83,8 +86,7 @@ def evaluate_on_devices(spec: TrialSpec, data: ImageData, where: Circumstances, 
         As `run_on_devices`.
     """
     if spec.devices == 1:
-        workers = where.workers_of_each(1)
-        return evaluate_trial(spec, data, split=split, device=where.device, workers=workers)
+        return evaluate_trial(spec, data, where.process_of(ALONE), split=split)
     silent: EpochReport = lambda epoch, values: None  # noqa: E731
     return _together(_evaluate_rank, spec, where, silent, {"split": split})
 
@@ -142,11 +144,9 @@ def _train_rank(
     record = run_trial(
         trial,
         data,
-        device=where.device,
-        workers=where.workers_of_each(count),
+        where.process_of(Ranks(rank, count)),
         checkpoint=None if checkpoint is None else Path(checkpoint),
         on_epoch=report,
-        ranks=Ranks(rank, count),
         **options,
     )
     if record.status != "ok":
@@ -164,8 +164,7 @@ def _evaluate_rank(
 ) -> Record:
     """The body of a process: one rank of an evaluation."""
     trial, data = _loaded(spec, where)
-    options["workers"] = where.workers_of_each(count)
-    return evaluate_trial(trial, data, device=where.device, ranks=Ranks(rank, count), **options)
+    return evaluate_trial(trial, data, where.process_of(Ranks(rank, count)), **options)
 
 
 def _loaded(spec: dict[str, Any], where: Circumstances) -> tuple[TrialSpec, ImageData]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,29 +42,43 @@ from blockzoo.training.weights import check_continuable, load_weights
 EpochReport = Callable[[int, dict[str, float]], None]
 
 
+@dataclass(frozen=True)
+class TrainingProcess:
+    """A process that trains, or evaluates.
+
+    Args:
+        device: "cpu" or "cuda".
+        ranks: this process among the spec's `devices`; all of them make the same call.
+        workers: processes that read images for this one, where they stay in their files.
+    """
+
+    device: str = "cpu"
+    ranks: Ranks = ALONE
+    workers: int = 0
+
+
+HERE = TrainingProcess()
+
+
 def run_trial(
     spec: TrialSpec,
     data: ImageData,
+    process: TrainingProcess = HERE,
     *,
-    device: str = "cpu",
     checkpoint: Path | None = None,
     on_epoch: EpochReport = lambda epoch, values: None,
     read_test: bool = True,
-    ranks: Ranks = ALONE,
-    workers: int = 0,
 ) -> Record:
     """Train, validate each epoch, read the test split once at the end.
 
     Args:
         spec: what to run.
         data: the dataset that `spec.dataset` names.
-        device: "cpu" or "cuda".
+        process: this one; by default alone, on the CPU.
         checkpoint: saved here after each epoch; if the file is there, the run goes on from it, and ends with
             the numbers of an uninterrupted one.
         on_epoch: told the epoch (from 1) and its values.
         read_test: False leaves the test split for later.
-        ranks: this process among the spec's `devices`; all of them make the same call.
-        workers: processes that read images for this one, where they stay in their files.
 
     Returns:
         A record with status `ok`, or `diverged` with its reason.
@@ -73,24 +88,23 @@ def run_trial(
         UsageError: the spec and the data do not fit together.
     """
     with reproducible(spec.threads):
-        return _run(spec, data, device, checkpoint, on_epoch, read_test, ranks, workers)
+        return _run(spec, data, process, checkpoint, on_epoch, read_test)
 
 
 def _run(
     spec: TrialSpec,
     data: ImageData,
-    device: str,
+    process: TrainingProcess,
     checkpoint: Path | None,
     on_epoch: EpochReport,
     read_test: bool,
-    ranks: Ranks,
-    workers: int,
 ) -> Record:
     _check(spec, data)
+    ranks = process.ranks
     keep_freed_memory()
     data = asked_for(spec, data)
     protocol = protocol_of(spec)
-    place = torch.device(device)
+    place = torch.device(process.device)
     dtype = number_format(protocol, place)
     ready = partial(made_ready, protocol=protocol, device=place, dtype=dtype)
     output = tried(spec.network, data.shape, data.num_classes, dtype, ready)
@@ -104,14 +118,14 @@ def _run(
         sync_batch_norm=spec.sync_batch_norm,
         micro_batches=spec.micro_batches,
     )
-    train, validation, test = _loaders(spec, data, place, ranks, workers)
+    train, validation, test = _loaders(spec, data, place, ranks, process.workers)
     examined = examined_blocks(spec.network)
     checked = [*_checked_images(train, validation), *(block.deviation for block in examined)]
     unused = ranks.many and leaves_parameters_unused(spec, data, place)
     options = ranks.trainer_options(unused_parameters=unused)
     trainer = _trainer(spec, place, dtype, checkpoint, on_epoch, options)
     record = Record("trial", spec.fingerprint(), spec.network.subject, spec.to_json())
-    record.environment = _circumstances(device, dtype, ranks)
+    record.environment = _circumstances(process.device, dtype, ranks)
     resume = str(checkpoint) if checkpoint is not None and checkpoint.is_file() else None
     if resume is None and spec.start_with_optimizer:
         resume = spec.start
@@ -153,20 +167,17 @@ def _run(
 def evaluate_trial(
     spec: TrialSpec,
     data: ImageData,
+    process: TrainingProcess = HERE,
     *,
     split: str = "val",
-    device: str = "cpu",
-    ranks: Ranks = ALONE,
-    workers: int = 0,
 ) -> Record:
     """What the weights that `spec` starts from come to on a split, without training.
 
     Args:
         spec: with `start`.
         data: the dataset that `spec.dataset` names.
+        process: see `run_trial`.
         split: "val" or "test".
-        device: "cpu" or "cuda".
-        ranks, workers: see `run_trial`.
 
     Returns:
         A record of kind `evaluation` with `val_acc`, `val_top5`, `val_loss` (or `test_...`) and `images`.
@@ -178,13 +189,11 @@ def evaluate_trial(
         raise UsageError(f"evaluation needs weights to start from and a split, val or test, not {split!r}")
     _check(spec, data)
     with reproducible(spec.threads):
-        return _evaluate(spec, asked_for(spec, data), split, device, ranks, workers)
+        return _evaluate(spec, asked_for(spec, data), split, process)
 
 
-def _evaluate(
-    spec: TrialSpec, data: ImageData, split: str, device: str, ranks: Ranks, workers: int
-) -> Record:
-    place = torch.device(device)
+def _evaluate(spec: TrialSpec, data: ImageData, split: str, process: TrainingProcess) -> Record:
+    ranks, place = process.ranks, torch.device(process.device)
     dtype = number_format(protocol_of(spec), place)
     network = build_network(spec.network, seed=spec.seed)
     load_weights(network, str(spec.start))
@@ -195,14 +204,14 @@ def _evaluate(
         spec.seed,
         ranks=ranks,
     )
-    _, validation, test = _loaders(spec, data, place, ranks, workers)
+    _, validation, test = _loaders(spec, data, place, ranks, process.workers)
     checked = _checked_images(validation, test)
     options = ranks.trainer_options(unused_parameters=False)
     trainer = _trainer(spec, place, dtype, None, lambda epoch, values: None, options)
     trainer.test(classifier, validation if split == "val" else test, verbose=False)
     identity = fingerprint_of({"evaluation": spec.start_identity, "split": split, "of": spec.identity()})
     record = Record("evaluation", identity, spec.network.subject, spec.to_json())
-    record.environment = _circumstances(device, dtype, ranks)
+    record.environment = _circumstances(process.device, dtype, ranks)
     record.values = {f"{split}_{name}": value for name, value in classifier.tested._asdict().items()}
     images = len((data.val if split == "val" else data.test).labels)
     record.values |= {"split": data.split, "images": images, "image_size": data.shape[1]}

@@ -22,7 +22,7 @@ from blockzoo.data.batches import Chances, Part
 from blockzoo.data.images import Images
 from blockzoo.data.streams import StreamedBatches, StreamedData, check_streamed_images, crop_seed
 from blockzoo.training.launch import Circumstances, run_on_devices
-from blockzoo.training.trial import run_trial
+from blockzoo.training.trial import TrainingProcess, run_trial
 from tests.training.test_devices import NETWORKS
 
 SIZE = 16
@@ -152,7 +152,7 @@ def test_a_run_on_files_resumes_and_is_the_same_on_two_devices(
 
     with pytest.raises(InterruptedError):
         run_trial(asked, data, checkpoint=tmp_path / "c.ckpt", on_epoch=stop)
-    resumed = run_trial(asked, data, checkpoint=tmp_path / "c.ckpt", workers=1)
+    resumed = run_trial(asked, data, process=TrainingProcess(workers=1), checkpoint=tmp_path / "c.ckpt")
     assert resumed.samples["val_loss"] == whole.samples["val_loss"]
     together = run_on_devices(asked.with_(devices=2), data, where)
     rounding = 1e-5 if whole.environment["dtype"] == "float32" else 1e-3

@@ -30,12 +30,12 @@ def distil(
     plugins: o.Plugins = (),
 ) -> None:
     """Train a network of the space beside a teacher of the space and print both validation accuracies."""
+    from blockzoo.nas.training.distillation import Lesson
     from blockzoo.nas.training.lessons import Images, teach
     from blockzoo.trials.request import load_data
 
     images = Images(load_data(dataset, data_dir, image_size), batch_size, limit_train, seed)
-    found = teach(
-        student, teacher, scenario, images, width=width, epochs=epochs, finetune_epochs=finetune_epochs, lr=lr
-    )
-    for name, value in found.items():
+    lesson = Lesson(epochs, lr, finetune_epochs)
+    accuracies = teach(student, teacher, scenario, images, lesson, width=width)
+    for name, value in accuracies.items():
         screen.out.print(f"{name:8s}  validation accuracy {value:.4f}")

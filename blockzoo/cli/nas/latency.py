@@ -31,20 +31,14 @@ def latency(
     """Time 45 cells at 3 stages, stem, reductions and head, all in turns; write blox-bench-NAME and the agreement."""
     from blockzoo.nas.figures import latency_agreement
     from blockzoo.nas.ranking.latency import measure_latency
+    from blockzoo.nas.space.costs import Skeleton
     from blockzoo.report.figures import save
 
     if dry_run:
         screen.out.print(f"every cell of the space and {check} whole networks, about {seconds:g} s")
         return
-    table, error = measure_latency(
-        width=width,
-        num_classes=num_classes,
-        image_size=image_size,
-        check=check,
-        device=device,
-        seconds=seconds,
-        seed=seed,
-    )
+    skeleton = Skeleton(width, num_classes=num_classes, image_size=image_size)
+    table, error = measure_latency(skeleton, check=check, device=device, seconds=seconds, seed=seed)
     path = table.write(output, name, error)
     where = table.environment.get("gpu") or table.environment.get("cpu")
     picture = output / f"latency-{name}.png"

@@ -57,14 +57,15 @@ def train(
     from blockzoo.cli.progress import LiveProgress
     from blockzoo.core.record import FINAL
     from blockzoo.execution.queue import worker_count
-    from blockzoo.nas.training.trials import chosen, train_networks
+    from blockzoo.nas.training.trials import Choice, train_networks
 
     device, _ = o.placed(run.device, None, gpus, cpu)
     each = 1 if devices is None else devices
     if each < 1:
         raise UsageError(f"--devices {each}: give 1 or more")
     count = sweeping.workers or worker_count(device, each)
-    networks = chosen(range, indices, sample, sample_seed, start, per_worker, count, first)
+    choice = Choice(range, indices, sample, sample_seed, start, per_worker, count, first)
+    networks = choice.networks()
     settings = together(replace(recipe, devices=each), data, replace(run, device=device), sweeping)
     with LiveProgress(screen.out) as progress:
         done = train_networks(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,11 +121,12 @@ class LatencyError:
         )
 
 
+PUBLISHED = Skeleton()
+
+
 def measure_latency(
+    skeleton: Skeleton = PUBLISHED,
     *,
-    width: int = 32,
-    num_classes: int = 100,
-    image_size: int = 32,
     check: int = 30,
     device: str = "auto",
     seconds: float = 60.0,
@@ -134,7 +136,7 @@ def measure_latency(
     """Time all parts and `check` whole networks in the same shuffled rounds, deployed alike, one image at a time.
 
     Args:
-        width, num_classes, image_size: of the networks.
+        skeleton: of the networks; three channels, one cell a stage.
         check: random networks timed whole, to state the error.
         seconds: for all of it.
         seed: of the draw of these networks.
@@ -150,22 +152,19 @@ def measure_latency(
         )
     space = space or published_space()
     count = len(space.cells)
-    shape = (1, 3, image_size, image_size)
+    shape = (1, 3, skeleton.image_size, skeleton.image_size)
+    made = partial(build, num_classes=skeleton.num_classes, space=space, width=skeleton.width, seed=seed)
     parts: dict[str, tuple[nn.Module, tuple[int, ...]]] = {}
     for cell in range(count):
         index = sum(cell * count**stage for stage in range(space.stages))
-        network = build(index, num_classes, space=space, width=width, seed=seed)
+        network = made(index)
         _add_parts(parts, network, cell, torch.zeros(shape))
     drawn = space.sample(check, seed)
-    wholes = {
-        f"network {i}": (build(int(i), num_classes, space=space, width=width, seed=seed), shape)
-        for i in drawn
-    }
+    wholes = {f"network {i}": (made(int(i)), shape) for i in drawn}
     samples, environment = time_modules({**parts, **wholes}, device=device, seconds=seconds, seed=seed)
     medians = {name: float(np.median(values)) for name, values in samples.items()}
     cells = np.array([[medians[f"cell {s} {c}"] for c in range(count)] for s in range(space.stages)])
     fixed = sum(value for name, value in medians.items() if name.startswith("fixed"))
-    skeleton = Skeleton(width, num_classes=num_classes, image_size=image_size)
     table = LatencyTable(space, cells, fixed, skeleton, environment)
     return table, LatencyError(np.array([medians[name] for name in wholes]), table.predict(drawn))
 

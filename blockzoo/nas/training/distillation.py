@@ -6,6 +6,7 @@ The student's blocks and the teacher's must be equally many and pass on equal sh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -91,26 +92,37 @@ def distil_blocks(
     return losses
 
 
-def train_network(
-    network: nn.Module,
-    batches: Batches,
-    epochs: int,
-    *,
-    teacher: nn.Module | None = None,
-    lr: float = 0.05,
-    temperature: float = 4.0,
-    share: float = 0.9,
-    report: Report | None = None,
-) -> None:
-    """Train on labels; with a teacher also on its softened logits. A small `lr` makes it fine-tuning.
+@dataclass(frozen=True)
+class Lesson:
+    """How a network learns from labels, and from a teacher.
 
     Args:
+        epochs: of training.
+        lr: learning rate; a small one makes it fine-tuning.
+        finetune_epochs: on labels, after a training block by block.
         temperature: both logits are divided by it.
         share: weight of the teacher's part of the loss. Source: Hinton et al., 2015.
+        report: told the epoch (from 1) and its loss.
     """
+
+    epochs: int
+    lr: float = 0.05
+    finetune_epochs: int = 1
+    temperature: float = 4.0
+    share: float = 0.9
+    report: Report | None = None
+
+
+def train_network(
+    network: nn.Module, batches: Batches, lesson: Lesson, *, teacher: nn.Module | None = None
+) -> None:
+    """Train on labels; with a teacher also on its softened logits."""
+    epochs, temperature, share = lesson.epochs, lesson.temperature, lesson.share
     if teacher is not None:
         teacher.eval().requires_grad_(False)
-    optimizer = torch.optim.SGD(network.parameters(), lr, momentum=0.9, weight_decay=5e-4, nesterov=True)
+    optimizer = torch.optim.SGD(
+        network.parameters(), lesson.lr, momentum=0.9, weight_decay=5e-4, nesterov=True
+    )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(batches))
     for epoch in range(epochs):
         network.train()
@@ -128,8 +140,8 @@ def train_network(
             optimizer.step()
             schedule.step()
             total, n = total + float(loss.detach()), n + 1
-        if report is not None:
-            report(epoch + 1, total / max(1, n))
+        if lesson.report is not None:
+            lesson.report(epoch + 1, total / max(1, n))
 
 
 @torch.no_grad()
@@ -145,11 +157,7 @@ def run_scenario(
     teacher: nn.Module | None,
     train: Batches,
     validation: Batches,
-    epochs: int,
-    *,
-    lr: float = 0.05,
-    finetune_epochs: int = 1,
-    report: Report | None = None,
+    lesson: Lesson,
 ) -> float:
     """Train `student` in one of four ways; returns its validation accuracy, 0..1.
 
@@ -166,19 +174,14 @@ def run_scenario(
         raise UsageError(f"scenario {scenario} needs a teacher")
     if scenario == "blocks":
         assert teacher is not None
-        distil_blocks(student, teacher, train, epochs, lr=lr / 10, report=report)
-        if finetune_epochs:
-            train_network(student, train, finetune_epochs, lr=lr / 10, report=report)
+        gentle = replace(lesson, lr=lesson.lr / 10)
+        distil_blocks(student, teacher, train, lesson.epochs, lr=gentle.lr, report=lesson.report)
+        if lesson.finetune_epochs:
+            train_network(student, train, replace(gentle, epochs=lesson.finetune_epochs))
+    elif scenario == "finetune":
+        train_network(student, train, replace(lesson, lr=lesson.lr / 10))
     else:
-        helper = teacher if scenario == "logits" else None
-        train_network(
-            student,
-            train,
-            epochs,
-            teacher=helper,
-            lr=lr / 10 if scenario == "finetune" else lr,
-            report=report,
-        )
+        train_network(student, train, lesson, teacher=teacher if scenario == "logits" else None)
     return accuracy(student, validation)
 
 

@@ -14,7 +14,7 @@ from blockzoo.data import ImageData
 from blockzoo.data.batches import Chances, ResidentBatches, pixels_of
 from blockzoo.nas.benchmark.dataset import Dataset
 from blockzoo.nas.ranking.studies import Correlation, rank_correlation
-from blockzoo.nas.training.distillation import accuracy, run_scenario, train_network
+from blockzoo.nas.training.distillation import Lesson, accuracy, run_scenario, train_network
 from blockzoo.nas.training.networks import build
 from blockzoo.nas.training.supernet import Supernet, search_by_gradient, shared_accuracy, train_paths
 from blockzoo.trials.request import load_data
@@ -110,48 +110,39 @@ def search_by_supernet(
     return search_by_gradient(supernet, images.train(0, 2), images.train(1, 2), epochs, report=report)
 
 
+FIVE_EPOCHS = Lesson(epochs=5)
+
+
 def teach(
     student: int,
     teacher: int | None,
     scenario: str,
     images: Images,
+    lesson: Lesson = FIVE_EPOCHS,
     *,
     width: int = 32,
-    epochs: int = 5,
-    finetune_epochs: int = 1,
-    lr: float = 0.05,
-    report: Report | None = None,
 ) -> dict[str, float]:
     """Train a network of the space in one of the scenarios of `distillation`; validation accuracies, 0..1.
 
     Args:
         teacher: trained on labels first, for as many epochs; for `finetune` the student itself is.
+        lesson: how, and how long, each of them learns.
 
     Raises:
         UsageError: the scenario needs a teacher, or another name.
     """
     classes = images.data.num_classes
     network = build(student, classes, width=width, seed=images.seed)
-    train, validation, found = images.train(), images.validation(), {}
-    master = None
+    train, validation, accuracies = images.train(), images.validation(), {}
+    teaching = None
     if teacher is not None:
-        master = build(teacher, classes, width=width, seed=images.seed + 1)
-        train_network(master, train, epochs, lr=lr, report=report)
-        found["teacher"] = accuracy(master, validation)
+        teaching = build(teacher, classes, width=width, seed=images.seed + 1)
+        train_network(teaching, train, lesson)
+        accuracies["teacher"] = accuracy(teaching, validation)
     elif scenario in ("blocks", "logits"):
         raise UsageError(f"scenario {scenario} needs --teacher INDEX")
     if scenario == "finetune":
-        train_network(network, train, epochs, lr=lr, report=report)
-        found["before"] = accuracy(network, validation)
-    found["student"] = run_scenario(
-        scenario,
-        network,
-        master,
-        train,
-        validation,
-        epochs,
-        lr=lr,
-        finetune_epochs=finetune_epochs,
-        report=report,
-    )
-    return found
+        train_network(network, train, lesson)
+        accuracies["before"] = accuracy(network, validation)
+    accuracies["student"] = run_scenario(scenario, network, teaching, train, validation, lesson)
+    return accuracies

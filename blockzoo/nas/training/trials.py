@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from blockzoo.core.errors import UsageError
@@ -18,50 +19,59 @@ if TYPE_CHECKING:
 PUBLISHED_WIDTH = 32
 
 
-def chosen(
-    range_: Sequence[int] | None = None,
-    indices: Sequence[int] | None = None,
-    sample: int | None = None,
-    sample_seed: int = 0,
-    start: int | None = None,
-    per_worker: int | None = None,
-    workers: int = 1,
-    first: int | None = None,
-) -> list[int]:
-    """Indices of networks, chosen in one of four ways.
+@dataclass(frozen=True)
+class Choice:
+    """Which networks of the space, chosen in one of four ways.
 
     Args:
-        range_: first and last + 1.
+        range: first and last + 1.
         indices: themselves.
         sample, sample_seed: so many, drawn uniformly.
-        first: only so many of them.
         start, per_worker, workers: `per_worker` for each of `workers` from `start` on, as the published launcher splits.
-
-    Raises:
-        UsageError: none or several ways, or networks that the space does not have.
+        first: only so many of them.
     """
-    space = published_space()
-    ways = [("--range", range_), ("--indices", indices), ("--sample", sample), ("--start", start)]
-    given = [name for name, value in ways if value is not None]
-    if len(given) != 1:
-        raise UsageError(
-            f"say which networks in one way: {' or '.join(name for name, _ in ways)}; given: {given or 'none'}"
-        )
-    if first is not None:
-        if first < 1:
-            raise UsageError(f"first {first}: give 1 or more")
-        return chosen(range_, indices, sample, sample_seed, start, per_worker, workers)[:first]
-    if sample is not None:
-        return [int(i) for i in space.sample(sample, sample_seed)]
-    if start is not None:
-        range_ = (start, min(start + (per_worker or 50) * workers, len(space)))
-    if range_ is not None:
-        begin, end = range_
-        if not 0 <= begin < end <= len(space):
-            raise UsageError(f"range {begin} {end}: first and end + 1, within 0 to {len(space)}")
-        return list(range(begin, end))
-    assert indices is not None
-    return [space.index(int(index)) for index in indices]
+
+    range: Sequence[int] | None = None
+    indices: Sequence[int] | None = None
+    sample: int | None = None
+    sample_seed: int = 0
+    start: int | None = None
+    per_worker: int | None = None
+    workers: int = 1
+    first: int | None = None
+
+    def networks(self) -> list[int]:
+        """Their indices.
+
+        Raises:
+            UsageError: none or several ways, or networks that the space does not have.
+        """
+        ways = [(name, getattr(self, name)) for name in ("range", "indices", "sample", "start")]
+        given = [f"--{name}" for name, value in ways if value is not None]
+        if len(given) != 1:
+            options = " or ".join(f"--{name}" for name, _ in ways)
+            raise UsageError(f"say which networks in one way: {options}; given: {given or 'none'}")
+        if self.first is not None and self.first < 1:
+            raise UsageError(f"first {self.first}: give 1 or more")
+        return self._all()[: self.first]
+
+    def _all(self) -> list[int]:
+        space = published_space()
+        if self.sample is not None:
+            return [int(i) for i in space.sample(self.sample, self.sample_seed)]
+        if self.indices is not None:
+            return [space.index(int(index)) for index in self.indices]
+        if self.start is not None:
+            end = min(self.start + (self.per_worker or 50) * self.workers, len(space))
+            return _between(self.start, end, len(space))
+        first, last = self.range or ()
+        return _between(first, last, len(space))
+
+
+def _between(first: int, end: int, count: int) -> list[int]:
+    if not 0 <= first < end <= count:
+        raise UsageError(f"range {first} {end}: first and end + 1, within 0 to {count}")
+    return list(range(first, end))
 
 
 class NetworksKeywords(RecipeKeywords, DataKeywords, RunKeywords, SweepingKeywords, total=False):

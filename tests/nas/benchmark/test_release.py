@@ -14,7 +14,7 @@ from blockzoo.cli import main
 from blockzoo.core.errors import CheckFailed, DataError, UsageError
 from blockzoo.nas.benchmark.release import build_release, holes
 from blockzoo.nas.benchmark.results_pickles import published_results
-from blockzoo.nas.training.trials import chosen
+from blockzoo.nas.training.trials import Choice
 
 SPACE = nas.MacroSpace()
 
@@ -185,21 +185,21 @@ def test_damaged_published_pickles(tmp_path: Path) -> None:
 
 
 def test_ways_to_choose() -> None:
-    assert chosen(range_=(5, 8)) == [5, 6, 7]
-    assert chosen(indices=[3, 1]) == [3, 1]
-    assert chosen(sample=4, sample_seed=1) == SPACE.sample(4, 1).tolist()
-    assert chosen(sample=9, sample_seed=1, first=2) == SPACE.sample(9, 1)[:2].tolist()
-    assert chosen(start=100, per_worker=3, workers=2) == list(range(100, 106))
+    assert Choice(range=(5, 8)).networks() == [5, 6, 7]
+    assert Choice(indices=[3, 1]).networks() == [3, 1]
+    assert Choice(sample=4, sample_seed=1).networks() == SPACE.sample(4, 1).tolist()
+    assert Choice(sample=9, sample_seed=1, first=2).networks() == SPACE.sample(9, 1)[:2].tolist()
+    assert Choice(start=100, per_worker=3, workers=2).networks() == list(range(100, 106))
     for wrong in (
         {},
-        {"range_": (5, 5)},
-        {"range_": (0, 91_126)},
+        {"range": (5, 5)},
+        {"range": (0, 91_126)},
         {"sample": 3, "start": 0},
         {"indices": [91_125]},
         {"sample": 3, "first": 0},
     ):
         with pytest.raises(UsageError, match=r"one way|range|index|first"):
-            chosen(**wrong)
+            Choice(**wrong).networks()
 
 
 # --- commands over files ----------------------------------------------------------------------------

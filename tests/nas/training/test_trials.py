@@ -15,7 +15,14 @@ from blockzoo.core.errors import CheckFailed, UsageError
 from blockzoo.data import load_dataset
 from blockzoo.measure.zero_cost import SCORES, grad_norm, naswot, scores, snip, synflow
 from blockzoo.nas.ranking.latency import measure_latency
-from blockzoo.nas.training.distillation import distil_blocks, noise_to_signal, run_scenario, train_network
+from blockzoo.nas.space.costs import Skeleton
+from blockzoo.nas.training.distillation import (
+    Lesson,
+    distil_blocks,
+    noise_to_signal,
+    run_scenario,
+    train_network,
+)
 from blockzoo.nas.training.lessons import Images, rank_by_supernet, search_by_supernet, teach
 from blockzoo.nas.training.supernet import SharedCell, Supernet, shared_accuracy, train_paths
 from tests.nas.search.test_search import made_up
@@ -33,9 +40,8 @@ def images() -> Images:
 
 def test_latency_is_a_sum_of_parts(tmp_path: Any) -> None:
     space = nas.MacroSpace(("conv", "mbconv"), stages=2)
-    table, error = measure_latency(
-        width=4, image_size=8, num_classes=10, check=3, seconds=2, space=space, device="cpu"
-    )
+    skeleton = Skeleton(4, image_size=8, num_classes=10)
+    table, error = measure_latency(skeleton, check=3, seconds=2, space=space, device="cpu")
     assert table.cells.shape == (2, len(space.cells)) and (table.cells > 0).all() and table.fixed > 0
     index = 5
     low, high = space.digits(index)
@@ -174,7 +180,7 @@ def test_noise_to_signal_by_hand() -> None:
 
 def test_a_student_of_blocks_follows_its_teacher(images: Images) -> None:
     teacher = nas.build(0, 10, width=8, seed=0)
-    train_network(teacher, images.train(), 6, lr=0.05)
+    train_network(teacher, images.train(), Lesson(epochs=6))
     student = nas.build(45, 10, width=8, seed=1)
     seen: list[float] = []
     last = distil_blocks(
@@ -191,11 +197,11 @@ def test_a_student_of_blocks_follows_its_teacher(images: Images) -> None:
 
 def test_scenarios(images: Images) -> None:
     for scenario, teacher in (("scratch", None), ("finetune", None), ("logits", 11), ("blocks", 11)):
-        found = teach(10, teacher, scenario, images, width=4, epochs=1)
+        found = teach(10, teacher, scenario, images, Lesson(epochs=1), width=4)
         assert 0 <= found["student"] <= 1 and ("teacher" in found) == (teacher is not None)
     with pytest.raises(UsageError, match="teacher"):
-        teach(10, None, "logits", images, width=4, epochs=1)
+        teach(10, None, "logits", images, Lesson(epochs=1), width=4)
     with pytest.raises(UsageError, match="scenario"):
-        run_scenario("other", nn.Identity(), None, [], [], 1)  # type: ignore[arg-type]
+        run_scenario("other", nn.Identity(), None, [], [], Lesson(epochs=1))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="correspond"):
         distil_blocks(nas.build(0, 10, width=4), nas.build(0, 10, width=8), images.train(), 1)
