@@ -108,9 +108,9 @@ def _curves(rng: random.Random) -> dict[str, list[float]]:
 
 def start(folder: Path) -> None:
     """Only the imports."""
-    import blockzoo.cli.app
-    import blockzoo.core.outputs
-    import blockzoo.report.runs
+    import blockzoo.cli.app  # noqa: F401
+    import blockzoo.core.outputs  # noqa: F401
+    import blockzoo.report.runs  # noqa: F401
     import blockzoo.report.tables  # noqa: F401
 
 

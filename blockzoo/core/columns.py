@@ -118,8 +118,8 @@ def in_memory(
         missing: records without cells, by number.
         anew: the cells that are stored are of another version.
 
-    Returns:
-        The records that no row can be made of.
+    Yields:
+        The records that no row can be made of, by number.
     """
     db.execute("PRAGMA temp_store = MEMORY")
     create(db, "temp")

@@ -31,7 +31,7 @@ class RegularisedEvolution:
         if len(alive) < self._full:
             return Query(self._moves.draw())
         uniform, size = self._moves.rng.random, self._full
-        parent = max([alive[int(uniform() * size)] for _ in range(self._sample)])
+        parent = max(alive[int(uniform() * size)] for _ in range(self._sample))
         return Query(self._moves.mutated(parent[1]))
 
     def tell(self, query: Query, value: float) -> None:

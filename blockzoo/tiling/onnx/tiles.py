@@ -66,8 +66,7 @@ def planned_bytes(
     """Live bytes at the peak of each part of what `tiled_model` writes, tiles joined and slices copied, without running it.
 
     Args:
-        values: of the model, see `onnx_session.values_of`.
-        Others: see `tiled_model`.
+        values: of the model, see `onnx_session.values_of`; the others: see `tiled_model`.
     """
     writer = _Writer(model, network, values)
     writer.write(parts)
