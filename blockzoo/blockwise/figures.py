@@ -13,7 +13,7 @@ from blockzoo.report.figures import COLOURS
 from blockzoo.report.statistics import LEAST_SEEDS, student_t
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from blockzoo.report.drawing import Figure
 
 LABELS = {
     "gradient_evaluations": "gradient evaluations of all workers",
@@ -25,7 +25,7 @@ LABELS = {
 
 def over_costs(lines: Sequence[Line], costs: Sequence[str], quantity: str = "validation_loss") -> Figure:
     """One panel per cost; settings that spend none of it, or have no run that counts, are left out there."""
-    from matplotlib.figure import Figure
+    from blockzoo.report.drawing import Figure
 
     figure = Figure(figsize=(4.3 * len(costs), 3.9), layout="constrained")
     for axes, cost in zip(figure.subplots(1, len(costs), sharey=True, squeeze=False)[0], costs, strict=True):

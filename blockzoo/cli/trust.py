@@ -40,8 +40,10 @@ def trust(
     screen.out.print(
         f"{project.file} may run from now on, in every command given in its folder:", soft_wrap=True
     )
-    for name, path in project.plugins.items():
-        size = f", {len(path.read_text(errors='replace').splitlines())} lines" if path else ""
-        screen.out.print(f"  {name}{size}", soft_wrap=True)
+    for name, files in project.files.items():
+        sizes = [len(path.read_text(errors="replace").splitlines()) for path in files]
+        screen.out.print(f"  {name}{f', {sizes[0]} lines' if sizes else ''}", soft_wrap=True)
+        for path, size in zip(files[1:], sizes[1:], strict=True):
+            screen.out.print(f"    imports {path}, {size} lines", soft_wrap=True)
     screen.out.print("After a change of any of them they do not run until they are trusted again.")
     return 0

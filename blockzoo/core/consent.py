@@ -4,11 +4,14 @@ A program in Python runs what it asks for. A command runs what stands on its com
 plugins of a trusted project; so do the processes it starts. Text that comes out of a file (a record, the parameters of a run, a
 study) names code only where the user named that code too, in a program as on the command line.
 
+What a Ray cluster answers runs here too, so its address is held to the same.
+
 Code is known by its origin: the absolute path of a `.py` file, or the name of a module.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -44,6 +47,19 @@ def check(origin: str) -> None:
         raise UsageError(
             f"{where} names {origin}, which is code, and a file does not decide what runs here: "
             f"look at it, and if you want it to run, name it too: --plugin {origin}"
+        )
+
+
+def check_address(address: str | None) -> None:
+    """A file names the Ray cluster that is to be joined: what a cluster answers are objects, and to read them runs code.
+
+    Raises:
+        UsageError: the user did not name it.
+    """
+    if address and address != os.environ.get("RAY_ADDRESS"):
+        raise UsageError(
+            f"{_FILE.get() or 'what was read'} names the Ray cluster {address}, whose answers can run code here, and a file does "
+            f"not decide that: if you trust it, name it too: --address {address}"
         )
 
 

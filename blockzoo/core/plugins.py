@@ -9,7 +9,8 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from importlib.machinery import PathFinder, SourceFileLoader
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from itertools import pairwise
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -17,7 +18,8 @@ from typing import Any
 
 from blockzoo.core import consent
 from blockzoo.core.documents import LARGEST, decoded, describe, from_toml, from_yaml
-from blockzoo.core.errors import UsageError
+from blockzoo.core.errors import DataError, UsageError
+from blockzoo.core.said import say_once
 from blockzoo.core.trusted import Project, allowed
 
 ENVIRONMENT_VARIABLE = "BLOCKZOO_PLUGINS"
@@ -56,6 +58,8 @@ def load_module(plugin: str) -> ModuleType:
     """
     consent.check(absolute(plugin))
     try:
+        if _OWN not in sys.meta_path:
+            sys.meta_path.insert(0, _OWN)
         if not plugin.endswith(".py"):
             return importlib.import_module(plugin)
         path = Path(plugin).expanduser().resolve()
@@ -86,6 +90,22 @@ class _FromSource(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)
         return self.source_to_code(self.get_data(path), path)
+
+
+class _OwnModules(MetaPathFinder):
+    """Finds what the other finders find, and has modules of the user's own run from their source."""
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        from blockzoo.core.sources import is_own
+
+        finders = (finder for finder in sys.meta_path if finder is not self)
+        spec = next((found for f in finders if (found := f.find_spec(fullname, path, target))), None)
+        if spec and type(spec.loader) is SourceFileLoader and is_own(Path(spec.loader.path)):
+            spec.loader = _FromSource(fullname, spec.loader.path)
+        return spec
+
+
+_OWN = _OwnModules()
 
 
 def origin_of(obj: type | FunctionType) -> str:
@@ -199,8 +219,12 @@ def load_object(origin: str, name: str) -> Any:
 
 
 def remembered() -> list[str]:
-    """The plugins of the project here, if it is trusted; else none, which is said."""
-    project = project_of(Path.cwd())
+    """The plugins of the project here, if it is trusted; else none, which is said, as is a project file that cannot be read."""
+    try:
+        project = project_of(Path.cwd())
+    except (UsageError, DataError) as error:  # of whoever has a folder above: it ends no command
+        say_once(f"{error}; no plugins are taken from there")
+        return []
     return list(project.plugins) if project and project.plugins and allowed(project) else []
 
 

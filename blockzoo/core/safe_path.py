@@ -39,6 +39,18 @@ def safe_path() -> list[str]:
     return found if HOME in found else [*found, HOME]
 
 
+class elsewhere:
+    """Within, this process stands in a folder that holds no modules or settings, for what would look for them there."""
+
+    def __enter__(self) -> str:
+        self._here = os.getcwd()  # noqa: PTH109
+        os.chdir("/")
+        return self._here
+
+    def __exit__(self, *error: object) -> None:
+        os.chdir(self._here)
+
+
 def module_command(module: str, *words: str) -> list[str]:
     """`python -m module words` with a safe path."""
     run = f"import runpy; runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"

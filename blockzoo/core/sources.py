@@ -52,7 +52,7 @@ def code_digest(origin: str, *, load: bool = True) -> str | None:
     path = _file_of(origin)
     if path is None:
         return None
-    if not _is_own(path):
+    if not is_own(path):
         library = _library(path)
         return _joined([(library, _content(path))]) if library else _content(path)
     if load and origin not in sys.modules:
@@ -72,6 +72,16 @@ def code_digest(origin: str, *, load: bool = True) -> str | None:
         for _, file in found if load else ():
             _first.setdefault(file, _content(file))
     return digest
+
+
+def own_files(origin: str) -> list[Path]:
+    """The files of the user's own that the code behind an origin rests on, that itself first; none of a module not found."""
+    path = _file_of(origin)
+    if path is None or not is_own(path):
+        return [path] if path else []
+    return [
+        file for _, file in _closure(path, () if origin.endswith(".py") else _packages(path), check=False)
+    ]
 
 
 def check_unedited(origins: Iterable[str | None]) -> None:
@@ -121,7 +131,7 @@ def _closure(path: Path, before: tuple[Path, ...], *, check: bool) -> Iterator[t
         seen.add(file)
         yield name, file
         for wanted in _read(file, _stamp(file))[1]:
-            waiting += [(wanted, found) for found in _files(wanted, file, check=check) if _is_own(found)]
+            waiting += [(wanted, found) for found in _files(wanted, file, check=check) if is_own(found)]
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -194,9 +204,9 @@ def _files(wanted: str, importer: Path, *, check: bool) -> list[Path]:
     found = _within(places, wanted.split("."))
     if top in sys.builtin_module_names or top in sys.stdlib_module_names:
         return found if found and _module_path(top) == found[0] else []
-    if not found and (loaded := module_file(top)) and _is_own(loaded):
+    if not found and (loaded := module_file(top)) and is_own(loaded):
         found = _within([str(_root_of(loaded))], wanted.split("."))
-    if check and found and _is_own(found[0]) and _module_path(top) not in (None, found[0]):
+    if check and found and is_own(found[0]) and _module_path(top) not in (None, found[0]):
         raise UsageError(
             f"{importer} imports {top}, which is {found[0]}, but in this process {_module_path(top)} has that name already, and "
             "runs in its place: give one of the two another name"
@@ -217,7 +227,7 @@ def _within(places: list[str], parts: list[str]) -> list[Path]:
                 found.append(Path(init).resolve())
                 deeper = [here]
                 break
-            file = next((here + s for s in (".py", *EXTENSION_SUFFIXES) if os.path.isfile(here + s)), None)  # noqa: PTH113
+            file = next((here + s for s in (*EXTENSION_SUFFIXES, ".py") if os.path.isfile(here + s)), None)  # noqa: PTH113
             if file:
                 return [*found, Path(file).resolve()]
             if os.path.isdir(here):  # noqa: PTH112
@@ -228,7 +238,7 @@ def _within(places: list[str], parts: list[str]) -> list[Path]:
     return found
 
 
-def _is_own(path: Path) -> bool:
+def is_own(path: Path) -> bool:
     """Whether a file is the user's: in no library, neither Python's nor an installed one, and not ours."""
     if INSTALLED & set(path.parts) or HOME in path.parents:
         return False
@@ -246,7 +256,7 @@ def _libraries() -> tuple[Path, ...]:
 def _folder(place: str) -> str | None:
     """A folder of the path that is no library's."""
     path = Path(place).resolve()
-    return str(path) if path.is_dir() and _is_own(path / "module.py") else None
+    return str(path) if path.is_dir() and is_own(path / "module.py") else None
 
 
 def _packages(path: Path) -> tuple[Path, ...]:

@@ -28,19 +28,36 @@ class Project:
     file: Path
     plugins: dict[str, Path | None]
 
+    @property
+    def files(self) -> dict[str, list[Path]]:
+        """The files of each plugin: its own, and those of the user's own modules that it imports, directly or through others.
+
+        Raises:
+            UsageError: one is not there, or cannot be read.
+        """
+        from blockzoo.core.sources import own_files
+
+        found = {}
+        for plugin, path in self.plugins.items():
+            try:
+                found[plugin] = list(dict.fromkeys([*([path] if path else []), *own_files(plugin)]))
+            except OSError as error:
+                raise UsageError(f"{self.file}: plugin {plugin}: {error.strerror}") from error
+        return found
+
     def digest(self) -> str:
-        """Of the names of all plugins and of what is in them.
+        """Of the names of all plugins and of what is in their files.
 
         Raises:
             UsageError: one is not there, or cannot be read.
         """
         found = hashlib.sha256()
-        for plugin, path in self.plugins.items():
+        for plugin, files in self.files.items():
             try:
-                content = path.read_bytes() if path else b""
+                contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
             except OSError as error:
                 raise UsageError(f"{self.file}: plugin {plugin}: {error.strerror}") from error
-            found.update(json.dumps([plugin, hashlib.sha256(content).hexdigest()]).encode())
+            found.update(json.dumps([plugin, *contents]).encode())
         return found.hexdigest()
 
     def check_owner(self) -> None:
@@ -49,7 +66,7 @@ class Project:
         Raises:
             UsageError: others can write to a file of it, or to a folder that it lies in.
         """
-        for path in (self.file, *filter(None, self.plugins.values())):
+        for path in dict.fromkeys([self.file, *(path for files in self.files.values() for path in files)]):
             if place := writable_by_others(path):
                 raise UsageError(
                     f"{self.file} names plugins, and others than you can write to {place}: nothing runs from there. "

@@ -224,13 +224,15 @@ def check_streamed_images(batches: StreamedBatches, count: int = 4) -> float:
         return worst  # what a protocol adds has no counterpart there
     for index in np.unique(np.linspace(0, len(batches.paths) - 1, count).astype(int)).tolist():
         path = os.fsdecode(batches.paths[index])
+        found = batches.read(0, [index])[
+            0
+        ].cpu()  # first: it refuses what torchvision's loader would run a program for
         with Image.open(path) as image:
             if image.mode.startswith("I"):
                 continue
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(crop_seed(0 if chances is None else chances.seed, 0, index))
             expected = plain(default_loader(path))
-        found = batches.read(0, [index])[0].cpu()
         deviation = float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-12))
         if not deviation <= 1e-5:
             raise CheckFailed(

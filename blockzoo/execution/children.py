@@ -39,17 +39,6 @@ def starting() -> Iterator[None]:
         os.environ.pop(VARIABLE) if variable is None else os.environ.update({VARIABLE: variable})
 
 
-@contextmanager
-def elsewhere() -> Iterator[str]:
-    """Within, this process stands in a folder that holds no modules, for what is started with the current folder on its path."""
-    here = str(Path.cwd())
-    os.chdir("/")
-    try:
-        yield here
-    finally:
-        os.chdir(here)
-
-
 def body(function: Callable[..., None], *arguments: object) -> dict[str, Any]:
     """The `target` and `args` of a process that does `function(*arguments)`."""
     return {"target": begin, "args": (consent.granted(), function, arguments)}

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any
 from blockzoo.core import consent
 from blockzoo.core.errors import RunnersLost, UsageError
 from blockzoo.core.record import Record, Status, now
-from blockzoo.core.safe_path import VARIABLE, safe_path
+from blockzoo.core.safe_path import VARIABLE, elsewhere, safe_path
 from blockzoo.execution.board import Board, Pen
-from blockzoo.execution.children import elsewhere
 from blockzoo.execution.contracts import EXECUTORS
 from blockzoo.execution.jobs import Job, Listener, Silent, outcome
 from blockzoo.execution.watch import Watch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import secrets
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -29,7 +30,8 @@ class SlurmJobs:
     """Runs up to `workers` jobs at a time as jobs of SLURM; the results folder is shared by its machines.
 
     Records come back as spool files, as from local processes, so that those of a supervisor that was killed are collected by
-    the next one. submitit's own files (pickles, read by nobody but these jobs) lie in the spool folder's `submitit`.
+    the next one. submitit's own files are pickles: they lie in the spool folder's `submitit`, in a folder of a random name, so
+    that none is read that lay there before.
 
     Args:
         spool: folder for the records of finished jobs until they are stored, seen by all machines.
@@ -112,7 +114,8 @@ class SlurmJobs:
         options = dict(self._options)
         try:
             made = submitit.AutoExecutor(
-                folder=self._spool / "submitit" / "%j", cluster=options.pop("cluster", "slurm")
+                folder=self._spool / "submitit" / secrets.token_hex(8) / "%j",
+                cluster=options.pop("cluster", "slurm"),
             )
             common = {"cpus_per_task": self._threads, "gpus_per_node": self._gpus, "timeout_min": 24 * 60}
             made.update_parameters(**{**common, **options})

@@ -13,17 +13,17 @@ from blockzoo.report.figures import COLOURS
 from blockzoo.report.pareto import pareto_front
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from blockzoo.nas.benchmark.dataset import Dataset
     from blockzoo.nas.ranking.latency import LatencyError
     from blockzoo.nas.search.simulate import Comparison
+    from blockzoo.report.drawing import Figure
 
 
 def accuracy_against_cost(dataset: Dataset) -> Figure:
     """Test accuracy against MACs and against parameters, one point a network, coloured by its most frequent operation."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter
+
+    from blockzoo.report.drawing import Figure
 
     index = dataset.indices
     accuracy = dataset.test_acc(index, seed="mean")
@@ -68,7 +68,7 @@ def accuracy_against_cost(dataset: Dataset) -> Figure:
 
 def regret_curves(comparison: Comparison) -> Figure:
     """Mean regret over the budget with its 95 % bootstrap interval, one curve an algorithm."""
-    from matplotlib.figure import Figure
+    from blockzoo.report.drawing import Figure
 
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.subplots()
@@ -95,7 +95,7 @@ def regret_curves(comparison: Comparison) -> Figure:
 
 def latency_agreement(error: LatencyError, note: str = "") -> Figure:
     """Predicted against measured times of whole networks."""
-    from matplotlib.figure import Figure
+    from blockzoo.report.drawing import Figure
 
     figure = Figure(figsize=(4.8, 4.6), layout="constrained")
     axes = figure.subplots()
@@ -117,7 +117,7 @@ def latency_agreement(error: LatencyError, note: str = "") -> Figure:
 
 def draw_architecture(arch: Architecture, space: MacroSpace) -> Figure:
     """The graph of a network, from left to right: cells as written (unused nodes pale), reductions between them."""
-    from matplotlib.figure import Figure
+    from blockzoo.report.drawing import Figure
 
     vector = space.nested(arch)
     figure = Figure(figsize=(2.6 + 3.4 * space.stages, 2.4), layout="constrained")

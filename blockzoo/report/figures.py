@@ -25,7 +25,7 @@ from blockzoo.report.statistics import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from blockzoo.report.drawing import Figure
 
 AXES = {name: quantity for name, quantity in quantities().items() if quantity.axis}
 """What can stand on the horizontal axis."""
@@ -116,9 +116,10 @@ def look(blocks: Sequence[str]) -> dict[str, tuple[str, str]]:
 def draw(made: Sequence[Chart]) -> Figure:
     """A matplotlib figure with the charts side by side and one legend below."""
     note = "; ".join(chart.note for chart in made if chart.note)
-    from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.lines import Line2D
+
+    from blockzoo.report.drawing import Figure
 
     blocks = sorted({point.block for chart in made for point in chart.points})
     looks = look(blocks)

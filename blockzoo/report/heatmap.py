@@ -53,7 +53,7 @@ class HeatMap:
 
 def draw_map(chart: HeatMap, path: Path) -> Path:
     """One map as a picture; the suffix of `path` says which kind."""
-    from matplotlib.figure import Figure
+    from blockzoo.report.drawing import Figure
 
     count = len(chart.labels)
     side = min(14.0, max(4.2, 0.34 * count + 2.2))
@@ -70,7 +70,7 @@ def draw_map(chart: HeatMap, path: Path) -> Path:
 
 def draw_strip(charts: Sequence[HeatMap], path: Path) -> Path:
     """Maps side by side with one scale of colours: how a map changes along training."""
-    from matplotlib.figure import Figure
+    from blockzoo.report.drawing import Figure
 
     side = 2.1
     figure = Figure(figsize=(side * len(charts) + 1.6, side + 0.9), layout="constrained")
@@ -87,8 +87,9 @@ def draw_strip(charts: Sequence[HeatMap], path: Path) -> Path:
 def animate(charts: Sequence[HeatMap], path: Path, seconds: float = 0.7) -> Path:
     """The same maps one after the other, as a GIF; each is shown for so long."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from PIL import Image
+
+    from blockzoo.report.drawing import Figure
 
     limits = _limits([chart.values for chart in charts])
     frames = []

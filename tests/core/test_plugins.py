@@ -7,7 +7,8 @@ import pytest
 from blockzoo.core import plugins, trusted
 from blockzoo.core.contracts import BLOCKS
 from blockzoo.core.errors import UsageError
-from blockzoo.core.plugins import load_plugins, read_options, remembered
+from blockzoo.core.plugins import load_plugins, project_of, read_options, remembered
+from blockzoo.core.said import forget_what_was_said
 
 SOURCE = """
 from blockzoo import register_block
@@ -51,11 +52,27 @@ def test_a_plugin_that_cannot_be_loaded(
         load_plugins([name])
 
 
-def test_bad_project_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_project_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pyproject.toml").write_text("[tool.blockzoo]\nplugins = 3\n")
     with pytest.raises(UsageError, match="list of texts"):
-        remembered()
+        project_of(tmp_path)
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    for content in (
+        b"[tool.blockzoo]\nplugins = 3\n",
+        b"[[",
+        b"\xff",
+        b"[tool.blockzoo]\nplugins = [3]\n",
+        b" " * (2 << 20),
+    ):
+        (tmp_path / "pyproject.toml").write_bytes(content)
+        forget_what_was_said()
+        caplog.clear()
+        assert remembered() == [], "a file above, which may be anybody's, ends no command"
+        assert str(tmp_path / "pyproject.toml") in caplog.text
 
 
 def test_options_from_files(tmp_path: Path) -> None:

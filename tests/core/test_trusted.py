@@ -7,6 +7,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,60 @@ def test_a_damaged_list_trusts_nothing(content: str, ran: Ran) -> None:
     Path(os.environ["BLOCKZOO_CONFIG"], "trusted.json").write_text(content)
     found, said = ran()
     assert not found and "trusted.json" in said
+
+
+@pytest.fixture
+def package(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose plugin is a module of a package that lies on the path."""
+    folder = project / "source" / "own_package"
+    folder.mkdir(parents=True)
+    contents = {"__init__": "", "blocks": "from own_package import helper\n", "helper": LOUD, "other": LOUD}
+    for name, content in contents.items():
+        (folder / f"{name}.py").write_text(content)
+    (project / "pyproject.toml").write_text('[tool.blockzoo]\nplugins = ["own_package.blocks"]\n')
+    monkeypatch.syspath_prepend(str(folder.parent))
+    for name in [name for name in sys.modules if name.startswith("own_package")]:
+        monkeypatch.delitem(sys.modules, name)
+    return folder
+
+
+def test_what_a_plugin_imports_is_trusted_with_it(
+    package: Path, capsys: pytest.CaptureFixture[str], ran: Ran
+) -> None:
+    def again() -> tuple[bool, str]:
+        for name in [name for name in sys.modules if name.startswith("own_package")]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+        return ran()
+
+    assert main(["trust"]) == 0
+    said = capsys.readouterr().out
+    assert "own_package.blocks, 1 lines" in said and f"imports {package}/helper.py, 2 lines" in said
+    assert again()[0]
+    (package / "other.py").write_text("x = 1\n")
+    assert again()[0], "what it does not import is not asked about"
+    for name in ("helper", "__init__", "blocks"):
+        before = (package / f"{name}.py").read_text()
+        (package / f"{name}.py").write_text(before + LOUD)
+        found, said = again()
+        assert not found and "changed" in said, name
+        (package / f"{name}.py").write_text(before)
+        assert again()[0]
+    (package / f"helper{EXTENSION_SUFFIXES[0]}").write_bytes(
+        b"\x7fELF"
+    )  # Python would take it before the source
+    assert not again()[0]
+
+
+def test_the_source_of_modules_runs_too(package: Path) -> None:
+    other = compile("from pathlib import Path; Path('RAN').touch()", "x.py", "exec")
+    for name in ("blocks", "helper"):
+        (package / f"{name}.py").write_text(
+            "from own_package import helper\n" if name == "blocks" else "x = 1\n"
+        )
+        cached = Path(importlib.util.cache_from_source(str(package / f"{name}.py")))
+        cached.parent.mkdir(exist_ok=True)
+        cached.write_bytes(pyc._code_to_hash_pyc(other, b"\0" * 8, False))
+    importlib.invalidate_caches()
+    assert load_plugins(["own_package.blocks"], ambient=False) and "own_package.helper" in sys.modules
+    assert not Path("RAN").exists()

@@ -36,6 +36,11 @@ ALLOWED = {
     ): "of a top-level name: nothing is imported to find it",
     (
         "blockzoo/core/plugins.py",
+        "_OwnModules.find_spec",
+        "find_spec",
+    ): "what Python itself would ask for this import, whose code it then takes from the source",
+    (
+        "blockzoo/core/plugins.py",
         "module_file",
         "find_spec",
     ): "of a top-level name, or by PathFinder: nothing is imported",

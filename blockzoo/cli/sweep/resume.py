@@ -14,6 +14,9 @@ def resume(
     *,
     output: o.Output = Path("results"),
     workers: Annotated[int | None, Parameter(help="trials at a time (default: as it was started)")] = None,
+    address: Annotated[
+        str | None, Parameter(help="of the Ray cluster, named again where it was started on one")
+    ] = None,
     plugins: o.Plugins = (),
     plots: Annotated[bool, Parameter(negative="--no-plots", help="draw the pictures afterwards")] = True,
     dry_run: Annotated[bool, Parameter(help="print the plan, train nothing", negative=())] = False,
@@ -22,11 +25,12 @@ def resume(
 
     Trials that failed stay as they are: `blockzoo sweep retry` tries those.
     """
-    return again("queued", output, workers, plots, dry_run)
+    given = {"workers": workers, "address": address}
+    return again("queued", output, given, plots, dry_run)
 
 
-def again(only: str, output: Path, workers: int | None, plots: bool, dry_run: bool) -> int:
-    """Start the last sweep of a folder once more, for some of its trials."""
+def again(only: str, output: Path, given: dict[str, Any], plots: bool, dry_run: bool) -> int:
+    """Start the last sweep of a folder once more, for some of its trials; what is `given` takes the place of what it had."""
     from blockzoo.cli.sweep.run import finish
     from blockzoo.core import consent
     from blockzoo.core.checked import settings_of
@@ -45,10 +49,11 @@ def again(only: str, output: Path, workers: int | None, plots: bool, dry_run: bo
         raise UsageError(
             f"{outputs.sweep} asks for what this version does not know: {', '.join(sorted(unknown))}"
         )
-    if workers is not None:
-        request["workers"] = workers
     with consent.text_of(outputs.sweep):
+        if given["address"] is None:
+            consent.check_address(request.get("address"))
         _check_code(request)
+        request |= {name: value for name, value in given.items() if value is not None}
         return finish(draw=plots, **request, output=output, only=only, dry_run=dry_run)
 
 

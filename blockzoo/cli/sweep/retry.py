@@ -15,9 +15,13 @@ def retry(
     *,
     output: o.Output = Path("results"),
     workers: Annotated[int | None, Parameter(help="trials at a time (default: as it was started)")] = None,
+    address: Annotated[
+        str | None, Parameter(help="of the Ray cluster, named again where it was started on one")
+    ] = None,
     plugins: o.Plugins = (),
     plots: Annotated[bool, Parameter(negative="--no-plots", help="draw the pictures afterwards")] = True,
     dry_run: Annotated[bool, Parameter(help="print the plan, train nothing", negative=())] = False,
 ) -> int:
     """Run the trials again that failed, were killed, ran out of memory or out of time; those that diverged did not fail."""
-    return again("failed", output, workers, plots, dry_run)
+    given = {"workers": workers, "address": address}
+    return again("failed", output, given, plots, dry_run)

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from blockzoo.cli import screen
 from blockzoo.cli.expanded import expanded
+from blockzoo.core import consent
 from blockzoo.core.checked import settings_of, together
 from blockzoo.core.documents import check_fields, describe
 from blockzoo.core.errors import UsageError
@@ -47,7 +48,10 @@ def run(
     options |= {"dry_run": dry_run, "plots": plots}
     options |= together(scaffold, recipe, data, running, sweeping)
     if config:
-        options |= _changed(_from_file(config), options, config)
+        found = _changed(_from_file(config), options, config)
+        with consent.text_of(config):
+            consent.check_address(found.get("address"))
+        options |= found
     if not options["blocks"]:
         raise UsageError(
             "the grid is empty: name at least one block, as in --blocks ResNetBasicBlock, or --blocks all"
@@ -93,7 +97,6 @@ def finish(*, draw: bool = True, **options: Any) -> int:
 
 
 def _from_file(path: Path) -> dict[str, Any]:
-    from blockzoo.core import consent
     from blockzoo.core.plugins import absolute, read_options
 
     found = read_options(path)

@@ -9,7 +9,7 @@ from blockzoo.report.figures import COLOURS
 from blockzoo.tiling.planning.plan import Plan
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from blockzoo.report.drawing import Figure
 
 
 def memory_over_layers(
@@ -20,7 +20,7 @@ def memory_over_layers(
     Args:
         before, after: from `planner.timelines`: after each operation, or each stage, multiply-adds so far and peak bytes.
     """
-    from matplotlib.figure import Figure
+    from blockzoo.report.drawing import Figure
 
     figure = Figure(figsize=(7.6, 3.6), layout="constrained")
     axes = figure.subplots()
