@@ -128,8 +128,8 @@ def texts_of(value: object, what: str, *, alone: bool = True) -> list[str]:
 def _limits(cls: type) -> dict[str, dict[str, float]]:
     """The limits of each field that has some, by their names in annotated_types."""
     hints = get_type_hints(cls, include_extras=True)
-    found = {name: _limits_of(kind) for name, kind in hints.items() if name in cls.__dataclass_fields__}  # type: ignore[attr-defined]
-    return {name: limits for name, limits in found.items() if limits}
+    by_name = {name: _limits_of(kind) for name, kind in hints.items() if name in cls.__dataclass_fields__}  # type: ignore[attr-defined]
+    return {name: limits for name, limits in by_name.items() if limits}
 
 
 def _limits_of(kind: Any) -> dict[str, float]:

@@ -69,10 +69,10 @@ def memory_size(text: str) -> int:
     Raises:
         UsageError: no size.
     """
-    found = re.fullmatch(
+    match = re.fullmatch(
         r"(\d{1,9}(?:\.\d{1,3})?) ?([kmgt]?)(?:i?b)?", text.strip(), re.IGNORECASE | re.ASCII
     )
-    size = int(float(found[1]) * 2 ** _UNITS[found[2].lower()]) if found else 0
+    size = int(float(match[1]) * 2 ** _UNITS[match[2].lower()]) if match else 0
     if size <= 0:
         raise UsageError(f"--max-memory {text!r}: give a size such as 8GiB")
     return size

@@ -89,10 +89,10 @@ def check_beside(path: Path) -> bool:
         return False
     except OSError as error:
         raise DataError(f"{place}: {error.strerror or error}") from None
-    found = re.match(rb"[0-9a-f]{64}(?=[ \n])", stated)
-    if not found:
+    match = re.match(rb"[0-9a-f]{64}(?=[ \n])", stated)
+    if not match:
         raise DataError(f"{place} is no checksum; delete it to read {path.name} unverified")
-    if found[0].decode() != file_digest(path):
+    if match[0].decode() != file_digest(path):
         raise DataError(
             f"{path}: it is not what was written: its SHA-256 is not that of {place.name}; get it again, or "
             f"delete {place.name} where you changed it yourself"

@@ -160,8 +160,8 @@ def differs(db: sqlite3.Connection, number: int, record: Record, schema: str = "
     """The first column whose cell is not what the record gives; None where all are."""
     if (table := OF_KIND.get(record.kind)) is None:
         return None
-    found = db.execute(f"SELECT cells FROM {schema}.{table} WHERE id = ?", (number,)).fetchone()
-    stored, wanted = (_named(text) for text in (found[0] if found else "{}", _values(record)[-2]))
+    row = db.execute(f"SELECT cells FROM {schema}.{table} WHERE id = ?", (number,)).fetchone()
+    stored, wanted = (_named(text) for text in (row[0] if row else "{}", _values(record)[-2]))
     return next((n for n in wanted if n not in OF_THE_REGISTRY and stored.get(n, ...) != wanted[n]), None)
 
 
@@ -191,8 +191,8 @@ def check_columns(db: sqlite3.Connection, number: int, record: Record, schema: s
 def _of_trial(record: Record) -> tuple[Any, ...]:
     row, key = trial_row(record), timing_key(record)
     cells = _dumped([_cell(name, row[name]) for name in COLUMNS])
-    found = (str(row[name] or "") for name in FINDING)
-    known = (record.fingerprint, key, *found, cells)
+    texts = (str(row[name] or "") for name in FINDING)
+    known = (record.fingerprint, key, *texts, cells)
     return *known, seal(*known)
 
 

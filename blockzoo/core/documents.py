@@ -70,10 +70,10 @@ def from_json(text: str, name: str) -> Any:
     try:
         if text.count("[") + text.count("{") > DEEPEST:
             _check_depth(re.sub(r'"(?:[^"\\]|\\.)*"', "", text), name)
-        found = json.loads(text, **_int_hook(text))
+        value = json.loads(text, **_int_hook(text))
         if "\\u" in text:
-            json.dumps(found, ensure_ascii=False).encode()  # half a character is none
-        return found
+            json.dumps(value, ensure_ascii=False).encode()  # half a character is none
+        return value
     except DataError:
         raise
     except json.JSONDecodeError as error:
@@ -197,8 +197,8 @@ def _loader() -> Any:
 
 def _check_depth(text: str, name: str) -> None:
     depth = 0
-    for found in re.finditer(r"[\[\]{}]", text):
-        depth += 1 if found[0] in "[{" else -1
+    for bracket in re.finditer(r"[\[\]{}]", text):
+        depth += 1 if bracket[0] in "[{" else -1
         if depth > DEEPEST:
             raise DataError(f"{name} is more than {DEEPEST} brackets deep")
 

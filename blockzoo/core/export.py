@@ -130,5 +130,5 @@ def rows_of(store: Store, fingerprints: Sequence[str]) -> list[Row]:
     """The rows of some trials, in their order; a trial without a record has none."""
     with store.reader(Asked(), few=True) as reader:
         asked = replace(reader.asked, ids=reader.newest(fingerprints), way=reader.way() or "")
-        found = {row["fingerprint"]: row for row in replace(reader, asked=asked).rows()}
-    return [found[f] for f in fingerprints if f in found]
+        rows = {row["fingerprint"]: row for row in replace(reader, asked=asked).rows()}
+    return [rows[f] for f in fingerprints if f in rows]

@@ -22,12 +22,12 @@ def made_once(path: Path, read: Callable[[], T | None], make: Callable[[], T]) -
 
     A process that dies while it makes it leaves it to the next. Where the folder cannot be written each makes its own.
     """
-    found = read()
-    if found is not None:
-        return found
+    value = read()
+    if value is not None:
+        return value
     with _one_at_a_time(path):
-        found = read()  # another one may have made it meanwhile
-        return make() if found is None else found
+        value = read()  # another one may have made it meanwhile
+        return make() if value is None else value
 
 
 @contextmanager

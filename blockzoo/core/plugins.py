@@ -130,15 +130,15 @@ def own_code(text: object) -> tuple[str, str] | None:
 
     Of a module the first part must be there, so that `name:argument` is not taken for one.
     """
-    found = _OWN_CODE.fullmatch(text) if isinstance(text, str) else None
-    if not found or bool(found["file"]) == bool(found["module"]):
+    match = _OWN_CODE.fullmatch(text) if isinstance(text, str) else None
+    if not match or bool(match["file"]) == bool(match["module"]):
         return None
-    if found["file"]:
-        return absolute(found["file"]), found["name"]
-    top = found["module"].partition(".")[0]
+    if match["file"]:
+        return absolute(match["file"]), match["name"]
+    top = match["module"].partition(".")[0]
     if top not in sys.modules and importlib.util.find_spec(top) is None:
         return None
-    return found["module"], found["name"]
+    return match["module"], match["name"]
 
 
 def code_in(text: str) -> Iterator[str]:
@@ -150,13 +150,13 @@ def code_in(text: str) -> Iterator[str]:
 
 def code_asked_for(values: object) -> set[str]:
     """The origins of all code that the values of options name: a text, or a part of one (`my.py:Unit rank=4`)."""
-    found: set[str] = set()
+    origins: set[str] = set()
     for text in _texts(values):
         for part in (text, *re.split(r"[\s,;=|]+", text)):
-            found.update(code_in(part))
+            origins.update(code_in(part))
             if code := own_code(part):  # a path with a colon in it
-                found.add(code[0])
-    return found
+                origins.add(code[0])
+    return origins
 
 
 def check_values(values: object, file: Path) -> None:
@@ -194,14 +194,14 @@ def module_file(name: str) -> Path | None:
     else:
         top, *parts = name.split(".")
         try:
-            found = importlib.util.find_spec(top)
+            spec = importlib.util.find_spec(top)
             for count in range(len(parts)):
-                places = found.submodule_search_locations if found else None
+                places = spec.submodule_search_locations if spec else None
                 within = ".".join([top, *parts[: count + 1]])
-                found = PathFinder.find_spec(within, list(places)) if places else None
+                spec = PathFinder.find_spec(within, list(places)) if places else None
         except (ImportError, ValueError, KeyError):
             return None
-        file = found.origin if found else None
+        file = spec.origin if spec else None
     path = Path(file) if file else None
     return path if path and path.is_file() else None
 
@@ -212,10 +212,10 @@ def load_object(origin: str, name: str) -> Any:
     Raises:
         UsageError: as `load_module`, or there is no such class in it.
     """
-    found = getattr(load_module(origin), name, None)
-    if not callable(found):
+    loaded = getattr(load_module(origin), name, None)
+    if not callable(loaded):
         raise UsageError(f"{origin} has no class {name!r}")
-    return found
+    return loaded
 
 
 def remembered() -> list[str]:
@@ -237,10 +237,10 @@ def project_of(folder: Path) -> Project | None:
     for place in (folder.resolve(), *folder.resolve().parents):
         file = place / "pyproject.toml"
         if file.is_file():
-            found: Any = _read(file)
+            value: Any = _read(file)
             for part in ("tool", "blockzoo", "plugins"):
-                found = found.get(part, []) if isinstance(found, dict) else []
-            plugins = found
+                value = value.get(part, []) if isinstance(value, dict) else []
+            plugins = value
             if not isinstance(plugins, list) or not all(isinstance(p, str) and p for p in plugins):
                 raise UsageError(
                     f"{file}: [tool.blockzoo] plugins must be a list of texts, not {describe(plugins)}"
@@ -261,9 +261,9 @@ def read_options(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
-    found = _read(path)
-    check_values(found, path)
-    return found
+    options = _read(path)
+    check_values(options, path)
+    return options
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -273,7 +273,7 @@ def _read(path: Path) -> dict[str, Any]:
             text = decoded(file.read(LARGEST + 1), str(path))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
-    found = from_toml(text, str(path)) if path.suffix == ".toml" else from_yaml(text, str(path))
-    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+    options = from_toml(text, str(path)) if path.suffix == ".toml" else from_yaml(text, str(path))
+    if not isinstance(options, dict) or not all(isinstance(name, str) for name in options):
         raise UsageError(f"{path} must hold options, one `name: value` a line")
-    return found
+    return options

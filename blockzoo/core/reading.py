@@ -105,8 +105,8 @@ class Reading:
     def newest(self, fingerprints: Iterable[str]) -> list[int]:
         """The numbers of the newest trials of these fingerprints."""
         query = f"SELECT max(id) FROM {self._trials} WHERE fingerprint = ?"
-        found = (self.db.execute(query, (fingerprint,)).fetchone()[0] for fingerprint in fingerprints)
-        return [number for number in found if number is not None]
+        numbers = (self.db.execute(query, (fingerprint,)).fetchone()[0] for fingerprint in fingerprints)
+        return [number for number in numbers if number is not None]
 
     def fingerprints(self) -> set[str]:
         """Of all trials."""
@@ -141,7 +141,7 @@ class Reading:
         query = f"SELECT {', '.join(KNOWN)}, seal FROM {self._trials} WHERE id = ?"
         known_times: dict[str, Times] = {}
 
-        def found() -> Iterator[tuple[int, str, str, Times]]:
+        def trials() -> Iterator[tuple[int, str, str, Times]]:
             for number in sorted(self.asked.ids or ()):
                 for *known, mark in self.db.execute(query, (number,)).fetchall():
                     if mark != seal(*known):
@@ -152,22 +152,22 @@ class Reading:
                         known_times[key] = self._times_of(key)
                     yield number, key, known[-1], known_times[key]
 
-        yield from self._made(found(), way)
+        yield from self._made(trials(), way)
 
     def _times_of(self, key: str) -> Times:
         query = f"SELECT id, {', '.join(OF_TIMES)}, seal FROM {self._times} WHERE fingerprint = ? AND id <= ? ORDER BY id"
-        found = Times()
+        times = Times()
         for row in self.db.execute(query, (key, self.asked.upto)).fetchall():
-            found.add(*row)
-        return found
+            times.add(*row)
+        return times
 
-    def _made(self, found: Iterable[tuple[int, str, str, Times]], way: str | None) -> Iterator[Row]:
+    def _made(self, trials: Iterable[tuple[int, str, str, Times]], way: str | None) -> Iterator[Row]:
         """Rows of numbers, timing keys, cells and times; the first of them compared with its record."""
         wanted = [(name, place) for place, name in enumerate(COLUMNS) if name in self.asked.columns]
         names = {name for name, _ in wanted}
         checked = self.schema != "main"
         read: dict[str, Row] = {}
-        for number, key, text, times in found:
+        for number, key, text, times in trials:
             try:
                 cells = plain(text)
                 row = {name: cells[place] for name, place in wanted}
@@ -205,7 +205,7 @@ class Table(Reading):
     def _scanned(self) -> tuple[Scan, Times, dict[int, str]]:
         scan = Scan(self.db, self.schema, self.asked.upto, self.faults)
         condition, values = self.asked.condition()
-        find = scan.wanted if self._verified else scan.found
+        find = scan.wanted if self._verified else scan.wanted_by_index
         return scan, scan.times(), find(condition, values, history=self.asked.history)
 
     def way(self) -> str | None:
@@ -216,7 +216,7 @@ class Table(Reading):
     def rows(self) -> Iterator[Row]:
         """The rows, oldest first."""
         scan, times, wanted = self._scanned
-        found = (
+        trials = (
             (number, key, text, times) for number, key, text in scan.trials(wanted, verified=self._verified)
         )
-        yield from self._made(found, self.asked.way if self.asked.way is not None else self.way())
+        yield from self._made(trials, self.asked.way if self.asked.way is not None else self.way())

@@ -73,7 +73,7 @@ def check(outputs: Outputs) -> Report:
                     faults.note(number, Damaged(fault))
                 elif fresh and (name := columns.differs(db, number, record)):
                     report.faults.append(f"record {number}: its column {name} is not what the record says")
-            report.damaged |= faults.found
+            report.damaged |= faults.damaged
             report.faults += miscounted(db)
     except Damaged as error:
         report.pages = True
@@ -84,10 +84,10 @@ def check(outputs: Outputs) -> Report:
 
 
 def _check_pages(db: sqlite3.Connection, report: Report) -> None:
-    found = [str(line) for (line,) in db.execute("PRAGMA integrity_check(5)")]
-    if found != ["ok"]:
+    lines = [str(line) for (line,) in db.execute("PRAGMA integrity_check(5)")]
+    if lines != ["ok"]:
         report.pages = True
-        report.faults.append(f"damaged pages: {'; '.join(found)}")
+        report.faults.append(f"damaged pages: {'; '.join(lines)}")
 
 
 def repair(outputs: Outputs) -> Report:
@@ -124,14 +124,14 @@ def _set_aside(db: sqlite3.Connection) -> int:
     for number, record in parsed(db, "1", (), faults):
         if fault := columns.fault_of(record):
             faults.note(number, Damaged(fault))
-    for number, reason in faults.found.items():
+    for number, reason in faults.damaged.items():
         db.execute(
             f"INSERT INTO quarantine SELECT r.id, ?, {', '.join(f'r.{name}' for name in SEALED)}, e.facts FROM records r"
             " LEFT JOIN environments e ON e.id = r.environment_id WHERE r.id = ?",
             (reason, number),
         )
         db.execute("DELETE FROM records WHERE id = ?", (number,))
-    return len(faults.found)
+    return len(faults.damaged)
 
 
 def _salvage(path: Path) -> tuple[Path, int]:
@@ -141,10 +141,10 @@ def _salvage(path: Path) -> tuple[Path, int]:
     with _records_alone(path) as damaged, store.database.writing() as db:
         for number in range(1, _most(damaged) + 1):
             try:
-                found = list(parsed(damaged, "r.id = ?", (number,), Faults()))
+                records = list(parsed(damaged, "r.id = ?", (number,), Faults()))
             except sqlite3.Error:
                 continue
-            for _, record in found:
+            for _, record in records:
                 insert(db, record, number)
                 count += 1
     if not count:

@@ -33,10 +33,10 @@ def safe_path() -> list[str]:
 
     There it hides nothing that is installed, and a module of the user's own that a program or a notebook names is still found.
     """
-    found, here = list(sys.path), os.getcwd()  # noqa: PTH109
-    if not _is_safe() and found[:1] in ([""], [here]):
-        found = [*found[1:], here]
-    return found if HOME in found else [*found, HOME]
+    folders, here = list(sys.path), os.getcwd()  # noqa: PTH109
+    if not _is_safe() and folders[:1] in ([""], [here]):
+        folders = [*folders[1:], here]
+    return folders if HOME in folders else [*folders, HOME]
 
 
 class elsewhere:

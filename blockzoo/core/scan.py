@@ -86,15 +86,15 @@ class Scan:
 
     def times(self) -> Times:
         """All times, verified."""
-        found = Times()
+        times = Times()
         query = f"SELECT id, {', '.join(OF_TIMES)}, seal FROM {self.schema}.times NOT INDEXED WHERE id <= ? ORDER BY id"
         count = 0
         for number, *cells in self.db.execute(query, (self.upto,)):
             count += 1
-            if not found.add(number, *cells):
+            if not times.add(number, *cells):
                 self.faults.note(number, Damaged("the seal of its cells does not fit: they were altered"))
         self._count("latency", count)
-        return found
+        return times
 
     def wanted(self, condition: str, values: list[Any], *, history: bool) -> dict[int, str]:
         """The trials that fit a condition and are not superseded, by number, oldest first, with their timing keys.
@@ -122,7 +122,7 @@ class Scan:
         self._count("trial", count)
         return {number: "" if key is None else key.decode() for number, key in fitting.items()}
 
-    def found(self, condition: str, values: list[Any], *, history: bool) -> dict[int, str]:
+    def wanted_by_index(self, condition: str, values: list[Any], *, history: bool) -> dict[int, str]:
         """The same by the indexes of the tables, nothing verified: `trials` does that for these alone."""
         trials = f"{self.schema}.trials"
         newer = f"SELECT 1 FROM {trials} n WHERE n.fingerprint = t.fingerprint AND n.id > t.id AND n.id <= ?"

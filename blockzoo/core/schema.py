@@ -62,9 +62,9 @@ def is_ours(db: sqlite3.Connection, path: Path) -> bool:
         return False
     if all(needed <= columns_of(db, name) for name, needed in OURS.items()) and applied(db, path):
         return True
-    found = ", ".join(sorted(tables)[:5]) or "none"
+    names = ", ".join(sorted(tables)[:5]) or "none"
     raise StoreError(
-        f"{path} is a database of another program, not a results store (its tables: {found}); it is left "
+        f"{path} is a database of another program, not a results store (its tables: {names}); it is left "
         "untouched: choose another --output"
     )
 
@@ -85,10 +85,10 @@ def applied(db: sqlite3.Connection, path: Path) -> set[str]:
     Raises:
         StoreError: there are some that this version does not know.
     """
-    found = {str(name) for (name,) in db.execute("SELECT name FROM migrations")}
-    if unknown := found - {name for name, _ in MIGRATIONS}:
+    steps = {str(name) for (name,) in db.execute("SELECT name FROM migrations")}
+    if unknown := steps - {name for name, _ in MIGRATIONS}:
         raise StoreError(f"{path} was written by a newer blockzoo ({sorted(unknown)}); update blockzoo")
-    return found
+    return steps
 
 
 def columns_of(db: sqlite3.Connection, table: str) -> set[str]:
@@ -100,5 +100,5 @@ def about(db: sqlite3.Connection, name: str) -> str | None:
     """What a store says of itself: its own name (`store`), and the version of its `columns`."""
     if not columns_of(db, "about"):
         return None
-    found: tuple[str] | None = db.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
-    return found[0] if found else None
+    row: tuple[str] | None = db.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
+    return row[0] if row else None

@@ -35,9 +35,9 @@ def parsed(
     )
     facts: dict[str, object] = {}
     with closing(db.cursor()) as rows:
-        for number, mark, found, *texts in rows.execute(query, tuple(values)):
+        for number, mark, environment, *texts in rows.execute(query, tuple(values)):
             try:
-                yield number, record_of(mark, found, texts, facts)
+                yield number, record_of(mark, environment, texts, facts)
             except Damaged as error:
                 faults.note(number, error)
 
@@ -125,19 +125,19 @@ class Faults:
     """What is wrong with the records of a store, told in one sentence."""
 
     def __init__(self) -> None:
-        self.found: dict[int, str] = {}
+        self.damaged: dict[int, str] = {}
         self.sentences: list[str] = []
 
     def note(self, number: int, error: Exception) -> None:
-        self.found[number] = str(error)
+        self.damaged[number] = str(error)
 
     def say(self, path: Path) -> None:
         told = list(self.sentences)
-        if self.found:
-            number, why = next(iter(self.found.items()))
-            more = f"; and {len(self.found) - 1} more" if len(self.found) > 1 else ""
+        if self.damaged:
+            number, why = next(iter(self.damaged.items()))
+            more = f"; and {len(self.damaged) - 1} more" if len(self.damaged) > 1 else ""
             told.append(
-                f"{len(self.found)} of its records cannot be read and are left out (record {number}: {why}{more})"
+                f"{len(self.damaged)} of its records cannot be read and are left out (record {number}: {why}{more})"
             )
         if told:
             say_once(

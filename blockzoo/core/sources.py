@@ -64,12 +64,12 @@ def code_digest(origin: str, *, load: bool = True) -> str | None:
     stamps, digest = _known.get(key, ({}, ""))
     if not stamps or any(_stamp(file) != stamp for file, stamp in stamps.items()):
         before = () if is_file else _packages(path)
-        found = list(_closure(path, before, check=load))
+        files = list(_closure(path, before, check=load))
         digest = (
-            _content(path) if len(found) == 1 else _joined([(name, _content(file)) for name, file in found])
+            _content(path) if len(files) == 1 else _joined([(name, _content(file)) for name, file in files])
         )
-        _known[key] = {file: _stamp(file) for _, file in found}, digest
-        for _, file in found if load else ():
+        _known[key] = {file: _stamp(file) for _, file in files}, digest
+        for _, file in files if load else ():
             _first.setdefault(file, _content(file))
     return digest
 
@@ -110,8 +110,8 @@ def _file_of(origin: str) -> Path | None:
 
 def digest_of_codes(origins: Iterable[str | None]) -> str | None:
     """One digest of the code behind several origins, whatever their order; None where there is none of the user's own."""
-    found = {digest for origin in origins if origin and (digest := code_digest(origin))}
-    return _joined([("", digest) for digest in sorted(found)]) if found else None
+    digests = {digest for origin in origins if origin and (digest := code_digest(origin))}
+    return _joined([("", digest) for digest in sorted(digests)]) if digests else None
 
 
 _known: dict[Any, tuple[dict[Path, Any], str]] = {}
@@ -131,7 +131,9 @@ def _closure(path: Path, before: tuple[Path, ...], *, check: bool) -> Iterator[t
         seen.add(file)
         yield name, file
         for wanted in _read(file, _stamp(file))[1]:
-            waiting += [(wanted, found) for found in _files(wanted, file, check=check) if is_own(found)]
+            waiting += [
+                (wanted, imported) for imported in _files(wanted, file, check=check) if is_own(imported)
+            ]
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -150,7 +152,7 @@ def _content(path: Path) -> str:
 def _read(path: Path, stamp: tuple[int, int]) -> tuple[str, tuple[str, ...]]:
     """The digest of a file's content and what it imports, as it is written there: `a.b`, `.a` within its package, `./a.py`."""
     content = path.read_bytes()
-    found: dict[str, None] = {}
+    imports: dict[str, None] = {}
     if path.suffix == ".py":
         try:
             with warnings.catch_warnings():
@@ -159,8 +161,8 @@ def _read(path: Path, stamp: tuple[int, int]) -> tuple[str, tuple[str, ...]]:
         except (SyntaxError, ValueError, RecursionError, MemoryError):  # what imports it will say so
             tree = ast.Module([], [])
         for node in ast.walk(tree):
-            found.update(dict.fromkeys(_imported(node)))
-    return hashlib.sha256(content).hexdigest()[:16], tuple(found)
+            imports.update(dict.fromkeys(_imported(node)))
+    return hashlib.sha256(content).hexdigest()[:16], tuple(imports)
 
 
 def _imported(node: ast.AST) -> Iterator[str]:
@@ -201,41 +203,41 @@ def _files(wanted: str, importer: Path, *, check: bool) -> list[Path]:
     beside = str(importer.parent)
     if beside in places:  # where several stand first on the path, each in its own process
         places = [beside, *places]
-    found = _within(places, wanted.split("."))
+    files = _within(places, wanted.split("."))
     if top in sys.builtin_module_names or top in sys.stdlib_module_names:
-        return found if found and _module_path(top) == found[0] else []
-    if not found and (loaded := module_file(top)) and is_own(loaded):
-        found = _within([str(_root_of(loaded))], wanted.split("."))
-    if check and found and is_own(found[0]) and _module_path(top) not in (None, found[0]):
+        return files if files and _module_path(top) == files[0] else []
+    if not files and (loaded := module_file(top)) and is_own(loaded):
+        files = _within([str(_root_of(loaded))], wanted.split("."))
+    if check and files and is_own(files[0]) and _module_path(top) not in (None, files[0]):
         raise UsageError(
-            f"{importer} imports {top}, which is {found[0]}, but in this process {_module_path(top)} has that name already, and "
+            f"{importer} imports {top}, which is {files[0]}, but in this process {_module_path(top)} has that name already, and "
             "runs in its place: give one of the two another name"
         )
-    return found
+    return files
 
 
 def _within(places: list[str], parts: list[str]) -> list[Path]:
     """What Python runs to import these nested names from some folders: the files of packages, then of the module."""
-    found: list[Path] = []
+    files: list[Path] = []
     for part in parts:
         if not part.isidentifier():
-            return found
+            return files
         deeper: list[str] = []
         for place in places:
             here = os.path.join(place, part)  # noqa: PTH118  (asked often)
             if os.path.isfile(init := os.path.join(here, "__init__.py")):  # noqa: PTH113, PTH118
-                found.append(Path(init).resolve())
+                files.append(Path(init).resolve())
                 deeper = [here]
                 break
             file = next((here + s for s in (*EXTENSION_SUFFIXES, ".py") if os.path.isfile(here + s)), None)  # noqa: PTH113
             if file:
-                return [*found, Path(file).resolve()]
+                return [*files, Path(file).resolve()]
             if os.path.isdir(here):  # noqa: PTH112
                 deeper.append(here)
         if not deeper:
-            return found
+            return files
         places = deeper
-    return found
+    return files
 
 
 def is_own(path: Path) -> bool:
@@ -261,13 +263,13 @@ def _folder(place: str) -> str | None:
 
 def _packages(path: Path) -> tuple[Path, ...]:
     """The files of the packages around a module that say something, from the outside."""
-    found: list[Path] = []
+    files: list[Path] = []
     for folder in path.parents:
         if not (init := folder / "__init__.py").is_file():
             break
         if init != path and init.read_bytes().strip():
-            found.insert(0, init)
-    return tuple(found)
+            files.insert(0, init)
+    return tuple(files)
 
 
 def _root_of(file: Path) -> Path:
@@ -294,5 +296,5 @@ def _library(path: Path) -> str:
     return ", ".join(f"{name} {version(name)}" for name in sorted(names))
 
 
-def _joined(found: list[tuple[str, str]]) -> str:
-    return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
+def _joined(parts: list[tuple[str, str]]) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -142,8 +142,8 @@ class Store:
         """The newest status of one fingerprint; None where there is no record of it."""
         query = "SELECT status FROM records WHERE kind = ? AND fingerprint = ? ORDER BY id DESC LIMIT 1"
         with self.database.reading() as db:
-            found: tuple[str] | None = db.execute(query, (kind, fingerprint)).fetchone()
-        return found[0] if found else None
+            row: tuple[str] | None = db.execute(query, (kind, fingerprint)).fetchone()
+        return row[0] if row else None
 
     def rows(self, asked: Asked = Asked()) -> Iterator[Row]:  # noqa: B008
         """Rows of the results table, oldest first, from the columns."""
@@ -183,9 +183,9 @@ class Store:
         if not lacking:
             return "main"
         missing = (
-            found
+            entry
             for kind, beside in lacking.items()
-            for found in parsed(db, f"r.kind = ? {beside}", [kind], faults)
+            for entry in parsed(db, f"r.kind = ? {beside}", [kind], faults)
         )
         for number, error in columns.in_memory(db, missing, anew=anew):
             faults.note(number, error)

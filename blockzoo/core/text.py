@@ -28,7 +28,7 @@ def plain(text: str, *, lines: bool = True) -> str:
 
     It holds for pictures and pages too, whose formats forbid the same characters.
     """
-    shown = _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    shown = _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
     return shown if lines else shown.replace("\n", "\\n").replace("\t", "\\t")
 
 
@@ -82,10 +82,10 @@ def markdown(value: object) -> str:
     return _MARKDOWN.sub(_as_sign, text)
 
 
-def _as_sign(found: re.Match[str]) -> str:
-    before, after = found.string[: found.start()][-1:], found.string[found.end() :][:1]
+def _as_sign(match: re.Match[str]) -> str:
+    before, after = match.string[: match.start()][-1:], match.string[match.end() :][:1]
     within_a_word = before.isalnum() and after.isalnum()
-    return found[0] if found[0] == "_" and within_a_word else f"\\{found[0]}"
+    return match[0] if match[0] == "_" and within_a_word else f"\\{match[0]}"
 
 
 def page(text: str) -> str:
@@ -95,7 +95,7 @@ def page(text: str) -> str:
 
 def script(value: object) -> str:
     """For a `<script>` of HTML: JSON in which no tag, comment or end of a line of JavaScript can begin."""
-    return re.sub(r"[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value))
+    return re.sub(r"[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value))
 
 
 def picture(text: object) -> str:

@@ -70,20 +70,20 @@ def doubts(
         samples: of one contender.
         reference: of the run: equal work against equal work, the median ratio and its interval.
     """
-    found, median = [], statistics.median(samples)
+    reasons, median = [], statistics.median(samples)
     interval = median_interval(samples)
     if interval is None:
-        found.append(f"only {len(samples)} sample{'s' * (len(samples) != 1)}")
+        reasons.append(f"only {len(samples)} sample{'s' * (len(samples) != 1)}")
     elif (interval[1] - interval[0]) / 2 > WIDE * median:
-        found.append(f"interval {(interval[1] - interval[0]) / 2 / median:.0%} of the median to each side")
+        reasons.append(f"interval {(interval[1] - interval[0]) / 2 / median:.0%} of the median to each side")
     if len(samples) >= 4:
         low, _, high = statistics.quantiles(samples, n=4)
         if (high - low) / 2 > WILD * median:
-            found.append(f"wild samples, {low:.3g} to {high:.3g} ms in the middle half")
+            reasons.append(f"wild samples, {low:.3g} to {high:.3g} ms in the middle half")
     if reference is not None and reference[1] is not None:
         ratio, low, high = reference[0], *reference[1]
         if low > 1 + OFF or high < 1 - OFF:
-            found.append(f"A/A {ratio:.2f}")
+            reasons.append(f"A/A {ratio:.2f}")
         elif high - low > 2 * WIDE:
-            found.append(f"A/A {low:.2f} to {high:.2f}")
-    return found
+            reasons.append(f"A/A {low:.2f} to {high:.2f}")
+    return reasons

@@ -51,14 +51,14 @@ class Project:
         Raises:
             UsageError: one is not there, or cannot be read.
         """
-        found = hashlib.sha256()
+        digest = hashlib.sha256()
         for plugin, files in self.files.items():
             try:
                 contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
             except OSError as error:
                 raise UsageError(f"{self.file}: plugin {plugin}: {error.strerror}") from error
-            found.update(json.dumps([plugin, *contents]).encode())
-        return found.hexdigest()
+            digest.update(json.dumps([plugin, *contents]).encode())
+        return digest.hexdigest()
 
     def check_owner(self) -> None:
         """All of it is the user's own.
@@ -88,14 +88,14 @@ def noted() -> dict[str, str]:
             f"{place} says what you trust, and others can write to {open_place}: it is not believed"
         )
     try:
-        found = json.loads(place.read_text(encoding="utf-8"))
+        projects = json.loads(place.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{place} cannot be read: {error}; remove it, and trust your projects again"
         ) from error
-    if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
+    if not isinstance(projects, dict) or not all(isinstance(v, str) for v in projects.values()):
         raise StoreError(f"{place} is no list of projects; remove it, and trust your projects again")
-    return found
+    return projects
 
 
 def trust(project: Project) -> None:
@@ -144,13 +144,13 @@ def writable_by_others(path: Path) -> Path | None:
     for place in (path, *path.parents):
         if not place.exists():
             continue
-        found = place.stat()
-        shared = found.st_mode & stat.S_ISVTX and place not in (path, path.parent)
-        if found.st_uid not in (0, os.getuid()):
+        status = place.stat()
+        shared = status.st_mode & stat.S_ISVTX and place not in (path, path.parent)
+        if status.st_uid not in (0, os.getuid()):
             return place
-        if found.st_mode & stat.S_IWOTH and not shared:
+        if status.st_mode & stat.S_IWOTH and not shared:
             return place
-        if found.st_mode & stat.S_IWGRP and not shared and not _own_group(found.st_gid):
+        if status.st_mode & stat.S_IWGRP and not shared and not _own_group(status.st_gid):
             return place
     return None
 
