@@ -92,8 +92,12 @@ class Adapter:
     @property
     def _expansion(self) -> int:
         """ResNets are told a width and give a multiple of it."""
-        found = getattr(self.maker, "expansion", 1)
-        return found if self.signature.output == "planes" and isinstance(found, int) and found > 0 else 1
+        multiple = getattr(self.maker, "expansion", 1)
+        return (
+            multiple
+            if self.signature.output == "planes" and isinstance(multiple, int) and expansion > 0
+            else 1
+        )
 
     @property
     def said(self) -> str:

@@ -18,12 +18,12 @@ def block_class(subject: Subject) -> Callable[..., nn.Module]:
     Raises:
         UsageError: the file or package has no such class.
     """
-    found: Callable[..., nn.Module]
+    maker: Callable[..., nn.Module]
     if subject.prefix == "block":
-        found = BLOCKS[subject.name]
-        return found
+        maker = BLOCKS[subject.name]
+        return maker
     if not subject.is_block:
         raise UsageError(f"{subject} is a whole network, not a block: it has no position in the scaffold")
     origin, _, name = subject.name.rpartition(":")
-    found = load_object(origin, name)
-    return found
+    maker = load_object(origin, name)
+    return maker

@@ -57,14 +57,14 @@ def cached_array(
         add_sums(temporary)
 
     def make() -> np.ndarray:
-        found = None
+        array = None
         try:
             write_atomically(path, write)
         except StoreError as error:
             log.info("decoded images are not cached: %s", error)
         else:
-            found = _open(path, shape, dtype)
-        return _in_memory(what, shape, dtype, needed, fill) if found is None else found
+            array = _open(path, shape, dtype)
+        return _in_memory(what, shape, dtype, needed, fill) if array is None else array
 
     return made_once(path, lambda: _open(path, shape, dtype), make)
 

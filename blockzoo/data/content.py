@@ -34,9 +34,9 @@ def digest_of_files(root: Path, parts: Mapping[str, Sequence[File]]) -> str:
         DataError: a file cannot be read.
     """
     before = os.fsencode(root) + os.sep.encode()
-    found = [(part, path, label) for part, files in parts.items() for path, label in files]
+    entries = [(part, path, label) for part, files in parts.items() for path, label in files]
     names, stamps, total = hashlib.blake2b(digest_size=SIZE), hashlib.sha256(os.fsencode(root.resolve())), 0
-    for part, path, label in found:
+    for part, path, label in entries:
         try:
             stat = os.stat(path)  # noqa: PTH116  (of a million files)
         except OSError as error:
@@ -46,8 +46,8 @@ def digest_of_files(root: Path, parts: Mapping[str, Sequence[File]]) -> str:
         names.update(name)
         stamps.update(b"%d %d %s" % (stat.st_mtime_ns, stat.st_ctime_ns, name))
         total += stat.st_size
-    step = 1 if total <= WHOLE else -(-len(found) // SAMPLED)
-    chosen = [path for _, path, _ in found[::step]]
+    step = 1 if total <= WHOLE else -(-len(entries) // SAMPLED)
+    chosen = [path for _, path, _ in entries[::step]]
 
     def fill(out: np.ndarray) -> None:
         digest = names.copy()

@@ -51,16 +51,16 @@ class ClassFolders:
         self, roots: Sequence[Path], *, image_size: int | None = None, download: bool = True
     ) -> ImageData:
         """The first root (or ROOT/NAME) that holds such a tree."""
-        return self._data(*self._found(roots), image_size)
+        return self._data(*self._tree(roots), image_size)
 
     def stream(self, roots: Sequence[Path], *, image_size: int | None = None) -> ImageData:
         """The same files and splits, each image read anew in each epoch."""
         from blockzoo.data.streams import StreamedData
 
-        root, names, split, files = self._found(roots)
+        root, names, split, files = self._tree(roots)
         parts = {
-            part: Images(np.array([os.fsencode(path) for path, _ in found]), _labels(found))
-            for part, found in files.items()
+            part: Images(np.array([os.fsencode(path) for path, _ in pairs]), _labels(pairs))
+            for part, pairs in files.items()
         }
         return StreamedData(
             name=self.name,
@@ -82,9 +82,9 @@ class ClassFolders:
         """What all images take, decoded at the size that `load` keeps."""
         size = image_size or self.default_size
         stored = size + 2 * round(self.margin * size)
-        return sum(map(len, self._found(roots)[-1].values())) * 3 * stored**2
+        return sum(map(len, self._tree(roots)[-1].values())) * 3 * stored**2
 
-    def _found(self, roots: Sequence[Path]) -> tuple[Path, list[str], str, dict[str, list[File]]]:
+    def _tree(self, roots: Sequence[Path]) -> tuple[Path, list[str], str, dict[str, list[File]]]:
         """The folder, the classes, the name of the split and the files of its parts."""
         places = [place for root in roots for place in (root / self.name, root)]
         for root in places:
@@ -189,16 +189,16 @@ def _files(folder: Path, names: list[str]) -> list[File]:
     if unknown := sorted(set(present) - set(names)):
         raise DataError(f"{folder} has classes that train/ has not: {', '.join(unknown[:SHOWN])}")
     label = {name: place for place, name in enumerate(names)}
-    found = zip(present, images_of(folder, present), strict=True)
-    return [(path, label[name]) for name, paths in found for path in paths]
+    by_class = zip(present, images_of(folder, present), strict=True)
+    return [(path, label[name]) for name, paths in by_class for path in paths]
 
 
 def _given_splits(root: Path, train: str, names: list[str]) -> tuple[str, dict[str, list[File]]]:
     """Name of the split, which says its folders, and the files of its parts, where the tree has a folder train."""
-    found = {part: _holders(root, known) for part, known in PARTS.items()}
-    held = [name for holders in found.values() for name in holders]
+    by_part = {part: _holders(root, known) for part, known in PARTS.items()}
+    held = [name for holders in by_part.values() for name in holders]
     _check_nothing_is_left(root, held)
-    if twice := [holders for holders in found.values() if len(holders) > 1]:
+    if twice := [holders for holders in by_part.values() if len(holders) > 1]:
         raise DataError(
             f"{root} has {' and '.join(twice[0])}, which are one part of a split: join them or move one away"
         )
@@ -208,7 +208,7 @@ def _given_splits(root: Path, train: str, names: list[str]) -> tuple[str, dict[s
         )
     files = {name: _files(root / name, names) for name in held}
     if len(held) == len(PARTS):
-        given = {part: files[name] for part, (name,) in found.items()}
+        given = {part: files[name] for part, (name,) in by_part.items()}
         kind = "as-given-v1" if held == list(PARTS) else f"{'-'.join(held)}-as-given-v1"
         return kind, given
     (tested,) = (name for name in held if name != train)
@@ -276,8 +276,8 @@ def _decoded(what: str, digest: str, files: Sequence[File], size: int, resamplin
 
 def _decode_all(paths: Sequence[Path], out: np.ndarray, resampling: str) -> None:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(lambda path, target: _decode(path, target, resampling), paths, out)
-        faults = [fault for fault in found if fault]
+        outcomes = pool.map(lambda path, target: _decode(path, target, resampling), paths, out)
+        faults = [fault for fault in outcomes if fault]
     if faults:
         more = f" and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         raise DataError(

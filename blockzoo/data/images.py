@@ -101,8 +101,8 @@ class ImageData:
         elif len(images) != len(labels) or not len(labels):
             faults.append(f"{name} has {len(images)} images and {len(labels)} labels")
         elif labels.min() < 0 or labels.max() >= self.num_classes:
-            found = f"{labels.min()} to {labels.max()}"
-            faults.append(f"{name} labels go from {found}, not within 0..{self.num_classes - 1}")
+            span = f"{labels.min()} to {labels.max()}"
+            faults.append(f"{name} labels go from {span}, not within 0..{self.num_classes - 1}")
         return faults
 
     @property

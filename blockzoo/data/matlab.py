@@ -43,12 +43,12 @@ def arrays(path: Path, names: tuple[str, ...], most: int) -> dict[str, npt.NDArr
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); place it there again") from None
     try:
-        found = dict(_arrays(memoryview(content), names, most + HEADER * 8))
+        by_name = dict(_arrays(memoryview(content), names, most + HEADER * 8))
     except (ValueError, struct.error, zlib.error) as error:
         raise DataError(f"{path} is damaged ({error}); place it there again") from None
-    if lacking := [name for name in names if name not in found]:
+    if lacking := [name for name in names if name not in by_name]:
         raise DataError(f"{path} has no array {lacking[0]}; place it there again")
-    return found
+    return by_name
 
 
 def _arrays(

@@ -72,8 +72,8 @@ def fill_images(
     faults: list[str] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for group in _groups(_pieces(sources), allowance(sum(path.stat().st_size for path in files)) // 4):
-            found = pool.map(partial(_decode_piece, out=out), group)
-            faults += [fault for some in found for fault in some]
+            outcomes = pool.map(partial(_decode_piece, out=out), group)
+            faults += [fault for some in outcomes for fault in some]
     if faults:
         more = f" and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         raise DataError(f"{'; '.join(faults[:SHOWN])}{more}. Fetch these files anew")

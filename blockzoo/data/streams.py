@@ -116,25 +116,25 @@ class StreamedBatches(Batches):
             pin_memory=self._device.type == "cuda",
         )
         waiting = None  # the next batch is asked for before this one is given, so the workers have ended before the last
-        for found, indices in zip(loader, batches, strict=True):
+        for loaded, indices in zip(loader, batches, strict=True):
             if waiting is not None:
                 yield waiting
-            waiting = self._ready(found, epoch, indices)
+            waiting = self._ready(loaded, epoch, indices)
         if waiting is not None:
             yield waiting
 
     def read(self, epoch: int, indices: Sequence[int]) -> Float[torch.Tensor, "B 3 size size"]:
         """(n, 3, size, size): some images as this epoch has them, read in this process."""
-        found = _collated([self._reader[epoch, index] for index in indices])
-        return self._ready(found, epoch, torch.tensor(indices))[0]
+        loaded = _collated([self._reader[epoch, index] for index in indices])
+        return self._ready(loaded, epoch, torch.tensor(indices))[0]
 
     def _ready(
-        self, found: torch.Tensor | list[str], epoch: int, indices: torch.Tensor
+        self, loaded: torch.Tensor | list[str], epoch: int, indices: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        if isinstance(found, list):
-            more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-            raise DataError(f"cannot be read as images: {'; '.join(found[:SHOWN])}{more}. Replace them")
-        images = found.to(self._device, non_blocking=True)
+        if isinstance(loaded, list):
+            more = f" and {len(loaded) - SHOWN} more" if len(loaded) > SHOWN else ""
+            raise DataError(f"cannot be read as images: {'; '.join(loaded[:SHOWN])}{more}. Replace them")
+        images = loaded.to(self._device, non_blocking=True)
         if self._chances is not None:
             images = self._chances.augmented(images, epoch, indices)
         pixels = v2.functional.to_dtype(images, torch.float32, scale=True)
@@ -224,7 +224,7 @@ def check_streamed_images(batches: StreamedBatches, count: int = 4) -> float:
         return worst  # what a protocol adds has no counterpart there
     for index in np.unique(np.linspace(0, len(batches.paths) - 1, count).astype(int)).tolist():
         path = os.fsdecode(batches.paths[index])
-        found = batches.read(0, [index])[
+        streamed = batches.read(0, [index])[
             0
         ].cpu()  # first: it refuses what torchvision's loader would run a program for
         with Image.open(path) as image:
@@ -233,7 +233,7 @@ def check_streamed_images(batches: StreamedBatches, count: int = 4) -> float:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(crop_seed(0 if chances is None else chances.seed, 0, index))
             expected = plain(default_loader(path))
-        deviation = float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-12))
+        deviation = float((streamed - expected).abs().max() / expected.abs().max().clamp_min(1e-12))
         if not deviation <= 1e-5:
             raise CheckFailed(
                 f"check 'streamed-images' failed: {path} differs from what torchvision makes of it by {deviation:.1e} "

@@ -57,8 +57,8 @@ def read_mat(path: Path, count: int) -> Images:
     Raises:
         DataError: it is missing, truncated, or holds something else.
     """
-    found = arrays(path, ("X", "y"), 3 * SIDE * SIDE * count)
-    pixels, labels = found["X"], found["y"].reshape(-1).astype(np.int64)
+    content = arrays(path, ("X", "y"), 3 * SIDE * SIDE * count)
+    pixels, labels = content["X"], content["y"].reshape(-1).astype(np.int64)
     if pixels.shape != (SIDE, SIDE, 3, count) or pixels.dtype != np.uint8 or len(labels) != count:
         raise DataError(f"{path} holds {pixels.dtype} {pixels.shape}, not uint8 {(SIDE, SIDE, 3, count)}")
     images = np.ascontiguousarray(

@@ -25,7 +25,7 @@ SHOWN = 5  # faults named in an error
 
 
 @dataclass
-class Found:
+class Contents:
     """The images of a folder and all below it, and what else is there."""
 
     images: list[Path] = field(default_factory=list)
@@ -40,7 +40,7 @@ def class_folders(folder: Path) -> list[str]:
 
 def has_images(folder: Path, *, deep: bool = True) -> bool:
     """Whether `folder` holds an image: directly, or anywhere below with `deep`."""
-    entries = _below(folder, Found()) if deep else iter(_entries(folder))
+    entries = _below(folder, Contents()) if deep else iter(_entries(folder))
     return any(is_image(e.name) and not _is_folder(e) for e in entries)
 
 
@@ -51,19 +51,21 @@ def images_of(folder: Path, names: Sequence[str]) -> list[list[Path]]:
         DataError: a file that is no image, a link that leads nowhere or in a circle, a class without images, images beside
             the class folders: all by name.
     """
-    found = [_walk(folder / name) for name in names]
+    contents = [_walk(folder / name) for name in names]
     beside = [e.path for e in _entries(folder) if is_image(e.name) and not _is_folder(e)]
     faults = [f"{path} lies in no class folder" for path in beside]
     faults += [f"{e.path} is a link that leads nowhere" for e in _entries(folder) if _is_lost(e)]
-    faults += [fault for one in found for fault in one.faults]
-    faults += [f"{folder / n} holds no image" for n, one in zip(names, found, strict=True) if not one.images]
+    faults += [fault for one in contents for fault in one.faults]
+    faults += [
+        f"{folder / n} holds no image" for n, one in zip(names, contents, strict=True) if not one.images
+    ]
     if faults:
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         raise DataError(f"{folder}: {'; '.join(faults[:SHOWN])}{more}. Move these away or replace them")
     left_out = [e.path for e in _entries(folder) if e.name.startswith(".") and _is_folder(e)]
-    left_out += [str(path) for one in found for path in one.hidden]
+    left_out += [str(path) for one in contents for path in one.hidden]
     tell_left_out("hidden", left_out)
-    return [one.images for one in found]
+    return [one.images for one in contents]
 
 
 def tell_left_out(why: str, left_out: Sequence[str]) -> None:
@@ -73,33 +75,33 @@ def tell_left_out(why: str, left_out: Sequence[str]) -> None:
         _say(f"left out, being {why}: {', '.join(left_out[:SHOWN])}{more}")
 
 
-def _walk(folder: Path) -> Found:
-    found = Found()
-    for entry in sorted(_below(folder, found), key=lambda e: Path(e.path).parts):
+def _walk(folder: Path) -> Contents:
+    contents = Contents()
+    for entry in sorted(_below(folder, contents), key=lambda e: Path(e.path).parts):
         path = Path(entry.path)
         suffix = path.suffix.lower()
         if entry.name.lower() in LITTER or entry.name.startswith("._"):
             continue
         if entry.name.startswith("."):
-            found.hidden.append(path)
+            contents.hidden.append(path)
         elif suffix in NOTES:
             continue
         elif _is_lost(entry):
-            found.faults.append(f"{path} is a link that leads nowhere")
+            contents.faults.append(f"{path} is a link that leads nowhere")
         elif suffix not in SUFFIXES:
-            found.faults.append(f"{path} is no image by its name")
+            contents.faults.append(f"{path} is no image by its name")
         elif not entry.is_file():
-            found.faults.append(f"{path} is no file")
+            contents.faults.append(f"{path} is no file")
         else:
-            found.images.append(path)
-    return found
+            contents.images.append(path)
+    return contents
 
 
-def _below(folder: Path, found: Found, above: tuple[str, ...] = ()) -> Iterator[os.DirEntry[str]]:
+def _below(folder: Path, contents: Contents, above: tuple[str, ...] = ()) -> Iterator[os.DirEntry[str]]:
     """Everything in a folder and below it that is no folder; links are followed, circles are faults."""
     place = os.path.realpath(folder)
     if place in above:
-        found.faults.append(f"{folder} is a link in a circle")
+        contents.faults.append(f"{folder} is a link in a circle")
         return
     for entry in _entries(folder):
         if not _is_folder(entry):
@@ -107,9 +109,9 @@ def _below(folder: Path, found: Found, above: tuple[str, ...] = ()) -> Iterator[
         elif entry.name == "__MACOSX":
             continue
         elif entry.name.startswith("."):
-            found.hidden.append(Path(entry.path))
+            contents.hidden.append(Path(entry.path))
         else:
-            yield from _below(Path(entry.path), found, (*above, place))
+            yield from _below(Path(entry.path), contents, (*above, place))
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

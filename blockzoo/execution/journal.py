@@ -108,10 +108,10 @@ def standing(outputs: Outputs) -> Standing:
     running = _running(outputs)
     store = outputs.store(create=False) if outputs.database.is_file() else None
     records = [] if store is None else store.records(asked(outputs).get("kind", "trial"))
-    found = {record.fingerprint: (record.status, record.reason) for record in records}
+    states = {record.fingerprint: (record.status, record.reason) for record in records}
     trials = []
     for fingerprint, subject, seed, epochs in asked(outputs)["trials"]:
-        status, reason = found.get(fingerprint, ("queued", ""))
+        status, reason = states.get(fingerprint, ("queued", ""))
         if fingerprint in running:
             now = running[fingerprint]
             epoch = f"epoch {now['epoch']} of {epochs}" if "epoch" in now else "not heard yet"
@@ -130,7 +130,7 @@ def asked(outputs: Outputs) -> dict[str, Any]:
         UsageError: there was none, or its journal cannot be read.
     """
     try:
-        found = plain(outputs.sweep.read_text(encoding="utf-8"))
+        journal = plain(outputs.sweep.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(
             f"no sweep has been started in {outputs.folder}; name its folder with --output"
@@ -139,17 +139,17 @@ def asked(outputs: Outputs) -> dict[str, Any]:
         raise UsageError(
             f"{outputs.sweep} cannot be read ({error}); start the sweep anew with its own command"
         ) from None
-    trials = found.get("trials") if isinstance(found, dict) else None
+    trials = journal.get("trials") if isinstance(journal, dict) else None
     if (
         not isinstance(trials, list)
         or not all(_is_trial(trial) for trial in trials)
-        or found.get("version") != 1
-        or not isinstance(found.get("kind", "trial"), str)
+        or journal.get("version") != 1
+        or not isinstance(journal.get("kind", "trial"), str)
     ):
         raise UsageError(
             f"{outputs.sweep} is not what a sweep writes; start the sweep anew with its own command"
         )
-    return dict(found)
+    return dict(journal)
 
 
 def _is_trial(value: Any) -> bool:

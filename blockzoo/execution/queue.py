@@ -128,7 +128,7 @@ def plan_of(
     """
     if only not in UNFINISHED:
         raise UsageError(f"only {only!r}: choose one of {', '.join(UNFINISHED)}")
-    found = {} if store is None else store.statuses()
+    statuses = {} if store is None else store.statuses()
 
     def is_pending(status: str | None) -> bool:
         return (
@@ -137,7 +137,7 @@ def plan_of(
             else (status is None) == (only == "queued") and status not in FINAL
         )
 
-    pending = [t for t in trials if is_pending(found.get(t.fingerprint()))]
+    pending = [t for t in trials if is_pending(statuses.get(t.fingerprint()))]
     if workers is not None and workers < 1:
         raise UsageError(f"workers {workers}: give 1 or more")
     threads = threads_of(trials)

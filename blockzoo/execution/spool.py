@@ -48,13 +48,13 @@ def read_spool(path: Path) -> list[Record]:
 def _texts(content: bytes) -> list[str]:
     if not content:
         raise Damaged("it is empty")
-    found = plain(content.decode())
+    document = plain(content.decode())
     texts = (
-        found.get("records") if isinstance(found, dict) else found
+        document.get("records") if isinstance(document, dict) else document
     )  # earlier versions wrote the list alone
     if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
         raise Damaged("it is no list of records")
-    if isinstance(found, dict) and found.get("digest") != fingerprint_of(texts):
+    if isinstance(document, dict) and document.get("digest") != fingerprint_of(texts):
         raise Damaged("its digest does not fit: it was altered")
     return texts
 

@@ -90,19 +90,19 @@ def contenders_of(
     """The networks, and their stages under test, that can be built and deployed for these batch sizes; why others cannot is added
     to `failures`.
     """
-    found = []
+    contenders = []
     for name, spec in specs.items():
         part = "network"
         try:
             network = build_network(spec, seed=seed).eval()
-            found.append(deployed_contender(name, part, network, shape, batch_sizes))
+            contenders.append(deployed_contender(name, part, network, shape, batch_sizes))
             if stage and isinstance(network, ScaffoldNet):
                 part = "stage"
                 before = _shape_before_stage(network, shape)
-                found.append(deployed_contender(name, part, network.active_stage, before, batch_sizes))
+                contenders.append(deployed_contender(name, part, network.active_stage, before, batch_sizes))
         except Exception as error:  # of one network, and no reason to leave the others without times
             failures.append(Failure(name, part, None, error))
-    return found
+    return contenders
 
 
 def _shape_before_stage(network: ScaffoldNet, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -118,9 +118,9 @@ def deployed_contender(
     subject: str, part: str, module: nn.Module, shape: Sequence[int], batch_sizes: Sequence[int] = ()
 ) -> Contender:
     """A module in the form that is timed, with what its checks found."""
-    with what_checks_find() as found:
+    with what_checks_find() as deviations:
         made = deploy(module, shape, batch_sizes)
-    return Contender(subject, part, made, tuple(shape), max(found.values(), default=None))
+    return Contender(subject, part, made, tuple(shape), max(deviations.values(), default=None))
 
 
 def deploy(module: nn.Module, shape: Sequence[int], batch_sizes: Sequence[int] = ()) -> nn.Module:
@@ -180,7 +180,7 @@ def time_modules(
     }
     with torch.inference_mode():
         samples = interleave(calls, Clock(place), Schedule(None, benchmark_runs, deadline.left()), seed=seed)
-    doubtful = {name: reasons for name, found in samples.items() if (reasons := doubts(found))}
+    doubtful = {name: reasons for name, times in samples.items() if (reasons := doubts(times))}
     if doubtful:
         name, reasons = next(iter(doubtful.items()))
         log.warning(

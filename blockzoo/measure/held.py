@@ -58,12 +58,14 @@ class Held:
 
     def unseen(self) -> tuple[str, ...]:
         """Sentences on what nothing that lists the network's state would show."""
-        found = []
+        sentences = []
         if self._sizes[False]:
-            found.append(self._said(False, "weights that are neither parameters nor buffers"))
+            sentences.append(self._said(False, "weights that are neither parameters nor buffers"))
         if self._packed:
-            found.append(f"params_total and model_bytes lack the packed weights of {_listed(self._packed)}")
-        return tuple(found)
+            sentences.append(
+                f"params_total and model_bytes lack the packed weights of {_listed(self._packed)}"
+            )
+        return tuple(sentences)
 
     def notes(self) -> tuple[str, ...]:
         """All sentences."""

@@ -84,14 +84,14 @@ def interleave(
     cold = _warm_up(one_round, schedule, Deadline(schedule.seconds / 4))
     samples: dict[str, list[float]] = {name: [] for name in contenders}
     for done in range(schedule.rounds or schedule.most_rounds):
-        found = one_round(needed=done == 0 and cold is None)
-        if found is None and done == 0:
-            found = cold  # one cold call of each is all that fits
-        if found is None:
+        measured = one_round(needed=done == 0 and cold is None)
+        if measured is None and done == 0:
+            measured = cold  # one cold call of each is all that fits
+        if measured is None:
             break
-        for name, milliseconds in found.items():
+        for name, milliseconds in measured.items():
             samples[name].append(milliseconds)
-        if found is cold:
+        if measured is cold:
             break
     return samples
 
@@ -104,11 +104,11 @@ def _warm_up(
     totals: list[float] = []
     last = None
     while len(totals) < most and (not totals or schedule.warmup_rounds is not None or deadline.left()):
-        found = one_round(needed=not totals)
-        if found is None:
+        times = one_round(needed=not totals)
+        if times is None:
             break
-        last = found
-        totals.append(sum(found.values()))
+        last = times
+        totals.append(sum(times.values()))
         if schedule.warmup_rounds is None and len(totals) >= 6:
             before, after = statistics.median(totals[-6:-3]), statistics.median(totals[-3:])
             if abs(after / before - 1) < 0.05:

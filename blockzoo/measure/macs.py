@@ -238,12 +238,12 @@ def counting(held: Held | None = None) -> Iterator[MacCounter]:
     try:
         stance = torch.compiler.set_stance("force_eager") if compiled else nullcontext()
         with stance, MacCounter(held) as counter, torch.no_grad():
-            found = counter.uncounted
+            uncounted = counter.uncounted
             with (
                 _Functions(counter),
-                Conversions(found),
-                functions_named(counter.unwritten, found),
-                handed_over(found),
+                Conversions(uncounted),
+                functions_named(counter.unwritten, uncounted),
+                handed_over(uncounted),
             ):
                 yield counter
     finally:

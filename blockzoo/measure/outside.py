@@ -42,26 +42,26 @@ SHAPE_ALONE = ("_like", "new_", "sym_", "lift_fresh", "detach", "is_")
 
 
 class Conversions(TorchFunctionMode):
-    """Adds to `found` what turns tensors into arrays of others."""
+    """Adds to `names` what turns tensors into arrays of others."""
 
-    def __init__(self, found: set[str]) -> None:
+    def __init__(self, names: set[str]) -> None:
         super().__init__()
-        self._found = found
+        self._names = names
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if args and isinstance(args[0], torch.Tensor) and args[0].numel() > 1:
             if func in CONVERSIONS:
-                self._found.add(CONVERSIONS[func])
+                self._names.add(CONVERSIONS[func])
             if func in NUMBERS and (args[0].is_floating_point() or args[0].is_complex()):
-                self._found.add(NUMBERS[func])
+                self._names.add(NUMBERS[func])
         return func(*args, **(kwargs or {}))
 
 
 class Unwritten:
-    """Adds to `found` the allocations whose values are read, and that no operation wrote."""
+    """Adds to `names` the allocations whose values are read, and that no operation wrote."""
 
-    def __init__(self, found: set[str]) -> None:
-        self._found = found
+    def __init__(self, names: set[str]) -> None:
+        self._names = names
         self._empty: dict[int, str] = {}  # by where the values lie
         self._written: set[int] = set()
         self._read: set[tuple[int, int]] = set()  # numbers that were read, by where they lie
@@ -86,7 +86,7 @@ class Unwritten:
             self.computed += 1
             for storage in given - made - written:
                 if storage in self._empty:
-                    self._found.add(self._empty.pop(storage))
+                    self._names.add(self._empty.pop(storage))
             for storage in made | written:
                 self._empty.pop(storage, None)
         elif not given & made:
@@ -102,7 +102,7 @@ class Unwritten:
         others = {place for place in self._read if place[0] == storage}
         self._read.add(here)
         if others - {here} or len(self._read) > FEW:
-            self._found.add("Tensor.item")
+            self._names.add("Tensor.item")
 
 
 def storages(values: Any) -> set[int]:
@@ -127,8 +127,8 @@ def _written(func: Any, args: Any, kwargs: dict[str, Any]) -> set[int]:
 
 
 @contextmanager
-def functions_named(unwritten: Unwritten, found: set[str]) -> Iterator[None]:
-    """Adds to `found` each `torch.autograd.Function` that is applied and gives new values, though no operation ran in it."""
+def functions_named(unwritten: Unwritten, names: set[str]) -> Iterator[None]:
+    """Adds to `names` each `torch.autograd.Function` that is applied and gives new values, though no operation ran in it."""
     function = torch.autograd.Function
     plain = vars(function)["apply"]
 
@@ -136,7 +136,7 @@ def functions_named(unwritten: Unwritten, found: set[str]) -> Iterator[None]:
         before = unwritten.computed
         out = plain.__get__(None, kind)(*args, **kwargs)
         if unwritten.computed == before and storages(out) - storages((args, kwargs)):
-            found.add(kind.__qualname__)
+            names.add(kind.__qualname__)
         return out
 
     function.apply = classmethod(apply)
@@ -147,8 +147,8 @@ def functions_named(unwritten: Unwritten, found: set[str]) -> Iterator[None]:
 
 
 @contextmanager
-def handed_over(found: set[str]) -> Iterator[None]:
-    """Adds to `found` what hands work to other threads and processes, where the dispatcher's mode does not see it."""
+def handed_over(names: set[str]) -> Iterator[None]:
+    """Adds to `names` what hands work to other threads and processes, where the dispatcher's mode does not see it."""
     here, plain = threading.get_ident(), {}
 
     def named(kind: type, method: str) -> Callable[..., Any]:
@@ -157,7 +157,7 @@ def handed_over(found: set[str]) -> Iterator[None]:
         @wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
             if threading.get_ident() == here:
-                found.add(f"{kind.__name__}.{method}".removesuffix(".__init__"))
+                names.add(f"{kind.__name__}.{method}".removesuffix(".__init__"))
             return function(*args, **kwargs)
 
         return call

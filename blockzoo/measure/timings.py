@@ -142,20 +142,20 @@ def _in_turns(
             new = interleave(calls, clock, asked, seed=setting.seed + attempt)
         samples = {name: samples[name] + new[name] for name in calls} if go_on else new
         noise = paired_ratio(samples[REFERENCE], samples[next(iter(calls))])
-        found = _judged(setting, contenders, samples, noise)
-        if not best or go_on or _doubtful(found) < _doubtful(best):
-            best = found
+        timings = _judged(setting, contenders, samples, noise)
+        if not best or go_on or _doubtful(timings) < _doubtful(best):
+            best = timings
         took = before - deadline.left() if deadline.seconds < float("inf") else 0.0
         asked_for_few = schedule.rounds is not None and schedule.rounds < LEAST_SAMPLES
         slowest = sum(max(times) for times in samples.values()) / 1e3
         enough = deadline.left() < (slowest if len(samples[REFERENCE]) < LEAST_SAMPLES else took)
-        if not _doubtful(found) or asked_for_few or enough:
+        if not _doubtful(timings) or asked_for_few or enough:
             break
     return best
 
 
-def _doubtful(found: list[Timing]) -> int:
-    return sum(bool(timing.doubt) for timing in found)
+def _doubtful(timings: list[Timing]) -> int:
+    return sum(bool(timing.doubt) for timing in timings)
 
 
 def _judged(
@@ -165,12 +165,14 @@ def _judged(
     noise: tuple[float, tuple[float, float] | None],
 ) -> list[Timing]:
     """Timings with what speaks against each."""
-    found = []
+    timings = []
     for c in contenders:
         own = samples[f"{c.subject}\n{c.part}"]
         reasons = doubts(own, noise)
         whole = samples.get(f"{c.subject}\nnetwork")
         if c.part == "stage" and whole and statistics.median(own) > statistics.median(whole):
             reasons.append("slower than the network it is part of")
-        found.append(Timing(c.subject, c.part, setting.batch_size, own, noise, ", ".join(reasons), c.checked))
-    return found
+        timings.append(
+            Timing(c.subject, c.part, setting.batch_size, own, noise, ", ".join(reasons), c.checked)
+        )
+    return timings

@@ -95,7 +95,7 @@ def zen(
     Weights and inputs are normal. Source: Lin et al., Zen-NAS, ICCV 2021.
     """
     generator = torch.Generator().manual_seed(0)
-    found = []
+    values = []
     for _ in range(repeats):
         with torch.no_grad():
             for module in network.modules():
@@ -109,8 +109,8 @@ def zen(
             scaled = sum(deviations)
             network(second)
             change = (moved - features.pop()).abs().mean()
-        found.append(float(torch.log(change + 1e-30)) + scaled)
-    return sum(found) / len(found)
+        values.append(float(torch.log(change + 1e-30)) + scaled)
+    return sum(values) / len(values)
 
 
 SCORES: dict[str, Score] = {

@@ -54,14 +54,14 @@ def check_block(
         UsageError: its signature cannot be used; the message says what to write.
     """
     maker = adapted(block)
-    found = [examine(maker, *shape, position) for shape in shapes]
-    if not any(each.faults for each in found):
-        found += [examine_there(maker, (*shapes[0], position), (size, size)) for size in SIZES]
-    faults = [fault for each in found for fault in each.faults]
-    faults += [note for each in found for note in each.notes if strict]
+    examined = [examine(maker, *shape, position) for shape in shapes]
+    if not any(each.faults for each in examined):
+        examined += [examine_there(maker, (*shapes[0], position), (size, size)) for size in SIZES]
+    faults = [fault for each in examined for fault in each.faults]
+    faults += [note for each in examined for note in each.notes if strict]
     if faults:
         raise ContractBroken(_refusal(maker, list(dict.fromkeys(faults))))
-    return max(each.deviation for each in found)
+    return max(each.deviation for each in examined)
 
 
 def check_there(
@@ -142,11 +142,11 @@ def trust(maker: Maker, in_channels: int, out_channels: int, stride: int, positi
     """
     if is_of_the_zoo(maker):
         return Examined()
-    found = examine(maker, in_channels, out_channels, stride, position)
-    if found.faults:
-        raise ContractBroken(_refusal(maker, list(found.faults)))
-    notes = [f"{name_of(maker)} {note}" for note in found.notes]
+    examined = examine(maker, in_channels, out_channels, stride, position)
+    if examined.faults:
+        raise ContractBroken(_refusal(maker, list(examined.faults)))
+    notes = [f"{name_of(maker)} {note}" for note in examined.notes]
     notes = [maker.said, *notes] if isinstance(maker, Adapter) else notes
     for note in notes:
         say_once(note)
-    return replace(found, notes=tuple(notes))
+    return replace(examined, notes=tuple(notes))

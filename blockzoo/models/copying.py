@@ -119,7 +119,7 @@ def tensors_in(value: Any) -> Iterator[torch.Tensor]:
 
 def places(module: nn.Module, layer: nn.Module) -> list[str]:
     """All paths at which `layer` stands in `module`; a module may have several names."""
-    return [path for path, found in module.named_modules(remove_duplicate=False) if found is layer]
+    return [path for path, child in module.named_modules(remove_duplicate=False) if child is layer]
 
 
 def replaced(module: nn.Module, layer: nn.Module, by: nn.Module) -> nn.Module:

@@ -83,12 +83,12 @@ class _Examination:
             self._faults.append(str(broken))
         return Examined(tuple(f"{fault}, on maps of {size[0]} x {size[1]}" for fault in self._faults))
 
-    def _fault(self, found: object, sentence: str) -> None:
-        if found:
+    def _fault(self, condition: object, sentence: str) -> None:
+        if condition:
             self._faults.append(sentence)
 
-    def _note(self, found: object, sentence: str) -> None:
-        if found:
+    def _note(self, condition: object, sentence: str) -> None:
+        if condition:
             self._notes.append(sentence)
 
     def _images(self, count: int, size: tuple[int, int]) -> torch.Tensor:
@@ -192,9 +192,9 @@ class _Examination:
         return y
 
     def _compared(self, first: torch.Tensor, second: torch.Tensor, sentence: str) -> None:
-        found = deviation(first, second)
-        self._deviation = max(self._deviation, found)
-        self._fault(not found <= TOLERANCE, sentence)
+        difference = deviation(first, second)
+        self._deviation = max(self._deviation, difference)
+        self._fault(not difference <= TOLERANCE, sentence)
 
     @torch.no_grad()
     def _evaluation(self, block: nn.Module, size: tuple[int, int], count: int = MANY) -> None:

@@ -34,26 +34,26 @@ def said(error: BaseException) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    found = list(names)
-    return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if found[3:] else "")
+    all_names = list(names)
+    return ", ".join(all_names[:3]) + (f" and {len(all_names) - 3} more" if all_names[3:] else "")
 
 
-def misshaped(found: tuple[int, ...], given: tuple[int, ...], out_channels: int, stride: int) -> str:
+def misshaped(shape: tuple[int, ...], given: tuple[int, ...], out_channels: int, stride: int) -> str:
     """What is wrong with the shape that a block made of maps of shape `given` (B, C, H, W)."""
     wanted = tuple(-(-n // stride) for n in given[2:])
-    if len(found) != 4:
-        return f"gives shape {found} for an input of {given}: four numbers B C H W are wanted"
+    if len(shape) != 4:
+        return f"gives shape {shape} for an input of {given}: four numbers B C H W are wanted"
     faults = []
-    if found[0] != given[0]:
-        faults.append(f"makes {found[0]} images of {given[0]}")
-    if found[1] != out_channels:
-        faults.append(f"gives {found[1]} channels where {out_channels} are asked for")
-    if found[2:] != wanted:
-        ignored = stride != 1 and found[2:] == given[2:]
+    if shape[0] != given[0]:
+        faults.append(f"makes {shape[0]} images of {given[0]}")
+    if shape[1] != out_channels:
+        faults.append(f"gives {shape[1]} channels where {out_channels} are asked for")
+    if shape[2:] != wanted:
+        ignored = stride != 1 and shape[2:] == given[2:]
         faults.append(
             f"ignores stride {stride}"
             if ignored
-            else f"makes {found[2]} x {found[3]} of {given[2]} x {given[3]}, not {wanted[0]} x {wanted[1]}"
+            else f"makes {shape[2]} x {shape[3]} of {given[2]} x {given[3]}, not {wanted[0]} x {wanted[1]}"
         )
     told = f"at in_channels {given[1]}, out_channels {out_channels}, stride {stride}"
     return f"{' and '.join(faults)} ({told})"

@@ -140,21 +140,21 @@ def check_folded(module: nn.Module, folded: nn.Module, pairs: list[Pair], *input
 class _Pairs:
     """Reads a trace."""
 
-    def __init__(self, found: Trace, module: nn.Module) -> None:
-        self._found, self._module = found, module
+    def __init__(self, traced: Trace, module: nn.Module) -> None:
+        self._traced, self._module = traced, module
         self._readers: Counter[str] = Counter()
-        for node in found.graph.nodes:
-            if node.op == "get_attr" and isinstance(path := found.attributes[node.name], str):
+        for node in traced.graph.nodes:
+            if node.op == "get_attr" and isinstance(path := traced.attributes[node.name], str):
                 self._readers[path] += len(node.users)
         self._calls: dict[str, list[ModuleCall]] = {}
-        for call in found.calls:
+        for call in traced.calls:
             self._calls.setdefault(call.path, []).append(call)
         self._hooked = {path for path, layer in module.named_modules() if _has_hooks(layer)}
 
     def safe(self) -> list[Pair]:
         return [
             Pair(node.args[0].meta["module"], node.meta["module"])
-            for node in self._found.graph.nodes
+            for node in self._traced.graph.nodes
             if node.target is aten.batch_norm.default and self._is_safe(node)
         ]
 
@@ -182,7 +182,7 @@ class _Pairs:
         """Is it the parameter or buffer of this path, and read there alone?"""
         return (
             isinstance(node, fx.Node)
-            and self._found.attributes.get(node.name) == path.lstrip(".")
+            and self._traced.attributes.get(node.name) == path.lstrip(".")
             and self._readers[path.lstrip(".")] == 1
         )
 

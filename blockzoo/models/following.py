@@ -56,20 +56,20 @@ def check_following(build: Build, images: Float[torch.Tensor, "B C H W"]) -> flo
         around.restore()
         wanted, again = _of_a_new_one(build, state, images)
         around.restore()
-        found = deviation(wanted, after)
+        difference = deviation(wanted, after)
         if deviation(wanted, again) > TOLERANCE:
             return 0.0
-        if not found <= TOLERANCE:
+        if not difference <= TOLERANCE:
             raise CheckFailed(
                 "does not follow its weights in evaluation mode: once it has been evaluated and trained, it gives something else "
-                f"than another one with its parameters and buffers (relative difference {found:.1e}). It keeps what it computed "
-                "from earlier weights (drop that in train()), or what state_dict() does not hold (register a buffer)"
+                f"than another one with its parameters and buffers (relative difference {difference:.1e}). It keeps what it "
+                "computed from earlier weights (drop that in train()), or what state_dict() does not hold (register a buffer)"
             )
         if _is_stuck(used, before, after):
             raise CheckFailed(
                 "does not follow its weights in evaluation mode: it gives the same after a training step that changed them"
             )
-        return found
+        return difference
 
 
 def follows_loaded_weights(build: Build, images: Float[torch.Tensor, "B C H W"]) -> bool:

@@ -46,10 +46,10 @@ def forget(module: nn.Module, run: Callable[[], object]) -> list[str]:
 
     if not places:
         return []
-    found = places if come_back(places) else [place for place in places if come_back([place])]
-    for place in found:
+    renewed = places if come_back(places) else [place for place in places if come_back([place])]
+    for place in renewed:
         place.drop()
-    return [place.name for place in found]
+    return [place.name for place in renewed]
 
 
 def _places(module: nn.Module) -> Iterator[_Place]:

@@ -23,19 +23,19 @@ from blockzoo.models.views import PIECES, Back, back_from, name_of, options, pie
 aten = torch.ops.aten
 
 
-def without_writes(found: Trace, module: nn.Module) -> Trace:
+def without_writes(traced: Trace, module: nn.Module) -> Trace:
     """The same network; every operation makes a new value and changes none. What it returns is the same; what it writes to its
     input shows in its outputs, not to the caller.
 
     Args:
-        found: of `module`; it stays as it is.
+        traced: of `module`; it stays as it is.
 
     Raises:
         UsageError: the network changes its own parameters or buffers, or writes in a way that is not known: the message
             names the operation and its module.
     """
-    _see_values(found, module)
-    return _Rewriter(found, module).rewritten()
+    _see_values(traced, module)
+    return _Rewriter(traced, module).rewritten()
 
 
 @dataclass(eq=False)
@@ -70,22 +70,22 @@ class _Tensor:
 class _Rewriter:
     """Copies a graph, operation by operation."""
 
-    def __init__(self, found: Trace, module: nn.Module) -> None:
-        self._found, self._name = found, type(module).__name__
+    def __init__(self, traced: Trace, module: nn.Module) -> None:
+        self._traced, self._name = traced, type(module).__name__
         self._graph = fx.Graph()
         self._tensors: dict[fx.Node, Any] = {}
-        self._node: fx.Node = found.graph._root
-        targets: list[Any] = [node.target for node in found.graph.nodes]
+        self._node: fx.Node = traced.graph._root
+        targets: list[Any] = [node.target for node in traced.graph.nodes]
         self._writes = any(hasattr(target, "_schema") and target._schema.is_mutable for target in targets)
 
     def rewritten(self) -> Trace:
         attributes: dict[str, str | torch.Tensor] = {}
-        for node in self._found.graph.nodes:
+        for node in self._traced.graph.nodes:
             self._node = node
             if node.op == "output":
                 self._graph.output([self._now(self._tensors[leaf]) for leaf in node.args[0]])
             elif node.op == "get_attr":
-                copy, kept = self._graph.node_copy(node), self._found.attributes[node.name]
+                copy, kept = self._graph.node_copy(node), self._traced.attributes[node.name]
                 attributes[copy.name] = kept
                 self._tensors[node] = _Tensor(_Storage(kept if isinstance(kept, str) else "a constant"), copy)
             elif node.op == "placeholder":
@@ -98,8 +98,8 @@ class _Rewriter:
         self._graph.eliminate_dead_code()
         left = {node.name for node in self._graph.nodes}
         attributes = {name: value for name, value in attributes.items() if name in left}
-        found = self._found
-        return Trace(self._graph, attributes, found.structure, [], found.inputs, found.layers)
+        traced = self._traced
+        return Trace(self._graph, attributes, traced.structure, [], traced.inputs, traced.layers)
 
     def _made(self, node: fx.Node) -> Any:
         """The tensor, or the list of tensors, that an operation makes, changes or shows."""
@@ -145,9 +145,9 @@ class _Rewriter:
             here = fx.map_arg((args, kwargs), lambda n: value if n is whole else self._now(self._tensors[n]))
             return self._operation(target, *here)
 
-        found = _Tensor(tensor.storage, None, -1, tensor, make, back)
-        self._now(found)
-        return found
+        view = _Tensor(tensor.storage, None, -1, tensor, make, back)
+        self._now(view)
+        return view
 
     def _now(self, tensor: _Tensor) -> fx.Node:
         """What a tensor holds after all writes so far."""
@@ -287,20 +287,20 @@ def _same_view(one: torch.Tensor, other: torch.Tensor) -> bool:
     )
 
 
-def _see_values(found: Trace, module: nn.Module) -> None:
+def _see_values(traced: Trace, module: nn.Module) -> None:
     """Run the trace on tensors without values, so that what lies in one storage shows as such, state included."""
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     values: dict[fx.Node, Any] = {}
     state: dict[int, torch.Tensor] = {}
     with mode, torch.no_grad():
-        for node in found.graph.nodes:
+        for node in traced.graph.nodes:
             if node.op == "placeholder":
                 like = node.meta["val"]
                 values[node] = torch.empty_strided(
                     like.shape, like.stride(), dtype=like.dtype, device=like.device
                 )
             elif node.op == "get_attr":
-                real = found.value(node, module)
+                real = traced.value(node, module)
                 state.setdefault(id(real), mode.from_tensor(real.detach()))
                 values[node] = state[id(real)]
             elif node.op == "call_function":

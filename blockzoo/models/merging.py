@@ -107,18 +107,18 @@ def sound_kinds(model: nn.Module, example: torch.Tensor) -> Sound:
 
     All at once; each by itself where that fails, so that one class with another idea of `fuse` leaves the others merged.
     """
-    found = mergeable(model)
-    if not found:
+    methods = mergeable(model)
+    if not methods:
         return Sound(frozenset(), [])
-    reason = _fault(model, example, found)
+    reason = _fault(model, example, methods)
     if reason is None:
-        return Sound(frozenset(found), [])
-    faults = {kind: reason if len(found) == 1 else _fault(model, example, [kind]) for kind in found}
+        return Sound(frozenset(methods), [])
+    faults = {kind: reason if len(methods) == 1 else _fault(model, example, [kind]) for kind in methods}
     sound = [kind for kind, fault in faults.items() if fault is None]
     if sound and (together := _fault(model, example, sound)) is not None:
         faults, sound = dict.fromkeys(sound, together), []
     refused = [
-        f"{kind.__name__}.{found[kind]}() is not used, {kind.__name__} stays as it is trained: {fault}"
+        f"{kind.__name__}.{methods[kind]}() is not used, {kind.__name__} stays as it is trained: {fault}"
         for kind, fault in faults.items()
         if fault is not None
     ]
@@ -197,8 +197,8 @@ def check_merged(
         )
     except Exception as error:
         around.restore()
-        found = now(model)
-        if not deviation(known, found) <= 1e-4 and deviation(found, now(model)) <= 1e-4:
+        restored = now(model)
+        if not deviation(known, restored) <= 1e-4 and deviation(restored, now(model)) <= 1e-4:
             methods = ", ".join(mergeable(model).values())
             raise Altered(
                 f"{what}: its methods that merge branches ({methods}) change other networks than the one they are called on; "

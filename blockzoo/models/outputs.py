@@ -59,14 +59,14 @@ def main_output(output: object, name: str = "the network") -> Main:
     """
     if isinstance(output, torch.Tensor):
         return Main(output)
-    found = dict(tensors(output))
-    if not found:
+    by_path = dict(tensors(output))
+    if not by_path:
         raise UsageError(f"{name} returns {_described(output)}: a network returns a tensor, or several")
     path, certain = _main_path(output, "output")
-    if path not in found:
-        path = next(iter(found))
-        certain = len(found) == 1
-    main = Main(found[path], path, tuple(other for other in found if other != path), certain)
+    if path not in by_path:
+        path = next(iter(by_path))
+        certain = len(by_path) == 1
+    main = Main(by_path[path], path, tuple(other for other in by_path if other != path), certain)
     if main.others:
         say_once(f"{name}: {main.said}")
     return main

@@ -148,11 +148,11 @@ def _parameters(subject: Subject) -> Mapping[str, inspect.Parameter]:
     """Those that can be told by name."""
     maker = load_object(*subject.name.rpartition(":")[::2])
     try:
-        found = inspect.signature(maker).parameters
+        parameters = inspect.signature(maker).parameters
     except ValueError:  # made in C
         return {}
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return {name: parameter for name, parameter in found.items() if parameter.kind not in several}
+    return {name: parameter for name, parameter in parameters.items() if parameter.kind not in several}
 
 
 def _first(names: list[str], parameters: Mapping[str, Any]) -> str | None:

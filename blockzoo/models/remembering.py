@@ -25,11 +25,11 @@ def numbers(module: nn.Module) -> dict[str, str]:
     """What is a number or text among the attributes of a module and those inside, of their classes and of the files of these, by
     path; also in lists, dictionaries and plain objects.
     """
-    found: dict[str, str] = {}
+    by_path: dict[str, str] = {}
     for path, layer in module.named_modules():
         for name, value in vars(layer).items():
             if name not in OWN or name == "training":
-                _collect(f"{path}.{name}".lstrip("."), value, found, DEPTH)
+                _collect(f"{path}.{name}".lstrip("."), value, by_path, DEPTH)
     kinds = {kind for layer in module.modules() for kind in type(layer).__mro__}
     for kind in kinds:
         if kind is object or f"{kind.__module__}.".startswith(LIBRARIES):
@@ -38,22 +38,22 @@ def numbers(module: nn.Module) -> dict[str, str]:
         for owner, called in ((kind, kind.__name__), (file, kind.__module__)):
             for name, value in list(vars(owner).items()) if owner else ():
                 if not name.startswith("__"):
-                    _collect(f"{called}.{name}", value, found, 2)
-    return found
+                    _collect(f"{called}.{name}", value, by_path, 2)
+    return by_path
 
 
-def _collect(path: str, value: Any, found: dict[str, str], depth: int) -> None:
+def _collect(path: str, value: Any, by_path: dict[str, str], depth: int) -> None:
     if isinstance(value, (bool, int, float, complex, str, itertools.count)):
-        found[path] = repr(value)
+        by_path[path] = repr(value)
     elif depth and isinstance(value, Mapping):
         for key, inner in list(value.items()):
-            _collect(f"{path}[{key!r}]", inner, found, depth - 1)
+            _collect(f"{path}[{key!r}]", inner, by_path, depth - 1)
     elif depth and isinstance(value, (list, tuple, set, frozenset, deque)):
         for place, inner in enumerate(value):
-            _collect(f"{path}[{place}]", inner, found, depth - 1)
+            _collect(f"{path}[{place}]", inner, by_path, depth - 1)
     elif depth and isinstance(getattr(value, "__dict__", None), dict) and not _is_code(value):
         for name, inner in list(vars(value).items()):
-            _collect(f"{path}.{name}", inner, found, depth - 1)
+            _collect(f"{path}.{name}", inner, by_path, depth - 1)
 
 
 def _is_code(value: Any) -> bool:
@@ -141,9 +141,9 @@ def _differing(before: dict[str, str], after: dict[str, str]) -> list[str]:
 
 def _behind(node: fx.Node) -> set[fx.Node]:
     """All that a value was made of, itself included."""
-    found, open_ = {node}, [node]
+    sources, open_ = {node}, [node]
     while open_:
-        fresh = {*open_.pop().all_input_nodes} - found
-        found |= fresh
+        fresh = {*open_.pop().all_input_nodes} - sources
+        sources |= fresh
         open_ += fresh
-    return found
+    return sources

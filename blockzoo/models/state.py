@@ -14,8 +14,8 @@ from torch import nn
 
 def state(block: nn.Module, *, copied: bool = False) -> dict[str, torch.Tensor]:
     """Parameters and buffers by name; with `copied`, as they are now."""
-    found: dict[str, Any] = {**dict(block.named_parameters()), **dict(block.named_buffers())}
-    return {name: value.detach().clone() if copied else value.detach() for name, value in found.items()}
+    tensors: dict[str, Any] = {**dict(block.named_parameters()), **dict(block.named_buffers())}
+    return {name: value.detach().clone() if copied else value.detach() for name, value in tensors.items()}
 
 
 def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> list[str]:

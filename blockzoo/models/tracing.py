@@ -98,8 +98,8 @@ class Trace:
 
     def value(self, node: fx.Node, module: nn.Module) -> torch.Tensor:
         """Of a `get_attr` node, in a module with the same paths."""
-        found = self.attributes[node.name]
-        return found if isinstance(found, torch.Tensor) else attribute(module, found)
+        source = self.attributes[node.name]
+        return source if isinstance(source, torch.Tensor) else attribute(module, source)
 
 
 def attribute(module: nn.Module, path: str) -> Any:
@@ -119,7 +119,7 @@ def trace(module: nn.Module, inputs: Sequence[torch.Tensor], whole: Sequence[typ
         UsageError: what it does depends on values, or it does not run on such inputs.
     """
     try:
-        found = _traced(duplicate(module), inputs, whole, "fake")
+        traced = _traced(duplicate(module), inputs, whole, "fake")
     except Exception as error:
         if isinstance(error, UsageError):
             raise
@@ -127,13 +127,13 @@ def trace(module: nn.Module, inputs: Sequence[torch.Tensor], whole: Sequence[typ
         if not _asks_for_values(error):
             raise UsageError(reason) from error
         try:  # of buffers perhaps, which have them
-            found = _traced(duplicate(module), [x.clone() for x in inputs], whole, "real")
+            traced = _traced(duplicate(module), [x.clone() for x in inputs], whole, "real")
         except UsageError:
             raise
         except Exception:
             raise UsageError(reason) from error
-    _settle(found, module)
-    return found
+    _settle(traced, module)
+    return traced
 
 
 def _traced(
@@ -164,33 +164,33 @@ def _traced(
     return Trace(made.graph, paths, structure, watch.calls, shapes, watch.layers)
 
 
-def _settle(found: Trace, module: nn.Module) -> None:
+def _settle(traced: Trace, module: nn.Module) -> None:
     """Say of each operation which module made it, and leave out what computes nothing."""
-    for call in found.calls:
+    for call in traced.calls:
         for node in call.nodes:
             node.meta.setdefault("module", call.path)
-    for node in list(found.graph.nodes):
+    for node in list(traced.graph.nodes):
         if node.op == "output":
             for leaf in node.args[0]:
                 leaf.meta["output"] = True
         elif node.op != "call_function":
             continue
         elif node.target in SILENT:
-            found.graph.erase_node(node)
+            traced.graph.erase_node(node)
         elif "autocast" in str(node.target):
             raise UsageError(
                 f"{type(module).__name__} sets autocast in its forward pass: cast its tensors, or run all of it so"
             )
         elif node.target is aten.item.default:
-            _as_number(found, node, module)
+            _as_number(traced, node, module)
 
 
-def _as_number(found: Trace, node: fx.Node, module: nn.Module) -> None:
+def _as_number(traced: Trace, node: fx.Node, module: nn.Module) -> None:
     """A number read from a tensor that does not depend on the input."""
 
     def value(source: fx.Node) -> Any:
         if source.op == "get_attr":
-            return found.value(source, module)
+            return traced.value(source, module)
         if source.op == "placeholder" or source.target is whole_layer or _changes(source):
             raise UsageError(
                 f"{type(module).__name__} cannot be traced: {source.meta.get('module', '')} reads a number from a tensor "
@@ -200,7 +200,7 @@ def _as_number(found: Trace, node: fx.Node, module: nn.Module) -> None:
         return source.target(*args, **kwargs)  # type: ignore[operator]
 
     node.replace_all_uses_with(value(node))
-    found.graph.erase_node(node)
+    traced.graph.erase_node(node)
 
 
 def _changes(node: fx.Node) -> bool:
@@ -214,7 +214,7 @@ def _attributes(made: fx.GraphModule, module: nn.Module) -> dict[str, str | torc
     paths: dict[int, str] = {}
     for name, tensor in (*module.named_parameters(), *module.named_buffers(), *plain_tensors(module)):
         paths.setdefault(id(tensor), name)
-    found: dict[str, str | torch.Tensor] = {}
+    attributes: dict[str, str | torch.Tensor] = {}
     for node in made.graph.nodes:
         if node.op == "get_attr":
             tensor = getattr(made, str(node.target))
@@ -223,8 +223,8 @@ def _attributes(made: fx.GraphModule, module: nn.Module) -> dict[str, str | torc
                     f"{type(module).__name__} cannot be traced: it uses a tensor that no operation made, as kept from an earlier "
                     "call"
                 )
-            found[node.name] = paths.get(id(tensor), tensor)
-    return found
+            attributes[node.name] = paths.get(id(tensor), tensor)
+    return attributes
 
 
 class _Data(TorchFunctionMode):

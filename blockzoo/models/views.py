@@ -49,8 +49,8 @@ def name_of(target: object) -> str:
 
 def options(target: torch._ops.OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
     """All arguments of a call by their names, defaults included."""
-    found = {a.name: a.default_value for a in target._schema.arguments if a.has_default_value()}
-    return {**found, **dict(zip((a.name for a in target._schema.arguments), args, strict=False)), **kwargs}
+    defaults = {a.name: a.default_value for a in target._schema.arguments if a.has_default_value()}
+    return {**defaults, **dict(zip((a.name for a in target._schema.arguments), args, strict=False)), **kwargs}
 
 
 def back_from(

@@ -50,8 +50,8 @@ def runs_table(records: Sequence[Record]) -> Table:
 
     rows = sorted(run_rows(records), key=_rank)
     settings = [_settings(record) for record in records]
-    names = dict.fromkeys(name for found in settings for name in found if name not in KEYS)
-    varied = [name for name in names if len({repr(found.get(name)) for found in settings}) > 1]
+    names = dict.fromkeys(name for setting in settings for name in setting if name not in KEYS)
+    varied = [name for name in names if len({repr(setting.get(name)) for setting in settings}) > 1]
     shown = [name for name in FIGURES if any(row.get(name) is not None for row in rows)]
     made = Table(title="block-wise runs", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     made.caption, made.caption_justify = "final values on the validation examples, one run a line", "left"

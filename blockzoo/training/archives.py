@@ -57,18 +57,18 @@ def read_saved(path: Path, classes: Sequence[type] = ()) -> Any:
         _check_legacy(path, named)
         say_once(f"{path} is unverified: torch before 1.6 wrote no checksums; save it again")
     with torch.serialization.safe_globals(list(classes)):
-        found = torch.load(source, map_location="cpu", weights_only=True)
-    check_tensors(found, path)
-    return found
+        content = torch.load(source, map_location="cpu", weights_only=True)
+    check_tensors(content, path)
+    return content
 
 
-def check_tensors(found: object, path: Path) -> None:
+def check_tensors(content: object, path: Path) -> None:
     """Refuse tensors that are not in memory as they are, or that take more than the file's size allows.
 
     Raises:
         DataError: see there.
     """
-    total, seen, waiting = 0, set[int](), [found]
+    total, seen, waiting = 0, set[int](), [content]
     while waiting:
         part = waiting.pop()
         if isinstance(part, torch.Tensor):

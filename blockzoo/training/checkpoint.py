@@ -32,8 +32,8 @@ class DurableCheckpoints(CheckpointIO):
         self, path: str | Path, map_location: object = None, weights_only: bool | None = True
     ) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = checked(dict[str, Any], read_saved(Path(path)), f"checkpoint {path}")
-            return found
+            checkpoint: dict[str, Any] = checked(dict[str, Any], read_saved(Path(path)), f"checkpoint {path}")
+            return checkpoint
         except DataError:
             raise
         except Exception as error:

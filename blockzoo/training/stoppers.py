@@ -156,9 +156,9 @@ def _value(values: dict[str, float], name: str) -> float:
 
 def _number(name: str, argument: str, example: str) -> float:
     try:
-        found = float(argument)
+        value = float(argument)
     except ValueError:
-        found = math.nan
-    if not math.isfinite(found):
+        value = math.nan
+    if not math.isfinite(value):
         raise UsageError(f"stopper {name}:{argument}: give a number, as in {name}:{example}")
-    return found
+    return value

@@ -69,11 +69,11 @@ class Ranks:
 
     def gathered(self, value: object) -> list[Any]:
         """What each rank has, on all of them."""
-        found: list[Any] = [value]
+        values: list[Any] = [value]
         if self.many:
-            found = [None] * self.count
-            dist.all_gather_object(found, value)
-        return found
+            values = [None] * self.count
+            dist.all_gather_object(values, value)
+        return values
 
     def share_statistics(self, network: nn.Module) -> None:
         """Make the ranks' buffers equal: running means and variances are averaged, all others taken from the first rank.

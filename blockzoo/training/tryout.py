@@ -108,14 +108,14 @@ def _step_in(dtype: torch.dtype, network: nn.Module, images: torch.Tensor, spec:
 
 def _where(network: nn.Module, error: BaseException) -> str:
     """The innermost module of the network that raised, as a part of a sentence."""
-    paths, found = {id(layer): path for path, layer in network.named_modules()}, ""
+    paths, place = {id(layer): path for path, layer in network.named_modules()}, ""
     step = error.__traceback__
     while step is not None:
         layer = step.tb_frame.f_locals.get("self")
         if paths.get(id(layer)):
-            found = f", in {paths[id(layer)]} ({type(layer).__name__})"
+            place = f", in {paths[id(layer)]} ({type(layer).__name__})"
         step = step.tb_next
-    return found
+    return place
 
 
 def _untrained(network: nn.Module, scores: torch.Tensor) -> str:
@@ -123,6 +123,6 @@ def _untrained(network: nn.Module, scores: torch.Tensor) -> str:
     wanted = [p for p in network.parameters() if p.requires_grad]
     if not scores.requires_grad:
         return "no parameter is trained" if wanted else ""
-    found = torch.autograd.grad(scores.sum(), wanted, allow_unused=True)
-    lacking = sum(p.numel() for p, gradient in zip(wanted, found, strict=True) if gradient is None)
+    gradients = torch.autograd.grad(scores.sum(), wanted, allow_unused=True)
+    lacking = sum(p.numel() for p, gradient in zip(wanted, gradients, strict=True) if gradient is None)
     return f"{lacking:,} parameters take no part in it and are not trained" if lacking else ""

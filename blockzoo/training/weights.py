@@ -38,10 +38,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            found: Any = load_file(path, device="cpu")
-            check_tensors(found, path)
+            content: Any = load_file(path, device="cpu")
+            check_tensors(content, path)
         else:
-            found = read_saved(path, OPTIMIZERS)
+            content = read_saved(path, OPTIMIZERS)
     except DataError:
         raise
     except pickle.UnpicklingError as error:
@@ -55,9 +55,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise UsageError(
             f"checkpoint {path} cannot be read ({first_line(error)}); is it torn? Get it again"
         ) from error
-    if not isinstance(found, Mapping):
-        raise UsageError(f"checkpoint {path} holds a {type(found).__name__}, not weights by name")
-    return dict(found)
+    if not isinstance(content, Mapping):
+        raise UsageError(f"checkpoint {path} holds a {type(content).__name__}, not weights by name")
+    return dict(content)
 
 
 def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
@@ -66,16 +66,18 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
     Raises:
         UsageError: see `read_checkpoint`; or there are none in it, or some are not finite.
     """
-    found: Any = read_checkpoint(path)
+    content: Any = read_checkpoint(path)
     weights: dict[str, torch.Tensor] = {}
     for _ in range(DEEPEST):
-        if weights := {str(k): v for k, v in found.items() if isinstance(v, torch.Tensor)}:
+        if weights := {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)}:
             break
-        inner = [found[k] for k in ("state_dict", "model_state_dict", *sorted(WRAPPERS)) if _is_map(found, k)]
+        inner = [
+            content[k] for k in ("state_dict", "model_state_dict", *sorted(WRAPPERS)) if _is_map(content, k)
+        ]
         if not inner:
-            names = ", ".join(describe(n).strip("'") for n in list(found)[:SHOWN]) or "nothing"
+            names = ", ".join(describe(n).strip("'") for n in list(content)[:SHOWN]) or "nothing"
             raise UsageError(f"checkpoint {path} holds no weights: {names}")
-        found = inner[0]
+        content = inner[0]
     if not weights:
         raise UsageError(f"checkpoint {path} holds names within names, and no weights")
     if bad := [name for name, v in weights.items() if v.is_floating_point() and not v.isfinite().all()]:
@@ -148,16 +150,16 @@ def check_continuable(path: str | Path, epochs: int) -> None:
     Raises:
         UsageError: it holds weights alone, or as many epochs already.
     """
-    found = read_checkpoint(path)
-    if not {"optimizer_states", "lr_schedulers", "epoch", "state_dict"} <= set(found):
+    checkpoint = read_checkpoint(path)
+    if not {"optimizer_states", "lr_schedulers", "epoch", "state_dict"} <= set(checkpoint):
         raise UsageError(
             f"checkpoint {path} has no state of an optimiser: add --reset-optimizer to start from its weights"
         )
-    if not isinstance(found["epoch"], int) or isinstance(found["epoch"], bool):
-        raise UsageError(f"checkpoint {path} is of epoch {describe(found['epoch'])}, which is no number")
-    if found["epoch"] + 1 >= epochs:
+    if not isinstance(checkpoint["epoch"], int) or isinstance(checkpoint["epoch"], bool):
+        raise UsageError(f"checkpoint {path} is of epoch {describe(checkpoint['epoch'])}, which is no number")
+    if checkpoint["epoch"] + 1 >= epochs:
         raise UsageError(
-            f"checkpoint {path} has {found['epoch'] + 1} epochs behind it and {epochs} were asked for: give more "
+            f"checkpoint {path} has {checkpoint['epoch'] + 1} epochs behind it and {epochs} were asked for: give more "
             "--epochs to go on, or --reset-optimizer to fine-tune"
         )
 
@@ -187,8 +189,8 @@ def _head(network: nn.Module) -> set[str]:
     return {f"{linear[-1]}.weight", f"{linear[-1]}.bias"} if linear else set()
 
 
-def _is_map(found: Mapping[Any, Any], name: str) -> bool:
-    return isinstance(found.get(name), Mapping)
+def _is_map(content: Mapping[Any, Any], name: str) -> bool:
+    return isinstance(content.get(name), Mapping)
 
 
 def _some(names: list[str]) -> str:

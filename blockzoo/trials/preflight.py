@@ -48,16 +48,16 @@ def known_before(
         ContractBroken: the block is not used.
         UsageError and others: with `strict`.
     """
-    found = Known()
+    known = Known()
     try:
-        found.values, notes = costs(network, shape, strict=strict)
-        found.reasons += [f"costs: {note}" for note in notes]
+        known.values, notes = costs(network, shape, strict=strict)
+        known.reasons += [f"costs: {note}" for note in notes]
     except ContractBroken:  # it will not be built for training either
         raise
     except Exception as error:
         if strict:
             raise
-        found.reasons.append(f"costs: {reason_of(error)}")
+        known.reasons.append(f"costs: {reason_of(error)}")
     if deploy:
         try:
             _deployed(network, shape)
@@ -65,11 +65,11 @@ def known_before(
             if strict:
                 raise
             log.warning(f"{network.subject} will have no times: {reason_of(error)}")
-    for reason in found.reasons:
+    for reason in known.reasons:
         log.warning(f"{network.subject}, {reason}")
-    if uncounted := found.values.get("uncounted_operations"):
+    if uncounted := known.values.get("uncounted_operations"):
         log.warning(f"{network.subject}: its MACs lack those of {uncounted}, which nobody knows how to count")
-    return found
+    return known
 
 
 def costs(

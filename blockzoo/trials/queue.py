@@ -95,8 +95,8 @@ class TrialQueue(Queue[TrialSpec]):
         records = self._timed(networks, shape)
         if any(record.status == "killed" for record in records):
             tried = {network: self._timed([network], shape, probe=True) for network in networks}
-            ended = [r for found in tried.values() for r in found if r.status == "killed"]
-            rest = [n for n, found in tried.items() if all(record.status != "killed" for record in found)]
+            ended = [r for timed in tried.values() for r in timed if r.status == "killed"]
+            rest = [n for n, timed in tried.items() if all(record.status != "killed" for record in timed)]
             if ended:
                 records = [replace(record, kind="latency") for record in ended]
                 records += self._timed(rest, shape) if rest else []

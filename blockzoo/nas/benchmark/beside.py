@@ -228,14 +228,16 @@ class BenchmarkingDataset(Beside):
             UsageError: a device that is not loaded.
         """
         names = self.named(devices)
-        found = {name: looked_up(self._tables[name], "latency", arch) for name in names}
+        seconds = {name: looked_up(self._tables[name], "latency", arch) for name in names}
         if isinstance(arch, np.ndarray) and arch.ndim:
-            return found if return_dict else found[names[0]] if len(names) == 1 else list(found.values())
-        if any(value is None for value in found.values()):
+            return (
+                seconds if return_dict else seconds[names[0]] if len(names) == 1 else list(seconds.values())
+            )
+        if any(value is None for value in seconds.values()):
             return None
         if not return_dict:
-            return [[value] for value in found.values()]
-        return {name: {"latency": value, **self._story(name)} for name, value in found.items()}
+            return [[value] for value in seconds.values()]
+        return {name: {"latency": value, **self._story(name)} for name, value in seconds.items()}
 
     def by_device(self, arch: Any, devices: str | Sequence[str] | None = None) -> dict[str, Any]:
         """What `latency` has of one network by device: None for a named one that lacks it, by default those that do not.
@@ -243,8 +245,10 @@ class BenchmarkingDataset(Beside):
         Raises:
             UsageError: a device that is not loaded.
         """
-        found = {name: (self.latency(arch, name, True) or {name: None})[name] for name in self.named(devices)}
-        return {name: value for name, value in found.items() if devices is not None or value is not None}
+        latencies = {
+            name: (self.latency(arch, name, True) or {name: None})[name] for name in self.named(devices)
+        }
+        return {name: value for name, value in latencies.items() if devices is not None or value is not None}
 
     def _story(self, device: str) -> dict[str, Any]:
         error = self.predicted(device)
@@ -263,10 +267,10 @@ def several(files: Files) -> list[Path]:
     given: Any = files
     single = isinstance(given, str | os.PathLike) or not isinstance(given, Iterable)
     single = single or getattr(given, "ndim", 1) == 0
-    found = [path_of(path, "dataset file") for path in ([given] if single else given)]
-    if not found:
+    paths = [path_of(path, "dataset file") for path in ([given] if single else given)]
+    if not paths:
         raise UsageError("no dataset files: name at least one")
-    return found
+    return paths
 
 
 def read_typed(path: str | os.PathLike[str], kind: str) -> tuple[Header, Table]:
@@ -318,10 +322,10 @@ def plain_values(part: Lookup, model_hash: str, space: MacroSpace) -> list[Any]:
     row = part.row(model_hash)
     if row is None:
         raise KeyError(model_hash)
-    found = without_hash(part, row)
-    if "arch_vec" in found:
-        found["arch_vec"] = nested_vectors(np.array([found["arch_vec"]]), space.shape)[0]
-    return list(found.values())
+    values = without_hash(part, row)
+    if "arch_vec" in values:
+        values["arch_vec"] = nested_vectors(np.array([values["arch_vec"]]), space.shape)[0]
+    return list(values.values())
 
 
 class Companions(TypedDict, total=False):

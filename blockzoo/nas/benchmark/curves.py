@@ -84,14 +84,14 @@ def _reduced(table: Table, name: str, epoch: int | None, best: bool) -> Values:
     return np.round(data * 1e-6, 6) if column.kind == MILLIONTHS else data.astype(np.float64)
 
 
-def mean_of_known(found: list[Any]) -> Answer:
+def mean_of_known(by_seed: list[Any]) -> Answer:
     """The mean over seeds that know a network; None (NaN in arrays) where none does."""
-    if isinstance(found[0], np.ndarray):
-        stacked = np.stack(found)
+    if isinstance(by_seed[0], np.ndarray):
+        stacked = np.stack(by_seed)
         known = ~np.isnan(stacked)
         with np.errstate(invalid="ignore"):
             return np.asarray(np.where(known, stacked, 0).sum(0) / known.sum(0))
-    numbers: list[float] = [value for value in found if value is not None]
+    numbers: list[float] = [value for value in by_seed if value is not None]
     return sum(numbers) / len(numbers) if numbers else None
 
 
@@ -210,8 +210,8 @@ class TrainingQueries:
 
     def _value(self, column: str, arch: Any, epoch: int | None, best: bool, seed: int | str | None) -> Answer:
         if seed == MEAN:
-            found = [self._value(column, arch, epoch, best, one) for one in self._trainings]
-            return mean_of_known(found)
+            by_seed = [self._value(column, arch, epoch, best, one) for one in self._trainings]
+            return mean_of_known(by_seed)
         training = self._training(seed)
         part = self._part(training, column)
         values = training.per_row(column, epoch, best)

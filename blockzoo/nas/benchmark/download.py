@@ -33,7 +33,7 @@ Put the files into one folder (or name a mirror: blockzoo nas download RELEASE -
 
 
 @dataclass(frozen=True)
-class Found:
+class ReleaseFile:
     """One file of a release folder: its size, its checksum, and what is wrong with it."""
 
     path: Path
@@ -62,7 +62,7 @@ def fetch(target: Path, mirror: Path) -> list[Path]:
     return copied
 
 
-def check(folder: Path) -> list[Found]:
+def check(folder: Path) -> list[ReleaseFile]:
     """Size, checksum and soundness of every dataset file of a folder.
 
     Checksums are compared with `SHA256SUMS` in the folder; where there is none it is written, so that later changes show.
@@ -70,7 +70,7 @@ def check(folder: Path) -> list[Found]:
     """
     sums = folder / SUMS
     known = known_sums(sums)
-    found = []
+    checked = []
     for path in sorted(folder.iterdir()):
         if not part_of(path):
             continue
@@ -89,10 +89,10 @@ def check(folder: Path) -> list[Found]:
                     faults.append(f"{table.num_rows:,} networks, where the release has {NETWORKS:,}")
             except (DataError, DamagedFile) as error:
                 faults.append(str(error).removeprefix(f"{path}: "))
-        found.append(Found(path, path.stat().st_size, digest, faults))
-    if found and not known:
-        write_text(sums, "".join(f"{f.sha256}  {f.path.name}\n" for f in found))
-    return found
+        checked.append(ReleaseFile(path, path.stat().st_size, digest, faults))
+    if checked and not known:
+        write_text(sums, "".join(f"{f.sha256}  {f.path.name}\n" for f in checked))
+    return checked
 
 
 def known_sums(path: Path) -> dict[str, str]:
@@ -109,9 +109,9 @@ def known_sums(path: Path) -> dict[str, str]:
         raise DataError(f"{path}: {error.strerror or error}") from None
     known = {}
     for number, line in enumerate(text.splitlines(), 1):
-        found = re.fullmatch(r"([0-9a-fA-F]{64})[ *]+(\S.*)", line)
-        if found and found[2] not in known:
-            known[found[2]] = found[1].lower()
+        match = re.fullmatch(r"([0-9a-fA-F]{64})[ *]+(\S.*)", line)
+        if match and match[2] not in known:
+            known[match[2]] = match[1].lower()
         elif line.strip():
             raise DataError(
                 f"{path}: line {number} is no checksum with a name of its own; delete the file to write it anew"

@@ -81,6 +81,6 @@ class Lookup:
     def rows(self, architectures: npt.NDArray[Any]) -> Rows:
         """(N,): the rows of many architectures, -1 where there is none; an index -1 is one that is none."""
         if architectures.ndim == 1 and architectures.dtype.kind in "US":
-            found = [self.row(str(text)) for text in architectures.astype(str)]
-            return np.array([MISSING if row is None else row for row in found], np.int64)
+            rows = [self.row(str(text)) for text in architectures.astype(str)]
+            return np.array([MISSING if row is None else row for row in rows], np.int64)
         return self.row_of_index[self.space.index(architectures)]

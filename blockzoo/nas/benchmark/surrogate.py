@@ -129,10 +129,10 @@ class Surrogate(Dataset):
 
     def full_info(self, *arguments: Any, **options: Any) -> Any:
         """As of any dataset, and that it is predicted, with the error on networks left out of the fit."""
-        found = super().full_info(*arguments, **options)
-        if isinstance(found, dict):
-            found |= {"predicted": True, "held_out_error_points": round(self.test_error, 2)}
-        return found
+        info = super().full_info(*arguments, **options)
+        if isinstance(info, dict):
+            info |= {"predicted": True, "held_out_error_points": round(self.test_error, 2)}
+        return info
 
     def __repr__(self) -> str:
         return (

@@ -108,7 +108,7 @@ def _read_equal_rows(
         allowance(stream.size),
         f"its {rows:,} rows",
     )
-    found = {name: _target(t, rows, lengths.get(name, 1)) for name, t in types.items()}
+    arrays = {name: _target(t, rows, lengths.get(name, 1)) for name, t in types.items()}
     block_rows = min(rows, max(1, BLOCK_BYTES // max(1, row_bytes)))
     blocks = [np.empty(block_rows * row_bytes + SPARE, np.uint8) for _ in range(2)]
     equal: Future[bool] | None = None
@@ -118,12 +118,12 @@ def _read_equal_rows(
             stream.fill(block.data[: n * row_bytes])
             if equal is not None and not equal.result():
                 return None
-            targets = {name: array[start : start + n] for name, array in found.items()}
+            targets = {name: array[start : start + n] for name, array in arrays.items()}
             equal = worker.submit(_unpack_rows, types, lengths, places, block, row_bytes, targets)
         if equal is not None and not equal.result():
             return None
     stream.expect_end()
-    return {name: _column(name, t, found.pop(name)) for name, t in types.items()}
+    return {name: _column(name, t, arrays.pop(name)) for name, t in types.items()}
 
 
 def _value_bytes(t: ColumnType, count: int) -> int:

@@ -40,10 +40,10 @@ EXPECTED = {"base": "training", "ext": "training", "env": "env", "info": "static
 
 def part_of(path: Path) -> Part | None:
     """The part that a file holds by its name; None for another file."""
-    found = _NAME.fullmatch(path.stem)
-    if not found or path.suffix.removeprefix(".").lower() not in SUFFIXES:
+    match = _NAME.fullmatch(path.stem)
+    if not match or path.suffix.removeprefix(".").lower() not in SUFFIXES:
         return None
-    kind, seed, info, bench, device = found.groups()
+    kind, seed, info, bench, device = match.groups()
     return Part(kind, int(seed)) if kind else Part(info) if info else Part(bench, device)
 
 

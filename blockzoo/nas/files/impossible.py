@@ -38,8 +38,8 @@ def impossible_networks(table: Table, space: MacroSpace) -> list[str]:
             f"{int((known < 0).sum()):,} hashes are of no network of the space, as {hashes[int(np.argmin(known))]}"
         )
     if "arch_vec" in table and not faults:
-        found = space.hash(np.asarray(table["arch_vec"]))
-        wrong = np.flatnonzero(found != hashes)
+        rehashed = space.hash(np.asarray(table["arch_vec"]))
+        wrong = np.flatnonzero(rehashed != hashes)
         if len(wrong):
             faults.append(
                 f"{len(wrong):,} vectors are not those of their hashes, as that of {hashes[wrong[0]]}"

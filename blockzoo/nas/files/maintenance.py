@@ -108,7 +108,7 @@ def validate(folder: Path, *, allow_pickle: bool = False) -> list[Checked]:
                 continue
             begin = time.perf_counter()
             try:
-                found = read_dataset_file(path, allow_pickle=allow_pickle)
+                content = read_dataset_file(path, allow_pickle=allow_pickle)
             except DataError as error:
                 checked.append(
                     Checked(path, 0, time.perf_counter() - begin, [str(error).removeprefix(f"{path}: ")])
@@ -116,16 +116,16 @@ def validate(folder: Path, *, allow_pickle: bool = False) -> list[Checked]:
                 continue
             seconds = time.perf_counter() - begin
             if part.kind == "base":
-                first_seed = first_seed or found[0]
-            faults = [*misnamed(part, *found), *contents_faults(*found)]
+                first_seed = first_seed or content[0]
+            faults = [*misnamed(part, *content), *contents_faults(*content)]
             if not faults:
-                faults += _beside(part, bases, first_seed, found)
+                faults += _beside(part, bases, first_seed, content)
             if part.kind == "base":
-                bases.setdefault(part.key, found[1])
-            faults += _other_benchmark(first_seed, found[0])
-            faults += differences(first, found) if first is not None else []
-            checked.append(Checked(path, found[1].num_rows, seconds, faults))
-            first = first or found
+                bases.setdefault(part.key, content[1])
+            faults += _other_benchmark(first_seed, content[0])
+            faults += differences(first, content) if first is not None else []
+            checked.append(Checked(path, content[1].num_rows, seconds, faults))
+            first = first or content
     return checked
 
 
@@ -133,10 +133,10 @@ def _beside(
     part: Part,
     bases: Mapping[int | str | None, Table],
     first_seed: Header | None,
-    found: tuple[Header, Table],
+    content: tuple[Header, Table],
 ) -> list[str]:
     """What cannot be beside the trainings that were read before: the base parts, by their seeds."""
-    header, table = found
+    header, table = content
     stated = first_seed is not None and bool(first_seed.get("setting"))
     if part.kind == "info":
         if first_seed is None or not stated:  # nothing says how wide the networks are
@@ -195,8 +195,8 @@ def contents_faults(header: Header, table: Table) -> list[str]:
 
 def differences(a: tuple[Header, Table], b: tuple[Header, Table]) -> list[str]:
     """In what the contents of two dataset files differ, one sentence each."""
-    found = [] if same_content(a[0], b[0]) else [_header_difference(a[0], b[0])]
-    return found + a[1].differences(b[1])
+    sentences = [] if same_content(a[0], b[0]) else [_header_difference(a[0], b[0])]
+    return sentences + a[1].differences(b[1])
 
 
 def _header_difference(a: Header, b: Header) -> str:

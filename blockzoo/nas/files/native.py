@@ -128,16 +128,16 @@ def read(header: Header, payload: memoryview, *, head: bytes = b"", name: str = 
     start = _aligned(len(head) + PREFIX.size + size) - len(head)
     try:
         entries = [_Entry(**entry) for entry in from_json(directory.decode(), "its directory")]
-        found = {(e.name, e.role): (e, e.view(payload, start)) for e in entries}
-        _verify(found.values())
-        columns = {name: _column(found, name) for name in header["columns"]}
+        views = {(e.name, e.role): (e, e.view(payload, start)) for e in entries}
+        _verify(views.values())
+        columns = {name: _column(views, name) for name in header["columns"]}
     except (DamagedFile, TooLarge):
         raise
     except DataError as error:
         raise DamagedFile(str(error)) from None
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise DamagedFile(f"its directory says something impossible ({describe(str(error))})") from None
-    if start + sum(_aligned(view.nbytes) for _, view in found.values()) != len(payload):
+    if start + sum(_aligned(view.nbytes) for _, view in views.values()) != len(payload):
         raise DamagedFile("its length is not what its directory says")
     return columns
 
@@ -178,15 +178,15 @@ def _verify(arrays: Iterable[tuple[_Entry, Array]]) -> None:
         raise DamagedFile(f"the checksum of {', '.join(map(repr, bad))} is wrong: it was altered or torn")
 
 
-def _column(found: Mapping[tuple[str, str], tuple[_Entry, Array]], name: str) -> Column:
-    entry, values = found[name, "values"]
+def _column(views: Mapping[tuple[str, str], tuple[_Entry, Array]], name: str) -> Column:
+    entry, values = views[name, "values"]
     if entry.kind in (HASH, VECTOR) and (values.ndim != 2 or (entry.kind == HASH and values.shape[1] != 16)):
         raise DamagedFile(f"column {name!r} has the impossible shape {entry.shape}")
     if entry.kind == ACCURACY and not 0 < entry.total < 1 << 16:
         raise DamagedFile(f"column {name!r} counts out of {describe(entry.total)}")
-    if (name, "ends") not in found:
+    if (name, "ends") not in views:
         return Column(entry.kind, values, entry.total)
-    ends = found[name, "ends"][1]
+    ends = views[name, "ends"][1]
     if (
         ends.ndim != 1
         or values.ndim != 1

@@ -33,8 +33,8 @@ def check_plain(payload: bytes) -> None:
     at, end = 0, len(payload)
     while at < end:
         code = payload[at : at + 1]
-        if found := _FIXED.match(payload, at):
-            at = found.end()
+        if match := _FIXED.match(payload, at):
+            at = match.end()
         elif code in _SIZED:
             n = _SIZED[code]
             at += 1 + n + int.from_bytes(payload[at + 1 : at + 1 + n], "little")
@@ -73,15 +73,15 @@ def load_plain(payload: memoryview | bytes) -> Any:
     raw = bytes(payload)
     check_plain(raw)
     try:
-        found = PlainUnpickler(io.BytesIO(raw)).load()
+        value = PlainUnpickler(io.BytesIO(raw)).load()
     except DamagedFile:
         raise
     except Exception as error:  # whatever a damaged pickle raises, of any class
         raise DamagedFile(f"it is no whole pickle: {describe(str(error))}") from None
     check_room(
-        unfolded_bytes(found), allowance(len(raw)), "what it holds, each shared part counted where it stands,"
+        unfolded_bytes(value), allowance(len(raw)), "what it holds, each shared part counted where it stands,"
     )
-    return found
+    return value
 
 
 def unfolded_bytes(value: Any) -> int:

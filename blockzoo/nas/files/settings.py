@@ -17,13 +17,13 @@ SKELETON = {"width": "width", "num_classes": "classes", "image_size": "image_siz
 
 def story(header: Header) -> dict[str, Any]:
     """What a header says of its benchmark, with the fields of nested ones by dotted names."""
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for name, value in header.items():
         if name == "setting" and isinstance(value, Mapping):
-            found.update({f"setting.{key}": inner for key, inner in value.items()})
+            fields.update({f"setting.{key}": inner for key, inner in value.items()})
         elif name not in OF_THE_FILE:
-            found[name] = value
-    return found
+            fields[name] = value
+    return fields
 
 
 def contradictions(a: Header, b: Header, *, stated_by_both: bool = False) -> list[str]:

@@ -67,11 +67,11 @@ def read(header: Header, payload: memoryview) -> dict[str, Column]:
     names = header["columns"]
     if len(payload) >= LARGE and header["dataset_type"] != "env":
         try:
-            found = _read_with_arrow(names, payload)
+            columns = _read_with_arrow(names, payload)
         except ImportError:
-            found = None
-        if found is not None:
-            return found
+            columns = None
+        if columns is not None:
+            return columns
     return _read_with_python(names, payload, all_text=header["dataset_type"] == "env")
 
 
@@ -148,7 +148,7 @@ def _read_with_arrow(names: list[str], payload: memoryview) -> dict[str, Column]
     fields = [f"{name}.{place}" for name, n in zip(names, counts, strict=True) for place in range(max(1, n))]
     source = _WithoutBrackets(payload)
     try:
-        found = arrow_csv.read_csv(
+        table = arrow_csv.read_csv(
             pa.PythonFile(source, mode="r"),
             read_options=arrow_csv.ReadOptions(column_names=fields, block_size=1 << 22),
             parse_options=arrow_csv.ParseOptions(quote_char=False),
@@ -162,12 +162,12 @@ def _read_with_arrow(names: list[str], payload: memoryview) -> dict[str, Column]
         )
     except (pa.ArrowInvalid, pa.ArrowKeyError):
         return None
-    if source.quotes != 2 * found.num_rows * sum(n > 0 for n in counts):
+    if source.quotes != 2 * table.num_rows * sum(n > 0 for n in counts):
         return None
     columns, at = {}, 0
     with ThreadPoolExecutor(2) as pool:
         for name, n, text in zip(names, counts, example, strict=True):
-            parts = found.columns[at : at + max(1, n)]
+            parts = table.columns[at : at + max(1, n)]
             if name == "arch_vec":
                 columns[name] = _vectors(parts)
             else:

@@ -90,8 +90,8 @@ def parse_type(name: str, text: object) -> ColumnType:
         raise DamagedFile(f"column {name!r} has no type in its header")
     is_list = text.startswith("list[") and text.endswith("]")
     inner = text[5:-1] if is_list else text
-    if found := _ACCURACY.fullmatch(inner):
-        low, high, width = map(int, found.groups())
+    if match := _ACCURACY.fullmatch(inner):
+        low, high, width = map(int, match.groups())
         if not (low <= high <= accuracy_total(name) and 0 <= width <= WIDEST and (is_list or width % 8 == 0)):
             raise DamagedFile(f"column {name!r} has the impossible type {text!r}")
         return ColumnType(ACCURACY, width, is_list, low, high)

@@ -71,12 +71,12 @@ def zero_cost(
 
     indices = dataset.indices if networks is None else np.asarray(networks)
     classes = int(labels.max()) + 1
-    found: dict[str, list[float]] = {}
+    by_proxy: dict[str, list[float]] = {}
     for done, index in enumerate(indices.tolist(), 1):
         network = build(index, classes, space=dataset.space, width=dataset.width, seed=seed)
         for name, value in scores(network, images, labels).items():
-            found.setdefault(name, []).append(value)
+            by_proxy.setdefault(name, []).append(value)
         report(done, len(indices))
     truth = dataset.test_acc(indices, seed="mean")
-    proxies: dict[str, Any] = {**found, "params": dataset.params(indices), "macs": dataset.macs(indices)}
+    proxies: dict[str, Any] = {**by_proxy, "params": dataset.params(indices), "macs": dataset.macs(indices)}
     return [rank_correlation(name, values, truth) for name, values in proxies.items()]

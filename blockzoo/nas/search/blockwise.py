@@ -97,11 +97,11 @@ def best_by_scores(
             cost = (np.asarray(costs[stage])[:, None] + cost).ravel()
     if limited:
         total = np.where(cost <= (budget or 0), total, -np.inf)
-    place, found = int(np.argmax(total)), []
+    place, chosen = int(np.argmax(total)), []
     for n in sizes:
         place, digit = divmod(place, n)
-        found.append(digit)
-    return found
+        chosen.append(digit)
+    return chosen
 
 
 def _by_programme(scores: Sequence[Table], costs: Sequence[Table] | None, budget: float | None) -> list[int]:

@@ -31,19 +31,19 @@ class Moves:
             place = self._places[int(self.rng.random() * len(self._places))]
             cell = index // place % self._count
             others = self._cells[cell]
-            found: int = index + (others[int(self.rng.random() * len(others))] - cell) * place
-            if self._is_known is None or found in self._is_known:
-                return found
+            neighbour: int = index + (others[int(self.rng.random() * len(others))] - cell) * place
+            if self._is_known is None or neighbour in self._is_known:
+                return neighbour
         return self.draw()
 
     def neighbours(self, index: int) -> list[int]:
         """All neighbours in the dataset, in random order."""
-        found = [
+        neighbours = [
             index + (other - index // place % self._count) * place
             for place in self._places
             for other in self._cells[index // place % self._count]
         ]
         if self._is_known is not None:
-            found = [neighbour for neighbour in found if neighbour in self._is_known]
-        self.rng.shuffle(found)
-        return found
+            neighbours = [neighbour for neighbour in neighbours if neighbour in self._is_known]
+        self.rng.shuffle(neighbours)
+        return neighbours

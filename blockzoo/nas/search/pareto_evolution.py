@@ -68,5 +68,5 @@ def front_quality(ledger: Ledger, costs: Sequence[str] = ("macs",)) -> tuple[flo
     scaled = columns / worst
     trained = np.isin(task.known, list(ledger.trained))
     exact = hypervolume(scaled[pareto_front(scaled)], np.ones(scaled.shape[1]))
-    found = hypervolume(scaled[trained], np.ones(scaled.shape[1]))
-    return found, found / exact if exact else 1.0
+    volume = hypervolume(scaled[trained], np.ones(scaled.shape[1]))
+    return volume, volume / exact if exact else 1.0

@@ -137,9 +137,10 @@ def compare(
     at = np.geomspace(max(task.budget / 1000, min(1.0, task.budget)), task.budget, points)
     jobs = [(name, seed) for name in names for seed in range(seeds)]
     _ = task.prices, task.test, task.best_test, task.accuracies(), task.known, task.is_complete
-    found = _parallel([(task, name, seed, at) for name, seed in jobs], workers)
+    curves_of_jobs = _parallel([(task, name, seed, at) for name, seed in jobs], workers)
     curves = {
-        name: np.stack([c for (n, _), c in zip(jobs, found, strict=True) if n == name]) for name in names
+        name: np.stack([c for (n, _), c in zip(jobs, curves_of_jobs, strict=True) if n == name])
+        for name in names
     }
     return Comparison(at, curves, task.unit, task.dataset.title)
 

@@ -113,14 +113,16 @@ class CellTable:
     @cached_property
     def neighbours(self) -> list[list[int]]:
         """For each unique cell the others that one changed coordinate of any of its vectors leads to."""
-        found: list[set[int]] = [set() for _ in range(len(self))]
+        neighbours: list[set[int]] = [set() for _ in range(len(self))]
         for code, cell in enumerate(self.unique.tolist()):
             if cell == INVALID:
                 continue
             for stride, options, value in zip(self.strides, self.options, self.vectors[code], strict=True):
                 base = code - int(value) * int(stride)
-                found[cell].update(self.unique[base : base + options * int(stride) : int(stride)].tolist())
-        return [sorted(others - {cell, INVALID}) for cell, others in enumerate(found)]
+                neighbours[cell].update(
+                    self.unique[base : base + options * int(stride) : int(stride)].tolist()
+                )
+        return [sorted(others - {cell, INVALID}) for cell, others in enumerate(neighbours)]
 
     def __len__(self) -> int:
         return len(self.first)
@@ -178,12 +180,12 @@ def _raw_graph(vector: Sequence[int], nodes: int) -> tuple[dict[int, int], list[
 
 
 def _closure(edges: list[tuple[int, int]], start: int, *, forward: bool) -> set[int]:
-    found, frontier = {start}, [start]
+    reached, frontier = {start}, [start]
     while frontier:
         here = frontier.pop()
         for a, b in edges:
             source, target = (a, b) if forward else (b, a)
-            if source == here and target not in found:
-                found.add(target)
+            if source == here and target not in reached:
+                reached.add(target)
                 frontier.append(target)
-    return found
+    return reached

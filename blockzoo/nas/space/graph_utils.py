@@ -69,11 +69,11 @@ def _full_graph(vector: Sequence[Sequence[Sequence[int]]], ops: Sequence[str]) -
 
 def _reachable(matrix: npt.NDArray[np.float64], start: int) -> npt.NDArray[np.bool_]:
     """(vertices,): those that a path of edges leads to."""
-    found = np.zeros(len(matrix), bool)
-    found[start] = True
-    while (more := found | (matrix[found].any(0))).sum() > found.sum():
-        found = more
-    return found
+    reached = np.zeros(len(matrix), bool)
+    reached[start] = True
+    while (more := reached | (matrix[reached].any(0))).sum() > reached.sum():
+        reached = more
+    return reached
 
 
 def is_empty(g: PublishedGraph) -> bool:

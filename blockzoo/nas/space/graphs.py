@@ -66,7 +66,7 @@ def hash_of_graph(graph: Any) -> str | None:
                 f"{type(graph).__name__}: give a Graph, or one of networkx with a `label` per node"
             ) from None
     ends = [[v for v, label in labels.items() if label == end] for end in (INPUT, OUTPUT)]
-    if any(len(found) != 1 for found in ends):
+    if any(len(vertices) != 1 for vertices in ends):
         raise UsageError(f"a graph needs one input (label {INPUT}) and one output (label {OUTPUT})")
     live = _reached(edges, ends[0][0]) & _reached([(b, a) for a, b in edges], ends[1][0])
     if len(live) < 3:
@@ -82,11 +82,11 @@ def hash_of_graph(graph: Any) -> str | None:
 
 
 def _reached(edges: list[tuple[Any, Any]], start: Any) -> set[Any]:
-    found, frontier = {start}, [start]
+    reached, frontier = {start}, [start]
     while frontier:
         here = frontier.pop()
         for a, b in edges:
-            if a == here and b not in found:
-                found.add(b)
+            if a == here and b not in reached:
+                reached.add(b)
                 frontier.append(b)
-    return found
+    return reached

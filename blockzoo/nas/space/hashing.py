@@ -190,11 +190,11 @@ def hash_range(ops: Sequence[str], nodes: int, stages: int, start: int, stop: in
     """The hashes of networks `start` to `stop` of a space, 16 bytes each."""
     graphs = cell_table(len(ops), nodes).graphs
     known: dict[str, str] = {}
-    found = []
+    hashes = []
     for index in range(start, stop):
         cells = [graphs[index // len(graphs) ** stage % len(graphs)] for stage in range(stages)]
-        found.append(network_hash(cells, ops, known))
-    return bytes.fromhex("".join(found))
+        hashes.append(network_hash(cells, ops, known))
+    return bytes.fromhex("".join(hashes))
 
 
 if __name__ == "__main__":

@@ -110,8 +110,8 @@ class MacroSpace:
             if not 0 <= architectures < len(self):
                 raise UsageError(f"index {architectures}: this space has networks 0 to {len(self) - 1:,}")
             return int(architectures)
-        found = int(self._indices(np.array([self._flat(architectures)], dtype=np.int64))[0])
-        return None if found == INVALID else found
+        index = int(self._indices(np.array([self._flat(architectures)], dtype=np.int64))[0])
+        return None if index == INVALID else index
 
     @cached_property
     def _digits(self) -> list[dict[tuple[int, ...], int]]:
@@ -314,8 +314,8 @@ class MacroSpace:
         own = np.ascontiguousarray(all_hashes(self.ops, self.nodes, self.stages)).view("V16").ravel()
         order = np.argsort(own)
         asked = np.ascontiguousarray(hashes, np.uint8).view("V16").ravel()
-        found = order[np.minimum(np.searchsorted(own, asked, sorter=order), len(own) - 1)]
-        return np.where(own[found] == asked, found, INVALID)
+        indices = order[np.minimum(np.searchsorted(own, asked, sorter=order), len(own) - 1)]
+        return np.where(own[indices] == asked, indices, INVALID)
 
     # --- moving about -----------------------------------------------------------------------------
 
@@ -326,11 +326,11 @@ class MacroSpace:
     def neighbours(self, arch: Architecture) -> list[int]:
         """Indices of the networks that differ in the cell of one stage, by one coordinate of some vector of it."""
         index = self._valid(arch)
-        found = []
+        neighbours = []
         for stage, cell in enumerate(self.digits(index).tolist()):
             place = len(self.cells) ** stage
-            found += [index + (other - cell) * place for other in self.cells.neighbours[cell]]
-        return sorted(found)
+            neighbours += [index + (other - cell) * place for other in self.cells.neighbours[cell]]
+        return sorted(neighbours)
 
     def sample(self, n: int, seed: int | None = None) -> Indices:
         """`n` different networks, each unique network as likely as any other."""
