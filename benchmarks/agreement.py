@@ -44,11 +44,13 @@ def tried(truth: Truth, forms: list[str]) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         for form in forms:
             begin = time.process_time()
-            found = outcome(form, truth, Path(folder))
-            difference = "" if found.difference is None else f"{found.difference:.1e}"
-            reason = " ".join(found.reason.split())[:LONGEST_REASON]
+            compared = outcome(form, truth, Path(folder))
+            difference = "" if compared.difference is None else f"{compared.difference:.1e}"
+            reason = " ".join(compared.reason.split())[:LONGEST_REASON]
             seconds = f"{time.process_time() - begin:.1f}"
-            rows.append(dict(zip(COLUMNS[1:6], (form, found.kind, difference, reason, seconds), strict=True)))
+            rows.append(
+                dict(zip(COLUMNS[1:6], (form, compared.kind, difference, reason, seconds), strict=True))
+            )
     return rows
 
 

@@ -160,7 +160,7 @@ def main() -> None:
     print(describe(environment(device="cpu", threads=1)), f"; median of {asked.rounds} rounds", sep="")
     watch()
     for name in asked.works or WORKS:
-        found: dict[str, list[float]] = defaultdict(list)
+        spent_on: dict[str, list[float]] = defaultdict(list)
         wholes = []
         with tempfile.TemporaryDirectory() as folder:
             WORKS[name](Path(folder))
@@ -170,10 +170,10 @@ def main() -> None:
                 WORKS[name](Path(folder))
                 wholes.append(time.process_time() - begin)
                 for check, seconds in spent.items():
-                    found[check].append(seconds)
+                    spent_on[check].append(seconds)
         whole = statistics.median(wholes)
         print(f"{(WORKS[name].__doc__ or '').splitlines()[0]} {whole:.2f} s")
-        for check, times in sorted(found.items()):
+        for check, times in sorted(spent_on.items()):
             seconds = statistics.median(times)
             print(f"    {check:18} {1000 * seconds:8.1f} ms   {100 * seconds / whole:4.0f} %", flush=True)
 

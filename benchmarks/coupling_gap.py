@@ -48,9 +48,9 @@ def trained(frame: Frame, mode: str, rounds: int) -> Frame:
 
 
 def strength(frame: Frame) -> float:
-    found = coupling_map(frame.model, frame.criterion, frame.probe(2, 64), frame.partition)
-    own = np.sqrt(np.maximum(np.diag(found.sigma), 1e-12))
-    relative = found.sigma / own[:, None] / own[None, :]
+    coupling = coupling_map(frame.model, frame.criterion, frame.probe(2, 64), frame.partition)
+    own = np.sqrt(np.maximum(np.diag(coupling.sigma), 1e-12))
+    relative = coupling.sigma / own[:, None] / own[None, :]
     np.fill_diagonal(relative, 0)
     return float(np.linalg.eigvalsh(relative)[-1])
 

@@ -248,32 +248,32 @@ def power_products(
 def measure(name: str, seed: int, with_power: bool = True, **how: Any) -> dict[str, Any]:
     """One map against the truth: a row of the table."""
     model, batch = case(name, seed)
-    found = coupling_map(model, criterion, [batch], seed=seed, **how)
+    coupling = coupling_map(model, criterion, [batch], seed=seed, **how)
     blocks = brute_force(model, batch)
     count = len(blocks)
     places = [(i, j) for i in range(count) for j in range(i, count)]
     truth = {p: float(torch.linalg.matrix_norm(blocks[p[0]][p[1]], 2)) for p in places}
     live = [p for p in places if truth[p] > 1e-12]
-    ratios = [found.sigma[p] / truth[p] for p in live]
+    ratios = [coupling.sigma[p] / truth[p] for p in live]
     row = {
         "network": name,
         "kind": NETWORKS[name][0],
         "seed": seed,
-        "parameters": sum(found.sizes),
+        "parameters": sum(coupling.sizes),
         "blocks": count,
         "entries": len(live),
-        "not_converged": sum(not found.converged[p] for p in live),
-        "wrong": sum(bool(found.converged[p]) and r < 0.98 for p, r in zip(live, ratios, strict=True)),
+        "not_converged": sum(not coupling.converged[p] for p in live),
+        "wrong": sum(bool(coupling.converged[p]) and r < 0.98 for p, r in zip(live, ratios, strict=True)),
         "worst": min(ratios),
         "median": statistics.median(ratios),
-        "truth_over_upper": max(truth[p] / found.upper[p] for p in live),
-        "products": found.products,
-        "seconds": found.seconds,
+        "truth_over_upper": max(truth[p] / coupling.upper[p] for p in live),
+        "products": coupling.products,
+        "seconds": coupling.seconds,
     }
     if with_power:
         spent, stopped = np.zeros(2), []
         for p in live:
-            error = max(1e-6, 1 - found.sigma[p] / truth[p])
+            error = max(1e-6, 1 - coupling.sigma[p] / truth[p])
             needed, own = power_products(
                 blocks[p[0]][p[1]].numpy(), truth[p], (error, 1e-3), seed, p[0] == p[1]
             )

@@ -126,8 +126,8 @@ def _rebuilt(
         at += p.numel()
     gradient = torch.autograd.grad(loss(), columns, create_graph=True)
     product = sum((g * part).sum() for g, part in zip(gradient, parts, strict=True))
-    found = torch.autograd.grad(product, rows, materialize_grads=True)
-    return torch.cat([g.reshape(-1) for g in found])
+    derivatives = torch.autograd.grad(product, rows, materialize_grads=True)
+    return torch.cat([g.reshape(-1) for g in derivatives])
 
 
 def trained(model: nn.Module, batches: list[Batch], steps: int = 60) -> nn.Module:
@@ -165,13 +165,13 @@ def compare(name: str, baseline_pairs: int, curve: bool) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         coupling_map(model, criterion, [batch], max_products=4 * count)  # warm up
-    found = coupling_map(model, criterion, [batch])
+    coupling = coupling_map(model, criterion, [batch])
     precise = copy.deepcopy(model).double()
     truth = coupling_map(precise, criterion, [(batch[0].double(), batch[1])], tol=1e-6, seed=1)
     pairs = [(i, j) for i in range(count) for j in range(i)]
-    ratios = np.array([found.sigma[p] / truth.sigma[p] for p in pairs if truth.sigma[p] > 0])
+    ratios = np.array([coupling.sigma[p] / truth.sigma[p] for p in pairs if truth.sigma[p] > 0])
     if curve:
-        for products, sigma in found.history:
+        for products, sigma in coupling.history:
             r = np.array([sigma[p] / truth.sigma[p] for p in pairs if truth.sigma[p] > 0])
             print(f"    {products:6} products: median {np.median(r):.4f}, worst {r.min():.4f}")
 
@@ -190,14 +190,14 @@ def compare(name: str, baseline_pairs: int, curve: bool) -> str:
     size = sum(p.numel() for p in model.parameters())
     rows = [
         f"{name}: {what}, {count} blocks, {size:,} parameters, {dataset} at {side} x {side}",
-        f"  ours       {found.products:8,} products   {'':19} median {np.median(ratios):7.4f}   worst {ratios.min():7.4f}"
-        f"   {found.seconds:8.2f} s   not converged {int((~found.converged).sum())}   truth / upper at most "
-        f"{(truth.sigma / found.upper).max():.6f}",
+        f"  ours       {coupling.products:8,} products   {'':19} median {np.median(ratios):7.4f}   worst {ratios.min():7.4f}"
+        f"   {coupling.seconds:8.2f} s   not converged {int((~coupling.converged).sum())}   truth / upper at most "
+        f"{(truth.sigma / coupling.upper).max():.6f}",
     ]
     for way, (seconds, median, worst, products) in zip(("sandbox", "corrected"), line, strict=True):
         rows.append(
             f"  {way:10} {products:8,.0f} products   {'':19} median {median:7.4f}   worst {worst:7.4f}   {seconds:8.2f} s"
-            f"   ours / this {found.seconds / seconds:.3f}, products {found.products / products:.2f}"
+            f"   ours / this {coupling.seconds / seconds:.3f}, products {coupling.products / products:.2f}"
         )
     return "\n".join(rows)
 

@@ -66,21 +66,23 @@ def main() -> None:
             ("index, one by one", lambda: [space.index(arch) for arch in some], len(some), 500_000),
             ("hash, one by one", lambda: [space.hash(arch) for arch in some], len(some), 500_000),
         ):
-            found = rate(call, items, rounds)
-            print(f"{name:45s} {found:12,.0f} /s   {found / slow:9,.0f} x   target {target:,}")
-        found = rate(lambda: _static_info.__wrapped__(space, nas.Skeleton()), 1, rounds)
-        print(f"params and MACs of all networks               {1e3 / found:12.1f} ms   target 50")
+            per_second = rate(call, items, rounds)
+            print(f"{name:45s} {per_second:12,.0f} /s   {per_second / slow:9,.0f} x   target {target:,}")
+        per_second = rate(lambda: _static_info.__wrapped__(space, nas.Skeleton()), 1, rounds)
+        print(f"params and MACs of all networks               {1e3 / per_second:12.1f} ms   target 50")
         benchmark = surrogate_of(nas.load("mini"))
         asked = indices[:1_000_000]
-        found = rate(lambda: benchmark.val_acc(asked), len(asked), rounds)
-        print(f"val_acc of indices (1 M)                      {found:12,.0f} /s   target 10,000,000")
+        per_second = rate(lambda: benchmark.val_acc(asked), len(asked), rounds)
+        print(f"val_acc of indices (1 M)                      {per_second:12,.0f} /s   target 10,000,000")
         task = Task(benchmark, budget=20_000)
         for name in ("random", "evolution"):
             search(Task(benchmark, 100), name)
             begin = time.perf_counter()
             ledger = search(task, name)
-            found = len(ledger.history) / (time.perf_counter() - begin)
-            print(f"simulated evaluations, {name:20s}   {found:12,.0f} /s   target 100,000 (one process)")
+            per_second = len(ledger.history) / (time.perf_counter() - begin)
+            print(
+                f"simulated evaluations, {name:20s}   {per_second:12,.0f} /s   target 100,000 (one process)"
+            )
 
 
 if __name__ == "__main__":

@@ -178,7 +178,7 @@ WHAT = {
 
 def measured(name: str, folder: Path, rounds: int) -> tuple[float, float]:
     """Least seconds and MiB of a process that does it."""
-    found = []
+    runs = []
     for _ in range(rounds):
         began = time.perf_counter()
         done = subprocess.run(
@@ -187,8 +187,8 @@ def measured(name: str, folder: Path, rounds: int) -> tuple[float, float]:
             text=True,
             check=True,
         )
-        found.append((time.perf_counter() - began, float(done.stdout.split()[-1])))
-    return min(seconds for seconds, _ in found), min(mib for _, mib in found)
+        runs.append((time.perf_counter() - began, float(done.stdout.split()[-1])))
+    return min(seconds for seconds, _ in runs), min(mib for _, mib in runs)
 
 
 def main() -> None:
@@ -212,8 +212,8 @@ def main() -> None:
             outputs.store().add(*records(trials))
             export(outputs, outputs.store())
             columns.append([measured(name, Path(folder), options.rounds) for name in WHAT])
-    for name, *found in zip(WHAT, *columns, strict=True):
-        print(f"{name:26}" + "".join(f"{seconds:15.2f} s {mib:5.0f} MiB" for seconds, mib in found))
+    for name, *figures in zip(WHAT, *columns, strict=True):
+        print(f"{name:26}" + "".join(f"{seconds:15.2f} s {mib:5.0f} MiB" for seconds, mib in figures))
 
 
 if __name__ == "__main__":

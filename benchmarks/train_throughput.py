@@ -149,9 +149,9 @@ def main() -> None:
         for way in WAYS:
             words = [sys.executable, __file__, *sys.argv[1:], "--way", way]
             done = subprocess.run(words, capture_output=True, text=True, check=True)
-            found = json.loads(done.stdout.splitlines()[-1])
-            rates[way].append(found["images_per_s"])
-            precision = found["precision"]
+            figures = json.loads(done.stdout.splitlines()[-1])
+            rates[way].append(figures["images_per_s"])
+            precision = figures["precision"]
     for way, values in rates.items():
         ratio = statistics.median(f / v for f, v in zip(rates["fast-v1"], values, strict=True))
         print(f"{way:18} {statistics.median(values):7.1f} images/s   fast-v1 is {ratio:.2f} times as fast")

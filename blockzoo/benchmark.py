@@ -116,14 +116,14 @@ def benchmark_block(
         networks.append(NetworkSpec(str(subject), classes, shape[1], **vars(scaffold)))
     if input_shape:
         how = replace(how, batch_sizes=(shape[0],))
-    found = benchmark_specs(networks, shape, how, seeded.seed, deadline)
-    if found.failures and (how.strict or not found.timings):
-        raise found.failures[0].error
-    if not found.timings:
-        raise UsageError("; ".join(found.left_out))
-    for failure in found.failures:
+    timed = benchmark_specs(networks, shape, how, seeded.seed, deadline)
+    if timed.failures and (how.strict or not timed.timings):
+        raise timed.failures[0].error
+    if not timed.timings:
+        raise UsageError("; ".join(timed.left_out))
+    for failure in timed.failures:
         log.warning(f"{failure.subject} could not be timed: {failure.reason}")
-    return found
+    return timed
 
 
 def benchmark_specs(

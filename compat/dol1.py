@@ -46,17 +46,17 @@ def run(given: argparse.Namespace) -> int:
     say(f"report in {report.path}")
     try:
         how = {"adopt": given.resume, "restart": not given.resume}
-        found = run_blockwise(config, given.output, on_report=report.progress, ranks=given.ranks, **how)
-        sizes = found.frame.partition.sizes(found.frame.model)
+        trained = run_blockwise(config, given.output, on_report=report.progress, ranks=given.ranks, **how)
+        sizes = trained.frame.partition.sizes(trained.frame.model)
         report.line(f"Number of Blocks: {len(sizes)}, Number of Model Parameters: {sum(sizes)}")
-        assert found.folder is not None
-        for path in write_measurements(found.folder, FIGURES):
+        assert trained.folder is not None
+        for path in write_measurements(trained.folder, FIGURES):
             say(f"written {path}")
-        report.line(f"{found.status}: {found.reason}")
-        rounds, seconds = found.reports[-1]["round"] if found.reports else 0, time.perf_counter() - begin
+        report.line(f"{trained.status}: {trained.reason}")
+        rounds, seconds = trained.reports[-1]["round"] if trained.reports else 0, time.perf_counter() - begin
         report.line(f"Training completed in {seconds:.2f}s over {rounds} rounds")
         say(f"Finished Training in {seconds:.2f}s over {rounds} rounds")
-        return int(found.status != "finished")
+        return int(trained.status != "finished")
     except BaseException as error:
         report.line(f"Process terminated due to an error: {type(error).__name__}: {error}")
         raise

@@ -16,13 +16,13 @@ FORMATS = ("pickle", "csv", "blox")
 def run(source: Path | None, output: Path) -> None:
     """Write base, ext, env and info; accuracies in .blox as the nearest count of images."""
     places = [source] if source else [Path("exp/combined.pickle"), Path("combined.pickle"), Path("exp")]
-    found = next((place for place in places if place.exists()), None)
-    if found is None:
+    results = next((place for place in places if place.exists()), None)
+    if results is None:
         raise UsageError(
             f"there is none of {', '.join(map(str, places))}: run combine.py first, or name the results"
         )
-    made = build_release(found, output, FORMATS, round_counts=True, overwrite=True, allow_pickle=True)
-    say(f"Dataset has {made.networks} meaningful entries, from {found}")
+    made = build_release(results, output, FORMATS, round_counts=True, overwrite=True, allow_pickle=True)
+    say(f"Dataset has {made.networks} meaningful entries, from {results}")
     for begin, end in made.holes:
         say("Missing:", begin, end)
     for path in made.files:

@@ -40,9 +40,9 @@ def damaged(mutations: int) -> list[tuple[str, int, str]]:
     assert entries
     lines = []
     for name, kind in FORMATS.items():
-        found = run(kind, range(mutations))
-        right, refused, other = (found.counts[outcome] for outcome in (RIGHT, REFUSED, OTHER))
-        faults = f"; {len(found.faults)} faults" if found.faults else ""
+        tally = run(kind, range(mutations))
+        right, refused, other = (tally.counts[outcome] for outcome in (RIGHT, REFUSED, OTHER))
+        faults = f"; {len(tally.faults)} faults" if tally.faults else ""
         story = f"{right} read as written, {refused} refused by name, {other} read as other values{faults}"
         lines.append((f"a damaged file, {name}", mutations, story))
         print(f"{name}: {story}", flush=True)

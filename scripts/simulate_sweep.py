@@ -134,10 +134,10 @@ def main() -> None:
     print("|---:|---|---:|---:|---:|---:|---:|---:|")
     for minutes, epochs in ((1 / 6, 10), (1.0, 10), (10.0, 10), (60.0, 10), (60.0, 0)):
         setting = Setting(asked.trials, asked.workers, minutes, store=store, hand=asked.hand, epochs=epochs)
-        found = simulate(setting)
+        sweep = simulate(setting)
         print(
-            f"| {minutes * 60:g} s | {'each epoch' if epochs else 'never'} | {found.hours:.2f} | {found.ideal_hours:.2f} "
-            f"| {found.supervisor_busy:.1%} | {found.workers_waited:.2%} | {found.longest_wait:.1f} | {found.again} |"
+            f"| {minutes * 60:g} s | {'each epoch' if epochs else 'never'} | {sweep.hours:.2f} | {sweep.ideal_hours:.2f} "
+            f"| {sweep.supervisor_busy:.1%} | {sweep.workers_waited:.2%} | {sweep.longest_wait:.1f} | {sweep.again} |"
         )
 
 

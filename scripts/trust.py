@@ -62,9 +62,9 @@ def _agreements() -> Iterable[tuple[str, int, str]]:
     }
     for kind, belongs in kinds.items():
         for form, told in FORMS.items():
-            found = [row for row in rows if row["form"] == form and belongs(row["network"])]
-            if found:
-                yield f"{kind}, {told}", len(found), _outcomes(found)
+            chosen = [row for row in rows if row["form"] == form and belongs(row["network"])]
+            if chosen:
+                yield f"{kind}, {told}", len(chosen), _outcomes(chosen)
 
 
 def _outcomes(rows: list[dict[str, str]]) -> str:

@@ -92,12 +92,8 @@ class Adapter:
     @property
     def _expansion(self) -> int:
         """ResNets are told a width and give a multiple of it."""
-        multiple = getattr(self.maker, "expansion", 1)
-        return (
-            multiple
-            if self.signature.output == "planes" and isinstance(multiple, int) and expansion > 0
-            else 1
-        )
+        times = getattr(self.maker, "expansion", 1)
+        return times if self.signature.output == "planes" and isinstance(times, int) and times > 0 else 1
 
     @property
     def said(self) -> str:

@@ -106,10 +106,10 @@ def check_kept_activations(
 
     Cost: two forward passes for each block, in the first round of a run.
     """
-    found = deviation(whole, kept)
-    if not found <= TOLERANCE:
+    difference = deviation(whole, kept)
+    if not difference <= TOLERANCE:
         raise CheckFailed(
             f"check 'kept-activations' failed: gauss-seidel trains block {label} on activations whose outputs differ from the "
-            f"network's by {found:.1e} (relative; allowed {TOLERANCE:.0e}); train it with jacobi or entire"
+            f"network's by {difference:.1e} (relative; allowed {TOLERANCE:.0e}); train it with jacobi or entire"
         )
-    return found
+    return difference

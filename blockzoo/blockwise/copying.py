@@ -56,12 +56,12 @@ def buffer_names(model: nn.Module, partition: Partition, block: int) -> list[str
     """Buffers that go with a block: of modules that hold parameters of it, and of those without any that lie nearest to it."""
     holders = {name.rpartition(".")[0] for _, names in partition for name in names}
     own = {name.rpartition(".")[0] for name in partition.names[block]}
-    found = []
+    buffers = []
     for name, _ in model.named_buffers():
         module = name.rpartition(".")[0]
         if module in own or (module not in holders and _nearest(model, partition, module) == block):
-            found.append(name)
-    return found
+            buffers.append(name)
+    return buffers
 
 
 def _nearest(model: nn.Module, partition: Partition, module: str) -> int:

@@ -64,10 +64,10 @@ class Classes:
 
     def weights(self, round: int, run: RunView) -> Float[torch.Tensor, " N"] | None:
         """One for these classes."""
-        found = torch.isin(run.train.y.cpu(), torch.tensor(self.classes))
-        if not found.any():
+        chosen = torch.isin(run.train.y.cpu(), torch.tensor(self.classes))
+        if not chosen.any():
             raise UsageError(f"curriculum classes: no training example is of the classes {self.classes}")
-        return found.double()
+        return chosen.double()
 
 
 @CURRICULA.register("hard")
@@ -99,12 +99,12 @@ class Hard:
 def _losses(run: RunView) -> torch.Tensor:
     was = run.model.training
     run.model.eval()
-    found = []
+    losses = []
     for x, y in run.train.batches(512):
         output = run.model(x.clone())
         if y.is_floating_point():
-            found.append((output - y).square().flatten(1).mean(1))
+            losses.append((output - y).square().flatten(1).mean(1))
         else:
-            found.append(torch.nn.functional.cross_entropy(output, y, reduction="none"))
+            losses.append(torch.nn.functional.cross_entropy(output, y, reduction="none"))
     run.model.train(was)
-    return torch.cat(found).double().cpu() + 1e-6
+    return torch.cat(losses).double().cpu() + 1e-6

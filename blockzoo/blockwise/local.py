@@ -28,10 +28,10 @@ def make_optimizer(name: str, parameters: list[nn.Parameter], lr: float) -> torc
     if name.lower() == "momentum":
         return torch.optim.SGD([{"params": parameters}], lr, momentum=0.9)
     known: dict[str, Callable[..., torch.optim.Optimizer]] = {
-        n.lower(): found
-        for n, found in vars(torch.optim).items()
-        if isinstance(found, type)
-        and issubclass(found, torch.optim.Optimizer)
+        n.lower(): kind
+        for n, kind in vars(torch.optim).items()
+        if isinstance(kind, type)
+        and issubclass(kind, torch.optim.Optimizer)
         and n not in ("Optimizer", "LBFGS", "SparseAdam", "Muon")
     }
     if name.lower() not in known:
@@ -132,8 +132,8 @@ def gradients_of(loss: Float[torch.Tensor, ""], parameters: Sequence[torch.Tenso
     """Dense gradients, one for each parameter; zero for those that the loss does not depend on."""
     if not loss.requires_grad:
         return [torch.zeros_like(p) for p in parameters]
-    found = torch.autograd.grad(loss, list(parameters), materialize_grads=True)
-    return [g.to_dense() if g.is_sparse else g for g in found]
+    gradients = torch.autograd.grad(loss, list(parameters), materialize_grads=True)
+    return [g.to_dense() if g.is_sparse else g for g in gradients]
 
 
 def squared_norm(tensor: Float[torch.Tensor, ...]) -> Float[torch.Tensor, ""]:

@@ -57,9 +57,9 @@ def make_partition(
         UsageError: a hole, an overlap or an empty block, with the parameters named.
     """
     if isinstance(how, Partition):
-        found = how
+        partition = how
     elif isinstance(how, Mapping):
-        found = _by_expression(model, how)
+        partition = _by_expression(model, how)
     elif isinstance(how, str):
         if "=" in how:
             pairs = [part.partition("=") for part in how.split(";") if part.strip()]
@@ -75,11 +75,13 @@ def make_partition(
             raise UsageError(
                 f"partition {how!r}: choose {', '.join(WAYS)}, or expressions, 'first=blocks.0.*;rest=blocks.[12].*'"
             )
-        found = ways[how](model)
+        partition = ways[how](model)
     else:
-        found = Partition(tuple(f"block {i}" for i in range(len(how))), tuple(tuple(names) for names in how))
-    check(model, found)
-    return found
+        partition = Partition(
+            tuple(f"block {i}" for i in range(len(how))), tuple(tuple(names) for names in how)
+        )
+    check(model, partition)
+    return partition
 
 
 def check(model: nn.Module, partition: Partition) -> None:
@@ -113,7 +115,7 @@ def _tied(model: nn.Module) -> list[list[str]]:
     names: dict[int, list[str]] = {}
     for name, p in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(p), []).append(name)
-    return [found for found in names.values() if len(found) > 1]
+    return [aliases for aliases in names.values() if len(aliases) > 1]
 
 
 def _shown(names: Sequence[str], most: int = 6) -> str:
@@ -153,13 +155,13 @@ def _title(module: nn.Module) -> str:
 
 
 def _by_module(model: nn.Module) -> Partition:
-    found = {
+    groups = {
         module or type(model).__name__: tuple(
             f"{module}.{n}".lstrip(".") for n, _ in m.named_parameters(recurse=False)
         )
         for module, m in model.named_modules()
     }
-    return _of_groups({label: names for label, names in found.items() if names})
+    return _of_groups({label: names for label, names in groups.items() if names})
 
 
 def _by_tensor(model: nn.Module) -> Partition:
@@ -167,10 +169,10 @@ def _by_tensor(model: nn.Module) -> Partition:
 
 
 def _by_child(model: nn.Module) -> Partition:
-    found: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for name, _ in model.named_parameters():
-        found.setdefault(name.partition(".")[0], []).append(name)
-    return _of_groups({label: tuple(names) for label, names in found.items()})
+        groups.setdefault(name.partition(".")[0], []).append(name)
+    return _of_groups({label: tuple(names) for label, names in groups.items()})
 
 
 def _by_expression(model: nn.Module, how: Mapping[str, str]) -> Partition:

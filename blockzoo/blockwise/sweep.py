@@ -181,8 +181,8 @@ def execute_run(
     def progressed(values: dict[str, Any]) -> None:
         report(values["round"], {"validation_loss": values["validation_loss"]})
 
-    found = run_blockwise(asked, output, resume=True, store=False, on_report=progressed)
-    return [found.record(asked)]
+    outcome = run_blockwise(asked, output, resume=True, store=False, on_report=progressed)
+    return [outcome.record(asked)]
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,7 @@ def at_cost(run: StudyRun, cost: str, amounts: np.ndarray, quantity: str) -> np.
 
 def at_equal_costs(lines: Sequence[Line]) -> list[tuple[str, float, list[Estimate | None]]]:
     """For each cost, the largest amount that all lines which spend any have spent, and the validation loss of each there."""
-    found = []
+    comparisons = []
     for cost in COSTS:
         spent = {
             id(line): min((run.curves[f"{cost}_total"][-1] for run in line.runs), default=0.0)
@@ -287,15 +287,15 @@ def at_equal_costs(lines: Sequence[Line]) -> list[tuple[str, float, list[Estimat
             losses.append(
                 estimate(values, LOSSES) if spent[id(line)] > 0 and all(v == v for v in values) else None
             )
-        found.append((cost, float(amount[0]), losses))
-    return found
+        comparisons.append((cost, float(amount[0]), losses))
+    return comparisons
 
 
 def _record(config: RunConfig, folder: Path, state: dict[str, Any]) -> Record:
     """The record of a run that is over, from its folder."""
     _, environment = read_parameters(folder)
-    found, checked = read_lines(folder / "progress.jsonl"), state.get("checked", {})
-    return record_of(config, state["status"], state["reason"], found, folder, environment, checked)
+    progress, checked = read_lines(folder / "progress.jsonl"), state.get("checked", {})
+    return record_of(config, state["status"], state["reason"], progress, folder, environment, checked)
 
 
 def _read(setting: Setting, seed: int, folder: Path, failed: dict[str, Any] | None) -> StudyRun:
@@ -308,7 +308,7 @@ def _read(setting: Setting, seed: int, folder: Path, failed: dict[str, Any] | No
 
 def rows(lines: Sequence[Line]) -> list[dict[str, Any]]:
     """The comparison as plain rows."""
-    found = []
+    table = []
     for line in lines:
         row: dict[str, Any] = {**dict(line.setting), **dict(line.tuned)}
         for name in ("validation_loss", "validation_accuracy"):
@@ -316,5 +316,5 @@ def rows(lines: Sequence[Line]) -> list[dict[str, Any]]:
             if value is not None:
                 row |= {f"{name}_mean": value.mean, f"{name}_half_width": value.half_width}
         counts = {"n": len(line.runs), "not_finished": line.not_finished}
-        found.append({**row, **counts, **line.costs, "reason": line.reason})
-    return found
+        table.append({**row, **counts, **line.costs, "reason": line.reason})
+    return table

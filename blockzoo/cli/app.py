@@ -34,13 +34,13 @@ READERS = {"nas": [[name] for name in ("info", "validate", "convert", "diff", "m
 
 def commands(folder: Path = Path(__file__).parent) -> dict[str, str]:
     """Each command and its sentence: the files of a folder and their docstrings; a folder within is a group of commands."""
-    found = {}
+    sentences = {}
     for path in sorted([*folder.glob("*.py"), *folder.glob("*/__init__.py")]):
         name = path.parent.name if path.name == "__init__.py" and path.parent != folder else path.stem
         if name not in NOT_COMMANDS and not name.startswith("_"):
             sentence = first_sentence(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))))
-            found[name] = sentence.partition(": ")[2] or sentence
-    return found
+            sentences[name] = sentence.partition(": ")[2] or sentence
+    return sentences
 
 
 def build() -> App:

@@ -40,8 +40,8 @@ def benchmark(
     if compile:
         how = replace(how, runtime="compile")
     settings = together(scaffold, how, seeded)
-    found = benchmark_block(subjects, position, out_dim=out_dim, input_shape=input_shape, **settings)
-    rows = [timing.columns() for timing in found.timings]
+    timed = benchmark_block(subjects, position, out_dim=out_dim, input_shape=input_shape, **settings)
+    rows = [timing.columns() for timing in timed.timings]
     lines = []
     for row in rows:
         low, high = row["latency_low_ms"], row["latency_high_ms"]
@@ -62,16 +62,16 @@ def benchmark(
     checked = [row["checked"] for row in rows if row["checked"] is not None]
     noise = {row["batch_size"]: f"{row['aa_ratio']:.3f} at batch {row['batch_size']}" for row in rows}
     made = screen.table(
-        f"Latency on {found.environment['timed_on']}",
+        f"Latency on {timed.environment['timed_on']}",
         ["subject", "part", "batch", "median ms", "95 % interval", "p90 ms", "images/s", "n"],
         lines,
         "\n".join(
             [
-                f"A/A {', '.join(noise.values())}. {describe(found.environment)}",
+                f"A/A {', '.join(noise.values())}. {describe(timed.environment)}",
                 *([f"Deployed forms checked: {max(checked):.1e} from the trained ones."] if checked else []),
                 *reasons,
             ]
         ),
     )
     screen.show(made, rows, format, output)
-    return 1 if found.failures else 0
+    return 1 if timed.failures else 0

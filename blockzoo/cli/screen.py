@@ -28,7 +28,7 @@ class Screen(Console):
 
     def print(self, *objects: object, **how: Any) -> None:
         """As rich has it, whatever is no table, bar or text as its `str`."""
-        super().print(*(found if is_renderable(found) else str(found) for found in objects), **how)
+        super().print(*(shown if is_renderable(shown) else str(shown) for shown in objects), **how)
 
     def render_str(self, text: str, **how: Any) -> Text:
         """The one way by which a text of any table, title or sentence comes to the screen."""

@@ -66,10 +66,10 @@ def padding_of(name: str) -> Padding:
     Raises:
         UsageError: another name.
     """
-    found = SYNONYMS.get(name, name)
-    if found not in PADDINGS:
+    padding = SYNONYMS.get(name, name)
+    if padding not in PADDINGS:
         raise UsageError(f"padding mode {describe(name)}: choose {', '.join([*PADDINGS, *SYNONYMS])}")
-    return found  # type: ignore[return-value]
+    return padding  # type: ignore[return-value]
 
 
 def tiling_of(tag: str, padding: str = "zeros") -> Tiling:

@@ -49,8 +49,8 @@ def second_derivatives(hessian: Hessian) -> tuple[float, float]:
     reasons = []
     for way in (_in_double, _in_double_throughout, _in_own_precision):
         try:
-            if (found := way(hessian)) is not None:
-                return found
+            if (deviations := way(hessian)) is not None:
+                return deviations
         except (CheckFailed, torch.OutOfMemoryError):
             raise
         except Exception as error:  # whatever a network does that was never asked for this
@@ -75,8 +75,8 @@ def _in_double_throughout(hessian: Hessian) -> tuple[float, float]:
     with AllDouble():
         other = seen(hessian, wide=True)
         product, plain = _compared(other, STEPS, PRODUCTS)
-        found = check_second_derivatives(other, product, plain)
-    return found, _rounded(hessian, other, product)
+        worst = check_second_derivatives(other, product, plain)
+    return worst, _rounded(hessian, other, product)
 
 
 def _rounded(hessian: Hessian, other: Hessian, product: torch.Tensor) -> float:
@@ -88,12 +88,12 @@ def _rounded(hessian: Hessian, other: Hessian, product: torch.Tensor) -> float:
 
 
 def _in_own_precision(hessian: Hessian) -> tuple[float, float]:
-    found = []
+    draws = []
     for draw in range(DRAWS):
         other = seen(hessian, wide=False, draw=draw)
         product, plain = _compared(other, ROUGH_STEPS, ROUGH, draw)
-        found.append((_worst_block(other, product, plain), other, product, plain))
-    _, other, product, plain = sorted(found, key=lambda one: one[0])[1]
+        draws.append((_worst_block(other, product, plain), other, product, plain))
+    _, other, product, plain = sorted(draws, key=lambda one: one[0])[1]
     return check_second_derivatives(other, product, plain, ROUGH), 0.0
 
 
@@ -123,13 +123,13 @@ def _compared(
     """A product along a random direction, and of the differences of gradients those that are nearest to it."""
     v = _direction(hessian, draw)
     product = hessian.full(v)
-    found, plain = math.inf, product
+    least, plain = math.inf, product
     for step in steps:
         differences = hessian.by_differences(v, step)
         now = _worst_block(hessian, product, differences)
-        if now < found or not math.isfinite(found):
-            found, plain = now, differences
-        if found <= allowed / 10:
+        if now < least or not math.isfinite(least):
+            least, plain = now, differences
+        if least <= allowed / 10:
             break
     return product, plain
 
@@ -153,10 +153,10 @@ def check_second_derivatives(
 
     Cost: a product and two gradients of 4 examples, each time a Hessian is made; up to ten gradients near kinks.
     """
-    found = _worst_block(hessian, product, differences)
-    if not found <= allowed:
+    worst = _worst_block(hessian, product, differences)
+    if not worst <= allowed:
         raise CheckFailed(
-            f"check 'second-derivatives' failed: products differ from differences of gradients by {found:.1e} (relative; "
+            f"check 'second-derivatives' failed: products differ from differences of gradients by {worst:.1e} (relative; "
             f"allowed {allowed:.0e}): something in this network or loss is detached, rounds, or has no right second derivative"
             + (
                 ", or kinks (ReLUs) hide it from float32: give one that computes in float64"
@@ -164,14 +164,14 @@ def check_second_derivatives(
                 else ""
             )
         )
-    return found
+    return worst
 
 
 def _worst_block(hessian: Hessian, product: torch.Tensor, differences: torch.Tensor) -> float:
     floor = 1e-3 * float(product.norm()) + 1e-5 * float(torch.cat(hessian.gradient()).norm())
     parts = list(zip(product.split(hessian.sizes), differences.split(hessian.sizes), strict=True))
-    found = [float((a - b).norm()) / max(float(a.norm()) + floor, 1e-300) for a, b in parts]
-    return math.nan if any(map(math.isnan, found)) else max(found)
+    deviations = [float((a - b).norm()) / max(float(a.norm()) + floor, 1e-300) for a, b in parts]
+    return math.nan if any(map(math.isnan, deviations)) else max(deviations)
 
 
 @CHECKS.register("dense-blocks")
@@ -201,18 +201,18 @@ def check_dense_blocks(
     """
     lengths = [float(p.double().norm()) for p in plain]
     least = UNITS * torch.finfo(v.dtype).eps * max(lengths, default=0.0) / STACKED
-    found = 0.0
+    worst = 0.0
     for c, p, length, error in zip(columns, plain, lengths, errors, strict=True):
         off = float((c.T @ v - p).double().norm()) - error / math.sqrt(len(v))
-        found = max(found, off / max(length + least, 1e-300))
+        worst = max(worst, off / max(length + least, 1e-300))
     allowed = max(STACKED, 3 * hessian.rounded)
-    if not found <= allowed:
+    if not worst <= allowed:
         raise CheckFailed(
             f"check 'dense-blocks' failed: the columns of {hessian.partition.labels[j]!r}, computed in stacks, differ from a "
-            f"plain product by {found:.1e} (relative; allowed {allowed:.0e}): an operation that cannot be stacked, or rounding "
+            f"plain product by {worst:.1e} (relative; allowed {allowed:.0e}): an operation that cannot be stacked, or rounding "
             "errors; give a network that computes in float64"
         )
-    return found
+    return worst
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ class CouplingMap:
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per pair, the strongest first."""
-        found = [
+        pairs = [
             {
                 "first": self.labels[i],
                 "second": self.labels[j],
@@ -97,7 +97,7 @@ class CouplingMap:
             for i in range(len(self.labels))
             for j in range(i, len(self.labels))
         ]
-        return sorted(found, key=lambda row: -row["sigma"])
+        return sorted(pairs, key=lambda row: -row["sigma"])
 
 
 def coupling_map(
@@ -136,11 +136,11 @@ def coupling_map(
         ...     def forward(self, x: torch.Tensor) -> torch.Tensor:
         ...         return x * (2 * self.a**2 + 3 * self.a * self.b + self.b**2 / 2)
         >>> one = torch.ones(1, 1)
-        >>> found = coupling_map(Quadratic(), lambda output, target: output.mean(), [(one, one)], "tensor")
-        >>> found.sigma.round(4)
+        >>> coupling = coupling_map(Quadratic(), lambda output, target: output.mean(), [(one, one)], "tensor")
+        >>> coupling.sigma.round(4)
         array([[4., 3.],
                [3., 1.]])
-        >>> bool((found.upper >= found.sigma).all())
+        >>> bool((coupling.upper >= coupling.sigma).all())
         True
     """
     (asked,) = sorted_into(searching, Searching, what="coupling_map")
@@ -156,7 +156,7 @@ def coupling_map(
         np.array([[getattr(entry, name) for entry in row] for row in known])
         for name in ("value", "upper", "residual", "frobenius", "converged")
     )
-    found = CouplingMap(
+    coupling = CouplingMap(
         sigma=sigma,
         lower_bound=sigma.copy(),
         upper=upper,
@@ -173,6 +173,6 @@ def coupling_map(
         seconds=time.perf_counter() - begin,
         history=search.history,
     )
-    if found.stopped:
-        warnings.warn(f"coupling map: {found.stopped}", stacklevel=2)
-    return found
+    if coupling.stopped:
+        warnings.warn(f"coupling map: {coupling.stopped}", stacklevel=2)
+    return coupling

@@ -54,12 +54,12 @@ def check_entries(hessian: Hessian, columns: bool) -> float | None:
                 groups = [[j] for j, n in enumerate(other.sizes) if n]
                 every = [j for group in groups for j in group]
                 units = _units(other)
-                found = [_worst(other, group, units) for group in (groups if columns else [every])]
+                by_group = [_worst(other, group, units) for group in (groups if columns else [every])]
         except (CheckFailed, torch.OutOfMemoryError):
             raise
         except Exception:  # whatever a network does with a type that it was not made for
             continue
-        worst, where = max(found)
+        worst, where = max(by_group)
         if not worst <= PRODUCTS:
             raise CheckFailed(
                 f"check 'second-derivatives-by-entry' failed: products differ from differences of gradients by {worst:.1e} "
@@ -80,11 +80,11 @@ def _units(hessian: Hessian) -> list[float]:
         outputs = [t for _, t in tensors(hessian.frozen.outputs()) if t.requires_grad]
         signs = [torch.randint(0, 2, t.shape, generator=generator).to(t) * 2 - 1 for t in outputs]
         pulled = iter(torch.autograd.grad(outputs, parameters, signs, materialize_grads=True))
-    found = []
+    units = []
     for block, gradient in zip(hessian.blocks, hessian.gradient(), strict=True):
         whole = math.hypot(*(float(next(pulled).norm()) for _ in block)) / len(hessian.frozen)
-        found.append(torch.finfo(hessian.like.dtype).eps * (whole + float(gradient.norm())))
-    return found
+        units.append(torch.finfo(hessian.like.dtype).eps * (whole + float(gradient.norm())))
+    return units
 
 
 def _worst(hessian: Hessian, group: Sequence[int], units: Sequence[float]) -> tuple[float, str]:

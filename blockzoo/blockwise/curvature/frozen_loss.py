@@ -47,15 +47,15 @@ class FrozenLoss:
         self._loss_fn = loss_fn
         self.model = _prepared(model)
         like = next(p for p in self.model.parameters() if p.requires_grad)
-        found = [_like(batch, like) for batch in as_batches(batches)]
-        if not found:
+        pairs = [_like(batch, like) for batch in as_batches(batches)]
+        if not pairs:
             raise UsageError("no batch: the loss needs at least one (x, y)")
-        if odd := [number for number, batch in enumerate(found) if not all(t.ndim for t in batch)]:
+        if odd := [number for number, batch in enumerate(pairs) if not all(t.ndim for t in batch)]:
             raise UsageError(f"batch {odd[0]} has a single number where examples are needed")
-        counts = [len(x) for x, _ in found]
+        counts = [len(x) for x, _ in pairs]
         if 0 in counts:
             raise UsageError(f"batch {counts.index(0)} has no examples: leave it out")
-        self.inputs, self.targets = _as_one(found)
+        self.inputs, self.targets = _as_one(pairs)
         self._check()
 
     def __len__(self) -> int:

@@ -48,8 +48,8 @@ class GaussNewton(Hessian):
 
     def gradient(self) -> list[Float[torch.Tensor, " size_i"]]:
         """The gradient of the loss by block, flat."""
-        found = self._pull(self._gradient.loss_gradient.detach(), self._parameters, False)
-        return [flat(block, self.like) for block in self._by_block(found)]
+        gradients = self._pull(self._gradient.loss_gradient.detach(), self._parameters, False)
+        return [flat(block, self.like) for block in self._by_block(gradients)]
 
     def differences(
         self, v: Float[torch.Tensor, " parameters"], step: float
@@ -84,4 +84,4 @@ class GaussNewton(Hessian):
         self, seed: torch.Tensor, asked: Sequence[torch.Tensor], stacked: bool
     ) -> Sequence[torch.Tensor]:
         """J' seed, by these parameters."""
-        return [found.detach() for found in backward([self._gradient.outputs], [seed], asked, stacked)]
+        return [product.detach() for product in backward([self._gradient.outputs], [seed], asked, stacked)]

@@ -53,10 +53,10 @@ def _compared(frozen: FrozenLoss, model: nn.Module, there: FrozenLoss) -> float:
     wanted, again = (_of_copy(frozen, there.model) for _ in range(2))
     with _in_place(frozen, model, there.model) as given:
         forgotten = _switched(given)
-        found = _gradients(given)
-    floor = torch.finfo(found[0].dtype).eps * float(torch.stack([g.norm() for g in wanted]).norm())
+        gradients = _gradients(given)
+    floor = torch.finfo(gradients[0].dtype).eps * float(torch.stack([g.norm() for g in wanted]).norm())
     worst = 0.0
-    for one, other, own in zip(wanted, again, found, strict=True):
+    for one, other, own in zip(wanted, again, gradients, strict=True):
         spread = NOISE * float((one - other).norm())
         worst = max(
             worst, max(0.0, float((own - one).norm()) - spread) / max(float(one.norm()) + floor, 1e-300)
@@ -98,12 +98,12 @@ def _refuse_reach(copied: FrozenLoss, model: nn.Module) -> None:
     reached = torch.autograd.grad(
         value, parameters, retain_graph=True, allow_unused=True
     )  # a graph of the user's
-    found = [name for name, g in zip(names, reached, strict=True) if g is not None]
-    if found:
-        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    reaching = [name for name, g in zip(names, reached, strict=True) if g is not None]
+    if reaching:
+        more = f" and {len(reaching) - 3} more" if len(reaching) > 3 else ""
         raise CheckFailed(
             f"check 'network-as-given' failed: the loss of a copy of this network still depends on parameters of the network "
-            f"itself ({', '.join(found[:3])}{more}), as by a penalty on weights in the loss, or by a function in the network "
+            f"itself ({', '.join(reaching[:3])}{more}), as by a penalty on weights in the loss, or by a function in the network "
             "that is bound to it; they would count as constants. Let the network return what the loss needs of its parameters"
         )
 

@@ -66,9 +66,9 @@ class Hessian:
             as_given = check_as_given(self.frozen, model)
         finally:
             around.restore()
-        found, self.rounded = second_derivatives(self)
+        deviation, self.rounded = second_derivatives(self)
         """Relative error of products, where the network computes in fewer bits than its parameters have."""
-        self.checked = {"network-as-given": as_given, "second-derivatives": max(found, self.rounded)}
+        self.checked = {"network-as-given": as_given, "second-derivatives": max(deviation, self.rounded)}
         self.check_entries(columns=False)
 
     def _build(self, loss: FrozenLoss, partition: How) -> None:
@@ -85,9 +85,9 @@ class Hessian:
 
     def check_entries(self, columns: bool) -> None:
         """`check_entries`, and what it finds is kept."""
-        if (found := check_entries(self, columns)) is not None:
+        if (deviation := check_entries(self, columns)) is not None:
             before = self.checked.get("second-derivatives-by-entry", 0.0)
-            self.checked["second-derivatives-by-entry"] = max(found, before)
+            self.checked["second-derivatives-by-entry"] = max(deviation, before)
 
     def elsewhere(self, count: int, wide: bool, seed: int = 0) -> Hessian:
         """The same kind of matrix for `FrozenLoss.elsewhere`, unchecked: what checks compare."""
@@ -117,12 +117,12 @@ class Hessian:
     def _differentiated(self) -> Any:
         """What products are made from: the gradient with its graph."""
         with torch.enable_grad(), plain_kernels():
-            found = torch.autograd.grad(
+            gradients = torch.autograd.grad(
                 self.frozen.loss(), self._parameters, create_graph=True, materialize_grads=True
             )
-        if any(g.layout is not torch.strided for g in found):
+        if any(g.layout is not torch.strided for g in gradients):
             raise UsageError("sparse gradients have no second derivative: sparse=False")
-        return self._by_block(found)
+        return self._by_block(gradients)
 
     def _by_block(self, of_parameters: Sequence[torch.Tensor]) -> list[list[torch.Tensor]]:
         """What there is one of for each parameter, cut into blocks."""
@@ -183,8 +183,8 @@ class Hessian:
                 parts.append(self._times({j: some}, rows))
             except (RuntimeError, NotImplementedError):  # an operation that cannot be stacked
                 one_by_one = [self._times({j: v}, rows) for v in some]
-                parts.append([torch.stack(found) for found in zip(*one_by_one, strict=True)])
-        return [torch.cat(found) for found in zip(*parts, strict=True)]
+                parts.append([torch.stack(pieces) for pieces in zip(*one_by_one, strict=True)])
+        return [torch.cat(pieces) for pieces in zip(*parts, strict=True)]
 
     def full(self, v: Float[torch.Tensor, " parameters"]) -> Float[torch.Tensor, " parameters"]:
         """H v: (all parameters,) in the order of the blocks."""
@@ -198,8 +198,8 @@ class Hessian:
         asked = [p for i in rows for p in self.blocks[i]]
         with in_words("this loss has no second derivatives") if not stack else nullcontext():
             rest = iter(self._product(list(parts), seeds, asked, bool(stack)))
-        found = [[next(rest).detach().reshape(*stack, -1) for _ in self.blocks[i]] for i in rows]
-        total = [torch.cat(row, -1) if row else self.like.new_zeros(*stack, 0) for row in found]
+        pieces = [[next(rest).detach().reshape(*stack, -1) for _ in self.blocks[i]] for i in rows]
+        total = [torch.cat(row, -1) if row else self.like.new_zeros(*stack, 0) for row in pieces]
         finite(total, "second derivatives")
         self.products += int(stack[0]) if stack else 1
         return total

@@ -106,15 +106,15 @@ def measure_rounding(
     Returns:
         Frobenius norms of the errors, estimated.
     """
-    found = []
+    errors = []
     for whole, own, other in zip(products, mine, others, strict=True):
         error = float((own.double() - other.double()).norm())
         if own.dtype == torch.float64 and other.dtype != torch.float64:
             error *= FINER
         part = float(own.double().norm())
         more = max(1.0, float(whole.double().norm()) / part) if part else 1.0
-        found.append(MARGIN * error * more * math.sqrt(size))
-    return found
+        errors.append(MARGIN * error * more * math.sqrt(size))
+    return errors
 
 
 def _in_type(hessian: Hessian, dtype: torch.dtype | None, count: int, same: bool = False) -> Hessian | None:

@@ -78,11 +78,11 @@ def measure(
         searching: see `coupling_map`.
     """
     data = frame.probe(batches, batch_size)
-    found = coupling_map(frame.model, frame.criterion, data, frame.partition, **searching)
+    coupling = coupling_map(frame.model, frame.criterion, data, frame.partition, **searching)
     blocks = []
     matrix = searching.get("matrix", "hessian")
     hessian = MATRICES[matrix](frame.model, frame.criterion, data, frame.partition) if spectra else None
-    for i, (label, size) in enumerate(zip(found.labels, found.sizes, strict=True)):
+    for i, (label, size) in enumerate(zip(coupling.labels, coupling.sizes, strict=True)):
         row: dict[str, Any] = {
             "block": label,
             "parameters": size,
@@ -95,8 +95,8 @@ def measure(
             ends = extreme_eigenvalues(hessian, i)
             row |= {"smallest": ends.smallest, "largest": ends.largest, "converged": ends.converged}
             row["trace"] = trace(hessian, i)
-        blocks.append({**row, "row_norm": float(found.row_bounds()[1][i])})
-    return Curvature(found, blocks)
+        blocks.append({**row, "row_norm": float(coupling.row_bounds()[1][i])})
+    return Curvature(coupling, blocks)
 
 
 def write(measured: Curvature, title: str, parent: Path) -> list[Path]:
@@ -106,13 +106,13 @@ def write(measured: Curvature, title: str, parent: Path) -> list[Path]:
     """
     names = [f"coupling{suffix}" for suffix in (".png", ".pdf", ".html", ".csv", ".json")] + ["blocks.csv"]
     paths = [free_folder(parent, names) / name for name in names]
-    found = measured.coupling
-    chart = chart_of(found, title)
+    coupling = measured.coupling
+    chart = chart_of(coupling, title)
     draw_map(chart, paths[0])
     draw_map(chart, paths[1])
     write_page(chart, paths[2])
-    write_text(paths[3], csv_text(found.rows()))
-    write_text(paths[4], json.dumps(_facts(found, title), indent=2) + "\n")
+    write_text(paths[3], csv_text(coupling.rows()))
+    write_text(paths[4], json.dumps(_facts(coupling, title), indent=2) + "\n")
     write_text(paths[5], csv_text(measured.blocks))
     return paths
 
@@ -126,19 +126,19 @@ def free_folder(parent: Path, names: Sequence[str]) -> Path:
     raise AssertionError
 
 
-def _facts(found: CouplingMap, title: str) -> dict[str, Any]:
+def _facts(coupling: CouplingMap, title: str) -> dict[str, Any]:
     """What a map says of itself as a whole."""
     return {
         "title": title,
-        "labels": found.labels,
-        "parameters": found.sizes,
-        "tol": found.tol,
-        "failure": found.failure,
-        "products": found.products,
-        "seconds": found.seconds,
-        "converged": bool(found.converged.all()),
-        "stopped": found.stopped,
-        "checked": found.checked,
+        "labels": coupling.labels,
+        "parameters": coupling.sizes,
+        "tol": coupling.tol,
+        "failure": coupling.failure,
+        "products": coupling.products,
+        "seconds": coupling.seconds,
+        "converged": bool(coupling.converged.all()),
+        "stopped": coupling.stopped,
+        "checked": coupling.checked,
         "environment": environment(),
     }
 
@@ -152,10 +152,10 @@ def draw_along(run: Path | None, parent: Path, most: int = 6) -> list[Path]:
         UsageError: no run, or one that measured no map.
     """
     lines = read_lines(run / "measurements.jsonl") if run and (run / "measurements.jsonl").exists() else []
-    found = [
+    measured = [
         line for line in lines if "sigma" in line["values"] and isinstance(line["values"].get("labels"), list)
     ]
-    if not found or run is None:
+    if not measured or run is None:
         raise UsageError(f"{run}: name with --run the folder of a run that measured the unit coupling")
     charts = [
         HeatMap(
@@ -166,7 +166,7 @@ def draw_along(run: Path | None, parent: Path, most: int = 6) -> list[Path]:
             {},
             _not_converged(run, line["values"]),
         )
-        for line in found
+        for line in measured
     ]
     folder = free_folder(parent, ["along.png", "along.gif"])
     places = np.unique(np.linspace(0, len(charts) - 1, most).round().astype(int))
@@ -181,13 +181,13 @@ def _not_converged(run: Path, values: dict[str, Any]) -> npt.NDArray[np.bool_] |
     return ~read_array(run, values["converged"], 2).astype(bool) if "converged" in values else None
 
 
-def chart_of(found: CouplingMap, title: str) -> HeatMap:
+def chart_of(coupling: CouplingMap, title: str) -> HeatMap:
     """What is drawn of a map."""
     return HeatMap(
-        found.sigma,
-        found.labels,
+        coupling.sigma,
+        coupling.labels,
         title,
         "spectral norm of the block of the matrix",
-        {"at most": found.upper, "residual": found.residual, "Frobenius norm": found.frobenius},
-        ~found.converged,
+        {"at most": coupling.upper, "residual": coupling.residual, "Frobenius norm": coupling.frobenius},
+        ~coupling.converged,
     )

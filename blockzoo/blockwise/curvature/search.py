@@ -138,23 +138,23 @@ class Search:
 
     def known(self) -> list[list[Known]]:
         """All entries, (B, B)."""
-        found = dict(self._exact)
+        by_place = dict(self._exact)
         for place, entry in self._entries.items():
             known = entry.known(self._tol)
             estimate = math.sqrt(sum(self._squares[place]) / len(self._squares[place]))
-            found[place] = known._replace(frobenius=max(known.frobenius, known.value, estimate))
-        found = {
+            by_place[place] = known._replace(frobenius=max(known.frobenius, known.value, estimate))
+        by_place = {
             place: k.with_error(self._errors.get(place, 0.0), self._tol, self._failure)
-            for place, k in found.items()
+            for place, k in by_place.items()
         }
         if (more := self._hessian.rounded) > 0:
-            found = {
+            by_place = {
                 place: k._replace(
                     upper=k.upper * (1 + more), converged=k.converged and (more <= self._tol or not k.upper)
                 )
-                for place, k in found.items()
+                for place, k in by_place.items()
             }
-        return [[found[min(i, j), max(i, j)] for j in range(self._count)] for i in range(self._count)]
+        return [[by_place[min(i, j), max(i, j)] for j in range(self._count)] for i in range(self._count)]
 
     @property
     def stopped(self) -> str:

@@ -39,8 +39,8 @@ class AllDouble(TorchFunctionMode):
             for device in ("cpu", "cuda"):
                 if torch.is_autocast_enabled(device):
                     stack.enter_context(torch.autocast(device, enabled=False))
-            found = function(*kept, *_widened(args[len(kept) :]), **{**_widened(kwargs), **out})
-        return found if kept or name == "__get__" else _widened(found)
+            made = function(*kept, *_widened(args[len(kept) :]), **{**_widened(kwargs), **out})
+        return made if kept or name == "__get__" else _widened(made)
 
 
 def copied(module: nn.Module) -> nn.Module:
@@ -76,14 +76,14 @@ class TypesSeen(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: set[torch.dtype] = set()
+        self.dtypes: set[torch.dtype] = set()
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         made = function(*args, **(kwargs or {}))
         if function is not torch.ops.aten.lift_fresh.default and any(
             map(_floating, tensors_in((args, kwargs)))
         ):
-            self.found.update(t.dtype for t in tensors_in(made) if _floating(t))
+            self.dtypes.update(t.dtype for t in tensors_in(made) if _floating(t))
         return made
 
 
@@ -95,4 +95,4 @@ def computes_in_less(dtype: torch.dtype, run: Callable[[], object]) -> bool:
     """Whether floating numbers of fewer bits than those of a type are computed within a call."""
     with TypesSeen() as seen:
         run()
-    return any(torch.finfo(t).eps > torch.finfo(dtype).eps for t in seen.found)
+    return any(torch.finfo(t).eps > torch.finfo(dtype).eps for t in seen.dtypes)

@@ -84,12 +84,12 @@ class Distributed:
         Raises:
             CheckFailed: the centres of the ranks are not one.
         """
-        found = ranks.gather(state)
-        check_equal_centres([own["model"] for own in found])
+        states = ranks.gather(state)
+        check_equal_centres([own["model"] for own in states])
         whole = dict(state)
         for name in ("optimizers", "streams"):
             whole[name] = [
-                found[self.owner(block) if block < len(state[name]) - 1 else 0][name][block]
+                states[self.owner(block) if block < len(state[name]) - 1 else 0][name][block]
                 for block in range(len(state[name]))
             ]
         return whole
@@ -112,14 +112,14 @@ class Distributed:
         with lost_ranks_are_named(self.rank):
             dist.all_gather(gathered, packed)
         places = [0] * self.ranks
-        found = []
+        outcomes = []
         for block in chosen:
             rank = self.owner(block)
             size = self._size(frame, block)
-            found.append(self._unpacked(frame, block, gathered[rank][places[rank] : places[rank] + size]))
+            outcomes.append(self._unpacked(frame, block, gathered[rank][places[rank] : places[rank] + size]))
             places[rank] += size
         mine_by_block = {outcome.block: outcome for outcome in own}
-        return [mine_by_block.get(outcome.block, outcome) for outcome in found]
+        return [mine_by_block.get(outcome.block, outcome) for outcome in outcomes]
 
     def _buffers(self, frame: Centre, block: int) -> list[str]:
         if frame.options.buffers == "average":

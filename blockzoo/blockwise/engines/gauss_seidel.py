@@ -64,8 +64,8 @@ class GaussSeidel:
         with frame.undisturbed(), torch.no_grad():
             whole, again = (frame.model(batch[0].clone()) for _ in range(2))
             if torch.equal(whole, again):  # chance within the network could not be told from a fault
-                found = check_kept_activations(whole, rest(kept.clone()), frame.blocks[block].label)
-                frame.record_check("kept-activations", found)
+                difference = check_kept_activations(whole, rest(kept.clone()), frame.blocks[block].label)
+                frame.record_check("kept-activations", difference)
 
     def _order(self, frame: Centre, batches: list[Batch]) -> list[int]:
         chosen, order = active_blocks(frame), frame.options.order

@@ -107,11 +107,11 @@ def commit_buffers(frame: Centre, outcomes: Sequence[WorkerOutcome]) -> None:
     """The buffers that workers hand in: those of one worker as they are, those of several averaged."""
     now = dict(frame.model.named_buffers())
     for name in dict.fromkeys(name for outcome in outcomes for name in outcome.buffers):
-        found = [outcome.buffers[name] for outcome in outcomes if name in outcome.buffers]
-        if now[name].is_floating_point() and len(found) > 1:
-            now[name].copy_(torch.stack(found).mean(0))
+        values = [outcome.buffers[name] for outcome in outcomes if name in outcome.buffers]
+        if now[name].is_floating_point() and len(values) > 1:
+            now[name].copy_(torch.stack(values).mean(0))
         else:
-            now[name].copy_(found[0])
+            now[name].copy_(values[0])
 
 
 def recorded(

@@ -100,17 +100,17 @@ def _directions(loss: Any) -> int:
 
 def _evaluations_behind(roots: Sequence[Any]) -> int:
     """Of the losses that these were made of; a root is one itself, as a rule."""
-    open_, seen, found = [getattr(root, "grad_fn", None) for root in roots], set[Any](), 0
+    open_, seen, evaluations = [getattr(root, "grad_fn", None) for root in roots], set[Any](), 0
     while open_:
         node = open_.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
         own = node.metadata.get(EVALUATIONS)
-        found += own or 0
+        evaluations += own or 0
         if own is None:
             open_ += [before for before, _ in node.next_functions]
-    return found
+    return evaluations
 
 
 class _Ear:

@@ -39,7 +39,7 @@ def adopt_earlier(config: RunConfig, output: str | Path) -> Path | None:
     folder = Path(output) / "blockwise" / folder_name(config)
     if (folder / "checkpoint.pt").exists():
         return None
-    for earlier, other in sorted(_alike(config, folder), key=lambda found: _reached(found[0]), reverse=True):
+    for earlier, other in sorted(_alike(config, folder), key=lambda pair: _reached(pair[0]), reverse=True):
         saved = read_checkpoint(earlier / "checkpoint.pt")
         done, every = saved["frame"]["round"], config.report_sampling_rate
         saved["reports"] = [  # without the last one, where this run goes on without a report

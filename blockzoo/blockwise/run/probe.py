@@ -104,5 +104,5 @@ def _address_space() -> int:
 def free_memory() -> int:
     """Bytes this machine could still give to a process, Linux only."""
     lines = Path("/proc/meminfo").read_text().splitlines()
-    found = dict(line.split(":", 1) for line in lines)
-    return int(found["MemAvailable"].split()[0]) * 1024
+    fields = dict(line.split(":", 1) for line in lines)
+    return int(fields["MemAvailable"].split()[0]) * 1024

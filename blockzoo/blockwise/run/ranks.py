@@ -83,10 +83,10 @@ class Ranks:
         """What each rank has, on all of them."""
         if not self.many:
             return [value]
-        found: list[Any] = [None] * self.count
+        values: list[Any] = [None] * self.count
         with lost_ranks_are_named(self.rank):
-            dist.all_gather_object(found, value)
-        return found
+            dist.all_gather_object(values, value)
+        return values
 
 
 class lost_ranks_are_named:

@@ -79,14 +79,14 @@ def read_parameters(folder: Path) -> tuple[RunConfig, dict[str, Any]]:
         DataError: there is no such file, or it says something that no run can be asked.
     """
     path = folder / "parameters.json"
-    found = dict(_document(path))
-    found.pop("fingerprint", None)
-    environment = found.pop("environment", {})
+    parameters = dict(_document(path))
+    parameters.pop("fingerprint", None)
+    environment = parameters.pop("environment", {})
     if not isinstance(environment, dict):
         raise DataError(f"{path}: environment: names and values are needed, not {describe(environment)}")
     try:
         with consent.text_of(path):
-            return RunConfig.from_json(found), environment
+            return RunConfig.from_json(parameters), environment
     except UsageError as error:
         raise DataError(f"{path}: {error}") from None
 
@@ -101,15 +101,15 @@ def run_status(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        found = {"reason": "", **_document(path)}
+        state = {"reason": "", **_document(path)}
         for name, kind in (("status", str), ("reason", str), ("process", int)):
-            if not isinstance(found.get(name), kind):
-                raise DataError(f"{path}: {name} is {describe(found.get(name))}")
+            if not isinstance(state.get(name), kind):
+                raise DataError(f"{path}: {name} is {describe(state.get(name))}")
     except DataError as error:
         return {"status": "damaged", "reason": str(error), "process": 0}
-    if found["status"] == "running" and not _is_held(folder):
-        found |= {"status": "killed", "reason": f"process {found['process']} ended without an error message"}
-    return found
+    if state["status"] == "running" and not _is_held(folder):
+        state |= {"status": "killed", "reason": f"process {state['process']} ended without an error message"}
+    return state
 
 
 def _is_held(folder: Path) -> bool:
@@ -132,17 +132,17 @@ def read_checkpoint(path: Path) -> Checkpoint:
         UsageError: it is damaged, or no checkpoint of a run.
     """
     try:
-        found = read_saved(path)
+        content = read_saved(path)
     except DataError as error:
         raise UsageError(f"{error}; --restart starts the run anew") from None
     except Exception as error:
         raise UsageError(
             f"checkpoint {path} cannot be read ({first_line(error)}); --restart starts anew"
         ) from None
-    parts = isinstance(found, dict) and all(isinstance(found.get(n), kind) for n, kind in PARTS.items())
-    if not parts or type(found["frame"].get("round")) is not int:
+    parts = isinstance(content, dict) and all(isinstance(content.get(n), kind) for n, kind in PARTS.items())
+    if not parts or type(content["frame"].get("round")) is not int:
         raise UsageError(f"checkpoint {path} is none of a block-wise run; --restart starts anew")
-    checkpoint: Checkpoint = found
+    checkpoint: Checkpoint = content
     return checkpoint
 
 
@@ -157,19 +157,19 @@ def read_array(folder: Path, value: object, dimensions: int) -> np.ndarray:
         if not isinstance(name, str) or not re.fullmatch(r"arrays/[^/\0]+\.npy", name):
             raise DataError(f"{folder}: {describe(name)} is no file of arrays/")
         try:
-            found = np.array(open_array(folder / name))
+            array = np.array(open_array(folder / name))
         except OSError as error:
             raise DataError(f"{folder / name}: {error.strerror or error}") from None
     else:
         try:
-            found = np.array(value)
+            array = np.array(value)
         except ValueError as error:
             raise DataError(f"{folder}: {describe(value)} is no array ({first_line(error)})") from None
-    if found.dtype.kind not in "biuf" or found.ndim != dimensions:
+    if array.dtype.kind not in "biuf" or array.ndim != dimensions:
         raise DataError(
-            f"{folder}: {found.dtype} of {found.ndim} dimensions, where {dimensions} of numbers are measured"
+            f"{folder}: {array.dtype} of {array.ndim} dimensions, where {dimensions} of numbers are measured"
         )
-    return found
+    return array
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def _document(path: Path) -> dict[str, Any]:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
-    found: dict[str, Any] = checked(
+    document: dict[str, Any] = checked(
         dict[str, Any], from_json(decoded(content, str(path)), str(path)), str(path)
     )
-    return found
+    return document

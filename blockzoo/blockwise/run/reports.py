@@ -125,8 +125,8 @@ class ReportFolder:
 
     def status(self, status: str, reason: str = "", **values: object) -> None:
         """Replaces the one before."""
-        found = {"status": status, "reason": reason, "time": now(), "process": os.getpid(), **values}
-        write_text(self.folder / "status.json", json.dumps(_plain(found), indent=2) + "\n")
+        state = {"status": status, "reason": reason, "time": now(), "process": os.getpid(), **values}
+        write_text(self.folder / "status.json", json.dumps(_plain(state), indent=2) + "\n")
 
     def go_back_to(self, round: int) -> None:
         """Forget what was reported after a round: a resumed run reports it again."""
@@ -209,7 +209,7 @@ class ReportFolder:
 
 def by_unit(lines: list[dict[str, Any]]) -> dict[str, list[float]]:
     """Measurements as series: `unit/name` for numbers, `unit/name/0`, ... for one number per block; tables are left out."""
-    found: dict[str, list[float]] = {}
+    series: dict[str, list[float]] = {}
     for line in lines:
         for name, value in line["values"].items():
             key = f"{line['unit']}/{name}"
@@ -218,8 +218,8 @@ def by_unit(lines: list[dict[str, Any]]) -> dict[str, list[float]]:
             )
             for own, number in parts.items():
                 if isinstance(number, (int, float)):
-                    found.setdefault(own, []).append(number)
-    return found
+                    series.setdefault(own, []).append(number)
+    return series
 
 
 def record_of(

@@ -41,22 +41,22 @@ class Coupling:
         """Second derivatives of the loss, (B, B)."""
         from blockzoo.blockwise.curvature.coupling import coupling_map
 
-        found = coupling_map(
+        coupling = coupling_map(
             run.model,
             run.criterion,
             run.probe(self.batches, self.batch_size),
             run.partition,
             **together(self._searching),
         )
-        for check, deviation in found.checked.items():
+        for check, deviation in coupling.checked.items():
             run.record_check(check, deviation)
         return {
-            "sigma": found.sigma,
-            "lower_bound": found.lower_bound,
-            "upper": found.upper,
-            "converged": found.converged,
-            "frobenius": found.frobenius,
-            "residual": found.residual,
-            "products": found.products,
-            "labels": list(found.labels),
+            "sigma": coupling.sigma,
+            "lower_bound": coupling.lower_bound,
+            "upper": coupling.upper,
+            "converged": coupling.converged,
+            "frobenius": coupling.frobenius,
+            "residual": coupling.residual,
+            "products": coupling.products,
+            "labels": list(coupling.labels),
         }

@@ -55,9 +55,9 @@ def widths(text: str) -> tuple[Any, ...]:
         UsageError: it is no list.
     """
     try:
-        found = json.loads(text or "[]")
+        numbers = json.loads(text or "[]")
     except ValueError:
-        found = None
-    if not isinstance(found, list):
+        numbers = None
+    if not isinstance(numbers, list):
         raise UsageError(f"--config {text}: give a list, [64,64] or [[16,16],[32,32]]")
-    return tuple(tuple(v) if isinstance(v, list) else v for v in found)
+    return tuple(tuple(v) if isinstance(v, list) else v for v in numbers)

@@ -80,22 +80,22 @@ def curvature(
             spectra=spectra,
             **together(searching),
         )
-    found = measured.coupling
-    _print(measured.blocks, found.rows())
-    marked = int((~found.converged).sum())
+    coupling = measured.coupling
+    _print(measured.blocks, coupling.rows())
+    marked = int((~coupling.converged).sum())
     screen.out.print(
-        f"{found.products} products, {found.seconds:.1f} s; {found.converged.size - marked} of {found.converged.size} entries "
-        f"within {found.tol:g} of the truth, all with probability {1 - found.failure:g}"
+        f"{coupling.products} products, {coupling.seconds:.1f} s; {coupling.converged.size - marked} of "
+        f"{coupling.converged.size} entries within {coupling.tol:g} of the truth, all with probability {1 - coupling.failure:g}"
     )
     screen.out.print(
-        f"checked   {', '.join(f'{name}: {value:.1g}' for name, value in found.checked.items())}"
+        f"checked   {', '.join(f'{name}: {value:.1g}' for name, value in coupling.checked.items())}"
     )
     for path in report.write(
         measured, f"{report.NAMES[searching.matrix]} of {run.name if run else model}", output
     ):
         screen.out.print(f"written   {path}", soft_wrap=True)
-    if found.stopped:
-        screen.out.print(f"NOT CONVERGED: {found.stopped}", style="bold red", soft_wrap=True)
+    if coupling.stopped:
+        screen.out.print(f"NOT CONVERGED: {coupling.stopped}", style="bold red", soft_wrap=True)
     return 0
 
 

@@ -91,7 +91,7 @@ def run(
     from blockzoo.core.plugins import load_plugins
 
     screen.threads_used(asked.threads, asked.device)
-    found = run_blockwise(
+    trained = run_blockwise(
         asked,
         output,
         adopt=resume,
@@ -102,10 +102,10 @@ def run(
         patience=rank_timeout,
         plugins=load_plugins(plugins),
     )
-    if found.folder is not None:
-        screen.out.print(f"{found.status}: {found.reason}", markup=False)
-        screen.out.print(f"reports in {found.folder}", soft_wrap=True)
-    return 0 if found.status == "finished" else 1
+    if trained.folder is not None:
+        screen.out.print(f"{trained.status}: {trained.reason}", markup=False)
+        screen.out.print(f"reports in {trained.folder}", soft_wrap=True)
+    return 0 if trained.status == "finished" else 1
 
 
 def _probed(asked: RunConfig) -> RunConfig:
@@ -124,8 +124,8 @@ def _merged(asked: RunConfig, groups: int) -> RunConfig:
     from blockzoo.blockwise.run.frame import Frame
 
     frame = Frame.from_config(asked)
-    found = coupling_map(frame.model, frame.criterion, frame.probe(2), frame.partition)
-    merged = clustered(frame.partition, found, groups)
+    coupling = coupling_map(frame.model, frame.criterion, frame.probe(2), frame.partition)
+    merged = clustered(frame.partition, coupling, groups)
     screen.out.print(f"groups: {'; '.join(merged.labels)}", soft_wrap=True)
     return replace(asked, partition=as_text(merged))
 

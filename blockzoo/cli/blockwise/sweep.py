@@ -67,12 +67,12 @@ def _table(title: str, lines: list[Any]) -> Any:
         "seconds",
         "failed",
     ]
-    found = []
+    cells = []
     for line in lines:
         chosen = dict([*line.setting, *line.tuned])
         costs = [line.costs.get(c) for c in ("gradient_evaluations", "critical_steps", "communicated_bytes")]
         seconds = line.costs.get("seconds")
-        found.append(
+        cells.append(
             [
                 *(str(chosen[name]) for name in options),
                 _interval(line.validation_loss),
@@ -83,18 +83,18 @@ def _table(title: str, lines: list[Any]) -> Any:
                 str(line.not_finished),
             ]
         )
-    return screen.table(f"{title}, best first", columns, found)
+    return screen.table(f"{title}, best first", columns, cells)
 
 
 def _at_equal_costs(lines: list[Any]) -> Any:
     from blockzoo.blockwise.sweep import at_equal_costs
 
     names = [_name(line) for line in lines]
-    found = [
+    cells = [
         [f"{amount:,.0f} {cost.replace('_', ' ')}", *map(_interval, losses)]
         for cost, amount, losses in at_equal_costs(lines)
     ]
-    return screen.table("validation loss at equal cost", ["cost", *names], found)
+    return screen.table("validation loss at equal cost", ["cost", *names], cells)
 
 
 def _name(line: Any) -> str:

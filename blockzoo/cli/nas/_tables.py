@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from blockzoo.nas.ranking.studies import Correlation
 
 
-def correlations(title: str, found: Sequence[Correlation], form: str) -> None:
+def correlations(title: str, ranked: Sequence[Correlation], form: str) -> None:
     """Rank correlations, in their order."""
-    lines = [(c.proxy, f"{c.spearman:.3f}", f"{c.kendall_tau:.3f}", str(c.n)) for c in found]
+    lines = [(c.proxy, f"{c.spearman:.3f}", f"{c.kendall_tau:.3f}", str(c.n)) for c in ranked]
     made = screen.table(title, ["proxy", "Spearman", "Kendall tau", "n"], lines)
-    screen.show(made, [c._asdict() for c in found], form, None)
+    screen.show(made, [c._asdict() for c in ranked], form, None)

@@ -23,6 +23,6 @@ def diff(
     from blockzoo.nas.files.io import read_dataset_file
     from blockzoo.nas.files.maintenance import differences
 
-    found = differences(*(read_dataset_file(path, allow_pickle=allow_pickle) for path in (first, second)))
-    screen.out.print("\n".join(found) if found else "equal", markup=False)
-    return 1 if found else 0
+    lines = differences(*(read_dataset_file(path, allow_pickle=allow_pickle) for path in (first, second)))
+    screen.out.print("\n".join(lines) if lines else "equal", markup=False)
+    return 1 if lines else 0

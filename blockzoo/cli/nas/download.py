@@ -35,9 +35,9 @@ def download(
     if not folder.is_dir():
         screen.out.print(EXPLANATION, markup=False, soft_wrap=True)
         raise UsageError(f"{folder} is no folder")
-    found = check(folder)
-    lines = [(f.path.name, units.size(f.size), f.sha256[:16], "; ".join(f.faults) or "ok") for f in found]
+    files = check(folder)
+    lines = [(f.path.name, units.size(f.size), f.sha256[:16], "; ".join(f.faults) or "ok") for f in files]
     made = screen.table("", ["file", "size", "SHA-256", ""], lines)
     made.columns[3].justify = "left"
     screen.out.print(made)
-    return 1 if any(f.faults for f in found) else 0
+    return 1 if any(f.faults for f in files) else 0

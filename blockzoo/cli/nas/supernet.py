@@ -45,8 +45,10 @@ def supernet(
         screen.out.print(f"epoch {epoch}: loss {loss:.3f}")
 
     if not search:
-        found = rank_by_supernet(opened, images, networks=networks, epochs=epochs, width=width, report=report)
-        correlations(f"rank correlation with test accuracy, {opened.title}", [found], "table")
+        correlation = rank_by_supernet(
+            opened, images, networks=networks, epochs=epochs, width=width, report=report
+        )
+        correlations(f"rank correlation with test accuracy, {opened.title}", [correlation], "table")
         return
     index = search_by_supernet(opened, images, epochs=epochs, width=width, report=report)
     if index is None:

@@ -34,5 +34,5 @@ def zero_cost(
         screen.out.print(repr(opened), soft_wrap=True)
         return
     images, labels = next(iter(Images.of(opened, dataset, data_dir, batch_size, batch_size, seed).train()))
-    found = run(opened, images, labels, networks=opened.indices[:networks].tolist(), seed=seed)
-    correlations(f"rank correlation with test accuracy, {opened.title}", found, format)
+    by_proxy = run(opened, images, labels, networks=opened.indices[:networks].tolist(), seed=seed)
+    correlations(f"rank correlation with test accuracy, {opened.title}", by_proxy, format)

@@ -99,13 +99,13 @@ def finish(*, draw: bool = True, **options: Any) -> int:
 def _from_file(path: Path) -> dict[str, Any]:
     from blockzoo.core.plugins import absolute, read_options
 
-    found = read_options(path)
-    plugins = found.get("plugins") or found.get("plugin") or ()
+    options = read_options(path)
+    plugins = options.get("plugins") or options.get("plugin") or ()
     named = [plugins] if isinstance(plugins, str) else plugins if isinstance(plugins, list) else []
     with consent.text_of(path):
         for plugin in named:
             consent.check(absolute(str(plugin)))
-    return found
+    return options
 
 
 def _changed(from_file: dict[str, Any], given: dict[str, Any], file: Path) -> dict[str, Any]:

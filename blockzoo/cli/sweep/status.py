@@ -16,16 +16,16 @@ def status(*, output: o.Output = Path("results"), format: o.Format = "table", pl
     from blockzoo.core.outputs import Outputs
     from blockzoo.execution.journal import standing
 
-    found = standing(Outputs.at(output))
+    sweep = standing(Outputs.at(output))
     if format != "table":
-        rows = [dict(zip(("state", "subject", "seed", "said"), trial, strict=True)) for trial in found.trials]
+        rows = [dict(zip(("state", "subject", "seed", "said"), trial, strict=True)) for trial in sweep.trials]
         screen.out.file.write(screen.as_text(rows, format))
         return 0
-    counts = ", ".join(f"{number} {state}" for state, number in sorted(found.counts.items()))
+    counts = ", ".join(f"{number} {state}" for state, number in sorted(sweep.counts.items()))
     screen.out.print(
-        f"{len(found.trials)} trials: {counts}; {'a process works at them' if found.alive else 'nobody works at them'}",
+        f"{len(sweep.trials)} trials: {counts}; {'a process works at them' if sweep.alive else 'nobody works at them'}",
         markup=False,
     )
-    for state, subject, seed, said in [t for t in found.trials if t[0] not in ("done", "queued")][:20]:
+    for state, subject, seed, said in [t for t in sweep.trials if t[0] not in ("done", "queued")][:20]:
         screen.out.print(f"{state}: {subject} seed {seed}: {said}", markup=False, soft_wrap=True)
     return 0

@@ -98,12 +98,12 @@ def whole_numbers(text: str | None, option: str) -> tuple[int, ...] | None:
     if text is None:
         return None
     try:
-        found = tuple(int(part) for part in text.strip("[]() ").replace(" ", ",").split(",") if part)
+        numbers = tuple(int(part) for part in text.strip("[]() ").replace(" ", ",").split(",") if part)
     except ValueError:
-        found = ()
-    if not found:
+        numbers = ()
+    if not numbers:
         raise UsageError(f"{option} {text}: give whole numbers with commas between them, as in 28,14")
-    return found
+    return numbers
 
 
 def tiling(

@@ -88,8 +88,8 @@ def rank_by_supernet(
     chosen = benchmark.indices[:: max(1, len(benchmark.indices) // networks)][:networks]
     calibration = list(itertools.islice(images.train(), 4))
     validation = list(images.validation(4 * EVALUATION_BATCH))
-    found = [shared_accuracy(supernet, int(index), calibration, validation) for index in chosen]
-    return rank_correlation("shared weights", found, benchmark.test_acc(chosen, seed="mean"))
+    accuracies = [shared_accuracy(supernet, int(index), calibration, validation) for index in chosen]
+    return rank_correlation("shared weights", accuracies, benchmark.test_acc(chosen, seed="mean"))
 
 
 def search_by_supernet(

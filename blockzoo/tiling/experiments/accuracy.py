@@ -87,12 +87,12 @@ def settings(model: nn.Module, example: torch.Tensor, lines: Sequence[dict[str, 
             key = (line["blocking"], line["padding"] or "zeros", line["way"])
             groups.setdefault(key, []).append(float(line["test_acc"]))
     plans: dict[tuple[str, str], Plan] = {}
-    found = []
+    costed = []
     for (tag, padding, way), accuracies in groups.items():
         if (tag, padding) not in plans:
             plans[tag, padding] = _planned(model, example, tag, padding)
-        found.append(Setting(tag, padding, way, estimate(accuracies, FRACTION), plans[tag, padding]))
-    return sorted(found, key=lambda setting: -setting.accuracy.mean)
+        costed.append(Setting(tag, padding, way, estimate(accuracies, FRACTION), plans[tag, padding]))
+    return sorted(costed, key=lambda setting: -setting.accuracy.mean)
 
 
 def _planned(model: nn.Module, example: torch.Tensor, tag: str, padding: str) -> Plan:

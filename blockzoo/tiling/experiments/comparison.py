@@ -155,5 +155,5 @@ def _order(tags: set[str]) -> list[str]:
     return sorted(tags, key=key)
 
 
-def _interval(found: Estimate | None, sign: str) -> str:
-    return "-" if found is None else found.text(2, sign=sign)
+def _interval(estimated: Estimate | None, sign: str) -> str:
+    return "-" if estimated is None else estimated.text(2, sign=sign)

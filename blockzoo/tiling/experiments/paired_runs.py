@@ -106,11 +106,11 @@ class Planned:
 
 def planned(study: TilingStudy, data: ImageData, output: Path) -> list[Planned]:
     """All runs, seed by seed, so that a study cut short holds whole comparisons; baselines come before what starts from them."""
-    found: list[Planned] = []
+    runs: list[Planned] = []
     for seed in range(study.seeds):
         for arch in study.archs:
-            found += _of_one(study, arch, seed, data, Outputs.at(output))
-    return found
+            runs += _of_one(study, arch, seed, data, Outputs.at(output))
+    return runs
 
 
 def _of_one(study: TilingStudy, arch: str, seed: int, data: ImageData, outputs: Outputs) -> list[Planned]:

@@ -208,10 +208,10 @@ def train_tiled(
     with only_writer(outputs):
         store = outputs.store()
         kept = outputs.weights(identity)
-        found = next(iter(store.records(fingerprint=identity)), None)
-        done = found is not None and found.status in FINAL and (kept.is_file() or found.status != "ok")
+        record = next(iter(store.records(fingerprint=identity)), None)
+        done = record is not None and record.status in FINAL and (kept.is_file() or record.status != "ok")
         if not done:
-            (found,) = execute_trial(
+            (record,) = execute_trial(
                 spec.to_json(),
                 data_dir=None if run.data_dir is None else str(run.data_dir),
                 device=where.device,
@@ -225,15 +225,15 @@ def train_tiled(
                 experiment_name=run.experiment_name,
                 notes=run.notes,
             )
-            store.add(found)
-            if kept.is_file() or found.status != "ok":
+            store.add(record)
+            if kept.is_file() or record.status != "ok":
                 outputs.checkpoint(identity).unlink(missing_ok=True)
-        elif read_test and found is not None and found.status == "ok" and "test_acc" not in found.values:
+        elif read_test and record is not None and record.status == "ok" and "test_acc" not in record.values:
             start = spec.with_(start=str(kept), start_identity=identity, start_with_optimizer=False)
-            found.values |= _evaluated(start, where, "test").values
-            store.add(found)
-        assert found is not None
-        return TiledRun(found, rows_of(store, [identity])[0], export(outputs, store), kept, preset, not done)
+            record.values |= _evaluated(start, where, "test").values
+            store.add(record)
+        assert record is not None
+        return TiledRun(record, rows_of(store, [identity])[0], export(outputs, store), kept, preset, not done)
 
 
 def evaluate_tiled(

@@ -188,8 +188,8 @@ def over_tiles(
         parts = [own[i][j] for i, j in places]
         stacked = parts[0] if len(parts) == 1 else torch.cat(parts)
         outputs = layer(padded(stacked, (left, right, top, bottom), padding_mode, value))
-        found = [outputs] if len(places) == 1 else outputs.split(len(x))  # a split cannot be changed in place
-        for (i, j), output in zip(places, found, strict=True):
+        maps = [outputs] if len(places) == 1 else outputs.split(len(x))  # a split cannot be changed in place
+        for (i, j), output in zip(places, maps, strict=True):
             grid[i][j] = output
     lines = [line[0] if len(line) == 1 else torch.cat(line, dim=-1) for line in grid]
     return lines[0] if len(lines) == 1 else torch.cat(lines, dim=-2)

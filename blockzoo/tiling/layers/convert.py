@@ -136,7 +136,7 @@ class _Call:
 
 def _observed(model: nn.Module, example: torch.Tensor) -> list[_Call]:
     """Every convolution and pool in the order of their calls; those never called last; operations without a module too."""
-    found: dict[str, _Call] = {}
+    calls: dict[str, _Call] = {}
     kinds: tuple[type[nn.Module], ...] = (nn.Conv2d, *POOLS, *NEVER)
     names = {module: name for name, module in model.named_modules() if isinstance(module, kinds)}
     places: dict[nn.Module, list[tuple[nn.Module, str]]] = {module: [] for module in names}
@@ -152,7 +152,7 @@ def _observed(model: nn.Module, example: torch.Tensor) -> list[_Call]:
         call = _Call(
             name, type(module).__name__, module, _kernel(module), size, tuple(x.shape), places[module]
         )
-        found.setdefault(name, call)
+        calls.setdefault(name, call)
 
     hooks = [module.register_forward_pre_hook(saw) for module in names]
     states = {module: module.training for module in model.modules()}
@@ -170,8 +170,8 @@ def _observed(model: nn.Module, example: torch.Tensor) -> list[_Call]:
         for module, training in states.items():
             module.training = training
     for module, name in names.items():
-        found.setdefault(name, _Call(name, type(module).__name__, module, _kernel(module), None))
-    return [*found.values(), *loose.calls]
+        calls.setdefault(name, _Call(name, type(module).__name__, module, _kernel(module), None))
+    return [*calls.values(), *loose.calls]
 
 
 WATCHED = {

@@ -118,8 +118,8 @@ def plain_convolutions(model: nn.Module, *inputs: torch.Tensor) -> nn.Module:
         x = torch.randn(*shapes[name].pop(), dtype=layer.weight.dtype, device=layer.weight.device)
         with _Calls() as calls:
             wanted = layer(x)
-        if len(calls.found) == 1 and calls.found[0](x).equal(wanted):
-            model.set_submodule(name, calls.found[0])
+        if len(calls.convolutions) == 1 and calls.convolutions[0](x).equal(wanted):
+            model.set_submodule(name, calls.convolutions[0])
     return model
 
 
@@ -150,7 +150,7 @@ class _Calls(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[nn.Conv2d] = []
+        self.convolutions: list[nn.Conv2d] = []
         self._sides: tuple[int, ...] = (0, 0, 0, 0)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -162,5 +162,5 @@ class _Calls(TorchFunctionMode):
             names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
             options = {**dict(zip(names, args, strict=False)), **kwargs}
             if not isinstance(options.get("padding"), str):
-                self.found.append(made_convolution({**options, "sides": self._sides}))
+                self.convolutions.append(made_convolution({**options, "sides": self._sides}))
         return func(*args, **kwargs)

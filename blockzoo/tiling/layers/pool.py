@@ -115,7 +115,7 @@ def windows_of(
         input: its map.
         extra: padding that the map has got before, which the pool takes for pixels.
     """
-    found = []
+    windows = []
     for axis, (given, (first, last)) in enumerate(zip(input.shape[-2:], extra, strict=True)):
         size = given + first + last
         kernel, stride, padding, dilation = (
@@ -129,8 +129,8 @@ def windows_of(
             if (outputs - 1) * stride >= size + padding:  # the last window must begin inside
                 outputs -= 1
             after = max(padding, (outputs - 1) * stride + extent - size - padding)
-        found.append(Window(kernel, stride, dilation, padding + first, after + last))
-    return found[0], found[1]
+        windows.append(Window(kernel, stride, dilation, padding + first, after + last))
+    return windows[0], windows[1]
 
 
 def axes_of(

@@ -100,8 +100,8 @@ def _compared(
 ) -> float:
     worst = 0.0
     pairs = zip(images, map(plain, images), every_output(model, images), tolerances, strict=False)
-    for number, (given, wanted, found, tolerance) in enumerate(pairs):
-        difference, limit = _apart(wanted, found), tolerance
+    for number, (given, wanted, got, tolerance) in enumerate(pairs):
+        difference, limit = _apart(wanted, got), tolerance
         if rounding:
             at_most = allowed(tolerance, difference, partial(_moved, plain, given, wanted))
             if at_most is None and number == LARGE_PROBE:
@@ -137,11 +137,11 @@ def check_memory(path: str | Path, planned: int, limit: int | None, what: str) -
 
     Cost: one pass of the network; MobileNetV2 at 224, 0.05 s of one core, 1 % (AMD EPYC).
     """
-    found = executed(path).peak_bytes
+    peak = executed(path).peak_bytes
     most = planned if limit is None else min(planned, limit)
-    if found > most:
+    if peak > most:
         raise CheckFailed(
-            f"{what}: check 'onnx-memory' failed: the file needs {found:,} bytes of live activations, and {most:,} were "
+            f"{what}: check 'onnx-memory' failed: the file needs {peak:,} bytes of live activations, and {most:,} were "
             f"{'planned' if most == planned else 'asked for'}, so it is not written"
         )
-    return (planned - found) / max(1, planned)
+    return (planned - peak) / max(1, planned)

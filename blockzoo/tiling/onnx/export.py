@@ -119,8 +119,8 @@ def export_onnx(
             try:
                 checked = check_file(written, layers.plain, images, layers.name)
             except CheckFailed as error:
-                found = operation_at_fault(model, given, _exported)
-                raise CheckFailed(f"{error}; it shows in {found}" if found else str(error)) from None
+                fault = operation_at_fault(model, given, _exported)
+                raise CheckFailed(f"{error}; it shows in {fault}" if fault else str(error)) from None
         return {"checked": "not compared: int8" if checked is None else f"{checked:.1e}"}
 
     saved(made, path, check)

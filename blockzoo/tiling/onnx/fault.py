@@ -67,10 +67,10 @@ def operation_at_fault(model: nn.Module, given: Sequence[torch.Tensor], export: 
             continue
         tried.add(key)
         try:
-            (found,) = next(every_output(export(alone, read), [[t.numpy() for t in read]]))
+            (exported,) = next(every_output(export(alone, read), [[t.numpy() for t in read]]))
         except Exception:
             continue
-        if not deviation(alone(*(t.clone() for t in read)), torch.from_numpy(found)) <= TOLERANCE:
+        if not deviation(alone(*(t.clone() for t in read)), torch.from_numpy(exported)) <= TOLERANCE:
             layer = node.meta.get("module", "")
             told = [value for value in node.args if value is not None and not isinstance(value, fx.Node)]
             return f"{node.target} of {', '.join(map(str, told))}{f' in {layer}' if layer else ''}"

@@ -104,8 +104,8 @@ def saved(
 
     def write(temporary: Path) -> None:
         temporary.write_bytes(model.SerializeToString())
-        if found := check(temporary):
-            temporary.write_bytes(told(model, found).SerializeToString())
+        if facts := check(temporary):
+            temporary.write_bytes(told(model, facts).SerializeToString())
 
     write_atomically(path, write)
     return path

@@ -288,10 +288,10 @@ def every_output(
         yield _run(ready, _feed(ready, given))
 
 
-def relative_error(found: np.ndarray, wanted: np.ndarray) -> float:
+def relative_error(got: np.ndarray, wanted: np.ndarray) -> float:
     """The largest difference, relative to the largest wanted value; of whatever types."""
-    found, wanted = found.astype(np.float64), wanted.astype(np.float64)
-    return float(np.abs(found - wanted).max() / max(float(np.abs(wanted).max()), 1e-30))
+    got, wanted = got.astype(np.float64), wanted.astype(np.float64)
+    return float(np.abs(got - wanted).max() / max(float(np.abs(wanted).max()), 1e-30))
 
 
 def accuracy(model: OnnxSource, images: np.ndarray, labels: np.ndarray, prepare: Prepare) -> float:

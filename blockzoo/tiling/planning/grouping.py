@@ -15,12 +15,12 @@ Place = tuple[int, int]
 def groups(stage: Stage, batch: int) -> list[list[Place]]:
     """Tiles whose way through the stage has the same shapes, at most `batch` of them together."""
     rows, columns = (alike(stage, lines) for lines in (stage.rows, stage.columns))
-    found = []
+    chunks = []
     for some in rows:
         for others in columns:
             places = [(i, j) for i in some for j in others]
-            found += [places[k : k + batch] for k in range(0, len(places), batch)]
-    return found
+            chunks += [places[k : k + batch] for k in range(0, len(places), batch)]
+    return chunks
 
 
 def alike(stage: Stage, lines: Axis) -> list[list[int]]:

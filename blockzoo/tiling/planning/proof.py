@@ -72,12 +72,12 @@ def check_planned_memory(
     with torch.random.fork_rng(devices=[]), torch.no_grad(), memory:
         values = interpreter.values_of(inputs, parts)
         del values
-    planned, found = plan.peak_bytes, memory.peak
+    planned, alive = plan.peak_bytes, memory.peak
     if ITEM_BYTES[own] != ITEM_BYTES[plan.dtype]:
         planned = cost(network, parts, Counted(ITEM_BYTES[own])).peak_bytes
-    if found > (1 + TOLERANCE) * planned + SLACK:
+    if alive > (1 + TOLERANCE) * planned + SLACK:
         raise CheckFailed(
-            f"{name}: check 'planned-memory' failed: the plan says {planned:,} bytes and {found:,} were "
+            f"{name}: check 'planned-memory' failed: the plan says {planned:,} bytes and {alive:,} were "
             f"alive while it ran, at {memory.where}, so it is not given; plan it in another mode, or with another budget"
         )
-    return abs(found - planned) / max(1, planned)
+    return abs(alive - planned) / max(1, planned)

@@ -87,13 +87,13 @@ def _compared(
         pairs = [(plain, partial(_whole, runner)), (partial(_one_by_one, runner), runner)]
     tolerance = factor * TOLERANCE.get(own_dtype(runner, inputs[0][0]), 1e-4)
     worst = 0.0
-    for number, (wanted, found) in enumerate(pairs):
+    for number, (wanted, tried) in enumerate(pairs):
         for kind, given in zip(KINDS, inputs, strict=False):
             allowed = tolerance * (DRAWN if "large" in kind and factor == 1 else 1)
             options: dict[str, Any] = {"tolerance": allowed, "what": f"{runner.name} in tiles, inputs {kind}"}
             options["unsure"] = [0] if "large" in kind else []
             try:
-                one, other = (_seeded(run, given[1:]) for run in (wanted, found))
+                one, other = (_seeded(run, given[1:]) for run in (wanted, tried))
                 worst = max(worst, compare("tiled-runner", one, other, [given[0]], **options))
             except CheckFailed as error:
                 where = _where(ready, runner, given, allowed, whole=number < len(pairs) - 1)
@@ -214,8 +214,8 @@ def _where(ready: nn.Module, runner: TiledRunner, inputs: Inputs, tolerance: flo
         values = _values(runner, given(), tiles=runner.plan.mode == "block")
         for number, part in enumerate(runner.parts, 1):
             name = part.step.output
-            found = runner.interpreter.values_of(given(), runner.parts[:number])[name]
-            if not deviation(values[name], found, types=True) <= tolerance:
+            tiled = runner.interpreter.values_of(given(), runner.parts[:number])[name]
+            if not deviation(values[name], tiled, types=True) <= tolerance:
                 return f"the step to {runner.network.by_name[name]}"
     return "an operation without a layer of its own"
 
