@@ -99,7 +99,7 @@ class _OwnModules(MetaPathFinder):
         from blockzoo.core.sources import is_own
 
         finders = (finder for finder in sys.meta_path if finder is not self)
-        spec = next((found for f in finders if (found := f.find_spec(fullname, path, target))), None)
+        spec = next((answer for f in finders if (answer := f.find_spec(fullname, path, target))), None)
         if spec and type(spec.loader) is SourceFileLoader and is_own(Path(spec.loader.path)):
             spec.loader = _FromSource(fullname, spec.loader.path)
         return spec

@@ -37,13 +37,13 @@ class Project:
         """
         from blockzoo.core.sources import own_files
 
-        found = {}
+        files = {}
         for plugin, path in self.plugins.items():
             try:
-                found[plugin] = list(dict.fromkeys([*([path] if path else []), *own_files(plugin)]))
+                files[plugin] = list(dict.fromkeys([*([path] if path else []), *own_files(plugin)]))
             except OSError as error:
                 raise UsageError(f"{self.file}: plugin {plugin}: {error.strerror}") from error
-        return found
+        return files
 
     def digest(self) -> str:
         """Of the names of all plugins and of what is in their files.

@@ -48,10 +48,10 @@ def run(
     options |= {"dry_run": dry_run, "plots": plots}
     options |= together(scaffold, recipe, data, running, sweeping)
     if config:
-        found = _changed(_from_file(config), options, config)
+        changed = _changed(_from_file(config), options, config)
         with consent.text_of(config):
-            consent.check_address(found.get("address"))
-        options |= found
+            consent.check_address(changed.get("address"))
+        options |= changed
     if not options["blocks"]:
         raise UsageError(
             "the grid is empty: name at least one block, as in --blocks ResNetBasicBlock, or --blocks all"
