@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from blockzoo.blockwise.curvature.options import Searching
 from blockzoo.blockwise.run.config import RunConfig
+from blockzoo.blockwise.run.handling import Handling, Processes
 from blockzoo.blockwise.run.options import Network, Options
 from blockzoo.core.checked import settings_of
 from blockzoo.core.settings import TABLES
@@ -22,13 +23,14 @@ from blockzoo.tiling.planning.options import Cutting, Planning
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "settings.md"
-BLOCKWISE = (Options, RunConfig, Network, Searching)
+BLOCKWISE = (Options, RunConfig, Network, Handling, Processes, Searching)
 """The settings of `blockzoo blockwise`."""
 TILING = (Planning,)
 """The settings of `blockzoo tile plan`."""
 KEYWORDS = {
     ROOT / "blockzoo" / "core" / "keywords.py": TABLES,
     ROOT / "blockzoo" / "blockwise" / "curvature" / "keywords.py": (Searching,),
+    ROOT / "blockzoo" / "blockwise" / "run" / "keywords.py": (Handling, Processes),
     ROOT / "blockzoo" / "tiling" / "planning" / "keywords.py": (Cutting, Planning),
 }
 """Files of typed dictionaries, and the settings in each."""
@@ -37,11 +39,7 @@ HEAD = '''"""Keyword arguments by name and type: written by `python scripts/sett
 from __future__ import annotations
 
 '''
-IMPORTS = {
-    "Sequence": "from collections.abc import Sequence\n",
-    "Path": "from pathlib import Path\n",
-    "TypedDict": "from typing import Literal, TypedDict\n",
-}
+IMPORTS = {"Sequence": "collections.abc", "Path": "pathlib", "Literal": "typing", "TypedDict": "typing"}
 
 
 def bare(kind: Any) -> str:
@@ -89,8 +87,10 @@ def keywords(kinds: Sequence[type]) -> str:
         lines += ["", "", f"class {kind.__name__}Keywords(TypedDict, total=False):", f'    """{doc}"""', ""]
         lines += [f"    {name}: {bare(hints[name])}" for name in settings_of(kind)]
     body = "\n".join(lines) + "\n"
-    used = [line for name, line in IMPORTS.items() if name in body]
-    return f"{HEAD}{''.join(used)}{body}"
+    used = [name for name in IMPORTS if name in body]
+    modules = dict.fromkeys(IMPORTS[name] for name in used)
+    lines = [f"from {m} import {', '.join(n for n in used if IMPORTS[n] == m)}\n" for m in modules]
+    return f"{HEAD}{''.join(lines)}{body}"
 
 
 def page() -> str:

@@ -18,7 +18,6 @@ DOOR = "what its door hands to each, and options of its own"
 TORCH = "as torch has it, so that it can stand in its place"
 TO_MEND = "to be taken apart"
 MANY = {
-    "blockwise.run.runs.run_blockwise": VERB,
     "blockwise.units.coupling.Coupling.__init__": "the options of a unit's line",
     "execution.cluster.RayCluster.__init__": DOOR,
     "models.agreement.compare": TO_MEND,

@@ -16,12 +16,13 @@ import torch.distributed as dist
 
 from blockzoo.blockwise.run.config import RunConfig, folder_name
 from blockzoo.blockwise.run.frame import Frame
+from blockzoo.blockwise.run.handling import Handling, Processes
 from blockzoo.blockwise.run.identity import identified
 from blockzoo.blockwise.run.loop import Progress, RunResult, Training
 from blockzoo.blockwise.run.ranks import Ranks
 from blockzoo.blockwise.run.reading import run_status
 from blockzoo.blockwise.run.reports import Nothing, ReportFolder
-from blockzoo.blockwise.run.runs import Handling, run_in
+from blockzoo.blockwise.run.runs import run_in
 from blockzoo.blockwise.run.termination import Terminated, terminated_is_an_exception
 from blockzoo.core.errors import RankLost, UsageError
 from blockzoo.core.plugins import load_plugins
@@ -69,21 +70,6 @@ def planned(config: RunConfig, ranks: int | None = None) -> str:
 
 
 @dataclass(frozen=True)
-class Processes:
-    """The processes of a run.
-
-    Args:
-        count: see `rank_count`.
-        patience: seconds that one of them may keep the others waiting.
-        plugins: files and modules with the user's own code, for them to load too.
-    """
-
-    count: int | None
-    patience: float
-    plugins: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class _Ended:
     """A `RunResult` that travels between processes; `frame` is the state of its frame, as torch saves it."""
 
@@ -113,7 +99,7 @@ def run_on_ranks(
             "training mode distributed starts processes, which this one may not (it is daemonic); jacobi makes the same updates"
         )
     frame = Frame.from_config(config)
-    count = rank_count(frame, config.device, processes.count)
+    count = rank_count(frame, config.device, processes.ranks)
     try:
         with terminated_is_an_exception():
             ended = run_together(

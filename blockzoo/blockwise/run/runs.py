@@ -3,82 +3,64 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from blockzoo.blockwise.run.config import RunConfig, folder_name
 from blockzoo.blockwise.run.earlier import adopt_earlier
+from blockzoo.blockwise.run.handling import Handling, Processes
 from blockzoo.blockwise.run.identity import identified, origins
+from blockzoo.blockwise.run.keywords import HandlingKeywords, ProcessesKeywords
 from blockzoo.blockwise.run.loop import Progress, RunResult, Training
 from blockzoo.blockwise.run.ranks import Ranks
 from blockzoo.blockwise.run.reading import Checkpoint, read_checkpoint, run_status
 from blockzoo.blockwise.run.reports import Nothing, ReportFolder
+from blockzoo.core.checked import sorted_into
 from blockzoo.core.documents import first_line
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import UsageError
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.sources import check_unedited
-from blockzoo.execution.ranks import PATIENCE
 from blockzoo.training.reproducible import reproducible
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 
 log = logging.getLogger(__name__)
 NOWHERE = -1
 """The round before the first, which is measured too: a run that was killed before its first checkpoint has no lines."""
 
 
-@dataclass(frozen=True)
-class Handling:
-    """What becomes of an earlier run of the same configuration, and what is written; see `run_blockwise`."""
-
-    resume: bool = False
-    adopt: bool = False
-    restart: bool = False
-    tensorboard: bool = False
-    store: bool = True
+class RunningKeywords(HandlingKeywords, ProcessesKeywords, total=False):
+    """How a run is carried out."""
 
 
 def run_blockwise(
     config: RunConfig,
     output: str | Path | None = "results",
     *,
-    resume: bool = False,
-    adopt: bool = False,
-    restart: bool = False,
-    tensorboard: bool = False,
-    store: bool = True,
     on_report: Progress = lambda values: None,
-    ranks: int | None = None,
-    patience: float = PATIENCE,
-    plugins: Sequence[str] = (),
+    **running: Unpack[RunningKeywords],
 ) -> RunResult:
     """Run a configuration, in a folder of its own, `output/blockwise/MODEL-DATASET-MODE-FINGERPRINT`.
 
     Args:
         config: the run.
         output: results folder; None writes nothing.
-        resume: go on from the checkpoint of a run that was killed or interrupted.
-        adopt: where there is none, go on from a run that differs only in when it ends: see `adopt_earlier`.
-        restart: forget an earlier run of the same configuration, once this one has begun well.
-        tensorboard: also write event files.
-        store: also write the run as a record to the results store in `output`.
         on_report: told each report.
-        ranks: processes of the mode distributed, which this one starts, if it was not started by torchrun itself; None: one
-            for each block, up to the cores or GPUs.
-        patience: seconds that one of them may keep the others waiting (with its measurements too) before the run ends.
-        plugins: files and modules with the user's own code, for them to load too.
+        running: of the tables Handling and Processes in docs/settings.md: resume, adopt, restart, tensorboard, store, ranks,
+            patience, plugins.
 
     Raises:
         UsageError: the configuration is wrong; or this run exists already and neither `resume` nor `restart` is asked for.
         RankLost: a process of several ended or hung.
     """
-    from blockzoo.blockwise.run.launch import Processes, run_on_ranks, under_torchrun
+    from blockzoo.blockwise.run.launch import run_on_ranks, under_torchrun
 
-    handling = Handling(resume, adopt, restart, tensorboard, store)
-    if not 0 < patience < float("inf"):
-        raise UsageError(f"--rank-timeout {patience:g}: give a positive number of seconds")
-    config = identified(config)
+    handling, processes = sorted_into(running, Handling, Processes, what="run_blockwise")
+    ranks, config = processes.ranks, identified(config)
     if config.options.training_mode != "distributed":
         if ranks is not None:
             raise UsageError(f"--ranks {ranks}: several processes are of --training-mode distributed")
@@ -86,8 +68,8 @@ def run_blockwise(
     if under_torchrun():
         if ranks is not None:
             raise UsageError(f"--ranks {ranks}: torchrun has said how many processes there are; leave it out")
-        return run_in(Ranks.join(patience), config, output, handling, on_report)
-    return run_on_ranks(Processes(ranks, patience, tuple(plugins)), config, output, handling, on_report)
+        return run_in(Ranks.join(processes.patience), config, output, handling, on_report)
+    return run_on_ranks(processes, config, output, handling, on_report)
 
 
 def run_in(

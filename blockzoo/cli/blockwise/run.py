@@ -9,18 +9,19 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from blockzoo.blockwise.run.config import RunConfig
+from blockzoo.blockwise.run.handling import Handling, Processes
 from blockzoo.blockwise.run.options import Network, Options
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.blockwise import _options as own
 from blockzoo.cli.expanded import expanded
-from blockzoo.core.checked import sentence_of
+from blockzoo.core.checked import sentence_of, together
 from blockzoo.core.units import number
 
 DEFAULTS = RunConfig(report_sampling_rate=5, device="auto")
 
 
-@expanded("data_dir")
+@expanded("data_dir", "adopt", "store")
 def run(
     *,
     options: Options,
@@ -39,14 +40,8 @@ def run(
     groups: Annotated[
         int | None, Parameter(help="merge blocks into so many, by a coupling map measured first")
     ] = None,
-    ranks: Annotated[
-        int | None,
-        Parameter(help="distributed: processes to start (default: one per block, up to the cores or GPUs)"),
-    ] = None,
-    rank_timeout: Annotated[
-        float, Parameter(help="distributed: seconds that a process may keep the others waiting")
-    ] = 600.0,
     network: Network,
+    processes: Processes,
     output: own.Output = Path("results"),
     resume: Annotated[
         bool,
@@ -54,12 +49,7 @@ def run(
             help="go on with a run that was killed or interrupted, or that was to end sooner", negative=()
         ),
     ] = False,
-    restart: Annotated[
-        bool, Parameter(help="forget an earlier run of the same request", negative=())
-    ] = False,
-    tensorboard: Annotated[
-        bool, Parameter(help="also write event files for TensorBoard", negative=())
-    ] = False,
+    handling: Handling,
     plugins: o.Plugins = (),
     dry_run: own.DryRun = False,
 ) -> int:
@@ -85,7 +75,7 @@ def run(
     if dry_run:
         from blockzoo.blockwise.run.launch import planned
 
-        screen.out.print(planned(asked, ranks), soft_wrap=True, markup=False)
+        screen.out.print(planned(asked, processes.ranks), soft_wrap=True, markup=False)
         return 0
     from blockzoo.blockwise.run.runs import run_blockwise
     from blockzoo.core.plugins import load_plugins
@@ -94,13 +84,8 @@ def run(
     trained = run_blockwise(
         asked,
         output,
-        adopt=resume,
-        restart=restart,
-        tensorboard=tensorboard,
         on_report=_print,
-        ranks=ranks,
-        patience=rank_timeout,
-        plugins=load_plugins(plugins),
+        **together(replace(handling, adopt=resume), replace(processes, plugins=tuple(load_plugins(plugins)))),
     )
     if trained.folder is not None:
         screen.out.print(f"{trained.status}: {trained.reason}", markup=False)
