@@ -29,7 +29,7 @@ from blockzoo.measure.contenders import Contender, Failure, Setting
 from blockzoo.measure.deadline import Deadline
 from blockzoo.measure.latency import Clock, Schedule
 from blockzoo.measure.timings import timings_of
-from blockzoo.models.agreement import compare
+from blockzoo.models.agreement import Claim, compare
 from blockzoo.sweep import run_sweep
 from blockzoo.train import train_block
 from blockzoo.trials.bodies import BODIES
@@ -326,8 +326,8 @@ def test_networks_that_draw_random_numbers_can_be_compared() -> None:
     """With the same numbers on both sides, so that only what was changed shows; the generator is left alone."""
     noisy = nn.Dropout(0.5)
     before = torch.get_rng_state()
-    options: dict[str, Any] = {"tolerance": 1e-6, "what": "x"}
-    assert compare("x", noisy, noisy, [torch.ones(64)], **options) == 0
+    claim = Claim("x", "x", 1e-6)
+    assert compare(claim, noisy, noisy, [torch.ones(64)]) == 0
     assert torch.equal(before, torch.get_rng_state())
     with pytest.raises(CheckFailed):
-        compare("x", noisy, lambda x: noisy(x) * 1.1, [torch.ones(64)], **options)
+        compare(claim, noisy, lambda x: noisy(x) * 1.1, [torch.ones(64)])

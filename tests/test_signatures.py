@@ -20,7 +20,6 @@ TO_MEND = "to be taken apart"
 MANY = {
     "blockwise.units.coupling.Coupling.__init__": "the options of a unit's line",
     "execution.cluster.RayCluster.__init__": DOOR,
-    "models.agreement.compare": TO_MEND,
     "models.scaffold.ScaffoldNet.__init__": VERB,
     "nas.benchmark.loading.from_folder": VERB,
     "nas.training.networks.build": VERB,

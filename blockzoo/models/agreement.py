@@ -249,37 +249,49 @@ def _moved(plain: Callable[[torch.Tensor], Any], example: torch.Tensor, wanted: 
     return deviation(wanted, _from_one_seed(plain, nudged(example)))
 
 
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """That a fast way gives what the plain one does.
+
+    Args:
+        check: the name of the check, for the message.
+        what: the operation or network that is checked, for the message.
+        tolerance: of `deviation`.
+    """
+
+    check: str
+    what: str
+    tolerance: float
+
+
 def compare(
-    name: str,
+    claim: Claim,
     plain: Callable[[torch.Tensor], Any],
     fast: Callable[[torch.Tensor], Any],
     inputs: list[torch.Tensor],
     *,
-    tolerance: float,
-    what: str,
     again: bool = True,
     unsure: Sequence[int] = (),
 ) -> float:
     """The largest deviation of `fast` from `plain` over the inputs.
 
-    Deep networks enlarge the rounding of every operation, so that two right ways may be far apart. Where more than `tolerance`
+    Deep networks enlarge the rounding of every operation, so that two right ways may be far apart. Where more than the tolerance
     is found, `MARGIN` times what `plain` itself moves by is allowed when its input is off by rounding, up to `SURE`. Integers
     and truth values are equal, unless that moves them.
 
     Args:
-        name: of the check, for the message.
+        claim: what is checked, and how closely.
         plain: the way that is right.
         fast: the way that is used.
         inputs: each given to both, as copies.
-        tolerance: of `deviation`.
-        what: the operation or network that is checked, for the message.
         again: `plain` can be asked again, and gives what it gave.
         unsure: inputs that are passed over if `plain` moves by so much on them that they could show nothing.
 
     Raises:
-        CheckFailed: it is larger than `tolerance`, or outputs are of other types; the message names `what` and the input.
+        CheckFailed: it is larger than the tolerance, or outputs are of other types; the message names what is checked and the
+            input.
     """
-    worst = 0.0
+    worst, tolerance = 0.0, claim.tolerance
     with torch.no_grad():
         for index, example in enumerate(inputs):
             wanted = _from_one_seed(plain, example)
@@ -296,10 +308,10 @@ def compare(
                 limit = at_most or tolerance
             if not found <= limit:
                 raise CheckFailed(
-                    f"{what}: check {name!r} failed: the result differs from the plain network's by {found:.1e} "
+                    f"{claim.what}: check {claim.check!r} failed: the result differs from the plain network's by {found:.1e} "
                     f"(relative; allowed {limit:.0e}) on probe {index}, so it is not used"
                 )
             worst = max(worst, found)
     for known in _listening.get():
-        known[name] = max(worst, known.get(name, 0.0))
+        known[claim.check] = max(worst, known.get(claim.check, 0.0))
     return worst

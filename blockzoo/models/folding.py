@@ -20,7 +20,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import UsageError
-from blockzoo.models.agreement import compare, probes, random_statistics
+from blockzoo.models.agreement import Claim, compare, probes, random_statistics
 from blockzoo.models.copying import duplicate
 from blockzoo.models.tracing import ModuleCall, Trace, trace
 
@@ -113,26 +113,22 @@ def check_folded(module: nn.Module, folded: nn.Module, pairs: list[Pair], *input
     what = f"{type(module).__name__}, folding {named}"
     drawn = random_statistics(module).eval()
     again = fold(duplicate(drawn), pairs)
-    options: dict[str, Any] = {"tolerance": 1e-3, "what": what}
     with torch.random.fork_rng(devices=[]):
         seen = probes(example, special=False)
         worst = compare(
-            "folded-norms",
+            Claim("folded-norms", what, 1e-3),
             lambda x: drawn(x, *others),
             lambda x: again(x, *others),
             seen,
             unsure=range(1, len(seen)),
-            **options,
         )
-        options["tolerance"] = 1e-4
         return max(
             worst,
             compare(
-                "folded-norms",
+                Claim("folded-norms", what, 1e-4),
                 lambda x: module(x, *others),
                 lambda x: folded(x, *others),
                 seen[:1],
-                **options,
             ),
         )
 

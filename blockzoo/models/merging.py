@@ -17,6 +17,7 @@ from torch import nn
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed, UsageError, reason_of
 from blockzoo.models.agreement import (
+    Claim,
     compare,
     deviation,
     draw_constants,
@@ -190,9 +191,7 @@ def check_merged(
             (known, itself, inputs, 1e-4),
         ]
         return max(
-            compare(
-                "merged-branches", replayed(seen), network, given, tolerance=tolerance, what=what, again=False
-            )
+            compare(Claim("merged-branches", what, tolerance), replayed(seen), network, given, again=False)
             for seen, network, given, tolerance in tries
         )
     except Exception as error:

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from blockzoo.core.errors import CheckFailed
-from blockzoo.models.agreement import compare, deviation, draw_constants, nudged, probes
+from blockzoo.models.agreement import Claim, compare, deviation, draw_constants, nudged, probes
 
 X = torch.linspace(-1, 1, 101)
-OPTIONS = {"tolerance": 1e-4, "what": "a network"}
+CLAIM = Claim("c", "a network", 1e-4)
 
 
 @pytest.mark.parametrize("dtype", [torch.complex32, torch.complex64, torch.complex128])
@@ -22,7 +22,7 @@ def test_imaginary_parts_are_seen(dtype: torch.dtype) -> None:
     broken = torch.complex(X.double(), torch.where(X > 0.5, float("nan"), 0.0).double()).to(dtype)
     assert deviation(broken, broken.real.to(dtype)) == float("inf"), "NaN in the imaginary part alone"
     with pytest.raises(CheckFailed, match="differs"):
-        compare("c", lambda x: x * 1j, lambda x: x * -1j, [one.to(torch.complex64)], **OPTIONS)
+        compare(CLAIM, lambda x: x * 1j, lambda x: x * -1j, [one.to(torch.complex64)])
 
 
 def test_signs_that_a_view_shows_are_seen() -> None:
@@ -46,11 +46,11 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_other_number_formats(form: str) -> None:
     make = FORMS[form]
-    assert compare("c", make, make, [X], **OPTIONS) == 0
+    assert compare(CLAIM, make, make, [X]) == 0
     with pytest.raises(CheckFailed):
-        compare("c", make, lambda x: make(-x), [X], **OPTIONS)
+        compare(CLAIM, make, lambda x: make(-x), [X])
     with pytest.raises(CheckFailed):
-        compare("c", make, lambda x: make(x).to_dense().float(), [X], **OPTIONS)
+        compare(CLAIM, make, lambda x: make(x).to_dense().float(), [X])
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -72,17 +72,17 @@ def test_integers_are_equal_or_not(large: int) -> None:
         return (x > 0).long() + large
 
     with pytest.raises(CheckFailed, match="inf"):
-        compare("c", place, lambda x: place(x) + 1, [X], **OPTIONS)
+        compare(CLAIM, place, lambda x: place(x) + 1, [X])
     counted = torch.arange(10)
     with pytest.raises(CheckFailed, match="inf"):
-        compare("c", lambda x: x + large, lambda x: x + large + (x == 3), [counted], **OPTIONS)
+        compare(CLAIM, lambda x: x + large, lambda x: x + large + (x == 3), [counted])
 
 
 def test_integers_that_rounding_moves_may_differ() -> None:
     def written(x: torch.Tensor) -> torch.Tensor:
         return (x * 1e7).long()
 
-    assert compare("c", written, lambda x: written(nudged(x)), [X], **OPTIONS) < 1e-5
+    assert compare(CLAIM, written, lambda x: written(nudged(x)), [X]) < 1e-5
 
 
 def test_complex_networks_are_shown_complex_inputs_and_weights() -> None:

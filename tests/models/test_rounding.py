@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from blockzoo.core.errors import CheckFailed
-from blockzoo.models.agreement import MARGIN, compare, nudged
+from blockzoo.models.agreement import MARGIN, Claim, compare, nudged
 
 X = torch.linspace(-1, 1, 101)
 
@@ -27,26 +27,27 @@ def off(function, by: float):
 def test_what_the_network_moves_by_itself_is_allowed() -> None:
     moved = float((stretched(X) - stretched(nudged(X))).abs().max())
     assert 1e-4 < moved < 1e-3, "of outputs of 1"
-    options = {"tolerance": 1e-5, "what": "a network"}
-    assert compare("c", stretched, off(stretched, 10 * moved), [X], **options) > 1e-3
+    claim = Claim("c", "a network", 1e-5)
+    assert compare(claim, stretched, off(stretched, 10 * moved), [X]) > 1e-3
     with pytest.raises(CheckFailed, match="allowed"):
-        compare("c", stretched, off(stretched, 2 * MARGIN * moved), [X], **options)
+        compare(claim, stretched, off(stretched, 2 * MARGIN * moved), [X])
     with pytest.raises(CheckFailed, match="allowed 1e-05"):
-        compare("c", stretched, off(stretched, moved), [X], again=False, **options)
+        compare(claim, stretched, off(stretched, moved), [X], again=False)
 
 
 def test_a_probe_that_shows_nothing_is_passed_over_and_never_all_of_them() -> None:
-    options = {"tolerance": 1e-5, "what": "a network"}
+    claim = Claim("c", "a network", 1e-5)
     both = [X / 1e12, X]
-    assert compare("c", chaotic, lambda x: chaotic(nudged(x)), both, unsure=[1], **options) < 1e-5
+    assert compare(claim, chaotic, lambda x: chaotic(nudged(x)), both, unsure=[1]) < 1e-5
     with pytest.raises(CheckFailed, match="on probe 1"):
-        compare("c", chaotic, lambda x: chaotic(nudged(x)), both, **options)
+        compare(claim, chaotic, lambda x: chaotic(nudged(x)), both)
     with pytest.raises(CheckFailed, match="on probe 0"):
-        compare("c", chaotic, off(chaotic, 0.5), both, unsure=[1], **options)
+        compare(claim, chaotic, off(chaotic, 0.5), both, unsure=[1])
 
 
 def test_a_stable_network_is_held_to_the_tolerance() -> None:
+    claim = Claim("c", "a network", 1e-4)
     with pytest.raises(CheckFailed, match="allowed 1e-04"):
-        compare("c", torch.tanh, off(torch.tanh, 1e-3), [X], tolerance=1e-4, what="a network", unsure=[0])
+        compare(claim, torch.tanh, off(torch.tanh, 1e-3), [X], unsure=[0])
     with pytest.raises(CheckFailed, match="inf"):
-        compare("c", chaotic, lambda x: chaotic(x)[1:], [X], tolerance=1e-4, what="a network", unsure=[0])
+        compare(claim, chaotic, lambda x: chaotic(x)[1:], [X], unsure=[0])

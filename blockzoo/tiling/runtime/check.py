@@ -12,7 +12,7 @@ from torch import nn
 
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed
-from blockzoo.models.agreement import compare, deviation, drawn_like, is_constant, probes
+from blockzoo.models.agreement import Claim, compare, deviation, drawn_like, is_constant, probes
 from blockzoo.tiling.graph.network import Operation
 from blockzoo.tiling.graph.trace import own_dtype, planned_inputs
 from blockzoo.tiling.planning.plan import Part, program, whole_steps
@@ -90,11 +90,11 @@ def _compared(
     for number, (wanted, tried) in enumerate(pairs):
         for kind, given in zip(KINDS, inputs, strict=False):
             allowed = tolerance * (DRAWN if "large" in kind and factor == 1 else 1)
-            options: dict[str, Any] = {"tolerance": allowed, "what": f"{runner.name} in tiles, inputs {kind}"}
-            options["unsure"] = [0] if "large" in kind else []
+            claim = Claim("tiled-runner", f"{runner.name} in tiles, inputs {kind}", allowed)
+            unsure = [0] if "large" in kind else []
             try:
                 one, other = (_seeded(run, given[1:]) for run in (wanted, tried))
-                worst = max(worst, compare("tiled-runner", one, other, [given[0]], **options))
+                worst = max(worst, compare(claim, one, other, [given[0]], unsure=unsure))
             except CheckFailed as error:
                 where = _where(ready, runner, given, allowed, whole=number < len(pairs) - 1)
                 raise CheckFailed(f"{error}; it shows first in {where}") from None
