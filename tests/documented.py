@@ -104,10 +104,10 @@ def run(folder: Path, pages: Sequence[Path]) -> None:
 
 def compare(one: Path, other: Path) -> list[str]:
     """What differs between two such folders; empty: they hold the same numbers and files."""
-    found = [{str(p.relative_to(folder)): p for p in _files(folder)} for folder in (one, other)]
-    faults = [f"{name}: only in one of them" for name in sorted(set(found[0]) ^ set(found[1]))]
-    for name in sorted(set(found[0]) & set(found[1])):
-        views = [_content(places[name]) for places in found]
+    places_of = [{str(p.relative_to(folder)): p for p in _files(folder)} for folder in (one, other)]
+    faults = [f"{name}: only in one of them" for name in sorted(set(places_of[0]) ^ set(places_of[1]))]
+    for name in sorted(set(places_of[0]) & set(places_of[1])):
+        views = [_content(places[name]) for places in places_of]
         if views[0] != views[1]:
             lines = next(
                 ([a, b] for a, b in zip(views[0], views[1], strict=False) if a != b),

@@ -43,8 +43,10 @@ def stored(folder: Path) -> dict[str, dict[str, Any]]:
 
 def of_all_seeds(folder: Path) -> dict[str, dict[str, Any]]:
     """By fingerprint, whatever it took: a trial that was tried again says so beside its numbers."""
-    found = {r.fingerprint: numbers(r) for r in Outputs.at(folder).store(create=False).records()}
-    return {name: {k: v for k, v in values.items() if k != "attempts"} for name, values in found.items()}
+    by_fingerprint = {r.fingerprint: numbers(r) for r in Outputs.at(folder).store(create=False).records()}
+    return {
+        name: {k: v for k, v in values.items() if k != "attempts"} for name, values in by_fingerprint.items()
+    }
 
 
 @pytest.fixture(scope="module")

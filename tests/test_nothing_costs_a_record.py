@@ -256,8 +256,8 @@ def test_a_network_that_ends_the_clock_is_found_and_left_out(tmp_path: Path) -> 
         *[("probe", [name]) for name in names],
         ("latency", rest),
     ]
-    found = {record.subject: record.status for record in store.records("latency")}
-    assert found == {names[0]: "ok", names[1]: "killed", names[2]: "ok"} and store.records("probe") == []
+    statuses = {record.subject: record.status for record in store.records("latency")}
+    assert statuses == {names[0]: "ok", names[1]: "killed", names[2]: "ok"} and store.records("probe") == []
     assert "times: its process ended by signal 9" in rows_of(store, [trials[1].fingerprint()])[0]["reason"]
 
 
@@ -272,11 +272,11 @@ def test_a_batch_that_fails_takes_only_its_own_time(tmp_path: Path) -> None:
         "benchmark_runs": 2,
     }
     names = [f"{tmp_path}/own.py:NotAlone", "ResNetBasicBlock"]
-    found = benchmark_block(names, "early", device="cpu", **options)
-    timed = {(t.subject, t.part, t.batch_size) for t in found.timings}
+    benchmark = benchmark_block(names, "early", device="cpu", **options)
+    timed = {(t.subject, t.part, t.batch_size) for t in benchmark.timings}
     assert (f"{names[0]}/early", "network", 1) in timed and (f"{names[0]}/early", "network", 64) not in timed
     assert ("ResNetBasicBlock/early", "network", 64) in timed
-    first, second = found.records()
+    first, second = benchmark.records()
     assert first.status == "ok" and "network at batch 64: RuntimeError: too many" in first.reason
     assert second.status == "ok" and second.reason == ""
 
@@ -311,8 +311,8 @@ def test_a_contender_that_fails_later_leaves_the_others() -> None:
     ]
     schedule, clock = Schedule(warmup_rounds=1, rounds=5), Clock(torch.device("cpu"))
     failures: list[Failure] = []
-    found = timings_of(Setting(torch.device("cpu")), contenders, clock, schedule, Deadline(None), failures)
-    assert [(timing.subject, len(timing.samples_ms)) for timing in found] == [("1", 5), ("2", 5)]
+    timings = timings_of(Setting(torch.device("cpu")), contenders, clock, schedule, Deadline(None), failures)
+    assert [(timing.subject, len(timing.samples_ms)) for timing in timings] == [("1", 5), ("2", 5)]
     assert [failure.reason for failure in failures] == ["network at batch 1: ValueError: tired"]
     failures.clear()
     assert (

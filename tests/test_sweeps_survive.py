@@ -59,12 +59,12 @@ def stored(folder: Path, *, history: bool = False) -> list[Record]:
 
 def in_numbers(folder: Path) -> dict[str, Any]:
     """The numbers of all trials, whatever it took to come to them."""
-    found = {}
+    by_fingerprint = {}
     for record in stored(folder):
         assert record.status == "ok", record.reason
         record.values.pop("attempts", None)
-        found[record.fingerprint] = numbers(record)
-    return found
+        by_fingerprint[record.fingerprint] = numbers(record)
+    return by_fingerprint
 
 
 def nothing_doubled(folder: Path) -> bool:

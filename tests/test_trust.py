@@ -15,12 +15,12 @@ SCRIPT = runpy.run_path(str(TESTS.parent / "scripts" / "trust.py"))
 
 def mutations() -> set[str]:
     """The names in `@pytest.mark.mutation("name", ...)` over the whole test tree."""
-    found: set[str] = set()
+    names: set[str] = set()
     for path in TESTS.rglob("test_*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.mutation":
-                found.update(ast.literal_eval(argument) for argument in node.args)
-    return found
+                names.update(ast.literal_eval(argument) for argument in node.args)
+    return names
 
 
 def test_every_check_can_fail() -> None:

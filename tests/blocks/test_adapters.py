@@ -52,13 +52,13 @@ def nothing_said() -> None:
     forget_what_was_said()
 
 
-def found(name: str) -> type[nn.Module]:
+def class_of(name: str) -> type[nn.Module]:
     return load_object(*name.split(":"))
 
 
 @pytest.mark.parametrize("name", WORK)
 def test_classes_of_others_are_blocks_as_they_are(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    block, told = adapted(found(name)), signature_of(found(name))
+    block, told = adapted(class_of(name)), signature_of(class_of(name))
     assert (told.input, told.output, told.stride) == WORK[name] and not told.positional
     for arguments in ((16, 32, 2, "mid"), (32, 32, 1, "mid")):
         trust(block, *arguments)
@@ -73,7 +73,7 @@ def test_classes_of_others_are_blocks_as_they_are(name: str, caplog: pytest.LogC
 def test_a_block_is_the_class_called_by_its_own_names() -> None:
     """The same weights and outputs as the class itself gives."""
     torch.manual_seed(0)
-    made = adapted(found("torchvision.ops.misc:Conv2dNormActivation"))(8, 12, 2, "mid")
+    made = adapted(class_of("torchvision.ops.misc:Conv2dNormActivation"))(8, 12, 2, "mid")
     torch.manual_seed(0)
     plain = torchvision.ops.misc.Conv2dNormActivation(8, 12, stride=2)
     x = torch.randn(2, 8, 9, 9)
@@ -100,7 +100,7 @@ def test_what_nothing_says_is_asked_for_with_the_class_to_write(name: str) -> No
 
 
 def test_the_class_to_write_works_once_it_is_completed(tmp_path) -> None:
-    text = what_to_write(found("torchvision.models.mobilenetv2:InvertedResidual")).replace("...", "4")
+    text = what_to_write(class_of("torchvision.models.mobilenetv2:InvertedResidual")).replace("...", "4")
     file = tmp_path / "my_block.py"
     file.write_text(inspect.cleandoc(text.partition("\n")[2]))
     profile = profile_block(f"{file}:MyBlock", base_channels=8)
@@ -113,8 +113,8 @@ def test_a_width_that_an_expansion_does_not_divide() -> None:
 
 
 def test_an_adapter_is_one_object_so_that_a_network_measures_each_part_once() -> None:
-    first = adapted(found("timm.models.convnext:ConvNeXtBlock"))
-    assert isinstance(first, Adapter) and first is adapted(found("timm.models.convnext:ConvNeXtBlock"))
+    first = adapted(class_of("timm.models.convnext:ConvNeXtBlock"))
+    assert isinstance(first, Adapter) and first is adapted(class_of("timm.models.convnext:ConvNeXtBlock"))
 
 
 class AsTheContractSays:
@@ -184,7 +184,7 @@ def test_every_class_of_the_libraries_works_or_is_answered() -> None:
     works, answered = [], []
     for name in library():
         try:
-            maker = adapted(found(name))
+            maker = adapted(class_of(name))
             trust(maker, 16, 32, 2, "mid")
             trust(maker, 32, 32, 1, "mid")
             works.append(name)

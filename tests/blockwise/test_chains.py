@@ -45,8 +45,8 @@ class _Dropping(FeedForward):
 def test_only_a_chain_is_one(model: nn.Module, chained: bool) -> None:
     run = frame("gauss-seidel", model)
     before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
-    found = chain_of(run, (run.train.x[:8], run.train.y[:8]))
-    assert (found is not None) == chained
+    chain = chain_of(run, (run.train.x[:8], run.train.y[:8]))
+    assert (chain is not None) == chained
     assert torch.equal(state, torch.get_rng_state()) and model.training
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
@@ -67,10 +67,10 @@ def test_wrong_activations_are_seen(fault: str, monkeypatch: pytest.MonkeyPatch)
     before = Prefix.before
 
     def wrong(self: Prefix, block: int) -> list[torch.Tensor]:
-        found = before(self, block)
+        activations = before(self, block)
         if fault == "written" and block == 1:
-            found = [x.add_(0.1) for x in found]
-        return found[::-1] if fault == "other batch" else found
+            activations = [x.add_(0.1) for x in activations]
+        return activations[::-1] if fault == "other batch" else activations
 
     monkeypatch.setattr(Prefix, "before", wrong)
     run = frame(

@@ -16,12 +16,12 @@ from tests.blockwise.engines.test_engines import frame
 
 def test_choices_from_a_coupling_map_by_hand() -> None:
     run = frame("jacobi")
-    found = coupling_map(run.model, run.criterion, run.probe(1, 16), run.partition)
-    choice = choose(found)
-    off = found.sigma - np.diag(np.diag(found.sigma))
+    coupling = coupling_map(run.model, run.criterion, run.probe(1, 16), run.partition)
+    choice = choose(coupling)
+    off = coupling.sigma - np.diag(np.diag(coupling.sigma))
     strongest = np.sqrt((off**2).sum(1)).max()
     assert choice.prox_lambda == pytest.approx((np.sqrt(3) * strongest,) * 3)
-    for own, step, k in zip(np.diag(found.sigma), choice.step_size, choice.k, strict=True):
+    for own, step, k in zip(np.diag(coupling.sigma), choice.step_size, choice.k, strict=True):
         smooth = own + choice.prox_lambda[0]
         assert step == pytest.approx(1 / smooth)
         rate = 1 - choice.prox_lambda[0] / smooth
@@ -38,14 +38,14 @@ def test_strongly_coupled_blocks_are_merged() -> None:
     model = FeedForward(12, [5, 5, 5], 4)
     partition = make_partition(model, "blocks")
     sigma = np.array([[1, 0.1, 0.8, 0.1], [0.1, 4, 0.2, 3.0], [0.8, 0.2, 1, 0.1], [0.1, 3.0, 0.1, 4]])
-    found = CouplingMap(sigma, sigma, 0 * sigma, sigma, 0, partition.labels, (1,) * 4, sigma > 0, 0.0, [])
-    merged = clustered(partition, found, 2)
+    coupling = CouplingMap(sigma, sigma, 0 * sigma, sigma, 0, partition.labels, (1,) * 4, sigma > 0, 0.0, [])
+    merged = clustered(partition, coupling, 2)
     assert merged.names == (
         partition.names[0] + partition.names[2],
         partition.names[1] + partition.names[3],
     )
     again = make_partition(model, as_text(merged))
     assert [set(n) for n in again.names] == [set(n) for n in merged.names]
-    assert len(clustered(partition, found, 4)) == 4 and len(clustered(partition, found, 1)) == 1
+    assert len(clustered(partition, coupling, 4)) == 4 and len(clustered(partition, coupling, 1)) == 1
     with pytest.raises(UsageError, match="1 to 4"):
-        clustered(partition, found, 5)
+        clustered(partition, coupling, 5)

@@ -59,19 +59,19 @@ def test_a_file_of_units_is_read_where_it_is_named(
 
 
 def test_the_command_curvature_measures_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = run_blockwise(config(config=(4,), image_size=4), tmp_path)
-    assert found.folder is not None and found.frame is not None
-    command = ["blockwise", "curvature", "--run", str(found.folder), "--batches", "1", "--batch-size", "32"]
+    run = run_blockwise(config(config=(4,), image_size=4), tmp_path)
+    assert run.folder is not None and run.frame is not None
+    command = ["blockwise", "curvature", "--run", str(run.folder), "--batches", "1", "--batch-size", "32"]
     assert main([*command, "--max-products", "400", "--tol", "1e-5", "--output", str(tmp_path / "out")]) == 0
     folder = tmp_path / "out" / "curvature"
     rows = {
         (r["first"], r["second"]): float(r["sigma"]) for r in csv.DictReader((folder / "coupling.csv").open())
     }
     exact = exact_hessian(
-        found.frame.model, found.frame.criterion, found.frame.probe(1, 32), found.frame.partition
+        run.frame.model, run.frame.criterion, run.frame.probe(1, 32), run.frame.partition
     ).double()
-    split = found.frame.partition.sizes(found.frame.model)[0]
-    labels = found.frame.partition.labels
+    split = run.frame.partition.sizes(run.frame.model)[0]
+    labels = run.frame.partition.labels
     for pair, block in (
         ((labels[0], labels[0]), exact[:split, :split]),
         ((labels[0], labels[1]), exact[:split, split:]),
@@ -90,7 +90,7 @@ def test_the_command_curvature_measures_a_run(tmp_path: Path, capsys: pytest.Cap
     draw = ["blockwise", "curvature", "--along", "--output", str(tmp_path / "out"), "--run"]
     assert main([*draw, str(measured.folder)]) == 0
     assert (folder / "along.png").exists() and (folder / "along.gif").read_bytes().startswith(b"GIF")
-    assert main([*draw, str(found.folder)]) == 2 and "measured the unit coupling" in capsys.readouterr().err
+    assert main([*draw, str(run.folder)]) == 2 and "measured the unit coupling" in capsys.readouterr().err
     assert main(["blockwise", "curvature", "--run", str(tmp_path), "--output", str(tmp_path)]) == 2
     assert "no folder of a block-wise run" in capsys.readouterr().err.replace("\n", " ")
 
@@ -113,8 +113,8 @@ def test_the_command_curvature_keeps_earlier_maps_and_marks_what_has_not_converg
     assert "NOT CONVERGED: stopped early, after 3 products (max_products)" in said and "! at least" in said
     assert {path.name: path.read_bytes() for path in (tmp_path / "curvature").iterdir()} == first
     second = tmp_path / "curvature-2"
-    found = json.loads((second / "coupling.json").read_text())
-    assert found["converged"] is False and "stopped early" in found["stopped"]
+    facts = json.loads((second / "coupling.json").read_text())
+    assert facts["converged"] is False and "stopped early" in facts["stopped"]
     rows = list(csv.DictReader((second / "coupling.csv").open()))
     assert {row["converged"] for row in rows} == {"False"}
     assert all(float(row["upper"]) >= float(row["sigma"]) for row in rows)

@@ -82,12 +82,12 @@ def test_sparse_embeddings_are_trained_as_dense_ones(mode: str, more: dict[str, 
 @pytest.mark.parametrize("mode", MODES)
 def test_bfloat16_is_trained_to_its_precision(mode: str) -> None:
     want = trained(mode, dense(), (X, Y))
-    found = trained(mode, dense().bfloat16(), (X.bfloat16(), Y))
+    got = trained(mode, dense().bfloat16(), (X.bfloat16(), Y))
     start = max(
         float((a - b).detach().abs().max())
         for a, b in zip(want.parameters(), dense().parameters(), strict=True)
     )
-    assert same(found, want, 0.02) and start > 0.04
+    assert same(got, want, 0.02) and start > 0.04
 
 
 @pytest.mark.parametrize(

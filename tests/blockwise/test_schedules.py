@@ -28,7 +28,7 @@ def test_schedules_by_hand(tmp_path: Path) -> None:
     for wrong in ("linear", "linear:nan", "linear:-1", "cosine:inf", "step:nan@3", "step:0.5@x", "warmup:0"):
         with pytest.raises(UsageError, match=wrong.partition(":")[0]):
             make_schedule(wrong)
-    found = run_blockwise(config(k_schedule="linear:0.5", step_schedule="step:0.1@2"), None)
-    assert found.frame is not None
-    assert [s.steps for s in found.frame.blocks] == [round(2 * (1 - 0.5 * 3 / 4))] * 3
-    assert found.frame.blocks[0].optimizer.param_groups[0]["lr"] == pytest.approx(0.01)
+    run = run_blockwise(config(k_schedule="linear:0.5", step_schedule="step:0.1@2"), None)
+    assert run.frame is not None
+    assert [s.steps for s in run.frame.blocks] == [round(2 * (1 - 0.5 * 3 / 4))] * 3
+    assert run.frame.blocks[0].optimizer.param_groups[0]["lr"] == pytest.approx(0.01)

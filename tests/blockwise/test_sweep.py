@@ -49,12 +49,12 @@ def test_a_study_compares_at_equal_cost_and_goes_on(
     command = ["blockwise", "sweep", str(file), "--output", str(tmp_path)]
     assert main([*command, "--dry-run"]) == 0 and "6 settings with 2 seeds" in capsys.readouterr().out
     assert main(command) == 0
-    found = list(csv.DictReader((tmp_path / "small.csv").open()))
-    assert {r["training_mode"] for r in found} == {"jacobi", "entire"}
+    lines = list(csv.DictReader((tmp_path / "small.csv").open()))
+    assert {r["training_mode"] for r in lines} == {"jacobi", "entire"}
     assert all(
-        float(r["gradient_evaluations"]) == 16 and r["n"] == "2" and r["step_size"] == "0.3" for r in found
+        float(r["gradient_evaluations"]) == 16 and r["n"] == "2" and r["step_size"] == "0.3" for r in lines
     )
-    critical = {r["training_mode"]: float(r["critical_steps"]) for r in found}
+    critical = {r["training_mode"]: float(r["critical_steps"]) for r in lines}
     assert critical == {"jacobi": 8, "entire": 16}
     capsys.readouterr()
     assert main(["sweep", "status", "--output", str(tmp_path)]) == 0

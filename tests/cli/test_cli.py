@@ -225,8 +225,12 @@ SAYABLE = {"my_file.py", "my_custom_block.py", "file.py"}
 
 
 def pages() -> list[tuple[str, ...]]:
-    found = commands_of_the_package()
-    return [(), *dict.fromkeys(words[:1] for words in found), *(words for words in found if len(words) > 1)]
+    every_command = commands_of_the_package()
+    return [
+        (),
+        *dict.fromkeys(words[:1] for words in every_command),
+        *(words for words in every_command if len(words) > 1),
+    ]
 
 
 @pytest.mark.parametrize("words", pages(), ids=lambda words: " ".join(words) or "blockzoo")
@@ -236,8 +240,8 @@ def test_no_help_page_shows_a_private_name(
     assert main([*words, "--help"]) == 0
     text = capsys.readouterr().out
     assert "Usage: " in text
-    found = {match[0] for match in PRIVATE.finditer(text)} - SAYABLE
-    assert not found
+    private = {match[0] for match in PRIVATE.finditer(text)} - SAYABLE
+    assert not private
 
 
 def test_private_files_are_no_commands(tmp_path: Path) -> None:

@@ -100,27 +100,27 @@ def test_networks_of_the_earlier_names(compat: Any) -> None:
         return network, make_partition(network, asked.partition)
 
     images, c = (3, 32, 32), 8
-    found, blocks = of("cnn", [32], images, 10)
-    assert (_count(found), len(blocks)) == (10_474, 2)
+    ours, blocks = of("cnn", [32], images, 10)
+    assert (_count(ours), len(blocks)) == (10_474, 2)
     for name, make, count in (("ResNet18", "resnet18", 10), ("ResNet34", "resnet34", 18)):
-        found, blocks = of(name, [32] * 5, images, 10)
+        ours, blocks = of(name, [32] * 5, images, 10)
         theirs = torchvision.models.get_model(make, num_classes=10)
-        assert (_count(found), len(blocks)) == (_count(theirs), count)
-    found, halves = of("ResNet34-bi", [1], images, 10)
-    middle = make_partition(found, "blocks").sizes(found)[:9]
-    assert len(halves) == 2 and halves.sizes(found)[0] == sum(middle)
+        assert (_count(ours), len(blocks)) == (_count(theirs), count)
+    ours, halves = of("ResNet34-bi", [1], images, 10)
+    middle = make_partition(ours, "blocks").sizes(ours)[:9]
+    assert len(halves) == 2 and halves.sizes(ours)[0] == sum(middle)
     residual = 2 * c + 2 * (9 * c * c + c)  # a norm and two convolutions
-    found, blocks = of("residual_cnn", [c, c, c], images, 10)
-    assert _count(found) == (3 * c + c) + 2 * residual + (10 * c + 10) and len(blocks) == 4
-    found, blocks = of("residual_cnn_bi", [c, c, c], images, 10)
-    assert _count(found) == (27 * c + c) + 3 * residual + (10 * c + 10) and len(blocks) == 2
-    found, blocks = of("cnn_ensemble", [[16, 16], [32, 32], [32, 64]], images, 10)
+    ours, blocks = of("residual_cnn", [c, c, c], images, 10)
+    assert _count(ours) == (3 * c + c) + 2 * residual + (10 * c + 10) and len(blocks) == 4
+    ours, blocks = of("residual_cnn_bi", [c, c, c], images, 10)
+    assert _count(ours) == (27 * c + c) + 3 * residual + (10 * c + 10) and len(blocks) == 2
+    ours, blocks = of("cnn_ensemble", [[16, 16], [32, 32], [32, 64]], images, 10)
     assert len(blocks) == 9
     x = torch.randn(4, 8)
-    found, blocks = of("linear_nn", [5, 4], (8,), 1)
-    assert len(blocks) == 3 and torch.allclose(found(x) + found(-x), 2 * found(0 * x), atol=1e-5), "affine"
-    found, _ = of("neural_net", [5, 4], (8,), 1)
-    assert not torch.allclose(found(x) + found(-x), 2 * found(0 * x), atol=1e-5)
+    ours, blocks = of("linear_nn", [5, 4], (8,), 1)
+    assert len(blocks) == 3 and torch.allclose(ours(x) + ours(-x), 2 * ours(0 * x), atol=1e-5), "affine"
+    ours, _ = of("neural_net", [5, 4], (8,), 1)
+    assert not torch.allclose(ours(x) + ours(-x), 2 * ours(0 * x), atol=1e-5)
 
 
 def test_plain_and_residual_networks_are_what_they_say(compat: Any) -> None:
@@ -195,11 +195,11 @@ def test_a_run_leaves_the_earlier_files(compat: Any, tmp_path: Path) -> None:
     assert asked["measurement_sampling_rate"] == 2 and asked["seed"] == 42
     (folder,) = (tmp_path / "results" / "blockwise").iterdir()
     told = [re.search(r"\] Time ([\d.]+): Energy = ([\d.e-]+)", line) for line in lines]
-    found = [(float(m[1]), float(m[2])) for m in told if m]
-    assert found == [
+    energies = [(float(m[1]), float(m[2])) for m in told if m]
+    assert energies == [
         (line["round"] / 1000, line["validation_loss"]) for line in read_lines(folder / "progress.jsonl")
     ]
-    assert len(found) == 2 and lines[-2].endswith("Process ended")
+    assert len(energies) == 2 and lines[-2].endswith("Process ended")
     maps = [
         line["values"]["sigma"]
         for line in read_lines(folder / "measurements.jsonl")

@@ -19,8 +19,8 @@ from blockzoo.core.errors import DataError
 def test_numpy_reads_it_and_so_do_we(array: np.ndarray, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", array)
     add_sums(tmp_path / "x.npy")
-    for found in (np.load(tmp_path / "x.npy"), open_array(tmp_path / "x.npy")):
-        np.testing.assert_array_equal(found, array)
+    for opened in (np.load(tmp_path / "x.npy"), open_array(tmp_path / "x.npy")):
+        np.testing.assert_array_equal(opened, array)
 
 
 def test_flipped_bits_and_missing_bytes_are_noticed(tmp_path: Path) -> None:

@@ -99,9 +99,9 @@ class Results(RuleBasedStateMachine):
         path = export.export(self.outputs, self.store, anew=anew)
         mark = Mark.of(path)
         assert mark is not None and path == self.outputs.csv
-        found, wanted = path.read_text(), csv_text(slow(self.store), COLUMNS)
+        written, wanted = path.read_text(), csv_text(slow(self.store), COLUMNS)
         if not mark.behind:
-            assert found == wanted
+            assert written == wanted
         else:
             assert self.small == 2, "a small table is never behind"
         fingerprints = [row["fingerprint"] for row in read_csv(path)]
@@ -125,8 +125,8 @@ class Results(RuleBasedStateMachine):
         assert store.records(history=True) == [r for r in self.added if r.kind == "trial"]
         assert list(store.rows()) == slow(store)
         few = [row for row in slow(store) if row["block"] == "EdgeResidual"]
-        found = list(store.rows(Asked(where={"block": "EdgeResidual"})))
-        assert [row["fingerprint"] for row in found] == [row["fingerprint"] for row in few]
+        selected = list(store.rows(Asked(where={"block": "EdgeResidual"})))
+        assert [row["fingerprint"] for row in selected] == [row["fingerprint"] for row in few]
         everything = rows(store.records("trial", history=True), store.records("latency", history=True))
         assert list(store.rows(Asked(history=True))) == everything
 

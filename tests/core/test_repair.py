@@ -73,9 +73,9 @@ def test_one_bad_record_is_told_and_set_aside_and_the_rest_goes_on(
     if "spec" not in statement:  # of such a record there is no row, but the record can be read
         assert [r.fingerprint for r in store.records()] == ["0-0", "0-1"]
         assert "1 of its records cannot be read" in caplog.text and "record 3" in caplog.text
-    found = check(outputs)
-    assert list(found.damaged) == [3] and not found.is_sound
-    assert any(part in found.damaged[3] for part in says.split("|"))
+    report = check(outputs)
+    assert list(report.damaged) == [3] and not report.is_sound
+    assert any(part in report.damaged[3] for part in says.split("|"))
     assert outputs.database.read_bytes() == before, "looking writes nothing"
     done = repair(outputs)
     assert "1 records were set aside" in " ".join(done.done)
@@ -135,8 +135,8 @@ def test_pages_that_are_damaged_cost_the_records_on_them_alone(tmp_path: Path) -
             (page,) = db.execute(leaves).fetchone()
     content[(page - 1) * 4096 : (page - 1) * 4096 + 64] = bytes(64)
     outputs.database.write_bytes(content)
-    found = check(outputs)
-    assert found.pages and not found.is_sound
+    report = check(outputs)
+    assert report.pages and not report.is_sound
     try:
         read = len(Store(outputs.database, create=False).records())
     except StoreError as error:
@@ -252,14 +252,14 @@ def test_stores_with_altered_bytes_give_what_was_stored_or_say_what_is_missing(
         forget_what_was_said()
         try:
             store = Store(path, create=False)
-            rows, found = list(store.rows()), store.records(history=True)
+            rows, history = list(store.rows()), store.records(history=True)
             list(store.records("latency"))
         except BlockzooError as error:
             ends["refused"] += 1
             assert str(path) in str(error) or "stored-columns" in str(error)
             continue
-        assert all(record in records for record in found), "another record than was stored"
-        if rows == wanted and found == records:
+        assert all(record in records for record in history), "another record than was stored"
+        if rows == wanted and history == records:
             ends["right"] += 1
             continue
         ends["said"] += 1

@@ -76,10 +76,10 @@ def test_fields_that_came_later_count_where_they_are_used() -> None:
         {"start": "w.ckpt", "start_identity": "abc"},
         {"start": "w.ckpt", "start_identity": "abc", "start_with_optimizer": True},
     ]
-    found = [base.with_(**change) for change in changes]
-    assert len({spec.fingerprint() for spec in [base, *found]}) == len(changes) + 1
+    changed = [base.with_(**change) for change in changes]
+    assert len({spec.fingerprint() for spec in [base, *changed]}) == len(changes) + 1
     elsewhere = base.with_(start="other/place.ckpt", start_identity="abc")
-    assert elsewhere.fingerprint() == found[-2].fingerprint(), "the place of a file is not what it holds"
+    assert elsewhere.fingerprint() == changed[-2].fingerprint(), "the place of a file is not what it holds"
     for wrong in ({"milestones": (5, 3)}, {"start": "w.ckpt"}, {"momentum": 1.0}, {"validation_share": 1.0}):
         with pytest.raises(UsageError):
             base.with_(**wrong)

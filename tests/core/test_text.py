@@ -68,11 +68,11 @@ def test_a_results_table_is_read_as_it_was_written(name: str, tmp_path: Path) ->
     }
     path = tmp_path / "results.csv"
     path.write_text(text.csv_text([row]), encoding="utf-8", newline="")
-    (found,) = read_csv(path)
+    (got,) = read_csv(path)
     for column in ("block", "notes", "=extra"):
-        assert found[column] == text.plain(name.replace("\r\n", "\n")), column
-    assert found["val_acc"] == -0.5 and found["n"] == -3
-    assert text.csv_text([found]) == text.csv_text([row]), "and written again as it was"
+        assert got[column] == text.plain(name.replace("\r\n", "\n")), column
+    assert got["val_acc"] == -0.5 and got["n"] == -3
+    assert text.csv_text([got]) == text.csv_text([row]), "and written again as it was"
 
 
 @given(ANY)

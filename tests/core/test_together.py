@@ -36,8 +36,8 @@ def test_a_killed_process_leaves_nothing_or_what_the_next_one_finishes(tmp_path:
     (tmp_path / "a").write_text("earlier")
     assert subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), str(at)]).returncode == 9
     finish(tmp_path)
-    found = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    assert found == ({"a": "earlier"} if at <= 0 else {"a": "a", "b": "b", "c": "c"})
+    contents = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert contents == ({"a": "earlier"} if at <= 0 else {"a": "a", "b": "b", "c": "c"})
 
 
 def test_an_error_leaves_what_was_there_and_another_process_is_left_alone(tmp_path: Path) -> None:

@@ -55,11 +55,11 @@ def ran(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) ->
 def test_nothing_runs_before_it_is_trusted_or_after_it_changed(
     project: Path, capsys: pytest.CaptureFixture[str], ran: Ran
 ) -> None:
-    found, said = ran()
-    assert not found and "blockzoo trust" in said and "a.py" in said
+    has_run, said = ran()
+    assert not has_run and "blockzoo trust" in said and "a.py" in said
     assert main(["trust"]) == 0 and "2 lines" in capsys.readouterr().out
-    found, said = ran()
-    assert found and f"plugins of {project}/pyproject.toml: {project}/a.py, {project}/b.py" in said
+    has_run, said = ran()
+    assert has_run and f"plugins of {project}/pyproject.toml: {project}/a.py, {project}/b.py" in said
     changes = {
         "b.py": LOUD + "# other\n",
         "pyproject.toml": '[tool.blockzoo]\nplugins = ["b.py", "a.py"]\n',
@@ -68,8 +68,8 @@ def test_nothing_runs_before_it_is_trusted_or_after_it_changed(
     for name, content in changes.items():
         before = (project / name).read_text()
         (project / name).write_text(content)
-        found, said = ran()
-        assert not found and "changed" in said, name
+        has_run, said = ran()
+        assert not has_run and "changed" in said, name
         (project / name).write_text(before)
         assert ran()[0]
     (project / "a.py").rename(project / "c.py")
@@ -99,8 +99,8 @@ def test_nothing_runs_where_others_can_write(
     assert main(["trust"]) == 0 and ran()[0]
     place = (project / where).resolve()
     place.chmod(place.stat().st_mode | mode)
-    found, said = ran()
-    assert not found and "others" in said and str(place) in said
+    has_run, said = ran()
+    assert not has_run and "others" in said and str(place) in said
     assert main(["trust"]) in (1, 2), "it cannot be trusted either"
 
 
@@ -146,8 +146,8 @@ def test_a_file_of_others_is_no_obstacle(project: Path, capsys: pytest.CaptureFi
 def test_a_damaged_list_trusts_nothing(content: str, ran: Ran) -> None:
     main(["trust"])
     Path(os.environ["BLOCKZOO_CONFIG"], "trusted.json").write_text(content)
-    found, said = ran()
-    assert not found and "trusted.json" in said
+    has_run, said = ran()
+    assert not has_run and "trusted.json" in said
 
 
 @pytest.fixture
@@ -183,8 +183,8 @@ def test_what_a_plugin_imports_is_trusted_with_it(
     for name in ("helper", "__init__", "blocks"):
         before = (package / f"{name}.py").read_text()
         (package / f"{name}.py").write_text(before + LOUD)
-        found, said = again()
-        assert not found and "changed" in said, name
+        has_run, said = again()
+        assert not has_run and "changed" in said, name
         (package / f"{name}.py").write_text(before)
         assert again()[0]
     (package / f"helper{EXTENSION_SUFFIXES[0]}").write_bytes(

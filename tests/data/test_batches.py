@@ -62,9 +62,9 @@ def test_resized_crops_are_pillows() -> None:
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (30, 2, 20, 24), dtype=np.uint8)
     boxes = random_boxes(30, torch.Generator().manual_seed(0))
-    found = resized_crop(torch.from_numpy(images), boxes, 20, 24).numpy()
-    assert found.dtype == np.uint8
-    for image, crop, (top, left, height, width) in zip(images, found, boxes.T.tolist(), strict=True):
+    crops = resized_crop(torch.from_numpy(images), boxes, 20, 24).numpy()
+    assert crops.dtype == np.uint8
+    for image, crop, (top, left, height, width) in zip(images, crops, boxes.T.tolist(), strict=True):
         box = (left * 24, top * 20, min(24, (left + width) * 24), min(20, (top + height) * 20))
         for plane, cut in zip(image, crop, strict=True):
             want = np.asarray(Image.fromarray(plane).resize((24, 20), Image.Resampling.BILINEAR, box))

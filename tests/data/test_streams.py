@@ -49,9 +49,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def data(tree: Path) -> StreamedData:
-    found = load_dataset("folder", tree, image_size=SIZE, images="stream")
-    assert isinstance(found, StreamedData)
-    return found
+    streamed = load_dataset("folder", tree, image_size=SIZE, images="stream")
+    assert isinstance(streamed, StreamedData)
+    return streamed
 
 
 def batches(data: StreamedData, **more: object) -> StreamedBatches:
@@ -80,10 +80,10 @@ def test_evaluation_is_torchvisions(tree: Path, data: StreamedData) -> None:
     folder = ImageFolder(tree / "val", pipeline)
     expected, labels = next(iter(DataLoader(folder, batch_size=100)))
     for workers in (0, 2):
-        found = list(StreamedBatches(data.test, 7, data=data, workers=workers))
-        assert [len(images) for images, _ in found] == [7, 7, 4]
-        assert torch.equal(torch.cat([images for images, _ in found]), expected)
-        assert torch.equal(torch.cat([classes for _, classes in found]), labels)
+        evaluated = list(StreamedBatches(data.test, 7, data=data, workers=workers))
+        assert [len(images) for images, _ in evaluated] == [7, 7, 4]
+        assert torch.equal(torch.cat([images for images, _ in evaluated]), expected)
+        assert torch.equal(torch.cat([classes for _, classes in evaluated]), labels)
     assert np.allclose(data.seen(data.test.images[:4]), expected[:4])
 
 

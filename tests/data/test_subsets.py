@@ -41,8 +41,8 @@ def test_every_beginning_of_a_draw_has_every_class_by_its_share(
     whole, shares = drawn(labels, len(labels), seed), np.bincount(labels) / len(labels)
     assert sorted(whole) == list(range(len(labels)))
     for count in range(1, len(labels) + 1):
-        found = np.bincount(labels[whole[:count]], minlength=len(shares))
-        assert (np.abs(found - count * shares) < 1).all()
+        per_class = np.bincount(labels[whole[:count]], minlength=len(shares))
+        assert (np.abs(per_class - count * shares) < 1).all()
 
 
 def test_a_smaller_draw_is_the_beginning_of_a_larger_one() -> None:
@@ -96,8 +96,8 @@ def test_a_training_on_some_images_sees_every_class() -> None:
 
     data, spec = ordered(), TrialSpec(limit_train=20, limit_val=5, batch_size=4)
     assert asked_for(spec, data).split.startswith("as-given-v1-stratified-20")
-    found = loaders(spec, data, torch.device("cpu"))
-    assert counts(torch.cat([labels for _, labels in found.train])) == [4] * 5
+    splits = loaders(spec, data, torch.device("cpu"))
+    assert counts(torch.cat([labels for _, labels in splits.train])) == [4] * 5
 
 
 def test_supernets_teachers_and_scores_see_every_class() -> None:
@@ -151,6 +151,6 @@ def test_a_limited_regression_is_no_beginning_of_the_file(monkeypatch: pytest.Mo
 
     rows = np.arange(100, dtype=np.float32)[:, None]
     monkeypatch.setattr(sources, "load_regression", lambda *_: ((rows, rows), (rows, rows)))
-    found = sources.load_problem(RunConfig(dataset="ones", limit_train=10)).train
-    assert Counter(found.x.flatten().tolist()) == Counter(found.y.flatten().tolist())
-    assert len(found) == 10 and float(found.x.max()) > 50
+    examples = sources.load_problem(RunConfig(dataset="ones", limit_train=10)).train
+    assert Counter(examples.x.flatten().tolist()) == Counter(examples.y.flatten().tolist())
+    assert len(examples) == 10 and float(examples.x.max()) > 50

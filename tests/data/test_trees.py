@@ -45,8 +45,8 @@ def test_sixteen_bits_keep_their_upper_eight(tmp_path: Path) -> None:
     Image.fromarray(DEEP).save(tmp_path / "grey.tif")
     (tmp_path / "grey.pgm").write_bytes(b"P5 24 24 65535\n" + DEEP.astype(">u2").tobytes())
     for name in ("grey.png", "grey.tif", "grey.pgm"):
-        found = np.asarray(opened(tmp_path / name, name))
-        assert found.shape == (24, 24, 3) and (found == (DEEP >> 8)[:, :, None]).all(), name
+        pixels = np.asarray(opened(tmp_path / name, name))
+        assert pixels.shape == (24, 24, 3) and (pixels == (DEEP >> 8)[:, :, None]).all(), name
     colour = np.stack([DEEP, DEEP[::-1], DEEP.T], 2)
     png(tmp_path / "colour.png", colour)
     assert (np.asarray(opened(tmp_path / "colour.png", "")) == colour >> 8).all()
@@ -107,8 +107,8 @@ def kinds(root: Path) -> None:
 def test_every_image_is_found_as_torchvision_finds_it(tmp_path: Path) -> None:
     kinds(tmp_path / "train")
     names = class_folders(tmp_path / "train")
-    found = images_of(tmp_path / "train", names)
-    ours = {(str(path), label) for label, paths in enumerate(found) for path in paths}
+    by_class = images_of(tmp_path / "train", names)
+    ours = {(str(path), label) for label, paths in enumerate(by_class) for path in paths}
     (tmp_path / "train" / "__MACOSX" / "cat" / "._1.jpeg").unlink()  # torchvision would take it for an image
     (tmp_path / "train" / "__MACOSX" / "cat").rmdir()
     (tmp_path / "train" / "__MACOSX").rmdir()

@@ -24,13 +24,13 @@ HANDS = ("worker", "server", "supervisor", "all", "hang a worker", "interrupt")
 
 def truth() -> dict[str, list[float]]:
     """By hand: what each trial's sums are."""
-    found = {}
+    curves = {}
     for trial in TRIALS:
         curve = [(trial.seed + 1) * 1.0001 + 1.0]
         while len(curve) < EPOCHS:
             curve.append(curve[-1] * 1.0001 + 1.0)
-        found[trial.fingerprint()] = curve
-    return found
+        curves[trial.fingerprint()] = curve
+    return curves
 
 
 def begin(folder: Path, **variables: str) -> subprocess.Popen[bytes]:

@@ -49,10 +49,10 @@ def test_each_job_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     jobs = [
         Job(f, {"name": f.__name__}, Record("trial", f.__name__, "s", {})) for f in (succeed, fail, leave)
     ]
-    found = {r.fingerprint: r for r in EXECUTORS["ray"](tmp_path, workers=2, threads=1).run(jobs)}
-    assert found["succeed"].status == "ok" and found["succeed"].values["pid"] != os.getpid()
-    assert found["fail"].status == "failed" and "ValueError: no fail" in found["fail"].reason
-    assert found["leave"].status == "killed" and "Ray lost it" in found["leave"].reason
+    records = {r.fingerprint: r for r in EXECUTORS["ray"](tmp_path, workers=2, threads=1).run(jobs)}
+    assert records["succeed"].status == "ok" and records["succeed"].values["pid"] != os.getpid()
+    assert records["fail"].status == "failed" and "ValueError: no fail" in records["fail"].reason
+    assert records["leave"].status == "killed" and "Ray lost it" in records["leave"].reason
     import ray
 
     assert not ray.is_initialized()

@@ -69,13 +69,13 @@ def test_each_job_is_a_row_whatever_happens(tmp_path: Path) -> None:
 
     jobs = [job(succeed, "a"), job(fail, "b"), job(be_killed, "c"), job(leave, "d"), job(succeed, "e")]
     executor = LocalProcesses(tmp_path, workers=2, threads=1, listener=Ear())
-    found = {record.fingerprint: record for record in executor.run(jobs)}
-    assert {name: record.status for name, record in found.items()} == {
+    records = {record.fingerprint: record for record in executor.run(jobs)}
+    assert {name: record.status for name, record in records.items()} == {
         "a": "ok", "b": "failed", "c": "killed", "d": "killed", "e": "ok"
     }  # fmt: skip
-    assert "ValueError: no b" in found["b"].reason
-    assert "SIGKILL" in found["c"].reason and "exit code 7" in found["d"].reason
-    assert found["a"].values["pid"] != found["e"].values["pid"], "one process a job"
+    assert "ValueError: no b" in records["b"].reason
+    assert "SIGKILL" in records["c"].reason and "exit code 7" in records["d"].reason
+    assert records["a"].values["pid"] != records["e"].values["pid"], "one process a job"
     assert set(heard) == {("a", 1), ("e", 1)}
     assert not list(tmp_path.glob("*.json")), "the spool is empty once all is stored"
 

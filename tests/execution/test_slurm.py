@@ -42,10 +42,10 @@ def test_each_job_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     jobs = [Job(f, {}, Record("trial", f.__name__, "s", {})) for f in (succeed, fail, leave)]
     executor = EXECUTORS["slurm"](tmp_path, workers=3, threads=1, options=["cluster=local"])
-    found = {record.fingerprint: record for record in executor.run(jobs)}
-    assert found["succeed"].values == {"answer": 42}
-    assert found["fail"].status == "failed" and "ValueError: no" in found["fail"].reason
-    assert found["leave"].status == "killed"
+    records = {record.fingerprint: record for record in executor.run(jobs)}
+    assert records["succeed"].values == {"answer": 42}
+    assert records["fail"].status == "failed" and "ValueError: no" in records["fail"].reason
+    assert records["leave"].status == "killed"
     assert not list(tmp_path.glob("*.json"))
 
 

@@ -127,10 +127,10 @@ def test_altered_files_are_read_right_or_refused(tmp_path: Path, sealed: bool) -
                     changed[place:place] = rng.randbytes(2)
         path.write_bytes(changed)
         try:
-            found = read_spool(path)
+            records = read_spool(path)
         except Damaged as error:
             refused += 1
             assert str(path) in str(error)
         else:
-            assert not sealed or bytes(changed) == whole or found == [as_read(trial())]
+            assert not sealed or bytes(changed) == whole or records == [as_read(trial())]
     assert refused > 200

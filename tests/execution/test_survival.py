@@ -89,13 +89,13 @@ def test_a_worker_that_takes_too_long_is_ended(tmp_path: Path) -> None:
 
 def test_how_a_job_ends_is_told_apart(tmp_path: Path) -> None:
     jobs = [job(be_asked_to_end), job(need_memory), job(be_full)]
-    found = {r.fingerprint: r for r in LocalProcesses(tmp_path, workers=2, threads=1).run(jobs)}
-    assert {name: record.status for name, record in found.items()} == {
+    records = {r.fingerprint: r for r in LocalProcesses(tmp_path, workers=2, threads=1).run(jobs)}
+    assert {name: record.status for name, record in records.items()} == {
         "be_asked_to_end": "killed",
         "need_memory": "out of memory",
         "be_full": "failed",
     }
-    assert "No space left" in found["be_full"].reason
+    assert "No space left" in records["be_full"].reason
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -112,11 +112,11 @@ def test_asked_to_stop_it_ends_at_the_next_report_and_asked_twice_at_once(tmp_pa
 
     threading.Thread(target=ask).start()
     executor = LocalProcesses(tmp_path / "spool", workers=1, threads=1, watch=watch)
-    found: list[Record] = []
+    records: list[Record] = []
     with watch.hearing(), pytest.raises(KeyboardInterrupt):
-        found.extend(executor.run([job(count, str(steps)), job(sleep)]))
+        records.extend(executor.run([job(count, str(steps)), job(sleep)]))
     last = steps.read_text()
-    assert found == [] and not list((tmp_path / "spool").iterdir())
+    assert records == [] and not list((tmp_path / "spool").iterdir())
     time.sleep(0.3)
     assert steps.read_text() == last, "it has ended"
     assert signal.getsignal(signal.SIGTERM) is before

@@ -48,14 +48,14 @@ def test_reports_of_a_run(tmp_path: Path, n: int, action: str) -> None:
     assert code(*RUN, str(tmp_path / "whole")) == 0
     assert code(*RUN, str(tmp_path / "again"), fault=f"line.appended:{n}:{action}") not in (0, 2)
     assert code(*RUN, str(tmp_path / "again"), "--resume") == 0
-    found = []
+    reports = []
     for place in ("whole", "again"):
         (folder,) = (tmp_path / place / "blockwise").iterdir()
         lines = read_lines(folder / "progress.jsonl")
         assert [line["round"] for line in lines] == [1, 2, 3, 4]
         measured = [(line["round"], line["values"]) for line in read_lines(folder / "measurements.jsonl")]
-        found.append(([line["validation_loss"] for line in lines], measured))
-    assert found[0] == found[1]
+        reports.append(([line["validation_loss"] for line in lines], measured))
+    assert reports[0] == reports[1]
 
 
 @pytest.mark.parametrize("n", [1, 2])

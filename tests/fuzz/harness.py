@@ -66,8 +66,8 @@ def run(kind: Format, numbers: range) -> Tally:
     tally, at = Tally(), 0
     with tempfile.TemporaryDirectory(prefix=f"fuzz-{kind.name}-") as folder:
         while at < len(numbers):
-            for number, *found in _in_child(kind, numbers[at:], Path(folder) / str(at)):
-                tally.add(number, *found)
+            for number, *outcome in _in_child(kind, numbers[at:], Path(folder) / str(at)):
+                tally.add(number, *outcome)
                 at += 1
             if tally.counts[NO_CORPUS]:
                 break
@@ -164,7 +164,7 @@ def judged(kind: Format, path: Path, expected: str | None, right: str) -> tuple[
 
 def _read(kind: Format, path: Path, right: str) -> tuple[str, str]:
     try:
-        found = content_digest(kind.read(path))
+        digest = content_digest(kind.read(path))
     except MemoryError as error:
         return "memory", f"{error}"
     except BlockzooError as error:
@@ -174,7 +174,7 @@ def _read(kind: Format, path: Path, right: str) -> tuple[str, str]:
         while trace is not None:
             where, trace = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}", trace.tb_next
         return "raw", f"{type(error).__name__} at {where}: {str(error)[:200]}"
-    if found == right:
+    if digest == right:
         return RIGHT, ""
     return ("wrong content" if kind.checksum else OTHER), ""
 

@@ -100,9 +100,9 @@ def _extreme_word(content: bytearray, draw: random.Random) -> bytes:
 
 def _another(pattern: re.Pattern[bytes], others: list[bytes]) -> Damage:
     def damage(content: bytearray, draw: random.Random) -> bytes:
-        found = list(pattern.finditer(content, 0, 100_000))
-        if found:
-            chosen = draw.choice(found)
+        matches = list(pattern.finditer(content, 0, 100_000))
+        if matches:
+            chosen = draw.choice(matches)
             content[chosen.start() : chosen.end()] = draw.choice(others)
         return bytes(content)
 
@@ -110,9 +110,9 @@ def _another(pattern: re.Pattern[bytes], others: list[bytes]) -> Damage:
 
 
 def _swap_values(content: bytearray, draw: random.Random) -> bytes:
-    found = [m.span() for m in VALUE.finditer(content, 0, 100_000)]
-    if len(found) > 1:
-        (a, b), (c, d) = sorted(draw.sample(found, 2))
+    spans = [m.span() for m in VALUE.finditer(content, 0, 100_000)]
+    if len(spans) > 1:
+        (a, b), (c, d) = sorted(draw.sample(spans, 2))
         return bytes(content[:a] + content[c:d] + content[b:c] + content[a:b] + content[d:])
     return bytes(content)
 

@@ -120,6 +120,6 @@ def test_the_harness_lets_pass_what_should_be() -> None:
 
 
 def test_a_mutation_is_the_same_on_every_machine() -> None:
-    found = [mutated(CONTENT, "x", number, text=True) for number in range(200)]
-    assert found == [mutated(CONTENT, "x", number, text=True) for number in range(200)]
-    assert len(set(found)) > 150 and found[0] != mutated(CONTENT, "y", 0, text=True)
+    contents = [mutated(CONTENT, "x", number, text=True) for number in range(200)]
+    assert contents == [mutated(CONTENT, "x", number, text=True) for number in range(200)]
+    assert len(set(contents)) > 150 and contents[0] != mutated(CONTENT, "y", 0, text=True)

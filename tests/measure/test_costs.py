@@ -35,12 +35,12 @@ def test_meta_device_sees_what_the_cpu_does(name: str) -> None:
 
 
 def test_the_stage_is_part_of_the_network() -> None:
-    found = profile_block("EdgeResidual/late", num_blocks=1, base_channels=8)
-    assert found.stage is not None
-    assert 0 < found.stage.params_total < found.network.params_total
-    assert 0 < found.stage.macs < found.network.macs
+    profile = profile_block("EdgeResidual/late", num_blocks=1, base_channels=8)
+    assert profile.stage is not None
+    assert 0 < profile.stage.params_total < profile.network.params_total
+    assert 0 < profile.stage.macs < profile.network.macs
     alone = profile_block("EdgeResidual/late", num_blocks=1, base_channels=8, filler="identity")
-    assert alone.stage is not None and alone.stage.params_total == found.stage.params_total
+    assert alone.stage is not None and alone.stage.params_total == profile.stage.params_total
 
 
 def test_batch_and_size_have_their_effect() -> None:
@@ -52,10 +52,10 @@ def test_batch_and_size_have_their_effect() -> None:
 
 
 def test_any_network() -> None:
-    found = profile_block("timm:resnet18", input_shape=(1, 3, 224, 224), out_dim=1000)
-    assert found.stage is None
-    assert found.network.params_total == 11_689_512
-    assert found.network.macs == 1_814_073_344
+    profile = profile_block("timm:resnet18", input_shape=(1, 3, 224, 224), out_dim=1000)
+    assert profile.stage is None
+    assert profile.network.params_total == 11_689_512
+    assert profile.network.macs == 1_814_073_344
     assert quick_profile("ResNetBasicBlock", "late", base_channels=8)["subject"] == "ResNetBasicBlock/late"
 
 
@@ -101,8 +101,8 @@ class Own(nn.Module):
 
 
 def test_an_own_block_is_compared_with_the_whole_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = profile_block(Own, "early", num_blocks=2, base_channels=8).network
-    assert found == get_model_profile(ScaffoldNet(Own, "early", 2, 8)).network
+    profile = profile_block(Own, "early", num_blocks=2, base_channels=8).network
+    assert profile == get_model_profile(ScaffoldNet(Own, "early", 2, 8)).network
     seen: list[str] = []
     monkeypatch.setattr("blockzoo.measure.costs.check_added_parts", lambda name, *_: seen.append(name))
     profile_block(Own, "early", num_blocks=2, base_channels=8)
@@ -133,15 +133,15 @@ class TakesTurns(nn.Module):
 
 
 def test_what_a_first_call_prepares_is_no_cost_of_every_image() -> None:
-    found = get_model_profile(Prepares(), (2, 3, 4, 4), strict=True)
-    assert found.network.macs == 2 * 3 * 7
-    assert found.notes == (f"macs are those of a later call; the first one had {2 * 3 * 7 + 3 * 50 * 7:,}",)
-    assert found.network.params_total == 3 * 50 + 50 * 7
+    profile = get_model_profile(Prepares(), (2, 3, 4, 4), strict=True)
+    assert profile.network.macs == 2 * 3 * 7
+    assert profile.notes == (f"macs are those of a later call; the first one had {2 * 3 * 7 + 3 * 50 * 7:,}",)
+    assert profile.network.params_total == 3 * 50 + 50 * 7
 
 
 def test_costs_that_differ_from_call_to_call_are_named_and_refused_when_strict() -> None:
-    found = get_model_profile(TakesTurns(), (1, 1, 4, 4))
-    assert found.network.uncounted_operations == ("what differs from call to call",)
-    assert "from call to call: 32 then 48 then 16" in found.notes[0]
+    profile = get_model_profile(TakesTurns(), (1, 1, 4, 4))
+    assert profile.network.uncounted_operations == ("what differs from call to call",)
+    assert "from call to call: 32 then 48 then 16" in profile.notes[0]
     with pytest.raises(UsageError, match="from call to call"):
         get_model_profile(TakesTurns(), (1, 1, 4, 4), strict=True)

@@ -48,7 +48,7 @@ def test_clock_measures_the_call() -> None:
 
 
 def test_options_have_their_effect() -> None:
-    found = benchmark_block(
+    timed = benchmark_block(
         ["ResNetBasicBlock", "MobileOneBlock/late"],
         "early",
         base_channels=8,
@@ -61,25 +61,25 @@ def test_options_have_their_effect() -> None:
         memory_format="channels_last",
         device="cpu",
     )
-    assert [(t.subject, t.part, t.batch_size) for t in found.timings] == [
+    assert [(t.subject, t.part, t.batch_size) for t in timed.timings] == [
         (subject, part, batch)
         for batch in (1, 3)
         for subject in ("ResNetBasicBlock/early", "MobileOneBlock/late")
         for part in ("network", "stage")
     ]
-    assert all(len(t.samples_ms) == 7 and min(t.samples_ms) > 0 for t in found.timings)
-    facts = found.environment
+    assert all(len(t.samples_ms) == 7 and min(t.samples_ms) > 0 for t in timed.timings)
+    facts = timed.environment
     assert (facts["dtype"], facts["layout"], facts["threads"]) == ("bfloat16", "channels_last", 1)
     assert torch.get_num_threads() >= 1
-    row = found.timings[0].columns()
+    row = timed.timings[0].columns()
     assert (
         row["latency_low_ms"]
         <= row["latency_ms"]
         <= row["latency_high_ms"]
-        <= max(found.timings[0].samples_ms)
+        <= max(timed.timings[0].samples_ms)
     )
     assert math.isclose(row["throughput"], 1000 / row["latency_ms"])
-    assert set(found.records()[0].samples) == {
+    assert set(timed.records()[0].samples) == {
         "network_batch1_ms",
         "stage_batch1_ms",
         "network_batch3_ms",
@@ -100,10 +100,10 @@ def test_earlier_names() -> None:
 def test_no_gpu_says_so_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    found = benchmark_block(
+    timed = benchmark_block(
         "ResNetBasicBlock", base_channels=8, benchmark_runs=1, batch_sizes=(1,), device="cuda"
     )
-    assert found.environment["device"] == "cpu" and "goes on with the CPU" in caplog.text
+    assert timed.environment["device"] == "cpu" and "goes on with the CPU" in caplog.text
 
 
 @pytest.mark.parametrize(

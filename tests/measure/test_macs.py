@@ -227,10 +227,10 @@ def test_what_computes_without_the_dispatcher_is_named(call: Any, macs: int, nam
     a, b = torch.randn(4, 5), torch.randn(5, 6)
     right = call(a, b)
     with counting() as counter:
-        found = call(a, b) + 0
+        product = call(a, b) + 0
     assert (counter.macs, counter.uncounted) == (macs, named)
     if named:
-        assert torch.allclose(found, right) and found.shape == (4, 6)
+        assert torch.allclose(product, right) and product.shape == (4, 6)
     assert inspect.isbuiltin(Swish.apply), "as it was"
 
 
@@ -295,8 +295,8 @@ threading.Thread(target=_work, daemon=True).start()
 def test_what_computes_in_python_or_in_other_threads_is_named(call: Any, named: str) -> None:
     a, b = torch.randn(4, 5), torch.randn(5, 6)
     with counting() as counter:
-        found = call(a, b)
-    assert torch.allclose(found, a @ b, atol=1e-5) and counter.macs == 0
+        product = call(a, b)
+    assert torch.allclose(product, a @ b, atol=1e-5) and counter.macs == 0
     assert any(
         named in name or (name == "Thread.start" and named == "ThreadPool") for name in counter.uncounted
     )
@@ -338,9 +338,11 @@ class Mixed(nn.Module):
 
 def test_an_operation_of_ones_own_is_named_refused_or_counted_by_its_formula() -> None:
     options = {"num_blocks": 1, "base_channels": 4}
-    found = profile_block(Mixed, "late", **options)  # type: ignore[arg-type]
-    assert found.network.uncounted_operations == found.stage.uncounted_operations == ("blockzoo_test.mixed",)  # type: ignore[union-attr]
-    assert found.columns()["uncounted_operations"] == "blockzoo_test.mixed"
+    profile = profile_block(Mixed, "late", **options)  # type: ignore[arg-type]
+    assert (
+        profile.network.uncounted_operations == profile.stage.uncounted_operations == ("blockzoo_test.mixed",)
+    )  # type: ignore[union-attr]
+    assert profile.columns()["uncounted_operations"] == "blockzoo_test.mixed"
     plain = profile_block("ResNetBasicBlock", "late", strict=True, **options)  # type: ignore[arg-type]
     assert plain.network.uncounted_operations == () and plain.columns()["uncounted_operations"] == ""
     with pytest.raises(UsageError, match=r"blockzoo_test.mixed; .*register_flop_formula"):
@@ -376,8 +378,8 @@ def test_the_command_names_it_and_refuses_when_strict(tmp_path, capsys: pytest.C
 def test_tied_weights_count_once() -> None:
     first, second = (nn.Conv2d(3, 3, 3, padding=1, bias=False) for _ in range(2))
     second.weight = first.weight
-    found = get_model_profile(nn.Sequential(first, second), (1, 3, 8, 8)).network
-    assert (found.params_total, found.params_trained, found.macs) == (81, 81, 2 * 64 * 81)
+    profile = get_model_profile(nn.Sequential(first, second), (1, 3, 8, 8)).network
+    assert (profile.params_total, profile.params_trained, profile.macs) == (81, 81, 2 * 64 * 81)
     layer = nn.Conv2d(3, 3, 3, padding=1, bias=False)
     assert get_model_profile(nn.Sequential(layer, layer), (1, 3, 8, 8)).network.params_total == 81
     recurrent = nn.LSTM(8, 4)
@@ -405,11 +407,11 @@ class NeedsValues(nn.Module):
 def test_what_needs_values_is_measured_on_some() -> None:
     network = NeedsValues()
     before = torch.get_rng_state()
-    found = get_model_profile(network, (1, 3, 8, 8))
+    profile = get_model_profile(network, (1, 3, 8, 8))
     assert torch.equal(before, torch.get_rng_state()), "the generator of the process is left alone"
-    assert (found.network.macs, found.network.params_total) == (36 * 4 * 27, 108)
-    assert found.network.peak_activation_bytes >= 4 * 4 * 36  # type: ignore[operator]
-    assert "counted on random values" in found.notes[0] and "notes" in found.columns()
+    assert (profile.network.macs, profile.network.params_total) == (36 * 4 * 27, 108)
+    assert profile.network.peak_activation_bytes >= 4 * 4 * 36  # type: ignore[operator]
+    assert "counted on random values" in profile.notes[0] and "notes" in profile.columns()
 
 
 def test_detection_operations_have_no_multiply_adds() -> None:
@@ -454,8 +456,8 @@ class Branching(nn.Module):
 def test_where_tensors_cannot_be_followed_only_their_memory_is_unknown(
     kind: type[nn.Module], macs: int, named: str
 ) -> None:
-    found = get_model_profile(kind(), (1, 3, 8, 8))
-    assert found.network.macs == macs and named in " ".join(found.network.uncounted_operations)
-    assert found.network.params_total == sum(p.numel() for p in kind().parameters())
-    assert found.network.peak_activation_bytes is None and found.network.saved_activation_bytes is None
-    assert "its memory is not measured" in " ".join(found.notes)
+    profile = get_model_profile(kind(), (1, 3, 8, 8))
+    assert profile.network.macs == macs and named in " ".join(profile.network.uncounted_operations)
+    assert profile.network.params_total == sum(p.numel() for p in kind().parameters())
+    assert profile.network.peak_activation_bytes is None and profile.network.saved_activation_bytes is None
+    assert "its memory is not measured" in " ".join(profile.notes)

@@ -78,13 +78,13 @@ class Flat(nn.Module):
 
 
 def test_what_lies_in_one_place_counts_once() -> None:
-    found = 100 + 7 + 6 + 2 * 3
+    total = 100 + 7 + 6 + 2 * 3
     network = Flat()
-    assert count_params(network) == (found, found)
+    assert count_params(network) == (total, total)
     network.flat.requires_grad_(False)
-    assert count_params(network) == (found, 20 + 7 + 6 + 2 * 3)
+    assert count_params(network) == (total, 20 + 7 + 6 + 2 * 3)
     for copied in (duplicate(network), on_meta(network)):
-        assert count_params(copied) == (found, 20 + 7 + 6 + 2 * 3)
+        assert count_params(copied) == (total, 20 + 7 + 6 + 2 * 3)
     copied = duplicate(network)
     assert all(torch.equal(a, b) for a, b in zip(copied.parameters(), network.parameters(), strict=True))
     with torch.no_grad():
@@ -93,7 +93,7 @@ def test_what_lies_in_one_place_counts_once() -> None:
         "as in the original, which shares nothing with it"
     )
     costs = profile_block(network, input_shape=(1, 3, 4, 4)).network
-    assert (costs.params_total, costs.model_bytes) == (found, 4 * found)
+    assert (costs.params_total, costs.model_bytes) == (total, 4 * total)
     first, second = nn.Linear(8, 5), nn.Linear(5, 8)
     second.weight = nn.Parameter(first.weight.T)
     assert (

@@ -120,24 +120,24 @@ def benchmark(**options: Any) -> Any:
 
 def test_a_batch_that_does_not_fit_is_left_out_by_name(made: Any, caplog: pytest.LogCaptureFixture) -> None:
     clock = made(lambda result: 0.01 * len(result))
-    found = benchmark(batch_sizes=(1, 256), seconds=4.0)
-    assert {t.batch_size for t in found.timings} == {1} and clock.now <= 4.0 + 0.16
-    assert "batch 256 is not timed" in found.left_out[0] and "batch 256" in caplog.text
+    timed = benchmark(batch_sizes=(1, 256), seconds=4.0)
+    assert {t.batch_size for t in timed.timings} == {1} and clock.now <= 4.0 + 0.16
+    assert "batch 256 is not timed" in timed.left_out[0] and "batch 256" in caplog.text
     clock = made(lambda result: 0.01 * len(result))
     with pytest.raises(UsageError, match="give more --seconds"):
         benchmark(batch_sizes=(256,), seconds=4.0)
     clock = made(lambda result: 0.01 * len(result))
-    found = benchmark(batch_sizes=(1, 256), seconds=75.0)
-    assert {t.batch_size for t in found.timings} == {1, 256} and not found.left_out and clock.now <= 75
-    assert any(t.doubt for t in found.timings) is False
-    record = found.records()[0]
+    timed = benchmark(batch_sizes=(1, 256), seconds=75.0)
+    assert {t.batch_size for t in timed.timings} == {1, 256} and not timed.left_out and clock.now <= 75
+    assert any(t.doubt for t in timed.timings) is False
+    record = timed.records()[0]
     assert record.values["network_batch256_doubt"] == ""
 
 
 def test_a_stage_that_is_slower_than_its_network_is_doubtful(made: Any) -> None:
     made(lambda result: 0.001 if result.ndim == 2 else 0.002)  # a network gives (B, classes), a stage a map
-    found = benchmark(batch_sizes=(1,), seconds=5.0)
-    assert {t.part: t.doubt for t in found.timings} == {
+    timed = benchmark(batch_sizes=(1,), seconds=5.0)
+    assert {t.part: t.doubt for t in timed.timings} == {
         "network": "",
         "stage": "slower than the network it is part of",
     }
@@ -156,14 +156,14 @@ def test_the_command_prints_doubts_and_intervals(made: Any, capsys: pytest.Captu
 def test_what_the_checks_of_a_deployed_form_found_is_in_its_times_and_records() -> None:
     """Of a block with norms and branches a number; of a network in which nothing is folded or merged none."""
     options: Any = {"input_shape": (1, 3, 8, 8), "benchmark_runs": 1, "warmup_runs": 0, "device": "cpu"}
-    found = benchmark_block(["MobileOneBlock/mid"], num_blocks=1, base_channels=4, out_dim=3, **options)
-    assert [(t.part, 0 < t.checked < 1e-3) for t in found.timings if t.checked is not None] == [
+    timed = benchmark_block(["MobileOneBlock/mid"], num_blocks=1, base_channels=4, out_dim=3, **options)
+    assert [(t.part, 0 < t.checked < 1e-3) for t in timed.timings if t.checked is not None] == [
         ("network", True),
         ("stage", True),
     ]
-    record = found.records()[0]
+    record = timed.records()[0]
     assert (
-        record.values["network_checked"] == found.timings[0].columns()["checked"] == found.timings[0].checked
+        record.values["network_checked"] == timed.timings[0].columns()["checked"] == timed.timings[0].checked
     )
     plain = deployed_contender(
         "linear", "network", nn.Sequential(nn.Flatten(), nn.Linear(12, 2)), (1, 3, 2, 2)

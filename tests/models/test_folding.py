@@ -101,7 +101,7 @@ class Stubborn(nn.BatchNorm2d):
 
 
 def unusual() -> dict[str, nn.Module]:
-    found: dict[str, nn.Module] = {
+    networks: dict[str, nn.Module] = {
         name: Block(plain, norm)
         for name, norm in {
             "no running statistics": nn.BatchNorm2d(4, track_running_stats=False),
@@ -111,27 +111,27 @@ def unusual() -> dict[str, nn.Module]:
         }.items()
     }
     for name, kind in (("standardised weights", Standardised), ("a bias nobody adds", Deaf)):
-        found[name] = Block(plain)
-        found[name].conv = kind(4, 4, 3, padding=1, bias=False)
-    found["weight normalisation"] = Block(plain)
-    found["weight normalisation"].conv = weight_norm(nn.Conv2d(4, 4, 3, padding=1))
-    found["a parametrised weight"] = Block(plain)
-    parametrize.register_parametrization(found["a parametrised weight"].conv, "weight", nn.Tanh())  # type: ignore[arg-type]
-    found["a hook that changes"] = Block(plain)
-    found["a hook that changes"].conv.register_forward_hook(lambda m, args, output: output + 1)  # type: ignore[union-attr]
-    found["a hook that looks"] = Block(plain)
-    found["a hook that looks"].norm.register_forward_pre_hook(lambda m, args: None)  # type: ignore[union-attr]
+        networks[name] = Block(plain)
+        networks[name].conv = kind(4, 4, 3, padding=1, bias=False)
+    networks["weight normalisation"] = Block(plain)
+    networks["weight normalisation"].conv = weight_norm(nn.Conv2d(4, 4, 3, padding=1))
+    networks["a parametrised weight"] = Block(plain)
+    parametrize.register_parametrization(networks["a parametrised weight"].conv, "weight", nn.Tanh())  # type: ignore[arg-type]
+    networks["a hook that changes"] = Block(plain)
+    networks["a hook that changes"].conv.register_forward_hook(lambda m, args, output: output + 1)  # type: ignore[union-attr]
+    networks["a hook that looks"] = Block(plain)
+    networks["a hook that looks"].norm.register_forward_pre_hook(lambda m, args: None)  # type: ignore[union-attr]
     inner = nn.Sequential(nn.Conv2d(4, 4, 1))
     inner.register_forward_hook(lambda m, args, output: None)
-    found["a hook of the module around"] = nn.Sequential(inner, nn.BatchNorm2d(4))
+    networks["a hook of the module around"] = nn.Sequential(inner, nn.BatchNorm2d(4))
     tied = Block(lambda b, x: b.norm(b.conv(x)) + b.other(x))
     tied.other = nn.Conv2d(4, 4, 3, padding=1)
     tied.other.weight = tied.conv.weight  # type: ignore[assignment]
-    found["a weight that two share"] = tied
+    networks["a weight that two share"] = tied
     own = Block(plain)
     own.conv.forward = lambda x, conv=own.conv: nn.Conv2d.forward(conv, x) * 3  # type: ignore[method-assign]
-    found["a forward pass of the object's own"] = own
-    return found
+    networks["a forward pass of the object's own"] = own
+    return networks
 
 
 @pytest.mark.parametrize("what", unusual())

@@ -19,17 +19,17 @@ from blockzoo.models.functional import without_writes
 from blockzoo.models.tracing import Trace, trace
 
 
-def run(found: Trace, module: nn.Module, inputs: Sequence[torch.Tensor]) -> Any:
+def run(traced: Trace, module: nn.Module, inputs: Sequence[torch.Tensor]) -> Any:
     """A graph, operation by operation."""
     values: dict[Any, Any] = {}
     given = iter(inputs)
-    for node in found.graph.nodes:
+    for node in traced.graph.nodes:
         if node.op == "placeholder":
             values[node] = next(given)
         elif node.op == "get_attr":
-            values[node] = found.value(node, module)
+            values[node] = traced.value(node, module)
         elif node.op == "output":
-            return found.structure.filled([values[leaf] for leaf in node.args[0]])
+            return traced.structure.filled([values[leaf] for leaf in node.args[0]])
         else:
             args, kwargs = torch.fx.map_arg((node.args, node.kwargs), lambda n: values[n])
             values[node] = node.target(*args, **kwargs)
@@ -40,11 +40,11 @@ def run(found: Trace, module: nn.Module, inputs: Sequence[torch.Tensor]) -> Any:
 def difference(module: nn.Module, *inputs: torch.Tensor) -> float:
     """Of the graph without writes from the network; nothing in the graph writes."""
     module.eval()
-    found = without_writes(trace(module, inputs), module)
-    for node in found.graph.nodes:
+    rewritten = without_writes(trace(module, inputs), module)
+    for node in rewritten.graph.nodes:
         assert not getattr(node.target, "_schema", None) or not node.target._schema.is_mutable, node
     given = [x.clone() for x in inputs]
-    got = run(found, module, given)
+    got = run(rewritten, module, given)
     assert all(torch.equal(a, b) for a, b in zip(given, inputs, strict=True)), "the caller's tensors stay"
     return deviation(module(*(x.clone() for x in inputs)), got)
 
@@ -348,6 +348,6 @@ def test_what_cannot_be_followed_is_refused_by_name(way: Callable[..., Any], say
 def test_traces_on_real_tensors_are_followed_too() -> None:
     torch.manual_seed(0)
     module, x = Way(older_views).eval(), torch.randn(2, 3, 4, 4)
-    found = without_writes(tracing._traced(duplicate(module), [x], (), "real"), module)
+    rewritten = without_writes(tracing._traced(duplicate(module), [x], (), "real"), module)
     with torch.no_grad():
-        assert deviation(module(x), run(found, module, [x])) < 1e-6
+        assert deviation(module(x), run(rewritten, module, [x])) < 1e-6

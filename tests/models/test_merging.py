@@ -183,9 +183,9 @@ def test_what_merges_is_merged(kind: type[Two]) -> None:
 def test_what_is_no_such_method_is_not_called(kind: type[Two]) -> None:
     model = nn.Sequential(kind()).eval()
     assert mergeable(model) == {}
-    found = get_model_profile(model, (1, 4, 8, 8))
+    profile = get_model_profile(model, (1, 4, 8, 8))
     own = sum(p.numel() for p in model.parameters())
-    assert (found.network.params_total, found.notes) == (own, ())
+    assert (profile.network.params_total, profile.notes) == (own, ())
     with torch.no_grad():
         assert deviation(model(x), deployed(model, x)(x)) < 1e-6
 
@@ -217,9 +217,9 @@ def test_what_does_something_else_is_refused_by_name(
         assert re.search(says, caplog.text) and "Fuses" not in caplog.text
         assert torch.equal(model(x), before), "the original, and its class, stay as they are"
         assert deviation(before, merged(x)) < 1e-5
-    found = get_model_profile(model, (1, 4, 8, 8))
-    assert found.network.params_total == own + 148, "the other one is merged all the same"
-    assert re.search(says, " ".join(found.notes))
+    profile = get_model_profile(model, (1, 4, 8, 8))
+    assert profile.network.params_total == own + 148, "the other one is merged all the same"
+    assert re.search(says, " ".join(profile.notes))
 
 
 def test_what_cannot_be_put_back_ends_in_an_error() -> None:
@@ -257,7 +257,7 @@ def test_as_timm_merges(name: str) -> None:
     model = timm.create_model(name, num_classes=3).eval()
     drawn = random_statistics(model).eval()
     ours, theirs = merge_branches(drawn), reparameterize_model(drawn)
-    names = [[(n, type(m)) for n, m in found.named_modules()] for found in (ours, theirs)]
+    names = [[(n, type(m)) for n, m in network.named_modules()] for network in (ours, theirs)]
     assert names[0] == names[1]
     size = model.default_cfg["input_size"]  # type: ignore[index]
     image = torch.randn(1, *size, generator=torch.Generator().manual_seed(1))

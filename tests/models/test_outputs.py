@@ -114,11 +114,11 @@ def test_a_profile_counts_all_and_keeps_for_the_main_output() -> None:
     alone = get_model_profile(made("alone"), (1, 3, 16, 16))
     aux_macs = 8 * 8 * 8 * 4 + 4 * 8 * 8 * 10
     for gives in ("tuple", "dict", "list", "training"):
-        found = get_model_profile(made(gives), (1, 3, 16, 16))
+        profile = get_model_profile(made(gives), (1, 3, 16, 16))
         always = gives != "training"
-        assert found.network.macs == alone.network.macs + aux_macs * always, "it is computed at inference"
-        assert found.network.saved_activation_bytes == alone.network.saved_activation_bytes
-        assert found.output_shape == (1, 10)
+        assert profile.network.macs == alone.network.macs + aux_macs * always, "it is computed at inference"
+        assert profile.network.saved_activation_bytes == alone.network.saved_activation_bytes
+        assert profile.output_shape == (1, 10)
 
 
 def test_what_is_kept_for_the_backward_pass() -> None:
@@ -196,8 +196,8 @@ def test_what_cannot_be_trained_is_refused_before_it_is(tmp_path: Path, returns:
 
 
 def test_networks_of_the_libraries_with_training_heads() -> None:
-    found = profile_block("torchvision:googlenet", input_shape=(1, 3, 64, 64))
-    assert found.output_shape == (1, 10)
+    profile = profile_block("torchvision:googlenet", input_shape=(1, 3, 64, 64))
+    assert profile.output_shape == (1, 10)
     assert (
         profile_block("timm:deit_tiny_distilled_patch16_224", input_shape=(1, 3, 224, 224)).network.macs > 1e9
     )

@@ -37,10 +37,10 @@ def graph(arch: Arch) -> tuple[dict[str, int], set[tuple[str, str]]]:
 
 
 def reached(start: str, edges: set[tuple[str, str]]) -> set[str]:
-    found = {start}
-    while more := {b for a, b in edges if a in found} - found:
-        found |= more
-    return found
+    vertices = {start}
+    while more := {b for a, b in edges if a in vertices} - vertices:
+        vertices |= more
+    return vertices
 
 
 def pruned(arch: Arch) -> tuple[dict[str, int], set[tuple[str, str]]] | None:
@@ -54,10 +54,10 @@ def pruned(arch: Arch) -> tuple[dict[str, int], set[tuple[str, str]]] | None:
 
 
 def hash_of(arch: Arch) -> str | None:
-    found = pruned(arch)
-    if found is None:
+    live = pruned(arch)
+    if live is None:
         return None
-    labels, edges = found
+    labels, edges = live
     into = {v: [a for a, b in edges if b == v] for v in labels}
     out = {v: [b for a, b in edges if a == v] for v in labels}
     h = {

@@ -28,28 +28,34 @@ def row(block: str, position: str, seed: int, acc: float, **others: object) -> d
 
 def test_interval_is_students() -> None:
     values = [0.5, 0.6, 0.55, 0.52]
-    found = estimate(values)
+    estimated = estimate(values)
     low, high = stats.t.interval(0.95, 3, statistics.fmean(values), stats.sem(values))
-    assert found.n == 4
-    assert (found.mean - found.half_width, found.mean + found.half_width) == pytest.approx((low, high))  # type: ignore[operator]
+    assert estimated.n == 4
+    assert (estimated.mean - estimated.half_width, estimated.mean + estimated.half_width) == pytest.approx(
+        (low, high)
+    )  # type: ignore[operator]
     assert estimate([0.5]).half_width is None and estimate([0.5, 0.6]).interval is None
     assert estimate([0.5, 0.6]).mean == 0.55 and estimate([0.5, 0.6], FRACTION).text(2, 100) == "55.00"
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
 def test_no_interval_is_wider_than_an_accuracy_can_vary(values: list[float]) -> None:
-    found = estimate(values, FRACTION)
-    assert found.n == len(values) and (found.interval is None or len(values) >= LEAST_SEEDS)
-    if found.interval is not None:
-        low, high = found.interval
-        assert 0 <= low <= found.mean + 1e-12 and found.mean - 1e-12 <= high <= 1 and (low, high) != (0, 1)
+    estimated = estimate(values, FRACTION)
+    assert estimated.n == len(values) and (estimated.interval is None or len(values) >= LEAST_SEEDS)
+    if estimated.interval is not None:
+        low, high = estimated.interval
+        assert (
+            0 <= low <= estimated.mean + 1e-12
+            and estimated.mean - 1e-12 <= high <= 1
+            and (low, high) != (0, 1)
+        )
         expected = stats.t.interval(0.95, len(values) - 1, statistics.fmean(values), stats.sem(values))
         if statistics.stdev(values) > 1e-9:
             assert (low, high) == pytest.approx((max(0, expected[0]), min(1, expected[1])))
     elif len(values) >= LEAST_SEEDS:
         low, high = stats.t.interval(0.95, len(values) - 1, statistics.fmean(values), stats.sem(values))
         assert low <= 0 and high >= 1, "left out although it says something"
-    assert all(0 <= float(number) <= 100 for number in re.findall(r"[\d.]+", found.text(2, 100)))
+    assert all(0 <= float(number) <= 100 for number in re.findall(r"[\d.]+", estimated.text(2, 100)))
 
 
 def test_an_interval_that_the_limits_cut_is_written_as_its_ends() -> None:
@@ -73,9 +79,9 @@ def test_only_comparable_rows_meet() -> None:
 
 def test_rows_that_went_wrong_count_but_do_not_weigh() -> None:
     rows = [row("A", "mid", 0, 0.5), row("A", "mid", 1, 0.0, status="diverged"), row("A", "mid", 2, math.nan)]
-    found = summarise(rows)[0]
-    assert (found.accuracies["test_acc"].mean, found.accuracies["test_acc"].n) == (0.5, 1)
-    assert found.not_ok == {"diverged": 1}
+    summary = summarise(rows)[0]
+    assert (summary.accuracies["test_acc"].mean, summary.accuracies["test_acc"].n) == (0.5, 1)
+    assert summary.not_ok == {"diverged": 1}
     assert "1 (1 diverged)" in markdown_table(rows)
     lost = summarise([row("B", "mid", 0, 0.0, status="failed")])[0]
     assert not lost.accuracies and "B" in markdown_table([row("B", "mid", 0, 0.0, status="failed")])
@@ -85,9 +91,9 @@ def test_average_over_positions_is_paired_by_seed() -> None:
     rows = [
         row("A", p, s, 0.1 * i + 0.01 * s) for i, p in enumerate(("early", "mid", "late")) for s in (0, 1)
     ]
-    found = average_positions(rows)[0]
-    assert found.position == "" and found.accuracies["test_acc"].n == 2
-    assert found.accuracies["test_acc"].mean == pytest.approx(0.105)
+    averaged = average_positions(rows)[0]
+    assert averaged.position == "" and averaged.accuracies["test_acc"].n == 2
+    assert averaged.accuracies["test_acc"].mean == pytest.approx(0.105)
     third = [row("A", p, 2, 0.1 * i + 0.02) for i, p in enumerate(("early", "mid", "late"))]
     three = average_positions([*rows, *third])[0].accuracies["test_acc"]
     assert three.half_width == pytest.approx(stats.t.ppf(0.975, 2) * 0.01 / math.sqrt(3))

@@ -195,8 +195,8 @@ def _compiled(draw: random.Random, folder: Path) -> bool:
     if draw.random() < 0.5:
         cached.write_bytes(bytecode._code_to_hash_pyc(other, b"\0" * 8, False))
     else:
-        found = path.stat()
-        cached.write_bytes(bytecode._code_to_timestamp_pyc(other, int(found.st_mtime), found.st_size))
+        status = path.stat()
+        cached.write_bytes(bytecode._code_to_timestamp_pyc(other, int(status.st_mtime), status.st_size))
     load_module(str(path))
     return not (folder / "RAN").exists()
 

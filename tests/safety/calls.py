@@ -66,8 +66,8 @@ def _of(node: ast.AST, file: str, within: str) -> Iterator[tuple[str, Call]]:
         inner = within
         if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             inner = f"{within}.{child.name}".lstrip(".")
-        if isinstance(child, ast.Call) and (found := _kind(child)):
-            kind, name = found
+        if isinstance(child, ast.Call) and (kind_and_name := _kind(child)):
+            kind, name = kind_and_name
             yield kind, Call(file, within or "-", name, child.lineno, ast.unparse(child))
         yield from _of(child, file, inner)
 

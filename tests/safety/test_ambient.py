@@ -36,8 +36,8 @@ def test_no_image_starts_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(DataError, match=r"picture\.jpg"):
         check_streamed_images(StreamedBatches(images, 1, data=data))
     assert not (tmp_path / "RAN").exists()
-    with pytest.raises(Exception), Image.open(picture) as found:  # noqa: B017
-        found.load()
+    with pytest.raises(Exception), Image.open(picture) as image:  # noqa: B017
+        image.load()
     assert (tmp_path / "RAN").exists(), "the attempt is none"
 
 

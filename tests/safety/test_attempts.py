@@ -62,7 +62,7 @@ def test_an_attempt_sees_that_its_guard_is_gone(
 @pytest.mark.parametrize("medium", MEDIA)
 def test_names_are_hostile_enough(medium: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("plain", "cell", "uncell", "markdown", "page", "picture", "file_name"):
-        monkeypatch.setattr(text, name, lambda found, **how: found)
+        monkeypatch.setattr(text, name, lambda value, **how: value)
     monkeypatch.setattr(test_text.text, "script", json.dumps)
     (tried,) = [tried for tried in ATTEMPTS if tried.name.endswith(medium)]
     assert not all(held(tried, n, tmp_path / str(n)) for n in range(100))

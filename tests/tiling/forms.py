@@ -94,8 +94,8 @@ class Truth:
         """
         outputs = (fast(probe.clone()) for probe in self.inputs)
         return max(
-            _checked(wanted, found, allowed, number)
-            for number, (wanted, found, allowed) in enumerate(
+            _checked(wanted, got, allowed, number)
+            for number, (wanted, got, allowed) in enumerate(
                 zip(self.wanted, outputs, self._allowed, strict=True)
             )
         )
@@ -107,11 +107,11 @@ class Truth:
 
         worst, floats = 0.0, duplicate(self.network).float()
         inputs = [probe.float() for probe in self.inputs[:2]]
-        for number, found in enumerate(every_output(path, [[x.numpy()] for x in inputs])):
+        for number, got in enumerate(every_output(path, [[x.numpy()] for x in inputs])):
             wanted = [t for _, t in tensors(self._own(inputs[number].double()))]
             rounding = deviation(wanted, [t for _, t in tensors(duplicate(floats)(inputs[number].clone()))])
             allowed = _allowed(OF_FLOATS, rounding, number)
-            worst = max(worst, _checked(wanted, [torch.from_numpy(f) for f in found], allowed, number))
+            worst = max(worst, _checked(wanted, [torch.from_numpy(f) for f in got], allowed, number))
         return worst
 
 
@@ -127,14 +127,12 @@ class Differs(AssertionError):
     """Of a form that computes something else."""
 
 
-def _checked(wanted: Any, found: Any, allowed: float | None, probe: int) -> float:
+def _checked(wanted: Any, got: Any, allowed: float | None, probe: int) -> float:
     if allowed is None:
         return 0.0
-    difference = deviation(wanted, found)
+    difference = deviation(wanted, got)
     if not difference <= allowed:
-        shapes = [
-            {path: tuple(tensor.shape) for path, tensor in tensors(output)} for output in (wanted, found)
-        ]
+        shapes = [{path: tuple(tensor.shape) for path, tensor in tensors(output)} for output in (wanted, got)]
         said = f"{difference:.1e}" if shapes[0] == shapes[1] else f"{shapes[0]} is wanted, {shapes[1]} found"
         raise Differs(f"{said} on probe {probe}, {PROBES[probe]}")
     return difference
@@ -218,9 +216,9 @@ def outcome(form: str, truth: Truth, folder: Path) -> Outcome:
 
 def all_in_tiles(network: nn.Module, x: torch.Tensor, grid: tuple[int, int], batch: int) -> Plan:
     """From each place the longest stage that there can be, whatever it costs."""
-    found = traced(ready(network, x, True), x)
-    planner = Planner(found, "exact", dtype_name(network, x), True, Counted())
-    return planner.made(_longest_stages(found, grid, batch))
+    graph = traced(ready(network, x, True), x)
+    planner = Planner(graph, "exact", dtype_name(network, x), True, Counted())
+    return planner.made(_longest_stages(graph, grid, batch))
 
 
 def _longest_stages(network: Network, grid: tuple[int, int], batch: int) -> list[Step]:

@@ -79,12 +79,12 @@ class Writer:
         self._module = nn.Module()
 
     def one_of(self, *choices: Drawn) -> Drawn:
-        found: Drawn = self._draw(st.sampled_from(choices))
-        return found
+        drawn: Drawn = self._draw(st.sampled_from(choices))
+        return drawn
 
     def number(self, low: int, high: int) -> int:
-        found: int = self._draw(st.integers(low, max(low, high)))
-        return found
+        drawn: int = self._draw(st.integers(low, max(low, high)))
+        return drawn
 
     def map(self) -> str:
         """A value with rows and columns, one of the last ones as a rule."""

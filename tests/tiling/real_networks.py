@@ -56,5 +56,5 @@ def _made(library: str, name: str) -> nn.Module:
     if library == "features":
         return timm.create_model(name, features_only=True)
     options = {} if library == "torchvision" else {"weights_backbone": None}
-    found: nn.Module = torchvision.models.get_model(name, weights=None, **options)
-    return found.backbone if library == "detection" else found  # type: ignore[return-value]
+    built: nn.Module = torchvision.models.get_model(name, weights=None, **options)
+    return built.backbone if library == "detection" else built  # type: ignore[return-value]

@@ -128,10 +128,10 @@ def agreeing(count: int, forms: Sequence[str], folder: Path, *, several: bool = 
     def agrees(program: Program) -> None:
         truth = truth_of(program)
         for form in forms:
-            found = outcome(form, truth, folder)
-            tally[form] += found.kind == "agrees"
-            reasons[f"{form} {found}"] += found.kind == "refused"
-            assert found.right, f"{form} {found}\n{program}"
+            compared = outcome(form, truth, folder)
+            tally[form] += compared.kind == "agrees"
+            reasons[f"{form} {compared}"] += compared.kind == "refused"
+            assert compared.right, f"{form} {compared}\n{program}"
 
     agrees()
     print(f"of {count} programs agree: {dict(tally)}", *(+reasons), sep="\n")
@@ -139,40 +139,42 @@ def agreeing(count: int, forms: Sequence[str], folder: Path, *, several: bool = 
 
 
 def test_random_programs_folded_and_deployed(tmp_path: Path) -> None:
-    found = agreeing(20, ["folded", "deployed"], tmp_path)
-    assert found["folded"] == found["deployed"] == 20
+    agreements = agreeing(20, ["folded", "deployed"], tmp_path)
+    assert agreements["folded"] == agreements["deployed"] == 20
 
 
 def test_random_programs_in_tiles(tmp_path: Path) -> None:
-    found = agreeing(12, ["planned", "tiles", "memory"], tmp_path)
-    assert min(found["planned"], found["tiles"]) >= 11 and found["memory"] >= 9, found
+    agreements = agreeing(12, ["planned", "tiles", "memory"], tmp_path)
+    assert min(agreements["planned"], agreements["tiles"]) >= 11 and agreements["memory"] >= 9, agreements
 
 
 def test_random_programs_in_files(tmp_path: Path) -> None:
-    found = agreeing(2, IN_FILES, tmp_path)
-    assert all(found[form] == 2 for form in IN_FILES), found
+    agreements = agreeing(2, IN_FILES, tmp_path)
+    assert all(agreements[form] == 2 for form in IN_FILES), agreements
 
 
 @pytest.mark.parametrize("what", ONCE_WRONG)
 def test_programs_that_went_wrong_once(what: str, tmp_path: Path) -> None:
     truth = truth_of(ONCE_WRONG[what])
-    found = {form: str(outcome(form, truth, tmp_path)) for form in FORMS}
-    assert all(said.startswith("agrees") for said in found.values()), found
+    outcomes = {form: str(outcome(form, truth, tmp_path)) for form in FORMS}
+    assert all(said.startswith("agrees") for said in outcomes.values()), outcomes
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("several", [False, True])
 def test_many_random_programs(several: bool, tmp_path: Path) -> None:
-    found = agreeing(300, ["folded", "deployed", "planned", "tiles"], tmp_path, several=several)
-    assert min(found.values()) >= 285, found
+    agreements = agreeing(300, ["folded", "deployed", "planned", "tiles"], tmp_path, several=several)
+    assert min(agreements.values()) >= 285, agreements
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_thirty_random_programs_in_every_form(tmp_path: Path) -> None:
-    found = agreeing(30, list(FORMS), tmp_path)
-    assert all(found[form] >= 27 for form in FORMS if form != "memory") and found["memory"] >= 20, found
+    agreements = agreeing(30, list(FORMS), tmp_path)
+    assert all(agreements[form] >= 27 for form in FORMS if form != "memory") and agreements["memory"] >= 20, (
+        agreements
+    )
 
 
 @pytest.mark.parametrize(
@@ -186,12 +188,14 @@ def test_a_real_network(name: str, tmp_path: Path) -> None:
     for form in FORMS:
         if form == "memory" or (form == "folded" and not mergeable(made)):
             continue  # tested elsewhere, and the same as deployed
-        found, reason = outcome(form, truth, tmp_path), REFUSED.get((name, form))
-        print(f"{name} | {form} | {found}")
+        compared, reason = outcome(form, truth, tmp_path), REFUSED.get((name, form))
+        print(f"{name} | {form} | {compared}")
         right = (
-            found.kind == "agrees" if reason is None else found.kind == "refused" and reason in found.reason
+            compared.kind == "agrees"
+            if reason is None
+            else compared.kind == "refused" and reason in compared.reason
         )
-        wrong += [] if right else [f"{form} {found}"]
+        wrong += [] if right else [f"{form} {compared}"]
     gc.collect()
     assert not wrong, "\n".join(wrong)
 

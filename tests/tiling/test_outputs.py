@@ -79,8 +79,8 @@ def test_a_runner_returns_what_the_network_returns(what: str, options: dict[str,
         return
     runner = TiledRunner(model, plan)
     wanted, kept = model(x.clone()), x.clone()
-    found = runner(x)
-    assert type(found) is type(wanted) and deviation(wanted, found) < 1e-6 and torch.equal(x, kept)
+    got = runner(x)
+    assert type(got) is type(wanted) and deviation(wanted, got) < 1e-6 and torch.equal(x, kept)
     assert tiling.peak_memory(runner, x) == pytest.approx(plan.peak_bytes, rel=0.01)
 
 
@@ -126,12 +126,12 @@ class Detector(nn.Module):
         maps: list[torch.Tensor] = []
         for level in self.levels:
             maps.append(level(maps[-1] if maps else x))
-        y, found = None, []
+        y, pyramid = None, []
         for own, lateral, smooth in list(zip(maps, self.lateral, self.smooth, strict=True))[::-1]:
             side = lateral(own)
             y = side if y is None else side + F.interpolate(y, scale_factor=2.0, mode="nearest")
-            found.append(self.head(F.relu(smooth(y))))
-        return {"found": found[::-1], "deepest": maps[-1]}
+            pyramid.append(self.head(F.relu(smooth(y))))
+        return {"found": pyramid[::-1], "deepest": maps[-1]}
 
 
 @pytest.mark.parametrize("mode", ["block", "exact"])
@@ -146,10 +146,10 @@ def test_a_detector_is_planned_and_run(mode: Any) -> None:
     for plan in plans[:: max(1, len(plans) // 4)]:
         runner = TiledRunner(model, plan)
         assert tiling.peak_memory(runner, x) == pytest.approx(plan.peak_bytes, rel=0.01)
-        found = runner(x)
-        assert [*found] == ["found", "deepest"] and len(found["found"]) == len(wanted["found"]) == 4
+        got = runner(x)
+        assert [*got] == ["found", "deepest"] and len(got["found"]) == len(wanted["found"]) == 4
         if mode == "exact":
-            assert deviation(wanted, found) < 1e-5
+            assert deviation(wanted, got) < 1e-5
 
 
 def test_a_detector_is_exported_with_all_its_outputs(tmp_path: Path) -> None:
@@ -179,8 +179,8 @@ def test_backbones_and_segmentation(name: str) -> None:
     }
     model, x = random_statistics(makers[name]()).eval(), torch.randn(1, 3, 32, 32)
     plan = tiling.plan(model, x, mode="exact")
-    found, wanted = TiledRunner(model, plan)(x), model(x)
-    assert type(found) is type(wanted) and deviation(wanted, found) < 1e-5
+    got, wanted = TiledRunner(model, plan)(x), model(x)
+    assert type(got) is type(wanted) and deviation(wanted, got) < 1e-5
 
 
 @pytest.mark.parametrize("name", ["fasternet_t0", "rexnet_100"])

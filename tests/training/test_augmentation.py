@@ -34,8 +34,8 @@ def _cut_by_hand(image: torch.Tensor, seed: int, side: int) -> torch.Tensor:
 def test_cutout_equals_a_loop_over_pixels() -> None:
     for side in (1, 7, 16):
         images = _images()
-        found = cut_out(images, SEEDS, side, MEAN)
-        for image, seed, cut in zip(images, SEEDS, found, strict=True):
+        images_cut = cut_out(images, SEEDS, side, MEAN)
+        for image, seed, cut in zip(images, SEEDS, images_cut, strict=True):
             assert torch.equal(cut, _cut_by_hand(image, seed, side)), (seed, side)
 
 

@@ -83,12 +83,12 @@ def test_networks_whose_entries_once_settled_on_the_second_singular_value(
     torch.manual_seed(seed)
     model = FeedForward(8, list(widths), 3)
     batch = torch.randn(64, 8), torch.randint(3, (64,))
-    found = blockwise.coupling_map(model, cross_entropy, [batch])
+    coupling = blockwise.coupling_map(model, cross_entropy, [batch])
     exact = blockwise.exact_hessian(model.double(), cross_entropy, (batch[0].double(), batch[1]), "blocks")
-    blocks = [row.split(found.sizes, 1) for row in exact.split(found.sizes)]
+    blocks = [row.split(coupling.sizes, 1) for row in exact.split(coupling.sizes)]
     truth = np.array([[float(torch.linalg.matrix_norm(b, 2)) for b in row] for row in blocks])
-    assert found.converged.all() and (found.upper >= truth).all()
-    np.testing.assert_allclose(found.sigma, truth, rtol=1e-5)
+    assert coupling.converged.all() and (coupling.upper >= truth).all()
+    np.testing.assert_allclose(coupling.sigma, truth, rtol=1e-5)
 
 
 # --- the bound by itself ----------------------------------------------------------------------------
@@ -216,9 +216,9 @@ def test_columns_that_are_not_those_of_the_matrix_are_seen(monkeypatch: pytest.M
     plain = Hessian.columns
     blockwise.coupling_map(model, cross_entropy, batch)
     for wrong in (
-        lambda found: [f.roll(1, 0) for f in found],
-        lambda found: [torch.cat([f[:-1], 0 * f[-1:]]) for f in found],
-        lambda found: [1.01 * f for f in found],
+        lambda columns: [f.roll(1, 0) for f in columns],
+        lambda columns: [torch.cat([f[:-1], 0 * f[-1:]]) for f in columns],
+        lambda columns: [1.01 * f for f in columns],
     ):
         monkeypatch.setattr(Hessian, "columns", lambda *args, wrong=wrong: wrong(plain(*args)))
         with pytest.raises(CheckFailed, match="dense-blocks"):
@@ -332,9 +332,9 @@ def test_the_comparison_is_made_whatever_the_network_does_with_float64(what: str
     """A right network has a number, a wrong one is refused; never is there no comparison."""
     torch.manual_seed(0)
     batch = torch.randn(12, 5), torch.randint(3, (12,))
-    found = blockwise.coupling_map(_Inside(what, torch.sin), cross_entropy, batch, matrix=matrix)
-    assert 0 < found.checked["second-derivatives"] < (5e-2 if "asserted" in what else 1e-2)
-    assert found.converged.all()
+    coupling = blockwise.coupling_map(_Inside(what, torch.sin), cross_entropy, batch, matrix=matrix)
+    assert 0 < coupling.checked["second-derivatives"] < (5e-2 if "asserted" in what else 1e-2)
+    assert coupling.converged.all()
     wrong = _Inside(what, _WrongTwice.apply if matrix == "hessian" else lambda y: y + y.abs().detach())
     with pytest.raises(CheckFailed, match=r"second-derivatives' failed"):
         blockwise.coupling_map(wrong, cross_entropy, batch, matrix=matrix)
@@ -349,8 +349,8 @@ def test_the_comparison_is_made_on_examples_that_count() -> None:
     for reduction in ("mean", "sum"):
         loss = nn.CrossEntropyLoss(ignore_index=0, reduction=reduction)
         for function in (torch.sin, torch.relu):
-            found = Hessian(_Inside("nothing", function), loss, (x, y)).checked["second-derivatives"]
-            assert 0 < found < 1e-2
+            deviation = Hessian(_Inside("nothing", function), loss, (x, y)).checked["second-derivatives"]
+            assert 0 < deviation < 1e-2
         with pytest.raises(CheckFailed, match="second-derivatives"):
             Hessian(_Inside("nothing", _WrongTwice.apply), loss, (x, y))
 
@@ -385,11 +385,13 @@ def test_entries_of_networks_that_compute_in_fewer_bits_do_not_claim_more() -> N
     batch = torch.randn(12, 5), torch.randint(3, (12,))
     model = _Inside("nothing", rounding)
     with pytest.warns(UserWarning, match="computes in fewer bits"):
-        found = blockwise.coupling_map(model, cross_entropy, batch)
-    assert not found.converged.any() and "fewer bits" in found.stopped
+        coupling = blockwise.coupling_map(model, cross_entropy, batch)
+    assert not coupling.converged.any() and "fewer bits" in coupling.stopped
     assert blockwise.coupling_map(model, cross_entropy, batch, tol=0.02).converged.all()
     plain = blockwise.coupling_map(_with_weights(_Inside("nothing", torch.sin), model), cross_entropy, batch)
-    assert (np.abs(found.sigma / plain.sigma - 1) > 1e-4).any() and (found.upper >= plain.sigma * 0.99).all()
+    assert (np.abs(coupling.sigma / plain.sigma - 1) > 1e-4).any() and (
+        coupling.upper >= plain.sigma * 0.99
+    ).all()
 
 
 def _with_weights(model: nn.Module, of: nn.Module) -> nn.Module:

@@ -85,9 +85,9 @@ def test_exact_hessian_of_the_independent_case(independent: Any, independent_net
 
 def test_coupling_map_of_the_independent_case(independent: Any, independent_network: Any) -> None:
     network, batches = independent_network
-    found = blockwise.coupling_map(network, cross_entropy, batches, tol=1e-9, max_products=4000)
-    np.testing.assert_allclose(found.sigma, independent["sigma"], rtol=1e-6)
-    assert found.converged.all()
+    coupling = blockwise.coupling_map(network, cross_entropy, batches, tol=1e-9, max_products=4000)
+    np.testing.assert_allclose(coupling.sigma, independent["sigma"], rtol=1e-6)
+    assert coupling.converged.all()
     default = blockwise.coupling_map(network, cross_entropy, batches)
     ratio = default.sigma / independent["sigma"]
     assert default.converged.all() and (ratio >= 1 - 1e-3).all() and (ratio <= 1 + 1e-9).all()
@@ -101,11 +101,11 @@ def test_coupling_map_of_the_independent_case(independent: Any, independent_netw
 @pytest.mark.parametrize("partition", ["blocks", "tensor"])
 def test_converged_maps_are_exact(activation: type[nn.Module], partition: str) -> None:
     network, batches = small(activation)
-    found = blockwise.coupling_map(network, cross_entropy, batches, partition, tol=1e-8, max_products=5000)
+    coupling = blockwise.coupling_map(network, cross_entropy, batches, partition, tol=1e-8, max_products=5000)
     truth = true_sigma(network, batches, partition)
-    np.testing.assert_allclose(found.sigma, truth, rtol=1e-6, atol=1e-9)
-    assert (found.sigma <= truth * (1 + 1e-9) + 1e-12).all()
-    assert (found.frobenius >= found.sigma - 1e-12).all()
+    np.testing.assert_allclose(coupling.sigma, truth, rtol=1e-6, atol=1e-9)
+    assert (coupling.sigma <= truth * (1 + 1e-9) + 1e-12).all()
+    assert (coupling.frobenius >= coupling.sigma - 1e-12).all()
 
 
 @pytest.mark.filterwarnings("ignore:coupling map. stopped")
@@ -113,13 +113,13 @@ def test_bounds_hold_at_every_budget() -> None:
     network, batches = small()
     truth = true_sigma(network, batches)
     for budget in (1, 6, 12, 25, 50, 100, 1000):
-        found = blockwise.coupling_map(network, cross_entropy, batches, max_products=budget)
-        assert found.products <= max(budget, 4), "one product of each block is always made"
-        assert (found.lower_bound <= truth * (1 + 1e-9)).all() and (found.lower_bound > 0).all()
-        assert (found.upper >= truth * (1 - 1e-9)).all()
-        assert (found.sigma >= 0.999 * truth)[found.converged].all()
-    assert found.converged.all()
-    means = [float((sigma / truth).mean()) for _, sigma in found.history]
+        coupling = blockwise.coupling_map(network, cross_entropy, batches, max_products=budget)
+        assert coupling.products <= max(budget, 4), "one product of each block is always made"
+        assert (coupling.lower_bound <= truth * (1 + 1e-9)).all() and (coupling.lower_bound > 0).all()
+        assert (coupling.upper >= truth * (1 - 1e-9)).all()
+        assert (coupling.sigma >= 0.999 * truth)[coupling.converged].all()
+    assert coupling.converged.all()
+    means = [float((sigma / truth).mean()) for _, sigma in coupling.history]
     assert all(b >= a - 1e-12 for a, b in pairwise(means)) and means[-1] > 0.99
 
 
@@ -127,24 +127,28 @@ def test_the_history_and_stopping_early() -> None:
     """Said in the result and as a warning, and only where it is so."""
     network, batches = small()
     with pytest.warns(UserWarning, match="10 of 10 entries have not converged"):
-        found = blockwise.coupling_map(network, cross_entropy, batches, max_seconds=0.0)
-    assert found.products <= 8 * len(found.labels) and len(found.history) >= 1
-    assert found.history[-1][0] == found.products
-    assert "(max_seconds)" in found.stopped and not found.converged.any() and np.isfinite(found.upper).all()
+        coupling = blockwise.coupling_map(network, cross_entropy, batches, max_seconds=0.0)
+    assert coupling.products <= 8 * len(coupling.labels) and len(coupling.history) >= 1
+    assert coupling.history[-1][0] == coupling.products
+    assert (
+        "(max_seconds)" in coupling.stopped
+        and not coupling.converged.any()
+        and np.isfinite(coupling.upper).all()
+    )
     with pytest.warns(UserWarning, match=r"after \d+ products \(max_products\)"):
-        found = blockwise.coupling_map(network, cross_entropy, batches, max_products=80)
-    assert found.converged.any() != found.converged.all()
+        coupling = blockwise.coupling_map(network, cross_entropy, batches, max_products=80)
+    assert coupling.converged.any() != coupling.converged.all()
     counts: list[tuple[int, int]] = []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = blockwise.coupling_map(
+        coupling = blockwise.coupling_map(
             network,
             cross_entropy,
             batches,
             max_products=1000,
             report=lambda done, entries: counts.append((done, entries)),
         )
-    assert not found.stopped and counts == [(n, 10) for n in range(1, 11)]
+    assert not coupling.stopped and counts == [(n, 10) for n in range(1, 11)]
 
 
 def test_batches_are_weighed_by_their_size() -> None:
@@ -178,7 +182,7 @@ def test_products_are_those_of_the_exact_hessian() -> None:
 
 def test_gauss_newton_against_its_definition() -> None:
     network, [(x, y)] = small()
-    found = blockwise.GaussNewton(network, cross_entropy, [(x, y)])
+    matrix = blockwise.GaussNewton(network, cross_entropy, [(x, y)])
     parameters = [p for block in network.blocks for p in block.parameters()]
     outputs = network(x)
     rows = [
@@ -191,13 +195,13 @@ def test_gauss_newton_against_its_definition() -> None:
     )
     exact = jacobian.T @ curved @ jacobian
     v = torch.randn(exact.shape[0], dtype=torch.float64)
-    torch.testing.assert_close(found.full(v), exact @ v)
-    sizes = found.sizes
+    torch.testing.assert_close(matrix.full(v), exact @ v)
+    sizes = matrix.sizes
     torch.testing.assert_close(
-        found.pair(0, 2, v[: sizes[2]]),
+        matrix.pair(0, 2, v[: sizes[2]]),
         (exact[: sizes[0], sizes[0] + sizes[1] :][:, : sizes[2]]) @ v[: sizes[2]],
     )
-    a, b = found.gradient(), blockwise.Hessian(network, cross_entropy, [(x, y)]).gradient()
+    a, b = matrix.gradient(), blockwise.Hessian(network, cross_entropy, [(x, y)]).gradient()
     for own, other in zip(a, b, strict=True):
         torch.testing.assert_close(own, other)
     assert blockwise.coupling_map(network, cross_entropy, [(x, y)], matrix="ggn").sigma.shape == (4, 4)
@@ -257,8 +261,8 @@ def test_attention_and_batch_norm_and_in_place_relus() -> None:
     )
     before = {name: value.clone() for name, value in network.state_dict().items()}
     images = [(torch.randn(5, 3, 8, 8), torch.randint(0, 3, (5,)))]
-    found = blockwise.coupling_map(network, cross_entropy, images, "module")
-    assert found.sigma.shape == (3, 3) and np.isfinite(found.sigma).all() and network.training
+    coupling = blockwise.coupling_map(network, cross_entropy, images, "module")
+    assert coupling.sigma.shape == (3, 3) and np.isfinite(coupling.sigma).all() and network.training
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
 
@@ -304,8 +308,8 @@ def test_lanczos_against_a_decomposition_and_on_nothing() -> None:
 def test_a_loss_without_coupling_has_a_map_of_zeros() -> None:
     network = Chain([3, 2], nn.ReLU)
     batches = [(torch.randn(4, 3), torch.zeros(4, 2))]
-    found = blockwise.coupling_map(network, lambda output, target: output.sum(), batches, "tensor")
-    assert (found.sigma == 0).all() and found.converged.all()
+    coupling = blockwise.coupling_map(network, lambda output, target: output.sum(), batches, "tensor")
+    assert (coupling.sigma == 0).all() and coupling.converged.all()
 
 
 # --- partitions and bad requests --------------------------------------------------------------------

@@ -39,17 +39,17 @@ def _net(first: nn.Module | None = None, kind: type[_Net] = _Net) -> nn.Module:
 
 
 def _sigma(model: nn.Module, loss: Any = cross_entropy, data: Any = None, **how: Any) -> np.ndarray[Any, Any]:
-    found = blockwise.coupling_map(model, loss, _batch() if data is None else data, **how)
-    assert found.converged.all()
-    return found.sigma
+    coupling = blockwise.coupling_map(model, loss, _batch() if data is None else data, **how)
+    assert coupling.converged.all()
+    return coupling.sigma
 
 
 def test_a_network_that_writes_to_its_input() -> None:
     x, y = _batch()
     kept = x.clone()
-    found = _sigma(_net(kind=_Normalising), data=[(x, y)])
+    sigma = _sigma(_net(kind=_Normalising), data=[(x, y)])
     assert torch.equal(x, kept)
-    np.testing.assert_allclose(found, _sigma(_net(kind=_OutOfPlace)), rtol=1e-5)
+    np.testing.assert_allclose(sigma, _sigma(_net(kind=_OutOfPlace)), rtol=1e-5)
     torch.manual_seed(0)
     plain = nn.Sequential(nn.ReLU(), nn.Linear(5, 4), nn.ReLU())
     inside = _net(_in_place(plain[1]))
@@ -69,15 +69,15 @@ def test_frozen_parameters_are_constants(matrix: str) -> None:
     model = _net()
     model.blocks[0].requires_grad_(False)  # type: ignore[union-attr, index]
     kept = [p.requires_grad for p in model.parameters()]
-    found = blockwise.coupling_map(model, cross_entropy, _batch(), "tensor", matrix=matrix)
-    np.testing.assert_allclose(found.sigma[2:, 2:], whole.sigma[2:, 2:], rtol=1e-5)
-    assert (found.sigma[:2] == 0).all() and found.sizes[:2] == (0, 0) and found.converged.all()
+    coupling = blockwise.coupling_map(model, cross_entropy, _batch(), "tensor", matrix=matrix)
+    np.testing.assert_allclose(coupling.sigma[2:, 2:], whole.sigma[2:, 2:], rtol=1e-5)
+    assert (coupling.sigma[:2] == 0).all() and coupling.sizes[:2] == (0, 0) and coupling.converged.all()
     assert [p.requires_grad for p in model.parameters()] == kept
     bias = _net()
     bias.blocks[1].bias.requires_grad_(False)  # type: ignore[union-attr, index]
-    found = blockwise.coupling_map(bias, cross_entropy, _batch(), matrix=matrix)
-    assert found.sizes == (24, 12)
-    assert found.sigma[1, 1] == pytest.approx(whole.sigma[2, 2], rel=1e-5)
+    coupling = blockwise.coupling_map(bias, cross_entropy, _batch(), matrix=matrix)
+    assert coupling.sizes == (24, 12)
+    assert coupling.sigma[1, 1] == pytest.approx(whole.sigma[2, 2], rel=1e-5)
     exact = blockwise.exact_hessian(bias, cross_entropy, _batch())
     assert exact.shape == (36, 36)
     hessian = blockwise.Hessian(model, cross_entropy, _batch())
@@ -152,7 +152,7 @@ def test_batches_make_the_loss_that_one_batch_of_all_has(name: str, matrix: str)
     model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
     x, y = torch.randn(24, 4), torch.tensor([0] * 15 + [1] * 6 + [2] * 3)  # class by class
     parts = [(x[a:b], y[a:b]) for a, b in ((0, 7), (7, 16), (16, 17), (17, 24))]
-    found = blockwise.coupling_map(model, loss, parts, "module", matrix=matrix)
+    coupling = blockwise.coupling_map(model, loss, parts, "module", matrix=matrix)
     names, shapes = zip(*((n, p.shape) for n, p in model.named_parameters()), strict=True)
 
     def outputs(theta: torch.Tensor) -> torch.Tensor:
@@ -169,8 +169,8 @@ def test_batches_make_the_loss_that_one_batch_of_all_has(name: str, matrix: str)
         truth = j.T @ torch.autograd.functional.hessian(lambda o: loss(o, y), at).reshape(len(j), -1) @ j
     blocks = [slice(0, 25), slice(25, len(theta))]
     norms = [[float(torch.linalg.matrix_norm(truth[a, b], 2)) for b in blocks] for a in blocks]
-    np.testing.assert_allclose(found.sigma, norms, rtol=2e-3)
-    assert found.converged.all() and all(0 <= value < 1e-2 for value in found.checked.values())
+    np.testing.assert_allclose(coupling.sigma, norms, rtol=2e-3)
+    assert coupling.converged.all() and all(0 <= value < 1e-2 for value in coupling.checked.values())
 
 
 def test_batches_of_different_shapes_are_one_where_examples_stand_alone() -> None:
@@ -182,7 +182,7 @@ def test_batches_of_different_shapes_are_one_where_examples_stand_alone() -> Non
     y = torch.arange(8) % 3
     batches = [(torch.randn(3, 1, 5, 5), y[:3]), (torch.randn(5, 1, 4, 4), y[3:])]
     model = network(nn.Tanh())
-    found = _sigma(model, LOSSES["class weights"], batches, partition="module")
+    sigma = _sigma(model, LOSSES["class weights"], batches, partition="module")
 
     class Whole(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -198,8 +198,8 @@ def test_batches_of_different_shapes_are_one_where_examples_stand_alone() -> Non
     rows = [torch.cat([g.flatten() for g in torch.autograd.grad(f, p, retain_graph=True)]) for f in flat]
     truth = torch.stack(rows)
     size = model_[0].weight.numel() + 3
-    assert found[0, 0] == pytest.approx(float(torch.linalg.matrix_norm(truth[:size, :size], 2)), rel=1e-3)
-    assert found[0, 1] == pytest.approx(float(torch.linalg.matrix_norm(truth[:size, size:], 2)), rel=1e-3)
+    assert sigma[0, 0] == pytest.approx(float(torch.linalg.matrix_norm(truth[:size, :size], 2)), rel=1e-3)
+    assert sigma[0, 1] == pytest.approx(float(torch.linalg.matrix_norm(truth[:size, size:], 2)), rel=1e-3)
     with pytest.raises(UsageError, match="depends on the others of its batch"):
         _sigma(network(nn.BatchNorm2d(3, track_running_stats=False)), data=batches)
 
@@ -251,9 +251,9 @@ def test_batches_that_are_none(data: Any, says: str) -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_numbers_of_16_bits_are_computed_with_32(dtype: torch.dtype) -> None:
     model, (x, y) = _net().to(dtype), _batch()
-    found = _sigma(model, data=(x.to(dtype), y))
+    sigma = _sigma(model, data=(x.to(dtype), y))
     assert next(model.parameters()).dtype == dtype
-    np.testing.assert_allclose(found, _sigma(model.float(), data=(x.to(dtype).float(), y)), rtol=1e-6)
+    np.testing.assert_allclose(sigma, _sigma(model.float(), data=(x.to(dtype).float(), y)), rtol=1e-6)
 
 
 def test_sparse_embeddings() -> None:
@@ -364,14 +364,14 @@ def test_parameters_that_are_single_numbers() -> None:
     torch.manual_seed(0)
     model, x = Net().double(), _batch()[0].double()
     y = torch.randn(12, 1).double()
-    found = _sigma(model, nn.functional.mse_loss, (x, y), partition="tensor")
+    sigma = _sigma(model, nn.functional.mse_loss, (x, y), partition="tensor")
     value = model.line(x).detach()
     a, b = model.gain.detach(), model.rate.detach()
     by_hand = (
         (2 * torch.sin(b * value) ** 2).mean(),
         (2 * value * torch.cos(b * value) * (2 * a * torch.sin(b * value) - y)).mean(),
     )
-    np.testing.assert_allclose([found[0, 0], found[0, 1]], [abs(float(v)) for v in by_hand], rtol=1e-9)
+    np.testing.assert_allclose([sigma[0, 0], sigma[0, 1]], [abs(float(v)) for v in by_hand], rtol=1e-9)
 
 
 def test_weight_norm_is_right_or_refused() -> None:
@@ -412,9 +412,9 @@ def test_entries_that_rounding_hides_are_not_said_to_have_converged(monkeypatch:
 
     torch.manual_seed(0)
     model, (x, y) = Net(), _batch()
-    found = blockwise.coupling_map(model, loss, (x, y), tol=1e-6)
+    coupling = blockwise.coupling_map(model, loss, (x, y), tol=1e-6)
     truth = blockwise.coupling_map(model.double(), loss, (x.double(), y), tol=1e-6)
-    wrong = np.abs(found.sigma / truth.sigma - 1) > 1e-3
-    assert not (wrong & found.converged).any()
-    if not found.converged.all():
-        assert "float32" in found.stopped
+    wrong = np.abs(coupling.sigma / truth.sigma - 1) > 1e-3
+    assert not (wrong & coupling.converged).any()
+    if not coupling.converged.all():
+        assert "float32" in coupling.stopped

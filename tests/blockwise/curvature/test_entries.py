@@ -67,11 +67,11 @@ def test_a_wrong_function_in_a_branch_of_any_scale(scale: float) -> None:
 @pytest.mark.parametrize("scale", (*SCALES, 1e-12, 1e-20))
 def test_a_right_function_in_a_branch_of_any_scale(scale: float) -> None:
     model = Residual(nn.functional.silu, scale)
-    found = blockwise.coupling_map(model, cross_entropy, _batch(), "module")
+    measured = blockwise.coupling_map(model, cross_entropy, _batch(), "module")
     truth = coupling(model, cross_entropy, _batch(), [list(m.parameters()) for m in model.children()])
-    assert found.converged.all() and (found.upper >= truth).all()
-    np.testing.assert_allclose(found.sigma, truth, rtol=1e-6)
-    assert found.checked["second-derivatives-by-entry"] <= 1e-2
+    assert measured.converged.all() and (measured.upper >= truth).all()
+    np.testing.assert_allclose(measured.sigma, truth, rtol=1e-6)
+    assert measured.checked["second-derivatives-by-entry"] <= 1e-2
 
 
 class _Sine(torch.autograd.Function):
@@ -107,15 +107,17 @@ def test_an_entry_that_is_wrong_and_small_beside_its_row(matrix: str) -> None:
         return outputs.mean()
 
     if matrix == "hessian":
-        found = blockwise.coupling_map(Crossed(torch.sin), loss, _batch(), "module")
+        measured = blockwise.coupling_map(Crossed(torch.sin), loss, _batch(), "module")
         model = Crossed(torch.sin)
         truth = coupling(model, loss, _batch(), [list(m.parameters()) for m in model.children()])
-        np.testing.assert_allclose(found.sigma, truth, rtol=1e-6)
+        np.testing.assert_allclose(measured.sigma, truth, rtol=1e-6)
         with pytest.raises(CheckFailed, match=r"by-entry' failed.*\((a, b|b, a)\)"):
             blockwise.coupling_map(Crossed(_Sine.apply), loss, _batch(), "module")
     else:  # which has no second derivatives of the network
-        found = blockwise.coupling_map(Crossed(_Sine.apply), cross_entropy, _batch(), "module", matrix="ggn")
-        assert found.checked["second-derivatives-by-entry"] < 1e-4
+        measured = blockwise.coupling_map(
+            Crossed(_Sine.apply), cross_entropy, _batch(), "module", matrix="ggn"
+        )
+        assert measured.checked["second-derivatives-by-entry"] < 1e-4
 
 
 @pytest.mark.mutation("second-derivatives-by-entry")
@@ -126,10 +128,10 @@ def test_products_of_which_a_little_is_wrong(matrix: str, monkeypatch: pytest.Mo
     plain = kind.full
 
     def wrong(self: blockwise.Hessian, v: torch.Tensor) -> torch.Tensor:
-        found = [part.clone() for part in plain(self, v).split(self.sizes)]
+        parts = [part.clone() for part in plain(self, v).split(self.sizes)]
         if not any(part.any() for part in v.split(self.sizes)[1:]):
-            found[1] *= 2
-        return torch.cat(found)
+            parts[1] *= 2
+        return torch.cat(parts)
 
     blockwise.coupling_map(Residual(torch.sin, 1e-5), cross_entropy, _batch(), "module", matrix=matrix)
     monkeypatch.setattr(kind, "full", wrong)

@@ -102,12 +102,12 @@ def test_units_measure_a_partly_frozen_network() -> None:
     previous = RunView(run).values()
     ENGINES["jacobi"]().run(run)
     after = copy.deepcopy(model.state_dict())
-    found = {name: unit.measure(RunView(run, previous=previous)) for name, unit in units.items()}
-    assert found["norms"]["gradient_norm"][1] == 0 < found["norms"]["gradient_norm"][0]
-    assert found["descent"]["block_change_loss"][1] == 0 != found["descent"]["block_change_loss"][0]
+    measured = {name: unit.measure(RunView(run, previous=previous)) for name, unit in units.items()}
+    assert measured["norms"]["gradient_norm"][1] == 0 < measured["norms"]["gradient_norm"][0]
+    assert measured["descent"]["block_change_loss"][1] == 0 != measured["descent"]["block_change_loss"][0]
     clients, network = (
-        found["working-memory"]["client_memory_bytes"],
-        found["working-memory"]["parameter_bytes"],
+        measured["working-memory"]["client_memory_bytes"],
+        measured["working-memory"]["parameter_bytes"],
     )
     assert clients[1] == network < clients[0], "nothing is trained in the frozen block"
     assert all(torch.equal(after[name], value) for name, value in model.state_dict().items())

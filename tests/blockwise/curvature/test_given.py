@@ -104,20 +104,20 @@ def test_what_a_network_keeps_does_no_harm(kind: str) -> None:
     """Against plain autograd of the network itself."""
     model, loss = _right()[kind]
     was = [(layer.training, sorted(vars(layer))) for layer in model.modules()]
-    found = blockwise.coupling_map(model, loss, _batch(), "module")
+    measured = blockwise.coupling_map(model, loss, _batch(), "module")
     assert was == [(layer.training, sorted(vars(layer))) for layer in model.modules()]
     blocks = [list(layer.parameters()) for layer in model.children() if list(layer.parameters())]
     truth = coupling(model, loss, _batch(), blocks)
-    np.testing.assert_allclose(found.sigma, truth, rtol=1e-5, atol=1e-12)
-    assert found.checked["network-as-given"] <= 1e-6 and found.converged.all()
+    np.testing.assert_allclose(measured.sigma, truth, rtol=1e-5, atol=1e-12)
+    assert measured.checked["network-as-given"] <= 1e-6 and measured.converged.all()
 
 
 def test_hooks_on_gradients_are_no_part_of_the_loss() -> None:
     model = Plain()
     model.first.weight.register_hook(lambda gradient: 2 * gradient)
-    found = blockwise.coupling_map(model, cross_entropy, _batch(), "module")
+    measured = blockwise.coupling_map(model, cross_entropy, _batch(), "module")
     plain = blockwise.coupling_map(Plain(), cross_entropy, _batch(), "module")
-    np.testing.assert_array_equal(found.sigma, plain.sigma)
+    np.testing.assert_array_equal(measured.sigma, plain.sigma)
     model(_batch()[0]).sum().backward()
     torch.testing.assert_close(model.first.bias.grad * 0 + 2, torch.full((8,), 2.0))
     once = torch.autograd.grad(model(_batch()[0]).sum(), copy.deepcopy(model).first.weight, allow_unused=True)

@@ -80,12 +80,12 @@ SCALES = (1e2, 1e3, 3e3, 1e4)
 def test_a_saturated_softmax(scale: float, activation: Any) -> None:
     for seed in (0, 1, 2):
         model = Steep(scale, seed, activation)
-        found = _map(model, _batch())
+        measured = _map(model, _batch())
         exact = blockwise.exact_hessian(model, cross_entropy, _batch())
         truth = _truth(model, _batch())
-        assert found.converged.all() and found.stopped == ""
-        np.testing.assert_allclose(found.sigma, truth, rtol=1e-9)
-        assert (found.upper >= truth).all()
+        assert measured.converged.all() and measured.stopped == ""
+        np.testing.assert_allclose(measured.sigma, truth, rtol=1e-9)
+        assert (measured.upper >= truth).all()
         whole = hessian(cross_entropy(model(_batch()[0].double()), _batch()[1]), list(model.parameters()))
         assert exact.dtype == torch.float32
         torch.testing.assert_close(exact.double(), whole, rtol=1e-6, atol=1e-6 * float(whole.abs().max()))
@@ -94,10 +94,10 @@ def test_a_saturated_softmax(scale: float, activation: Any) -> None:
 @pytest.mark.parametrize("matrix", ["hessian", "ggn"])
 def test_a_network_that_fits_its_data(matrix: str) -> None:
     model, batch = _fitted()
-    found = _map(model, batch, matrix=matrix)
-    assert found.converged.all()
+    measured = _map(model, batch, matrix=matrix)
+    assert measured.converged.all()
     if matrix == "hessian":
-        np.testing.assert_allclose(found.sigma, _truth(model, batch), rtol=1e-9)
+        np.testing.assert_allclose(measured.sigma, _truth(model, batch), rtol=1e-9)
 
 
 @pytest.mark.mutation("rounding")
@@ -119,13 +119,13 @@ def test_what_float32_hides_is_not_said_to_have_converged(
                     (Steep(scale, seed), _batch()),
                     *([_fitted()] if (scale, seed) == (1e2, 0) else []),
                 ):
-                    found = _map(model, batch)
+                    measured = _map(model, batch)
                     truth = _truth(model, batch)
-                    off = np.abs(found.sigma - truth) > 2e-3 * truth
-                    wrong += int((off & found.converged).sum())
-                    broken += int((found.upper < truth).sum())
-                    hidden += int((~found.converged).sum())
-                    assert found.converged.all() or "float32" in found.stopped
+                    off = np.abs(measured.sigma - truth) > 2e-3 * truth
+                    wrong += int((off & measured.converged).sum())
+                    broken += int((measured.upper < truth).sum())
+                    hidden += int((~measured.converged).sum())
+                    assert measured.converged.all() or "float32" in measured.stopped
         return wrong, broken, hidden
 
     wrong, broken, hidden = claims()
@@ -155,14 +155,14 @@ def test_parameters_that_a_norm_takes_out_again(monkeypatch: pytest.MonkeyPatch)
             monkeypatch.setattr(precision, "SMALL", small)
             model, (x, y) = Net().to(dtype), _batch()
             with pytest.warns(UserWarning, match="rounding errors"):
-                found = blockwise.coupling_map(model, cross_entropy, (x.to(dtype), y), "tensor")
-            assert found.labels[1] == "first.bias" and not found.converged[1].any()
+                measured = blockwise.coupling_map(model, cross_entropy, (x.to(dtype), y), "tensor")
+            assert measured.labels[1] == "first.bias" and not measured.converged[1].any()
             rest = np.ix_([0, 2, 3], [0, 2, 3])
-            assert found.converged[rest].all()
+            assert measured.converged[rest].all()
             parameters = list(model.double().parameters())
             truth = coupling(model, cross_entropy, (x, y), [[p] for p in parameters])
-            np.testing.assert_allclose(found.sigma[rest], truth[rest], rtol=1e-5)
-            assert (found.upper[1] < 0.05).all()
+            np.testing.assert_allclose(measured.sigma[rest], truth[rest], rtol=1e-5)
+            assert (measured.upper[1] < 0.05).all()
 
 
 @pytest.mark.parametrize("count", [24, 300])
@@ -171,11 +171,11 @@ def test_plain_networks_converge_in_float32_too(count: int, nothing_small: None)
     for reduction in ("mean", "sum"):
         loss = nn.CrossEntropyLoss(reduction=reduction)
         model = Steep(1.0, width=60)
-        found = blockwise.coupling_map(model, loss, _batch(count), "module")
+        measured = blockwise.coupling_map(model, loss, _batch(count), "module")
         truth = coupling(model, loss, _batch(count), [list(m.parameters()) for m in model.children()])
-        assert found.converged.all() and (found.upper >= truth).all()
-        np.testing.assert_allclose(found.sigma, truth, rtol=1e-5)
-        np.testing.assert_allclose(found.upper, truth, rtol=2e-3)
+        assert measured.converged.all() and (measured.upper >= truth).all()
+        np.testing.assert_allclose(measured.sigma, truth, rtol=1e-5)
+        np.testing.assert_allclose(measured.upper, truth, rtol=2e-3)
 
 
 def test_which_networks_are_computed_in_float64() -> None:

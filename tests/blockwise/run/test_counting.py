@@ -136,8 +136,8 @@ class Boastful:
 
 def test_an_engine_cannot_say_what_it_costs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ENGINES, "boastful", Boastful)
-    found = run_blockwise(config("boastful", budget="gradient_evaluations:9", options={"rounds": 50}), None)
-    last = found.reports[-1]
+    run = run_blockwise(config("boastful", budget="gradient_evaluations:9", options={"rounds": 50}), None)
+    last = run.reports[-1]
     assert last["round"] == 3 and last["gradient_evaluations_total"] == last["critical_steps_total"] == 9
 
 
@@ -150,8 +150,8 @@ def test_the_example_of_an_own_engine_costs_what_it_does(monkeypatch: pytest.Mon
     monkeypatch.setitem(ENGINES, "pairs", module.Pairs)
     record = module.Pairs().run(frame("pairs", k=10))
     assert (record.gradient_evaluations, record.critical_steps) == (20, 20) and record.bytes_communicated > 0
-    found = run_blockwise(config("pairs", options={"rounds": 10, "k": 10}), None)
-    assert found.reports[-1]["gradient_evaluations_total"] == 200
+    run = run_blockwise(config("pairs", options={"rounds": 10, "k": 10}), None)
+    assert run.reports[-1]["gradient_evaluations_total"] == 200
 
 
 @pytest.mark.parametrize("mode", ["jacobi", "gauss-seidel", "async", "entire", "local-sgd"])
@@ -202,9 +202,9 @@ def test_what_one_backward_pass_does_for_several_counts_for_each(
     engine: type, each_round: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(ENGINES, "own", engine)
-    found = run_blockwise(config("own", options={"rounds": 4, "k": 3}), None)
-    assert len(found.frame.blocks) == 3
-    assert found.reports[-1]["gradient_evaluations_total"] == 4 * each_round
+    run = run_blockwise(config("own", options={"rounds": 4, "k": 3}), None)
+    assert len(run.frame.blocks) == 3
+    assert run.reports[-1]["gradient_evaluations_total"] == 4 * each_round
 
 
 @pytest.mark.mutation("counted-gradients")

@@ -41,12 +41,12 @@ def test_more_rounds_end_as_the_uninterrupted_run(mode: str, tmp_path: Path) -> 
     )
     more = longer(asked, 8)
     run_blockwise(asked, tmp_path / "there")
-    found = run_blockwise(more, tmp_path / "there", adopt=True)
+    run = run_blockwise(more, tmp_path / "there", adopt=True)
     whole = run_blockwise(more, tmp_path / "whole")
-    assert found.folder == in_folder(tmp_path / "there", more) and whole.folder is not None
-    assert same(trained(found.folder), trained(whole.folder))
+    assert run.folder == in_folder(tmp_path / "there", more) and whole.folder is not None
+    assert same(trained(run.folder), trained(whole.folder))
     for name in ("progress.jsonl", "measurements.jsonl"):
-        one, other = (read_lines(folder / name) for folder in (found.folder, whole.folder))
+        one, other = (read_lines(folder / name) for folder in (run.folder, whole.folder))
         assert [line["round"] for line in one] == [line["round"] for line in other], name
         for key in ("values", "validation_loss", "gradient_evaluations_total", "communicated_bytes_total"):
             assert [line.get(key) for line in one] == [line.get(key) for line in other], (name, key)
@@ -60,10 +60,10 @@ def test_another_stopper_and_another_budget_go_on_too(tmp_path: Path) -> None:
     assert "accuracy" in first.reason
     began: list[int] = []
     more = replace(asked, stopper="never", budget="gradient_evaluations:100")
-    found = run_blockwise(more, tmp_path, adopt=True, on_report=lambda r: began.append(r["round"]))
-    assert began[0] == first.reports[-1]["round"] + 1 and "budget" in found.reason
-    assert found.reports == run_blockwise(more, None).reports or [
-        r["validation_loss"] for r in found.reports
+    run = run_blockwise(more, tmp_path, adopt=True, on_report=lambda r: began.append(r["round"]))
+    assert began[0] == first.reports[-1]["round"] + 1 and "budget" in run.reason
+    assert run.reports == run_blockwise(more, None).reports or [
+        r["validation_loss"] for r in run.reports
     ] == [r["validation_loss"] for r in run_blockwise(more, None).reports]
     strict = replace(asked, stopper="accuracy:0.2")
     began.clear()

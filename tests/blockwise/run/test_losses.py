@@ -156,9 +156,9 @@ def test_what_is_reported_is_the_loss_of_all_examples_as_one_batch(criterion: An
     parameters = list(run.model.blocks[0].parameters())  # type: ignore[union-attr, index]
     gradient = torch.autograd.grad(loss, parameters)
     for size in (40, 16, 7, 1):
-        found = run.evaluate(data, batch_size=size)
-        assert found["loss"] == pytest.approx(truth, rel=1e-5)
-        assert found["accuracy"] == int((run.model(data.x).argmax(1) == data.y).sum()) / 40
+        reported = run.evaluate(data, batch_size=size)
+        assert reported["loss"] == pytest.approx(truth, rel=1e-5)
+        assert reported["accuracy"] == int((run.model(data.x).argmax(1) == data.y).sum()) / 40
         assert run.loss_over(data.batches(size)) == pytest.approx(truth, rel=1e-5)
         (unit,) = make_units([f"norms batches=40 batch_size={size}"]).values()
         norm = float(torch.cat([g.flatten() for g in gradient]).norm())
@@ -290,8 +290,8 @@ def test_data_in_every_form_or_refused() -> None:
         torch.utils.data.DataLoader(torch.utils.data.TensorDataset(whole.x, whole.y), batch_size=16),
     ]
     for form in forms:
-        found = Examples.of(form)
-        assert torch.equal(found.x, whole.x) and torch.equal(found.y, whole.y)
+        examples = Examples.of(form)
+        assert torch.equal(examples.x, whole.x) and torch.equal(examples.y, whole.y)
     assert Examples.of(whole) is whole
     for wrong in (
         [],

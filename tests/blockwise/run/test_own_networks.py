@@ -74,10 +74,10 @@ def test_a_class_is_told_what_the_data_fix_and_nothing_else(
 ) -> None:
     text = prefix + _write(tmp_path, signature, wide, outputs) + ":Net"
     asked = RunConfig(model=text)
-    found = [p.shape[0] for p in build_model(asked, problem).parameters() if p.ndim == 2]
-    assert tuple(found) == shapes
+    widths = [p.shape[0] for p in build_model(asked, problem).parameters() if p.ndim == 2]
+    assert tuple(widths) == shapes
     spec = NetworkSpec(text, out_dim=10, in_channels=3)
-    assert [p.shape[0] for p in build_network(spec).parameters() if p.ndim == 2] == found
+    assert [p.shape[0] for p in build_network(spec).parameters() if p.ndim == 2] == widths
     again = build_model(asked, problem).state_dict()
     assert all(torch.equal(a, again[n]) for n, a in build_model(asked, problem).state_dict().items())
 

@@ -37,8 +37,8 @@ def test_the_probe_runs_real_steps() -> None:
 
 def _with_little_and_with_much_memory() -> list[int]:
     frame = Frame.from_config(config(model="cnn", config=(32, 32), image_size=32))
-    found = []
+    sizes = []
     for megabytes in (200, 400):
         probe.free_memory = lambda free=megabytes << 20: free
-        found.append(largest_batch_size(frame, 1 << 14))
-    return found
+        sizes.append(largest_batch_size(frame, 1 << 14))
+    return sizes

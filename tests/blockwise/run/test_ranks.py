@@ -54,13 +54,11 @@ def test_ranks_are_jacobi_bit_for_bit(ranks: int, tmp_path: Path) -> None:
     reference = run_blockwise(alone, tmp_path)
     assert reference.folder is not None
     assert same(trained(folder), trained(reference.folder))
-    found, want = (
+    got, want = (
         torch.load(f / "checkpoint.pt", weights_only=True)["frame"] for f in (folder, reference.folder)
     )
-    assert found["streams"][:-1] == want["streams"][:-1], (
-        "every block's own stream, from the rank that owns it"
-    )
-    for a, b in zip(found["optimizers"][:-1], want["optimizers"][:-1], strict=True):
+    assert got["streams"][:-1] == want["streams"][:-1], "every block's own stream, from the rank that owns it"
+    for a, b in zip(got["optimizers"][:-1], want["optimizers"][:-1], strict=True):
         assert a["state"].keys() == b["state"].keys()
         for key in a["state"]:
             assert torch.equal(a["state"][key]["momentum_buffer"], b["state"][key]["momentum_buffer"])
@@ -109,10 +107,10 @@ print(json.dumps(threads()))
 
 def test_a_worker_that_diverges_ends_all_ranks_alike(tmp_path: Path) -> None:
     asked = config("distributed", options={"step_size": 1e30, "rounds": 50})
-    found = run_blockwise(asked, tmp_path, ranks=2)
-    assert found.status == "diverged" and found.folder is not None
-    assert "block" in found.reason and "smaller learning rate" in found.reason
-    assert run_status(found.folder)["status"] == "diverged"  # type: ignore[index]
+    run = run_blockwise(asked, tmp_path, ranks=2)
+    assert run.status == "diverged" and run.folder is not None
+    assert "block" in run.reason and "smaller learning rate" in run.reason
+    assert run_status(run.folder)["status"] == "diverged"  # type: ignore[index]
 
 
 def test_more_ranks_than_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,8 +163,8 @@ def test_ranks_that_drift_apart_end_the_run(tmp_path: Path) -> None:
     plugins = load_plugins([str(tmp_path / "drifts.py")])
     with pytest.raises(CheckFailed, match="equal-centres"):
         run_blockwise(asked, tmp_path, ranks=2, plugins=plugins)
-    found = run_status(tmp_path / "blockwise" / folder_name(asked))
-    assert found is not None and found["status"] != "finished" and found["round"] < asked.options.rounds
+    status = run_status(tmp_path / "blockwise" / folder_name(asked))
+    assert status is not None and status["status"] != "finished" and status["round"] < asked.options.rounds
 
 
 @pytest.mark.slow
@@ -181,13 +179,13 @@ def test_a_run_starts_its_own_ranks(tmp_path: Path) -> None:
     told: list[int] = []
     run_blockwise(asked, tmp_path, ranks=2, on_report=lambda report: told.append(report["round"]))
     more = replace(asked, options=replace(asked.options, rounds=5))
-    found = run_blockwise(more, tmp_path, ranks=3, adopt=True, on_report=lambda r: told.append(r["round"]))
+    run = run_blockwise(more, tmp_path, ranks=3, adopt=True, on_report=lambda r: told.append(r["round"]))
     assert told == [1, 2, 3, 4, 5]
     alone = run_blockwise(replace(more, options=replace(more.options, training_mode="jacobi")), None)
-    assert same(dict(found.frame.model.state_dict()), dict(alone.frame.model.state_dict()))
-    assert found.folder is not None and same(trained(found.folder), dict(alone.frame.model.state_dict()))
-    assert [r["validation_loss"] for r in found.reports] == [r["validation_loss"] for r in alone.reports]
-    status = run_status(found.folder)
+    assert same(dict(run.frame.model.state_dict()), dict(alone.frame.model.state_dict()))
+    assert run.folder is not None and same(trained(run.folder), dict(alone.frame.model.state_dict()))
+    assert [r["validation_loss"] for r in run.reports] == [r["validation_loss"] for r in alone.reports]
+    status = run_status(run.folder)
     assert status is not None and status["status"] == "finished" and status["checked"]["equal-centres"] == 0
     with pytest.raises(UsageError, match="this run exists"):
         run_blockwise(more, tmp_path, ranks=2)
@@ -220,9 +218,9 @@ def test_a_rank_that_hangs_or_dies_ends_the_run(how: str, says: str, tmp_path: P
     with pytest.raises(RankLost, match=says):
         run_blockwise(asked, tmp_path, ranks=2, patience=8, plugins=plugins)
     assert time.monotonic() - begin < 90
-    found = run_status(folder)
-    assert found is not None and found["status"] == "failed" and "RankLost" in found["reason"]
-    assert found["round"] == 2 and (folder / "checkpoint.pt").exists()
+    status = run_status(folder)
+    assert status is not None and status["status"] == "failed" and "RankLost" in status["reason"]
+    assert status["round"] == 2 and (folder / "checkpoint.pt").exists()
 
 
 def test_a_run_whose_ranks_are_ended_says_so(tmp_path: Path) -> None:
@@ -232,9 +230,9 @@ def test_a_run_whose_ranks_are_ended_says_so(tmp_path: Path) -> None:
         wait_for_reports(folder, 2, process)  # after the first one the status still says 0
         process.terminate()
         process.wait(60)
-    found = run_status(folder)
-    assert found is not None and (found["status"], found["reason"]) == ("interrupted", "ended by SIGTERM")
-    assert found["round"] >= 1
+    status = run_status(folder)
+    assert status is not None and (status["status"], status["reason"]) == ("interrupted", "ended by SIGTERM")
+    assert status["round"] >= 1
 
 
 @pytest.mark.slow
@@ -263,8 +261,8 @@ def test_a_rank_that_dies_ends_the_run_with_a_checkpoint(tmp_path: Path) -> None
             process.communicate()
     assert ranks[0].returncode == 1
     assert "another rank is lost" in errors and "--resume" in errors
-    found = run_status(folder)
-    assert found is not None and found["status"] == "failed" and "RankLost" in found["reason"]
+    status = run_status(folder)
+    assert status is not None and status["status"] == "failed" and "RankLost" in status["reason"]
     assert torch.load(folder / "checkpoint.pt", weights_only=True)["frame"]["round"] >= 5
 
 

@@ -86,8 +86,8 @@ def test_a_state_that_cannot_be_read_is_one(tmp_path: Path) -> None:
     assert run_status(folder) is None
     for content in ("", "[]", '{"status": 3}', '{"status": "running", "reason": "", "process": "x"}', "\xff"):
         (folder / "status.json").write_text(content, encoding="latin-1")
-        found = run_status(folder)
-        assert found is not None and found["status"] == "damaged" and "status.json" in found["reason"]
+        status = run_status(folder)
+        assert status is not None and status["status"] == "damaged" and "status.json" in status["reason"]
     (folder / "status.json").write_text('{"status": "running", "reason": "", "process": 1}')
     (folder / ".lock").unlink()
     assert run_status(folder)["status"] == "killed"  # type: ignore[index]

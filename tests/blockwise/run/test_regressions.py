@@ -43,11 +43,11 @@ def test_features_are_those_of_scikit_learn_standardised_by_the_training_rows(
     archive: Path, tmp_path: Path
 ) -> None:
     joblib.dump(TABLE[:, [8, 7, 2, 3, 4, 5, 6, 1, 0]], tmp_path / "cal_housing_py3.pkz", compress=6)
-    found = fetch_california_housing(data_home=str(tmp_path), download_if_missing=False)
+    theirs = fetch_california_housing(data_home=str(tmp_path), download_if_missing=False)
     asked = config(dataset="california_housing", data_dir=str(archive.parent), limit_train=None)
     problem = load_problem(asked)
     held = np.random.default_rng(0).permutation(60) < 12
-    for name, whole in (("x", found.data), ("y", found.target[:, None])):
+    for name, whole in (("x", theirs.data), ("y", theirs.target[:, None])):
         train, validation = (getattr(s, name).numpy() for s in (problem.train, problem.validation))
         assert np.abs(train.mean(0)).max() < 1e-6 and np.abs(train.std(0) - 1).max() < 1e-6
         mean, deviation = whole[~held].mean(0), whole[~held].std(0)

@@ -24,25 +24,25 @@ from tests.blockwise.runs import config, same, started, trained, wait_for_report
 
 def test_a_run_leaves_one_folder_with_all_of_it(tmp_path: Path) -> None:
     asked = config(units=("norms", "deviation", "time-split", "working-memory"), measurement_sampling_rate=1)
-    found = run_blockwise(asked, tmp_path)
-    assert found.status == "finished" and found.folder is not None
-    assert found.folder == tmp_path / "blockwise" / folder_name(asked)
-    assert json.loads((found.folder / "parameters.json").read_text())["options"]["k"] == 2
-    assert [line["round"] for line in read_lines(found.folder / "progress.jsonl")] == [1, 2, 3, 4]
-    measured = read_lines(found.folder / "measurements.jsonl")
+    run = run_blockwise(asked, tmp_path)
+    assert run.status == "finished" and run.folder is not None
+    assert run.folder == tmp_path / "blockwise" / folder_name(asked)
+    assert json.loads((run.folder / "parameters.json").read_text())["options"]["k"] == 2
+    assert [line["round"] for line in read_lines(run.folder / "progress.jsonl")] == [1, 2, 3, 4]
+    measured = read_lines(run.folder / "measurements.jsonl")
     assert [line["round"] for line in measured if line["unit"] == "norms"] == [0, 1, 2, 3, 4]
     moved = [line["values"]["deviation"] for line in measured if line["unit"] == "deviation"][1:]
     assert all(value > 0 for row in moved for value in row), "measured before communication: never zero"
-    assert run_status(found.folder)["status"] == "finished"  # type: ignore[index]
+    assert run_status(run.folder)["status"] == "finished"  # type: ignore[index]
     (stored,) = Outputs.at(tmp_path).store().records("blockwise")
     assert stored.fingerprint == asked.fingerprint() and stored.values["round"] == 4
-    assert stored.samples["validation_loss"] == [r["validation_loss"] for r in found.reports]
+    assert stored.samples["validation_loss"] == [r["validation_loss"] for r in run.reports]
     assert stored.samples["deviation/deviation/0"] == [row[0] for row in moved]
     assert len(stored.samples["working-memory/parameter_bytes"]) == 5
     with pytest.raises(UsageError, match=r"--resume goes on.*--restart"):
         run_blockwise(asked, tmp_path)
     again = run_blockwise(asked, tmp_path, restart=True)
-    assert again.reports[-1]["validation_loss"] == found.reports[-1]["validation_loss"]
+    assert again.reports[-1]["validation_loss"] == run.reports[-1]["validation_loss"]
 
 
 @pytest.mark.parametrize("mode", ["jacobi", "gauss-seidel", "entire", "async", "local-sgd"])
@@ -94,8 +94,8 @@ def test_killed_and_resumed_is_uninterrupted(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="another run is writing"):
             run_blockwise(asked, tmp_path, resume=True)
         process.send_signal(signal.SIGKILL)
-    found = run_status(folder)
-    assert found is not None and found["status"] == "killed"
+    status = run_status(folder)
+    assert status is not None and status["status"] == "killed"
     reached = torch.load(folder / "checkpoint.pt", weights_only=True)["frame"]["round"]
 
     class Enough(Exception): ...
@@ -119,16 +119,16 @@ def test_a_terminated_run_says_so(tmp_path: Path) -> None:
         wait_for_reports(folder, 1, process)
         process.terminate()
         process.wait(60)
-    found = run_status(folder)
-    assert found is not None and (found["status"], found["reason"]) == ("interrupted", "ended by SIGTERM")
+    status = run_status(folder)
+    assert status is not None and (status["status"], status["reason"]) == ("interrupted", "ended by SIGTERM")
 
 
 def test_divergence_is_a_result_and_torn_files_are_named(tmp_path: Path) -> None:
     asked = config(options={"step_size": 1e9})
-    found = run_blockwise(asked, tmp_path)
-    assert found.status == "diverged" and "block" in found.reason and "learning rate" in found.reason
-    assert found.folder is not None
-    (found.folder / "checkpoint.pt").write_bytes(b"torn")
+    run = run_blockwise(asked, tmp_path)
+    assert run.status == "diverged" and "block" in run.reason and "learning rate" in run.reason
+    assert run.folder is not None
+    (run.folder / "checkpoint.pt").write_bytes(b"torn")
     with pytest.raises(UsageError, match=r"checkpoint\.pt.*--restart"):
         run_blockwise(asked, tmp_path, resume=True)
     (tmp_path / "file").write_text("")
@@ -166,13 +166,13 @@ def test_a_restart_forgets_all_of_the_earlier_run(tmp_path: Path, monkeypatch: p
     close = SummaryWriter.close
     monkeypatch.setattr(SummaryWriter, "close", lambda self: (closed.append(self), close(self)))
     asked = config(units=("hessian",), config=(3,), image_size=4, options={"rounds": 1})
-    found = run_blockwise(asked, tmp_path, tensorboard=True)
-    assert found.folder is not None and len(closed) == 1, "all events are written"
-    old = [found.folder / "arrays" / "of-another-version.npy", *(found.folder / "tensorboard").iterdir()]
+    run = run_blockwise(asked, tmp_path, tensorboard=True)
+    assert run.folder is not None and len(closed) == 1, "all events are written"
+    old = [run.folder / "arrays" / "of-another-version.npy", *(run.folder / "tensorboard").iterdir()]
     old[0].write_bytes(b"")
     run_blockwise(asked, tmp_path, restart=True, tensorboard=True)
     assert len(closed) == 2 and not any(path.exists() for path in old)
-    assert {path.name for path in found.folder.iterdir()} == {*WRITTEN, ".lock"}
+    assert {path.name for path in run.folder.iterdir()} == {*WRITTEN, ".lock"}
 
 
 def test_a_restart_that_was_killed_at_once_is_no_earlier_run(tmp_path: Path) -> None:
@@ -196,22 +196,22 @@ def test_a_restart_that_was_killed_at_once_is_no_earlier_run(tmp_path: Path) -> 
 
 
 def test_a_run_ends_by_its_stopper(tmp_path: Path) -> None:
-    found = run_blockwise(config(stopper="accuracy:0.3", options={"rounds": 200}), tmp_path)
-    assert "accuracy" in found.reason and found.reports[-1]["round"] < 200
+    run = run_blockwise(config(stopper="accuracy:0.3", options={"rounds": 200}), tmp_path)
+    assert "accuracy" in run.reason and run.reports[-1]["round"] < 200
     ended = run_blockwise(config(stopper="accuracy:0.3", options={"rounds": 200}), tmp_path, resume=True)
-    assert ended.reason == found.reason and len(ended.reports) == len(found.reports)
+    assert ended.reason == run.reason and len(ended.reports) == len(run.reports)
 
 
 def test_regressions() -> None:
-    found = run_blockwise(config(dataset="ones", options={"rounds": 30}), None)
-    assert found.reports[-1]["validation_loss"] < 0.1 * found.reports[0]["validation_loss"]
-    assert "validation_accuracy" not in found.reports[-1]
+    run = run_blockwise(config(dataset="ones", options={"rounds": 30}), None)
+    assert run.reports[-1]["validation_loss"] < 0.1 * run.reports[0]["validation_loss"]
+    assert "validation_accuracy" not in run.reports[-1]
     with pytest.raises(UsageError, match="needs images"):
         Frame.from_config(config(dataset="ones", model="cnn"))
 
 
-def _result(found: RunResult) -> float:
-    return float(found.reports[-1]["validation_loss"])
+def _result(run: RunResult) -> float:
+    return float(run.reports[-1]["validation_loss"])
 
 
 def test_equal_seeds_are_equal_runs_and_others_are_not() -> None:

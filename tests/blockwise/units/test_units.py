@@ -26,9 +26,9 @@ def test_every_unit_measures_with_named_units_and_changes_nothing(name: str) -> 
     previous = RunView(frame).values()
     run = RunView(frame, ENGINES["jacobi"]().run(frame), previous)
     before = [p.detach().clone() for p in frame.model.parameters()]
-    found = make_units([name])[name].measure(run)
-    assert found and all(isinstance(key, str) for key in found)
-    numbers = [value for key, value in found.items() if key != "labels"]
+    measured = make_units([name])[name].measure(run)
+    assert measured and all(isinstance(key, str) for key in measured)
+    numbers = [value for key, value in measured.items() if key != "labels"]
     assert numbers and all(np.isfinite(np.asarray(value, dtype=float)).all() for value in numbers)
     assert all(torch.equal(a, b) for a, b in zip(before, frame.model.parameters(), strict=True))
 
@@ -83,9 +83,9 @@ def test_memory_by_hand() -> None:
     frame = Frame.from_config(config(config=(4,), image_size=4, options={"optimizer": "adam"}))
     sizes = [3 * 16 * 4 + 4, 4 * 10 + 10]
     ENGINES["jacobi"]().run(frame)
-    found = make_units(["working-memory"])["working-memory"].measure(RunView(frame))
+    measured = make_units(["working-memory"])["working-memory"].measure(RunView(frame))
     steps = 2 * 4  # Adam counts its steps in a number per tensor
-    assert found["client_memory_bytes"] == [4 * (sum(sizes) + 3 * size) + steps for size in sizes]
+    assert measured["client_memory_bytes"] == [4 * (sum(sizes) + 3 * size) + steps for size in sizes]
 
 
 def test_memory_of_local_sgd_by_hand() -> None:
@@ -97,9 +97,9 @@ def test_memory_of_local_sgd_by_hand() -> None:
     run = RunView(frame, trained=engine.clients(frame))
     assert unit.measure(run)["client_memory_bytes"] == [4 * 2 * size] * 2
     engine.run(frame)
-    found = unit.measure(RunView(frame, trained=engine.clients(frame)))
-    assert found["client_memory_bytes"] == [4 * 4 * size + 4 * 4] * 2, "and a count per tensor"
-    assert found["all_clients_memory_bytes"] == sum(found["client_memory_bytes"])
+    measured = unit.measure(RunView(frame, trained=engine.clients(frame)))
+    assert measured["client_memory_bytes"] == [4 * 4 * size + 4 * 4] * 2, "and a count per tensor"
+    assert measured["all_clients_memory_bytes"] == sum(measured["client_memory_bytes"])
 
 
 def test_descent_is_bounded_to_second_order() -> None:
@@ -107,10 +107,10 @@ def test_descent_is_bounded_to_second_order() -> None:
     frame = Frame.from_config(config(options={"step_size": 1e-3, "k": 3}))
     previous = RunView(frame).values()
     run = RunView(frame, ENGINES["jacobi"]().run(frame), previous)
-    found = make_units(["descent"])["descent"].measure(run)
-    assert found["actual_change_loss"] < 0
-    assert abs(found["interplay_loss"]) <= found["interplay_bound_loss"] + 1e-6
-    assert found["predicted_change_loss"] == pytest.approx(sum(found["block_change_loss"]))
+    measured = make_units(["descent"])["descent"].measure(run)
+    assert measured["actual_change_loss"] < 0
+    assert abs(measured["interplay_loss"]) <= measured["interplay_bound_loss"] + 1e-6
+    assert measured["predicted_change_loss"] == pytest.approx(sum(measured["block_change_loss"]))
 
 
 def test_a_failing_unit_is_logged_and_training_goes_on(
@@ -119,17 +119,17 @@ def test_a_failing_unit_is_logged_and_training_goes_on(
     own = tmp_path / "own.py"
     own.write_text("class Broken:\n    def measure(self, frame):\n        return {'x': 1 / 0}\n")
     name = f"{own}:Broken"
-    found = run_blockwise(config(units=(name,)), tmp_path)
-    assert found.status == "finished" and "ZeroDivisionError" in caplog.text and found.folder is not None
-    assert "ZeroDivisionError" in read_lines(found.folder / "measurements.jsonl")[0]["values"]["error"]
+    run = run_blockwise(config(units=(name,)), tmp_path)
+    assert run.status == "finished" and "ZeroDivisionError" in caplog.text and run.folder is not None
+    assert "ZeroDivisionError" in read_lines(run.folder / "measurements.jsonl")[0]["values"]["error"]
 
 
 def test_large_arrays_lie_beside_the_lines(tmp_path: Path) -> None:
-    found = run_blockwise(
+    run = run_blockwise(
         config(units=("hessian",), config=(3,), image_size=4, options={"rounds": 1}), tmp_path
     )
-    assert found.folder is not None
-    values = read_lines(found.folder / "measurements.jsonl")[0]["values"]
-    matrix = np.load(found.folder / values["hessian"]["file"])
+    assert run.folder is not None
+    values = read_lines(run.folder / "measurements.jsonl")[0]["values"]
+    matrix = np.load(run.folder / values["hessian"]["file"])
     assert matrix.shape == (187, 187) and np.allclose(matrix, matrix.T)
     assert values["trace"] == pytest.approx(np.trace(matrix), rel=1e-4)

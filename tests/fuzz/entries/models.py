@@ -40,5 +40,5 @@ class Onnx:
 
     def read(path: Path) -> Any:
         layers, model = layers_of(path)
-        found = [(o.name, o.kind, o.shape, o.macs, o.weights) for o in layers.network.operations]
-        return found, [t.raw_data for t in model.graph.initializer]
+        operations = [(o.name, o.kind, o.shape, o.macs, o.weights) for o in layers.network.operations]
+        return operations, [t.raw_data for t in model.graph.initializer]

@@ -80,13 +80,13 @@ class Measurements:
     def read(path: Path) -> Any:
         lines = read_lines(path)
         maps = [line["values"]["sigma"] for line in lines if "sigma" in line["values"]]
-        found = []
+        arrays = []
         for value in maps:
             try:
-                found.append(read_array(path.parent, value, 2))
+                arrays.append(read_array(path.parent, value, 2))
             except ValueError as error:  # names the folder, since any line may hold it
                 raise type(error)(f"{path.name}: {error}") from error
-        return lines, by_unit(lines), found
+        return lines, by_unit(lines), arrays
 
 
 @fuzzed("status.json", text=True)
@@ -95,12 +95,12 @@ class Status:
         return write(folder) / "status.json"
 
     def read(path: Path) -> Any:
-        found = run_status(path.parent)
-        if found is not None and found["status"] == "damaged":
+        status = run_status(path.parent)
+        if status is not None and status["status"] == "damaged":
             from blockzoo.core.errors import DataError
 
-            raise DataError(found["reason"])
-        return found
+            raise DataError(status["reason"])
+        return status
 
 
 @fuzzed("array of a measurement", checksum=True)

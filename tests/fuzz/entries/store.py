@@ -84,8 +84,8 @@ class Database:
     def read(path: Path) -> Any:
         def content() -> Any:
             store = Store(path, create=False)
-            found = [store.records(kind, history=True) for kind in ("trial", "latency")]
-            return [[record.to_json() for record in kind] for kind in found], list(store.rows())
+            by_kind = [store.records(kind, history=True) for kind in ("trial", "latency")]
+            return [[record.to_json() for record in kind] for kind in by_kind], list(store.rows())
 
         return told(path, content)
 

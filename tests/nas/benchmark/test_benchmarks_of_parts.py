@@ -64,8 +64,8 @@ def test_seeds_of_different_benchmarks_are_refused(
 def test_seeds_are_numbers(tmp_path: Path) -> None:
     for seed in (10, 2, 0):
         write(tmp_path, seed, accuracy=40 + seed)
-    found = nas.from_folder(tmp_path)
-    assert found.seeds == [0, 2, 10] and found.test_acc(5) == 40
+    opened = nas.from_folder(tmp_path)
+    assert opened.seeds == [0, 2, 10] and opened.test_acc(5) == 40
     for seeds in (10, "10", np.int64(10), ["10"]):
         assert nas.from_folder(tmp_path, seeds=seeds).seeds == [10]
     assert nas.from_folder(tmp_path, seeds=(2, 0)).seeds == [2, 0]
@@ -80,16 +80,16 @@ def test_what_is_asked_of_a_seed_is_answered_for_that_seed(tmp_path: Path) -> No
         table = {"model_hash": HASHES, "val_top1": [[40.0 + e for e in range(epochs)]] * 2,
                  "test_top1": [1.0] * 2, "train_time_s": [600] * 2}  # fmt: skip
         nas.write_dataset_file(tmp_path / f"blox-base-{seed}.csv", {**header, "seed": seed}, table)
-    found = nas.from_folder(tmp_path)
-    assert found.train_time(5, epoch=6, seed=0) == 300 and found.train_time(5, epoch=6, seed=1) == 600
-    assert found.val_acc(5, epoch=12, seed=0) == 51
-    assert found.train_time(5, epoch=6, seed="mean") == 450 and found.train_time(5, epoch=0) == 0
-    for ask in (found.val_acc, found.train_time):
+    opened = nas.from_folder(tmp_path)
+    assert opened.train_time(5, epoch=6, seed=0) == 300 and opened.train_time(5, epoch=6, seed=1) == 600
+    assert opened.val_acc(5, epoch=12, seed=0) == 51
+    assert opened.train_time(5, epoch=6, seed="mean") == 450 and opened.train_time(5, epoch=0) == 0
+    for ask in (opened.val_acc, opened.train_time):
         for seed in (1, "mean"):
             with pytest.raises(UsageError, match="epochs 1 to 6"):
                 ask(5, epoch=12, seed=seed)
     with pytest.raises(UsageError, match="seed True"):
-        found.val_acc(5, seed=True)
+        opened.val_acc(5, seed=True)
 
 
 def test_latencies_of_other_networks_are_refused(tmp_path: Path) -> None:

@@ -305,16 +305,16 @@ def test_a_device_that_lacks_a_network_takes_nothing_from_the_others(folder: Pat
     header, table = nas.read_dataset_file(place / "blox-bench-here.blox")
     few = {name: values[:5] for name, values in table.items()}
     nas.write_dataset_file(place / "blox-bench-few.blox", {**header, "device": "few"}, few)
-    found = nas.from_folder(place)
+    opened = nas.from_folder(place)
     times = dict(zip(table["model_hash"].tolist(), table["latency"].tolist(), strict=True))
     known, unknown = (str(table["model_hash"][place]) for place in (0, 20))
-    assert found.full_info(known)["here"] == found.full_info(known)["few"] == {"latency": times[known]}
-    assert found.full_info(unknown)["here"] == {"latency": times[unknown]}
-    assert "few" not in found.full_info(unknown)
-    named = found.full_info(unknown, devices=["few", "here"])
+    assert opened.full_info(known)["here"] == opened.full_info(known)["few"] == {"latency": times[known]}
+    assert opened.full_info(unknown)["here"] == {"latency": times[unknown]}
+    assert "few" not in opened.full_info(unknown)
+    named = opened.full_info(unknown, devices=["few", "here"])
     assert named["few"] is None and named["here"] == {"latency": times[unknown]}
-    assert found.full_info(unknown, devices=["few", "here"], return_dict=False)[-2:] == [
+    assert opened.full_info(unknown, devices=["few", "here"], return_dict=False)[-2:] == [
         None,
         [times[unknown]],
     ]
-    assert found.latency(unknown) is None, "as published: of all devices, or None"
+    assert opened.latency(unknown) is None, "as published: of all devices, or None"

@@ -63,19 +63,19 @@ def test_trainings_become_a_benchmark(
     )
     said = capsys.readouterr().out
     assert "3 networks, seeds 0" in said and "missing between the first and the last: 1 networks (12)" in said
-    found = nas.from_folder(
+    opened = nas.from_folder(
         tmp_path / "release",
         extended=True,
         include_static_info=True,
         include_env_info=True,
         validate_data=True,
     )
-    assert found.indices.tolist() == [10, 11, 13] and found.epochs == 2 and found.dataset == "digits"
-    assert found.width == 4 and found.setting["protocol"] == "fast-v1"
-    info = found.full_info(11)
+    assert opened.indices.tolist() == [10, 11, 13] and opened.epochs == 2 and opened.dataset == "digits"
+    assert opened.width == 4 and opened.setting["protocol"] == "fast-v1"
+    info = opened.full_info(11)
     assert len(info["val_top1"]) == 2 and 0 <= info["test_top1"] <= 100 and info["env"]["torch"][0].isdigit()
     params, macs = nas.static_info(SPACE, nas.Skeleton(4, 1, 10, 12))
-    assert (found.params(11), found.macs(11)) == (params[11], macs[11])
+    assert (opened.params(11), opened.macs(11)) == (params[11], macs[11])
     assert main(["nas", "validate", str(tmp_path / "release")]) == 0
     with pytest.raises(UsageError, match="--overwrite"):
         build_release(trained, tmp_path / "release", ["native"])
@@ -83,7 +83,7 @@ def test_trainings_become_a_benchmark(
         build_release(trained, tmp_path / "blox", ["blox"])
     build_release(trained, tmp_path / "blox", ["blox"], round_counts=True, overwrite=True)
     near = nas.from_folder(tmp_path / "blox", extended=True)
-    assert near.train_acc(11) == pytest.approx(found.train_acc(11), abs=100 / 45_000)
+    assert near.train_acc(11) == pytest.approx(opened.train_acc(11), abs=100 / 45_000)
 
 
 @pytest.mark.mutation("macro-costs")
@@ -164,11 +164,11 @@ def test_published_pickles_become_a_benchmark(tmp_path: Path) -> None:
         build_release(exp, tmp_path / "release")
     made = build_release(exp, tmp_path / "release", ["blox"], allow_pickle=True)
     assert made.networks == 3 and made.holes == [(2, 3)] and len(made.unfinished) == 2
-    found = nas.from_folder(tmp_path / "release", extended=True, include_static_info=True)
+    opened = nas.from_folder(tmp_path / "release", extended=True, include_static_info=True)
     raw = entry(1)
-    assert found.val_acc(1, 2, best=False) == raw["valid"][2]["top1"][0]
-    assert found.test_loss(1) == raw["test"][3]["loss"][0]
-    assert found.train_time(1) == 3724 and found.params(1) == 11 and found.flops(1) == 2_000_000
+    assert opened.val_acc(1, 2, best=False) == raw["valid"][2]["top1"][0]
+    assert opened.test_loss(1) == raw["test"][3]["loss"][0]
+    assert opened.train_time(1) == 3724 and opened.params(1) == 11 and opened.flops(1) == 2_000_000
     (exp / "combined.pickle").write_bytes(pickle.dumps({hashes[0]: entry(5)}))
     assert build_release(exp, tmp_path / "r2", ["native"], allow_pickle=True).networks == 1
 

@@ -243,8 +243,8 @@ def test_versions_that_look_like_numbers_stay_text(suffix: str, tmp_path: Path) 
         "gpu": ["[1]", ""],
     }
     path = nas.write_dataset_file(tmp_path / f"x.{suffix}", head("env"), table)
-    found = nas.read_dataset_file(path, allow_pickle=True)[1]
-    assert {name: found[name].tolist() for name in table} == table
+    got = nas.read_dataset_file(path, allow_pickle=True)[1]
+    assert {name: got[name].tolist() for name in table} == table
 
 
 def test_columns_are_small_in_memory() -> None:
@@ -304,14 +304,14 @@ def test_a_count_above_its_total_is_damage(tmp_path: Path, monkeypatch: pytest.M
 
 def _read(raw: bytes) -> tuple[dict[str, Any], Table]:
     """As `read_dataset_file`, without a file."""
-    found, start = header.parse(raw[: header.LIMIT])
+    parsed, start = header.parse(raw[: header.LIMIT])
     payload = memoryview(raw)[start:]
     kinds = {"custom": custom.read, "csv": text.read, "pickle": pickled.read}
-    if found["format"] == "native":
-        return found, Table(native.read(found, payload, head=raw[:start]))
-    if found["format"] not in kinds:
+    if parsed["format"] == "native":
+        return parsed, Table(native.read(parsed, payload, head=raw[:start]))
+    if parsed["format"] not in kinds:
         raise DamagedFile("unknown format")
-    return found, Table(kinds[found["format"]](found, payload))
+    return parsed, Table(kinds[parsed["format"]](parsed, payload))
 
 
 def test_every_truncation_and_every_flipped_bit_of_checked_formats(tmp_path: Path) -> None:

@@ -61,8 +61,8 @@ def _sound(folder: Path, seeds: tuple[int, ...] = (0, 1), networks: int = 12) ->
 
 
 def _last(split: str, values: Any) -> list[Any]:
-    found: list[Any] = values[:, 0].tolist() if split == "test" else values.tolist()
-    return found
+    accuracies: list[Any] = values[:, 0].tolist() if split == "test" else values.tolist()
+    return accuracies
 
 
 def _faults(folder: Path) -> dict[str, str]:

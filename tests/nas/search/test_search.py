@@ -204,8 +204,8 @@ def test_best_by_scores_against_all_combinations(budget: float | None) -> None:
 def test_large_spaces_go_to_the_programme_and_impossible_budgets_are_said() -> None:
     rng = np.random.default_rng(1)
     scores, costs = [rng.normal(size=45) for _ in range(8)], [rng.uniform(1, 2, 45) for _ in range(8)]
-    found = best_by_scores(scores, costs, 10.0)
-    assert sum(c[o] for c, o in zip(costs, found, strict=True)) <= 10
+    chosen = best_by_scores(scores, costs, 10.0)
+    assert sum(c[o] for c, o in zip(costs, chosen, strict=True)) <= 10
     with pytest.raises(UsageError, match="cheapest"):
         best_by_scores(scores, costs, 7.0)
 
@@ -265,6 +265,6 @@ def test_a_surrogate_is_labelled_and_close(part: nas.Dataset) -> None:
 
 
 def test_later_epochs_rank_better(part: nas.Dataset) -> None:
-    found = fidelity(part)
-    assert len(found) == EPOCHS and found[-1].spearman > found[0].spearman
-    assert all(f.n == 400 for f in found)
+    correlations = fidelity(part)
+    assert len(correlations) == EPOCHS and correlations[-1].spearman > correlations[0].spearman
+    assert all(f.n == 400 for f in correlations)

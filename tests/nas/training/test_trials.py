@@ -84,9 +84,9 @@ def test_scores_of_networks_are_finite_reproducible_and_leave_them_alone() -> No
     for index in (0, 60_000):
         network = nas.build(index, 10, width=4, seed=0)
         before = {name: value.clone() for name, value in network.state_dict().items()}
-        found = scores(network, x, y)
-        assert set(found) == set(SCORES) and all(math.isfinite(v) for v in found.values()), found
-        assert found == scores(network, x, y)
+        by_name = scores(network, x, y)
+        assert set(by_name) == set(SCORES) and all(math.isfinite(v) for v in by_name.values()), by_name
+        assert by_name == scores(network, x, y)
         assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
 
@@ -159,8 +159,8 @@ def test_shared_weights_learn_rank_and_search(images: Images) -> None:
     losses: list[float] = []
     train_paths(supernet, images.train(), 3, report=lambda epoch, loss: losses.append(loss))
     assert losses[-1] < losses[0]
-    found = shared_accuracy(supernet, 3, list(images.train())[:2], list(images.validation())[:1])
-    assert 0 <= found <= 1
+    shared = shared_accuracy(supernet, 3, list(images.train())[:2], list(images.validation())[:1])
+    assert 0 <= shared <= 1
     benchmark = made_up(np.sort(SPACE.sample(30, seed=0)))
     ranked = rank_by_supernet(benchmark, images, networks=6, epochs=1, width=4)
     assert ranked.n == 6 and -1 <= ranked.spearman <= 1
@@ -197,8 +197,8 @@ def test_a_student_of_blocks_follows_its_teacher(images: Images) -> None:
 
 def test_scenarios(images: Images) -> None:
     for scenario, teacher in (("scratch", None), ("finetune", None), ("logits", 11), ("blocks", 11)):
-        found = teach(10, teacher, scenario, images, Lesson(epochs=1), width=4)
-        assert 0 <= found["student"] <= 1 and ("teacher" in found) == (teacher is not None)
+        accuracies = teach(10, teacher, scenario, images, Lesson(epochs=1), width=4)
+        assert 0 <= accuracies["student"] <= 1 and ("teacher" in accuracies) == (teacher is not None)
     with pytest.raises(UsageError, match="teacher"):
         teach(10, None, "logits", images, Lesson(epochs=1), width=4)
     with pytest.raises(UsageError, match="scenario"):

@@ -58,8 +58,8 @@ def test_fine_tuned_from_the_network_that_is_not_cut(digits: ImageData, arch: st
     assert tuned.record.values["test_acc"] > 0.3, "it starts from what the whole network has learnt"
     assert torch.load(tuned.weights)["state_dict"].keys() == torch.load(whole.weights)["state_dict"].keys()
     spec, _ = tiled_spec(arch, Tiling(), digits, TiledRecipe(), start=start, image_size=16)
-    found = evaluate_tiled(spec, split="test", device="cpu", output=tmp_path / "out")
-    assert found.values["test_acc"] == pytest.approx(whole.record.values["test_acc"])
+    evaluated = evaluate_tiled(spec, split="test", device="cpu", output=tmp_path / "out")
+    assert evaluated.values["test_acc"] == pytest.approx(whole.record.values["test_acc"])
     assert Outputs.at(tmp_path / "out").store().records("evaluation")[0].values["images"] == 359
 
 

@@ -58,8 +58,8 @@ OUTPUTS: dict[str, Callable[..., Any]] = {
 @torch.no_grad()
 def test_outputs_keep_their_type(what: str) -> None:
     model, x = network(OUTPUTS[what]), torch.randn(1, 3, 37, 29)
-    wanted, found = model(x), in_tiles(model, x)(x)
-    assert deviation(wanted, found, types=True) < (1e-3 if what == "float16" else 1e-5)
+    wanted, got = model(x), in_tiles(model, x)(x)
+    assert deviation(wanted, got, types=True) < (1e-3 if what == "float16" else 1e-5)
 
 
 IMAGES: dict[str, tuple[torch.Tensor, Callable[..., Any]]] = {
@@ -94,8 +94,8 @@ def test_under_autocast_the_types_are_those_of_the_network() -> None:
         model, x = network(way), torch.randn(1, 3, 37, 29)
         runner = in_tiles(model, x)
         with torch.autocast("cpu", torch.bfloat16):
-            wanted, found = model(x), runner(x)
-        assert wanted.dtype != torch.float32 and deviation(wanted, found, types=True) < 3e-2
+            wanted, got = model(x), runner(x)
+        assert wanted.dtype != torch.float32 and deviation(wanted, got, types=True) < 3e-2
         assert runner(x).dtype == model(x).dtype
 
 

@@ -87,22 +87,22 @@ def check_conversion(subject: str, *, pixels: int = 0, block_size: int = 8) -> t
         whole, _ = tiling.block_convert(model, x, 0)
         assert distance(whole(x), expected) < 1e-4
         converted, report = tiling.block_convert(model, x, block_size)
-        found = converted(x)
+        got = converted(x)
     for network in (whole, converted, model):
         state = network.state_dict()
         assert state.keys() == before.keys()
         assert all(torch.equal(value, before[name]) for name, value in state.items())
-    assert found.shape == expected.shape and found.isfinite().all()
-    assert (distance(found, expected) > 1e-4) == overlaps(converted, report), str(report)
+    assert got.shape == expected.shape and got.isfinite().all()
+    assert (distance(got, expected) > 1e-4) == overlaps(converted, report), str(report)
     assert all(layer.blocked or layer.reason for layer in report.layers)
     unreached = without_gradient(converted, x)
     assert not unreached or unreached == without_gradient(model, x)
     return report
 
 
-def distance(found: torch.Tensor, expected: torch.Tensor) -> float:
+def distance(got: torch.Tensor, expected: torch.Tensor) -> float:
     """The largest difference, relative to the largest value."""
-    return float((found - expected).abs().max() / expected.abs().max())
+    return float((got - expected).abs().max() / expected.abs().max())
 
 
 def overlaps(converted: nn.Module, report: tiling.ConversionReport) -> bool:

@@ -82,7 +82,7 @@ def test_any_size_against_loops_over_pixels(
     layer = BlockConv2d(2, 3, kernel, block, blocking, stride, padding, dilation, padding_mode=mode).double()
     x = torch.randn(2, *size, dtype=torch.float64)
     try:
-        found = layer(x)
+        got = layer(x)
     except UsageError as error:
         assert mode == "reflect" and "larger tiles" in str(error)
         return
@@ -97,7 +97,7 @@ def test_any_size_against_loops_over_pixels(
         dilation,
         mode,  # type: ignore[union-attr, arg-type]
     )
-    np.testing.assert_allclose(found.detach().numpy(), want, atol=1e-10)
+    np.testing.assert_allclose(got.detach().numpy(), want, atol=1e-10)
 
 
 @pytest.mark.parametrize("block", [0, 11, 64])
@@ -186,11 +186,11 @@ def test_gradients_are_those_of_tiles_one_by_one(
             lines.append(torch.cat(made, -1))
         return torch.cat(lines, -2)
 
-    found, want = layer(x), one_by_one()
+    got, want = layer(x), one_by_one()
     weights = torch.randn_like(want)
     inputs = [x, layer.weight, layer.bias]
     for one, other in zip(
-        torch.autograd.grad(found, inputs, weights), torch.autograd.grad(want, inputs, weights), strict=True
+        torch.autograd.grad(got, inputs, weights), torch.autograd.grad(want, inputs, weights), strict=True
     ):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(found, want, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-10)

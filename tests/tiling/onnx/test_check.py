@@ -113,15 +113,15 @@ def test_a_wrong_fold_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_integers_padded_with_another_number_are_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found, fusing = integers("small"), Fusing((3, 2), "5", mode="exact")
-    wrong = found.in_tiles(found.planned(fusing))
+    layered, fusing = integers("small"), Fusing((3, 2), "5", mode="exact")
+    wrong = layered.in_tiles(layered.planned(fusing))
     layer = next(node for node in wrong.graph.node if node.op_type == "QLinearConv")
     zero = next(tensor for tensor in wrong.graph.initializer if tensor.name == layer.input[2])
     other = np.asarray(onnx.numpy_helper.to_array(zero) + np.uint8(40))
     zero.CopyFrom(onnx.numpy_helper.from_array(other, zero.name))
     monkeypatch.setattr(onnx_fuse.Layers, "in_tiles", lambda self, plan: wrong)
     with pytest.raises(CheckFailed, match="check 'onnx-integers' failed"):
-        fused(found, tmp_path / "x.onnx", fusing, images("small").numpy())
+        fused(layered, tmp_path / "x.onnx", fusing, images("small").numpy())
     assert not list(tmp_path.iterdir())
 
 
@@ -142,13 +142,13 @@ def test_a_file_that_needs_more_than_planned_is_not_written(tmp_path: Path) -> N
 @pytest.mark.parametrize("mode", ["block", "exact"])
 def test_planned_memory_is_what_the_file_needs_to_the_byte(name: str, made_of: Any, mode: Any) -> None:
     """Every plan of the front; and each budget finds a plan that no listed one beats."""
-    found = made_of(name)
-    plans = found.front(mode)
+    built = made_of(name)
+    plans = built.front(mode)
     costs = [(plan.peak_bytes, plan.macs, plan.tiles) for plan in plans]
     assert not [a for a in costs for b in costs if a != b and all(x <= y for x, y in zip(b, a, strict=True))]
     for plan in plans:
-        assert executed(found.in_tiles(plan)).peak_bytes == plan.peak_bytes == max(plan.cost.steps)
-        again = found.planned(Fusing(budget=plan.peak_bytes, mode=mode))
+        assert executed(built.in_tiles(plan)).peak_bytes == plan.peak_bytes == max(plan.cost.steps)
+        again = built.planned(Fusing(budget=plan.peak_bytes, mode=mode))
         assert again.peak_bytes <= plan.peak_bytes and again.macs <= plan.macs
 
 
@@ -181,6 +181,6 @@ def test_what_was_found_is_in_the_file_and_the_report(tmp_path: Path) -> None:
 
 
 def test_the_layers_know_the_network_they_are_of() -> None:
-    found = onnx_layers(network("small"), images("small")[:1])
-    assert found.name == "Small" and found.plain is not None
+    layered = onnx_layers(network("small"), images("small")[:1])
+    assert layered.name == "Small" and layered.plain is not None
     assert integers("small").plain is None

@@ -41,8 +41,8 @@ def truth(name: str) -> np.ndarray:
 
 @pytest.mark.parametrize("name", [*NETWORKS, "pooled"])
 def test_layer_by_layer_as_in_torch(name: str) -> None:
-    found = outputs(layers(name).one_by_one(), images(name).numpy())
-    assert relative_error(found, truth(name)) < SMALLEST
+    got = outputs(layers(name).one_by_one(), images(name).numpy())
+    assert relative_error(got, truth(name)) < SMALLEST
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -52,8 +52,8 @@ def test_fused_exactly_is_the_network(name: str, tmp_path: Path) -> None:
     assert report.max_error < SMALLEST
     assert report.tiles == grid[0] * grid[1]
     for optimised in (True, False):
-        found = outputs(report.path, images(name).numpy(), optimised=optimised)
-        assert relative_error(found, truth(name)) < SMALLEST
+        got = outputs(report.path, images(name).numpy(), optimised=optimised)
+        assert relative_error(got, truth(name)) < SMALLEST
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -81,15 +81,15 @@ def test_mean_in_the_middle_is_a_sum_of_tiles() -> None:
 
 @pytest.mark.parametrize("made_of", [layers, integers], ids=["floats", "integers"])
 def test_tiles_run_one_after_the_other_in_little_memory(made_of: Any) -> None:
-    found = made_of("resnet18")
+    built = made_of("resnet18")
     grid, end, _, _ = STAGES["resnet18"]
-    planned = found.planned(Fusing(grid, end))
-    run = executed(found.in_tiles(planned))
+    planned = built.planned(Fusing(grid, end))
+    run = executed(built.in_tiles(planned))
     layer = re.compile(r"(?:conv|add|maxpool|relu).*/(\d+\.\d+)$")
     tiles = [match[1] for name in run.order if (match := layer.search(name))]
     assert len(list(groupby(tiles))) == len(set(tiles)) == 16
     assert run.peak_bytes <= planned.peak_bytes
-    assert run.peak_bytes < executed(found.model).peak_bytes / 3
+    assert run.peak_bytes < executed(built.model).peak_bytes / 3
 
 
 def test_weights_are_shared(tmp_path: Path) -> None:
@@ -111,9 +111,9 @@ def test_live_bytes_of_a_chain_by_hand() -> None:
     ]
     graph = onnx.helper.make_graph(nodes, "chain", [image], [result])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
-    found = executed(model)
-    assert found.order == ("a", "b", "c", "d")
-    assert found.peak_bytes == 4 * (4 + 2) * 256
+    execution = executed(model)
+    assert execution.order == ("a", "b", "c", "d")
+    assert execution.peak_bytes == 4 * (4 + 2) * 256
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
@@ -199,9 +199,9 @@ def test_a_split_is_cut_as_slices_of_channels() -> None:
     ]
     graph = onnx.helper.make_graph(nodes, "split", [image], [result], [sizes])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
-    found = Layers(normalised(model))
+    layered = Layers(normalised(model))
     x = np.random.default_rng(0).standard_normal((2, 4, 8, 8)).astype(np.float32)
-    made = found.in_tiles(found.planned(Fusing(2, "joined")))
+    made = layered.in_tiles(layered.planned(Fusing(2, "joined")))
     assert np.array_equal(outputs(made, x), outputs(model, x))
 
 
@@ -233,10 +233,10 @@ print(status("VmHWM") - before)
 def test_resident_memory_of_a_process_falls_too(integer: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model, x = torchvision.models.resnet18().eval(), torch.randn(1, 3, 448, 448)
-    found = onnx_layers(model, x)
-    found = quantised(found, Calibration(x.numpy())) if integer else found
-    plain = saved(found.model, tmp_path / "plain.onnx")
-    report = fused(found, tmp_path / "fused.onnx", Fusing(8, "layer2"), x.numpy())
+    layered = onnx_layers(model, x)
+    layered = quantised(layered, Calibration(x.numpy())) if integer else layered
+    plain = saved(layered.model, tmp_path / "plain.onnx")
+    report = fused(layered, tmp_path / "fused.onnx", Fusing(8, "layer2"), x.numpy())
     grown = [
         int(
             subprocess.run(
@@ -257,9 +257,9 @@ def test_more_of_torchvision(name: str, tmp_path: Path) -> None:
         torchvision.models.get_model(name, num_classes=10, weights=None).eval(),
         torch.randn(1, 3, 96, 96),
     )
-    found = export_onnx(model, x, tmp_path / "x.onnx")
-    assert found.max_error < SMALLEST
-    least = 0.8 * found.peak_bytes
-    report = fuse_onnx(found.path, tmp_path / "y.onnx", Fusing(budget=int(least), mode="exact"))
+    plain = export_onnx(model, x, tmp_path / "x.onnx")
+    assert plain.max_error < SMALLEST
+    least = 0.8 * plain.peak_bytes
+    report = fuse_onnx(plain.path, tmp_path / "y.onnx", Fusing(budget=int(least), mode="exact"))
     assert report.peak_bytes <= least
     assert report.max_error < SMALLEST

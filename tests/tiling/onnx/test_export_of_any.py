@@ -42,10 +42,10 @@ def image(seed: int = 0) -> torch.Tensor:
 def test_a_network_of_another_precision_becomes_a_file_of_floats(dtype: torch.dtype, tmp_path: Path) -> None:
     model, x = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).to(dtype).eval(), image().to(dtype)
     report = export_onnx(model, x.requires_grad_(), tmp_path / "x.onnx")
-    (found,) = next(every_output(report.path, [[image(1).numpy()]]))
+    (got,) = next(every_output(report.path, [[image(1).numpy()]]))
     with torch.no_grad():
         wanted = model.float()(image(1)).numpy()
-    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
 
 
 def test_computed_weights_and_means_of_doubles(tmp_path: Path) -> None:
@@ -65,9 +65,9 @@ def test_the_image_a_constant_and_a_value_twice_are_outputs(tmp_path: Path) -> N
     y = model.conv(model.stem(x)).detach()
     wanted = [y.relu(), y, y, x, torch.ones(2)]
     report = export_onnx(model, x, tmp_path / "x.onnx")
-    found = next(every_output(report.path, [[x.numpy()]]))
-    assert len(found) == len(wanted)
-    for one, other in zip(found, wanted, strict=True):
+    got = next(every_output(report.path, [[x.numpy()]]))
+    assert len(got) == len(wanted)
+    for one, other in zip(got, wanted, strict=True):
         np.testing.assert_allclose(one, other.numpy(), atol=1e-5)
 
 
@@ -84,6 +84,6 @@ def test_a_mask_and_integers_that_are_always_the_same_are_outputs(
 ) -> None:
     model, x = Returning(lambda y, x: (y > 0, torch.arange(5))), image(2)
     report = export_onnx(model, image(), tmp_path / "x.onnx", fusing=fusing)
-    found = next(every_output(report.path, [[x.numpy()]]))
-    for one, other in zip(found, model(x), strict=True):
+    got = next(every_output(report.path, [[x.numpy()]]))
+    for one, other in zip(got, model(x), strict=True):
         assert one.dtype == other.numpy().dtype and np.array_equal(one, other.numpy())

@@ -45,8 +45,8 @@ def compared(model: nn.Module, path: Path) -> None:
     for given in (GIVEN, others()):
         with torch.no_grad():
             wanted = model(*given)
-        (found,) = next(every_output(path, [[x.numpy() for x in given]]))
-        np.testing.assert_allclose(found, wanted.numpy(), atol=1e-5)
+        (got,) = next(every_output(path, [[x.numpy() for x in given]]))
+        np.testing.assert_allclose(got, wanted.numpy(), atol=1e-5)
 
 
 def test_a_network_of_several_inputs_is_exported_in_tiles(tmp_path: Path) -> None:

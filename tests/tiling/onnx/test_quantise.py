@@ -30,8 +30,8 @@ def test_fused_exactly_is_the_integer_network_bit_for_bit(name: str, tmp_path: P
     assert report.identical
     x = images(name, 8).numpy()
     for optimised in (True, False):
-        found = outputs(report.path, x, optimised=optimised)
-        assert np.array_equal(found, outputs(integers(name).model, x, optimised=optimised))
+        got = outputs(report.path, x, optimised=optimised)
+        assert np.array_equal(got, outputs(integers(name).model, x, optimised=optimised))
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -82,16 +82,16 @@ def test_an_integer_layer_is_what_its_formula_says() -> None:
     only.CopyFrom(made)
     del only.graph.output[:]
     only.graph.output.add().name = node.output[0]
-    found = torch.from_numpy(outputs(only, x.numpy(), optimised=False)).double()
-    assert (found - wanted).abs().max() <= 1  # a tie is rounded in single precision there
-    assert (found != wanted).double().mean() < 1e-3
+    got = torch.from_numpy(outputs(only, x.numpy(), optimised=False)).double()
+    assert (got - wanted).abs().max() <= 1  # a tie is rounded in single precision there
+    assert (got != wanted).double().mean() < 1e-3
 
 
 def _array(tensor: object) -> np.ndarray:
     from onnx import numpy_helper
 
-    found: np.ndarray = numpy_helper.to_array(tensor)
-    return found
+    array: np.ndarray = numpy_helper.to_array(tensor)
+    return array
 
 
 def test_from_file_to_file(tmp_path: Path) -> None:

@@ -45,9 +45,9 @@ class Resized(nn.Module):
 def difference(model: nn.Module, path: Path, x: torch.Tensor) -> float:
     with torch.no_grad():
         wanted = model(x).numpy()
-    found = outputs(path, x.numpy(), optimised=False)
-    assert np.array_equal(np.isnan(found), np.isnan(wanted))
-    return float(np.nanmax(np.abs(found - wanted)) / np.nanmax(np.abs(wanted)))
+    got = outputs(path, x.numpy(), optimised=False)
+    assert np.array_equal(np.isnan(got), np.isnan(wanted))
+    return float(np.nanmax(np.abs(got - wanted)) / np.nanmax(np.abs(wanted)))
 
 
 def test_a_u_net_with_bilinear_upsampling_is_exported_in_tiles(tmp_path: Path) -> None:

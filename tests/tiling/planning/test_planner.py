@@ -118,7 +118,7 @@ def test_the_search_finds_what_trying_all_ways_finds(monkeypatch: pytest.MonkeyP
     made = search.Planner(traces, "exact", "fp32", True, Counted())
     states = made._states
     assert len(states) > 3
-    found = set()
+    costs = set()
     for count in range(len(states) - 1):
         for inner in itertools.combinations(states[1:-1], count):
             places = [-1, *inner, states[-1]]
@@ -132,15 +132,15 @@ def test_the_search_finds_what_trying_all_ways_finds(monkeypatch: pytest.MonkeyP
                 choices.append([*whole, *(tiled_steps(traces, start, stop, grid) for grid in grids[1:])])
             for ways in itertools.product(*choices):
                 cost = made.cost([step for way in ways for step in way])
-                found.add((cost.peak_bytes, cost.macs, cost.tiles))
+                costs.add((cost.peak_bytes, cost.macs, cost.tiles))
     front = {
-        a for a in found if not any(b != a and all(x <= y for x, y in zip(b, a, strict=True)) for b in found)
+        a for a in costs if not any(b != a and all(x <= y for x, y in zip(b, a, strict=True)) for b in costs)
     }
     assert {(plan.peak_bytes, plan.macs, plan.tiles) for plan in made.front()} == front
-    best = min(a for a in found if a[1] <= 1.2 * made.layer_by_layer.macs)
+    best = min(a for a in costs if a[1] <= 1.2 * made.layer_by_layer.macs)
     assert made.least_memory().peak_bytes == best[0] < made.layer_by_layer.peak_bytes
-    for limit in sorted({a[0] for a in found}):
-        fewest = min((a[1], a[2]) for a in found if a[0] <= limit)
+    for limit in sorted({a[0] for a in costs}):
+        fewest = min((a[1], a[2]) for a in costs if a[0] <= limit)
         plan = made.within(limit)
         assert plan.peak_bytes <= limit and (plan.macs, plan.tiles) == fewest
 
@@ -165,12 +165,12 @@ class Gated(nn.Module):
 def test_a_gate_at_the_start_of_a_segment(mode: str) -> None:
     torch.manual_seed(0)
     model, x = Gated().eval(), torch.randn(1, 3, 64, 64)
-    for found in tiling.pareto(model, x, mode=mode):  # type: ignore[arg-type]
-        runner = TiledRunner(model, found)
+    for plan in tiling.pareto(model, x, mode=mode):  # type: ignore[arg-type]
+        runner = TiledRunner(model, plan)
         if mode == "exact":
             assert (runner(x) - model(x)).abs().max() < 1e-5
-        assert tiling.peak_memory(runner, x) == pytest.approx(found.peak_bytes, rel=0.01)
-    stages = [step for found in tiling.pareto(model, x, mode=mode) for step in found.steps]  # type: ignore[arg-type]
+        assert tiling.peak_memory(runner, x) == pytest.approx(plan.peak_bytes, rel=0.01)
+    stages = [step for plan in tiling.pareto(model, x, mode=mode) for step in plan.steps]  # type: ignore[arg-type]
     assert any(step.kind == "tiled" for step in stages)
 
 
@@ -211,8 +211,8 @@ def test_a_peak_that_is_more_than_planned_is_refused_wherever_it_is_planned(
     model, x = Gated().eval(), torch.zeros(1, 3, 32, 32)
     plan = tiling.plan(model, x, mode="exact")
     assert plan.checked is not None and plan.checked <= 0.01
-    found = proved(model, plan)
-    assert found.agreement is not None and found.agreement < 1e-5 and "checked: memory" in str(found)
+    proven = proved(model, plan)
+    assert proven.agreement is not None and proven.agreement < 1e-5 and "checked: memory" in str(proven)
     assert tiling.plan(model, x, dtype="int8").checked is None
     assert tiling.plan(model, x, dtype="fp16").checked == 0, "predicted and run in its own format"
     weightless = tiling.plan(Gated().to("meta").eval(), x.to("meta"), mode="exact")
@@ -401,10 +401,10 @@ def test_the_front_and_budgets_agree(mode: str, counting: str) -> None:
     assert len(costs) > (24 if mode == "exact" else 3) and costs == sorted(set(costs))
     assert not [a for a in costs for b in costs if a != b and all(x <= y for x, y in zip(b, a, strict=True))]
     for plan in plans[:: max(1, len(plans) // 8)]:
-        found = made.within(plan.peak_bytes)
-        assert found.peak_bytes <= plan.peak_bytes and (found.macs, found.tiles) <= (plan.macs, plan.tiles)
+        best = made.within(plan.peak_bytes)
+        assert best.peak_bytes <= plan.peak_bytes and (best.macs, best.tiles) <= (plan.macs, plan.tiles)
         below = [p for p in plans if p.peak_bytes <= plan.peak_bytes]
-        assert (found.macs, found.tiles) == min((p.macs, p.tiles) for p in below)
+        assert (best.macs, best.tiles) == min((p.macs, p.tiles) for p in below)
 
 
 def test_budgets() -> None:
@@ -435,5 +435,5 @@ def test_the_sum_of_windows_keeps_as_much_as_they_take() -> None:
             return F.fold(F.unfold(x, 3, padding=1), x.shape[2:], 3, padding=1)
 
     x = torch.randn(1, 8, 40, 44)
-    found = tiling.plan(Folds().eval(), x, mode="exact")
-    assert found.peak_bytes == peak_memory(Folds(), x) == 2 * 8 * 9 * 40 * 44 * 4
+    plan = tiling.plan(Folds().eval(), x, mode="exact")
+    assert plan.peak_bytes == peak_memory(Folds(), x) == 2 * 8 * 9 * 40 * 44 * 4

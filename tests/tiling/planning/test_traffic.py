@@ -63,12 +63,12 @@ def test_settings_join_memory_and_accuracy() -> None:
         line("H4x4", "zeros", 0.7, 0),
         line("H4x4", "zeros", 0, 1, "failed"),
     ]
-    found = settings(chain(), torch.zeros(1, 3, 32, 32), lines)
-    assert [(s.blocking, s.accuracy.mean, s.accuracy.n) for s in found] == [
+    costed = settings(chain(), torch.zeros(1, 3, 32, 32), lines)
+    assert [(s.blocking, s.accuracy.mean, s.accuracy.n) for s in costed] == [
         ("whole", pytest.approx(0.85), 2),
         ("H4x4", 0.7, 1),
     ]
-    assert found[1].plan.peak_bytes < found[0].plan.peak_bytes
+    assert costed[1].plan.peak_bytes < costed[0].plan.peak_bytes
 
 
 def test_the_picture_shows_both_peaks() -> None:

@@ -186,9 +186,9 @@ def test_complex_maps(view: Callable[[torch.Tensor], torch.Tensor]) -> None:
     model, x = OfComplexMaps(view).eval(), torch.randn(1, 3, 16, 16)
     runner = TiledRunner(model, tiling.plan(model, x, mode="exact"))
     with torch.no_grad():
-        wanted, found = model(x), runner(x)
-    assert found.dtype == wanted.dtype
-    assert float((wanted - found).abs().max() / wanted.abs().max()) < 1e-5
+        wanted, got = model(x), runner(x)
+    assert got.dtype == wanted.dtype
+    assert float((wanted - got).abs().max() / wanted.abs().max()) < 1e-5
 
 
 @pytest.mark.mutation("tiled-runner")

@@ -233,8 +233,8 @@ def test_a_runner_moves_and_loads_as_any_module_does() -> None:
     assert not torch.equal(one(x), other(x)) and torch.equal(runner(x), one(x))
     runner.load_state_dict(TiledRunner(other, runner.plan).state_dict())
     assert torch.equal(runner(x), other(x))
-    found = runner.double()(x.double())
-    assert found.dtype == torch.float64 and torch.equal(found, other.double()(x.double()))
+    got = runner.double()(x.double())
+    assert got.dtype == torch.float64 and torch.equal(got, other.double()(x.double()))
 
 
 def _optimised(layer: nn.Conv2d) -> None:
