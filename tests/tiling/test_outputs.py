@@ -27,7 +27,7 @@ class Pair(NamedTuple):
 
 
 @dataclasses.dataclass
-class Found:
+class Detections:
     maps: list[torch.Tensor]
     name: str = "found"
 
@@ -50,7 +50,7 @@ WAYS: dict[str, Callable[..., Any]] = {
     "list of one": lambda m, x, y, z: [z],
     "dict": lambda m, x, y, z: {"second": z, "first": y},
     "named tuple": lambda m, x, y, z: Pair(y, z),
-    "dataclass": lambda m, x, y, z: Found([y, z]),
+    "dataclass": lambda m, x, y, z: Detections([y, z]),
     "nested": lambda m, x, y, z: {"all": [y, (z, {"mean": z.mean()})], "none": None, "number": 3},
     "the input": lambda m, x, y, z: (x, z, x),
     "one twice": lambda m, x, y, z: (z, z),
