@@ -338,11 +338,9 @@ class Mixed(nn.Module):
 
 def test_an_operation_of_ones_own_is_named_refused_or_counted_by_its_formula() -> None:
     options = {"num_blocks": 1, "base_channels": 4}
-    profile = profile_block(Mixed, "late", **options)  # type: ignore[arg-type]
-    assert (
-        profile.network.uncounted_operations == profile.stage.uncounted_operations == ("blockzoo_test.mixed",)
-    )  # type: ignore[union-attr]
-    assert profile.columns()["uncounted_operations"] == "blockzoo_test.mixed"
+    costs = profile_block(Mixed, "late", **options)  # type: ignore[arg-type]
+    assert costs.network.uncounted_operations == costs.stage.uncounted_operations == ("blockzoo_test.mixed",)  # type: ignore[union-attr]
+    assert costs.columns()["uncounted_operations"] == "blockzoo_test.mixed"
     plain = profile_block("ResNetBasicBlock", "late", strict=True, **options)  # type: ignore[arg-type]
     assert plain.network.uncounted_operations == () and plain.columns()["uncounted_operations"] == ""
     with pytest.raises(UsageError, match=r"blockzoo_test.mixed; .*register_flop_formula"):

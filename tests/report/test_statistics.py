@@ -28,12 +28,10 @@ def row(block: str, position: str, seed: int, acc: float, **others: object) -> d
 
 def test_interval_is_students() -> None:
     values = [0.5, 0.6, 0.55, 0.52]
-    estimated = estimate(values)
+    got = estimate(values)
     low, high = stats.t.interval(0.95, 3, statistics.fmean(values), stats.sem(values))
-    assert estimated.n == 4
-    assert (estimated.mean - estimated.half_width, estimated.mean + estimated.half_width) == pytest.approx(
-        (low, high)
-    )  # type: ignore[operator]
+    assert got.n == 4
+    assert (got.mean - got.half_width, got.mean + got.half_width) == pytest.approx((low, high))  # type: ignore[operator]
     assert estimate([0.5]).half_width is None and estimate([0.5, 0.6]).interval is None
     assert estimate([0.5, 0.6]).mean == 0.55 and estimate([0.5, 0.6], FRACTION).text(2, 100) == "55.00"
 
