@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 
 from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.blockwise.sweep import BlockwiseStudy, run_blockwise_study
+from blockzoo.core.environment import environment
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
 from blockzoo.core.spec import THREADS, NetworkSpec, TrialSpec
@@ -83,6 +85,37 @@ def test_a_sweep_of_two_workers_and_what_is_left_of_an_interrupted_one(
     assert rest.plan.workers == 1
     assert stored(tmp_path / "two") == stored(tmp_path / "rest")
     assert stored(tmp_path / "two")[f"{BLOCK}/early"] == alone
+
+
+def test_what_the_environment_and_the_program_have_set(
+    tmp_path: Path, alone: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning takes arguments that it is not given from the environment, and torch keeps settings in the process."""
+    for name, value in {"GRADIENT_CLIP_VAL": "0.001", "MAX_STEPS": "1", "LIMIT_VAL_BATCHES": "1"}.items():
+        monkeypatch.setenv(f"PL_TRAINER_{name}", value)
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "")
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.autocast("cpu", torch.bfloat16), torch.inference_mode():
+            done = train_block(BLOCK, "early", output=tmp_path, **SMALL)
+        assert torch.get_default_dtype() == torch.float64 and not torch.backends.mkldnn.enabled
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert numbers(done.record) == alone and "arithmetic" not in done.record.environment
+    assert os.environ["PL_TRAINER_MAX_STEPS"] == "1"
+
+
+def test_other_arithmetic_is_said_and_stored(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    usual = environment()
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    with reproducible(None):
+        found = environment()
+    assert "ATEN_CPU_CAPABILITY=default" in caplog.text
+    assert found["arithmetic"] == "ATEN_CPU_CAPABILITY=default"
+    assert found["environment_id"] != usual["environment_id"], "times do not compare either"
 
 
 def test_a_trial_that_goes_on_after_an_epoch(tmp_path: Path, alone: dict[str, Any]) -> None:

@@ -13,6 +13,11 @@ from typing import Any
 
 from blockzoo.core.spec import fingerprint_of
 
+ARITHMETIC = (
+    "ATEN_CPU_CAPABILITY DNNL_DEFAULT_FPMATH_MODE DNNL_MAX_CPU_ISA MKL_CBWR MKL_ENABLE_INSTRUCTIONS NVIDIA_TF32_OVERRIDE "
+    "ONEDNN_DEFAULT_FPMATH_MODE ONEDNN_MAX_CPU_ISA TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"
+).split()
+"""Environment variables with which the libraries below us add and multiply otherwise."""
 PACKAGES = ("blockzoo", "torch", "torchvision", "timm", "lightning", "numpy")
 
 
@@ -22,8 +27,15 @@ def environment(**measured: object) -> dict[str, Any]:
     `environment_id` in it is equal where times may be compared.
     """
     facts: dict[str, Any] = {**_machine(), **measured}
+    if asked := arithmetic():
+        facts["arithmetic"] = asked
     comparable = {k: v for k, v in facts.items() if k not in ("revision", "hostname")}
     return {**facts, "environment_id": fingerprint_of(comparable)}
+
+
+def arithmetic() -> str:
+    """The variables of `ARITHMETIC` that are set, as NAME=VALUE; nothing where none is."""
+    return " ".join(f"{name}={os.environ[name]}" for name in ARITHMETIC if os.environ.get(name))
 
 
 @functools.cache

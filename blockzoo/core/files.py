@@ -8,9 +8,10 @@ appended to or locked is opened without following one.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from blockzoo.core import faults
@@ -54,15 +55,23 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, durable: bo
             temporary.unlink(missing_ok=True)
 
 
+UNFINISHED = re.compile(r"\.(?P<stem>.+)-[0-9a-f]{16}(?P<suffix>(\.[^.]+)?)")
+"""The name of a file that `write_atomically` is filling."""
+
+
 def clear_unfinished(*targets: Path) -> None:
     """Remove what a process that was killed left of its way to a file, or to any file of a folder; its writer must be gone."""
     for target in targets:
-        ways = (
-            target.glob(".*-*") if target.is_dir() else target.parent.glob(f".{target.stem}-*{target.suffix}")
-        )
-        for path in ways:
-            if path.is_file():
+        for path, wanted in unfinished(target if target.is_dir() else target.parent):
+            if target.is_dir() or wanted == target:
                 path.unlink(missing_ok=True)
+
+
+def unfinished(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """What is on its way to a file of a folder, or was left there, and that file."""
+    for path in folder.glob(".*-*"):
+        if (found := UNFINISHED.fullmatch(path.name)) and path.is_file():
+            yield path, folder / f"{found['stem']}{found['suffix']}"
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from blockzoo.core.errors import Damaged, StoreError, UsageError
 from blockzoo.core.files import write_text
+from blockzoo.core.locks import Held, locked
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record, plain
 from blockzoo.execution.jobs import Job
@@ -162,17 +163,26 @@ def _is_trial(value: Any) -> bool:
 
 
 def is_alive(outputs: Outputs) -> bool:
-    """Whether a process works at a sweep here: asked of the system on the same machine, judged by its last note on others."""
+    """Whether a process works at a sweep here: on the same machine the system is asked, on others its last note tells.
+
+    The number of a process alone says little: since then another one may have got it. So the folder's lock is to be held too.
+    """
     note = _note(outputs)
-    if note.get("host") != platform.node():
-        return bool(note) and time.time() - note["at"] < LOST
+    if not note or note["host"] != platform.node():
+        return bool(note) and abs(time.time() - note["at"]) < LOST
     try:
         os.kill(note["process"], 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         pass
-    return True
+    try:
+        with locked(outputs.lock, shared=True):
+            return False
+    except Held:
+        return True
+    except StoreError:  # there is none, or the file system has no locks
+        return outputs.lock.exists()
 
 
 def _running(outputs: Outputs) -> dict[str, dict[str, Any]]:

@@ -12,8 +12,9 @@ from typing import Generic, TypeVar
 
 from blockzoo.core import faults
 from blockzoo.core.errors import StoreError, UsageError
-from blockzoo.core.files import clear_unfinished
+from blockzoo.core.files import clear_unfinished, unfinished
 from blockzoo.core.locks import Held, Lock
+from blockzoo.core.once import only_trainer
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import FINAL, Record
 from blockzoo.core.spec import THREADS
@@ -223,8 +224,15 @@ def collect(
 
     It may have been killed between any two steps: a record that is in the store already is not stored again.
     """
-    checkpoints = outputs.checkpoint("any").parent
-    clear_unfinished(outputs.spool, checkpoints, outputs.csv, outputs.sweep)
+    clear_unfinished(outputs.spool, outputs.csv, outputs.sweep)
+    for path, checkpoint in unfinished(outputs.checkpoint("any").parent):
+        try:
+            with only_trainer(
+                checkpoint
+            ):  # `train`, or a sweep into another table of this folder, may be writing it
+                path.unlink(missing_ok=True)
+        except StoreError:
+            pass
     for path, records in leftovers(outputs.spool):
         for record in records:
             if record.kind not in ANSWERS and not store.holds(record):

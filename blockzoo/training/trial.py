@@ -33,7 +33,7 @@ from blockzoo.training.hardware import keep_freed_memory, made_ready, number_for
 from blockzoo.training.loaders import Batches, asked_for
 from blockzoo.training.loaders import loaders as _loaders
 from blockzoo.training.protocols import protocol_of
-from blockzoo.training.reproducible import reproducible
+from blockzoo.training.reproducible import reproducible, without_variables
 from blockzoo.training.steps import advice, in_parts, is_out_of_memory, leaves_parameters_unused
 from blockzoo.training.together import ALONE, Ranks, check_equal_ranks, digest_of_weights
 from blockzoo.training.tryout import tried
@@ -274,17 +274,18 @@ def _trainer(
 ) -> L.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
-    return L.Trainer(
-        accelerator="gpu" if device.type == "cuda" else "cpu",
-        **options,
-        max_epochs=spec.epochs,
-        precision="bf16-mixed" if dtype == torch.bfloat16 else "32-true",
-        plugins=[DurableCheckpoints(), LightningEnvironment()],
-        callbacks=[AfterEachEpoch(checkpoint, on_epoch)],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-    )
+    with without_variables("PL_TRAINER_"):
+        return L.Trainer(
+            accelerator="gpu" if device.type == "cuda" else "cpu",
+            **options,
+            max_epochs=spec.epochs,
+            precision="bf16-mixed" if dtype == torch.bfloat16 else "32-true",
+            plugins=[DurableCheckpoints(), LightningEnvironment()],
+            callbacks=[AfterEachEpoch(checkpoint, on_epoch)],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )

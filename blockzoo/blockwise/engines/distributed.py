@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -119,7 +120,8 @@ class Distributed:
             outcomes.append(self._unpacked(frame, block, gathered[rank][places[rank] : places[rank] + size]))
             places[rank] += size
         mine_by_block = {outcome.block: outcome for outcome in own}
-        return [mine_by_block.get(outcome.block, outcome) for outcome in outcomes]
+        # what was measured is as the others have it, so that sums do not depend on how many ranks there are
+        return [replace(mine_by_block.get(told.block, told), result=told.result) for told in outcomes]
 
     def _buffers(self, frame: Centre, block: int) -> list[str]:
         if frame.options.buffers == "average":

@@ -31,8 +31,8 @@ from blockzoo.execution.ranks import Report, run_together
 
 
 def under_torchrun() -> bool:
-    """Is this process one of several that somebody else started to work together?"""
-    return dist.is_initialized() or "RANK" in os.environ
+    """Is this process one of several that somebody else started to work together? A variable alone does not make it one."""
+    return dist.is_initialized() or os.environ.keys() >= {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
 
 
 def rank_count(frame: Frame, device: str, wanted: int | None = None) -> int:

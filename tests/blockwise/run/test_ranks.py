@@ -13,9 +13,13 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 
-from blockzoo.blockwise.engines.distributed import check_equal_centres
+from blockzoo.blockwise.contracts import ENGINES
+from blockzoo.blockwise.engines.distributed import Distributed, check_equal_centres
+from blockzoo.blockwise.engines.rounds import mean_loss
 from blockzoo.blockwise.run.config import folder_name
+from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.identity import identified
 from blockzoo.blockwise.run.reading import read_lines, run_status
 from blockzoo.blockwise.run.runs import run_blockwise
@@ -171,6 +175,24 @@ def test_ranks_that_drift_apart_end_the_run(tmp_path: Path) -> None:
 def test_more_ranks_than_blocks_under_torchrun(tmp_path: Path) -> None:
     done = _torchrun(3, *words(config("distributed", config=(12,)), tmp_path))
     assert done.returncode != 0 and "3 ranks for 2 blocks" in done.stderr
+
+
+def test_a_rank_reports_of_its_own_block_what_the_others_hear(tmp_path: Path) -> None:
+    """Else the sum of all losses depends on how many ranks, and so how many cores, there are."""
+    frame = Frame.from_config(config("distributed", options={"k": 7}))
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1)
+    try:
+        engine = ENGINES["distributed"]()
+        assert isinstance(engine, Distributed)
+        blocks = list(range(len(frame.blocks)))
+        own = [engine._work(frame, block) for block in blocks]
+        found = engine._exchanged(frame, blocks, own)
+    finally:
+        dist.destroy_process_group()
+    for outcome, told in zip(own, found, strict=True):
+        assert len(set(outcome.result.losses)) == 7, "the steps differ, so their mean is another number"
+        assert told.result.losses == [mean_loss([outcome.result])] * 7
+        assert told.values is outcome.values
 
 
 def test_a_run_starts_its_own_ranks(tmp_path: Path) -> None:
