@@ -38,7 +38,10 @@ def commands(folder: Path = Path(__file__).parent) -> dict[str, str]:
     for path in sorted([*folder.glob("*.py"), *folder.glob("*/__init__.py")]):
         name = path.parent.name if path.name == "__init__.py" and path.parent != folder else path.stem
         if name not in NOT_COMMANDS and not name.startswith("_"):
-            sentence = first_sentence(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))))
+            docstring = (
+                '"""'.join(path.read_text(encoding="utf-8").split('"""', 2)[:2]) + '"""'
+            )  # no more is parsed
+            sentence = first_sentence(ast.get_docstring(ast.parse(docstring)))
             sentences[name] = sentence.partition(": ")[2] or sentence
     return sentences
 

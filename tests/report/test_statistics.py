@@ -3,6 +3,8 @@ from __future__ import annotations
 import math
 import re
 import statistics
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -15,7 +17,9 @@ from blockzoo.report.statistics import (
     LEAST_SEEDS,
     average_positions,
     cost_accuracy_front,
+    deviation,
     estimate,
+    student_t,
     summarise,
 )
 from blockzoo.report.tables import markdown_table, results_table
@@ -24,6 +28,24 @@ from blockzoo.report.tables import markdown_table, results_table
 def row(block: str, position: str, seed: int, acc: float, **others: object) -> dict:
     return {"block": block, "position": position, "seed": seed, "test_acc": acc, "val_acc": acc - 0.1, "flops": 100,
             "status": "ok", "dataset": "digits", "comparable": "x", **others}  # fmt: skip
+
+
+def test_quantiles_are_those_of_a_library() -> None:
+    for degrees in [*range(1, 60), 99, 100, 1000, 5001]:
+        assert student_t(degrees) == pytest.approx(float(stats.t.ppf(0.975, degrees)), rel=1e-11), degrees
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=20))
+def test_deviations_are_those_of_the_exact_sum(values: list[float]) -> None:
+    assert deviation(values) == pytest.approx(statistics.stdev(values), rel=1e-12, abs=1e-160)
+    assert deviation([values[0]] * 6) == 0
+
+
+def test_a_table_needs_no_library_of_numbers() -> None:
+    """numpy and scipy take longer to load than a table of ten thousand rows to read."""
+    code = "import blockzoo.report.tables, sys; print({'numpy', 'scipy', 'torch'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_interval_is_students() -> None:
