@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from blockzoo.core.checked import sorted_into
 from blockzoo.core.devices import choose_device
 from blockzoo.core.environment import environment
-from blockzoo.core.errors import UsageError
+from blockzoo.core.errors import BlockzooError, UsageError
 from blockzoo.core.keywords import BenchmarkingKeywords, ScaffoldKeywords, SeededKeywords
 from blockzoo.core.record import Record
 from blockzoo.core.settings import Benchmarking, Scaffold, Seeded
@@ -118,7 +118,10 @@ def benchmark_block(
         how = replace(how, batch_sizes=(shape[0],))
     timed = benchmark_specs(networks, shape, how, seeded.seed, deadline)
     if timed.failures and (how.strict or not timed.timings):
-        raise timed.failures[0].error
+        first = timed.failures[0]
+        if isinstance(first.error, BlockzooError):
+            raise first.error
+        raise UsageError(f"{first.subject} cannot be timed: {first.reason}") from first.error
     if not timed.timings:
         raise UsageError("; ".join(timed.left_out))
     for failure in timed.failures:

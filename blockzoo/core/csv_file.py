@@ -22,7 +22,7 @@ from blockzoo.core.documents import describe
 from blockzoo.core.errors import Damaged, StoreError, UsageError
 from blockzoo.core.files import open_own, write_atomically, write_text
 from blockzoo.core.said import say_once
-from blockzoo.core.table import COLUMNS, Row
+from blockzoo.core.table import COLUMNS, Row, impossible
 from blockzoo.core.text import csv_lines, uncell
 
 log = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ def read_csv(path: str | Path, *, verify: bool = True) -> list[Row]:
         verify: compare it with its mark, and say so where it has none.
 
     Raises:
-        UsageError: no such file, not a CSV, or without the columns `block` and `position`.
+        UsageError: no such file, not a CSV, without the columns `block` and `position`, or with a value that cannot be.
         Damaged: it was altered since it was written.
     """
     return list(read_rows(Path(path), verify=verify))
@@ -194,6 +194,8 @@ def _read_row(row: dict[str, Any], reader: csv.DictReader[str], path: Path) -> R
     ]
     if wrong:
         raise UsageError(f"{place}: no number in {', '.join(wrong[:3])}; is it another table?")
+    if faults := impossible(typed):
+        raise UsageError(f"{place} cannot be: {', '.join(faults[:3])}; correct it, or remove the line")
     return typed
 
 

@@ -109,6 +109,28 @@ COLUMNS: dict[str, str] = {
 }
 COLUMNS |= {name: meaning for name, meaning in OF_TRIALS.items() if name not in COLUMNS}
 """Every column of the results table and what it means. docs/results.md is made from this."""
+FRACTIONS = ("val_acc", "best_val_acc", "test_acc", "train_acc")
+"""Columns that are 0 to 1."""
+OF_ANY_SIGN = ("val_loss", "test_loss", "train_loss")
+"""Those that may be any number, infinity where a training diverged."""
+
+
+def impossible(row: Row) -> list[str]:
+    """What cannot be in a row, each with the remedy: accuracies that are no fractions, negative or infinite costs and times.
+
+    Args:
+        row: whose numbers are numbers; NaN is a value that is missing.
+    """
+    faults = []
+    for name in COLUMNS:
+        value = row.get(name)
+        if not isinstance(value, int | float) or name in OF_ANY_SIGN or value != value:
+            continue
+        if name in FRACTIONS and not 0 <= value <= 1:
+            faults.append(f"{name} {value:g} (a fraction of 0 to 1: percent are divided by 100)")
+        elif not 0 <= value < float("inf"):
+            faults.append(f"{name} {value:g} (it is finite and not negative)")
+    return faults
 
 
 def rows(

@@ -18,7 +18,11 @@ class LiveMemory(TorchDispatchMode):
     """Tracks the storages made inside its context: `.live` bytes now, `.peak` bytes at most.
 
     A storage counts from the operation that makes it until its last reference dies, once however many views
-    it has. Workspaces inside a kernel are not seen. Works on the meta device, where nothing is allocated.
+    it has. A view of what was there before (a table that is an attribute, say) makes none. Workspaces inside a kernel are not
+    seen. Works on the meta device, where nothing is allocated.
+
+    Args:
+        exclude: tensors that are no memory of the operations, though one returns them.
     """
 
     def __init__(self, exclude: Iterable[torch.Tensor] = ()) -> None:
@@ -29,9 +33,10 @@ class LiveMemory(TorchDispatchMode):
         self._known = {_identity(t) for t in exclude}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = {_identity(t) for t in tree_leaves((args, kwargs)) if _has_storage(t)}
         out = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(out):
-            if isinstance(tensor, torch.Tensor):
+            if isinstance(tensor, torch.Tensor) and _identity(tensor) not in given:
                 self._track(tensor)
         if self.live > self.peak:
             self.peak, self.where = self.live, str(getattr(func, "_overloadpacket", func))
@@ -48,6 +53,10 @@ class LiveMemory(TorchDispatchMode):
     def _free(self, identity: int, size: int) -> None:
         self._known.discard(identity)
         self.live -= size
+
+
+def _has_storage(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.layout == torch.strided
 
 
 def _identity(tensor: torch.Tensor) -> int:

@@ -13,6 +13,7 @@ from blockzoo.core.spec import NetworkSpec
 from blockzoo.models.following import check_following
 from blockzoo.models.outputs import class_scores, main_output
 from blockzoo.models.resolve import build_network
+from blockzoo.models.standing import depends_on
 from blockzoo.training.steps import is_out_of_memory
 
 
@@ -23,8 +24,8 @@ def tried(
     dtype: torch.dtype = torch.float32,
     ready: Callable[[nn.Module], nn.Module] = lambda network: network,
 ) -> str:
-    """Which output is trained and what of the network takes no part in it, as a sentence; "" where it gives one tensor, of all
-    its parameters.
+    """Which output is trained, what of the network takes no part in it, and what its evaluation depends on besides the image, as
+    a sentence; "" where it gives one tensor, of all its parameters and the image alone.
 
     Args:
         spec: the network; another one is built, so that nothing is changed.
@@ -47,6 +48,7 @@ def tried(
             scores = class_scores(output, 2, classes, spec.subject)
             said.append(main_output(output, spec.subject).said)
             said.append(_untrained(network, scores) if mode else "")
+        said += [f"it {sentence}" for sentence in depends_on(network, images)]
         if _is_of_this_package(network):
             return "; ".join(dict.fromkeys(filter(None, said)))
         if dtype != torch.float32:
@@ -123,6 +125,13 @@ def _untrained(network: nn.Module, scores: torch.Tensor) -> str:
     wanted = [p for p in network.parameters() if p.requires_grad]
     if not scores.requires_grad:
         return "no parameter is trained" if wanted else ""
-    gradients = torch.autograd.grad(scores.sum(), wanted, allow_unused=True)
-    lacking = sum(p.numel() for p, gradient in zip(wanted, gradients, strict=True) if gradient is None)
+    try:
+        scores.sum().backward()  # as it is trained: reentrant checkpoints take no other way
+    except RuntimeError as error:
+        said = " ".join(str(error).split())
+        raise UsageError(
+            f"{type(network).__name__} has no gradient ({said}{_where(network, error)})"
+        ) from error
+    lacking = sum(p.numel() for p in wanted if p.grad is None)
+    network.zero_grad()
     return f"{lacking:,} parameters take no part in it and are not trained" if lacking else ""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -106,6 +107,30 @@ def test_unreadable_csv(tmp_path: Path, content: str, says: str) -> None:
     path.write_text(content)
     with pytest.raises(UsageError, match=says):
         read_csv(path)
+
+
+@pytest.mark.parametrize(
+    "name, value, says",
+    [
+        ("test_acc", "60", "test_acc 60 (a fraction of 0 to 1: percent are divided by 100)"),
+        ("val_acc", "-0.5", "val_acc -0.5"),
+        ("best_val_acc", "inf", "best_val_acc inf"),
+        ("latency_ms", "-1", "latency_ms -1 (it is finite and not negative)"),
+        ("macs", "1e999", "macs inf"),
+        ("training_time", "-0.1", "training_time -0.1"),
+    ],
+)
+def test_what_cannot_be_is_refused(name: str, value: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(f"block,position,seed,{name}\nA,mid,0,0.5\nA,mid,1,{value}\n")
+    with pytest.raises(UsageError, match=re.escape(says)):
+        read_csv(path)
+
+
+def test_a_missing_number_and_any_loss_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("block,position,seed,val_acc,val_loss\nA,mid,0,nan,inf\nA,mid,1,1,-3\n")
+    assert [row["val_loss"] for row in read_csv(path)] == [float("inf"), -3]
 
 
 def test_missing_csv_and_a_folder_in_its_place(tmp_path: Path) -> None:

@@ -38,6 +38,22 @@ def test_views_count_once_and_memory_is_given_back() -> None:
     assert memory.peak == KIB
 
 
+class Table(nn.Module):
+    """Adds a part of a table that is neither parameter nor buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = torch.zeros(1, 4, 64, 64)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.table[..., : x.shape[2], : x.shape[3]]
+
+
+def test_a_view_of_what_was_there_before_makes_nothing() -> None:
+    x = torch.zeros(1, 4, 16, 16)
+    assert peak_memory(Table(), x) == 4 * KIB  # the sum alone; the table is 64 KiB
+
+
 def test_saved_by_hand() -> None:
     x = torch.zeros(1, 4, 16, 16)
     conv = nn.Conv2d(4, 8, 3, padding=1)

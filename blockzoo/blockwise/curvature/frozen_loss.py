@@ -56,7 +56,7 @@ class FrozenLoss:
         if 0 in counts:
             raise UsageError(f"batch {counts.index(0)} has no examples: leave it out")
         self.inputs, self.targets = _as_one(pairs)
-        self._check()
+        self._check(counts)
 
     def __len__(self) -> int:
         """Examples."""
@@ -120,7 +120,12 @@ class FrozenLoss:
                 other.targets = other.targets.to(dtype)
         return other
 
-    def _check(self) -> None:
+    def _check(self, counts: Sequence[int]) -> None:
+        """Can it be differentiated?
+
+        Args:
+            counts: examples of each batch.
+        """
         with in_words("the network cannot be run on these batches"), no_broadcasts():
             first, second = self.value, self.value
         if first != first or first in (float("inf"), -float("inf")):
@@ -129,18 +134,19 @@ class FrozenLoss:
             raise UsageError(
                 f"the loss differs from call to call ({first!r}, {second!r}): switch off what is random in evaluation mode"
             )
-        if len(self.inputs) > 1:
-            self._check_examples_stand_alone()
+        if len(counts) > 1:
+            self._check_examples_stand_alone(counts[0])
 
-    def _check_examples_stand_alone(self) -> None:
-        """Of an example that goes through the network without the others, the output is the same."""
+    def _check_examples_stand_alone(self, count: int) -> None:
+        """Of `count` examples that go through the network without the others, the outputs are the same."""
         for x in self.inputs:
-            with torch.no_grad(), plain_kernels():
-                both = [list(_tensors(self.model(part.clone()))) for part in (x, x[:1])]
-            if not all(_near(whole[:1], alone) for whole, alone in zip(*both, strict=True)):
+            fewer = max(1, min(count, len(x) - 1))
+            with torch.no_grad(), plain_kernels(), in_words("the network cannot be run on these batches"):
+                both = [list(_tensors(self.model(part.clone()))) for part in (x, x[:fewer])]
+            if not all(_near(whole[: len(alone)], alone) for whole, alone in zip(*both, strict=True)):
                 raise UsageError(
-                    "in this network the output for an example depends on the others of its batch, so that batches of "
-                    "different shapes do not make one: give all examples in one shape"
+                    "in this network the output for an example depends on the others of its batch, so that several batches do "
+                    "not make one: give one batch, of all examples in one shape (--batches 1)"
                 )
 
 

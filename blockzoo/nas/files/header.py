@@ -71,10 +71,10 @@ def check(header: object) -> None:
         faults.append("columns: a name occurs twice")
     if not isinstance(header.get("format"), str):
         faults.append("format: custom, csv, pickle or native is needed")
-    for name in ("seed", "epochs"):
-        value = header.get(name, 0)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            faults.append(f"{name} {describe(value)}: a whole number is needed")
+    for name, least in (("seed", 0), ("epochs", 1)):
+        value = header.get(name, least)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            faults.append(f"{name} {describe(value)}: a whole number of {least} or more is needed")
     faults += [
         f"{name} {describe(header[name])}: a name is needed"
         for name in ("device", "dataset", "part")

@@ -22,6 +22,7 @@ from blockzoo.core.errors import CheckFailed, UsageError
 from blockzoo.core.units import aligned_size
 from blockzoo.models.agreement import tensors
 from blockzoo.models.copying import duplicate
+from blockzoo.models.findings import said
 from blockzoo.tiling.graph.network import Network
 from blockzoo.tiling.graph.trace import Example, inputs_of, ready, traced
 from blockzoo.tiling.layers.conv import BlockConv2d
@@ -135,7 +136,13 @@ def _in_torch(model: nn.Module) -> Plain:
     @torch.no_grad()
     def run(given: Inputs) -> list[np.ndarray]:
         images, *others = given
-        result = ready(torch.from_numpy(np.array(images, np.float32)), *map(torch.from_numpy, others))
+        try:
+            result = ready(torch.from_numpy(np.array(images, np.float32)), *map(torch.from_numpy, others))
+        except Exception as error:
+            raise UsageError(
+                f"{type(model).__name__} does not take all images of numbers of both signs, on which a file is compared with it "
+                f"({said(error)}): let it clamp what it reads"
+            ) from error
         return [tensor.float().numpy() for _, tensor in tensors(result)]
 
     return run

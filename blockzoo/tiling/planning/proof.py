@@ -9,11 +9,13 @@ import torch
 from torch import nn
 
 from blockzoo.core.contracts import CHECKS
-from blockzoo.core.errors import CheckFailed
+from blockzoo.core.errors import BlockzooError, CheckFailed, UsageError
 from blockzoo.measure.memory import LiveMemory
+from blockzoo.models.agreement import probes
+from blockzoo.models.findings import said
 from blockzoo.tiling.graph.network import Network
 from blockzoo.tiling.planning.memory import state_of
-from blockzoo.tiling.planning.plan import ITEM_BYTES, Plan, program
+from blockzoo.tiling.planning.plan import ITEM_BYTES, Part, Plan, program
 from blockzoo.tiling.planning.prediction import cost
 from blockzoo.tiling.planning.tile_memory import Counted
 from blockzoo.tiling.runtime.interpreter import Interpreter
@@ -53,8 +55,8 @@ def proved(model: nn.Module, plan: Plan) -> Plan:
 def check_planned_memory(
     network: Network, plan: Plan, inputs: Sequence[torch.Tensor], own: str, name: str
 ) -> float:
-    """The predicted peak of live activations against the storages that are tracked while the plan runs once on zeros, in the
-    network's own dtype.
+    """The predicted peak of live activations against the storages that are tracked while the plan runs once on zeros (on numbers
+    of 0 to 1 where the network does not take those), in the network's own dtype.
 
     Catches: a value that is held longer than predicted, a copy or an index nobody counted, a write in place that is none.
 
@@ -66,12 +68,7 @@ def check_planned_memory(
     Args: see `measured`.
     """
     parts, interpreter = program(network, plan.steps, plan.mode), Interpreter(network)
-    state = [tensor for operation in network.operations for tensor in state_of(operation.payload)]
-    known = [*inputs, *state, *network.constants.values()]
-    memory = LiveMemory(exclude=known)
-    with torch.random.fork_rng(devices=[]), torch.no_grad(), memory:
-        values = interpreter.values_of(inputs, parts)
-        del values
+    memory = _tracked(interpreter, parts, inputs, name)
     planned, alive = plan.peak_bytes, memory.peak
     if ITEM_BYTES[own] != ITEM_BYTES[plan.dtype]:
         planned = cost(network, parts, Counted(ITEM_BYTES[own])).peak_bytes
@@ -81,3 +78,32 @@ def check_planned_memory(
             f"alive while it ran, at {memory.where}, so it is not given; plan it in another mode, or with another budget"
         )
     return abs(alive - planned) / max(1, planned)
+
+
+def _tracked(
+    interpreter: Interpreter, parts: Sequence[Part], inputs: Sequence[torch.Tensor], name: str
+) -> LiveMemory:
+    """The memory of a run on these inputs, or on others of their shapes where the network does not take them.
+
+    Raises:
+        UsageError: it takes neither.
+    """
+    network = interpreter.network
+    state = [tensor for operation in network.operations for tensor in state_of(operation.payload)]
+    others = [probes(x)[0].abs().clamp(max=1) if x.is_floating_point() else x for x in inputs]
+    raised: Exception | None = None
+    for given in (inputs, others):
+        memory = LiveMemory(exclude=[*given, *state, *network.constants.values()])
+        try:
+            with torch.random.fork_rng(devices=[]), torch.no_grad(), memory:
+                values = interpreter.values_of(given, parts)
+                del values
+            return memory
+        except (BlockzooError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            raised = error
+    assert raised is not None
+    raise UsageError(
+        f"{name} takes neither images of zeros nor of numbers of 0 to 1 ({said(raised)}), so that no plan of it can be tried"
+    ) from raised

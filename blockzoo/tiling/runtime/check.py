@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from blockzoo.core.contracts import CHECKS
-from blockzoo.core.errors import CheckFailed
+from blockzoo.core.errors import BlockzooError, CheckFailed, UsageError
 from blockzoo.models.agreement import Claim, compare, deviation, drawn_like, is_constant, probes
+from blockzoo.models.findings import said
 from blockzoo.tiling.graph.network import Operation
 from blockzoo.tiling.graph.trace import own_dtype, planned_inputs
 from blockzoo.tiling.planning.plan import Part, program, whole_steps
@@ -31,6 +32,10 @@ DRAWN = 10
 """Factor on the tolerance with drawn weights and on large inputs, on which deep networks round more."""
 KINDS = ("of both signs", "that are large", "with NaN and infinities")
 """What the probes are, in words."""
+OF_PYTORCH = frozenset(("aten", "prim", "prims"))
+"""Operations whose kernels keep to their memory where they are given NaN; torchvision's deformable convolution does not."""
+LOOK_UP = ("embedding", "index", "gather", "scatter", "take", "put", "one_hot")
+"""Beginnings of the names of operations that read at computed places. On a GPU a place that is none ends the process."""
 FEW_MACS = 2_000_000_000
 """Networks of more multiply-adds run on one probe alone."""
 
@@ -43,6 +48,9 @@ def check_runner(
     drawn where they are constant (a branch that is multiplied by 0 shows nothing). In mode "block", whose result is not the
     network's, in two steps: the network against the same operations on whole maps, and these, each layer cut as the plan says,
     against the tiles.
+
+    An input that the network itself refuses shows nothing. One that takes no images of both signs gets some of 0 to 1. NaN are
+    for operations of PyTorch alone.
 
     Catches: an operation taken for local that is not, a halo too small, a write in place or an output that is lost or of another
     type, NaN that vanishes, tiles put in the wrong place.
@@ -60,45 +68,98 @@ def check_runner(
         ready: as the runner's network was before it was traced.
         runner: to be checked.
         given: inputs whose shapes, types and device it is checked for; None: those of its plan.
+
+    Raises:
+        CheckFailed: they differ.
+        UsageError: the network takes none of these images.
     """
     example, *others = planned_inputs(runner, runner.plan) if given is None else given
-    inputs = [(x, *(probes(other)[0] for other in others)) for x in _images(example)]
+    beside = [probes(other)[0] for other in others]
+    images = _images(example, special=_takes_nan(runner, example))
     if own_dtype(runner, example) in TOLERANCE or runner.plan.layer_by_layer.macs > FEW_MACS:
-        inputs = inputs[:1]
-    worst = _compared(network, ready, runner, inputs, 1)
-    with _drawn(runner, ready) as drawn:
-        return max(worst, _compared(ready, ready, runner, inputs[:1], DRAWN) if drawn else 0.0)
+        images = images[:1]
+    inputs = {kind: (x, *beside) for kind, x in zip(KINDS, images, strict=False)}
+    try:
+        worst = _compared(network, ready, runner, inputs, 1)
+    except _Refused:
+        if not example.is_floating_point():
+            raise
+        inputs = {"of 0 to 1": (images[0].abs().clamp(max=1), *beside)}
+        worst = _compared(network, ready, runner, inputs, 1)
+    first = dict([next(iter(inputs.items()))])
+    with _drawn(runner, ready) as drawn, suppress(_Refused):  # weights that nobody trained
+        worst = max(worst, _compared(ready, ready, runner, first, DRAWN) if drawn else 0.0)
+    return worst
 
 
-def _images(example: torch.Tensor) -> list[torch.Tensor]:
+class _Refused(UsageError):
+    """The network does not take an input that it is to be compared on."""
+
+
+def _takes_nan(runner: TiledRunner, example: torch.Tensor) -> bool:
+    """May its operations be given NaN without harm to the process?"""
+    targets = [operation.payload.target for operation in runner.network.operations if operation.payload]
+    known = [target for target in targets if isinstance(target, torch._ops.OpOverload)]
+    if any(target.namespace not in OF_PYTORCH for target in known):
+        return False
+    return not (example.is_cuda and any(target._opname.startswith(LOOK_UP) for target in known))
+
+
+def _images(example: torch.Tensor, special: bool) -> list[torch.Tensor]:
     """Probes; of integers one image, with as many values as bytes have."""
     if example.is_floating_point() or example.is_complex():
-        return probes(example)
+        return probes(example, special=special)
     most = 2 if example.dtype == torch.bool else min(256, torch.iinfo(example.dtype).max + 1)
     drawn = torch.randint(most, example.shape, generator=torch.Generator().manual_seed(0))
     return [drawn.to(example)]
 
 
 def _compared(
-    plain: nn.Module, ready: nn.Module, runner: TiledRunner, inputs: Sequence[Inputs], factor: int
+    plain: nn.Module, ready: nn.Module, runner: TiledRunner, inputs: Mapping[str, Inputs], factor: int
 ) -> float:
+    """The largest difference over inputs, by what they are in words; of those after the first, some may be refused."""
     pairs: list[tuple[Run, Run]] = [(plain, runner)]
     if runner.plan.mode == "block":
         pairs = [(plain, partial(_whole, runner)), (partial(_one_by_one, runner), runner)]
-    tolerance = factor * TOLERANCE.get(own_dtype(runner, inputs[0][0]), 1e-4)
-    worst = 0.0
+    images = [given[0] for given in inputs.values()]
+    tolerance = factor * TOLERANCE.get(own_dtype(runner, images[0]), 1e-4)
+    worst, refused = 0.0, set()
     for number, (wanted, tried) in enumerate(pairs):
-        for kind, given in zip(KINDS, inputs, strict=False):
+        for kind, given in inputs.items():
+            if kind in refused:
+                continue
             allowed = tolerance * (DRAWN if "large" in kind and factor == 1 else 1)
             claim = Claim("tiled-runner", f"{runner.name} in tiles, inputs {kind}", allowed)
             unsure = [0] if "large" in kind else []
             try:
                 one, other = (_seeded(run, given[1:]) for run in (wanted, tried))
+                one = _by_itself(one, runner.name, kind) if number == 0 else one
                 worst = max(worst, compare(claim, one, other, [given[0]], unsure=unsure))
+            except _Refused:
+                if given[0] is images[0]:
+                    raise
+                refused.add(kind)
             except CheckFailed as error:
                 where = _where(ready, runner, given, allowed, whole=number < len(pairs) - 1)
                 raise CheckFailed(f"{error}; it shows first in {where}") from None
     return worst
+
+
+def _by_itself(run: Run, name: str, kind: str) -> Run:
+    """The network alone: what it raises is its own."""
+
+    def ran(x: torch.Tensor) -> Any:
+        try:
+            return run(x)
+        except (BlockzooError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            raise _Refused(
+                f"{name} does not take images {kind} ({said(error)}), so that its tiles cannot be compared with it; "
+                "TiledRunner(..., check=False) leaves the comparison out"
+            ) from error
+
+    return ran
 
 
 def _seeded(run: Run, others: Inputs) -> Run:

@@ -204,6 +204,17 @@ def test_batches_of_different_shapes_are_one_where_examples_stand_alone() -> Non
         _sigma(network(nn.BatchNorm2d(3, track_running_stats=False)), data=batches)
 
 
+def test_batches_of_one_shape_are_one_where_examples_stand_alone() -> None:
+    x, y = _batch(8)
+    halves = [(x[:4], y[:4]), (x[4:], y[4:])]
+    torch.manual_seed(0)
+    alone = nn.Sequential(nn.Linear(5, 3), nn.BatchNorm1d(3, track_running_stats=False), nn.Linear(3, 3))
+    with pytest.raises(UsageError, match="several batches do not make one: give one batch"):
+        FrozenLoss(alone, cross_entropy, halves)
+    assert FrozenLoss(alone, cross_entropy, (x, y)).value == cross_entropy(alone.eval()(x), y).item()
+    FrozenLoss(nn.Sequential(nn.Linear(5, 3), nn.BatchNorm1d(3)), cross_entropy, halves)
+
+
 @pytest.mark.parametrize(
     ("data", "loss", "says"),
     [

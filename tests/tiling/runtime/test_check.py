@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torchvision.ops import DeformConv2d
 
 from blockzoo import tiling
 from blockzoo.core.errors import CheckFailed, UsageError
@@ -17,6 +18,7 @@ from blockzoo.tiling.contracts import OPERATIONS, Call, InPlace, Locality, Tilea
 from blockzoo.tiling.geometry import Window
 from blockzoo.tiling.operations import convolution
 from blockzoo.tiling.operations.pointwise import Pointwise
+from blockzoo.tiling.runtime import check
 from blockzoo.tiling.runtime.interpreter import Interpreter
 from blockzoo.tiling.runtime.runner import TiledRunner
 
@@ -283,3 +285,114 @@ def test_other_numbers_of_images_are_checked_too(monkeypatch: pytest.MonkeyPatch
     for _ in range(2):
         with pytest.raises(CheckFailed, match="tiled-runner"):
             runner(torch.randn(3, 3, 16, 16))
+
+
+class Particular(nn.Module):
+    """Convolutions before and behind what takes not all numbers.
+
+    Args:
+        takes: that, of maps of eight channels.
+    """
+
+    def __init__(self, takes: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.stem, self.head, self.takes = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 4, 3), takes
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.takes(self.stem(x)))
+
+
+class Deformable(nn.Module):
+    """Reads elsewhere in memory where an offset is NaN, and ends the process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offset, self.layer = nn.Conv2d(8, 18, 3, padding=1), DeformConv2d(8, 8, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x, self.offset(x))
+
+
+class Palette(nn.Module):
+    """Takes images of 0 to 1 alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.colours, self.head = nn.Embedding(256, 8), nn.Conv2d(8, 4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.colours((x[:, 0] * 255).long()).permute(0, 3, 1, 2))
+
+
+def _whitened(x: torch.Tensor) -> torch.Tensor:
+    flat = x.flatten(2)
+    return (torch.linalg.cholesky(flat @ flat.transpose(1, 2) + torch.eye(8)) @ flat).view(x.shape)
+
+
+PARTICULAR: dict[str, Callable[[], nn.Module]] = {
+    "places in a table": lambda: Particular(
+        lambda x: F.one_hot((x.sigmoid() * 7.9)[:, 0].long(), 8).permute(0, 3, 1, 2).float()
+    ),
+    "a factor of a matrix": lambda: Particular(_whitened),
+    "a kernel of others": lambda: Particular(Deformable()),
+    "colours": Palette,
+}
+
+
+@pytest.mark.parametrize("name", PARTICULAR)
+def test_a_network_need_not_take_all_probes(name: str) -> None:
+    torch.manual_seed(0)
+    model, x = PARTICULAR[name]().eval(), torch.rand(1, 3, 16, 16)
+    runner = TiledRunner(model, tiling.plan(model, x, mode="exact"))
+    assert runner.checked is not None and runner.checked < 1e-4
+    torch.testing.assert_close(runner(x), model(x))
+
+
+@pytest.mark.mutation("tiled-runner")
+@pytest.mark.parametrize("name", PARTICULAR)
+def test_it_is_still_refused_where_it_is_broken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = PARTICULAR[name]().eval()
+    plan = tiling.plan(model, X, mode="exact")
+    monkeypatch.setattr(
+        Interpreter, "outputs", lambda runner, values: values[runner.network.outputs[0]] * 1.01
+    )
+    with pytest.raises(CheckFailed, match="check 'tiled-runner' failed"):
+        TiledRunner(model, plan)
+
+
+def _none(x: torch.Tensor) -> torch.Tensor:
+    return F.one_hot((x[:, 0] * 0).long() - 1, 8).permute(0, 3, 1, 2).float()
+
+
+def _of_a_positive_matrix(x: torch.Tensor) -> torch.Tensor:
+    flat = x.flatten(2)
+    return (torch.linalg.cholesky(flat @ flat.transpose(1, 2)) @ flat).view(x.shape)
+
+
+def test_a_network_that_takes_none_is_refused_in_words() -> None:
+    with pytest.raises(UsageError, match=r"Particular takes neither images of zeros nor .*Class values must"):
+        tiling.plan(Particular(_none), X, mode="exact", budget="1MiB")
+
+
+def test_a_network_that_does_not_take_zeros_is_planned() -> None:
+    torch.manual_seed(0)
+    model = Particular(_of_a_positive_matrix).eval()
+    nn.init.zeros_(model.stem.bias)
+    with pytest.raises(torch.linalg.LinAlgError):
+        model(X)
+    plan = tiling.plan(model, X, mode="exact")
+    assert tiling.peak_memory(TiledRunner(model, plan), torch.rand(1, 3, 16, 16)) <= plan.peak_bytes
+
+
+def test_a_runner_of_a_network_that_takes_no_probe_is_refused_in_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = Particular(lambda x: x)
+    plan = tiling.plan(model, X, mode="exact")
+    model.takes = _none
+    monkeypatch.setattr(TiledRunner, "_fit", lambda runner, inputs: None)
+    monkeypatch.setattr(check, "_takes_nan", lambda runner, example: True)
+    with pytest.raises(
+        UsageError, match=r"Particular does not take images of 0 to 1 \(RuntimeError: Class values must"
+    ):
+        TiledRunner(model, plan)
