@@ -47,7 +47,7 @@ def opened(
         DataError: not a whole picture, more than 67 million pixels, another size, several pictures in one file, or numbers
             whose black and white nothing tells. Sizes are looked at before a pixel is decoded.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     Image.init()  # else only the commonest formats are known
     known = [form for form in formats if form in Image.OPEN]
@@ -76,7 +76,8 @@ def opened(
         EOFError,
         Image.DecompressionBombError,
     ) as error:  # Pillow raises all of these on damage
-        raise DataError(f"{name} ({first_line(error)})") from error
+        what = "no image" if isinstance(error, UnidentifiedImageError) else first_line(error)
+        raise DataError(f"{name} ({what})") from error
 
 
 def _eight_bits(image: Image, name: str) -> Image:

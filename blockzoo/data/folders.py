@@ -16,7 +16,15 @@ from blockzoo.data.contracts import DATASETS
 from blockzoo.data.decoding import opened
 from blockzoo.data.images import ImageData, Images, holdout, moments, stratified
 from blockzoo.data.places import DatasetNotFound
-from blockzoo.data.trees import SHOWN, class_folders, has_images, images_of, is_image, tell_left_out
+from blockzoo.data.trees import (
+    SHOWN,
+    class_folders,
+    has_images,
+    images_of,
+    is_image,
+    tell_lacking,
+    tell_left_out,
+)
 
 PARTS = {
     "train": ("train", "training"),
@@ -207,6 +215,9 @@ def _given_splits(root: Path, train: str, names: list[str]) -> tuple[str, dict[s
             f"{root} has train/ but no class folders in val/ or test/; expected {root}/val/CLASS/image.jpg"
         )
     files = {name: _files(root / name, names) for name in held}
+    for name in held:
+        labels = {label for _, label in files[name]}
+        tell_lacking(root / name, [of for label, of in enumerate(names) if label not in labels])
     if len(held) == len(PARTS):
         given = {part: files[name] for part, (name,) in by_part.items()}
         kind = "as-given-v1" if held == list(PARTS) else f"{'-'.join(held)}-as-given-v1"

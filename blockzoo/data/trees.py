@@ -75,6 +75,15 @@ def tell_left_out(why: str, left_out: Sequence[str]) -> None:
         _say(f"left out, being {why}: {', '.join(left_out[:SHOWN])}{more}")
 
 
+def tell_lacking(folder: Path, classes: Sequence[str]) -> None:
+    """Say that a part of a split has no image of these classes."""
+    if classes:
+        more = f" and {len(classes) - SHOWN} more" if len(classes) > SHOWN else ""
+        _say(
+            f"{folder} has no image of {', '.join(classes[:SHOWN])}{more}: its accuracies are of the other classes alone"
+        )
+
+
 def _walk(folder: Path) -> Contents:
     contents = Contents()
     for entry in sorted(_below(folder, contents), key=lambda e: Path(e.path).parts):

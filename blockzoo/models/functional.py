@@ -14,7 +14,11 @@ from typing import Any
 
 import torch
 from torch import fx, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
 
 from blockzoo.core.errors import UsageError
 from blockzoo.models.tracing import Trace
@@ -305,6 +309,19 @@ def _see_values(traced: Trace, module: nn.Module) -> None:
                 values[node] = state[id(real)]
             elif node.op == "call_function":
                 args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: values[n])
-                values[node] = node.target(*args, **kwargs)
+                with _of_known_size(node, module):
+                    values[node] = node.target(*args, **kwargs)
             made = values.get(node)  # whose shape later operations may change
             node.meta["val"] = made.detach() if isinstance(made, torch.Tensor) else made
+
+
+@contextlib.contextmanager
+def _of_known_size(node: fx.Node, module: nn.Module) -> Iterator[None]:
+    """What makes as many numbers as values say is refused."""
+    try:
+        yield
+    except (DynamicOutputShapeException, DataDependentOutputException) as error:
+        raise UsageError(
+            f"{type(module).__name__} cannot be run in tiles or merged: how much {name_of(node.target) or node.target} makes "
+            "depends on the values of tensors; rewrite that part with shapes that are known"
+        ) from error

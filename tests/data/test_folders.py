@@ -85,6 +85,21 @@ def test_a_class_that_training_has_not_is_refused(tmp_path: Path) -> None:
         load_dataset("folder", tmp_path)
 
 
+def test_a_class_without_test_images_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    plant(tmp_path / "train", {"cat": 20, "dog": 20, "gnu": 20}, (4, 4))
+    plant(tmp_path / "val", {"cat": 2}, (4, 4))
+    data = load_dataset("folder", tmp_path, image_size=4)
+    assert set(data.test.labels.tolist()) == {0}
+    assert "val has no image of dog, gnu: its accuracies are of the other classes alone" in caplog.text
+
+
+def test_what_is_no_image_is_told_alike_each_time(tmp_path: Path) -> None:
+    plant(tmp_path, {"cat": 5, "dog": 5}, (4, 4))
+    (tmp_path / "cat" / "000.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"000.png \(no image\)\. Remove"):
+        load_dataset("folder", tmp_path)
+
+
 def test_train_alone_is_not_enough(tmp_path: Path) -> None:
     plant(tmp_path / "train", {"cat": 5})
     with pytest.raises(DataError, match="val/CLASS"):

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from blockzoo import tiling
 from blockzoo.core.errors import UsageError
 from blockzoo.models import tracing
 from blockzoo.models.agreement import deviation
@@ -351,3 +352,18 @@ def test_traces_on_real_tensors_are_followed_too() -> None:
     rewritten = without_writes(tracing._traced(duplicate(module), [x], (), "real"), module)
     with torch.no_grad():
         assert deviation(module(x), run(rewritten, module, [x])) < 1e-6
+
+
+class AsManyAsDiffer(nn.Module):
+    """Makes as many numbers as there are different ones."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * x.sign().unique().numel()
+
+
+def test_a_size_that_values_decide_is_refused_in_words() -> None:
+    x = torch.randn(1, 3, 4, 4)
+    with pytest.raises(
+        UsageError, match=r"AsManyAsDiffer cannot be run .*how much _?unique2? makes depends on the values"
+    ):
+        tiling.plan(AsManyAsDiffer(), x)

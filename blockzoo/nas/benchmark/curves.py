@@ -229,7 +229,10 @@ class TrainingQueries:
                 raise KeyError(seed)
             return self._trainings[cast(int, seed)]  # anything else is not there
         except (KeyError, TypeError):
-            raise UsageError(f"seed {seed!r}: loaded are {self.seeds}, or 'mean'") from None
+            other = f"this is asked of one training: give one of {self.seeds}"
+            if seed != MEAN:
+                other = f"loaded are {self.seeds}, or 'mean'"
+            raise UsageError(f"seed {seed!r}: {other}") from None
 
     def _part(self, training: Training, column: str) -> Lookup:
         part = training.holding(column)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from blockzoo.core.arguments import check_counts
 from blockzoo.core.contracts import BLOCKS, SUBJECTS
 from blockzoo.core.errors import UsageError
 from blockzoo.nas.space.macro import Architecture, MacroSpace
@@ -50,8 +51,7 @@ def build(
         "width": width,
         "cells_per_stage": cells_per_stage,
     }
-    if faults := [f"{name} {value}: give 1 or more" for name, value in sizes.items() if value < 1]:
-        raise UsageError("; ".join(faults))
+    check_counts(**sizes)
     vector = space.nested(arch)
     operations = [operation(name) for name in space.ops]
 

@@ -318,3 +318,8 @@ def test_a_device_that_lacks_a_network_takes_nothing_from_the_others(folder: Pat
         [times[unknown]],
     ]
     assert opened.latency(unknown) is None, "as published: of all devices, or None"
+
+
+def test_the_mean_over_seeds_is_refused_where_one_training_is_asked_for(full: nas.Dataset) -> None:
+    with pytest.raises(UsageError, match="seed 'mean': this is asked of one training: give one of"):
+        full.full_info(int(full.indices[0]), seed="mean")  # type: ignore[arg-type]

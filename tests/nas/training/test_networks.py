@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,3 +140,11 @@ def test_macro_subjects() -> None:
 def test_sizes_must_be_positive(options: dict[str, int]) -> None:
     with pytest.raises(UsageError, match="1 or more"):
         nas.build(0, **options)
+
+
+@pytest.mark.parametrize(
+    "size", [{"width": 2.5}, {"num_classes": True}, {"cells_per_stage": "2"}, {"in_channels": 0}]
+)
+def test_sizes_that_are_no_counts_are_refused(size: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=f"{next(iter(size))} .*: give a whole number of 1 or more"):
+        nas.build(GOLDEN, **size)
