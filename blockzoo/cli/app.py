@@ -19,7 +19,8 @@ from blockzoo.cli.screen import Screen
 from blockzoo.core import consent
 from blockzoo.core.bounds import allowing
 from blockzoo.core.discovery import first_sentence
-from blockzoo.core.errors import BlockzooError
+from blockzoo.core.documents import describe, first_line
+from blockzoo.core.errors import BlockzooError, UsageError
 from blockzoo.core.plugins import code_asked_for, load_plugins
 from blockzoo.core.text import PlainFormatter
 
@@ -112,6 +113,7 @@ def run(argv: list[str]) -> int:
             argv, exit_on_error=False, print_error=False, error_console=errors
         )
         said = {name: value for name, value in bound.arguments.items() if name not in REMARKS}
+        _check_numbers(said)
         with allowing(memory), consent.only(code_asked_for(said)):
             if "plugins" in inspect.signature(command).parameters:  # not so --help and --version
                 load_plugins(
@@ -139,8 +141,31 @@ def run(argv: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if debug:
+            raise
+        place = "" if error.filename is None else f"{error.filename}: "
+        errors.print(f"blockzoo: {place}{error.strerror or error}", markup=False)
+        return 1
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+            errors.print(
+                f"blockzoo: what was asked for does not fit in memory: {first_line(error)}", markup=False
+            )
+            return 1
         errors.print(f"blockzoo: {type(error).__name__}: {error}\n(--debug shows where)", markup=False)
         return 1
+
+
+def _check_numbers(said: dict[str, Any]) -> None:
+    """Whole numbers are ones that the libraries below have.
+
+    Raises:
+        UsageError: one has more than 64 bits.
+    """
+    for name, value in said.items():
+        for part in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(part, int) and not -(2**63) <= part < 2**63:
+                raise UsageError(f"--{name.replace('_', '-')} {describe(part)}: that is out of range")

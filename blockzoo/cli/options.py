@@ -78,7 +78,7 @@ Threads = Annotated[
         least=1,
     ),
 ]
-Seed = Annotated[int, _option("--seed", help="drives initialisation, order and augmentation")]
+Seed = Annotated[int, _option("--seed", help="drives initialisation, order and augmentation", least=0)]
 Dataset = Annotated[
     str | None,
     _option(

@@ -89,15 +89,25 @@ def _open(path: Path, shape: tuple[int, ...], dtype: Any) -> np.ndarray | None:
 def _in_memory(
     what: str, shape: tuple[int, ...], dtype: Any, needed: int, fill: Callable[[np.ndarray], object]
 ) -> np.ndarray:
+    check_memory(
+        f"{what}: the cache {cache_folder()} cannot hold it, so set BLOCKZOO_CACHE to a folder with room",
+        needed,
+    )
+    array = np.empty(shape, dtype)
+    fill(array)
+    return array
+
+
+def check_memory(what: str, needed: int) -> None:
+    """Refuse what the machine has no room for, before it takes any.
+
+    Raises:
+        DataError: so many bytes are not free; `what` says of what.
+    """
     import psutil
 
     free = psutil.virtual_memory().available
     if needed > free:
         raise DataError(
-            f"{what} needs {gib(needed)}: the cache {cache_folder()} cannot hold it, and "
-            f"{gib(free)} of memory are free; set BLOCKZOO_CACHE to a folder with room, "
-            "or take a smaller --image-size"
+            f"{what}; it needs {gib(needed)}, and {gib(free)} of memory are free: take a smaller --image-size"
         )
-    array = np.empty(shape, dtype)
-    fill(array)
-    return array

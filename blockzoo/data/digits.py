@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from blockzoo.core.errors import DataError
+from blockzoo.data.cache import check_memory
 from blockzoo.data.contracts import DATASETS
 from blockzoo.data.images import ImageData, Images, moments, resize, stratified, take
 
@@ -46,6 +47,9 @@ class Digits:
         labels = table[:, -1].astype(np.int64)
         planes = np.round(table[:, :-1] * (255 / DEPTH)).astype(np.uint8).reshape(-1, 1, SIDE, SIDE)
         size = image_size or 32
+        check_memory(
+            f"digits at {size} x {size} pixels", 5 * COUNT * size**2
+        )  # grey, in three colours, and by split
         grey = resize(planes, np.empty((COUNT, 1, size, size), np.uint8))
         everything = Images(np.repeat(grey, 3, axis=1), labels)
         fifths = stratified(labels, 5)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from blockzoo.core.documents import describe
 from blockzoo.core.errors import UsageError
 from blockzoo.core.plugins import own_code
 from blockzoo.data.content import digest_of
 from blockzoo.data.contracts import DATASETS, Dataset, StreamedDataset
+from blockzoo.data.decoding import MOST_PIXELS
 from blockzoo.data.images import ImageData
 from blockzoo.data.places import DatasetNotFound, search_roots
 
 DEFAULT, FALLBACK = "cifar10", "digits"
+LARGEST_SIDE = math.isqrt(MOST_PIXELS)
+"""Of an image that is resized."""
 WAYS = ("resident", "stream", "auto")
 
 
@@ -51,8 +56,8 @@ def load_dataset(
     if images == "resident" and (name, image_size) in _provided:
         return _provided[name, image_size]
     source = DATASETS[name]()
-    if image_size is not None and image_size < 1:
-        raise UsageError(f"image size {image_size}: give a positive number")
+    if image_size is not None and not 1 <= image_size <= LARGEST_SIDE:
+        raise UsageError(f"image size {describe(image_size)}: give a number from 1 to {LARGEST_SIDE:,}")
     roots = search_roots(data_dir)
     if streamed := _to_stream(name, source, roots, image_size, images):
         return _told_apart(name, source, streamed.stream(roots, image_size=image_size))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from blockzoo.core.checked import sorted_into
 from blockzoo.core.contracts import BLOCKS, POSITIONS
 from blockzoo.core.devices import DEVICES
+from blockzoo.core.documents import describe
 from blockzoo.core.errors import UsageError
 from blockzoo.core.export import export, rows_of
 from blockzoo.core.keywords import (
@@ -189,6 +190,9 @@ def grid(
     data: Data,
 ) -> list[TrialSpec]:
     """All trials of a sweep, seed by seed, so that a sweep cut short holds whole comparisons."""
+    for name, value in (("blocks", blocks), ("positions", positions), ("seeds", seeds)):
+        if not isinstance(value, (int, Iterable) if name == "seeds" else Iterable):
+            raise UsageError(f"{name} cannot be {describe(value)}: give several, as in a list")
     names = BLOCKS.names() if list(blocks) == ["all"] else list(blocks)
     where = [positions] if isinstance(positions, str) else list(positions)
     where = list(POSITIONS) if where == ["all"] else where
