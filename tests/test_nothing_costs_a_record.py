@@ -15,7 +15,7 @@ from torch import nn
 import blockzoo.train as training
 from blockzoo.benchmark import benchmark_block, benchmark_specs
 from blockzoo.core.csv_file import read_csv
-from blockzoo.core.errors import CheckFailed, StoreError
+from blockzoo.core.errors import CheckFailed, StoreError, UsageError
 from blockzoo.core.export import rows_of
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
@@ -282,8 +282,9 @@ def test_a_batch_that_fails_takes_only_its_own_time(tmp_path: Path) -> None:
 
 
 def test_where_nothing_can_be_timed_the_error_is_the_answer(blocks: str) -> None:
-    with pytest.raises(RuntimeError, match="one image is too few"):
+    with pytest.raises(UsageError, match=r"NotAlone/early cannot be timed: .*one image is too few") as told:
         benchmark_block(f"{blocks}:NotAlone", "early", num_blocks=1, base_channels=4, batch_sizes=(1,))
+    assert isinstance(told.value.__cause__, RuntimeError)
     network = NetworkSpec(f"{blocks}:NotAlone/early", num_blocks=1, base_channels=4)
     (record,) = benchmark_specs(
         [network], (1, 3, 8, 8), Benchmarking(device="cpu", batch_sizes=(1,))

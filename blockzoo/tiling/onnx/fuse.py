@@ -23,7 +23,7 @@ from blockzoo.tiling.onnx.check import (
     probes_for,
 )
 from blockzoo.tiling.onnx.files import free, opened, saved, told
-from blockzoo.tiling.onnx.graph import Cut, network_of, plain_name
+from blockzoo.tiling.onnx.graph import Cut, makes_several, network_of, plain_name
 from blockzoo.tiling.onnx.nodes import Value
 from blockzoo.tiling.onnx.normalise import normalised
 from blockzoo.tiling.onnx.session import Inputs, executed, outputs, relative_error, values_of
@@ -128,7 +128,12 @@ class Layers:
     def one_by_one(self, plan: Plan | None = None) -> ModelProto:
         """The slow truth: every layer on its whole map, a blocked one tile by tile; with a plan of independent tiles, so are the
         layers of its stages, each for itself: its tiles are made and joined before the next layer begins.
+
+        Raises:
+            UsageError: something is cut, and a node makes several values.
         """
+        if plan is None and not self.cuts and any(map(makes_several, self.model.graph.node)):
+            return self.model  # which is what is wanted: nothing is cut
         network = self.network if plan is None else Layers(self.model, self.cuts_of(plan)).network
         return tiled_model(self.model, network, program(network, whole_steps(network), "exact"))
 

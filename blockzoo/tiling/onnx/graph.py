@@ -15,7 +15,7 @@ from blockzoo.tiling.onnx.session import VIEWS, entries_of
 from blockzoo.tiling.operations.lookup import by_node
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import ModelProto, NodeProto
 
 PRODUCTS = {"Gemm": 1, "MatMul": 1, "QGemm": 3, "QLinearMatMul": 3}
 """Fully connected layers, and which of their inputs the weights are."""
@@ -54,9 +54,10 @@ def network_of(model: ModelProto, values: Mapping[str, Value], cuts: Mapping[str
     axes[entries[0].name] = PICTURE
     operations, tileables = [], by_node()
     for node in model.graph.node:
-        if len([output for output in node.output if output]) != 1:
+        if makes_several(node):
             raise UsageError(
-                f"{node.name or node.op_type} makes {len(node.output)} values: no tile can go through it"
+                f"{node.name or node.op_type} makes {len(node.output)} values, and a file that holds it is not cut: export it "
+                "layer by layer, without --grid and --budget"
             )
         sources = list(dict.fromkeys(i for i in node.input if i and i not in constants))
         maps = [source for source in sources if axes[source]]
@@ -70,6 +71,11 @@ def network_of(model: ModelProto, values: Mapping[str, Value], cuts: Mapping[str
     if not made.issuperset(returned):
         raise UsageError("no node of the model makes its output: export it again")
     return Network(operations, {entry.name: entry.shape for entry in entries}, returned)
+
+
+def makes_several(node: NodeProto) -> bool:
+    """Has a node more than one output that is read?"""
+    return len([output for output in node.output if output]) != 1
 
 
 def plain_name(name: str) -> str:

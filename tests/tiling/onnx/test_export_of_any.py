@@ -87,3 +87,44 @@ def test_a_mask_and_integers_that_are_always_the_same_are_outputs(
     got = next(every_output(report.path, [[x.numpy()]]))
     for one, other in zip(got, model(x), strict=True):
         assert one.dtype == other.numpy().dtype and np.array_equal(one, other.numpy())
+
+
+def _largest(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    return torch.topk(y, 2, dim=1)[0]
+
+
+def _pooled_and_back(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    pooled, places = nn.functional.max_pool2d(y, 2, return_indices=True)
+    return nn.functional.max_unpool2d(pooled, places, 2)
+
+
+@pytest.mark.parametrize("result", [_largest, _pooled_and_back])
+def test_a_layer_of_several_values_is_no_obstacle_where_nothing_is_cut(result: Any, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network, path = Returning(result).eval(), tmp_path / "net.onnx"
+    export_onnx(network, image(), path)
+    with torch.no_grad():
+        wanted = network(image(1)).numpy()
+    (made,) = _run(path, image(1))
+    np.testing.assert_allclose(made, wanted, rtol=1e-4, atol=1e-5)
+    with pytest.raises(UsageError, match="export it layer by layer"):
+        export_onnx(network, image(), tmp_path / "cut.onnx", fusing=Fusing(grid=(2, 2), fuse_to="conv"))
+
+
+def test_a_network_that_takes_images_of_0_to_1_alone_is_refused_in_words(tmp_path: Path) -> None:
+    table = nn.Embedding(256, 4)
+
+    def looked_up(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return y + table((x[:, 0] * 255).long()).permute(0, 3, 1, 2)
+
+    with pytest.raises(
+        UsageError, match=r"Returning does not take all images .*IndexError.*let it clamp what it reads"
+    ):
+        export_onnx(Returning(looked_up), image().abs().clamp(max=1), tmp_path / "net.onnx")
+
+
+def _run(path: Path, x: torch.Tensor) -> list[np.ndarray]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path)
+    return list(session.run(None, {session.get_inputs()[0].name: x.numpy()}))
