@@ -114,11 +114,11 @@ def saved_for_backward(fn: Callable[..., Any], x: torch.Tensor) -> Saved:
     x = x.detach().requires_grad_().clone()
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept.tensor):
         out = main_output(fn(x), _name(fn)).tensor
-    kept = {_identity(k.tensor): k.tensor.untyped_storage().nbytes() for k in packed}
+    bytes_of = {_identity(k.tensor): k.tensor.untyped_storage().nbytes() for k in packed}
     state = {_identity(t) for t in _state(fn)}
     ends = {_identity(x), _identity(out)}
-    inside = sum(size for identity, size in kept.items() if identity not in state | ends)
-    return Saved(inside, _identity(x) in kept, _identity(out) in kept, _identity(x) == _identity(out))
+    inside = sum(size for identity, size in bytes_of.items() if identity not in state | ends)
+    return Saved(inside, _identity(x) in bytes_of, _identity(out) in bytes_of, _identity(x) == _identity(out))
 
 
 def _state(fn: Any) -> list[torch.Tensor]:

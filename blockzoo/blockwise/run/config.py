@@ -142,14 +142,14 @@ class RunConfig:
         """
         known = {k: _tuples(v) if k in ("config", "units") else v for k, v in values.items()}
         for name, kind in (("options", Options), ("network", Network)):
-            own = known.get(name, {})
-            if not isinstance(own, Mapping):
-                raise UsageError(f"{name}: names and values are needed, not {describe(own)}")
-            own = {k: _tuples(v) for k, v in own.items()}
+            group = known.get(name, {})
+            if not isinstance(group, Mapping):
+                raise UsageError(f"{name}: names and values are needed, not {describe(group)}")
+            group = {k: _tuples(v) for k, v in group.items()}
             if name == "network":
-                own = {k: v if v is not None else float("inf") for k, v in own.items()}
-            check_fields(_kinds(kind), own, name)
-            known[name] = kind(**own)
+                group = {k: v if v is not None else float("inf") for k, v in group.items()}
+            check_fields(_kinds(kind), group, name)
+            known[name] = kind(**group)
         whole: type = cls
         check_fields(_kinds(whole), known, "a run")
         return cls(**known)
