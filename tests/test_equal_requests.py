@@ -112,10 +112,10 @@ def test_other_arithmetic_is_said_and_stored(
     usual = environment()
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
     with reproducible(None):
-        found = environment()
+        other = environment()
     assert "ATEN_CPU_CAPABILITY=default" in caplog.text
-    assert found["arithmetic"] == "ATEN_CPU_CAPABILITY=default"
-    assert found["environment_id"] != usual["environment_id"], "times do not compare either"
+    assert other["arithmetic"] == "ATEN_CPU_CAPABILITY=default"
+    assert other["environment_id"] != usual["environment_id"], "times do not compare either"
 
 
 def test_a_trial_that_goes_on_after_an_epoch(tmp_path: Path, alone: dict[str, Any]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
+from doctest import DocTestParser
 from pathlib import Path
 
 import pytest
@@ -24,6 +27,35 @@ TEXTS = [
     for folder, pattern in (("blockzoo", "*.py"), ("docs", "*.md"), ("compat", "*.md"), (".", "README.md"))
     for path in sorted((ROOT / folder).rglob(pattern) if folder != "." else [ROOT / pattern])
 ]
+EMPTY = {"found"}
+"""Names of variables, parameters, attributes, functions and classes that say nothing of what they hold."""
+PROGRAMS = [
+    path
+    for folder in ("blockzoo", "compat", "scripts", "benchmarks", "examples")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
+
+
+def code_in(path: Path) -> Iterator[str]:
+    """A program, and the examples in its docstrings; the programs on a page."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".md":
+        yield from re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+        return
+    yield text
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            yield from (e.source for e in DocTestParser().get_examples(ast.get_docstring(node) or ""))
+
+
+def empty_names(code: str) -> list[str]:
+    """The names in a program that are of `EMPTY`, leading underscores and capitals aside, with the lines they are on."""
+    return [
+        f"line {node.lineno}: {name}"
+        for node in ast.walk(ast.parse(code))
+        for field in ("id", "arg", "attr", "name", "asname")
+        if isinstance(name := getattr(node, field, None), str) and name.strip("_").lower() in EMPTY
+    ]
 
 
 @pytest.mark.parametrize("word", GONE)
@@ -40,3 +72,46 @@ def test_one_thing_has_one_word(word: str) -> None:
 def test_the_list_for_contributors_has_these_words() -> None:
     table = (ROOT / "CONTRIBUTING.md").read_text()
     assert all(f"| {word} |" in table for word in GONE if not word.startswith(("Usage", "decimals")))
+
+
+def test_names_say_what_they_hold() -> None:
+    pages = [path for path in TEXTS if path.suffix == ".md"]
+    lines = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in (*PROGRAMS, *pages)
+        for code in code_in(path)
+        for name in empty_names(code)
+    ]
+    assert not lines, "name what it holds (record, rows, plan, error, ...):\n" + "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "found = 1",
+        "def rows(found): ...",
+        "def found(): ...",
+        "class Found: ...",
+        "self._found = 1",
+        "rows = [row for row, found in pairs]",
+        "f'{found.status}'",
+        "import rows as found",
+        "search(found=1)",
+        "match row:\n    case [found, _]: ...",
+        "try: ...\nexcept ValueError as found: ...",
+        "class A:\n    found: int",
+    ],
+)
+def test_an_empty_name_is_seen(code: str) -> None:
+    assert empty_names(code) and not empty_names(code.replace("found", "record").replace("Found", "Record"))
+
+
+def test_a_word_in_a_sentence_is_no_name(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(
+        '"""What was found.\n\n>>> found = 1\n"""\n\nrows = "found"  # where found\n'
+    )
+    (tmp_path / "a.md").write_text("What was found.\n\n```python\nfound = 1\n```\n")
+    assert [[empty_names(code) for code in code_in(tmp_path / name)] for name in ("a.py", "a.md")] == [
+        [[], ["line 1: found"]],
+        [["line 1: found"]],
+    ]

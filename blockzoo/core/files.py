@@ -70,8 +70,8 @@ def clear_unfinished(*targets: Path) -> None:
 def unfinished(folder: Path) -> Iterator[tuple[Path, Path]]:
     """What is on its way to a file of a folder, or was left there, and that file."""
     for path in folder.glob(".*-*"):
-        if (found := UNFINISHED.fullmatch(path.name)) and path.is_file():
-            yield path, folder / f"{found['stem']}{found['suffix']}"
+        if (match := UNFINISHED.fullmatch(path.name)) and path.is_file():
+            yield path, folder / f"{match['stem']}{match['suffix']}"
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:

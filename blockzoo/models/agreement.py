@@ -196,15 +196,15 @@ def nudged(x: torch.Tensor) -> torch.Tensor:
     return x * (1 + 4 * torch.finfo(x.dtype).eps)
 
 
-def allowed(tolerance: float, found: float, moved: Callable[[], float]) -> float | None:
+def allowed(tolerance: float, difference: float, moved: Callable[[], float]) -> float | None:
     """What two right ways of computing a network may differ by; None where rounding moves it so much that nothing is shown.
 
     Args:
         tolerance: where rounding stays what it is.
-        found: their deviation, so that `moved` is only asked where it is needed.
+        difference: their deviation, so that `moved` is only asked where it is needed.
         moved: the deviation of the network from itself where its input is `nudged`.
     """
-    if found <= tolerance or not found < float("inf"):
+    if difference <= tolerance or not difference < float("inf"):
         return tolerance
     own = MARGIN * moved()
     return max(tolerance, own) if own <= SURE else None
@@ -216,10 +216,10 @@ _listening: ContextVar[tuple[dict[str, float], ...]] = ContextVar("listening", d
 @contextmanager
 def what_checks_find() -> Iterator[dict[str, float]]:
     """The largest deviation that each check finds within, by name; for the records of what is made within."""
-    found: dict[str, float] = {}
-    token = _listening.set((*_listening.get(), found))
+    deviations: dict[str, float] = {}
+    token = _listening.set((*_listening.get(), deviations))
     try:
-        yield found
+        yield deviations
     finally:
         _listening.reset(token)
 
@@ -296,22 +296,23 @@ def compare(
         for index, example in enumerate(inputs):
             wanted = _from_one_seed(plain, example)
             got = _from_one_seed(fast, example)
-            found, limit = deviation(wanted, got, types=True), tolerance
+            difference, limit = deviation(wanted, got, types=True), tolerance
             rounds = again and example.dtype in CONTINUOUS
-            if found < float("inf") and _whole_numbers_differ(wanted, got):
+            if difference < float("inf") and _whole_numbers_differ(wanted, got):
                 moved = rounds and _whole_numbers_differ(wanted, _from_one_seed(plain, nudged(example)))
-                found = found if moved else float("inf")  # what rounding does not move has to be equal
+                # what rounding does not move has to be equal
+                difference = difference if moved else float("inf")
             if rounds:
-                at_most = allowed(tolerance, found, partial(_moved, plain, example, wanted))
+                at_most = allowed(tolerance, difference, partial(_moved, plain, example, wanted))
                 if at_most is None and index in unsure:
                     continue
                 limit = at_most or tolerance
-            if not found <= limit:
+            if not difference <= limit:
                 raise CheckFailed(
-                    f"{claim.what}: check {claim.check!r} failed: the result differs from the plain network's by {found:.1e} "
-                    f"(relative; allowed {limit:.0e}) on probe {index}, so it is not used"
+                    f"{claim.what}: check {claim.check!r} failed: the result differs from the plain network's by "
+                    f"{difference:.1e} (relative; allowed {limit:.0e}) on probe {index}, so it is not used"
                 )
-            worst = max(worst, found)
+            worst = max(worst, difference)
     for known in _listening.get():
         known[claim.check] = max(worst, known.get(claim.check, 0.0))
     return worst

@@ -83,8 +83,8 @@ def without_variables(prefix: str) -> Iterator[None]:
     Lightning's trainer takes PL_TRAINER_GRADIENT_CLIP_VAL and the like for arguments that it is not given: a request would
     come to other numbers than it says.
     """
-    found = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(prefix)}
+    removed = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(prefix)}
     try:
         yield
     finally:
-        os.environ.update(found)
+        os.environ.update(removed)

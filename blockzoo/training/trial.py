@@ -250,8 +250,8 @@ def _said(spec: TrialSpec, examined: list[Examined], output: str) -> dict[str, s
     network = spec.network
     sentences = [built_as(network.parsed, network.out_dim, network.in_channels)]
     sentences += [note for block in examined for note in block.notes]
-    found = "; ".join(dict.fromkeys(filter(None, [*sentences, output])))
-    return {"said": found} if found else {}
+    said = "; ".join(dict.fromkeys(filter(None, [*sentences, output])))
+    return {"said": said} if said else {}
 
 
 def _checked_images(*splits: Batches) -> list[float]:

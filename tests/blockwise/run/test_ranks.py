@@ -186,10 +186,10 @@ def test_a_rank_reports_of_its_own_block_what_the_others_hear(tmp_path: Path) ->
         assert isinstance(engine, Distributed)
         blocks = list(range(len(frame.blocks)))
         own = [engine._work(frame, block) for block in blocks]
-        found = engine._exchanged(frame, blocks, own)
+        exchanged = engine._exchanged(frame, blocks, own)
     finally:
         dist.destroy_process_group()
-    for outcome, told in zip(own, found, strict=True):
+    for outcome, told in zip(own, exchanged, strict=True):
         assert len(set(outcome.result.losses)) == 7, "the steps differ, so their mean is another number"
         assert told.result.losses == [mean_loss([outcome.result])] * 7
         assert told.values is outcome.values
