@@ -21,6 +21,8 @@ from blockzoo.execution.jobs import Job, Listener, Silent, outcome
 from blockzoo.execution.spool import read_spool, set_aside, write_spool
 from blockzoo.execution.watch import Watch
 
+OF_SEVERAL = ("setup", "teardown", "srun_args", "additional_parameters")
+"""Ends of the names of options that are no single values."""
 LOOK = 1.0
 """Seconds between two looks at what ends."""
 
@@ -64,6 +66,11 @@ class SlurmJobs:
         self._gpus = devices[0].count(",") + 1 if devices else 0
         if wrong := [option for option in options if "=" not in option]:
             raise UsageError(f"slurm {' '.join(wrong)}: give NAME=VALUE, as in slurm_partition=gpu")
+        if wrong := [o for o in options if o.partition("=")[0].endswith(OF_SEVERAL)]:
+            raise UsageError(
+                f"slurm {' '.join(wrong)}: submitit takes several values there, some of them commands for a shell: put them into "
+                "the cluster's own settings"
+            )
         self._options = {name: _value(text) for name, _, text in (o.partition("=") for o in options)}
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Record]:
@@ -119,13 +126,19 @@ class SlurmJobs:
             )
             common = {"cpus_per_task": self._threads, "gpus_per_node": self._gpus, "timeout_min": 24 * 60}
             made.update_parameters(**{**common, **options})
-        except (RuntimeError, ValueError, NameError, TypeError) as error:
+        except (RuntimeError, ValueError, NameError, TypeError, AssertionError) as error:
             raise UsageError(f"submitit: {error}") from error
         return made
 
 
 def _value(text: str) -> Any:
-    return int(text) if text.isdecimal() else text
+    """A number where the text is one."""
+    for kind in (int, float) if text.replace(".", "", 1).isdecimal() and text.isascii() else ():
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def _records(submitted: Any, job: Job, path: Path) -> list[Record]:

@@ -58,6 +58,28 @@ def test_what_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.Monkey
     assert record.status == "timed out"
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        "local_setup=touch RAN",
+        "slurm_setup=x",
+        "slurm_additional_parameters=x",
+        "timeout_min=abc",
+        "mem_gb=lots",
+    ],
+)
+def test_no_command_and_no_raw_error_by_an_option(tmp_path: Path, option: str) -> None:
+    """A file with options, too, may be what says them."""
+    with pytest.raises(UsageError, match=r"submitit"):
+        list(EXECUTORS["slurm"](tmp_path, workers=1, threads=1, options=["cluster=local", option]).run([]))
+
+
+def test_numbers_of_options_are_numbers(tmp_path: Path) -> None:
+    """submitit itself looks at their types."""
+    options = ["cluster=local", "mem_gb=1.5", "timeout_min=30"]
+    assert list(EXECUTORS["slurm"](tmp_path, workers=1, threads=1, options=options).run([])) == []
+
+
 @pytest.mark.parametrize("options", [["cluster=moon"], ["partition"], ["no_such=1", "cluster=local"]])
 def test_options_that_cannot_be(tmp_path: Path, options: list[str]) -> None:
     with pytest.raises(UsageError, match=r"submitit|NAME=VALUE"):
