@@ -10,20 +10,20 @@ from torch import nn
 from blockzoo.models.agreement import deviation
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Shaped
 
 ALONE = 1e-2
 """Of the largest output. Rounding differs with the number of images, and deep networks enlarge it."""
 
 
 @torch.no_grad()
-def depends_on(network: nn.Module, images: Float[torch.Tensor, "B C H W"]) -> list[str]:
+def depends_on(network: nn.Module, images: Shaped[torch.Tensor, "B ..."]) -> list[str]:
     """What else the outputs of a network depend on in evaluation mode, as sentences about it: chance, or the images beside one.
     Accuracies of such a network are those of its evaluation's batches, or of one draw.
 
     Args:
         network: is called, in evaluation mode; its mode is put back.
-        images: two or more that it takes.
+        images: two or more that it takes, not all alike; of anything, as of numbers.
     """
     training = network.training
     network.eval()
@@ -33,10 +33,7 @@ def depends_on(network: nn.Module, images: Float[torch.Tensor, "B C H W"]) -> li
             return [
                 "differs between two calls with the same images in evaluation mode, so its accuracies are of one draw"
             ]
-        others = images.clone()
-        others[1:] = (
-            others[1:].flip(-1) * 2 + 1
-        )  # the first image stays; whoever looks at the others sees other ones
+        others = images[:1].expand_as(images).clone()  # the first image stays, beside others than before
         if not deviation(_first(first), _first(network(others))) <= ALONE:
             return [
                 "gives an image another output when others are in its batch, in evaluation mode, so its accuracies depend on the "

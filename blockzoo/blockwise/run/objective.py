@@ -20,7 +20,9 @@ from blockzoo.blockwise.run.losses import (
     parts_of_loss,
 )
 from blockzoo.core.errors import UsageError
+from blockzoo.core.said import say_once
 from blockzoo.data.subsets import drawn
+from blockzoo.models.standing import depends_on
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Shaped
@@ -97,7 +99,8 @@ class Objective:
         return sum(value * size for value, size in parts) / sum(size for _, size in parts)
 
     def check_loss(self) -> None:
-        """The criterion is a mean over examples; found out once, on two of them, or as many as it takes.
+        """The criterion is a mean over examples; found out once, on two of them, or as many as it takes. What an evaluation
+        depends on besides its examples is said.
 
         Raises:
             UsageError: it is a sum, or one number for each example; or the network and the loss cannot take the examples.
@@ -112,6 +115,8 @@ class Objective:
                     ((x, y),) = self.probe(1, count)
                     if check_mean(self.model, self.criterion, x, y):
                         break
+                for sentence in depends_on(self.model, x):
+                    say_once(f"{type(self.model).__name__} {sentence}")
             except (UsageError, torch.OutOfMemoryError):
                 raise
             except (RuntimeError, ValueError, TypeError, IndexError) as error:

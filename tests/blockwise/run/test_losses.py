@@ -21,6 +21,7 @@ from blockzoo.blockwise.run.probe import _step
 from blockzoo.blockwise.run.view import RunView
 from blockzoo.blockwise.units import make_units
 from blockzoo.core.errors import UsageError
+from blockzoo.core.said import forget_what_was_said
 from tests.blockwise.curvature.test_frozen import MODES
 
 cross_entropy = nn.functional.cross_entropy
@@ -339,3 +340,17 @@ def test_sparse_embeddings_train_as_dense_ones(mode: str, optimizer: str) -> Non
         ended.append((*(p.detach() for p in model.parameters()), torch.tensor(norms)))
     for a, b in zip(*ended, strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_what_an_evaluation_depends_on_besides_its_examples_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    data = Examples(torch.randn(40, 5), torch.randint(3, (40,)))
+
+    def said(layer: nn.Module) -> str:
+        caplog.clear()
+        forget_what_was_said()
+        model = nn.Sequential(nn.Linear(5, 4), layer, nn.Linear(4, 3))
+        Frame(model, data, data, cross_entropy, Options(), "stage").evaluate()
+        return caplog.text
+
+    assert "another output when others are in its batch" in said(nn.BatchNorm1d(4, track_running_stats=False))
+    assert said(nn.BatchNorm1d(4)) == said(nn.Dropout()) == ""
