@@ -271,6 +271,7 @@ def tiled_steps(network: Network, start: int, stop: int, grid: tuple[int, int], 
             steps.append(Step("pooled", operation.name, (), grid, batch))
         elif operation.kind in ("pool", "small"):
             small.append(operation.name)
+            there.add(operation.name)
         elif operation.name in kept:
             flush()
             steps.append(Step("tiled", operation.name, (), grid, batch))

@@ -174,6 +174,29 @@ def test_a_gate_at_the_start_of_a_segment(mode: str) -> None:
     assert any(step.kind == "tiled" for step in stages)
 
 
+class GateOfAGate(nn.Module):
+    """The mean of a map that was enlarged from one pixel: nothing lies between the two that could be cut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(8, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = F.interpolate(F.adaptive_avg_pool2d(self.first(x), 1), size=x.shape[-2:], mode="bilinear")
+        return self.last(torch.cat([y, F.interpolate(y.mean((2, 3), keepdim=True), size=x.shape[-2:])], 1))
+
+
+@pytest.mark.parametrize("mode", ["block", "exact"])
+@torch.no_grad()
+def test_the_mean_of_what_no_tile_made(mode: Any) -> None:
+    torch.manual_seed(0)
+    model, x = GateOfAGate().eval(), torch.randn(1, 3, 32, 24)
+    for plan in tiling.pareto(model, x, mode=mode):
+        runner = TiledRunner(model, plan)
+        assert tiling.peak_memory(runner, x) == pytest.approx(plan.peak_bytes, rel=0.01)
+        assert mode == "block" or (runner(x) - model(x)).abs().max() < 1e-5
+
+
 class Branched(nn.Module):
     """As RepVGG trains: two kernels, merged by `reparameterize`; wrongly where asked for."""
 
