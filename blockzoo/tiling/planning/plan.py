@@ -314,6 +314,9 @@ def one_stage(network: Network, grid: tuple[int, int], fuse_to: str, batch: int,
         raise UsageError(
             f"fuse_to {fuse_to!r}: {', '.join(open_ends) or fuse_to} is read after the stage too; fuse to {near}"
         )
+    last = network.operations[stop]
+    if last.axes:  # no more tiles than the map has pixels
+        grid = min(grid[0], last.size(0)), min(grid[1], last.size(1))
     return [*tiled_steps(network, -1, stop, grid, batch), *whole_steps(network, stop)]
 
 

@@ -350,6 +350,12 @@ def test_shuffles_go_through_tiles_however_they_are_written(name: str) -> None:
     assert ("whole" in kinds) == (name in NO_SHUFFLES)
 
 
+def test_a_plan_says_the_tiles_that_there_are() -> None:
+    model, x = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1)).eval(), torch.zeros(1, 3, 8, 6)
+    plan = tiling.plan(model, x, grid=99, fuse_to="0")
+    assert plan.steps[0].grid == (8, 6) and plan.tiles == 48 and "8 x 6 tiles" in str(plan)
+
+
 @pytest.mark.parametrize("example", [(3, 32, 32), [], (torch.zeros(1, 3, 8, 8), 4)])
 def test_an_example_that_is_no_tensor_is_refused(example: Any) -> None:
     with pytest.raises(UsageError, match=r"give a tensor \(N, C, H, W\)"):
