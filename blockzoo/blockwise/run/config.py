@@ -92,6 +92,11 @@ class RunConfig:
             faults.append(
                 f"budget {self.budget!r}: give one of {', '.join(COSTS)} with a number, {COSTS[0]}:5000"
             )
+        if name == "communicated_bytes" and self.options.training_mode == "distributed":
+            faults.append(
+                f"budget {self.budget!r}: what distributed sends depends on its number of processes, which is no part of the "
+                "request; give another budget, or jacobi, which makes the same updates and counts a machine for each block"
+            )
         if faults:
             raise UsageError("; ".join(faults))
 
