@@ -56,5 +56,5 @@ def test_a_tuned_run_takes_its_values_from_its_own_coupling() -> None:
         config(tuned=-1)
     with pytest.raises(UsageError, match="budget"):
         config(budget="wishes:3")
-    with pytest.raises(UsageError, match="number of processes.*jacobi"):
+    with pytest.raises(UsageError, match=r"number of processes.*jacobi"):
         config("distributed", budget="communicated_bytes:1000")
