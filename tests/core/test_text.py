@@ -62,7 +62,7 @@ def test_a_results_table_is_read_as_it_was_written(name: str, tmp_path: Path) ->
         "block": name,
         "position": "mid",
         "notes": name,
-        "val_acc": -0.5,
+        "val_loss": -0.5,
         "=extra": name,
         "n": -3,
     }
@@ -71,7 +71,7 @@ def test_a_results_table_is_read_as_it_was_written(name: str, tmp_path: Path) ->
     (got,) = read_csv(path)
     for column in ("block", "notes", "=extra"):
         assert got[column] == text.plain(name.replace("\r\n", "\n")), column
-    assert got["val_acc"] == -0.5 and got["n"] == -3
+    assert got["val_loss"] == -0.5 and got["n"] == -3
     assert text.csv_text([got]) == text.csv_text([row]), "and written again as it was"
 
 

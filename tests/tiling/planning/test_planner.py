@@ -217,6 +217,7 @@ class Branched(nn.Module):
 
 @pytest.mark.mutation("merged-branches")
 def test_branches_are_merged_before_planning_or_left(caplog: pytest.LogCaptureFixture) -> None:
+    torch.manual_seed(0)
     x = torch.randn(1, 3, 16, 16)
     right, wrong = (nn.Sequential(nn.Conv2d(3, 4, 1), Branched(off)).eval() for off in (0.0, 0.1))
     assert len(traced(ready(right, x, True), x).operations) == 2
@@ -225,6 +226,17 @@ def test_branches_are_merged_before_planning_or_left(caplog: pytest.LogCaptureFi
     assert "check 'merged-branches' failed" in caplog.text
     with torch.no_grad():
         assert (TiledRunner(right, tiling.plan(right, x, mode="exact"))(x) - right(x)).abs().max() < 1e-5
+
+
+def test_branches_that_subtract_infinities_are_merged() -> None:
+    """Infinity times a weight less infinity times another is NaN; with the weights merged it is infinity."""
+    model, x = nn.Sequential(nn.Conv2d(3, 4, 1), Branched()).eval(), torch.randn(1, 3, 16, 16)
+    with torch.no_grad():
+        model[1].one.weight.copy_(-0.5 * model[1].three.weight[:, :, 1:2, 1:2])  # type: ignore[union-attr, operator]
+    runner = TiledRunner(model, tiling.plan(model, x, mode="exact"))
+    with torch.no_grad():
+        assert (runner(x) - model(x)).abs().max() < 1e-5
+        assert runner(torch.where(x > 2, torch.nan, x)).isnan().any()
 
 
 @pytest.mark.mutation("planned-memory")
