@@ -156,6 +156,12 @@ def grouping(folder: Path) -> None:
     assert charts(rows_of(Outputs.at(folder).database))
 
 
+def merged(folder: Path) -> None:
+    """All records of the folder into one that is empty."""
+    with tempfile.TemporaryDirectory(dir=os.environ.get("BENCHMARK_FOLDER")) as empty:
+        _command("store", "merge", str(folder), "--output", empty)
+
+
 def _command(*words: str) -> None:
     from blockzoo.cli.app import run
 
@@ -173,6 +179,7 @@ WHAT = {
     "results as CSV": table,
     "one trial and its times": add,
     "groups of visualize": grouping,
+    "merged into an empty one": merged,
 }
 
 

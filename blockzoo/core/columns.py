@@ -108,6 +108,18 @@ def _count_times(db: sqlite3.Connection, number: int, values: tuple[Any, ...], s
     db.execute(f"UPDATE {schema}.ways SET trials = trials + ?, newest = ? WHERE way = ?", (more, number, way))
 
 
+def count_ways(db: sqlite3.Connection) -> None:
+    """Make the summary `ways` anew, of all rows that there are."""
+    newest = "SELECT max(id) FROM trials GROUP BY fingerprint"
+    keys = f"SELECT timing_key AS key, count(*) AS n FROM trials WHERE id IN ({newest}) GROUP BY timing_key"
+    timed = "SELECT way, fingerprint AS key, max(id) AS newest FROM times WHERE status = 'ok' GROUP BY way, fingerprint"
+    db.execute("DELETE FROM ways")
+    db.execute(
+        "INSERT INTO ways SELECT way, coalesce(sum(n), 0), max(newest) "
+        f"FROM ({timed}) LEFT JOIN ({keys}) USING (key) GROUP BY way"
+    )
+
+
 def in_memory(
     db: sqlite3.Connection, missing: Iterable[tuple[int, Record]], *, anew: bool
 ) -> Iterator[tuple[int, Damaged]]:

@@ -1,0 +1,56 @@
+"""merge: the records of other results folders copied into one, each verified; nothing is altered where they came from"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from blockzoo.cli import screen
+
+
+def merge(
+    *sources: Annotated[Path, Parameter(help="results folders, or their .sqlite stores")],
+    output: Annotated[
+        Path, Parameter(("--output", "-o"), help="the results folder that they are copied to")
+    ] = Path("results"),
+) -> int:
+    """Copy what is not there yet, in the order of the sources; a result that is there stays the one that counts.
+
+    Exit code 1 where a record is not as it was written: it is left out, and `blockzoo store check` of its folder names it.
+    """
+    from blockzoo.core.errors import UsageError
+    from blockzoo.core.export import export
+    from blockzoo.core.merging import merge as merge_stores
+    from blockzoo.core.outputs import Outputs
+    from blockzoo.execution.queue import only_writer
+
+    if not sources:
+        raise UsageError(
+            "name the results folders to copy from, as in blockzoo store merge a b --output results"
+        )
+    outputs = Outputs.at(output)
+    stores = [Outputs.at(source).store(create=False) for source in sources]
+    if any(store.path.resolve() == outputs.database.resolve() for store in stores):
+        raise UsageError(f"{outputs.database} cannot be copied into itself; choose another --output")
+    damaged = 0
+    with only_writer(outputs):
+        target = outputs.store()
+        for source, store in zip(sources, stores, strict=True):
+            merged = merge_stores(target, store)
+            damaged += merged.damaged
+            left = [
+                f"{count:,} {why}"
+                for count, why in (
+                    (merged.there, "there already"),
+                    (merged.answered, "of requests that have a result"),
+                    (merged.damaged, "DAMAGED, left out"),
+                )
+                if count
+            ]
+            said = f"{source}: {merged.copied:,} records copied{'; ' if left else ''}{', '.join(left)}"
+            screen.out.print(said, soft_wrap=True, markup=False)
+        table = export(outputs, target)
+    screen.out.print(f"table     {table}", soft_wrap=True, markup=False)
+    return int(damaged > 0)
