@@ -1,7 +1,7 @@
 """Stores made one: the records of other stores copied into one, each verified on the way, as they stand, in their order.
 
-Nothing is parsed that need not be: a record is copied with its seal, and its row of the table with that of the row, so that a
-million of them take a minute. What is there already is not copied again, and a result that is there is not superseded.
+Nothing is parsed that need not be: a record is copied with its seal, and its row of the table with that of the row. What is
+there already is not copied again, and a result that is there is not superseded.
 """
 
 from __future__ import annotations
