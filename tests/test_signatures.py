@@ -162,6 +162,7 @@ ANY = {
     "core.checked.is_settings": SETTINGS,
     "core.checked.narrowed": SETTINGS,
     "core.checked.setting": SETTINGS,
+    "core.checked.takes_several": SETTINGS,
     "core.checked.together": SETTINGS,
     "core.checked.unusual": SETTINGS,
     "core.contracts.Check.__call__": DOOR_OF_MANY,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from cyclopts import Parameter
 
-from blockzoo.core.checked import is_settings, settings_of
+from blockzoo.core.checked import is_settings, settings_of, takes_several
 from blockzoo.core.errors import UsageError
 
 Command = Callable[..., int]
@@ -77,7 +77,7 @@ class _Table:
 def _option(field: Field[Any], table: _Table) -> inspect.Parameter:
     story, sentence, default = field.metadata, field.metadata["sentence"], table.default(field.name)
     bare = get_type_hints(table.kind)[field.name]
-    several = not story["repeated"] and any(get_origin(part) is tuple for part in (bare, *get_args(bare)))
+    several = not story["repeated"] and takes_several(bare)
     if scalar := _one_or_many(bare):
         if default is not None:
             sentence = f"{sentence} (default {default:{'g' if scalar is float else ''}})"
@@ -99,9 +99,8 @@ def _option(field: Field[Any], table: _Table) -> inspect.Parameter:
 
 def _one_or_many(kind: Any) -> Callable[[str], Any] | None:
     """What makes the values of a setting that is one number or a tuple of them: int, float or str."""
-    parts = get_args(kind)
-    scalars: list[Any] = [part for part in parts if part in (int, float, str)]
-    return scalars[0] if scalars and any(get_origin(part) is tuple for part in parts) else None
+    scalars: list[Any] = [part for part in get_args(kind) if part in (int, float, str)]
+    return scalars[0] if scalars and takes_several(kind) and get_origin(kind) is not tuple else None
 
 
 def _value(given: Any, name: str, table: _Table) -> Any:

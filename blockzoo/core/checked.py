@@ -6,7 +6,7 @@ import difflib
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, field, fields, is_dataclass
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -94,6 +94,11 @@ def is_settings(kind: Any) -> bool:
 def settings_of(*kinds: type) -> dict[str, Field[Any]]:
     """The settings of these dataclasses, by name."""
     return {f.name: f for kind in kinds for f in fields(kind) if "always" in f.metadata}
+
+
+def takes_several(kind: Any) -> bool:
+    """May a value of this type be a tuple?"""
+    return any(get_origin(part) is tuple for part in (kind, *get_args(kind)))
 
 
 def sentence_of(name: str, *kinds: type) -> str:

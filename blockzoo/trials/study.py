@@ -6,6 +6,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
+from blockzoo.core.checked import takes_several
 from blockzoo.core.documents import check_fields, describe
 from blockzoo.core.errors import UsageError
 from blockzoo.core.keywords import RunKeywords, SweepingKeywords
@@ -47,4 +48,4 @@ def _read(kind: Any, value: Any, where: str) -> Any:
     """A value as its field has it: a list as a tuple, names and values as a dataclass."""
     if is_dataclass(kind):
         return _made(kind, value, where)  # type: ignore[arg-type]
-    return tuple(value) if isinstance(value, list) and "tuple" in str(kind) else value
+    return tuple(value) if isinstance(value, list) and takes_several(kind) else value

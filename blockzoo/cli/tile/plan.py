@@ -12,17 +12,13 @@ from blockzoo.cli import screen
 from blockzoo.cli.expanded import expanded
 from blockzoo.cli.tile import _options as own
 from blockzoo.core import units
-from blockzoo.core.checked import together
-from blockzoo.tiling.planning.options import Planning
+from blockzoo.core.checked import settings_of, together
+from blockzoo.tiling.planning.options import Cutting, Planning
 
 AS_A_FILE = (
     "Counted as this package runs it. A file of `tile export` joins its tiles and needs more: the same command with "
     "--target onnx plans that, and the export keeps to it."
 )
-
-
-FILES = ("grid", "fuse_to", "budget", "mode", "dtype")
-"""What a plan for a file may be asked for."""
 
 
 @expanded()
@@ -84,27 +80,29 @@ def plan(
     model = build_network(NetworkSpec(name, in_channels=channels, out_dim=classes)).eval()
     image = torch.zeros(1, channels, image_size, image_size)
     if results is not None:
+        if planning != Planning():
+            raise UsageError(
+                "--results plans each of its settings as it stands there: leave the options of Planning out"
+            )
         return _with_accuracy(subject, model, image, results)
     if target == "onnx":
         from blockzoo.tiling.onnx.plan import pareto_onnx, plan_onnx
 
-        asked = together(planning)
-        of_file = {name: asked.pop(name) for name in FILES}
-        usual = together(Planning())
-        if buffer is not None or figure is not None or any(asked[name] != usual[name] for name in asked):
+        of_file: Any = {name: getattr(planning, name) for name in settings_of(Cutting)}
+        usual = Planning(**of_file, dtype=planning.dtype)
+        if buffer is not None or figure is not None or planning != usual:
             raise UsageError(
                 "--target onnx: --buffer, --figure, --batch, --no-fold and --in-place-depthwise belong to plans that this "
                 "package runs"
             )
-        if pareto:
-            _print_front(pareto_onnx(model, image, dtype=planning.dtype or "fp32", mode=planning.mode))
-            return 0
         of_file["dtype"] = planning.dtype or "fp32"
+        if pareto:
+            _print_front(pareto_onnx(model, image, **of_file))
+            return 0
         screen.out.print(str(plan_onnx(model, image, **of_file)), soft_wrap=True)
         return 0
     if pareto:
-        front = planner.pareto(model, image, dtype=planning.dtype, mode=planning.mode, fold=planning.fold)
-        _print_front(front)
+        _print_front(planner.pareto(model, image, **together(planning)))
         screen.out.print(AS_A_FILE, soft_wrap=True)
         return 0
     made = proved(model, planner.plan(model, image, **together(planning)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,8 +16,8 @@ from blockzoo.tiling.onnx.fuse import Fusing, Layers
 from blockzoo.tiling.onnx.quantise import Calibration, quantised
 from blockzoo.tiling.planning.options import Cutting
 from blockzoo.tiling.planning.plan import Plan
+from blockzoo.tiling.planning.planner import bytes_of
 from blockzoo.tiling.planning.search import MOST_MACS
-from blockzoo.tiling.planning.stage import Mode
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -43,10 +44,16 @@ def plan_onnx(
 
 
 def pareto_onnx(
-    model: nn.Module, example: Example, *, dtype: str = "fp32", mode: Mode = "block"
+    model: nn.Module, example: Example, *, dtype: str = "fp32", **cutting: Unpack[CuttingKeywords]
 ) -> list[Plan]:
     """The plans that are Pareto-optimal in peak bytes, multiply-adds and tiles, as files; see `pareto`."""
-    return _layers(model, example, dtype).front(mode)
+    (asked,) = sorted_into(cutting, Cutting, what="pareto_onnx")
+    if asked.grid is not None:
+        raise UsageError("grid and fuse_to are of one plan, not of a front: leave them out")
+    layers = _layers(model, example, dtype)
+    limit = math.inf if asked.budget is None else bytes_of(asked.budget)
+    within = [plan for plan in layers.front(asked.mode) if plan.peak_bytes <= limit]
+    return within or [layers.planned(Fusing(**together(asked)))]
 
 
 def _layers(model: nn.Module, example: Example, dtype: str) -> Layers:

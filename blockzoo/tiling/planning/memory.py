@@ -6,7 +6,7 @@ not. Fake tensors (torch._subclasses) know the device and the strides, and hold 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -64,17 +64,11 @@ class Memory:
         )
         with torch.no_grad(), quiet(), self._mode:
             x = self._held[operation.maps[0]]
-            weights = map(self._without_values, state_of(operation.payload))
-            memory = LiveMemory(exclude=[x, *weights])
             try:
                 kernel = operation.tileable.kernel(operation, size)
-                with memory:
-                    made = kernel(x, row, column)
-                    live = memory.live
-                del made
             except Exception:
                 return 0
-            return memory.peak - live
+            return self._beside(lambda: kernel(x, row, column), [x], operation.payload)
 
     def beside_parts(
         self, node: fx.Node, payload: Payload, maps: Mapping[str, tuple[int, int] | None]
@@ -88,16 +82,23 @@ class Memory:
         with torch.no_grad(), quiet(), self._mode:
             read = {source.name: self._held[source.name] for source in node.all_input_nodes}
             read |= {name: self._part(read[name], axes) for name, axes in maps.items()}
-            known = [t for held in read.values() for t in tensors_of(held)]
-            known += map(self._without_values, state_of(payload))
-            try:
-                with LiveMemory(exclude=known) as memory:
-                    made = payload.run(read.__getitem__)
-                    live = memory.live
-                del made
-            except Exception:
-                return 0
-            return int(memory.peak - live)
+            given = [t for held in read.values() for t in tensors_of(held)]
+            return self._beside(lambda: payload.run(read.__getitem__), given, payload)
+
+    def _beside(self, run: Callable[[], Any], given: list[torch.Tensor], payload: Payload) -> int:
+        """Bytes that are alive at most while something runs, less those of what it makes; 0 where it does not run."""
+        known = [
+            *given,
+            *map(self._without_values, state_of(payload)),
+        ]  # held, or they would be made again, and counted
+        try:
+            with LiveMemory(exclude=known) as memory:
+                made = run()
+                live = memory.live
+            del made
+        except Exception:
+            return 0
+        return int(memory.peak - live)
 
     def _part(self, held: Any, axes: tuple[int, int] | None) -> Any:
         """As large a part of a map as it is now, of one that has a row and a column more in the same layout."""

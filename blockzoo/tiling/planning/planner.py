@@ -16,7 +16,6 @@ from blockzoo.tiling.planning.plan import Plan, program, whole_steps
 from blockzoo.tiling.planning.prediction import timeline
 from blockzoo.tiling.planning.proof import measured
 from blockzoo.tiling.planning.search import Planner
-from blockzoo.tiling.planning.stage import Mode
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -49,24 +48,19 @@ def plan(model: nn.Module, example_input: Example, **options: Unpack[PlanningKey
     return _measured(model, example_input, planner, made)
 
 
-def pareto(
-    model: nn.Module,
-    example_input: Example,
-    *,
-    dtype: str | None = None,
-    mode: Mode = "block",
-    fold: bool = True,
-) -> list[Plan]:
-    """The plans that are Pareto-optimal in peak bytes, multiply-adds and tiles, the least memory first.
+def pareto(model: nn.Module, example_input: Example, **options: Unpack[PlanningKeywords]) -> list[Plan]:
+    """The plans that are Pareto-optimal in peak bytes, multiply-adds and tiles, the least memory first; those within a budget.
 
     The first of them, which needs the least, is run as `plan` does it.
 
-    Args, raises: as for `plan`.
+    Args, raises: as for `plan`; a grid and a batch are of one plan, and refused.
     """
-    options = {"dtype": dtype, "mode": mode, "fold": fold}
     (asked,) = sorted_into(options, Planning, what="pareto")
+    if asked.grid is not None or asked.batch != 1:
+        raise UsageError("grid, fuse_to and batch are of one plan, not of a front: leave them out")
     planner = _planner(model, example_input, asked)
-    least, *others = planner.front()
+    limit = None if asked.budget is None else bytes_of(asked.budget)
+    least, *others = planner.front(limit) or [planner.within(limit or 0)]
     return [_measured(model, example_input, planner, least), *others]
 
 

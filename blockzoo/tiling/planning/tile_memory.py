@@ -50,7 +50,13 @@ def output_bytes(network: Network, operation: Operation, counted: Counted) -> in
 
 
 def beside_whole(operation: Operation, counted: Counted) -> int:
-    return operation.beside if operation.item else operation.beside * counted.item // 4
+    """What an operation needs for a moment on its whole map."""
+    return _as_counted(operation.beside, operation, counted)
+
+
+def _as_counted(size: int, operation: Operation, counted: Counted) -> int:
+    """Bytes that were measured, as in fp32 unless the output has a type of its own."""
+    return size if operation.item else size * counted.item // 4
 
 
 def depthwise_over(operation: Operation, dead: Sequence[str], counted: Counted) -> str | None:
@@ -77,7 +83,7 @@ def beside_on_parts(
     operation: Operation, rows: Side, columns: Side, count: np.ndarray, counted: Counted
 ) -> np.ndarray:
     """What a pointwise operation needs for a moment on one tile, if that is a part of what is held: (R, C)."""
-    size = operation.beside_parts if operation.item else operation.beside_parts * counted.item // 4
+    size = _as_counted(operation.beside_parts, operation, counted)
     area = np.multiply.outer(rows.made, columns.made) * count
     return _share(size, area, operation.size(0) * operation.size(1))
 

@@ -362,6 +362,20 @@ def test_shuffles_go_through_tiles_however_they_are_written(name: str) -> None:
     assert ("whole" in kinds) == (name in NO_SHUFFLES)
 
 
+def test_a_front_lies_within_its_budget_and_is_of_no_grid() -> None:
+    model, x = Gated().eval(), torch.zeros(1, 3, 64, 64)
+    front = tiling.pareto(model, x, mode="exact")
+    middle = front[len(front) // 2].peak_bytes
+    within = tiling.pareto(model, x, mode="exact", budget=middle)
+    wanted = [plan.cost for plan in front if plan.peak_bytes <= middle]
+    assert [plan.cost for plan in within] == wanted and 0 < len(wanted) < len(front)
+    with pytest.raises(UsageError, match="the least is"):
+        tiling.pareto(model, x, mode="exact", budget=front[0].peak_bytes - 1)
+    for asked in ({"grid": 2, "fuse_to": "first"}, {"batch": 2}):
+        with pytest.raises(UsageError, match="not of a front"):
+            tiling.pareto(model, x, **asked)  # type: ignore[arg-type]
+
+
 def test_a_plan_says_the_tiles_that_there_are() -> None:
     model, x = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1)).eval(), torch.zeros(1, 3, 8, 6)
     plan = tiling.plan(model, x, grid=99, fuse_to="0")
