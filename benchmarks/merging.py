@@ -100,7 +100,9 @@ def main() -> None:
         shutil.rmtree(target.folder)
         store = target.store()
         began = time.perf_counter()
-        copied = sum(merge(store, Outputs.at(folder).store(create=False)).copied for folder in folders)
+        copied = sum(
+            m.copied for m in merge(store, *(Outputs.at(folder).store(create=False) for folder in folders))
+        )
         alone = time.perf_counter() - began
     print(f"{copied:,} records of {len(stores)} folders, {size / 2**30:.1f} GiB")
     print(

@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from blockzoo.core import columns
+from blockzoo.core import columns, faults
 from blockzoo.core.columns import seal
-from blockzoo.core.errors import Damaged
+from blockzoo.core.errors import Damaged, UsageError
 from blockzoo.core.record import FINAL, plain
 from blockzoo.core.schema import SEALED, about, columns_of
 from blockzoo.core.sealed import Faults, parsed, record_of
@@ -26,7 +26,6 @@ SEVERAL = ("latency",)
 """Kinds of which a network has several that all count; of any other, one result answers the request."""
 CACHE_MIB = 256
 """Of pages of the store, while it is written: its indexes are in no order of time."""
-AT_ONCE = 10_000
 
 
 @dataclass
@@ -46,25 +45,63 @@ class Merged:
     damaged: int = 0
 
 
-def merge(target: Store, source: Store) -> Merged:
-    """Copy the records of a store into another, all or, where this raises, none.
+def merge(target: Store, *sources: Store) -> list[Merged]:
+    """Copy the records of stores into another, one source after the other: all of them or, where this raises, none.
 
     Raises:
+        UsageError: a store is to be copied into itself.
         StoreError: one of them cannot be read or written.
     """
-    with source.database.reading() as given, target.database.writing() as db:
+    if any(source.path.resolve() == target.path.resolve() for source in sources):
+        raise UsageError(f"{target.path} cannot be copied into itself; choose another --output")
+    with target.database.writing() as db:
         db.execute(f"PRAGMA cache_size = {-1024 * CACHE_MIB}")
-        merged, numbers, kinds = Merged(), dict[int, int](), Counter[str]()
-        environments = _environments(given, db)
-        for several in _in_parts(_chosen(given, db, environments, merged, numbers)):
-            kinds.update(str(row[1]) for row in several)
-            marks = ", ".join("?" * (len(SEALED) + 2))
-            db.executemany(f"INSERT INTO records (id, {', '.join(SEALED)}, seal) VALUES ({marks})", several)
-        merged.copied = len(numbers)
-        _copy_cells(given, db, numbers)
-        count = "INSERT INTO totals VALUES (?, ?) ON CONFLICT (kind) DO UPDATE SET records = records + excluded.records"
-        db.executemany(count, kinds.items())
+        there, merged = _There.of(db), []
+        for source in sources:
+            with source.database.reading() as given:
+                merged.append(_copied(given, db, there))
         columns.count_ways(db)
+        faults.point("store.inserted")
+    faults.point("store.committed")
+    return merged
+
+
+@dataclass
+class _There:
+    """What a store holds: the seals of its records, the newest status of each request, and the last number."""
+
+    seals: set[int]
+    statuses: dict[tuple[str, str], str]
+    last: int
+
+    @staticmethod
+    def of(db: sqlite3.Connection) -> _There:
+        newest = "SELECT kind, fingerprint, status FROM records ORDER BY id"
+        return _There(
+            {mark for (mark,) in db.execute("SELECT seal FROM records")},
+            {(kind, fingerprint): status for kind, fingerprint, status in db.execute(newest)},
+            db.execute("SELECT coalesce(max(id), 0) FROM records").fetchone()[0],
+        )
+
+    def answered(self) -> set[tuple[str, str]]:
+        """The requests that have a result."""
+        return {of for of, status in self.statuses.items() if status in FINAL and of[0] not in SEVERAL}
+
+
+def _copied(given: sqlite3.Connection, db: sqlite3.Connection, there: _There) -> Merged:
+    """Copy the records of one store."""
+    merged, numbers, kinds = Merged(), dict[int, int](), Counter[str]()
+    environments = _environments(given, db)
+    marks = ", ".join("?" * (len(SEALED) + 2))
+    insert = f"INSERT INTO records (id, {', '.join(SEALED)}, seal) VALUES ({marks})"
+    for old, row in _chosen(given, environments, there, merged):
+        db.execute(insert, row)
+        numbers[old] = there.last
+        kinds[str(row[1])] += 1
+    merged.copied = len(numbers)
+    _copy_cells(given, db, numbers)
+    count = "INSERT INTO totals VALUES (?, ?) ON CONFLICT (kind) DO UPDATE SET records = records + excluded.records"
+    db.executemany(count, kinds.items())
     return merged
 
 
@@ -88,35 +125,28 @@ def _identified(facts: str) -> str | None:
 
 def _chosen(
     given: sqlite3.Connection,
-    db: sqlite3.Connection,
     environments: dict[str, str],
+    there: _There,
     merged: Merged,
-    numbers: dict[int, int],
-) -> Iterator[tuple[object, ...]]:
-    """Rows to write, under their new numbers."""
-    there = {mark for (mark,) in db.execute("SELECT seal FROM records")}
-    others = ", ".join("?" * len(SEVERAL))
-    newest = f"SELECT max(id) FROM records WHERE kind NOT IN ({others}) GROUP BY kind, fingerprint"
-    statuses = db.execute(f"SELECT kind, fingerprint, status FROM records WHERE id IN ({newest})", SEVERAL)
-    answered = {(kind, fingerprint) for kind, fingerprint, status in statuses if status in FINAL}
-    (number,) = db.execute("SELECT coalesce(max(id), 0) FROM records").fetchone()
+) -> Iterator[tuple[int, tuple[object, ...]]]:
+    """Rows to write, under their new numbers, each with its old one; the others are counted."""
+    answered = there.answered()
     stored = "seal" if "seal" in columns_of(given, "records") else "NULL"
-    for old, mark, *texts in given.execute(
-        f"SELECT id, {stored}, {', '.join(SEALED)} FROM records ORDER BY id"
-    ):
+    query = f"SELECT id, {stored}, {', '.join(SEALED)} FROM records NOT INDEXED ORDER BY id"
+    for old, mark, *texts in given.execute(query):
         own = seal(*texts)
-        kind, fingerprint, *_ = texts
+        kind, fingerprint, _, status, *_ = texts
         if not _is_sound(mark, own, texts, environments):
             merged.damaged += 1
-        elif own in there:
+        elif own in there.seals:
             merged.there += 1
         elif (kind, fingerprint) in answered:
             merged.answered += 1
         else:
-            there.add(own)
-            number += 1
-            numbers[old] = number
-            yield number, *texts, own
+            there.seals.add(own)
+            there.statuses[kind, fingerprint] = status
+            there.last += 1
+            yield old, (there.last, *texts, own)
 
 
 def _is_sound(mark: object, own: int, texts: list[str], environments: dict[str, str]) -> bool:
@@ -133,15 +163,15 @@ def _is_sound(mark: object, own: int, texts: list[str], environments: dict[str, 
 
 def _copy_cells(given: sqlite3.Connection, db: sqlite3.Connection, numbers: dict[int, int]) -> None:
     """The rows of the table that these records give: copied where they are of today's version, else made."""
-    lacking = dict(numbers)
+    copied: set[int] = set()
     if about(given, "columns") == columns.VERSION:
         for table in columns.OF_KIND.values():
-            for several in _in_parts(_cells(given, table, numbers, lacking)):
-                marks = ", ".join("?" * len(several[0]))
-                db.executemany(f"INSERT INTO {table} VALUES ({marks})", several)
+            marks = ", ".join("?" * len(columns_of(db, table)))
+            db.executemany(f"INSERT INTO {table} VALUES ({marks})", _cells(given, table, numbers, copied))
     kinds = ", ".join(f"'{kind}'" for kind in columns.OF_KIND)
-    faults = Faults()
-    for old, record in parsed(given, f"r.kind IN ({kinds})", (), faults) if lacking else ():
+    of_table = given.execute(f"SELECT id FROM records WHERE kind IN ({kinds})")
+    lacking = {old for (old,) in of_table if old in numbers and old not in copied}
+    for old, record in parsed(given, f"r.kind IN ({kinds})", (), Faults()) if lacking else ():
         if old in lacking:
             try:
                 columns.put(db, numbers[old], record)
@@ -150,20 +180,9 @@ def _copy_cells(given: sqlite3.Connection, db: sqlite3.Connection, numbers: dict
 
 
 def _cells(
-    given: sqlite3.Connection, table: str, numbers: dict[int, int], lacking: dict[int, int]
+    given: sqlite3.Connection, table: str, numbers: dict[int, int], copied: set[int]
 ) -> Iterator[tuple[object, ...]]:
     for old, *known, mark in given.execute(f"SELECT * FROM {table}"):
         if old in numbers and mark == seal(*known):
-            del lacking[old]
+            copied.add(old)
             yield numbers[old], *known, mark
-
-
-def _in_parts(rows: Iterator[tuple[object, ...]]) -> Iterator[list[tuple[object, ...]]]:
-    several: list[tuple[object, ...]] = []
-    for row in rows:
-        several.append(row)
-        if len(several) == AT_ONCE:
-            yield several
-            several = []
-    if several:
-        yield several

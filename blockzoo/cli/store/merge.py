@@ -32,14 +32,10 @@ def merge(
         )
     outputs = Outputs.at(output)
     stores = [Outputs.at(source).store(create=False) for source in sources]
-    if any(store.path.resolve() == outputs.database.resolve() for store in stores):
-        raise UsageError(f"{outputs.database} cannot be copied into itself; choose another --output")
-    damaged = 0
     with only_writer(outputs):
         target = outputs.store()
-        for source, store in zip(sources, stores, strict=True):
-            merged = merge_stores(target, store)
-            damaged += merged.damaged
+        copied = merge_stores(target, *stores)
+        for source, merged in zip(sources, copied, strict=True):
             left = [
                 f"{count:,} {why}"
                 for count, why in (
@@ -53,4 +49,4 @@ def merge(
             screen.out.print(said, soft_wrap=True, markup=False)
         table = export(outputs, target)
     screen.out.print(f"table     {table}", soft_wrap=True, markup=False)
-    return int(damaged > 0)
+    return int(any(merged.damaged for merged in copied))
