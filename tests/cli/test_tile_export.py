@@ -75,6 +75,7 @@ def test_pretrained_weights_are_named(
         (["--evaluate", "--dataset", "digits"], "--weights"),
         (["--grid", "2,2"], "belong together"),
         (["--grid", "two", "--fuse-to", "layer1"], "whole number"),
+        (["--mode", "exact"], "say what to fuse"),
     ],
 )
 def test_refused(words: list[str], remedy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

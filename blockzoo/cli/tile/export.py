@@ -72,7 +72,7 @@ def export(
 
     free(output, overwrite)
     tiling = own.tiling(subject, block_size, blocking, type_, padding_mode)
-    in_tiles = cutting.grid is not None or cutting.budget is not None
+    in_tiles = cutting != Cutting()
     fusing = Fusing(**together(cutting)) if in_tiles else None
     quantising = Quantising(calibration_images, calibration, weight_bits)
     deployment = Deployment(
