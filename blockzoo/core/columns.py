@@ -65,7 +65,9 @@ def seal(*texts: object) -> int:
 
 def seal_of(stored: Iterable[object]) -> int:
     """The same of texts as they are stored: bytes in UTF-8; others as Python writes them."""
-    joined = b"\x1f".join([t if type(t) is bytes else str(t).encode() for t in stored])
+    joined = b"\x1f".join(
+        [t if type(t) is bytes else str(t).encode("utf-8", "surrogatepass") for t in stored]
+    )
     return int.from_bytes(blake2b(joined, digest_size=8).digest(), "big", signed=True)
 
 
@@ -80,6 +82,20 @@ def put(db: sqlite3.Connection, number: int, record: Record, schema: str = "main
     values = _values(record)
     count = _count_trial if table == "trials" else _count_times
     count(db, number, values, schema)
+    _insert(db, table, number, values, schema)
+
+
+def insert(db: sqlite3.Connection, number: int, record: Record) -> None:
+    """The same, but for the summary, which `count_ways` makes anew.
+
+    Raises:
+        Damaged: no row can be made of it.
+    """
+    if (table := OF_KIND.get(record.kind)) is not None:
+        _insert(db, table, number, _values(record), "main")
+
+
+def _insert(db: sqlite3.Connection, table: str, number: int, values: tuple[Any, ...], schema: str) -> None:
     marks = ", ".join("?" * (len(values) + 1))
     db.execute(f"INSERT INTO {schema}.{table} VALUES ({marks})", (number, *values))
 

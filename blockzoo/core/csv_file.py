@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -107,8 +107,8 @@ def read_csv(path: str | Path, *, verify: bool = True) -> list[Row]:
     return list(read_rows(Path(path), verify=verify))
 
 
-def read_rows(path: Path, *, verify: bool = False) -> Iterator[Row]:
-    """The same, row by row."""
+def read_rows(path: Path, *, verify: bool = False, but: Collection[str] = ()) -> Iterator[Row]:
+    """The same, row by row, but for those of some fingerprints."""
     if verify:
         _verify(path)
     with _errors(path), path.open(encoding="utf-8-sig", newline="") as file:
@@ -132,6 +132,8 @@ def read_rows(path: Path, *, verify: bool = False) -> Iterator[Row]:
                 if torn:
                     break
                 before = number
+                if row.get("fingerprint") in but:
+                    continue
                 if list(row.values()) != header:  # as tables joined with `cat` have
                     yield _read_row(row, reader, path)
         except csv.Error as error:
@@ -239,8 +241,10 @@ def _is_ours(path: Path) -> bool:
             header = file.readline(1 << 16).strip().split(",")
         if "fingerprint" not in header or not set(header) <= set(COLUMNS):
             return False
-        for _ in read_rows(path):
-            pass
+        mark = Mark.of(path)
+        if mark is None or mark.size != path.stat().st_size or not is_as_written(path, mark):
+            for _ in read_rows(path):
+                pass
     except (OSError, UnicodeDecodeError, UsageError):
         return False
     return True
@@ -248,9 +252,8 @@ def _is_ours(path: Path) -> bool:
 
 def kept_rows(path: Path, present: Iterable[str]) -> Iterator[Row]:
     """Rows of an earlier table at `path` of other trials than those."""
-    known = set(present)
     if path.exists():
-        yield from (row for row in read_rows(path) if row["fingerprint"] not in known)
+        yield from read_rows(path, but=set(present))
 
 
 def write_csv(path: Path, table: Iterable[Row]) -> Mark:

@@ -10,10 +10,12 @@ import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from blockzoo.core import columns, faults
-from blockzoo.core.columns import seal
+from blockzoo.core.columns import seal, seal_of
 from blockzoo.core.errors import Damaged, UsageError
 from blockzoo.core.record import FINAL, plain
 from blockzoo.core.schema import SEALED, about, columns_of
@@ -57,13 +59,36 @@ def merge(target: Store, *sources: Store) -> list[Merged]:
     with target.database.writing() as db:
         db.execute(f"PRAGMA cache_size = {-1024 * CACHE_MIB}")
         there, merged = _There.of(db), []
-        for source in sources:
-            with source.database.reading() as given:
-                merged.append(_copied(given, db, there))
+        with ExitStack() as at_the_end:
+            indexed = True
+            for source in sources:
+                with source.database.reading() as given:
+                    if indexed and _count(given) > there.last:
+                        at_the_end.enter_context(_without_indexes(db))
+                        indexed = False
+                    merged.append(_copied(given, db, there))
         columns.count_ways(db)
         faults.point("store.inserted")
     faults.point("store.committed")
     return merged
+
+
+def _count(db: sqlite3.Connection) -> int:
+    count: int = db.execute("SELECT count(*) FROM records").fetchone()[0]
+    return count
+
+
+@contextmanager
+def _without_indexes(db: sqlite3.Connection) -> Iterator[None]:
+    """Indexes are made at the end, each by one sort: a million rows put into them one by one are read and written all over."""
+    indexes = db.execute(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+    ).fetchall()
+    for name, _ in indexes:
+        db.execute(f'DROP INDEX "{name}"')
+    yield
+    for _, sql in indexes:
+        db.execute(sql)
 
 
 @dataclass
@@ -92,8 +117,8 @@ def _copied(given: sqlite3.Connection, db: sqlite3.Connection, there: _There) ->
     """Copy the records of one store."""
     merged, numbers, kinds = Merged(), dict[int, int](), Counter[str]()
     environments = _environments(given, db)
-    marks = ", ".join("?" * (len(SEALED) + 2))
-    insert = f"INSERT INTO records (id, {', '.join(SEALED)}, seal) VALUES ({marks})"
+    marks = ", ".join("?" * len(SEALED))
+    insert = f"INSERT INTO records (id, {', '.join(SEALED)}, seal) VALUES ({marks}, CAST(? AS TEXT), ?)"
     for old, row in _chosen(given, environments, there, merged):
         db.execute(insert, row)
         numbers[old] = there.last
@@ -132,9 +157,12 @@ def _chosen(
     """Rows to write, under their new numbers, each with its old one; the others are counted."""
     answered = there.answered()
     stored = "seal" if "seal" in columns_of(given, "records") else "NULL"
-    query = f"SELECT id, {stored}, {', '.join(SEALED)} FROM records NOT INDEXED ORDER BY id"
+    *short, body = SEALED
+    query = (
+        f"SELECT id, {stored}, {', '.join(short)}, CAST({body} AS BLOB) FROM records NOT INDEXED ORDER BY id"
+    )
     for old, mark, *texts in given.execute(query):
-        own = seal(*texts)
+        own = seal_of(texts)
         kind, fingerprint, _, status, *_ = texts
         if not _is_sound(mark, own, texts, environments):
             merged.damaged += 1
@@ -149,14 +177,15 @@ def _chosen(
             yield old, (there.last, *texts, own)
 
 
-def _is_sound(mark: object, own: int, texts: list[str], environments: dict[str, str]) -> bool:
+def _is_sound(mark: object, own: int, texts: list[Any], environments: dict[str, str]) -> bool:
     """Is a record as it was written? One of an earlier version, which has no seal, is parsed to see."""
     facts = environments.get(texts[-2])
     if mark is not None or facts is None:
         return mark == own and facts is not None
+    *short, body = texts
     try:
-        record_of(mark, facts, texts, {})
-    except Damaged:
+        record_of(mark, facts, [*short, body.decode()], {})
+    except (Damaged, AttributeError, UnicodeDecodeError):  # a body that is no text
         return False
     return True
 
@@ -174,7 +203,7 @@ def _copy_cells(given: sqlite3.Connection, db: sqlite3.Connection, numbers: dict
     for old, record in parsed(given, f"r.kind IN ({kinds})", (), Faults()) if lacking else ():
         if old in lacking:
             try:
-                columns.put(db, numbers[old], record)
+                columns.insert(db, numbers[old], record)
             except Damaged as error:
                 log.warning("%s %s has no row in the table: %s", record.kind, record.fingerprint, error)
 

@@ -20,6 +20,7 @@ _CONTROLS = re.compile(
     r"\ud800-\udfff]"  # bytes of a file's name that are no text
 )
 _FORMULA = re.compile(r"'*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
+_HARMLESS = re.compile(r"[A-Za-z0-9(][ -~]*")
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>|~$&#!]")
 
 
@@ -41,7 +42,7 @@ class PlainFormatter(logging.Formatter):
 
 def cell(value: object) -> object:
     """For CSV: a text that a spreadsheet would calculate begins with an apostrophe; `uncell` takes it away."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or _HARMLESS.fullmatch(value):
         return value
     shown = plain(value.replace("\r\n", "\n"))
     return f"'{shown}" if _FORMULA.match(shown) and shown != "-" else shown
@@ -72,7 +73,8 @@ def csv_lines(rows: Iterable[Mapping[str, Any]], names: Iterable[str]) -> Iterat
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
-        writer.writerow(["" if (value := row.get(name)) is None else cell(value) for name in names])
+        values = map(row.get, names)
+        writer.writerow([cell(v) if isinstance(v, str) else "" if v is None else v for v in values])
     yield buffer.getvalue()
 
 

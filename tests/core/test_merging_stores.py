@@ -29,6 +29,12 @@ def tables(store: Store, table: str) -> list[tuple[object, ...]]:
         return db.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
 
 
+def shape(store: Store) -> list[tuple[object, ...]]:
+    """The tables and indexes."""
+    with store.database.reading() as db:
+        return db.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
+
+
 def drawn(draw: random.Random) -> Record:
     if draw.random() < 0.1:  # of a kind that has no row in the table
         status, number = draw.choice(["ok", "killed"]), draw.randrange(4)
@@ -67,7 +73,11 @@ def test_a_merged_store_is_one_to_which_all_was_added(tmp_path: Path, seed: int)
     assert merged.copied + merged.there + merged.answered == len(others) and not merged.damaged
     for table in ("records", "trials", "times", "ways", "totals"):
         assert tables(target, table) == tables(wanted, table), table
-    assert slow(target) == slow(wanted) and check(Outputs.at(tmp_path / "a")).is_sound
+    assert (
+        slow(target) == slow(wanted)
+        and shape(target) == shape(wanted)
+        and check(Outputs.at(tmp_path / "a")).is_sound
+    )
     assert source.path.read_bytes() == was
     assert merge(target, source)[0].copied == 0, "a second time nothing is new"
 
@@ -88,6 +98,7 @@ def test_several_at_once_are_as_one_after_the_other(tmp_path: Path, seed: int) -
     at_once, in_turn = (Outputs.at(tmp_path / name).store() for name in ("a", "b"))
     merged = merge(at_once, *sources)
     assert merged == [merge(in_turn, source)[0] for source in sources]
+    assert shape(at_once) == shape(sources[0])
     for table in ("records", "trials", "times", "ways", "totals", "environments"):
         assert tables(at_once, table) == tables(in_turn, table), table
 
@@ -117,6 +128,7 @@ def test_killed_before_the_end_nothing_was_copied(tmp_path: Path) -> None:
     )
     assert killed.returncode == -signal.SIGKILL
     assert len(sorted_by_number(target)) == 1 and check(Outputs.at(tmp_path / "a")).is_sound
+    assert shape(target) == shape(source)
     assert subprocess.run(command, capture_output=True).returncode == 0
     assert len(sorted_by_number(target)) == 3 and check(Outputs.at(tmp_path / "a")).is_sound
 
@@ -133,6 +145,7 @@ def altered(store: Store, *statements: str) -> None:
         ("UPDATE records SET body = replace(body, '0.5', '0.9') WHERE id = 2", 1),
         ("UPDATE records SET body = replace(body, '0.5', 'x'), seal = NULL WHERE id = 2", 1),
         ("UPDATE environments SET facts = '{\"cpu\": 1}'", 4),
+        ("UPDATE records SET body = x'ff', seal = NULL WHERE id = 2", 1),
         ("UPDATE trials SET cells = replace(cells, '0.5', '0.9')", 0),
         ("UPDATE about SET value = 'of another version' WHERE name = 'columns'", 0),
         ("UPDATE records SET seal = NULL", 0),
