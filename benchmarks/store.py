@@ -150,7 +150,7 @@ def table(folder: Path) -> None:
 
 def grouping(folder: Path) -> None:
     """What `visualize` finds to draw."""
-    from blockzoo.report.figures import charts
+    from blockzoo.report.charts import charts
     from blockzoo.visualize import rows_of
 
     assert charts(rows_of(Outputs.at(folder).database))

@@ -40,7 +40,9 @@ def child(way: str, options: argparse.Namespace) -> None:
     from blockzoo import ScaffoldNet
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    net = ScaffoldNet(options.block, "mid", options.num_blocks, options.base_channels, seed=0)
+    net = ScaffoldNet(
+        options.block, num_blocks=options.num_blocks, base_channels=options.base_channels, seed=0
+    )
     pixels, labels = images(COUNT)
     ends: list[float] = []
     precision = "32-true"

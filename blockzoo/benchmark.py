@@ -146,7 +146,7 @@ def benchmark_specs(
     import torch
 
     from blockzoo.measure.contenders import Setting, contenders_of
-    from blockzoo.measure.latency import Clock, Schedule
+    from blockzoo.measure.interleaving import Clock, Schedule
 
     check_options(how.batch_sizes, how.dtype, how.memory_format)
     shape = check_shape(input_shape)
@@ -227,7 +227,7 @@ def benchmark_model(
     import torch
 
     from blockzoo.measure.contenders import Setting, deployed_contender
-    from blockzoo.measure.latency import Clock, Schedule
+    from blockzoo.measure.interleaving import Clock, Schedule
 
     place = _device(device)
     schedule = Schedule(options.pop("warmup_runs", None), options.pop("benchmark_runs", None))

@@ -38,7 +38,7 @@ def plot_results(
         UsageError: the source cannot be read, or holds nothing to draw.
         StoreError: the folder cannot be written.
     """
-    from blockzoo.report.figures import AXES, charts, draw, save
+    from blockzoo.report.charts import AXES, charts, draw, save
 
     rows, statuses = rows_of(source), Counter[str]()
     groups = charts(_counted(rows, statuses), average=average_positions)

@@ -19,7 +19,7 @@ from _compat import main, say
 from _reports import FIGURES, Report, write_measurements
 from _sandbox import DEFAULTS, parsed, parser, run_config
 
-from blockzoo.blockwise.figures import over_costs
+from blockzoo.blockwise.cost_curves import over_costs
 from blockzoo.blockwise.run.config import RunConfig
 from blockzoo.blockwise.run.reading import read_lines, run_status
 from blockzoo.blockwise.sweep import BlockwiseStudy, Setting, StudyRun, compare, run_blockwise_study

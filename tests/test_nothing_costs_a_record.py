@@ -27,7 +27,7 @@ from blockzoo.execution.progress import SilentProgress
 from blockzoo.execution.queue import plan_of
 from blockzoo.measure.contenders import Contender, Failure, Setting
 from blockzoo.measure.deadline import Deadline
-from blockzoo.measure.latency import Clock, Schedule
+from blockzoo.measure.interleaving import Clock, Schedule
 from blockzoo.measure.timings import timings_of
 from blockzoo.models.agreement import Claim, compare
 from blockzoo.sweep import run_sweep

@@ -13,21 +13,13 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 MOST = 7
 """Parameters of a function. What a command line offers stands one by one, so `cli` may have more."""
 
-VERB = "a verb: keywords with defaults, which its settings' one dataclass is to hold"
-DOOR = "what its door hands to each, and options of its own"
+PUBLISHED = "as the published package has it, so that its scripts run"
 TORCH = "as torch has it, so that it can stand in its place"
-TO_MEND = "to be taken apart"
 MANY = {
-    "blockwise.units.coupling.Coupling.__init__": "the options of a unit's line",
-    "execution.cluster.RayCluster.__init__": DOOR,
-    "models.scaffold.ScaffoldNet.__init__": VERB,
-    "nas.benchmark.loading.from_folder": VERB,
-    "nas.training.networks.build": VERB,
+    "nas.benchmark.loading.from_folder": PUBLISHED,
     "tiling.layers.conv.BlockConv2d.__init__": TORCH,
     "tiling.layers.convolutions.padded_convolution": TORCH,
-    "tiling.layers.networks.block_network": VERB,
     "training.synchronised._batch_norm": TORCH,
-    "trials.bodies.execute_trial": TO_MEND,
 }
 """Functions with more, and why. The list only shrinks."""
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from blockzoo.core import consent
 from blockzoo.core.errors import RunnersLost, UsageError
@@ -35,6 +35,18 @@ HEADLESS = 30.0
 """Seconds that the head of a cluster may be away; after 60, Ray ends the process that asked it, without a message of ours."""
 
 
+class Place(TypedDict, total=False):
+    """Where the jobs run.
+
+    Args:
+        address: of the cluster (default: RAY_ADDRESS, else one is started here).
+        gpus: accelerators of each job; a fraction shares one.
+    """
+
+    address: str | None
+    gpus: float | None
+
+
 @EXECUTORS.register("ray")
 class RayCluster:
     """Runs up to `workers` jobs at a time on a Ray cluster, or on one started here, which listens on loopback alone.
@@ -50,8 +62,7 @@ class RayCluster:
         listener: hears of starts and epochs.
         watch: limits of each job, and whether all are asked to stop, which ends them at once. A timeout counts from when a job
             is handed to Ray.
-        address: of the cluster (default: RAY_ADDRESS, else one is started here).
-        gpus: accelerators of each job, in place of `devices`; a fraction shares one.
+        place: on which cluster, and how many accelerators in place of `devices`.
 
     Raises:
         UsageError: Ray is not installed, or there is no cluster at the address.
@@ -66,13 +77,13 @@ class RayCluster:
         devices: Sequence[str] = (),
         listener: Listener | None = None,
         watch: Watch | None = None,
-        address: str | None = None,
-        gpus: float | None = None,
+        **place: Unpack[Place],
     ) -> None:
         if importlib.util.find_spec("ray") is None:
             raise UsageError("executor ray needs the package ray: pip install 'blockzoo[ray]'")
         self._workers, self._threads, self._listener = workers, threads, listener or Silent()
-        self._watch, self._address = watch or Watch(), address or os.environ.get("RAY_ADDRESS")
+        self._watch, gpus = watch or Watch(), place.get("gpus")
+        self._address = place.get("address") or os.environ.get("RAY_ADDRESS")
         self._gpus = gpus if gpus is not None else float(devices[0].count(",") + 1) if devices else 0.0
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Record]:

@@ -18,7 +18,7 @@ from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.times import doubts
 from blockzoo.measure.contracts import RUNTIMES
 from blockzoo.measure.deadline import Deadline
-from blockzoo.measure.latency import Clock, Schedule, interleave
+from blockzoo.measure.interleaving import Clock, Schedule, interleave
 from blockzoo.measure.timing_options import LAYOUTS
 from blockzoo.models.agreement import what_checks_find
 from blockzoo.models.deploy import deployed

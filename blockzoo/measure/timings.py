@@ -12,7 +12,7 @@ from blockzoo.measure.deadline import Deadline
 
 if TYPE_CHECKING:
     from blockzoo.measure.contenders import Contender, Failure, Setting
-    from blockzoo.measure.latency import Clock, Schedule
+    from blockzoo.measure.interleaving import Clock, Schedule
 
 ATTEMPTS = 3
 """Times that a run is made, where its reference is off or its samples are wild and there is time."""
@@ -125,7 +125,7 @@ def _in_turns(
     import torch
 
     from blockzoo.measure.contenders import naming
-    from blockzoo.measure.latency import REFERENCE, interleave
+    from blockzoo.measure.interleaving import REFERENCE, interleave
 
     def ready(contender: Contender) -> Callable[[], Any]:
         return naming(contender, naming(contender, lambda: setting.call(contender))())

@@ -201,7 +201,6 @@ class MacroNet(nn.Module):
         width: channels of the stem and the first stage; each reduction doubles them.
         cells_per_stage: copies of the stage's cell.
         operations: what makes each operation from a width, in the order of the vector's numbers.
-        doubled_input: see `Cell`.
     """
 
     def __init__(
@@ -213,16 +212,13 @@ class MacroNet(nn.Module):
         width: int = STEM_WIDTH,
         cells_per_stage: int = 1,
         operations: Sequence[Callable[[int], nn.Module]] = tuple(OPERATIONS.values()),
-        doubled_input: bool = False,
     ) -> None:
         super().__init__()
         self.arch_vec = [[list(node) for node in cell] for cell in arch_vec]
         parts: list[nn.Module] = [conv_bn_relu(in_channels, width, 3)]
         channels = width
         for cell in self.arch_vec:
-            parts += [
-                Cell(cell, operations, channels, doubled_input=doubled_input) for _ in range(cells_per_stage)
-            ]
+            parts += [Cell(cell, operations, channels) for _ in range(cells_per_stage)]
             parts.append(Reduction(channels))
             channels *= 2
         parts.append(Head(channels, num_classes))

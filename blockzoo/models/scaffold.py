@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 from torch import nn
@@ -17,8 +17,10 @@ from torch.nn import functional as F
 
 from blockzoo.blocks.adapters import adapted
 from blockzoo.blocks.lookup import block_class
+from blockzoo.core.checked import sorted_into
 from blockzoo.core.contracts import BLOCKS, POSITIONS
 from blockzoo.core.errors import UsageError
+from blockzoo.core.keywords import ScaffoldKeywords
 from blockzoo.core.seeds import seed_of_part
 from blockzoo.core.settings import Scaffold
 from blockzoo.core.spec import CLASSES, DEFAULT_FILLER, IDENTITY, NetworkSpec
@@ -151,21 +153,17 @@ def _builder(
 class ScaffoldNet(nn.Module):
     """A network that differs from another in one stage only.
 
-    Stem 3x3 (in_channels -> w) + BN + ReLU; stages of width w, 2w, 4w, the second and third starting with stride 2;
-    head: average pooling and a linear layer. Input (B, in_channels, H, W), output (B, out_dim).
+    Stem 3x3 (in_channels -> w) + BN + ReLU; stages of width w (`base_channels`), 2w, 4w, the second and third starting with
+    stride 2; head: average pooling and a linear layer. Input (B, in_channels, H, W), output (B, out_dim).
 
     Args:
         block: name or class of the block under test.
         position: which stage holds it: "early" (1), "mid" (2) or "late" (3).
-        num_blocks: blocks in each stage.
-        base_channels: w.
         out_dim: number of classes.
         in_channels: channels of the images.
-        filler: what the other stages hold: a block's name, or "identity" for nothing where shapes allow.
-        active_blocks: depth of the stage under test, if not `num_blocks`.
-        active_width: width of the stage under test, as a multiple of its usual width.
         seed: start of all weights; the same seed gives stem, fillers and head the same weights whatever the block.
             Without it the seed is drawn from torch's global generator.
+        scaffold: settings of the table Scaffold in docs/settings.md.
 
     Raises:
         UsageError: a position, width, count or name that cannot be used, naming the choices.
@@ -181,28 +179,20 @@ class ScaffoldNet(nn.Module):
         self,
         block: str | type[nn.Module] | Callable[..., nn.Module],
         position: str = "mid",
-        num_blocks: int = Scaffold.num_blocks,
-        base_channels: int = Scaffold.base_channels,
-        out_dim: int = CLASSES,
         *,
+        out_dim: int = CLASSES,
         in_channels: int = 3,
-        filler: str | None = None,
-        active_blocks: int | None = None,
-        active_width: float = Scaffold.active_width,
         seed: int | None = None,
+        **scaffold: Unpack[ScaffoldKeywords],
     ) -> None:
         super().__init__()
         named: str | None = block if isinstance(block, str) else BLOCKS.name_of(block)
         self._unnamed: Any = None if named else block
         self._layout = NetworkSpec(
             subject=str(Subject.parse(named or DEFAULT_FILLER).at(position)),
-            num_blocks=num_blocks,
-            base_channels=base_channels,
             out_dim=out_dim,
             in_channels=in_channels,
-            filler=filler,
-            active_blocks=active_blocks,
-            active_width=active_width,
+            **vars(sorted_into(scaffold, Scaffold, what="ScaffoldNet")[0]),
         )
         seed = int(torch.randint(2**31, (), device="cpu").item()) if seed is None else seed
         stages: dict[str, list[nn.Module]] = {f"stage{i}": [] for i in (1, 2, 3)}

@@ -23,5 +23,6 @@ from .space.search_space import get_model_hash as get_model_hash
 from .space.search_space import get_random_architectures as get_random_architectures
 from .space.search_space import get_unique_architectures as get_unique_architectures
 from .training.networks import build as build
+from .training.networks import with_doubled_input as with_doubled_input
 
 __version__: str

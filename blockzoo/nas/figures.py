@@ -9,12 +9,12 @@ import numpy as np
 from blockzoo.core.text import picture
 from blockzoo.core.units import engineering
 from blockzoo.nas.space.macro import Architecture, MacroSpace
-from blockzoo.report.figures import COLOURS
+from blockzoo.report.charts import COLOURS
 from blockzoo.report.pareto import pareto_front
 
 if TYPE_CHECKING:
     from blockzoo.nas.benchmark.dataset import Dataset
-    from blockzoo.nas.ranking.latency import LatencyError
+    from blockzoo.nas.ranking.latency_table import LatencyError
     from blockzoo.nas.search.simulate import Comparison
     from blockzoo.report.drawing import Figure
 

@@ -15,6 +15,7 @@ from blockzoo.core.files import write_atomically
 from blockzoo.core.once import only_trainer
 from blockzoo.core.plugins import load_plugins
 from blockzoo.core.record import Record
+from blockzoo.core.settings import Run
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.profile import profile_block
 from blockzoo.trials.preflight import known_before
@@ -31,28 +32,34 @@ COUNTED = 24
 def execute_trial(
     spec: dict[str, Any],
     *,
-    data_dir: str | None,
-    device: str,
-    plugins: list[str],
+    run: dict[str, Any],
     checkpoint: str,
-    on_oom: str,
     report: EpochReport,
     keep: str | None = None,
     read_test: bool = True,
-    strict: bool = False,
     workers: int | None = None,
-    **story: str,
 ) -> list[Record]:
-    """One trial of a sweep; its last checkpoint is left at `keep` too."""
+    """One trial of a sweep.
+
+    Args:
+        spec: the trial's, as JSON has it.
+        run: settings of the table Run, as JSON has them.
+        checkpoint: where it is written after each epoch, and read where one is there.
+        report: told the epoch (from 1) and its values.
+        keep: where the last checkpoint is left too.
+        read_test: read the test split at the end.
+        workers: processes that read image files, where these are streamed.
+    """
     from blockzoo.data import load_dataset
 
-    load_plugins(plugins, ambient=False)
+    of = Run(**run)
+    load_plugins(of.plugins, ambient=False)
     trial = TrialSpec(**spec)
-    data = load_dataset(trial.dataset, data_dir, image_size=trial.image_size, images=trial.images)
-    where = circumstances(device, data_dir, plugins, workers=workers)
-    known = known_before(trial.network, data.shape, strict=strict)
+    data = load_dataset(trial.dataset, of.data_dir, image_size=trial.image_size, images=trial.images)
+    where = circumstances(of.device, of.data_dir, of.plugins, workers=workers)
+    known = known_before(trial.network, data.shape, strict=of.strict)
     with only_trainer(Path(checkpoint)):
-        record = train_spec(trial, data, where, Path(checkpoint), on_oom, report, read_test)
+        record = train_spec(trial, data, where, Path(checkpoint), of.on_oom, report, read_test)
     known.add_to(record)
     if keep is not None and record.status == "ok":
         try:
@@ -61,7 +68,7 @@ def execute_trial(
             record.reason = "; ".join(
                 filter(None, (record.reason, f"weights: {error}; they are in {checkpoint}"))
             )
-    record.experiment_name, record.notes = story.get("experiment_name", ""), story.get("notes", "")
+    record.experiment_name, record.notes = of.experiment_name, of.notes
     return [record]
 
 

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Bodies:
-    """What the jobs of a sweep do; each is told the device and the plugins beside its own arguments."""
+    """What the jobs of a sweep do; each is told the device and the plugins too."""
 
     trial: Body
     timing: Body
@@ -70,16 +70,20 @@ class TrialQueue(Queue[TrialSpec]):
             pass
 
     def _trainings(self, on_oom: str, story: dict[str, str], keep_weights: bool, strict: bool) -> list[Job]:
+        run: dict[str, Any] = {"device": self.device, "plugins": self.plugins, "data_dir": self.data_dir}
+        run |= {"on_oom": on_oom, "strict": strict, **story}
         jobs = []
         for trial in self.plan.pending:
             identity = trial.fingerprint()
             stub = Record("trial", identity, trial.network.subject, trial.to_json(), **story)  # type: ignore[arg-type]
-            options: dict[str, Any] = {"data_dir": self.data_dir, "on_oom": on_oom, "strict": strict, **story}
-            options["checkpoint"] = str(self.outputs.checkpoint(identity))
-            options["keep"] = str(self.outputs.weights(identity)) if keep_weights else None
-            options["workers"] = max(1, self.plan.cores // self.plan.workers)
-            job = self._job(self.bodies.trial, stub, spec=trial.to_json(), **options)
-            jobs.append(replace(job, resumes=True))
+            arguments = {
+                "spec": trial.to_json(),
+                "run": run,
+                "checkpoint": str(self.outputs.checkpoint(identity)),
+                "keep": str(self.outputs.weights(identity)) if keep_weights else None,
+                "workers": max(1, self.plan.cores // self.plan.workers),
+            }
+            jobs.append(Job(self.bodies.trial, arguments, stub, resumes=True))
         return jobs
 
     def time(self, shape: tuple[int, int, int]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blockzoo.blockwise.figures import over_costs
+from blockzoo.blockwise.cost_curves import over_costs
 from blockzoo.blockwise.run.config import COSTS
 from blockzoo.blockwise.run.runs import run_blockwise
 from blockzoo.blockwise.sweep import (

@@ -23,13 +23,13 @@ from blockzoo.profile import get_model_profile, profile_block, quick_profile
 def test_parts_add_up_to_the_whole(name: str, position: str) -> None:
     for filler in (None, "identity"):
         parts = profile_block(name, position, base_channels=8, num_blocks=2, filler=filler)
-        net = ScaffoldNet(name, position, 2, 8, filler=filler)
+        net = ScaffoldNet(name, position, num_blocks=2, base_channels=8, filler=filler)
         assert parts.network == get_model_profile(net).network
 
 
 @pytest.mark.parametrize("name", ["GhostBottleneckV3", "MobileOneBlock", "RepMixer@published"])
 def test_meta_device_sees_what_the_cpu_does(name: str) -> None:
-    net, x = ScaffoldNet(name, "mid", 2, 8).eval(), torch.randn(1, 3, 32, 32)
+    net, x = ScaffoldNet(name, "mid", num_blocks=2, base_channels=8).eval(), torch.randn(1, 3, 32, 32)
     real = peak_memory(fold_batch_norm(merge_branches(net), x), x)
     assert profile_block(name, "mid", base_channels=8, num_blocks=2).network.peak_activation_bytes == real
 
@@ -102,7 +102,7 @@ class Own(nn.Module):
 
 def test_an_own_block_is_compared_with_the_whole_network(monkeypatch: pytest.MonkeyPatch) -> None:
     profile = profile_block(Own, "early", num_blocks=2, base_channels=8).network
-    assert profile == get_model_profile(ScaffoldNet(Own, "early", 2, 8)).network
+    assert profile == get_model_profile(ScaffoldNet(Own, "early", num_blocks=2, base_channels=8)).network
     seen: list[str] = []
     monkeypatch.setattr("blockzoo.measure.costs.check_added_parts", lambda name, *_: seen.append(name))
     profile_block(Own, "early", num_blocks=2, base_channels=8)

@@ -17,7 +17,7 @@ from blockzoo.core.errors import UsageError
 from blockzoo.core.times import doubts
 from blockzoo.measure.contenders import Contender, Setting, deployed_contender
 from blockzoo.measure.deadline import Deadline
-from blockzoo.measure.latency import Schedule, interleave
+from blockzoo.measure.interleaving import Schedule, interleave
 from blockzoo.measure.timings import timings_of
 from blockzoo.models.agreement import deviation, random_statistics
 
@@ -40,7 +40,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Any], float]], 
     def make(cost: Callable[[Any], float]) -> MadeTime:
         clock = MadeTime(cost)
         monkeypatch.setattr("blockzoo.measure.deadline.time", SimpleNamespace(perf_counter=lambda: clock.now))
-        monkeypatch.setattr("blockzoo.measure.latency.Clock", lambda device: clock)
+        monkeypatch.setattr("blockzoo.measure.interleaving.Clock", lambda device: clock)
         return clock
 
     return make

@@ -33,7 +33,7 @@ def test_a_resnet_is_cut_between_its_residual_blocks() -> None:
 
 
 def test_own_networks_have_them() -> None:
-    network = ScaffoldNet("ResNetBasicBlock", "mid", 1, 4)
+    network = ScaffoldNet("ResNetBasicBlock", "mid", num_blocks=1, base_channels=4)
     assert list(map(id, network_blocks(network))) == list(map(id, network.blocks))
 
 

@@ -26,7 +26,7 @@ def test_shapes_and_parts(position: str) -> None:
 
 
 def test_blocks_partition_the_network_and_compose_to_it() -> None:
-    net = ScaffoldNet("MobileOneBlock", "mid", 2, 8).eval()
+    net = ScaffoldNet("MobileOneBlock", "mid", num_blocks=2, base_channels=8).eval()
     parts = [p for block in net.blocks for p in block.parameters()]
     assert sorted(map(id, parts)) == sorted(map(id, net.parameters()))
     x = y = torch.randn(1, 3, 32, 32)
@@ -53,7 +53,7 @@ def test_one_seed_gives_one_network() -> None:
 @pytest.mark.parametrize("position", POSITIONS)
 def test_stem_fillers_and_head_start_alike_whatever_the_block(position: str) -> None:
     nets = [
-        ScaffoldNet(block, position, 2, 8, seed=1)
+        ScaffoldNet(block, position, num_blocks=2, base_channels=8, seed=1)
         for block in ("ResNetBottleneck", "RepMixer", "EdgeResidual")
     ]
     active = f"stage{POSITIONS.index(position) + 1}"
@@ -64,7 +64,7 @@ def test_stem_fillers_and_head_start_alike_whatever_the_block(position: str) -> 
 
 
 def test_identity_filler_isolates_the_block() -> None:
-    net = ScaffoldNet("ResNetBasicBlock", "mid", 3, 8, filler="identity")
+    net = ScaffoldNet("ResNetBasicBlock", "mid", num_blocks=3, base_channels=8, filler="identity")
     assert all(isinstance(block, nn.Identity) for block in net.stage1)
     assert isinstance(net.stage3[0], FixedTransition) and isinstance(net.stage3[1], nn.Identity)
     assert [stage["params"] > 0 for stage in net.get_stage_info()] == [False, True, False]
@@ -72,7 +72,9 @@ def test_identity_filler_isolates_the_block() -> None:
 
 
 def test_width_and_depth_of_the_active_stage() -> None:
-    net = ScaffoldNet("ResNetBasicBlock", "mid", 2, 8, active_blocks=4, active_width=1.5)
+    net = ScaffoldNet(
+        "ResNetBasicBlock", "mid", num_blocks=2, base_channels=8, active_blocks=4, active_width=1.5
+    )
     assert len(net.stage2) == 4 and len(net.stage1) == 2
     assert net.stage2(net.stage1(net.stem(torch.randn(1, 3, 32, 32)))).shape[1] == 24
     assert net(torch.randn(1, 3, 32, 32)).shape == (1, 10)
@@ -87,9 +89,9 @@ def test_a_class_instead_of_a_name() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.conv(x)
 
-    net = ScaffoldNet(Mine, "early", 1, 8)
+    net = ScaffoldNet(Mine, "early", num_blocks=1, base_channels=8)
     assert net.get_stage_info()[0]["holds"] == "Mine"
-    published = ScaffoldNet(BLOCKS["EdgeResidual@published"], "mid", 1, 8)
+    published = ScaffoldNet(BLOCKS["EdgeResidual@published"], "mid", num_blocks=1, base_channels=8)
     assert {s["holds"] for s in published.get_stage_info()} == {
         "EdgeResidual@published",
         "ResNetBasicBlock@published",
@@ -139,8 +141,11 @@ def test_the_spec_of_a_class_at_hand_is_that_of_the_class_or_refused() -> None:
     class Local(OfThisFile):
         pass
 
-    spec = ScaffoldNet(OfThisFile, "early", 1, 4).spec
+    spec = ScaffoldNet(OfThisFile, "early", num_blocks=1, base_channels=4).spec
     assert spec.parsed.label.endswith("test_scaffold:OfThisFile") and spec.parsed.position == "early"
-    assert spec.fingerprint() != ScaffoldNet("ResNetBasicBlock", "early", 1, 4).spec.fingerprint()
+    assert (
+        spec.fingerprint()
+        != ScaffoldNet("ResNetBasicBlock", "early", num_blocks=1, base_channels=4).spec.fingerprint()
+    )
     with pytest.raises(UsageError, match="Local is defined inside something"):
-        _ = ScaffoldNet(Local, "early", 1, 4).spec
+        _ = ScaffoldNet(Local, "early", num_blocks=1, base_channels=4).spec

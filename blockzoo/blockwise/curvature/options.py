@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from blockzoo.core.arguments import check_types
 from blockzoo.core.checked import setting
 from blockzoo.core.errors import UsageError
 
@@ -34,6 +35,7 @@ class Searching:
     max_seconds: float | None = setting(None, "stop after so long", unit="s")
 
     def __post_init__(self) -> None:
+        check_types(self)
         faults = [
             f"{name} {value}: give a number above 0 and below 1"
             for name, value in (("tol", self.tol), ("failure", self.failure))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from blockzoo.blockwise.contracts import UNITS
+from blockzoo.blockwise.curvature.keywords import SearchingKeywords
 from blockzoo.blockwise.curvature.options import Searching
 from blockzoo.blockwise.run.view import RunView
 from blockzoo.core.arguments import check_counts
-from blockzoo.core.checked import together
+from blockzoo.core.checked import sorted_into, together
 
 
 @UNITS.register("coupling", aliases=("HessianBlockInteractionMeasurement", "hessian_block_interaction"))
@@ -17,25 +18,16 @@ class Coupling:
 
     Args:
         batches, batch_size: on how much of the training data.
-        rank, tol, seed, matrix, failure: see `coupling_map`.
-        max_products: budget; 0 for none: the tolerance decides.
+        searching: as of `coupling_map`; `max_products` 0 is none, the tolerance decides.
     """
 
     def __init__(
-        self,
-        batches: int = 1,
-        batch_size: int = 256,
-        rank: int = 2,
-        tol: float = 1e-3,
-        seed: int = 0,
-        matrix: str = "hessian",
-        max_products: int = 0,
-        failure: float = 1e-4,
+        self, batches: int = 1, batch_size: int = 256, **searching: Unpack[SearchingKeywords]
     ) -> None:
         check_counts(batches=batches, batch_size=batch_size)
         self.batches, self.batch_size = batches, batch_size
-        how: Any = {"rank": rank, "tol": tol, "seed": seed, "matrix": matrix, "failure": failure}
-        self._searching = Searching(**how, max_products=max_products or None)
+        searching["max_products"] = searching.get("max_products") or None
+        (self._searching,) = sorted_into(searching, Searching, what="unit coupling")
 
     def measure(self, run: RunView) -> dict[str, Any]:
         """Second derivatives of the loss, (B, B)."""

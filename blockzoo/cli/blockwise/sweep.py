@@ -25,7 +25,7 @@ def sweep(
 ) -> int:
     """Run every combination and seed, skip what is finished; print and draw the comparison."""
     from blockzoo.blockwise import sweep as studies
-    from blockzoo.blockwise.figures import over_costs
+    from blockzoo.blockwise.cost_curves import over_costs
     from blockzoo.cli.progress import LiveProgress
     from blockzoo.core.files import write_atomically, write_text
     from blockzoo.trials.study import read_study

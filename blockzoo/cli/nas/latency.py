@@ -30,9 +30,9 @@ def latency(
 ) -> None:
     """Time 45 cells at 3 stages, stem, reductions and head, all in turns; write blox-bench-NAME and the agreement."""
     from blockzoo.nas.figures import latency_agreement
-    from blockzoo.nas.ranking.latency import measure_latency
+    from blockzoo.nas.ranking.latency_table import measure_latency
     from blockzoo.nas.space.costs import Skeleton
-    from blockzoo.report.figures import save
+    from blockzoo.report.charts import save
 
     if dry_run:
         screen.out.print(f"every cell of the space and {check} whole networks, about {seconds:g} s")

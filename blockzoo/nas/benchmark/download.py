@@ -28,7 +28,7 @@ EXPLANATION = f"""The published benchmark: 91,125 networks trained on CIFAR-100 
   licence   {LICENCE}
   paper     {PAPER}
   files     blox-base-0, blox-ext-0, blox-env-0, blox-info, blox-bench-DEVICE; .blox is the smallest and the fastest to read
-  versions  the first release fed x + x to the first operation of each cell (build(..., doubled_input=True)); the present one x
+  versions  the first release fed x + x to the first operation of each cell (with_doubled_input(build(...))); the present one x
 Put the files into one folder (or name a mirror: blockzoo nas download RELEASE --mirror FOLDER), then from_folder(RELEASE)."""
 
 

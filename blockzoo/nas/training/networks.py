@@ -28,7 +28,6 @@ def build(
     in_channels: int = 3,
     width: int = PUBLISHED_WIDTH,
     cells_per_stage: int = 1,
-    doubled_input: bool = False,
     seed: int | None = None,
 ) -> nn.Module:
     """The network of an architecture; input (B, in_channels, H, W), output (B, num_classes).
@@ -38,7 +37,6 @@ def build(
         space: where indices, hashes and operation numbers are looked up; default the published one.
         width: channels of the first stage; each stage doubles them.
         cells_per_stage: copies of each stage's cell.
-        doubled_input: feed x + x to the first operation of each cell, as an early release of the benchmark did.
         seed: draw the weights from this seed alone.
 
     Raises:
@@ -62,9 +60,29 @@ def build(
 
     with nullcontext() if seed is None else seeded(seed, "network"):
         return MacroNet(
-            vector, num_classes, in_channels=in_channels, width=width, cells_per_stage=cells_per_stage,
-            operations=operations, doubled_input=doubled_input,
-        )  # fmt: skip
+            vector,
+            num_classes,
+            in_channels=in_channels,
+            width=width,
+            cells_per_stage=cells_per_stage,
+            operations=operations,
+        )
+
+
+def with_doubled_input(network: nn.Module) -> nn.Module:
+    """The same network, whose first operation of each cell gets x + x from now on, as an early release of the benchmark had it.
+
+    Raises:
+        UsageError: it has no cells.
+    """
+    from blockzoo.models.macro import Cell
+
+    cells = [module for module in network.modules() if isinstance(module, Cell)]
+    if not cells:
+        raise UsageError(f"{type(network).__name__} has no cells: give what nas.build makes")
+    for cell in cells:
+        cell.first_scale = 2
+    return network
 
 
 def operation(name: str) -> Callable[[int], nn.Module]:

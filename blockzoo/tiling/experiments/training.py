@@ -213,17 +213,12 @@ def train_tiled(
         if not done:
             (record,) = execute_trial(
                 spec.to_json(),
-                data_dir=None if run.data_dir is None else str(run.data_dir),
-                device=where.device,
-                plugins=list(run.plugins),
+                run={**vars(run), "device": where.device},
                 workers=workers,
                 checkpoint=str(outputs.checkpoint(identity)),
-                on_oom=run.on_oom,
                 report=on_epoch,
                 keep=str(kept),
                 read_test=read_test,
-                experiment_name=run.experiment_name,
-                notes=run.notes,
             )
             store.add(record)
             if kept.is_file() or record.status != "ok":

@@ -30,7 +30,6 @@ def block_network(
     stride_mode: StrideMode = "native",
     *,
     small_images: bool = False,
-    multiplier: float = 1.0,
 ) -> nn.Module:
     """A network of torchvision, or "mobilenet", on tiles.
 
@@ -43,12 +42,11 @@ def block_network(
         stride_mode: see `BlockConv2d`.
         small_images: for 32 x 32 images: a first convolution of 3x3 with stride 1, no first pool; VGG's classifier is one
             linear layer.
-        multiplier: of the widths of `mobilenet`.
 
     Raises:
         UsageError: no such network, or an option out of its range.
     """
-    plain = plain_network(name.removeprefix("block_"), num_classes, small_images, multiplier)
+    plain = plain_network(name.removeprefix("block_"), num_classes, small_images)
     side = CIFAR_SIDE if small_images else IMAGENET_SIDE
     converted, _ = block_convert(plain, torch.zeros(1, 3, side, side), block_size, blocking, padding_mode)
     for layer in converted.modules():
@@ -57,12 +55,10 @@ def block_network(
     return converted
 
 
-def plain_network(
-    name: str, num_classes: int, small_images: bool = False, multiplier: float = 1.0
-) -> nn.Module:
+def plain_network(name: str, num_classes: int, small_images: bool = False) -> nn.Module:
     """The network of `block_network` that is not cut; options as there."""
     if name == "mobilenet":
-        return MobileNetV1(num_classes, multiplier, small_images=small_images)
+        return MobileNetV1(num_classes, small_images=small_images)
     if f"block_{name}" not in NETWORKS:
         raise UsageError(
             f"block network {name!r}: choose {', '.join(n for n in NETWORKS if n.startswith('block_'))}"

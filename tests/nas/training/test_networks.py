@@ -148,3 +148,12 @@ def test_sizes_must_be_positive(options: dict[str, int]) -> None:
 def test_sizes_that_are_no_counts_are_refused(size: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"{next(iter(size))} .*: give a whole number of 1 or more"):
         nas.build(GOLDEN, **size)
+
+
+def test_the_early_release_doubled_the_input_of_cells() -> None:
+    x = torch.randn(2, 3, 32, 32)
+    network = nas.build(GOLDEN, 10, width=8, seed=0).eval()
+    plain = network(x)
+    assert not torch.allclose(nas.with_doubled_input(network)(x), plain)
+    with pytest.raises(UsageError, match="no cells"):
+        nas.with_doubled_input(torch.nn.Linear(2, 2))

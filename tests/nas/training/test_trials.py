@@ -14,7 +14,7 @@ import blockzoo.nas as nas
 from blockzoo.core.errors import CheckFailed, UsageError
 from blockzoo.data import load_dataset
 from blockzoo.measure.zero_cost import SCORES, grad_norm, naswot, scores, snip, synflow
-from blockzoo.nas.ranking.latency import measure_latency
+from blockzoo.nas.ranking.latency_table import measure_latency
 from blockzoo.nas.space.costs import Skeleton
 from blockzoo.nas.training.distillation import (
     Lesson,

@@ -11,7 +11,7 @@ from torch import nn
 from blockzoo import tiling
 from blockzoo.__main__ import main
 from blockzoo.tiling.experiments.accuracy import settings
-from blockzoo.tiling.experiments.figures import memory_over_layers
+from blockzoo.tiling.experiments.memory_figure import memory_over_layers
 from blockzoo.tiling.planning.planner import timelines
 
 STUDY = Path(__file__).parents[3] / "docs" / "results" / "tiling_cifar10.csv"

@@ -7,7 +7,7 @@ import pytest
 
 from blockzoo.core.errors import UsageError
 from blockzoo.core.text import csv_text
-from blockzoo.report.figures import AXES, charts, draw, look
+from blockzoo.report.charts import AXES, charts, draw, look
 from blockzoo.report.tables import markdown_table
 from blockzoo.visualize import plot_results
 

@@ -8,7 +8,7 @@ import torch
 
 from blockzoo.benchmark import benchmark_block, benchmark_model, quick_benchmark
 from blockzoo.core.errors import UsageError
-from blockzoo.measure.latency import Clock, Schedule, interleave
+from blockzoo.measure.interleaving import Clock, Schedule, interleave
 
 
 class Ticks:
