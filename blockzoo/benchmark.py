@@ -140,6 +140,10 @@ def benchmark_specs(
     The batch of `input_shape` is ignored.
 
     Args:
+        networks: what is timed, with a subject of its own each.
+        input_shape: (B, C, H, W) of the images.
+        how: batch sizes, device, dtype, runtime, rounds and seconds; its `strict` is not read here.
+        seed: draws the networks' weights, their inputs and the order of the rounds.
         deadline: one that runs already, instead of the seconds of `how`.
     """
     deadline = deadline or _deadline(how.seconds, how.benchmark_runs)

@@ -39,6 +39,7 @@ def choose(measured: CouplingMap, delta: float = 0.1, most_k: int = 50, share: f
     """Proximal weights, learning rates and K from a map.
 
     Args:
+        measured: the coupling map of the network.
         delta: by how much the local steps should reduce the gradient of the local problem.
         most_k: K at most.
         share: of the proximal weight, where the bound is too careful (1: the bound itself).

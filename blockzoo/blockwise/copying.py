@@ -24,6 +24,10 @@ def copy_block(
     """Give `target` the parameters that `source` has in one block.
 
     Args:
+        source: the network that the parameters come from; it stays as it is.
+        target: the network that takes them, in place.
+        partition: the blocks of both networks, by the names of their parameters.
+        block: number of the block, from 0.
         buffers: what becomes of the buffers (running statistics) of the block's modules: `target` keeps its "own", takes a
             "copy", or both are "average"d into `target`.
 

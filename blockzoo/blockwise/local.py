@@ -79,6 +79,10 @@ def local_steps(
     Args:
         block: the parameters; `optimizer` holds them.
         forward: from inputs to outputs of the whole network.
+        criterion: (output, target) -> mean loss.
+        batches: (x, y), one for each step.
+        optimizer: takes one step per batch.
+        proximal: the term that keeps the block near to where it starts, and when the steps end early.
         label: of the worker whose gradients these are, for the counter and for errors.
 
     Raises:

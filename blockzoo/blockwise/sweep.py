@@ -118,6 +118,7 @@ def run_blockwise_study(
     """Run what is not finished yet, each run in its own folder and process, and read all of it.
 
     Args:
+        study: the settings that are compared, and with how many seeds.
         progress: told what happens; `blockzoo sweep status` tells it to others.
         settings: of the tables Run and Sweeping in docs/settings.md.
 

@@ -43,6 +43,7 @@ def decoded(content: bytes, name: str, most: int = LARGEST) -> str:
     """The text of a document.
 
     Args:
+        content: of the file; a byte order mark is left out.
         name: of the document, for the error.
         most: bytes that it may have.
 

@@ -42,6 +42,7 @@ def code_digest(origin: str, *, load: bool = True) -> str | None:
     library's version.
 
     Args:
+        origin: path of a `.py` file, or name of a module; what follows a colon in the latter is ignored.
         load: import it first, where it may run, so that folders which it puts on the path are known.
 
     Raises:

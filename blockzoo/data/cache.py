@@ -40,7 +40,8 @@ def cached_array(
     Args:
         what: name of the content, with its version; becomes part of the file name.
         story: all that the content depends on, in a form whose `repr` is stable.
-        shape, dtype: of the array.
+        shape: of the array.
+        dtype: of its elements.
         fill: writes every element of the empty array it is given.
     """
     key = hashlib.sha256(repr((what, story, shape)).encode()).hexdigest()[:16]

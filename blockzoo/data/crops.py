@@ -71,7 +71,8 @@ def resized_crop(
     Args:
         images: (B, C, H, W) uint8.
         boxes: (4, B), see `random_boxes`.
-        height, width: of the result, not much smaller than a box: pixels are not averaged.
+        height: of the result in pixels, not much smaller than a box's: pixels are not averaged.
+        width: of the result in pixels, likewise.
 
     Returns:
         (B, C, height, width) uint8.

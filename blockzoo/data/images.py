@@ -63,7 +63,8 @@ class ImageData:
         """Of a dataset that comes in two splits: a stratified tenth of its training images is for validation.
 
         Args:
-            train, test: the two.
+            train: the training split, which the validation images are taken from.
+            test: the test split, which stays as it is.
             facts: the other fields; `mean` and `std` are those of all training images where they are not given.
         """
         if "mean" not in facts:

@@ -32,6 +32,7 @@ def arrays(path: Path, names: tuple[str, ...], most: int) -> dict[str, npt.NDArr
     """The arrays of these names.
 
     Args:
+        path: of the MATLAB file.
         names: of arrays; others are passed over.
         most: bytes that one of them may have.
 

@@ -71,6 +71,7 @@ class Queue(Generic[Asked]):
         last attempt has a record, which says how many there were.
 
         Args:
+            jobs: what is to run, with a fingerprint of its own each.
             cleared: told of each record once it is stored, to clear what the job needs no more.
         """
         assert self.store is not None  # as it is for an estimate alone
@@ -121,7 +122,8 @@ def plan_of(
     Args:
         trials: the grid.
         store: what is known of it; None where nothing is.
-        workers, device: see `run_sweep`.
+        workers: trials at a time, at most as many as are pending; None: what `worker_count` says.
+        device: what the trials run on: cpu, cuda or auto.
         only: of `UNFINISHED`.
 
     Raises:

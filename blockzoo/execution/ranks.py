@@ -58,6 +58,7 @@ def run_together(
         gpus: give each rank the visible GPU of its number.
         report: told what the first rank reports.
         patience: see above.
+        arguments: given to `function` by name, in every rank.
 
     Raises:
         BlockzooError: as a rank raised it.

@@ -81,7 +81,8 @@ def check_there(
         given: shape of its input.
         made: shape of its output; odd sizes may be rounded down, which `trust` says.
         writes: did an operation write to its input?
-        macs: of it on this input; where they or `peak_bytes`, of its activations, are many, smaller maps do.
+        macs: of it on this input; where they are many, smaller maps do.
+        peak_bytes: of its activations on this input; where they are many, smaller maps do.
 
     Returns:
         Notes.

@@ -23,8 +23,9 @@ def fold_batch_norm(
     graph of the network proves that nothing else can tell (see `folding`).
 
     Args:
-        example: an input of the shape that it is used with, as what a network does may depend on it; others where the network
-            takes several.
+        module: the network; it stays as it is, unless `inplace`.
+        example: an input of the shape that it is used with, as what a network does may depend on it.
+        others: further inputs, where the network takes several.
         batch_sizes: numbers of images that it is used with, besides one and as many as in `example`.
         inplace: change `module` itself, which is then not there to compare with: for counting on the meta device.
 
@@ -46,6 +47,7 @@ def deployed(module: nn.Module, example: torch.Tensor, batch_sizes: Collection[i
     Branches whose merging changes what the network computes are left as they are, and this is said.
 
     Args:
+        module: the network; it stays as it is.
         example: an input of the shape that it is used with.
         batch_sizes: numbers of images that it is used with, as of `fold_batch_norm`.
 

@@ -163,10 +163,12 @@ def sized_network(
     """A network of one of the kinds `SIZED`.
 
     Args:
+        kind: one of `SIZED`.
         shape: of one example, (C, H, W) or (features,).
         outputs: classes, or numbers to predict.
         widths: of the hidden layers; for ensembles one list per member. Empty: the kind's own.
-        combine, seed: of ensembles.
+        combine: of ensembles: the average of the members' outputs, or a vote, see `Ensemble`.
+        seed: of ensembles: of the draws of a vote.
 
     Raises:
         UsageError: widths of the wrong kind, or a convolution of what is no image.

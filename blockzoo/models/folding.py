@@ -40,6 +40,7 @@ def safe_pairs(module: nn.Module, *inputs: torch.Tensor, batch_sizes: Collection
     """The pairs that can be folded, of a module in evaluation mode; none where it cannot be traced.
 
     Args:
+        module: the network; it stays as it is.
         inputs: of the network; their number of images, and one image, are what the pairs are proved for.
         batch_sizes: other numbers of images, for which the graph may be another one.
     """

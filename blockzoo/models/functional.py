@@ -33,6 +33,7 @@ def without_writes(traced: Trace, module: nn.Module) -> Trace:
 
     Args:
         traced: of `module`; it stays as it is.
+        module: the network that was traced; it has the values of parameters and buffers.
 
     Raises:
         UsageError: the network changes its own parameters or buffers, or writes in a way that is not known: the message

@@ -58,6 +58,7 @@ def merge_branches(
     it was: see `with_merged_branches`. A module on the meta device stays there.
 
     Args:
+        module: the network; one that is itself a reparameterisable block is replaced, too.
         inplace: change `module` itself; it may be merged in part where an error is raised.
         only: modules of these classes; None: of all.
 

@@ -79,7 +79,8 @@ def class_scores(
 
     Args:
         output: what a call returned.
-        images, classes: the shape it must have, (images, classes).
+        images: how many the network was called with.
+        classes: how many scores each image must have.
         name: of the network, for messages.
 
     Raises:

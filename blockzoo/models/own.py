@@ -91,6 +91,7 @@ def classes_of(subject: str | Subject, asked: int | None, usual: int) -> int | N
     """How many classes a network is built with where no data says it: None leaves a class of the user's at its default.
 
     Args:
+        subject: the network that is built.
         asked: by an option.
         usual: for all other networks, and for a class that has no default.
 

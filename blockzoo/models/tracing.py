@@ -112,6 +112,7 @@ def trace(module: nn.Module, inputs: Sequence[torch.Tensor], whole: Sequence[typ
     """The graph of a network in the mode it is in, for inputs of these shapes; neither it nor the inputs are changed.
 
     Args:
+        module: the network; a copy of it is traced.
         inputs: only shape, type and device matter.
         whole: classes of layers that are one operation, of one map.
 

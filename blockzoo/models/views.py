@@ -59,8 +59,11 @@ def back_from(
     """How a tensor follows what is written to its view; None where that is not known.
 
     Args:
-        target, args, kwargs: the operation that made the view, the tensor among its arguments.
-        whole, view: both, without their values.
+        target: the operation that made the view.
+        args: its positional arguments, the tensor among them.
+        kwargs: its keyword arguments.
+        whole: the tensor, without its values.
+        view: its view, without its values.
     """
     name = name_of(target)
     if name in SAME_ELEMENTS and whole.numel() == view.numel() and whole.dtype == view.dtype:

@@ -18,6 +18,7 @@ def augmentation(protocol: Protocol, mean: Sequence[float]) -> Augmentation | No
     """RandAugment and cutout as the protocol says; None where it has neither.
 
     Args:
+        protocol: its `rand_augment` and `cutout` are read.
         mean: per channel, 0..1: the colour that cutout leaves.
     """
     if protocol.rand_augment is None and not protocol.cutout:

@@ -41,6 +41,8 @@ def known_before(
     """What is known of a network for one image of `shape` (C, H, W).
 
     Args:
+        network: what is to be trained.
+        shape: (C, H, W) of an image.
         deploy: also try whether it can be deployed, as it is timed afterwards.
         strict: what cannot be had is an error.
 

@@ -61,9 +61,10 @@ class TrialQueue(Queue[TrialSpec]):
         """Run the pending trials, see `Queue.run`.
 
         Args:
-            on_oom, strict: see `train_block`.
+            on_oom: "fail" or "halve": what becomes of a batch that does not fit, see `train_block`.
             story: `experiment_name` and `notes` of the records.
             keep_weights: leave each trial's last checkpoint in the results folder's `weights/`.
+            strict: a trial fails where something of its network cannot be counted.
         """
         jobs = self._trainings(on_oom, story, keep_weights, strict)
         for _ in self.run(jobs, lambda record: clear_checkpoint(self.outputs, record, keep_weights)):

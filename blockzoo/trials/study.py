@@ -23,6 +23,7 @@ def read_study(path: Path, kind: type[S]) -> S:
     """A study from its file, YAML or TOML.
 
     Args:
+        path: of the file.
         kind: a dataclass; the file gives its fields by name, those of a field that is a dataclass within.
 
     Raises:

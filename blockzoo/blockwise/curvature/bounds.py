@@ -29,7 +29,8 @@ def bidiagonal_shows(sigma: float, alphas: Sequence[float], betas: Sequence[floa
 
     Args:
         sigma: more than the largest Ritz value.
-        alphas, betas: its coefficients, as many of each or one beta fewer; none is 0.
+        alphas: the diagonal of its bidiagonal matrix; none is 0.
+        betas: the coefficients beside the diagonal, as many as `alphas` or one fewer; none is 0.
         component: of the start along the right singular vector, at least.
     """
     most = 1 / component**2

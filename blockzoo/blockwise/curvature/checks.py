@@ -194,6 +194,8 @@ def check_dense_blocks(
     Cost: one product for each block that is computed whole.
 
     Args:
+        hessian: whose columns were computed; it names block j, and says how far its products are off by rounding.
+        j: number of the block whose columns they are.
         columns: for every i, H_ij' (size of j, size of i).
         v: a unit vector.
         plain: H_ij v for every i.
@@ -264,9 +266,13 @@ def check_coupling_entry(
     Cost: about that of one entry, 2 (k - 1) products for k steps.
 
     Args:
-        forward, backward: products with H_ij and its transpose; no `backward` on the diagonal.
+        forward: v -> H_ij v.
+        backward: u -> H_ij' u; None on the diagonal, where the block is symmetric.
         entry: what was found.
         rows: size of i.
+        tol: relative error that was asked for.
+        failure: probability, at most, that the second search misses a larger singular value.
+        generator: draws the direction in which the second search starts.
 
     Raises:
         CheckFailed: it is more than that.

@@ -42,8 +42,11 @@ def extreme_eigenvalues(
     """The two ends of a block's spectrum (of the whole Hessian for `block=None`), by Lanczos with full reorthogonalisation.
 
     Args:
+        hessian: the Hessian, or the Gauss-Newton matrix; its count of products goes up.
+        block: number of the block, from 0; None for the whole matrix.
         tol: how far beyond either end the truth may be, relative to the larger in magnitude.
         most: products at most.
+        seed: of the random direction in which the process starts.
         failure: probability that it is further away though they have converged.
     """
     product, size = _of(hessian, block)

@@ -40,6 +40,7 @@ def check_entries(hessian: Hessian, columns: bool) -> float | None:
     Cost: for each block a product and two gradients of 4 examples, more where entries are tiny or near kinks.
 
     Args:
+        hessian: the matrix whose products are checked.
         columns: each by itself; else their sum.
 
     Returns:

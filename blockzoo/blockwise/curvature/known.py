@@ -29,6 +29,7 @@ class Known(NamedTuple):
         """The same where rounding errors put the entry off by a matrix whose Frobenius norm is estimated as `error`.
 
         Args:
+            error: Frobenius norm of the rounding error, estimated.
             tol: relative to the value; above that it has not converged, and all that is known is what one direction has of it.
             failure: probability that it has less than the bound takes it to have.
         """

@@ -70,6 +70,7 @@ class Rounding:
         """Frobenius norms of the errors of H_ij for every i, estimated from products with a random direction; 0 if nobody knows.
 
         Args:
+            j: number of the block that `v` is a direction of.
             v: (size of j,).
             products: with it, of all examples.
         """
@@ -121,6 +122,9 @@ def _in_type(hessian: Hessian, dtype: torch.dtype | None, count: int, same: bool
     """The same kind of matrix for some examples in another type, also where the network casts to fewer bits; none if that fails.
 
     Args:
+        hessian: the matrix; it stays as it is.
+        dtype: of the parameters of the copy; None for the one they have.
+        count: how many examples.
         same: only if all is computed in that type, outputs are the same, and there are products.
     """
     for context in (nullcontext(), AllDouble()) if dtype == torch.float64 else (nullcontext(),):

@@ -74,7 +74,10 @@ def measure(
     """The map, and for each block its extreme eigenvalues and trace.
 
     Args:
-        batches, batch_size: on how much of the training data.
+        frame: the network, its loss, its training data and its blocks.
+        batches: how many batches of the training data it is measured on.
+        batch_size: examples in each of them.
+        spectra: also compute eigenvalues and traces; without it these columns are None.
         searching: see `coupling_map`.
     """
     data = frame.probe(batches, batch_size)

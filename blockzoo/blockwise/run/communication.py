@@ -31,6 +31,7 @@ class SimulatedClock:
             number: of the round, which draws the stragglers.
             steps: local steps of each active worker.
             bytes_: that travel in all.
+            one_after_the_other: workers wait for each other: their times and messages add up, and there is one link.
         """
         factors = self._factors(number, len(steps))
         slowed = [count * self.network.step_s * factor for count, factor in zip(steps, factors, strict=True)]

@@ -123,6 +123,7 @@ class TrainingQueries:
         Args:
             arch: an index, hash or vector; or an array of many.
             epoch: 1 for the first; None for the last.
+            best: the best of the epochs up to `epoch`; False for that of `epoch` alone.
             seed: by default the first loaded; "mean" for the mean over seeds.
         """
         return self._curve("val_top1", arch, epoch, best, seed)

@@ -263,6 +263,7 @@ class Dataset(TrainingQueries, Ranking, Described):
         """Everything about one network: its columns, hash and seed, a dict per device, `info` and `env`; None if unknown.
 
         Args:
+            arch: an index, hash or vector.
             seed: by default the first that is loaded.
             devices: by default all that have the network, None for a named one that lacks it; False for none.
             include_static_info: with `info`; by default as the benchmark was loaded.

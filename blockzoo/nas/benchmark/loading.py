@@ -190,6 +190,7 @@ def validated(dataset: Dataset, where: str, *, values: bool) -> Dataset:
     """The dataset, if its parts belong together.
 
     Args:
+        dataset: as its files were read.
         where: for the message.
         values: also look at every value, not only at the headers.
 

@@ -82,6 +82,7 @@ def surrogate_of(dataset: Dataset, seeds: Sequence[int] = (0, 1, 2), noise: bool
     Args:
         dataset: with at least 20 networks.
         seeds: of the surrogate's own noise; the same seed gives the same numbers.
+        noise: add each seed's deviation to its accuracies; without it all seeds are alike.
     """
     known = dataset.indices
     first = dataset.seeds[0]

@@ -75,7 +75,9 @@ def impossible_costs(space: MacroSpace, skeleton: Skeleton, table: Table) -> lis
     """Parameters and FLOPs (which are MACs here) that are not those of the network of the hash.
 
     Args:
+        space: that the hashes are looked up in.
         skeleton: of the networks that were trained.
+        table: with `model_hash`, and `params` and `flops` where it has them.
     """
     if not set(space.ops) <= set(KNOWN) or "model_hash" not in table:
         return []

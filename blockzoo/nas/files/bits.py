@@ -31,7 +31,11 @@ def unpack(
     Args:
         buffer: flat bytes with at least `SPARE` behind the last row.
         offset: byte of the first value of the first row.
+        rows: how many rows.
         row_bytes: distance between rows.
+        count: values that are read from each row.
+        width: bits of each value.
+        out: (rows, count), written to.
     """
     period = 8 // gcd(width, 8)
     step = width * period // 8

@@ -70,8 +70,10 @@ class Folder:
         """Look at a folder.
 
         Args:
+            path: of the folder; `~` is the home folder.
             preferred_ext: suffixes in order of preference; others are not read. By default native, blox, csv, and
                 pickle where allowed.
+            allow_pickle: may pickles be opened?
 
         Raises:
             UsageError: an unknown suffix.

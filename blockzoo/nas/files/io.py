@@ -69,7 +69,9 @@ def _read(place: Path, name: str, *, allow_pickle: bool, verified: bool = False)
     """`read_dataset_file`, its errors without the path.
 
     Args:
+        place: path of the file.
         name: of the file, for what is said of it.
+        allow_pickle: may it be a pickle?
         verified: it was just written, so that no checksum lies beside it yet.
     """
     raw = _mapped(place)

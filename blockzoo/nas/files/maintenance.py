@@ -40,9 +40,11 @@ def convert(
     """Write a dataset file, or all files of a folder, in another format; returns what was written.
 
     Args:
+        source: a file, or a folder of them.
         target: a file, or a folder into which all go.
         suffix: format of files in a folder: native, blox, csv or pickle.
         overwrite: replace files that are there.
+        allow_pickle: may pickles be opened?
 
     Raises:
         UsageError: nothing to do, or a file is there.

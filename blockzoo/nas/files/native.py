@@ -107,6 +107,8 @@ def read(header: Header, payload: memoryview, *, head: bytes = b"", name: str = 
     """The columns of a payload, as views of it.
 
     Args:
+        header: of the file; `columns` says which are returned.
+        payload: what follows the header in the file.
         head: the header as it stands in the file before the payload.
         name: of the file, where something is to be said of it.
 

@@ -30,6 +30,8 @@ def contradictions(a: Header, b: Header, *, stated_by_both: bool = False) -> lis
     """In what two headers are about different benchmarks, a few words each.
 
     Args:
+        a: header of one file; its values are named first.
+        b: header of the other.
         stated_by_both: look only at what both say, for files that say less (ext, env, info).
     """
     one, other = story(a), story(b)

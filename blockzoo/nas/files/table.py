@@ -124,6 +124,7 @@ def nested_vectors(vectors: Array, shape: Shape | None) -> list[Any]:
     """Flat vectors by stage and node.
 
     Args:
+        vectors: (rows, coordinates).
         shape: `search_space.shape` of a header: the options of each coordinate by stage and node.
     """
     lengths = [[len(node) for node in cell] for cell in shape or [[[3], [3, 2, 2, 2]]] * 3]

@@ -48,6 +48,7 @@ class LatencyTable:
         """(N,): predicted milliseconds of networks; of the whole space by default.
 
         Args:
+            indices: (N,) of the networks; None for all of the space, in order.
             skeleton: of the networks that are asked about, where it should be made sure that it is the table's.
 
         Raises:
@@ -65,7 +66,10 @@ class LatencyTable:
         """A benchmarking file of the whole space: seconds, rounded to microseconds, and of which networks, where, how well.
 
         Args:
+            folder: where the file is put.
+            device: name of the device, for the file's name and its header.
             error: against whole networks; every number of the file carries it.
+            suffix: says the format: native, blox, csv or pickle.
         """
         given = {key: getattr(self.skeleton, name) for name, key in SKELETON.items()}
         where = {name: self.environment.get(name) for name in ("gpu", "cpu", "threads", "torch")}
@@ -138,8 +142,10 @@ def measure_latency(
     Args:
         skeleton: of the networks; three channels, one cell a stage.
         check: random networks timed whole, to state the error.
+        device: cpu, cuda or auto.
         seconds: for all of it.
         seed: of the draw of these networks.
+        space: of the networks; None for the published one.
     """
     import torch
 

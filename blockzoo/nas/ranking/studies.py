@@ -61,7 +61,9 @@ def zero_cost(
     """How scores of untrained networks rank them by the test accuracy of the benchmark, with parameters and MACs beside them.
 
     Args:
-        images, labels: one normalised batch, at the benchmark's image size.
+        dataset: the benchmark: its networks, with their test accuracy.
+        images: (B, C, H, W), one normalised batch at the benchmark's image size.
+        labels: (B,) of these images; the largest says how many classes the networks have.
         networks: indices; by default all that the dataset has.
         seed: of the initial weights.
         report: told how many are done.

@@ -79,6 +79,7 @@ def best_by_scores(
     Args:
         scores: per stage, a score of each option.
         costs: per stage, a cost of each option.
+        budget: what the costs may add up to, at most; without it, or without costs, there is no limit.
 
     Raises:
         UsageError: no combination is within the budget.

@@ -126,6 +126,7 @@ def compare(
     """Run every algorithm with every seed.
 
     Args:
+        task: the benchmark, and the budget that each run has.
         algorithms: names, or "all".
         seeds: how many of each.
         workers: processes; by default one per core where forking is possible.

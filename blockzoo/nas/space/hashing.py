@@ -42,6 +42,7 @@ def network_hash(cells: Sequence[CellGraph], ops: Sequence[str], known: dict[str
     """The hash of the network whose stages hold `cells`, as 32 hexadecimal digits.
 
     Args:
+        cells: the pruned cell of each stage, in order.
         ops: names of the operations that cells number.
         known: md5 of messages of earlier networks, added to; saves about a third of the work.
     """

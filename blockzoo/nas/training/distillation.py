@@ -164,6 +164,11 @@ def run_scenario(
     Args:
         scenario: `scratch` on labels; `logits` on labels and the teacher's logits; `blocks` block by block from the teacher's
             features, then `finetune_epochs` on labels; `finetune` on labels at a tenth of `lr`, from the weights it has.
+        student: the network that learns, in place.
+        teacher: a trained network, which `logits` and `blocks` need and freeze; other scenarios ignore it.
+        train: batches to learn from.
+        validation: batches that the accuracy is of.
+        lesson: learning rate, epochs and what else the training needs.
 
     Raises:
         UsageError: another name, or a teacher is needed.

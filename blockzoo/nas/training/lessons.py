@@ -79,8 +79,12 @@ def rank_by_supernet(
     """Train shared weights by single paths; the rank correlation of networks under them with their test accuracy.
 
     Args:
+        benchmark: its space is trained, and its test accuracies are compared with.
+        images: to train and to validate on; their seed draws the weights and the paths.
         networks: of the benchmark, evenly over its indices.
+        epochs: of training the shared weights.
         width: channels of the first stage; by default as the benchmark's networks have.
+        report: told the epoch (from 1) and its mean loss.
     """
     torch.manual_seed(images.seed)
     supernet = Supernet(benchmark.space, images.data.num_classes, width or benchmark.width)
@@ -125,8 +129,12 @@ def teach(
     """Train a network of the space in one of the scenarios of `distillation`; validation accuracies, 0..1.
 
     Args:
+        student: index of the network.
         teacher: trained on labels first, for as many epochs; for `finetune` the student itself is.
+        scenario: `scratch`, `logits`, `blocks` or `finetune`, see `run_scenario`.
+        images: to train and to validate on; their seed draws the weights.
         lesson: how, and how long, each of them learns.
+        width: channels of the first stage, of student and teacher.
 
     Raises:
         UsageError: the scenario needs a teacher, or another name.

@@ -34,7 +34,9 @@ def build(
 
     Args:
         arch: index, hash or vector. A vector is built as written, not as the canonical one of its class.
+        num_classes: outputs of the network.
         space: where indices, hashes and operation numbers are looked up; default the published one.
+        in_channels: channels of the images.
         width: channels of the first stage; each stage doubles them.
         cells_per_stage: copies of each stage's cell.
         seed: draw the weights from this seed alone.

@@ -53,6 +53,8 @@ def one_hot_pairs(space: MacroSpace, indices: Indices, weight: float) -> Feature
     """(N, features): which cell is in each stage (one-hot), its standardised features, and all products of two of these.
 
     Args:
+        space: that the indices are of.
+        indices: (N,) of the networks.
         weight: of the one-hot part: how much a cell's own effect counts beside that of its features.
     """
     digits = space.digits(indices)
