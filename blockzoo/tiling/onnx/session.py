@@ -17,6 +17,7 @@ from blockzoo.tiling.onnx.nodes import Value
 from blockzoo.tiling.operations.lookup import in_place_nodes
 
 if TYPE_CHECKING:
+    from jaxtyping import Int, Shaped
     from onnx import ModelProto, NodeProto
     from onnxruntime import InferenceSession
 
@@ -251,13 +252,13 @@ def live_bytes(nodes: Sequence[NodeProto], sizes: Mapping[str, int], kept: Colle
 
 def outputs(
     model: OnnxSource,
-    images: np.ndarray,
+    images: Shaped[np.ndarray, "n ..."],
     *,
     others: Inputs = (),
     prepare: Prepare = lambda images: images,
     optimised: bool = True,
     threads: int = 0,
-) -> np.ndarray:
+) -> Shaped[np.ndarray, "n ..."]:
     """A model's first output for any number of images (n, C, H, W), in batches of the size that it was exported with.
 
     Args:
@@ -294,6 +295,8 @@ def relative_error(got: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.abs(got - wanted).max() / max(float(np.abs(wanted).max()), 1e-30))
 
 
-def accuracy(model: OnnxSource, images: np.ndarray, labels: np.ndarray, prepare: Prepare) -> float:
+def accuracy(
+    model: OnnxSource, images: Shaped[np.ndarray, "n ..."], labels: Int[np.ndarray, " n"], prepare: Prepare
+) -> float:
     """Share of images (n, C, H, W) whose largest output is their label (n); `prepare` as in `outputs`."""
     return float((outputs(model, images, prepare=prepare).argmax(1) == np.asarray(labels)).mean())

@@ -9,13 +9,16 @@ which pixel is the nearest.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional as F
 from torch.utils._python_dispatch import _disable_current_modes
 
 from blockzoo.tiling.geometry import Enlargement, Reads, Taps, Tile
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
 
 HALO = {"nearest": 0, "bilinear": 1, "bicubic": 2}
 """Pixels beside the nearest one that enlargements by whole numbers read."""
@@ -121,7 +124,9 @@ class Sampler:
         self._reads = (rows, columns)
         self._laid_out: dict[Any, list[tuple[torch.Tensor, torch.Tensor | None]]] = {}
 
-    def __call__(self, x: torch.Tensor, row: Tile, column: Tile) -> torch.Tensor:
+    def __call__(
+        self, x: Shaped[torch.Tensor, "N C H W"], row: Tile, column: Tile
+    ) -> Shaped[torch.Tensor, "N C H_out W_out"]:
         """The outputs of one tile from what it reads: along rows, then along columns. Input and output (N, C, rows, columns)."""
         for axis, tile in enumerate((row, column)):
             y: torch.Tensor | None = None
