@@ -175,7 +175,8 @@ def over_tiles(
 
     Args:
         x: (N, C, H, W).
-        rows, columns: the tiles of either axis.
+        rows: the tiles along rows.
+        columns: the tiles along columns.
         layer: from (n, C, h, w) to (n, C', h', w').
         padding_mode: what stands around each tile.
         value: of zeros padding (minus infinity for max-pools).

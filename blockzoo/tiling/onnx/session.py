@@ -265,6 +265,9 @@ def outputs(
         model: an ONNX model, or the path of one.
         images: the model's inputs, or what `prepare` makes them of, a batch at a time.
         others: what it reads besides, the same for each batch.
+        prepare: makes the model's inputs of a batch of images.
+        optimised: let ONNX Runtime merge and replace nodes.
+        threads: within a node; 0 for all.
     """
     return np.concatenate(list(_batches(model, images, others, prepare, optimised, threads)))
 

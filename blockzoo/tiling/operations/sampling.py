@@ -39,7 +39,8 @@ def reads_of(
 
     Args:
         options: of F.interpolate.
-        size, outputs: rows and columns of its map, and of what it makes.
+        size: rows and columns of its map.
+        outputs: rows and columns of what it makes.
         dtype: of its map; in half precision weights are those of single precision, which it works in.
     """
     dtype = torch.promote_types(dtype, torch.float32)
@@ -98,6 +99,12 @@ def _answers(
     """(outputs, inputs): what one axis makes of each single pixel of this value.
 
     Args:
+        options: of F.interpolate.
+        axis: 0 for rows, 1 for columns.
+        size: inputs along the axis.
+        outputs: outputs along the axis.
+        value: of the single pixel; all others are 0.
+        dtype: of the maps that are asked with.
         beside: factor of the other axis. Of 1, its middle pixel is read with weight 1, but also once more with weight 0.
     """
     own = {name: option for name, option in options.items() if option is not None}

@@ -107,7 +107,12 @@ def reads_parts(
     """Of which tiles does an operation read a part of what is held, not all of it: (R, C).
 
     Args:
+        network: that is run.
+        stage: the tiles of which stage.
+        operation: of the stage.
         tops: of the maps that it reads, whose memory they lie in.
+        chosen: lines of tiles along rows, R of them, and along columns, C.
+        count: (R, C), how many tiles that are as the one in these lines run together.
     """
     lines, there = (stage.rows, stage.columns), np.zeros(count.shape, bool)
     for top in tops.values():
