@@ -166,7 +166,10 @@ def time_modules(
 
     Args:
         modules: by name, each with the shape of its input.
-        seconds: for all of them, making them ready too; `benchmark_runs` rounds at most where given.
+        device: cpu, cuda or auto.
+        seconds: for all of them, making them ready too.
+        benchmark_runs: rounds at most; None: as many as `seconds` allow.
+        seed: of the inputs, and of the order in each round.
 
     Returns:
         Milliseconds of every call by name, and the environment.

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 from blockzoo.core.registry import Registry
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
     from torch import Tensor, nn
 
 
 class Runtime(Protocol):
     """How a network is made ready to be timed: returns the callable whose calls are timed, on inputs like the example."""
 
-    def __call__(self, model: nn.Module, example: Tensor) -> Callable[[Tensor], object]: ...
+    def __call__(self, model: nn.Module, example: Float[Tensor, "B ..."]) -> Callable[[Tensor], object]: ...
 
 
 RUNTIMES: Registry[Runtime] = Registry("RUNTIMES", "runtime")

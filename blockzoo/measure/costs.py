@@ -73,6 +73,8 @@ def measure(build: Callable[[], nn.Module], shape: torch.Size, *, memory: bool =
 
     Args:
         build: makes it on torch's default device. Building again is cheaper than copying, so each form is made where needed.
+        shape: of the input, the batch included.
+        memory: measure the quantities of the training and inference forms too.
 
     Raises:
         Whatever it raises on real tensors.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -16,12 +17,17 @@ from torch.nn import functional as F
 
 from blockzoo.core.errors import UsageError
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
 Score = Callable[[nn.Module, torch.Tensor, torch.Tensor], float]
 WEIGHTED = (nn.Conv2d, nn.Linear)
 RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Hardswish, nn.SiLU, nn.GELU)
 
 
-def scores(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+def scores(
+    network: nn.Module, images: Float[torch.Tensor, "B C H W"], labels: Int[torch.Tensor, " B"]
+) -> dict[str, float]:
     """All scores of a network, each on a fresh copy of it, so that none disturbs another.
 
     Args:
@@ -32,19 +38,25 @@ def scores(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> di
     return {name: score(copy.deepcopy(network), images, labels) for name, score in SCORES.items()}
 
 
-def grad_norm(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+def grad_norm(
+    network: nn.Module, images: Float[torch.Tensor, "B C H W"], labels: Int[torch.Tensor, " B"]
+) -> float:
     """Sum over layers of the norm of the gradient of the loss. Source: Abdelfattah et al., ICLR 2021."""
     _backward(network, images, labels)
     return sum(float(w.grad.norm()) for w in _weights(network) if w.grad is not None)
 
 
-def snip(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+def snip(
+    network: nn.Module, images: Float[torch.Tensor, "B C H W"], labels: Int[torch.Tensor, " B"]
+) -> float:
     """Sum of |weight x gradient|: what the loss loses, to first order, with each weight. Source: Lee et al., ICLR 2019."""
     _backward(network, images, labels)
     return sum(float((w.detach() * w.grad).abs().sum()) for w in _weights(network) if w.grad is not None)
 
 
-def synflow(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+def synflow(
+    network: nn.Module, images: Float[torch.Tensor, "B C H W"], labels: Int[torch.Tensor, " B"]
+) -> float:
     """log of the sum of weight x gradient of the summed output, all weights made positive and the input ones.
 
     In double precision, batch norms at their initial statistics. Source: Tanaka et al., NeurIPS 2020.
@@ -58,7 +70,9 @@ def synflow(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> f
     return float(torch.tensor(total, dtype=torch.float64).log())
 
 
-def jacov(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+def jacov(
+    network: nn.Module, images: Float[torch.Tensor, "B C H W"], labels: Int[torch.Tensor, " B"]
+) -> float:
     """How little the input gradients of different images correlate. Source: Mellor et al., v1, 2020."""
     inputs = images.clone().requires_grad_()
     network.train()(inputs).sum().backward()
@@ -69,7 +83,9 @@ def jacov(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> flo
     return -float((values + small).log().sum() + (1 / (values + small)).sum())
 
 
-def naswot(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+def naswot(
+    network: nn.Module, images: Float[torch.Tensor, "B C H W"], labels: Int[torch.Tensor, " B"]
+) -> float:
     """log-determinant of the kernel of agreeing signs of ReLUs. Source: Mellor et al., ICML 2021."""
     kernel = torch.zeros(len(images), len(images), dtype=torch.float64)
 
@@ -88,7 +104,11 @@ def naswot(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> fl
 
 
 def zen(
-    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, spread: float = 0.01, repeats: int = 4
+    network: nn.Module,
+    images: Float[torch.Tensor, "B C H W"],
+    labels: Int[torch.Tensor, " B"],
+    spread: float = 0.01,
+    repeats: int = 4,
 ) -> float:
     """log of how far a small change of a random input moves the features, plus log of what batch norms scaled away.
 

@@ -150,6 +150,7 @@ class TileableOperation:
         """What makes a tile, of an operation that reads neighbours (kind "window"); weights may be laid out here, once.
 
         Args:
+            operation: as it was traced; its `payload` executes it on whole maps.
             size: rows and columns of the whole map that is read.
         """
         raise NotImplementedError(f"{type(self).__name__} reads neighbours, so it needs a kernel")

@@ -239,6 +239,10 @@ def part_of_tile(first: int, last: int, own: tuple[int, int], reads: Reads, mirr
     """Some outputs [first, last) of a tile that owns the inputs `own`: what they read of these, and the padding around.
 
     Args:
+        first: the first of the outputs.
+        last: the one behind the last of them.
+        own: the inputs [start, stop) that the tile owns.
+        reads: what the layer reads along this axis.
         mirrored: padding shows the tile's own pixels, which must be read too.
     """
     wanted_start, wanted_stop = reads.wanted(first, last)

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -19,6 +19,9 @@ from blockzoo.tiling.layers.convert import block_convert
 from blockzoo.tiling.planning.plan import Plan
 from blockzoo.tiling.planning.planner import plan
 from blockzoo.tiling.tags import WHOLE, tiling_of
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
 
 COLUMNS = ("arch", "way", "blocking", "padding", "status", "test_acc")
 """Of a study's CSV, those that are read."""
@@ -73,7 +76,9 @@ def read_results(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def settings(model: nn.Module, example: torch.Tensor, lines: Sequence[dict[str, Any]]) -> list[Setting]:
+def settings(
+    model: nn.Module, example: Shaped[torch.Tensor, "N C H W"], lines: Sequence[dict[str, Any]]
+) -> list[Setting]:
     """What a study's lines of one network cost in memory, the most accurate first.
 
     Args:

@@ -18,7 +18,10 @@ def memory_over_layers(
     """Live bytes over the multiply-adds that are done, before and after planning.
 
     Args:
-        before, after: from `planner.timelines`: after each operation, or each stage, multiply-adds so far and peak bytes.
+        plan: whose peaks are drawn as lines.
+        before: layer by layer, from `planner.timelines`: after each operation, multiply-adds so far and peak bytes.
+        after: as planned, from there too: after each operation on whole maps, and each stage.
+        title: above the picture.
     """
     from blockzoo.report.drawing import Figure
 

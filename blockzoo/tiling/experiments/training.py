@@ -189,10 +189,11 @@ def train_tiled(
     The last checkpoint stays in the results folder's `weights/`, named by the trial's fingerprint.
 
     Args:
-        spec, preset: see `tiled_spec`.
+        spec: the trial, from `tiled_spec`.
+        preset: whose recipe it is, from `tiled_spec` too.
         workers: processes that read image files, where these are streamed.
-        on_epoch: told the epoch (from 1) and its values.
         read_test: read the test split at the end.
+        on_epoch: told the epoch (from 1) and its values.
         settings: of the table Run in docs/settings.md.
 
     Raises:

@@ -35,6 +35,9 @@ def payload_of(
     """Of an operation of a normalised graph.
 
     Args:
+        node: of the operation.
+        graph: the trace that it is in.
+        module: the network that was traced.
         state: values of the `get_attr` nodes that stand in its arguments.
         tileable: what it is; None: nothing that is known.
     """

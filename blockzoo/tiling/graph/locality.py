@@ -16,6 +16,7 @@ def locality(call: Call, tileable: TileableOperation | None) -> Locality:
     """What an operation reads.
 
     Args:
+        call: the operation as the trace shows it.
         tileable: what it is; None: nothing that is known.
     """
     if not call.shapes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
@@ -15,6 +15,9 @@ from torch.nn import functional as F
 
 from blockzoo.core.errors import UsageError
 from blockzoo.tiling.geometry import BLOCKINGS, Blocking, Tile, Window, pair, tiles
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Shaped
 
 PaddingMode = Literal["constant", "zeros", "replicate", "reflect"]
 StrideMode = Literal["native", "maxpool"]
@@ -136,7 +139,7 @@ class BlockConv2d(nn.Conv2d):
         )
         return rows, columns
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
+    def forward(self, input: Float[torch.Tensor, "*N C H W"]) -> Float[torch.Tensor, "*N C_out H_out W_out"]:
         pooled = self.stride_mode == "maxpool" and self.stride != (1, 1)
         stride = (1, 1) if pooled else self.stride
         rows, columns = (
@@ -161,18 +164,19 @@ class BlockConv2d(nn.Conv2d):
 
 
 def over_tiles(
-    x: torch.Tensor,
+    x: Shaped[torch.Tensor, "N C H W"],
     rows: Sequence[Tile],
     columns: Sequence[Tile],
     layer: Callable[[torch.Tensor], torch.Tensor],
     padding_mode: str = "zeros",
     value: float = 0.0,
-) -> torch.Tensor:
+) -> Shaped[torch.Tensor, "N C_out H_out W_out"]:
     """Run a layer without padding of its own over every tile, tiles of one shape together, and put the outputs in place.
 
     Args:
         x: (N, C, H, W).
-        rows, columns: the tiles of either axis.
+        rows: the tiles along rows.
+        columns: the tiles along columns.
         layer: from (n, C, h, w) to (n, C', h', w').
         padding_mode: what stands around each tile.
         value: of zeros padding (minus infinity for max-pools).
@@ -208,7 +212,9 @@ def _pieces(x: torch.Tensor, parts: Sequence[Tile], dim: int) -> Sequence[torch.
     return split[:-1]
 
 
-def padded(x: torch.Tensor, sides: Sequence[int], padding_mode: str, value: float = 0.0) -> torch.Tensor:
+def padded(
+    x: Shaped[torch.Tensor, "N C H W"], sides: Sequence[int], padding_mode: str, value: float = 0.0
+) -> Shaped[torch.Tensor, "N C H_out W_out"]:
     """x with (left, right, top, bottom) more pixels."""
     if not any(sides):
         return x

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -17,6 +17,9 @@ from blockzoo.tiling.geometry import Blocking, pair, tiles
 from blockzoo.tiling.layers.conv import BlockConv2d, PaddingMode, check_options
 from blockzoo.tiling.layers.pool import BlockAvgPool2d, BlockMaxPool2d, windows_of
 from blockzoo.tiling.layers.variants import TileRule, restored, tiled_variant
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
 
 POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 NEVER: dict[type[nn.Module], str] = {
@@ -75,7 +78,7 @@ class ConversionReport:
 
 def block_convert(
     model: nn.Module,
-    example_input: torch.Tensor,
+    example_input: Shaped[torch.Tensor, "N C H W"],
     block_size: int | Sequence[int] = 28,
     blocking: Blocking = "fixed",
     padding_mode: PaddingMode = "constant",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import nn
@@ -13,6 +13,9 @@ from torch.overrides import TorchFunctionMode
 from blockzoo.models.copying import duplicate
 from blockzoo.tiling.geometry import pair
 from blockzoo.tiling.layers.conv import BlockConv2d
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.ConvTranspose2d)
 
@@ -40,8 +43,8 @@ def made_convolution(options: dict[str, Any]) -> nn.Conv2d:
 
 
 def convolution(
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
+    weight: Float[torch.Tensor, "C_out C_group kernel_rows kernel_columns"],
+    bias: Float[torch.Tensor, " C_out"] | None,
     stride: tuple[int, int],
     padding: tuple[int, int],
     dilation: tuple[int, int],
@@ -69,8 +72,12 @@ def convolution(
     return layer
 
 
-def with_weights(layer: Layer, weight: torch.Tensor, bias: torch.Tensor | None) -> Layer:
-    """A layer, changed: its parameters."""
+def with_weights(
+    layer: Layer,
+    weight: Float[torch.Tensor, "C_first C_second kernel_rows kernel_columns"],
+    bias: Float[torch.Tensor, " C_out"] | None,
+) -> Layer:
+    """A layer, changed: its parameters. Output channels come first in the weight, in that of a transposed convolution second."""
     layer.weight = nn.Parameter(weight.detach(), requires_grad=False)
     layer.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
     return layer
@@ -79,21 +86,21 @@ def with_weights(layer: Layer, weight: torch.Tensor, bias: torch.Tensor | None) 
 class PaddedConv2d(nn.Conv2d):
     """A convolution with different padding on each side."""
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
+    def forward(self, input: Float[torch.Tensor, "*N C H W"]) -> Float[torch.Tensor, "*N C_out H_out W_out"]:
         padded = F.pad(input, self._reversed_padding_repeated_twice)
         return F.conv2d(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
 
 def padded_convolution(
-    input: torch.Tensor,
+    input: Float[torch.Tensor, "*N C H W"],
     sides: Sequence[int],
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
+    weight: Float[torch.Tensor, "C_out C_group kernel_rows kernel_columns"],
+    bias: Float[torch.Tensor, " C_out"] | None,
     stride: int | tuple[int, ...],
     padding: int | tuple[int, ...],
     dilation: int | tuple[int, ...],
     groups: int,
-) -> torch.Tensor:
+) -> Float[torch.Tensor, "*N C_out H_out W_out"]:
     """`conv2d` with zeros around its input: `sides` (left, right, top, bottom)."""
     return F.conv2d(F.pad(input, list(sides)), weight, bias, stride, padding, dilation, groups)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -11,6 +12,9 @@ from torch.nn import functional as F
 from blockzoo.core.errors import UsageError
 from blockzoo.tiling.geometry import Blocking, Tile, Window, pair, tiles
 from blockzoo.tiling.layers.conv import over_tiles
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Shaped
 
 Sides = tuple[tuple[int, int], tuple[int, int]]
 """Pixels above and below, left and right."""
@@ -38,7 +42,9 @@ class BlockMaxPool2d(nn.MaxPool2d):
         self.block_size, self.blocking = pair(block_size, "block size"), blocking
         self.train(pool.training)
 
-    def forward(self, input: torch.Tensor, extra: Sides = NO_SIDES) -> torch.Tensor:
+    def forward(
+        self, input: Shaped[torch.Tensor, "*N C H W"], extra: Sides = NO_SIDES
+    ) -> Shaped[torch.Tensor, "*N C H_out W_out"]:
         rows, columns = axes_of(self, input, self.block_size, self.blocking, extra)
 
         def pooled(part: torch.Tensor) -> torch.Tensor:
@@ -72,7 +78,9 @@ class BlockAvgPool2d(nn.AvgPool2d):
         self.block_size, self.blocking = pair(block_size, "block size"), blocking
         self.train(pool.training)
 
-    def forward(self, input: torch.Tensor, extra: Sides = NO_SIDES) -> torch.Tensor:
+    def forward(
+        self, input: Float[torch.Tensor, "*N C H W"], extra: Sides = NO_SIDES
+    ) -> Float[torch.Tensor, "*N C H_out W_out"]:
         rows, columns = axes_of(self, input, self.block_size, self.blocking, extra)
 
         def summed(part: torch.Tensor) -> torch.Tensor:
@@ -106,7 +114,7 @@ class BlockAvgPool2d(nn.AvgPool2d):
 
 
 def windows_of(
-    pool: nn.MaxPool2d | nn.AvgPool2d, input: torch.Tensor, extra: Sides = NO_SIDES
+    pool: nn.MaxPool2d | nn.AvgPool2d, input: Shaped[torch.Tensor, "*N C H W"], extra: Sides = NO_SIDES
 ) -> tuple[Window, Window]:
     """What a pool reads along rows and columns; `ceil_mode` is padding after the last pixel.
 
@@ -135,7 +143,7 @@ def windows_of(
 
 def axes_of(
     pool: nn.MaxPool2d | nn.AvgPool2d,
-    input: torch.Tensor,
+    input: Shaped[torch.Tensor, "*N C H W"],
     block: tuple[int, int],
     blocking: Blocking,
     extra: Sides = NO_SIDES,
@@ -154,8 +162,8 @@ def counts_of(
     column: Tile,
     windows: tuple[Window, Window],
     sizes: tuple[int, int],
-    like: torch.Tensor,
-) -> torch.Tensor | int:
+    like: Float[torch.Tensor, "N C h w"],
+) -> Float[torch.Tensor, "h w"] | int:
     """How many pixels each output of one tile is an average of, (h, w), or all of them; `sizes` are those of the whole map."""
     if pool.divisor_override:
         return int(pool.divisor_override)

@@ -39,6 +39,7 @@ def probes_for(model: ModelProto, seen: Inputs = ()) -> list[list[np.ndarray]]:
     what it is given else, as it was seen, or drawn.
 
     Args:
+        model: whose inputs say how many images, of which shape, and what else is given.
         seen: what the network is for, as many images as there are.
     """
     first, *others = entries_of(model)

@@ -155,6 +155,7 @@ def export_subject(
     """Write a network to an ONNX file.
 
     Args:
+        deployment: the network, its weights, and the images on which it is calibrated and evaluated.
         path: of the file.
         fusing: what to fuse; None: layer by layer.
         overwrite: replace a file that is there.

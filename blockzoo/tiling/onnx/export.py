@@ -161,6 +161,8 @@ def onnx_layers(model: nn.Module, example: Example, story: Mapping[str, Any] | N
     """A network as an ONNX model of one node for each layer, and where its blocked layers are cut.
 
     Args:
+        model: any network, as for `export_onnx`.
+        example: its inputs, as for `export_onnx`; the shapes are the model's.
         story: what the metadata of a file made of it say.
 
     Raises:

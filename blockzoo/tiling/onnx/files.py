@@ -93,6 +93,8 @@ def saved(
     """Check a model and write it, whole or not at all.
 
     Args:
+        model: what is written.
+        path: of the file.
         check: of the written file, before it gets its name: what it returns is added to the metadata, and where it raises
             there is no file.
 

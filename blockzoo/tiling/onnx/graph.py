@@ -39,6 +39,7 @@ def network_of(model: ModelProto, values: Mapping[str, Value], cuts: Mapping[str
     """The operations of a model in the form of `onnx_normalise.normalised`; each one's payload is its node.
 
     Args:
+        model: of floats or quantised.
         values: of the model, see `values_of`.
         cuts: layers that are themselves cut, by name of the node; names may have changed when the model was quantised.
 

@@ -17,6 +17,7 @@ from blockzoo.tiling.onnx.nodes import Value
 from blockzoo.tiling.operations.lookup import in_place_nodes
 
 if TYPE_CHECKING:
+    from jaxtyping import Int, Shaped
     from onnx import ModelProto, NodeProto
     from onnxruntime import InferenceSession
 
@@ -251,19 +252,22 @@ def live_bytes(nodes: Sequence[NodeProto], sizes: Mapping[str, int], kept: Colle
 
 def outputs(
     model: OnnxSource,
-    images: np.ndarray,
+    images: Shaped[np.ndarray, "n ..."],
     *,
     others: Inputs = (),
     prepare: Prepare = lambda images: images,
     optimised: bool = True,
     threads: int = 0,
-) -> np.ndarray:
+) -> Shaped[np.ndarray, "n ..."]:
     """A model's first output for any number of images (n, C, H, W), in batches of the size that it was exported with.
 
     Args:
         model: an ONNX model, or the path of one.
         images: the model's inputs, or what `prepare` makes them of, a batch at a time.
         others: what it reads besides, the same for each batch.
+        prepare: makes the model's inputs of a batch of images.
+        optimised: let ONNX Runtime merge and replace nodes.
+        threads: within a node; 0 for all.
     """
     return np.concatenate(list(_batches(model, images, others, prepare, optimised, threads)))
 
@@ -294,6 +298,8 @@ def relative_error(got: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.abs(got - wanted).max() / max(float(np.abs(wanted).max()), 1e-30))
 
 
-def accuracy(model: OnnxSource, images: np.ndarray, labels: np.ndarray, prepare: Prepare) -> float:
+def accuracy(
+    model: OnnxSource, images: Shaped[np.ndarray, "n ..."], labels: Int[np.ndarray, " n"], prepare: Prepare
+) -> float:
     """Share of images (n, C, H, W) whose largest output is their label (n); `prepare` as in `outputs`."""
     return float((outputs(model, images, prepare=prepare).argmax(1) == np.asarray(labels)).mean())

@@ -66,7 +66,10 @@ def planned_bytes(
     """Live bytes at the peak of each part of what `tiled_model` writes, tiles joined and slices copied, without running it.
 
     Args:
-        values: of the model, see `onnx_session.values_of`; the others: see `tiled_model`.
+        model: as for `tiled_model`.
+        network: of it.
+        parts: from `plan.program`.
+        values: of the model, see `session.values_of`.
     """
     writer = _Writer(model, network, values)
     writer.write(parts)

@@ -11,6 +11,8 @@ from torch import nn
 from blockzoo.tiling.contracts import LAST, OPERATIONS, PICTURE, Call, Example, Locality, TileableOperation
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+
     from blockzoo.tiling.onnx.nodes import NodeCall
 
 
@@ -56,7 +58,7 @@ class ChannelsLast(nn.Module):
         super().__init__()
         self.layer = layer
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Float[torch.Tensor, "N C H W"]) -> Float[torch.Tensor, "N C H W"]:
         """(N, C, H, W), as its input."""
         turned: torch.Tensor = self.layer(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         return turned

@@ -25,7 +25,8 @@ def interpolation_of(
 
     Args:
         attributes: of the node, by name.
-        scales, sizes: of rows and columns, one of the two.
+        scales: factors of rows and columns; None where sizes are given.
+        sizes: rows and columns of the output; None where scales are given.
     """
     mode = MODES.get(attributes.get("mode", b"nearest"))
     where = attributes.get("coordinate_transformation_mode", b"half_pixel")
@@ -52,6 +53,7 @@ def enlarged(
     """Write a tile of a map that is enlarged by whole numbers: its pixels are, and what their neighbours make is cut off.
 
     Args:
+        tile: its node, and where it is written to.
         again: pixels before and behind the tile that it shows once more, see `geometry.shown_again`.
         reads: of the node.
     """

@@ -9,13 +9,16 @@ which pixel is the nearest.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional as F
 from torch.utils._python_dispatch import _disable_current_modes
 
 from blockzoo.tiling.geometry import Enlargement, Reads, Taps, Tile
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
 
 HALO = {"nearest": 0, "bilinear": 1, "bicubic": 2}
 """Pixels beside the nearest one that enlargements by whole numbers read."""
@@ -36,7 +39,8 @@ def reads_of(
 
     Args:
         options: of F.interpolate.
-        size, outputs: rows and columns of its map, and of what it makes.
+        size: rows and columns of its map.
+        outputs: rows and columns of what it makes.
         dtype: of its map; in half precision weights are those of single precision, which it works in.
     """
     dtype = torch.promote_types(dtype, torch.float32)
@@ -95,6 +99,12 @@ def _answers(
     """(outputs, inputs): what one axis makes of each single pixel of this value.
 
     Args:
+        options: of F.interpolate.
+        axis: 0 for rows, 1 for columns.
+        size: inputs along the axis.
+        outputs: outputs along the axis.
+        value: of the single pixel; all others are 0.
+        dtype: of the maps that are asked with.
         beside: factor of the other axis. Of 1, its middle pixel is read with weight 1, but also once more with weight 0.
     """
     own = {name: option for name, option in options.items() if option is not None}
@@ -121,7 +131,9 @@ class Sampler:
         self._reads = (rows, columns)
         self._laid_out: dict[Any, list[tuple[torch.Tensor, torch.Tensor | None]]] = {}
 
-    def __call__(self, x: torch.Tensor, row: Tile, column: Tile) -> torch.Tensor:
+    def __call__(
+        self, x: Shaped[torch.Tensor, "N C H W"], row: Tile, column: Tile
+    ) -> Shaped[torch.Tensor, "N C H_out W_out"]:
         """The outputs of one tile from what it reads: along rows, then along columns. Input and output (N, C, rows, columns)."""
         for axis, tile in enumerate((row, column)):
             y: torch.Tensor | None = None

@@ -56,6 +56,7 @@ class Memory:
         not run without values.
 
         Args:
+            operation: one that reads neighbours, of a map that is held.
             size: rows and columns of what it reads.
         """
         assert operation.tileable is not None
@@ -77,6 +78,8 @@ class Memory:
         larger ones, as a tile reads them: some copy what is not dense. 0 where it does not run without values.
 
         Args:
+            node: the operation in the graph, run on what is held.
+            payload: what executes it.
             maps: those that tiles read in parts, with the dimensions of their rows and columns.
         """
         with torch.no_grad(), quiet(), self._mode:
@@ -117,6 +120,8 @@ class Memory:
         What cannot be run without values on this device counts as what it returns.
 
         Args:
+            node: the operation in the graph, run on what is held; what it makes is held afterwards.
+            payload: what executes it.
             result: what it returns, on the meta device.
             turned: images that it reads in the layout of convolutions, channels last where they have it.
         """

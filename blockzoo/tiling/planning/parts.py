@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from blockzoo.tiling.geometry import Tile
 from blockzoo.tiling.graph.network import Operation
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
 
 
 @dataclass
@@ -40,20 +43,20 @@ def span(tiles: Sequence[Tile]) -> tuple[int, int]:
 
 
 def area(
-    x: torch.Tensor, operation: Operation, rows: tuple[int, int], columns: tuple[int, int]
-) -> torch.Tensor:
+    x: Shaped[torch.Tensor, "N ..."], operation: Operation, rows: tuple[int, int], columns: tuple[int, int]
+) -> Shaped[torch.Tensor, "N ..."]:
     part = Held(x, 0, 0).part(operation.axes, rows, columns)
     assert isinstance(part, torch.Tensor)
     return part
 
 
 def room(
-    like: torch.Tensor,
+    like: Shaped[torch.Tensor, "N C H W"],
     count: int,
     operation: Operation,
     dtype: torch.dtype | None,
     size: tuple[int, int] | None = None,
-) -> torch.Tensor:
+) -> Shaped[torch.Tensor, "count ..."]:
     """Room for an operation's output, or for a part of it of some rows and columns; on the device of `like`."""
     kind = (
         torch.channels_last

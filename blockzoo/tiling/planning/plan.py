@@ -175,6 +175,9 @@ def program(network: Network, steps: Sequence[Step], mode: Mode, start: int = -1
     """The steps of a plan for a network.
 
     Args:
+        network: that is run.
+        steps: in order.
+        mode: "block" or "exact", see `stage.make_stage`.
         start: the position of the operation whose value they begin with; -1: the image.
 
     Raises:

@@ -34,6 +34,9 @@ def cost(
     """Of a program, or of a part of one.
 
     Args:
+        network: that is run.
+        parts: from `plan.program`.
+        counted: how memory is counted.
         held: bytes of the values from before that are alive.
     """
     live: dict[str, int] = dict(held or {})
@@ -150,8 +153,11 @@ def _tiles_bytes(
     """Peak bytes of tiles that run together, in one walk over the operations.
 
     Args:
+        network: that is run.
+        part: with a stage.
         chosen: lines of tiles along rows, R of them, and along columns, C.
         count: (R, C), how many tiles that are as the one in these lines run together.
+        counted: how memory is counted.
 
     Returns:
         (R, C).

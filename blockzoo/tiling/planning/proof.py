@@ -33,6 +33,7 @@ def measured(network: Network, plan: Plan, inputs: Sequence[torch.Tensor], own: 
 
     Args:
         network: that was planned, with its weights.
+        plan: of it, as predicted.
         inputs: of the planned shapes, where the network is.
         own: its dtype, by name.
         name: of the network, for messages.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from blockzoo.tiling.geometry import (
 )
 from blockzoo.tiling.graph.network import Operation
 from blockzoo.tiling.planning.stage import Axis
+
+if TYPE_CHECKING:
+    from jaxtyping import Int
 
 
 def side_of(operation: Operation, axis: int, lines: Axis, chosen: tuple[int, ...]) -> Side:
@@ -49,7 +53,7 @@ class Side:
         self.several = np.array([len(parts) > 1 for parts in tiles])
 
     @cached_property
-    def parts(self) -> np.ndarray:
+    def parts(self) -> Int[np.ndarray, "5 R P"]:
         """(5, R, P), of each part of a tile: outputs that a kernel makes with equal padding, those that are wanted,
         does such a padding fit, pixels of a padded copy, is there none; a tile of fewer parts shows its last one again.
         """

@@ -95,6 +95,7 @@ def make_stage(
     """What makes a map from values that are known, tile by tile.
 
     Args:
+        network: whose operations make the map.
         output: the map's name.
         known: values that exist before the stage; the network's input need not be named.
         grid: tiles along rows and columns.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from blockzoo.tiling.geometry import Window
 from blockzoo.tiling.graph.network import Network, Operation
 from blockzoo.tiling.planning.sides import Side, side_of
 from blockzoo.tiling.planning.stage import Stage
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int
 
 Counting = Literal["runtime", "bare"]
 INDEX_BYTES = 8
@@ -68,7 +71,12 @@ def depthwise_over(operation: Operation, dead: Sequence[str], counted: Counted) 
 
 
 def made_on_tiles(
-    network: Network, operation: Operation, rows: Side, columns: Side, count: np.ndarray, counted: Counted
+    network: Network,
+    operation: Operation,
+    rows: Side,
+    columns: Side,
+    count: Int[np.ndarray, "R C"],
+    counted: Counted,
 ) -> tuple[Any, Any]:
     """Bytes of an operation's output on one tile, and what it needs for a moment besides: (R, C) both."""
     if operation.kind == "window":
@@ -80,8 +88,8 @@ def made_on_tiles(
 
 
 def beside_on_parts(
-    operation: Operation, rows: Side, columns: Side, count: np.ndarray, counted: Counted
-) -> np.ndarray:
+    operation: Operation, rows: Side, columns: Side, count: Int[np.ndarray, "R C"], counted: Counted
+) -> Int[np.ndarray, "R C"]:
     """What a pointwise operation needs for a moment on one tile, if that is a part of what is held: (R, C)."""
     size = _as_counted(operation.beside_parts, operation, counted)
     area = np.multiply.outer(rows.made, columns.made) * count
@@ -94,12 +102,17 @@ def reads_parts(
     operation: Operation,
     tops: Mapping[str, str],
     chosen: tuple[tuple[int, ...], tuple[int, ...]],
-    count: np.ndarray,
-) -> np.ndarray:
+    count: Int[np.ndarray, "R C"],
+) -> Bool[np.ndarray, "R C"]:
     """Of which tiles does an operation read a part of what is held, not all of it: (R, C).
 
     Args:
+        network: that is run.
+        stage: the tiles of which stage.
+        operation: of the stage.
         tops: of the maps that it reads, whose memory they lie in.
+        chosen: lines of tiles along rows, R of them, and along columns, C.
+        count: (R, C), how many tiles that are as the one in these lines run together.
     """
     lines, there = (stage.rows, stage.columns), np.zeros(count.shape, bool)
     for top in tops.values():
@@ -134,9 +147,9 @@ def copied_to_read(
     operation: Operation,
     rows: Side,
     columns: Side,
-    count: np.ndarray,
+    count: Int[np.ndarray, "R C"],
     counted: Counted,
-) -> np.ndarray:
+) -> Int[np.ndarray, "R C"]:
     """Bytes of what is copied to be read: tiles that run together, and the image, brought into the layout of convolutions."""
     total = np.zeros(count.shape, np.int64)
     for source in operation.sources if counted.counting == "runtime" else ():
@@ -153,7 +166,12 @@ def copied_to_read(
 
 
 def window_bytes(
-    network: Network, operation: Operation, rows: Side, columns: Side, count: np.ndarray, counted: Counted
+    network: Network,
+    operation: Operation,
+    rows: Side,
+    columns: Side,
+    count: Int[np.ndarray, "R C"],
+    counted: Counted,
 ) -> tuple[Any, Any]:
     """Bytes of the output of a layer that reads neighbours on one tile, and what it needs for a moment besides: (R, C) both."""
     batch = count * network.input_shape[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -14,6 +14,9 @@ from blockzoo.tiling.planning.grouping import Place
 from blockzoo.tiling.planning.parts import Held, area, extent, reach, room, span
 from blockzoo.tiling.planning.plan import Part
 from blockzoo.tiling.planning.stage import Stage, whole_map
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
 
 
 class Interpreter:
@@ -161,8 +164,12 @@ class Interpreter:
         return joined
 
     def window(
-        self, operation: Operation, x: torch.Tensor, rows: Sequence[Tile], columns: Sequence[Tile]
-    ) -> torch.Tensor:
+        self,
+        operation: Operation,
+        x: Shaped[torch.Tensor, "N C H W"],
+        rows: Sequence[Tile],
+        columns: Sequence[Tile],
+    ) -> Shaped[torch.Tensor, "N C_out H_out W_out"]:
         """A layer that reads neighbours, on what the tiles read of its input; part by part if the layer is cut itself."""
         kernel = self._kernels[operation.name]
         top, left = min(tile.start for tile in rows), min(tile.start for tile in columns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -16,6 +16,9 @@ from blockzoo.tiling.graph.trace import DTYPES, own_dtype, planned_inputs, ready
 from blockzoo.tiling.planning.plan import Part, Plan, program
 from blockzoo.tiling.runtime.check import check_runner
 from blockzoo.tiling.runtime.interpreter import Interpreter
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
 
 
 class TiledRunner(nn.Module):
@@ -162,7 +165,7 @@ class TiledRunner(nn.Module):
         self._fit(inputs)
 
     @torch.no_grad()
-    def run_stage(self, x: torch.Tensor) -> torch.Tensor:
+    def run_stage(self, x: Shaped[torch.Tensor, "N C H W"]) -> Shaped[torch.Tensor, "N ..."]:
         """The output of the last stage that is run in tiles, for the image alone."""
         self.prepare([x])
         stages = [i for i, part in enumerate(self.parts) if part.stage is not None]
