@@ -104,7 +104,7 @@ class Layers:
     """A model with one node for each layer, and how those of its layers are cut that are blocked.
 
     Args:
-        model: in the form of `onnx_normalise.normalised`.
+        model: in the form of `onnx.normalise.normalised`.
         cuts: by name of the node.
         plain: the network that it was made from; None: quantised, which only its own integers are equal to.
         name: of the network, for messages.

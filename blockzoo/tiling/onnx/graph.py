@@ -36,7 +36,7 @@ class Cut:
 
 
 def network_of(model: ModelProto, values: Mapping[str, Value], cuts: Mapping[str, Cut]) -> Network:
-    """The operations of a model in the form of `onnx_normalise.normalised`; each one's payload is its node.
+    """The operations of a model in the form of `onnx.normalise.normalised`; each one's payload is its node.
 
     Args:
         model: of floats or quantised.

@@ -48,7 +48,7 @@ def tiled_model(model: ModelProto, network: Network, parts: Sequence[Part]) -> M
     """The model with the stages of a program cut into tiles.
 
     Args:
-        model: in the form of `onnx_normalise.normalised`.
+        model: in the form of `onnx.normalise.normalised`.
         network: of it.
         parts: from `plan.program`.
 
