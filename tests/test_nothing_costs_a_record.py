@@ -199,7 +199,7 @@ def test_a_store_that_cannot_be_written_leaves_the_training_to_go_on_from(
 
 @pytest.mark.slow
 def test_one_network_that_cannot_be_timed_leaves_the_others_their_times(tmp_path: Path, blocks: str) -> None:
-    names = [f"{blocks}:{name}" for name in ("NotAlone", "Deadly", "Good", "Random")]
+    names = [f"{blocks}:{name}" for name in ("NotAlone", "Deadly", "Good")]
     done = run_sweep(names, "early", 1, output=tmp_path / "out", workers=1, **SMALL)
     rows = {row["block"].rpartition(":")[2]: row for row in done.rows}
     assert {row["status"] for row in rows.values()} == {"ok"}
@@ -207,7 +207,6 @@ def test_one_network_that_cannot_be_timed_leaves_the_others_their_times(tmp_path
         "NotAlone": False,
         "Deadly": False,
         "Good": True,
-        "Random": True,
     }
     assert "one image is too few" in rows["NotAlone"]["reason"] and "SIGKILL" in rows["Deadly"]["reason"]
     with sqlite3.connect(tmp_path / "out" / "results.sqlite") as db:
