@@ -151,10 +151,12 @@ def test_a_killed_worker_is_tried_again_and_its_row_says_so(tmp_path: Path) -> N
         "class Weak(nn.Module):\n"
         "    def __init__(self, i, o, stride, position):\n"
         "        super().__init__()\n"
-        "        mark = pathlib.Path(__file__).with_name('mark')\n"
-        "        if not mark.exists():\n"
-        "            mark.write_text('')\n"
-        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        seen = pathlib.Path(__file__).with_name('seen')\n"  # the processes that made one: that of the estimate first
+        "        before = seen.read_text().split() if seen.exists() else []\n"
+        "        if str(os.getpid()) not in before:\n"
+        "            seen.write_text(' '.join([*before, str(os.getpid())]))\n"
+        "            if len(before) == 1:\n"
+        "                os.kill(os.getpid(), signal.SIGKILL)\n"
         "        self.convolution = nn.Conv2d(i, o, 3, stride, 1)\n"
         "    def forward(self, x): return self.convolution(x)\n"
     )
