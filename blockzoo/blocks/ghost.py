@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from timm.models import ghostnet
+from timm.models import ghostnet, repghost
 
 from blockzoo.core.contracts import BLOCKS
 
@@ -30,3 +30,38 @@ class PublishedGhostBottleneckV3(ghostnet.GhostBottleneckV3):
         super().__init__(
             in_channels, expansion * in_channels, out_channels, stride=stride, se_ratio=excitation
         )
+
+
+@BLOCKS.register
+class GhostBottleneck(ghostnet.GhostBottleneck):
+    """Two ghost modules around an expansion by 3: half of their features are a cheap 3x3 depthwise of the other half (GhostNet).
+
+    Source: Han et al., GhostNet: More Features from Cheap Operations, CVPR 2020, arXiv:1911.11907.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        super().__init__(in_channels, 3 * in_channels, out_channels, stride=stride)
+
+
+@BLOCKS.register
+class GhostBottleneckV2(ghostnet.GhostBottleneck):
+    """GhostBottleneck whose first module is gated by attention over rows and columns (GhostNetV2, all but its first layers).
+
+    It pools by 2: maps must be at least 2x2.
+
+    Source: Tang et al., GhostNetV2: Enhance Cheap Operation with Long-Range Attention, NeurIPS 2022, arXiv:2211.12905.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        super().__init__(in_channels, 3 * in_channels, out_channels, stride=stride, mode="attn")
+
+
+@BLOCKS.register
+class RepGhostBottleneck(repghost.RepGhostBottleneck):
+    """Two ghost modules that add where GhostNet concatenates, fused when deployed, around an expansion by 1.5 (RepGhostNet).
+
+    Source: Chen et al., RepGhost: A Hardware-Efficient Ghost Module via Re-parameterization, 2022, arXiv:2211.06088.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        super().__init__(in_channels, in_channels * 3 // 2, out_channels, stride=stride)

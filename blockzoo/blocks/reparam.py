@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from timm.models import fastvit
+from timm.models import byobnet, fastvit, repvit
 from torch import nn
 
-from blockzoo.blocks.transition import conv_norm, transition
+from blockzoo.blocks.transition import AtConstantShape, conv_norm, transition
 from blockzoo.core.contracts import BLOCKS
 
 
@@ -135,3 +135,26 @@ class PublishedRepMixer(fastvit.FastVitStage):
             down_stride=stride,
             drop_path_rate=[0.0],
         )
+
+
+@BLOCKS.register
+class RepVGGBlock(byobnet.RepVggBlock):
+    """3x3, 1x1 and, where the shape stays, a batch norm alone, added, then ReLU; one 3x3 when deployed (RepVGG).
+
+    Source: Ding et al., RepVGG: Making VGG-style ConvNets Great Again, CVPR 2021, arXiv:2101.03697.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        super().__init__(in_channels, out_channels, stride=stride)
+
+
+@BLOCKS.register
+class RepViTBlock(AtConstantShape):
+    """3x3 and 1x1 depthwise and the input added (one 3x3 when deployed), squeeze-and-excitation, 1x1 by 2 with GELU (RepViT).
+
+    Source: Wang et al., RepViT: Revisiting Mobile CNN From ViT Perspective, CVPR 2024, arXiv:2307.09283.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        block = repvit.RepViTBlock(out_channels, mlp_ratio=2, kernel_size=3, use_se=True, act_layer=nn.GELU)
+        super().__init__(in_channels, out_channels, stride, block)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
+from blockzoo.core.errors import UsageError
+
 
 def conv_norm(
     in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1, groups: int = 1
@@ -23,3 +25,36 @@ def transition(in_channels: int, out_channels: int, stride: int) -> list[nn.Modu
     widened = conv_norm(in_channels, out_channels)
     strided = conv_norm(out_channels, out_channels, 3, stride, groups=out_channels)
     return [widened, nn.ReLU(), strided, nn.ReLU()]
+
+
+class AtConstantShape(nn.Sequential):
+    """A block that keeps its shape; where that changes, the transition comes first.
+
+    Args:
+        in_channels: of the input.
+        out_channels: of the block, which keeps them.
+        stride: of the transition.
+        block: the modules, one after the other, from `out_channels` to `out_channels`.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, *block: nn.Module) -> None:
+        super().__init__(*transition(in_channels, out_channels, stride), *block)
+
+
+def check_divides(number: int, channels: int, block: str, why: str) -> None:
+    """A width that a block can have is a multiple of a number.
+
+    Args:
+        number: that must divide the width.
+        channels: the width.
+        block: its name.
+        why: what asks for it, as in "groups of 8 channels".
+
+    Raises:
+        UsageError: it is none; names the nearest widths.
+    """
+    if channels % number:
+        near = max(channels // number, 1) * number
+        raise UsageError(
+            f"{block} has {why}, so its width is a multiple of {number}, not {channels}: choose {near} or {near + number}"
+        )
