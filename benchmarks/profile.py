@@ -24,7 +24,8 @@ from blockzoo.core.contracts import BLOCKS, POSITIONS
 from blockzoo.core.environment import describe, environment
 from blockzoo.measure import costs
 
-CONFIGURATIONS = [(f"{name}@published", position) for name in BLOCKS.names() for position in POSITIONS]
+PUBLISHED = [name for name in BLOCKS.names(variants=True) if name.endswith("@published")]
+CONFIGURATIONS = [(name, position) for name in PUBLISHED for position in POSITIONS]
 ROUNDS = 5
 
 

@@ -1,4 +1,4 @@
-"""Blocks of mobile networks beside the inverted bottleneck: separable, conditional, mixed, partly residual, over windows of kernels."""
+"""Blocks of mobile networks beside the plain inverted bottleneck: separable, conditional, mixed, partly residual."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from blockzoo.blocks.transition import check_divides
 from blockzoo.core.contracts import BLOCKS
 
 
-def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
+def projection(in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
     """The 1x1 projection shortcut, only where the shapes differ (option B of the paper)."""
     if stride == 1 and in_channels == out_channels:
         return None
@@ -30,7 +30,7 @@ class ResNetBasicBlock(BasicBlock):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
-        shortcut = _projection(in_channels, out_channels, stride)
+        shortcut = projection(in_channels, out_channels, stride)
         super().__init__(in_channels, out_channels, stride=stride, downsample=shortcut)
 
 
@@ -53,7 +53,7 @@ class ResNetBottleneck(Bottleneck):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
-        shortcut = _projection(in_channels, out_channels, stride)
+        shortcut = projection(in_channels, out_channels, stride)
         super().__init__(in_channels, out_channels // 4, stride=stride, downsample=shortcut)
 
 
@@ -77,7 +77,7 @@ class ResNeXtBottleneck(Bottleneck):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
         check_divides(8, out_channels, "ResNeXtBottleneck", "groups of 4 channels at half its width")
-        shortcut = _projection(in_channels, out_channels, stride)
+        shortcut = projection(in_channels, out_channels, stride)
         super().__init__(
             in_channels,
             out_channels // 4,
@@ -96,7 +96,7 @@ class SEResNetBottleneck(Bottleneck):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
-        shortcut = _projection(in_channels, out_channels, stride)
+        shortcut = projection(in_channels, out_channels, stride)
         super().__init__(
             in_channels, out_channels // 4, stride=stride, downsample=shortcut, attn_layer=SEModule
         )
@@ -151,7 +151,7 @@ class Res2NetBottleneck(res2net.Bottle2neck):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
         check_divides(4, out_channels, "Res2NetBottleneck", "a fourth of its width inside")
-        shortcut = _projection(in_channels, out_channels, stride)
+        shortcut = projection(in_channels, out_channels, stride)
         super().__init__(
             in_channels, out_channels // 4, stride=stride, downsample=shortcut, norm_layer=nn.BatchNorm2d
         )
@@ -189,7 +189,7 @@ class SelectiveKernelBasicBlock(sknet.SelectiveKernelBasic):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
-        shortcut = _projection(in_channels, out_channels, stride)
+        shortcut = projection(in_channels, out_channels, stride)
         super().__init__(in_channels, out_channels, stride=stride, downsample=shortcut)
 
 

@@ -34,6 +34,9 @@ def trained(name: str, shape: tuple[int, int, int]) -> nn.Module:
             layer.running_var.uniform_(0.5, 1.5)
             nn.init.uniform_(layer.weight, 0.5, 1.5)
             nn.init.normal_(layer.bias, 0, 0.2)
+    for parameter in module.parameters():
+        if not parameter.any():  # a branch that starts as nothing (SkipInit)
+            nn.init.normal_(parameter, 0, 0.5)
     return module
 
 

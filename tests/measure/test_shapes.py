@@ -8,7 +8,7 @@ from blockzoo.core.contracts import BLOCKS
 from blockzoo.measure.memory import peak_memory, saved_for_backward
 from blockzoo.measure.shapes import POINTWISE, POINTWISE_IN_PLACE, ShapesOnly
 
-EVERY_BLOCK = [*BLOCKS.names(), *(f"{name}@published" for name in BLOCKS.names())]
+EVERY_BLOCK = BLOCKS.names(variants=True)
 
 
 def signature(result):

@@ -1,0 +1,164 @@
+"""Depthwise convolutions of a large reach: dilated branches that become one kernel, and kernels on wavelets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from timm.layers import GlobalResponseNormMlp, SqueezeExcite
+from timm.models import convnext
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils import fuse_conv_bn_eval
+
+from blockzoo.blocks.transition import AtConstantShape
+from blockzoo.core.contracts import BLOCKS
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+class DilatedBranches(nn.Module):
+    """A depthwise 13x13 and five small ones of dilations 1 to 5 on the same input, batch norms behind each, added.
+
+    Args:
+        channels: of input and output.
+    """
+
+    SIZE = 13
+    BRANCHES = ((5, 1), (7, 2), (3, 3), (3, 4), (3, 5))
+    """Kernel and dilation of each."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.large = self._branch(channels, self.SIZE, 1)
+        self.small = nn.ModuleList(self._branch(channels, *kind) for kind in self.BRANCHES)
+        self.merged: nn.Conv2d | None = None
+
+    @staticmethod
+    def _branch(channels: int, kernel: int, dilation: int) -> nn.Sequential:
+        padding = kernel // 2 * dilation
+        convolution = nn.Conv2d(
+            channels, channels, kernel, padding=padding, dilation=dilation, groups=channels, bias=False
+        )
+        return nn.Sequential(convolution, nn.BatchNorm2d(channels))
+
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
+        if self.merged is not None:
+            return self.merged(x)  # type: ignore[no-any-return]
+        made: torch.Tensor = self.large(x)
+        for branch in self.small:
+            made = made + branch(x)
+        return made
+
+    @torch.no_grad()
+    def reparameterize(self) -> None:
+        """One 13x13 in place of all: a dilated kernel is a large one with zeros between its values."""
+        if self.merged is not None:
+            return
+        merged = fuse_conv_bn_eval(self.large[0].eval(), self.large[1].eval())
+        for (kernel, dilation), branch in zip(self.BRANCHES, self.small, strict=True):
+            fused = fuse_conv_bn_eval(branch[0].eval(), branch[1].eval())
+            begin, reach = (
+                self.SIZE // 2 - kernel // 2 * dilation,
+                self.SIZE // 2 + kernel // 2 * dilation + 1,
+            )
+            merged.weight[:, :, begin:reach:dilation, begin:reach:dilation] += fused.weight
+            merged.bias += fused.bias
+        self.merged = merged
+        del self.large, self.small
+
+
+class _Scaled(nn.Module):
+    """x + scale * module(x), with a scale for each channel."""
+
+    def __init__(self, channels: int, scale: float, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+        self.scale = nn.Parameter(torch.full((channels, 1, 1), scale))
+
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
+        made: torch.Tensor = x + self.scale * self.layers(x)
+        return made
+
+
+@BLOCKS.register
+class UniRepLKNetBlock(AtConstantShape):
+    """13x13 depthwise with five dilated branches (one kernel when deployed), squeeze-and-excitation of a fourth, 1x1 by 4, GELU,
+    global response normalisation, 1x1, batch norm, scale from 1e-6 (UniRepLKNet).
+
+    Source: Ding et al., UniRepLKNet: A Universal Perception Large-Kernel ConvNet, CVPR 2024, arXiv:2311.15599.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        wide = out_channels
+        block = _Scaled(
+            wide,
+            1e-6,
+            DilatedBranches(wide),
+            nn.BatchNorm2d(wide),
+            SqueezeExcite(wide, rd_ratio=0.25),
+            GlobalResponseNormMlp(wide, 4 * wide, use_conv=True),
+            nn.BatchNorm2d(wide),
+        )
+        super().__init__(in_channels, out_channels, stride, block)
+
+
+def _haar() -> Float[torch.Tensor, "4 1 2 2"]:
+    """The four orthonormal filters of a level: mean, and what differs across, down and diagonally."""
+    low, high = torch.tensor([1.0, 1.0]) / 2**0.5, torch.tensor([1.0, -1.0]) / 2**0.5
+    return torch.stack([torch.outer(a, b) for a in (low, high) for b in (low, high)])[:, None]
+
+
+class WaveletConvolution(nn.Module):
+    """5x5 depthwise on the map and on two levels of its Haar wavelets, each level added where it came from.
+
+    Args:
+        channels: of input and output.
+    """
+
+    LEVELS = 2
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.register_buffer("filters", _haar().repeat(channels, 1, 1, 1), persistent=False)
+        self.base = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
+        self.levels = nn.ModuleList(
+            nn.Conv2d(4 * channels, 4 * channels, 5, padding=2, groups=4 * channels, bias=False)
+            for _ in range(self.LEVELS)
+        )
+        self.base_scale = nn.Parameter(torch.ones(channels, 1, 1))
+        self.scales = nn.ParameterList(torch.full((4 * channels, 1, 1), 0.1) for _ in range(self.LEVELS))
+
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
+        made: torch.Tensor = self.base_scale * self.base(x) + self._level(x, 0)
+        return made
+
+    def _level(self, x: torch.Tensor, level: int) -> torch.Tensor:
+        """What the wavelets of a map, and those of its means, say of it."""
+        height, width = x.shape[-2:]
+        padded = F.pad(x, (0, width % 2, 0, height % 2))
+        waves = F.conv2d(padded, self.filters, stride=2, groups=self.channels)
+        convolved = self.scales[level] * self.levels[level](waves)
+        if level + 1 < self.LEVELS:
+            means = waves[:, ::4]
+            deeper = F.pad(self._level(means, level + 1)[:, :, None], (0, 0, 0, 0, 0, 3))
+            convolved = convolved + deeper.flatten(1, 2)
+        back = F.conv_transpose2d(convolved, self.filters, stride=2, groups=self.channels)
+        return back[..., :height, :width]
+
+
+@BLOCKS.register
+class WTConvNeXtBlock(AtConstantShape):
+    """ConvNeXtBlock whose depthwise convolution is 5x5 on the map and on two levels of its Haar wavelets (WTConvNeXt).
+
+    Two levels, as in the paper's last stage, reach 20 pixels. The layer scale starts at 1e-6.
+
+    Source: Finder et al., Wavelet Convolutions for Large Receptive Fields, ECCV 2024, arXiv:2407.05848.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        block = convnext.ConvNeXtBlock(out_channels)
+        block.conv_dw = WaveletConvolution(out_channels)  # type: ignore[assignment]  # any layer of its shapes does
+        super().__init__(in_channels, out_channels, stride, block)
