@@ -19,6 +19,7 @@ from timm.models import (
 from timm.models.cpubone import CPUBoneBlock as CPUBone
 from timm.models.efficientvim import EfficientViMBlock as EfficientViM
 from timm.models.efficientvit_mit import EfficientVitBlock as EfficientViTMIT
+from timm.models.efficientvit_msra import CascadedGroupAttention
 from timm.models.efficientvit_msra import EfficientVitBlock as EfficientViTMSRA
 from timm.models.lowformer import LowFormerBlock as LowFormer
 from timm.models.nextvit import NextConvBlock
@@ -155,6 +156,14 @@ class EfficientViTMITBlock(AtConstantShape):
         super().__init__(in_channels, out_channels, stride, block)
 
 
+class _WithoutMemory(CascadedGroupAttention):
+    """Looks its biases up at each call: timm's keeps a table of them from the first one in evaluation."""
+
+    def get_attention_biases(self, device: torch.device) -> Float[torch.Tensor, "heads N N"]:
+        biases: torch.Tensor = self.attention_biases[:, self.attention_bias_idxs]
+        return biases
+
+
 @BLOCKS.register
 class EfficientViTMSRABlock(AtConstantShape):
     """Attention in windows of 7x7, each of four heads given the result of the one before it, between two feed-forward layers
@@ -169,6 +178,7 @@ class EfficientViTMSRABlock(AtConstantShape):
         key, heads = 16, 4
         ratio = out_channels / (key * heads)
         block = EfficientViTMSRA(out_channels, key, heads, attn_ratio=ratio)  # type: ignore[arg-type]  # timm's networks give a share
+        block.mixer.m.attn.__class__ = _WithoutMemory
         super().__init__(in_channels, out_channels, stride, block)
 
 

@@ -151,9 +151,14 @@ class Res2NetBottleneck(res2net.Bottle2neck):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
         check_divides(4, out_channels, "Res2NetBottleneck", "a fourth of its width inside")
-        shortcut = projection(in_channels, out_channels, stride)
+        shortcut, planes = projection(in_channels, out_channels, stride), out_channels // 4
         super().__init__(
-            in_channels, out_channels // 4, stride=stride, downsample=shortcut, norm_layer=nn.BatchNorm2d
+            in_channels,
+            planes,
+            stride=stride,
+            downsample=shortcut,
+            base_width=max(26, -(-64 // planes)),  # a group of one channel at least
+            norm_layer=nn.BatchNorm2d,
         )
 
 

@@ -1,15 +1,19 @@
-"""Answers the commonest operations on the meta device from their shapes alone.
+"""Answers the commonest operations on the meta device from their shapes alone, and attention as a CPU would.
 
 On meta tensors torch runs a Python decomposition of batch normalisation and of many pointwise operations, about a
-millisecond each, to find a shape that is the input's. Here it is read off the input instead.
+millisecond each, to find a shape that is the input's. Here it is read off the input instead. Attention it decomposes there
+into products whose weights are kept, where a CPU runs one kernel that keeps none.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 aten = torch.ops.aten
 
@@ -34,6 +38,19 @@ class ShapesOnly(TorchDispatchMode):
 
     supports_higher_order_operators = True
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._attention = _AttentionOfACPU()
+
+    def __enter__(self) -> Self:
+        self._attention.__enter__()
+        entered: Self = super().__enter__()
+        return entered
+
+    def __exit__(self, *raised: Any) -> None:
+        super().__exit__(*raised)
+        self._attention.__exit__(*raised)
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if (kwargs and func is not aten.gelu.default) or not _float_on_meta(args[0] if args else None):
             return func(*args, **(kwargs or {}))
@@ -50,6 +67,43 @@ class ShapesOnly(TorchDispatchMode):
             if _float_on_meta(other) and other.dtype == x.dtype:
                 return x.new_empty(torch.broadcast_shapes(x.shape, other.shape))
         return func(*args, **(kwargs or {}))
+
+
+class _AttentionOfACPU(TorchFunctionMode):
+    """Attention on meta tensors takes the kernel that torch would choose for such tensors on a CPU."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is F.scaled_dot_product_attention and args and args[0].is_meta:
+            return _attention(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
+def _attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    **options: Any,
+) -> torch.Tensor:
+    mask = attn_mask
+    if mask is not None and mask.dtype == torch.bool:  # as torch makes one that is added
+        mask = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(mask.logical_not(), -torch.inf)
+    with _disable_current_modes():  # memory that nothing touches; its strides count for the choice
+        stand_ins = [
+            None if t is None else torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device="cpu")
+            for t in (query, key, value, mask)
+        ]
+        chosen = torch._fused_sdp_choice(*stand_ins, dropout_p, is_causal, **options)  # type: ignore[arg-type]
+    if chosen != SDPBackend.FLASH_ATTENTION.value:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, **options)
+    kernel = aten._scaled_dot_product_flash_attention_for_cpu.default
+    out: torch.Tensor = kernel(
+        query, key, value, dropout_p, is_causal, attn_mask=mask, scale=options.get("scale")
+    )[0]
+    return out
 
 
 def _float_on_meta(tensor: Any) -> bool:
