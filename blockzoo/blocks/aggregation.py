@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from timm.layers import LayerNorm2d
+from timm.layers.norm import LayerNorm2d
 from timm.models import cspnet, cspnext, densenet, dla, dpn, hgnet, rdnet, selecsls, vovnet
 from torch import nn
 

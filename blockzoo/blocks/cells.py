@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from timm.layers import ConvNormAct
+from timm.layers.conv_bn_act import ConvNormAct
 from timm.models.nasnet import NormalCell
 from timm.models.pnasnet import Cell
 from timm.models.xception import Block as Xception

@@ -53,7 +53,8 @@ class DynamicConvolution(nn.Module):
         weighed = (x * self.read(told).sigmoid()).reshape(1, images * channels, height, width)
         made = F.conv2d(weighed, weights, stride=self.stride, padding=1, groups=images)
         shaped = made.view(images, -1, *made.shape[-2:])
-        return shaped * self.made(told).sigmoid()
+        weighed_too: torch.Tensor = shaped * self.made(told).sigmoid()
+        return weighed_too
 
 
 @BLOCKS.register

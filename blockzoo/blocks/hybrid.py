@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from timm.layers.lambda_layer import LambdaLayer
@@ -159,6 +159,8 @@ class EfficientViTMITBlock(AtConstantShape):
 class _WithoutMemory(CascadedGroupAttention):
     """Looks its biases up at each call: timm's keeps a table of them from the first one in evaluation."""
 
+    attention_bias_idxs: torch.Tensor
+
     def get_attention_biases(self, device: torch.device) -> Float[torch.Tensor, "heads N N"]:
         biases: torch.Tensor = self.attention_biases[:, self.attention_bias_idxs]
         return biases
@@ -299,6 +301,9 @@ class LambdaBlock(AtConstantShape):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
         check_divides(4, out_channels, "LambdaBlock", "four queries")
-        layers = byobnet.LayerFn(self_attn=partial(LambdaLayer, r=9))
+        attention: Any = partial(
+            LambdaLayer, r=9
+        )  # timm's hint asks for a class; any maker of the layer does
+        layers = byobnet.LayerFn(self_attn=attention)
         block = byobnet.SelfAttnBlock(out_channels, out_channels, bottle_ratio=0.25, layers=layers)
         super().__init__(in_channels, out_channels, stride, block)

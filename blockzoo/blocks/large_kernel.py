@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from timm.layers import GlobalResponseNormMlp, SqueezeExcite
+from timm.layers.mlp import GlobalResponseNormMlp
+from timm.layers.squeeze_excite import SEModule
 from timm.models import convnext
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.utils import fuse_conv_bn_eval
 
 from blockzoo.blocks.transition import AtConstantShape
 from blockzoo.core.contracts import BLOCKS
@@ -31,21 +31,14 @@ class DilatedBranches(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.large = self._branch(channels, self.SIZE, 1)
-        self.small = nn.ModuleList(self._branch(channels, *kind) for kind in self.BRANCHES)
+        self.large = _Branch(channels, self.SIZE, 1)
+        self.small = nn.ModuleList(_Branch(channels, *kind) for kind in self.BRANCHES)
         self.merged: nn.Conv2d | None = None
-
-    @staticmethod
-    def _branch(channels: int, kernel: int, dilation: int) -> nn.Sequential:
-        padding = kernel // 2 * dilation
-        convolution = nn.Conv2d(
-            channels, channels, kernel, padding=padding, dilation=dilation, groups=channels, bias=False
-        )
-        return nn.Sequential(convolution, nn.BatchNorm2d(channels))
 
     def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
         if self.merged is not None:
-            return self.merged(x)  # type: ignore[no-any-return]
+            alone: torch.Tensor = self.merged(x)
+            return alone
         made: torch.Tensor = self.large(x)
         for branch in self.small:
             made = made + branch(x)
@@ -56,17 +49,44 @@ class DilatedBranches(nn.Module):
         """One 13x13 in place of all: a dilated kernel is a large one with zeros between its values."""
         if self.merged is not None:
             return
-        merged = fuse_conv_bn_eval(self.large[0].eval(), self.large[1].eval())
-        for (kernel, dilation), branch in zip(self.BRANCHES, self.small, strict=True):
-            fused = fuse_conv_bn_eval(branch[0].eval(), branch[1].eval())
-            begin, reach = (
-                self.SIZE // 2 - kernel // 2 * dilation,
-                self.SIZE // 2 + kernel // 2 * dilation + 1,
-            )
-            merged.weight[:, :, begin:reach:dilation, begin:reach:dilation] += fused.weight
-            merged.bias += fused.bias
-        self.merged = merged
+        merged, bias = self.large.fused()
+        for branch in self.small:
+            kernel, added = branch.fused()  # type: ignore[operator]  # a ModuleList knows modules alone
+            reach = kernel.shape[-1] // 2
+            merged = merged + F.pad(kernel, [self.SIZE // 2 - reach] * 4)
+            bias = bias + added
+        convolution = nn.Conv2d(
+            len(bias), len(bias), self.SIZE, padding=self.SIZE // 2, groups=len(bias), device=bias.device
+        )
+        convolution.weight, convolution.bias = nn.Parameter(merged), nn.Parameter(bias)
+        self.merged = convolution
         del self.large, self.small
+
+
+class _Branch(nn.Module):
+    """A depthwise convolution that keeps the size, and its batch norm."""
+
+    def __init__(self, channels: int, kernel: int, dilation: int) -> None:
+        super().__init__()
+        padding = kernel // 2 * dilation
+        self.convolution = nn.Conv2d(
+            channels, channels, kernel, padding=padding, dilation=dilation, groups=channels, bias=False
+        )
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
+        made: torch.Tensor = self.norm(self.convolution(x))
+        return made
+
+    def fused(self) -> tuple[Float[torch.Tensor, "C 1 K K"], Float[torch.Tensor, " C"]]:
+        """Kernel, with the zeros of its dilation, and bias, in evaluation."""
+        assert self.norm.running_mean is not None and self.norm.running_var is not None
+        scale = self.norm.weight * (self.norm.running_var + self.norm.eps).rsqrt()
+        kernel = self.convolution.weight * scale[:, None, None, None]
+        dilation = self.convolution.dilation[0]
+        if dilation > 1:
+            kernel = F.conv_transpose2d(kernel, kernel.new_ones(1, 1, 1, 1), stride=dilation)
+        return kernel, self.norm.bias - self.norm.running_mean * scale
 
 
 class _Scaled(nn.Module):
@@ -97,7 +117,7 @@ class UniRepLKNetBlock(AtConstantShape):
             1e-6,
             DilatedBranches(wide),
             nn.BatchNorm2d(wide),
-            SqueezeExcite(wide, rd_ratio=0.25),
+            SEModule(wide, rd_ratio=0.25),
             GlobalResponseNormMlp(wide, 4 * wide, use_conv=True),
             nn.BatchNorm2d(wide),
         )
@@ -118,6 +138,7 @@ class WaveletConvolution(nn.Module):
     """
 
     LEVELS = 2
+    filters: torch.Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -160,5 +181,5 @@ class WTConvNeXtBlock(AtConstantShape):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
         block = convnext.ConvNeXtBlock(out_channels)
-        block.conv_dw = WaveletConvolution(out_channels)  # type: ignore[assignment]  # any layer of its shapes does
+        block.conv_dw = WaveletConvolution(out_channels)
         super().__init__(in_channels, out_channels, stride, block)

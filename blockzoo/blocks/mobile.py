@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import timm.models._efficientnet_blocks as timm_blocks
-from timm.layers import SqueezeExcite
+from timm.layers.squeeze_excite import SEModule
 from timm.models.lcnetv2 import RepDepthwiseSeparable
 from timm.models.maxxvit import MbConvBlock
 from timm.models.rexnet import LinearBottleneck
@@ -41,7 +41,7 @@ class MobileNetV3Block(timm_blocks.InvertedResidual):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
-        excitation = partial(SqueezeExcite, gate_layer="hard_sigmoid", rd_ratio=0.25)
+        excitation = partial(SEModule, gate_layer="hard_sigmoid", rd_ratio=0.25)
         super().__init__(
             in_channels,
             out_channels,
@@ -126,7 +126,7 @@ class MobileAttention(AtConstantShape):
             num_heads=max(out_channels // 64, 1),
             use_multi_query=True,
             kv_stride=2,
-            layer_scale_init_value=None,  # type: ignore[arg-type]  # timm's hint asks for a number; its code takes None
+            layer_scale_init_value=None,
         )
         super().__init__(in_channels, out_channels, stride, block)
 

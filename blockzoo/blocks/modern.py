@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from timm.layers import GroupNorm1
+from timm.layers.norm import GroupNorm1
 from timm.models import convnext, focalnet, inception_next, metaformer, starnet, visformer
 from timm.models.fasternet import MLPBlock
 from timm.models.mambaout import GatedConvBlock

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
-from timm.layers import BatchNormAct2d, SEModule
+from timm.layers.norm_act import BatchNormAct2d
+from timm.layers.squeeze_excite import SEModule
+from timm.layers.std_conv import ScaledStdConv2d
 from timm.models import nfnet, regnet, res2net, resnest, resnetv2, sknet, tresnet
 from timm.models.resnet import BasicBlock, Bottleneck, downsample_avg, downsample_conv
 from torch import nn
@@ -102,22 +105,18 @@ class SEResNetBottleneck(Bottleneck):
         )
 
 
-def _in_front(**options: object) -> dict[str, object]:
-    """Options of a block of ResNetV2 as the paper has it: batch norm and ReLU in front of plain convolutions."""
-    return {
-        "conv_layer": _same_convolution,
-        "norm_layer": BatchNormAct2d,
-        "act_layer": nn.ReLU,
-        "proj_layer": resnetv2.DownsampleConv,
-        **options,
-    }
-
-
-def _same_convolution(in_channels: int, out_channels: int, kernel: int, **options: int) -> nn.Conv2d:
+def _convolution(in_channels: int, out_channels: int, kernel_size: int, **options: Any) -> nn.Conv2d:
     """Padded so that stride 1 keeps the size, without bias."""
-    named = {"kernel_size": kernel, **options}
-    padding = named["kernel_size"] // 2 * named.get("dilation", 1)
-    return nn.Conv2d(in_channels, out_channels, padding=padding, bias=False, **named)
+    return nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False, **options)
+
+
+IN_FRONT: dict[str, Any] = {
+    "conv_layer": _convolution,
+    "norm_layer": BatchNormAct2d,
+    "act_layer": nn.ReLU,
+    "proj_layer": resnetv2.DownsampleConv,
+}
+"""Options of a block of ResNetV2 as the paper has it: batch norm and ReLU in front of plain convolutions."""
 
 
 @BLOCKS.register
@@ -128,7 +127,7 @@ class PreActBasicBlock(resnetv2.PreActBasic):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
-        super().__init__(in_channels, out_channels, stride=stride, **_in_front())
+        super().__init__(in_channels, out_channels, stride=stride, **IN_FRONT)
 
 
 @BLOCKS.register
@@ -139,7 +138,7 @@ class PreActBottleneck(resnetv2.PreActBottleneck):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
-        super().__init__(in_channels, out_channels, stride=stride, **_in_front())
+        super().__init__(in_channels, out_channels, stride=stride, **IN_FRONT)
 
 
 @BLOCKS.register
@@ -246,7 +245,7 @@ class NormFreeBlock(nfnet.NormFreeBlock):
             alpha=0.2,
             reg=False,
             act_layer=nn.ReLU,
-            conv_layer=partial(nfnet.ScaledStdConv2d, gamma=RELU_GAIN),
+            conv_layer=partial(ScaledStdConv2d, gamma=RELU_GAIN),
         )
 
 

@@ -96,7 +96,8 @@ def _attention(
             None if t is None else torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device="cpu")
             for t in (query, key, value, mask)
         ]
-        chosen = torch._fused_sdp_choice(*stand_ins, dropout_p, is_causal, **options)  # type: ignore[arg-type]
+        choice: Any = torch._fused_sdp_choice
+        chosen = choice(*stand_ins, dropout_p, is_causal, **options)
     if chosen != SDPBackend.FLASH_ATTENTION.value:
         return F.scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, **options)
     kernel = aten._scaled_dot_product_flash_attention_for_cpu.default

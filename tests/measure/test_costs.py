@@ -17,9 +17,12 @@ from blockzoo.models.deploy import fold_batch_norm
 from blockzoo.models.merging import merge_branches
 from blockzoo.profile import get_model_profile, profile_block, quick_profile
 
+NAMES = BLOCKS.names(variants=True)
+FEW = [name for name in NAMES if f"{name.partition('@')[0]}@published" in NAMES]
+
 
 @pytest.mark.parametrize("position", POSITIONS)
-@pytest.mark.parametrize("name", BLOCKS.names(variants=True))
+@pytest.mark.parametrize("name", [n if n in FEW else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
 def test_parts_add_up_to_the_whole(name: str, position: str) -> None:
     for filler in (None, "identity"):
         parts = profile_block(name, position, base_channels=8, num_blocks=2, filler=filler)
