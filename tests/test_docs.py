@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from blockzoo.core.contracts import BLOCKS
 from blockzoo.core.table import COLUMNS
 from tests.documented import PAGES, ROOT, fenced, prepared, run_page
 from tests.preloaded import Preloaded
@@ -65,6 +66,15 @@ def test_every_column_and_quantity_is_described() -> None:
     script = runpy.run_path(str(ROOT / "scripts" / "columns.py"))
     assert f"\n\n{script['columns']()}\n" in page and f"\n\n{script['costs']()}\n" in page
     assert [name for name, meaning in COLUMNS.items() if not meaning] == []
+
+
+def test_every_block_is_described() -> None:
+    """`python scripts/zoo.py` writes the page anew."""
+    page = (ROOT / "docs" / "zoo.md").read_text()
+    script = runpy.run_path(str(ROOT / "scripts" / "zoo.py"))
+    assert page == script["page"]()
+    assert len(re.findall(r"^\| `", page, re.MULTILINE)) == len(BLOCKS.names()) >= 60
+    assert f"[{len(BLOCKS.names())} of them](docs/zoo.md)" in (ROOT / "README.md").read_text()
 
 
 def test_the_block_of_the_page_is_the_tested_one() -> None:
