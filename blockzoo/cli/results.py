@@ -33,6 +33,10 @@ def results(
         bool, Parameter(help="print every record, the superseded ones too", negative=())
     ] = False,
     markdown: Annotated[bool, Parameter(help="print Markdown", negative=())] = False,
+    verdicts: Annotated[
+        bool,
+        Parameter(help="compare all pairs of blocks at each position, after Holm's correction", negative=()),
+    ] = False,
     timed_on: Annotated[
         str | None,
         Parameter(
@@ -54,6 +58,12 @@ def results(
     from blockzoo.report.statistics import LOOKED_AT
 
     screen.check_output(output)
+    if verdicts:
+        others_given = {"--history": history, "--markdown": markdown, "--timed-on": timed_on}
+        if unused := [name for name, given in others_given.items() if given]:
+            raise UsageError(f"--verdicts compares accuracies of what counts: leave out {', '.join(unused)}")
+        _show_verdicts(each_row(source, Asked(_wanted(where or []), columns=LOOKED_AT)), format, output)
+        return
     asked = Asked(_wanted(where or []), history, timed_on)
     runs = [] if is_table(source) or where else open_store(source).records("blockwise", history=history)
     others = run_rows(runs)
@@ -72,6 +82,16 @@ def results(
     if output is not None:
         rows = _or_else(each_row(source, asked), others)
         write_lines(output, screen.text_lines(rows, screen.form_of(output)))
+
+
+def _show_verdicts(rows: Iterable[dict[str, Any]], format: str, output: Path | None) -> None:
+    from blockzoo.report.comparison import verdicts
+    from blockzoo.report.verdicts import comparison_rows, comparison_tables
+
+    made = [comparison for comparison in verdicts(rows) if comparison.differences]
+    if not made:
+        raise UsageError("no two blocks at one position are comparable here")
+    screen.show(comparison_tables(made), comparison_rows(made), format, output)
 
 
 def _print_markdown(rows: Iterable[dict[str, Any]]) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.protocol import is_renderable
 from rich.table import Table
 from rich.text import Text
@@ -81,7 +81,7 @@ def threads_used(count: int, device: str) -> None:
         )
 
 
-def show(made: Table, rows: Sequence[dict[str, Any]], form: str, output: Path | None) -> None:
+def show(made: RenderableType, rows: Sequence[dict[str, Any]], form: str, output: Path | None) -> None:
     """Print the table, or the rows as JSON or CSV; write them to `output` too where it is given."""
     check_output(output)
     if form == "table":

@@ -1,0 +1,55 @@
+"""compare: is one block better than another? Differences of paired seeds with the variance of the whole table, and a verdict"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from blockzoo.cli import options as o
+from blockzoo.cli import screen
+
+
+def compare(
+    block: Annotated[str, Parameter(help="a block of the results")],
+    other: Annotated[str, Parameter(help="the block that it is compared with")],
+    *,
+    source: Annotated[
+        Path, Parameter("--results", help="a results folder, a .sqlite store or a .csv table")
+    ] = Path("results"),
+    position: Annotated[
+        Literal["early", "mid", "late"] | None,
+        Parameter(help="that position alone (default: each that has both, and the mean over them)"),
+    ] = None,
+    on: Annotated[Literal["test", "validation"], Parameter(help="images that the accuracy is of")] = "test",
+    equal_within: Annotated[
+        float, Parameter(help="percentage points that count as equal", validator=Number(gt=0, lte=100))
+    ] = 0.5,
+    format: o.Format = "table",
+    output: o.OutputFile = None,
+    plugins: o.Plugins = (),
+) -> None:
+    """Say which of two blocks is better, by how much, and how sure that is.
+
+    Only rows are compared whose protocol, data and overrides are equal, in the seeds that both blocks have.
+    """
+    from blockzoo.core.outputs import each_row
+    from blockzoo.core.reading import Asked
+    from blockzoo.report.comparison import compare as differences_of
+    from blockzoo.report.statistics import LOOKED_AT
+    from blockzoo.report.verdicts import comparison_rows, comparison_tables
+
+    screen.check_output(output)
+    rows = each_row(source, Asked(columns=LOOKED_AT))
+    made = differences_of(
+        rows,
+        block,
+        other,
+        position=position,
+        column="test_acc" if on == "test" else "val_acc",
+        margin=equal_within / 100,
+    )
+    flat: list[dict[str, Any]] = comparison_rows(made)
+    screen.show(comparison_tables(made), flat, format, output)

@@ -1,0 +1,291 @@
+"""Is one block better than another? Differences of paired seeds, with the variance of the whole table, and a verdict in words."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from blockzoo.core.errors import UsageError
+from blockzoo.report.additive import (
+    LEVEL,
+    ROUNDED,
+    Cell,
+    Fitted,
+    Table,
+    fitted_to,
+    networks_of,
+    positions_of,
+    tables_of,
+)
+from blockzoo.report.statistics import Row
+
+if TYPE_CHECKING:
+    pass
+
+POWER = 0.8
+MARGIN = 0.005
+"""Differences of an accuracy that nobody acts on: half a point."""
+ENOUGH_SIGNS, MOST_SIGNS = 6, 20
+"""Seeds of whose signs something follows, and of which all signs are tried."""
+NOTHING = {0: "no seed in common", 1: "one seed says nothing"}
+MOST_SEEDS = 1000
+"""Beyond which nobody trains to know."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better a block is than another at one position, in the same seeds.
+
+    Args:
+        block: whose accuracy the other's is taken from.
+        other: the block that it is compared with.
+        position: of both; "" for the mean over positions.
+        means: of the two, over the seeds that both have.
+        seeds: the difference in each seed that both have.
+        error: standard error of the difference.
+        degrees: degrees of freedom of that error.
+        cells: of the table that share the variance; 0 where it is this difference's own.
+        p: probability of a difference so large between equal blocks; after Holm's correction where there are several.
+        margin: what counts as equal.
+    """
+
+    block: str
+    other: str
+    position: str
+    means: tuple[float, float]
+    seeds: tuple[float, ...]
+    error: float | None
+    degrees: int
+    cells: int
+    p: float | None
+    margin: float = MARGIN
+
+    @property
+    def n(self) -> int:
+        """Seeds that both have."""
+        return len(self.seeds)
+
+    @property
+    def sign_flips(self) -> float | None:
+        """Probability that sums of these differences with signs drawn at random are as far from 0: exact, whatever they follow.
+
+        None for fewer than six seeds, of which no probability is below 5 %.
+        """
+        if not ENOUGH_SIGNS <= self.n <= MOST_SIGNS:
+            return None
+        flipped = np.zeros(1)
+        for seed in self.seeds:
+            flipped = np.concatenate([flipped + seed, flipped - seed])
+        reached = abs(math.fsum(self.seeds)) * (1 - 1e-9)
+        return float((np.abs(flipped) >= reached).mean())
+
+    def the_other_way(self) -> Difference:
+        """The same, of the second less the first."""
+        seeds = tuple(-seed for seed in self.seeds)
+        return replace(self, block=self.other, other=self.block, means=self.means[::-1], seeds=seeds)
+
+    @property
+    def value(self) -> float:
+        """Of the first less that of the second."""
+        return self.means[0] - self.means[1]
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Of 95 %."""
+        if self.error is None:
+            return None
+        half = _quantile(1 - LEVEL / 2, self.degrees) * self.error
+        return self.value - half, self.value + half
+
+    @property
+    def detectable(self) -> float | None:
+        """The smallest true difference that so many seeds find in four of five tables."""
+        if self.error is None:
+            return None
+        return (_quantile(1 - LEVEL / 2, self.degrees) + _quantile(POWER, self.degrees)) * self.error
+
+    @property
+    def is_equal(self) -> bool:
+        """Do two one-sided tests, 5 % each, both say that the difference is smaller than the margin?"""
+        if self.error is None:
+            return False
+        half = _quantile(1 - LEVEL, self.degrees) * self.error
+        return -self.margin < self.value - half and self.value + half < self.margin
+
+    @property
+    def verdict(self) -> str:
+        """Better, worse, equal within the margin, or unresolved, with the seeds that would resolve it."""
+        if self.error is None or self.p is None:
+            return f"unresolved: {NOTHING.get(self.n, 'the seeds do not differ')}"
+        if self.p < LEVEL:
+            return "better" if self.value > 0 else "worse"
+        if self.is_equal:
+            return f"equal within {100 * self.margin:g}"
+        needed = self.needed
+        return f"unresolved: needs {'over ' if needed > MOST_SEEDS else ''}{min(needed, MOST_SEEDS)} seeds"
+
+    @property
+    def needed(self) -> int:
+        """Seeds of each that find a difference like this one, or like the margin if that is larger, in four of five tables."""
+        assert self.error is not None
+        wanted, spread = max(abs(self.value), self.margin), self.error * math.sqrt(self.n)
+        for n in range(self.n + 1, MOST_SEEDS + 1):
+            degrees = (n - 1) * max(self.cells - 1, 1)
+            if (_quantile(1 - LEVEL / 2, degrees) + _quantile(POWER, degrees)) * spread <= wanted * math.sqrt(
+                n
+            ):
+                return n
+        return MOST_SEEDS + 1
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Differences of one comparable group.
+
+    Args:
+        group: what its rows have in common.
+        column: the accuracy.
+        differences: by position, or by size.
+        shared: one variance holds for all cells.
+        deviation: of what block, position and seed leave, where it is shared.
+    """
+
+    group: tuple[tuple[str, object], ...]
+    column: str
+    differences: list[Difference]
+    shared: bool
+    deviation: float | None
+
+
+def compare(
+    rows: Iterable[Row],
+    block: str,
+    other: str,
+    *,
+    position: str | None = None,
+    column: str = "test_acc",
+    margin: float = MARGIN,
+) -> list[Comparison]:
+    """How much better a block is than another, in each comparable group that has both.
+
+    Args:
+        rows: of a table of results.
+        block: whose accuracy the other's is taken from.
+        other: the block that it is compared with.
+        position: "early", "mid" or "late" alone; None for each that has both, and the mean over them.
+        column: the accuracy.
+        margin: what counts as equal, as a fraction.
+
+    Raises:
+        UsageError: no group has both, which says which blocks there are; or they are one.
+    """
+    if block == other:
+        raise UsageError(f"{block} is compared with itself: name two blocks")
+    comparisons = []
+    tables = tables_of(rows, column)
+    for group, table in tables.items():
+        places = [p for p in positions_of(table) if {(block, p), (other, p)} <= table.keys()]
+        places = [p for p in places if position in (None, p)]
+        if not places:
+            continue
+        fitted = fitted_to(table)
+        differences = [_difference(table, fitted, block, other, (p,), margin) for p in places]
+        if len(places) > 1:
+            differences.append(_difference(table, fitted, block, other, tuple(places), margin))
+        comparisons.append(Comparison(group, column, differences, fitted.shared, fitted.deviation))
+    if not comparisons:
+        known = sorted(
+            {name for table in tables.values() for name, place in table if position in (None, place)}
+        )
+        raise UsageError(
+            f"no group of comparable rows has {block} and {other}{f' at {position}' if position else ''} with a {column}; "
+            f"there are {', '.join(known) or 'none'}"
+        )
+    return comparisons
+
+
+def verdicts(rows: Iterable[Row], *, column: str = "test_acc", margin: float = MARGIN) -> list[Comparison]:
+    """All pairs of blocks at each position, the surest first; probabilities after Holm's correction over all of a group.
+
+    Args:
+        rows: of a table of results.
+        column: the accuracy.
+        margin: what counts as equal, as a fraction.
+    """
+    comparisons = []
+    for group, table in tables_of(rows, column).items():
+        fitted, differences = fitted_to(table), []
+        for place in positions_of(table):
+            blocks = sorted(name for name, at in table if at == place)
+            pairs = [
+                _difference(table, fitted, a, b, (place,), margin)
+                for a, b in itertools.combinations(blocks, 2)
+            ]
+            differences += pairs
+        comparisons.append(
+            Comparison(group, column, _corrected(differences), fitted.shared, fitted.deviation)
+        )
+    return comparisons
+
+
+def _difference(
+    table: Table, fitted: Fitted, block: str, other: str, places: tuple[str, ...], margin: float
+) -> Difference:
+    """Over the seeds that both blocks have at all of these positions."""
+    columns = [table[name, place] for place in places for name in (block, other)]
+    seeds = [seed for seed in columns[0] if all(seed in column for column in columns)]
+    means = [
+        float(np.mean([table[name, place][seed] for place in places for seed in seeds]))
+        if seeds
+        else math.nan
+        for name in (block, other)
+    ]
+    position, n = places[0] if len(places) == 1 else "", len(seeds)
+    own = tuple(
+        float(np.mean([table[block, place][seed] - table[other, place][seed] for place in places]))
+        for seed in seeds
+    )
+    made = Difference(block, other, position, (means[0], means[1]), own, None, 0, 0, None, margin)
+    if fitted.shared and fitted.deviation and seeds:
+        shares, itself = Counter[Cell](), networks_of(table)
+        for place in places:
+            shares[itself[block, place]] += 1
+            shares[itself[other, place]] -= 1
+        weight = math.sqrt(sum(share**2 for share in shares.values()) / n) / len(places)
+        error, degrees, cells = fitted.deviation * weight, fitted.degrees, fitted.cells
+    elif n >= 2 and (spread := float(np.std(own, ddof=1))) > ROUNDED * max(map(abs, means)):
+        error, degrees, cells = spread / math.sqrt(n), n - 1, 0
+    else:
+        return made
+    return replace(
+        made, error=error, degrees=degrees, cells=cells, p=_probability(made.value / error, degrees)
+    )
+
+
+def _corrected(pairs: list[Difference]) -> list[Difference]:
+    """Holm's: the k-th smallest of m probabilities times m - k + 1, never less than the one before."""
+    judged = sorted((pair for pair in pairs if pair.p is not None), key=lambda pair: pair.p or 0.0)
+    corrected, least = [], 0.0
+    for number, pair in enumerate(judged):
+        least = max(least, min((pair.p or 0.0) * (len(judged) - number), 1.0))
+        corrected.append(replace(pair, p=least))
+    return corrected + [pair for pair in pairs if pair.p is None]
+
+
+def _quantile(share: float, degrees: int) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, share))
+
+
+def _probability(t: float, degrees: int) -> float:
+    """Of a Student's t so far from 0, to either side."""
+    from scipy.special import stdtr
+
+    return 2 * float(stdtr(degrees, -abs(t)))
