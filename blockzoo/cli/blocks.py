@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -11,15 +12,19 @@ from blockzoo.cli import screen
 
 
 def blocks(
+    name: Annotated[str | None, Parameter(help="show all there is to know of this one")] = None,
     *,
     variants: Annotated[bool, Parameter(help="also NAME@variant", negative=())] = False,
     plugins: o.Plugins = (),
     format: o.Format = "table",
     output: o.OutputFile = None,
 ) -> None:
-    """List the blocks that a command can name."""
+    """List the blocks that a command can name, or show one: its paper, its size over widths, its reach and signals."""
     from blockzoo.core.contracts import BLOCKS, HOW_TO_ADD_A_BLOCK
 
+    if name is not None:
+        _show_card(name, format, output)
+        return
     rows = [
         {"block": name, "summary": BLOCKS.summary(name), "from": BLOCKS.origin(name)}
         for name in BLOCKS.names(variants=variants)
@@ -29,3 +34,42 @@ def blocks(
     screen.show(made, rows, format, output)
     if format == "table":
         screen.out.print(HOW_TO_ADD_A_BLOCK, markup=False)
+
+
+def _show_card(name: str, format: str, output: Path | None) -> None:
+    from dataclasses import asdict
+
+    from blockzoo.measure.card import SIDE, card_of
+
+    screen.check_output(output)
+    card = card_of(name)
+    reach = "the whole map" if card.reach.side is None else f"{card.reach.side} x {card.reach.side} inputs"
+    told = [
+        card.name,
+        card.sentence,
+        *card.caveats,
+        card.source and f"Source: {card.source}",
+        f"Reach: an output depends on {reach}; 95 % of its gradient lies within {card.reach.effective} x {card.reach.effective} "
+        "at the start.",
+        f"Signals at the start: unit normal inputs leave with standard deviation {card.signal.forward:.2f}, unit normal "
+        f"gradients arrive with {card.signal.backward:.2f}.",
+    ]
+    if format == "table":
+        for text in filter(None, told):
+            screen.out.print(text, markup=False, highlight=False, end="\n\n")
+    lines = [
+        (str(size.width), size.refused, "", "")
+        if size.refused
+        else (str(size.width), f"{size.trained:,}", f"{size.deployed:,}", f"{size.macs / 1e6:,.2f} M")
+        for size in card.sizes
+    ]
+    columns = ["width", "parameters, trained", "deployed", "multiply-adds"]
+    caption = f"of a block that keeps its shape, on {SIDE} x {SIDE}"
+    made = screen.table("", columns, lines, caption)
+    rows = [
+        {"block": card.name, "sentence": card.sentence, "source": card.source, **asdict(size)}
+        | {f"reach_{key}": value for key, value in asdict(card.reach).items()}
+        | {f"signal_{key}": value for key, value in asdict(card.signal).items()}
+        for size in card.sizes
+    ]
+    screen.show(made, rows, format, output)
