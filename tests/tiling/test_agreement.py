@@ -32,11 +32,6 @@ REFUSED: dict[tuple[str, str], str] = {
         for form in IN_FILES
     },
     **dict.fromkeys([("timm:visformer_tiny", form) for form in IN_FILES], "the file differs"),
-    **{
-        (f"timm:{name}", form): "meshgrid"
-        for name in ("vit_tiny_patch16_dinov3_qkvb", "qwen3_vit_88m")
-        for form in IN_TILES
-    },
 }
 """Of a network and a form: a part of the reason why it is refused."""
 
