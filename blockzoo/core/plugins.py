@@ -59,6 +59,8 @@ def load_module(plugin: str) -> ModuleType:
     consent.check(absolute(plugin))
     try:
         if _OWN not in sys.meta_path:
+            # once before: what it loads would be looked for by the finder, which asks it
+            importlib.import_module("blockzoo.core.sources").is_own(Path(__file__))
             sys.meta_path.insert(0, _OWN)
         if not plugin.endswith(".py"):
             return importlib.import_module(plugin)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,17 @@ def test_options_from_files(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=says):
             read_options(tmp_path / name)
+
+
+def test_a_file_is_the_first_thing_that_a_process_loads(tmp_path: Path) -> None:
+    """The finder that runs modules from their source needs modules itself; other tests have them loaded already."""
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\nfrom blockzoo import register_block\n"
+        "@register_block\nclass Mine(nn.Conv2d):\n"
+        '    """My own."""\n'
+        "    def __init__(self, in_channels, out_channels, stride=1, position='mid'):\n"
+        "        super().__init__(in_channels, out_channels, 3, stride, 1)\n"
+    )
+    command = [sys.executable, "-m", "blockzoo", "blocks", "--plugin", str(tmp_path / "mine.py")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and "My own." in done.stdout, done.stderr
