@@ -39,7 +39,7 @@ def blocks(
 def _show_card(name: str, format: str, output: Path | None) -> None:
     from dataclasses import asdict
 
-    from blockzoo.measure.card import SIDE, card_of
+    from blockzoo.measure.card import DRAWS, SIDE, card_of
 
     screen.check_output(output)
     card = card_of(name)
@@ -49,8 +49,8 @@ def _show_card(name: str, format: str, output: Path | None) -> None:
         card.sentence,
         *card.caveats,
         card.source and f"Source: {card.source}",
-        f"Reach: an output depends on {reach}; 95 % of its gradient lies within {card.reach.effective} x {card.reach.effective} "
-        "at the start.",
+        f"Reach: the output in the middle of a map depends on {reach}; 95 % of its gradient at the start lies within "
+        f"{card.reach.effective} x {card.reach.effective} (median of {DRAWS} draws).",
         f"Signals at the start: unit normal inputs leave with standard deviation {card.signal.forward:.2f}, unit normal "
         f"gradients arrive with {card.signal.backward:.2f}.",
     ]

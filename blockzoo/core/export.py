@@ -82,12 +82,11 @@ def _grow(path: Path, store: Store) -> bool:
         if not (news.ids or news.from_tail):
             replace(mark, last=reader.asked.upto, behind=mark.behind + news.changed).write(path)
             return True
-        ids = [mark.tail[0], *news.ids] if news.from_tail and mark.tail else news.ids
-        asked = replace(reader.asked, ids=ids, way=news.way)
+        asked = replace(reader.asked, ids=news.ids, way=news.way)
         grown = grow_csv(path, mark, replace(reader, asked=asked).rows(), from_tail=news.from_tail)
     behind = mark.behind + news.changed
     grown = replace(grown, store=mark.store, last=reader.asked.upto, way=news.way, behind=behind)
-    replace(grown, tail=_tail(grown, ids[-1])).write(path)
+    replace(grown, tail=_tail(grown, news.ids[-1])).write(path)
     if news.changed:
         log.warning(
             "%s: %d of its rows are behind the store; `blockzoo store export` writes it anew", path, behind
@@ -97,7 +96,9 @@ def _grow(path: Path, store: Store) -> bool:
 
 @dataclass(frozen=True)
 class _News:
-    """What records after the last one of a table do to it: trials to append, whether its last row changes, how many others."""
+    """What records after the last one of a table do to it: trials to append, whether in place of its last row, how many others
+    change.
+    """
 
     ids: Sequence[int]
     from_tail: bool
@@ -107,8 +108,10 @@ class _News:
 
 def _news(reader: Reading, mark: Mark) -> _News:
     tail = mark.tail[0] if mark.tail else None
-    ids, changed = reader.since(mark.last)
-    return _News(ids, tail in changed, len(changed - {tail}), reader.way())
+    ids, changed, gone = reader.since(mark.last)
+    if tail in changed:
+        ids = [tail, *ids]
+    return _News(ids, tail in changed | gone, len((changed | gone) - {tail}), reader.way())
 
 
 def _is_as_left(path: Path, mark: Mark) -> bool:

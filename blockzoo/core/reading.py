@@ -117,8 +117,10 @@ class Reading:
         query = f"SELECT max(t.id) FROM {self._trials} t"  # no trial is newer than the last
         return next((number for (number,) in self.db.execute(query)), None)
 
-    def since(self, last: int) -> tuple[list[int], set[int]]:
-        """What records after `last` do to a table that ends with it: trials that are new, and rows that are others now."""
+    def since(self, last: int) -> tuple[list[int], set[int], set[int]]:
+        """What records after `last` do to a table that ends with it: trials that are new, rows that are others now, and rows that
+        are gone, whose trial is among the new ones.
+        """
         newer = f"SELECT 1 FROM {self._trials} n WHERE n.fingerprint = t.fingerprint AND n.id > t.id"
         new = f"SELECT t.id, t.fingerprint FROM {self._trials} t WHERE t.id > ? AND NOT EXISTS ({newer}) ORDER BY t.id"
         earlier = f"SELECT max(id) FROM {self._trials} WHERE fingerprint = ? AND id <= ?"
@@ -133,7 +135,8 @@ class Reading:
             f"SELECT t.id FROM {self._trials} t WHERE t.timing_key = ? AND t.id <= ? AND NOT EXISTS ({newer})"
         )
         changed = {number for (key,) in keys for (number,) in self.db.execute(timed, (key, last))}
-        return list(superseded), changed | {before for before in superseded.values() if before is not None}
+        gone = {before for before in superseded.values() if before is not None}
+        return list(superseded), changed - gone, gone
 
     def rows(self) -> Iterator[Row]:
         """The rows, oldest first."""

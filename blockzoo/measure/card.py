@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import torch
 from blockzoo.blocks.adapters import adapted
 from blockzoo.blocks.lookup import block_class
 from blockzoo.core.discovery import first_sentence
-from blockzoo.core.errors import UsageError
+from blockzoo.core.errors import UsageError, reason_of
 from blockzoo.core.subject import Subject
 from blockzoo.measure.costs import measure
 from blockzoo.models.scaffold import seeded
@@ -25,6 +26,8 @@ SIDE = 32
 FIELD = 63
 """Of the map on which the reach is measured: larger ones are the whole map."""
 IMAGES = 32
+DRAWS = 9
+"""Of weights and maps, for the reach."""
 WITHIN = 0.95
 """Of the gradient: what the effective reach holds."""
 
@@ -50,7 +53,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Reach:
-    """Which inputs one output depends on, at the start, by its gradient.
+    """Which inputs the output in the middle of a map depends on, by its gradient at the start, over `DRAWS` draws.
 
     Args:
         side: of the smallest square around it that holds all of them; None for the whole map.
@@ -107,20 +110,22 @@ def card_of(name: str) -> BlockCard:
         UsageError: it is no block, or has none of the widths.
     """
     maker = adapted(block_class(Subject.parse(name)))
-    said = inspect.getdoc(maker) or ""
+    said = inspect.cleandoc(maker.__doc__ or "")
     sentence, *rest = [" ".join(part.split()) for part in said.split("\n\n")]
     source = next((part.removeprefix("Source: ") for part in rest if part.startswith("Source: ")), "")
     sizes = tuple(_size(maker, width) for width in WIDTHS)
     width = next((size.width for size in sizes if not size.refused), None)
     if width is None:
         raise UsageError(f"{name} has none of the widths {', '.join(map(str, WIDTHS))}: {sizes[0].refused}")
-    with seeded(0, "card"):
-        block, x = maker(width, width, 1, "mid"), torch.randn(IMAGES, width, SIDE // 2, SIDE // 2)
-        signal = _signal(block, x)
-        for parameter in block.parameters():
-            if not parameter.any():  # a branch that starts as nothing reaches all the same
-                torch.nn.init.normal_(parameter)
-        reach = _reach(block.eval(), width)
+    try:
+        with seeded(0, "card"):
+            block, x = maker(width, width, 1, "mid"), torch.randn(IMAGES, width, SIDE // 2, SIDE // 2)
+            signal = _signal(block, x)
+            reach = _together([_reach(maker(width, width, 1, "mid"), width) for _ in range(DRAWS)])
+    except Exception as error:
+        raise UsageError(
+            f"{name} cannot be looked at on maps of {SIDE // 2} and {FIELD}: {reason_of(error)}"
+        ) from error
     caveats = tuple(part for part in rest if not part.startswith(("Source:", "Args:", "Raises:")))
     return BlockCard(name, first_sentence(sentence), caveats, source, sizes, reach, signal)
 
@@ -129,15 +134,15 @@ def _size(maker: object, width: int) -> Size:
     shape = torch.Size((1, width, SIDE, SIDE))
     try:
         measured = measure(lambda: maker(width, width, 1, "mid"), shape, memory=False)  # type: ignore[operator]
-    except UsageError as error:
-        return Size(width, refused=str(error))
+    except Exception as error:
+        return Size(width, refused=str(error) if isinstance(error, UsageError) else reason_of(error))
     values = measured.quantities
     return Size(width, values["params_trained"], values["params_total"], values["macs"])
 
 
 def _signal(block: nn.Module, x: torch.Tensor) -> Signal:
     x = x.requires_grad_()
-    made = block.train()(x)
+    made = block.train()(x.clone())  # which it may write to
     made.backward(torch.randn_like(made))
     assert x.grad is not None
     return Signal(float(made.detach().std()), float(x.grad.std()))
@@ -145,17 +150,27 @@ def _signal(block: nn.Module, x: torch.Tensor) -> Signal:
 
 def _reach(block: nn.Module, width: int) -> Reach:
     """By the gradient of the output in the middle of a map, all channels with random signs."""
-    x = torch.randn(1, width, FIELD, FIELD, requires_grad=True)
+    for parameter in block.parameters():
+        if not parameter.any():  # a branch that starts as nothing reaches all the same
+            torch.nn.init.normal_(parameter)
+    x = torch.randn(8, width, FIELD, FIELD, requires_grad=True)  # some close a path that others leave open
     middle = FIELD // 2
-    made = block(x)[0, :, middle, middle]
+    made = block.eval()(x.clone())[:, :, middle, middle]
     (made * torch.randn_like(made)).sum().backward()
     assert x.grad is not None
-    weights = x.grad[0].abs().sum(0).double()
+    weights = x.grad.abs().sum((0, 1)).double()
     rows, columns = weights.nonzero(as_tuple=True)
     reach = int(torch.stack([(rows - middle).abs().max(), (columns - middle).abs().max()]).max())
     squares = [float(_square(weights, middle, radius)) for radius in range(middle + 1)]
     effective = next(radius for radius, inside in enumerate(squares) if inside >= WITHIN * squares[-1])
     return Reach(None if reach == middle else 2 * reach + 1, 2 * effective + 1)
+
+
+def _together(drawn: list[Reach]) -> Reach:
+    """The farthest of several draws, some of which lack a path that a ReLU closes, and the median of what they hold."""
+    sides = [reach.side for reach in drawn]
+    farthest = None if None in sides else max(side for side in sides if side is not None)
+    return Reach(farthest, int(statistics.median_low(reach.effective for reach in drawn)))
 
 
 def _square(weights: torch.Tensor, middle: int, radius: int) -> torch.Tensor:

@@ -7,7 +7,7 @@ seed are accounted for has one variance. Where the cells' variances differ (Brow
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ Table = dict[Cell, dict[object, float]]
 
 
 def tables_of(rows: Iterable[Row], column: str) -> dict[tuple[tuple[str, object], ...], Table]:
-    """One for each comparable group; the newest row of a cell and seed counts."""
+    """One for each comparable group; the last row of a cell and seed counts."""
     tables: dict[tuple[tuple[str, object], ...], Table] = defaultdict(lambda: defaultdict(dict))
     for index, row in enumerate(usable(rows)):
         value, seed = row.get(column), row.get("seed")
@@ -54,40 +54,62 @@ class Fitted:
         degrees: its degrees of freedom.
         cells: of the table.
         shared: the cells have one variance, as far as can be seen.
+        networks: see `networks_of`.
     """
 
     deviation: float | None
     degrees: int
     cells: int
     shared: bool
+    networks: dict[Cell, Cell]
 
 
 def networks_of(table: Table) -> dict[Cell, Cell]:
-    """The first of the cells that are one network: the filler as the block under test is the same one at every position."""
-    first: dict[object, Cell] = {}
-    return {
-        cell: first.setdefault((cell[0], *sorted(map(repr, of.items()))), cell) for cell, of in table.items()
-    }
+    """The first of the cells that are one network: the filler as the block under test is the same one at every position.
+
+    It is told by its accuracies, which are equal in each seed that two cells of a block have, at least in two.
+    """
+    networks: dict[Cell, Cell] = {}
+    for cell, of in table.items():
+        firsts = [first for first in dict.fromkeys(networks.values()) if first[0] == cell[0]]
+        networks[cell] = next((first for first in firsts if _is_same(of, table[first])), cell)
+    return networks
+
+
+def _is_same(a: dict[object, float], b: dict[object, float]) -> bool:
+    both = a.keys() & b.keys()
+    return len(both) >= min(2, len(a), len(b)) > 0 and all(a[seed] == b[seed] for seed in both)
 
 
 def fitted_to(table: Table) -> Fitted:
-    """By least squares, whichever cells and seeds are there; a network that stands at several positions counts once."""
-    cells = list(dict.fromkeys(networks_of(table).values()))
-    seeds = list(dict.fromkeys(seed for cell in cells for seed in table[cell]))
-    places = [(c, s) for c, cell in enumerate(cells) for s, seed in enumerate(seeds) if seed in table[cell]]
-    values = np.array([table[cells[c]][seeds[s]] for c, s in places])
+    """By least squares, whichever cells and seeds are there; a network that stands at several positions counts once.
+
+    A seed of one cell alone says nothing of what is left, and is left out.
+    """
+    networks = networks_of(table)
+    values_of: Table = defaultdict(dict)
+    for cell, first in networks.items():
+        values_of[first] |= table[cell]
+    counts = Counter(seed for of in values_of.values() for seed in of)
+    cells, seeds = list(values_of), [seed for seed, count in counts.items() if count > 1]
+    places = [
+        (c, s) for c, cell in enumerate(cells) for s, seed in enumerate(seeds) if seed in values_of[cell]
+    ]
+    values = np.array([values_of[cells[c]][seeds[s]] for c, s in places])
     design = np.zeros((len(places), len(cells) + len(seeds)))
     for row, (c, s) in enumerate(places):
         design[row, c] = design[row, len(cells) + s] = 1
+    none = Fitted(None, 0, len(cells), shared=True, networks=networks)
+    if not places:
+        return none
     solution, _, rank, _ = np.linalg.lstsq(design, values, rcond=None)
     left, degrees = values - design @ solution, len(values) - int(rank)
-    if degrees < 1:
-        return Fitted(None, 0, len(cells), shared=True)
-    of_cells = [left[[c == number for c, _ in places]] for number in range(len(cells))]
-    deviation, scale = math.sqrt(float(left @ left) / degrees), float(np.abs(values).max())
-    if deviation <= ROUNDED * scale:
-        return Fitted(None, 0, len(cells), shared=True)
-    return Fitted(deviation, degrees, len(cells), _alike(of_cells))
+    deviation = math.sqrt(float(left @ left) / max(degrees, 1))
+    if degrees < 1 or deviation <= ROUNDED * float(np.abs(values).max()):
+        return none
+    common = {s for s, seed in enumerate(seeds) if 2 * counts[seed] > len(cells)}
+    of_cells = [left[[c == number and s in common for c, s in places]] for number in range(len(cells))]
+    return Fitted(deviation, degrees, len(cells), _alike(of_cells), networks)
 
 
 def _alike(of_cells: Sequence[Float[np.ndarray, " seeds"]]) -> bool:

@@ -19,7 +19,6 @@ from blockzoo.report.additive import (
     Fitted,
     Table,
     fitted_to,
-    networks_of,
     positions_of,
     tables_of,
 )
@@ -46,13 +45,14 @@ class Difference:
         block: whose accuracy the other's is taken from.
         other: the block that it is compared with.
         position: of both; "" for the mean over positions.
-        means: of the two, over the seeds that both have.
+        means: of the two, over the seeds that both have; over those of each, where there are none.
         seeds: the difference in each seed that both have.
         error: standard error of the difference.
         degrees: degrees of freedom of that error.
         cells: of the table that share the variance; 0 where it is this difference's own.
         p: probability of a difference so large between equal blocks; after Holm's correction where there are several.
         margin: what counts as equal.
+        level: of the interval and of what is detectable; after Holm's correction smaller.
     """
 
     block: str
@@ -65,6 +65,7 @@ class Difference:
     cells: int
     p: float | None
     margin: float = MARGIN
+    level: float = LEVEL
 
     @property
     def n(self) -> int:
@@ -73,7 +74,9 @@ class Difference:
 
     @property
     def sign_flips(self) -> float | None:
-        """Probability that sums of these differences with signs drawn at random are as far from 0: exact, whatever they follow.
+        """Probability that sums of these differences with signs drawn at random are as far from 0.
+
+        Exact where a difference of equal blocks is as likely to be of either sign, whatever it follows.
 
         None for fewer than six seeds, of which no probability is below 5 %.
         """
@@ -97,18 +100,18 @@ class Difference:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Of 95 %."""
+        """Of 95 %, or of what Holm's correction makes of it."""
         if self.error is None:
             return None
-        half = _quantile(1 - LEVEL / 2, self.degrees) * self.error
+        half = _quantile(1 - self.level / 2, self.degrees) * self.error
         return self.value - half, self.value + half
 
     @property
     def detectable(self) -> float | None:
-        """The smallest true difference that so many seeds find in four of five tables."""
+        """The smallest true difference that so many seeds find in about four of five tables."""
         if self.error is None:
             return None
-        return (_quantile(1 - LEVEL / 2, self.degrees) + _quantile(POWER, self.degrees)) * self.error
+        return (_quantile(1 - self.level / 2, self.degrees) + _quantile(POWER, self.degrees)) * self.error
 
     @property
     def is_equal(self) -> bool:
@@ -122,7 +125,7 @@ class Difference:
     def verdict(self) -> str:
         """Better, worse, equal within the margin, or unresolved, with the seeds that would resolve it."""
         if self.error is None or self.p is None:
-            return f"unresolved: {NOTHING.get(self.n, 'the seeds do not differ')}"
+            return f"unresolved: {NOTHING.get(self.n, 'the difference is the same in each seed')}"
         if self.p < LEVEL:
             return "better" if self.value > 0 else "worse"
         if self.is_equal:
@@ -132,14 +135,14 @@ class Difference:
 
     @property
     def needed(self) -> int:
-        """Seeds of each that find a difference like this one, or like the margin if that is larger, in four of five tables."""
+        """Seeds that find a difference like this, or like the margin if that is larger, in about four of five tables."""
         assert self.error is not None
         wanted, spread = max(abs(self.value), self.margin), self.error * math.sqrt(self.n)
         for n in range(self.n + 1, MOST_SEEDS + 1):
             degrees = (n - 1) * max(self.cells - 1, 1)
-            if (_quantile(1 - LEVEL / 2, degrees) + _quantile(POWER, degrees)) * spread <= wanted * math.sqrt(
-                n
-            ):
+            if (
+                _quantile(1 - self.level / 2, degrees) + _quantile(POWER, degrees)
+            ) * spread <= wanted * math.sqrt(n):
                 return n
         return MOST_SEEDS + 1
 
@@ -204,7 +207,7 @@ def compare(
             {name for table in tables.values() for name, place in table if position in (None, place)}
         )
         raise UsageError(
-            f"no group of comparable rows has {block} and {other}{f' at {position}' if position else ''} with a {column}; "
+            f"no group of comparable rows has both {block} and {other} at {position or 'one position'} with a {column}; "
             f"there are {', '.join(known) or 'none'}"
         )
     return comparisons
@@ -241,9 +244,7 @@ def _difference(
     columns = [table[name, place] for place in places for name in (block, other)]
     seeds = [seed for seed in columns[0] if all(seed in column for column in columns)]
     means = [
-        float(np.mean([table[name, place][seed] for place in places for seed in seeds]))
-        if seeds
-        else math.nan
+        float(np.mean([table[name, place][seed] for place in places for seed in seeds or table[name, place]]))
         for name in (block, other)
     ]
     position, n = places[0] if len(places) == 1 else "", len(seeds)
@@ -253,10 +254,10 @@ def _difference(
     )
     made = Difference(block, other, position, (means[0], means[1]), own, None, 0, 0, None, margin)
     if fitted.shared and fitted.deviation and seeds:
-        shares, itself = Counter[Cell](), networks_of(table)
+        shares = Counter[Cell]()
         for place in places:
-            shares[itself[block, place]] += 1
-            shares[itself[other, place]] -= 1
+            shares[fitted.networks[block, place]] += 1
+            shares[fitted.networks[other, place]] -= 1
         weight = math.sqrt(sum(share**2 for share in shares.values()) / n) / len(places)
         error, degrees, cells = fitted.deviation * weight, fitted.degrees, fitted.cells
     elif n >= 2 and (spread := float(np.std(own, ddof=1))) > ROUNDED * max(map(abs, means)):
@@ -274,7 +275,7 @@ def _corrected(pairs: list[Difference]) -> list[Difference]:
     corrected, least = [], 0.0
     for number, pair in enumerate(judged):
         least = max(least, min((pair.p or 0.0) * (len(judged) - number), 1.0))
-        corrected.append(replace(pair, p=least))
+        corrected.append(replace(pair, p=least, level=LEVEL / (len(judged) - number)))
     return corrected + [pair for pair in pairs if pair.p is None]
 
 

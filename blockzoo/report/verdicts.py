@@ -121,7 +121,7 @@ def _told(comparison: Comparison) -> str:
     if not judged:
         return f"{first}which needs more seeds"
     several = len({(d.block, d.other) for d in comparison.differences}) > 1
-    holm = "; better where Holm's correction over all pairs leaves less than 5 %" if several else ""
+    holm = "; intervals and verdicts after Holm's correction over all pairs" if several else ""
     if comparison.shared and comparison.deviation:
         how = (
             f"from what block, position and seed leave: {100 * comparison.deviation:.2f} points in each training, "

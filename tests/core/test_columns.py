@@ -257,3 +257,13 @@ def test_a_trial_costs_the_same_in_a_large_store(tmp_path: Path, monkeypatch: py
         assert outputs.csv.stat().st_size > size
         steps.append(done)
     assert steps[1] < 1.3 * steps[0], steps
+
+
+def test_the_last_trial_of_a_table_again_takes_its_place(tmp_path: Path) -> None:
+    outputs = Outputs.at(tmp_path)
+    store = outputs.store()
+    for accuracy in (0.5, 0.75):
+        store.add(trial(0, 0, accuracy=accuracy))
+        table = read_csv(export.export(outputs, store))
+        assert [row["val_acc"] for row in table] == [accuracy]
+    assert len(table) == 1

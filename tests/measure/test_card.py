@@ -18,6 +18,7 @@ from blockzoo.measure.card import WIDTHS, card_of
     ("name", "side"),
     [
         ("ResNetBasicBlock", 1 + 2 + 2),
+        ("Res2NetBottleneck", 1 + 3 * 2),
         ("VANBlock", 1 + 4 + 6 * 3 + 2),
         ("ConvNeXtBlock", 7),
         ("WTConvNeXtBlock", None),

@@ -41,8 +41,18 @@ def test_a_network_of_torchvision_is_converted(name: str) -> None:
     gc.collect()
 
 
+NOT_WHOLLY = {"CondConvBlock", "ODConvBasicBlock", "WTConvNeXtBlock", "LowFormerBlock", "CPUBoneBlock"}
+"""Blocks of which some convolutions stay whole: weights that follow from the image, fixed wavelets, transposed convolutions."""
+
+
+PUBLISHED = [name for name in BLOCKS if f"{name}@published" in BLOCKS.names(variants=True)]
+OTHERS = [pytest.param(f"{name}/mid", marks=pytest.mark.slow) for name in BLOCKS if name not in PUBLISHED]
+
+
 @pytest.mark.parametrize(
-    "subject", [*(f"{name}/mid" for name in BLOCKS.names()), "macro:0", "macro:1234", "model:resnet18"]
+    "subject",
+    [*(f"{name}/mid" for name in PUBLISHED), *OTHERS, "macro:0", "macro:1234", "model:resnet18"],
 )
 def test_a_network_of_our_own_is_converted(subject: str) -> None:
-    assert check_conversion(subject, pixels=32, block_size=4).ratio == 1.0
+    report = check_conversion(subject, pixels=32, block_size=4)
+    assert (report.ratio == 1.0) == (subject.partition("/")[0] not in NOT_WHOLLY)
