@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from blockzoo.blocks.branches import Residual
 from blockzoo.blocks.residual import projection
 from blockzoo.blocks.transition import AtConstantShape, check_divides, conv_norm
 from blockzoo.core.contracts import BLOCKS
@@ -121,28 +122,17 @@ class DYMicroBlock(AtConstantShape):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
         check_divides(4, out_channels, "DYMicroBlock", "groups of 4 channels")
-        super().__init__(in_channels, out_channels, stride, _MicroBlock(out_channels))
-
-
-class _MicroBlock(nn.Module):
-    """The block at constant shape."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        wide, groups = 2 * channels, channels // 4
-        self.layers = nn.Sequential(
-            nn.Conv2d(channels, wide, (3, 1), padding=(1, 0), groups=channels, bias=False),
+        wide, groups = 2 * out_channels, out_channels // 4
+        block = Residual(
+            nn.Conv2d(out_channels, wide, (3, 1), padding=(1, 0), groups=out_channels, bias=False),
             nn.BatchNorm2d(wide),
             nn.Conv2d(wide, wide, (1, 3), padding=(0, 1), groups=wide, bias=False),
             nn.BatchNorm2d(wide),
             ShiftMax(wide),
-            conv_norm(wide, channels, groups=groups),
-            ShiftMax(channels),
+            conv_norm(wide, out_channels, groups=groups),
+            ShiftMax(out_channels),
             nn.ChannelShuffle(groups),
-            conv_norm(channels, channels, groups=groups),
-            ShiftMax(channels),
+            conv_norm(out_channels, out_channels, groups=groups),
+            ShiftMax(out_channels),
         )
-
-    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
-        made: torch.Tensor = x + self.layers(x)
-        return made
+        super().__init__(in_channels, out_channels, stride, block)

@@ -9,6 +9,7 @@ from timm.layers.norm import LayerNorm2d
 from torch import nn
 from torch.nn import functional as F
 
+from blockzoo.blocks.branches import ScaledResidual
 from blockzoo.blocks.transition import AtConstantShape, check_divides
 from blockzoo.core.contracts import BLOCKS
 
@@ -21,19 +22,6 @@ def _depthwise(channels: int, kernel: int, dilation: int = 1) -> nn.Conv2d:
     return nn.Conv2d(
         channels, channels, kernel, padding=kernel // 2 * dilation, dilation=dilation, groups=channels
     )
-
-
-class _Scaled(nn.Module):
-    """x + scale * module(norm(x)), with a scale for each channel."""
-
-    def __init__(self, norm: nn.Module, module: nn.Module, channels: int, scale: float) -> None:
-        super().__init__()
-        self.norm, self.module = norm, module
-        self.scale = nn.Parameter(torch.full((channels, 1, 1), scale))
-
-    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
-        made: torch.Tensor = x + self.scale * self.module(self.norm(x))
-        return made
 
 
 class _LargeKernelAttention(nn.Module):
@@ -76,8 +64,8 @@ class VANBlock(AtConstantShape):
             in_channels,
             out_channels,
             stride,
-            _Scaled(nn.BatchNorm2d(wide), _LargeKernelAttention(wide), wide, 1e-2),
-            _Scaled(nn.BatchNorm2d(wide), _feed_forward(wide, 4), wide, 1e-2),
+            ScaledResidual(wide, 1e-2, nn.BatchNorm2d(wide), _LargeKernelAttention(wide)),
+            ScaledResidual(wide, 1e-2, nn.BatchNorm2d(wide), _feed_forward(wide, 4)),
         )
 
 
@@ -147,8 +135,8 @@ class MogaNetBlock(AtConstantShape):
             in_channels,
             out_channels,
             stride,
-            _Scaled(nn.BatchNorm2d(wide), _GatedAggregation(wide), wide, 1e-5),
-            _Scaled(nn.BatchNorm2d(wide), _ChannelAggregation(wide), wide, 1e-5),
+            ScaledResidual(wide, 1e-5, nn.BatchNorm2d(wide), _GatedAggregation(wide)),
+            ScaledResidual(wide, 1e-5, nn.BatchNorm2d(wide), _ChannelAggregation(wide)),
         )
 
 
@@ -193,6 +181,6 @@ class HorNetBlock(AtConstantShape):
             in_channels,
             out_channels,
             stride,
-            _Scaled(LayerNorm2d(wide), _RecursiveGate(wide), wide, 1e-6),
-            _Scaled(LayerNorm2d(wide), mlp, wide, 1e-6),
+            ScaledResidual(wide, 1e-6, LayerNorm2d(wide), _RecursiveGate(wide)),
+            ScaledResidual(wide, 1e-6, LayerNorm2d(wide), mlp),
         )

@@ -25,8 +25,8 @@ from timm.models.lowformer import LowFormerBlock as LowFormer
 from timm.models.nextvit import NextConvBlock
 from timm.models.shvit import BasicBlock as SHViT
 from torch import nn
-from torch.nn import functional as F
 
+from blockzoo.blocks.branches import First, SizeKept
 from blockzoo.blocks.transition import AtConstantShape, check_divides
 from blockzoo.core.contracts import BLOCKS
 
@@ -60,20 +60,6 @@ class MobileViTBlock(AtConstantShape):
         super().__init__(in_channels, out_channels, stride, block)
 
 
-class _SizeKept(nn.Module):
-    """A module that resizes maps of odd sides, and leaves them so: resized back."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
-        made: torch.Tensor = self.module(x)
-        if made.shape[-2:] != x.shape[-2:]:
-            made = F.interpolate(made, size=x.shape[-2:], mode="bilinear", align_corners=False)
-        return made
-
-
 @BLOCKS.register
 class MobileViTV2Block(AtConstantShape):
     """3x3 depthwise, two layers of linear self-attention over every second pixel at half the width, 1x1 (MobileViTv2).
@@ -87,7 +73,7 @@ class MobileViTV2Block(AtConstantShape):
         block = mobilevit.MobileVitV2Block(
             out_channels, bottle_ratio=0.5, patch_size=2, layers=byobnet.LayerFn(act=nn.SiLU)
         )
-        super().__init__(in_channels, out_channels, stride, _SizeKept(block))
+        super().__init__(in_channels, out_channels, stride, SizeKept(block))
 
 
 @BLOCKS.register
@@ -268,18 +254,6 @@ class CPUBoneBlock(AtConstantShape):
         super().__init__(in_channels, out_channels, stride, block)
 
 
-class _First(nn.Module):
-    """The first of what a module gives."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
-        made: torch.Tensor = self.module(x)[0]
-        return made
-
-
 @BLOCKS.register
 class EfficientViMBlock(AtConstantShape):
     """3x3 depthwise, a state space of 49 hidden states in which channels are mixed, 3x3 depthwise, 1x1 by 4 (EfficientViM-M1).
@@ -289,7 +263,7 @@ class EfficientViMBlock(AtConstantShape):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
-        super().__init__(in_channels, out_channels, stride, _First(EfficientViM(out_channels, state_dim=49)))
+        super().__init__(in_channels, out_channels, stride, First(EfficientViM(out_channels, state_dim=49)))
 
 
 @BLOCKS.register

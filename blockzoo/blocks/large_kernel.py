@@ -11,6 +11,7 @@ from timm.models import convnext
 from torch import nn
 from torch.nn import functional as F
 
+from blockzoo.blocks.branches import ScaledResidual
 from blockzoo.blocks.transition import AtConstantShape
 from blockzoo.core.contracts import BLOCKS
 
@@ -89,19 +90,6 @@ class _Branch(nn.Module):
         return kernel, self.norm.bias - self.norm.running_mean * scale
 
 
-class _Scaled(nn.Module):
-    """x + scale * module(x), with a scale for each channel."""
-
-    def __init__(self, channels: int, scale: float, *layers: nn.Module) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(*layers)
-        self.scale = nn.Parameter(torch.full((channels, 1, 1), scale))
-
-    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
-        made: torch.Tensor = x + self.scale * self.layers(x)
-        return made
-
-
 @BLOCKS.register
 class UniRepLKNetBlock(AtConstantShape):
     """13x13 depthwise with five dilated branches (one kernel when deployed), squeeze-and-excitation of a fourth, 1x1 by 4, GELU,
@@ -112,7 +100,7 @@ class UniRepLKNetBlock(AtConstantShape):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
         wide = out_channels
-        block = _Scaled(
+        block = ScaledResidual(
             wide,
             1e-6,
             DilatedBranches(wide),

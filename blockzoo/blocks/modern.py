@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from timm.layers.norm import GroupNorm1
 from timm.models import convnext, focalnet, inception_next, metaformer, starnet, visformer
 from timm.models.fasternet import MLPBlock
 from timm.models.mambaout import GatedConvBlock
 from torch import nn
 
+from blockzoo.blocks.branches import ChannelsLast, Residual
 from blockzoo.blocks.transition import AtConstantShape, check_divides
 from blockzoo.core.contracts import BLOCKS
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    pass
 
 
 @BLOCKS.register
@@ -52,18 +52,6 @@ class ConvNeXtV2Block(AtConstantShape):
         super().__init__(in_channels, out_channels, stride, block)
 
 
-class _Residual(nn.Module):
-    """The input, and what a module makes of it, added."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
-        made: torch.Tensor = x + self.module(x)
-        return made
-
-
 @BLOCKS.register
 class ConvMixerBlock(AtConstantShape):
     """9x9 depthwise with a shortcut, then 1x1, GELU and batch norm after each (ConvMixer).
@@ -80,7 +68,7 @@ class ConvMixerBlock(AtConstantShape):
             in_channels,
             out_channels,
             stride,
-            _Residual(mixer),
+            Residual(mixer),
             nn.Conv2d(wide, wide, 1),
             nn.GELU(),
             nn.BatchNorm2d(wide),
@@ -101,18 +89,6 @@ class InceptionNeXtBlock(AtConstantShape):
         super().__init__(in_channels, out_channels, stride, inception_next.MetaNeXtBlock(out_channels))
 
 
-class _ChannelsLast(nn.Module):
-    """A module of (B, H, W, C) on (B, C, H, W)."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
-        made: torch.Tensor = self.module(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2).contiguous()
-        return made
-
-
 @BLOCKS.register
 class MambaOutBlock(AtConstantShape):
     """A gated convolution: LayerNorm, linear by 8/3 twice, 7x7 depthwise on one half, GELU gate of the other (MambaOut).
@@ -121,7 +97,7 @@ class MambaOutBlock(AtConstantShape):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
-        super().__init__(in_channels, out_channels, stride, _ChannelsLast(GatedConvBlock(out_channels)))
+        super().__init__(in_channels, out_channels, stride, ChannelsLast(GatedConvBlock(out_channels)))
 
 
 @BLOCKS.register

@@ -1,0 +1,69 @@
+"""What stands around the layers of a block: a shortcut, a scale, another layout of the map, another form of the result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+class Residual(nn.Sequential):
+    """x + layers(x).
+
+    Args:
+        layers: one after the other, at constant shape.
+    """
+
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
+        made: torch.Tensor = x + super().forward(x)
+        return made
+
+
+class ScaledResidual(nn.Module):
+    """x + scale * layers(x), with a scale of its own for each channel.
+
+    Args:
+        channels: of the map.
+        scale: that all of them start from.
+        layers: one after the other, at constant shape.
+    """
+
+    def __init__(self, channels: int, scale: float, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+        self.scale = nn.Parameter(torch.full((channels, 1, 1), scale))
+
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
+        made: torch.Tensor = x + self.scale * self.layers(x)
+        return made
+
+
+class ChannelsLast(nn.Sequential):
+    """Layers of (B, H, W, C) on a map of (B, C, H, W)."""
+
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
+        made: torch.Tensor = super().forward(x.permute(0, 2, 3, 1))
+        return made.permute(0, 3, 1, 2).contiguous()
+
+
+class SizeKept(nn.Sequential):
+    """Layers that resize maps of odd sides and leave them so; resized back."""
+
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
+        made: torch.Tensor = super().forward(x)
+        if made.shape[-2:] != x.shape[-2:]:
+            made = F.interpolate(made, size=x.shape[-2:], mode="bilinear", align_corners=False)
+        return made
+
+
+class First(nn.Sequential):
+    """The first of several results."""
+
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
+        made: torch.Tensor = super().forward(x)[0]
+        return made
