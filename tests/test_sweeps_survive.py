@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,8 @@ WORDS = (
 def begun(folder: Path, seeds: int, **variables: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "blockzoo", "sweep", "--blocks", *GRID, "--seeds", str(seeds), *WORDS]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **variables}
-    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen([*command, "--output", str(folder)], env=environment, **quiet)
+    said = folder.parent.joinpath(f"{folder.name}.said").open("wb")
+    return subprocess.Popen([*command, "--output", str(folder)], env=environment, stdout=said, stderr=said)
 
 
 def stored(folder: Path, *, history: bool = False) -> list[Record]:
@@ -76,10 +76,12 @@ def nothing_left(folder: Path) -> list[str]:
     return sorted(p.name for place in ("checkpoints", ".results-spool") for p in (folder / place).glob("*"))
 
 
-def until(reached: Any, seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
+def until(reached: Callable[[], object], process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Until something of a sweep that has begun; what it said, where it ends before that or four minutes pass."""
+    deadline = time.monotonic() + 240
     while not reached():
-        assert time.monotonic() < deadline
+        said = folder.with_name(f"{folder.name}.said").read_text()
+        assert process.poll() is None and time.monotonic() < deadline, (process.returncode, said)
         time.sleep(0.02)
 
 
@@ -96,11 +98,8 @@ def test_an_interrupted_sweep_says_where_it_stands_and_is_gone_on_with(
     folder = tmp_path / "results"
     assert main(["sweep", "status", "--output", str(folder)]) == 2
     process = begun(folder, 2)
-    until(
-        lambda: (
-            "running" in (standing(Outputs.at(folder)).counts if Outputs.at(folder).sweep.is_file() else {})
-        )
-    )
+    outputs = Outputs.at(folder)
+    until(lambda: outputs.sweep.is_file() and "running" in standing(outputs).counts, process, folder)
     assert standing(Outputs.at(folder)).alive
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=120) == 130
@@ -179,7 +178,7 @@ def test_a_full_disk_ends_a_sweep_with_a_word_and_costs_nothing(
 def killed_at_random(folder: Path, draw: random.Random, names: Sequence[str]) -> None:
     """Begin a sweep, and kill what it is made of: one or all of its processes, at a moment of its life."""
     process = begun(folder, 2)
-    until(lambda: psutil.Process(process.pid).children() or process.poll() is not None)
+    until(psutil.Process(process.pid).children, process, folder)
     time.sleep(draw.uniform(0, 12))
     name = draw.choice(names)
     try:
