@@ -216,3 +216,30 @@ def test_a_class_of_a_room_has_a_name_of_its_own() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault((name.split(".")[1], node.name), []).append(name)
     assert {key: where for key, where in places.items() if len(where) > 1} == {}
+
+
+NEWER = {
+    "typing": {
+        "Self",
+        "Unpack",
+        "Never",
+        "LiteralString",
+        "Required",
+        "NotRequired",
+        "TypeVarTuple",
+        "override",
+        "assert_never",
+    },
+    "enum": {"StrEnum"},
+    "datetime": {"UTC"},
+    "itertools": {"batched"},
+}
+"""What came to Python after 3.10, the oldest that we run on: for types alone typing_extensions has it."""
+
+
+def test_nothing_newer_than_the_oldest_python_is_imported() -> None:
+    names = {
+        (module, name) for module, path in modules().items() for name in imports(path, inside_functions=True)
+    }
+    newer = {f"{library}.{name}" for library, known in NEWER.items() for name in known}
+    assert not [(module, name) for module, name in names if name in newer]

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from blockzoo.core import consent
 from blockzoo.core.errors import RunnersLost, UsageError
@@ -25,6 +25,8 @@ from blockzoo.execution.jobs import Job, Listener, Silent, outcome
 from blockzoo.execution.watch import Watch
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from blockzoo.data import ImageData
 
 LOOK = 0.5

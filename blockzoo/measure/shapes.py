@@ -7,13 +7,16 @@ into products whose weights are kept, where a CPU runs one kernel that keeps non
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 aten = torch.ops.aten
 
@@ -74,7 +77,7 @@ class _AttentionOfACPU(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func is F.scaled_dot_product_attention and args and args[0].is_meta:
+        if func is F.scaled_dot_product_attention and (args[0] if args else kwargs["query"]).is_meta:
             return _attention(*args, **kwargs)
         return func(*args, **kwargs)
 

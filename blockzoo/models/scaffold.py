@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -20,7 +20,6 @@ from blockzoo.blocks.lookup import block_class
 from blockzoo.core.checked import sorted_into
 from blockzoo.core.contracts import BLOCKS, POSITIONS
 from blockzoo.core.errors import UsageError
-from blockzoo.core.keywords import ScaffoldKeywords
 from blockzoo.core.seeds import seed_of_part
 from blockzoo.core.settings import Scaffold
 from blockzoo.core.spec import CLASSES, DEFAULT_FILLER, IDENTITY, NetworkSpec
@@ -30,6 +29,9 @@ from blockzoo.models.findings import Examined
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+    from typing_extensions import Unpack
+
+    from blockzoo.core.keywords import ScaffoldKeywords
 
 
 WIDENING = (1, 2, 4)

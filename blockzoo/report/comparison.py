@@ -7,7 +7,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,9 +22,6 @@ from blockzoo.report.additive import (
     tables_of,
 )
 from blockzoo.report.statistics import Row
-
-if TYPE_CHECKING:
-    pass
 
 POWER = 0.8
 MARGIN = 0.005

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 from blockzoo.blockwise.contracts import UNITS
-from blockzoo.blockwise.curvature.keywords import SearchingKeywords
 from blockzoo.blockwise.curvature.options import Searching
 from blockzoo.blockwise.run.view import RunView
 from blockzoo.core.arguments import check_counts
 from blockzoo.core.checked import sorted_into, together
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from blockzoo.blockwise.curvature.keywords import SearchingKeywords
 
 
 @UNITS.register("coupling", aliases=("HessianBlockInteractionMeasurement", "hessian_block_interaction"))
