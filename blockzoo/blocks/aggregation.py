@@ -188,6 +188,7 @@ class SelecSLSBlock(selecsls.SelecSlsBlock):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        check_divides(2, out_channels, "SelecSLSBlock", "convolutions of half its width")
         super().__init__(in_channels, 0, out_channels, out_channels, is_first=True, stride=stride)
 
     def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B D h w"]:  # type: ignore[override]

@@ -11,7 +11,7 @@ from timm.models.pnasnet import Cell
 from timm.models.xception import Block as Xception
 from torch import nn
 
-from blockzoo.blocks.transition import AtConstantShape, check_divides
+from blockzoo.blocks.transition import AtConstantShape, check_divides, check_least
 from blockzoo.core.contracts import BLOCKS
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class InceptionV3Block(AtConstantShape):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        check_least(5, out_channels, "InceptionV3Block", "four branches of two and three ninths")
         wide = out_channels
         part, reduced = max(round(wide * 2 / 9), 1), max(round(wide / 6), 1)
         rest = wide - 3 * part

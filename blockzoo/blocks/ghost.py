@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from timm.models import ghostnet, repghost
 
+from blockzoo.blocks.transition import check_divides
 from blockzoo.core.contracts import BLOCKS
 
 
@@ -18,6 +19,7 @@ class GhostBottleneckV3(ghostnet.GhostBottleneckV3):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        check_divides(2, out_channels, "GhostBottleneckV3", "two halves")
         super().__init__(in_channels, 3 * in_channels, out_channels, stride=stride, mode="shortcut")
 
 

@@ -12,7 +12,7 @@ from timm.models import nfnet, regnet, res2net, resnest, resnetv2, sknet, tresne
 from timm.models.resnet import BasicBlock, Bottleneck, downsample_avg, downsample_conv
 from torch import nn
 
-from blockzoo.blocks.transition import check_divides
+from blockzoo.blocks.transition import check_divides, check_least
 from blockzoo.core.contracts import BLOCKS
 
 
@@ -56,6 +56,7 @@ class ResNetBottleneck(Bottleneck):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        check_divides(4, out_channels, "ResNetBottleneck", "a fourth of its width inside")
         shortcut = projection(in_channels, out_channels, stride)
         super().__init__(in_channels, out_channels // 4, stride=stride, downsample=shortcut)
 
@@ -99,6 +100,7 @@ class SEResNetBottleneck(Bottleneck):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        check_divides(4, out_channels, "SEResNetBottleneck", "a fourth of its width inside")
         shortcut = projection(in_channels, out_channels, stride)
         super().__init__(
             in_channels, out_channels // 4, stride=stride, downsample=shortcut, attn_layer=SEModule
@@ -171,7 +173,7 @@ class ResNeStBottleneck(resnest.ResNestBottleneck):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
-        check_divides(4, out_channels, "ResNeStBottleneck", "a fourth of its width inside")
+        check_divides(8, out_channels, "ResNeStBottleneck", "two splits of a fourth of its width")
         shortcut = None
         if stride != 1 or in_channels != out_channels:
             shortcut = downsample_avg(in_channels, out_channels, kernel_size=1, stride=stride)
@@ -193,6 +195,7 @@ class SelectiveKernelBasicBlock(sknet.SelectiveKernelBasic):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        check_divides(2, in_channels, "SelectiveKernelBasicBlock", "two paths of half its input")
         shortcut = projection(in_channels, out_channels, stride)
         super().__init__(in_channels, out_channels, stride=stride, downsample=shortcut)
 
@@ -238,6 +241,12 @@ class NormFreeBlock(nfnet.NormFreeBlock):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        check_least(
+            5,
+            min(in_channels, out_channels),
+            "NormFreeBlock",
+            "weights that are standardised, two of each at least",
+        )
         super().__init__(
             in_channels,
             out_channels,

@@ -58,3 +58,21 @@ def check_divides(number: int, channels: int, block: str, why: str) -> None:
         raise UsageError(
             f"{block} has {why}, so its width is a multiple of {number}, not {channels}: choose {near} or {near + number}"
         )
+
+
+def check_least(number: int, channels: int, block: str, why: str) -> None:
+    """A width that a block can have is a number or more.
+
+    Args:
+        number: the least.
+        channels: the width.
+        block: its name.
+        why: what asks for it, as in "four branches".
+
+    Raises:
+        UsageError: it is less.
+    """
+    if channels < number:
+        raise UsageError(
+            f"{block} has {why}, so its width is {number} or more, not {channels}: choose {number}"
+        )

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from blockzoo.core.contracts import BLOCKS, POSITIONS
+from blockzoo.core.errors import UsageError
 from blockzoo.models.contract import SHAPES
 from blockzoo.models.deploy import deployed, relative_difference
 from blockzoo.models.examination import TOLERANCE
@@ -79,6 +80,26 @@ def test_default_configuration_is_the_same_at_every_position(name: str) -> None:
     for module in built[1:]:
         assert repr(module) == repr(built[0])
         assert all(torch.equal(v, first[k]) for k, v in module.state_dict().items())
+
+
+@pytest.mark.parametrize("name", BLOCKS.names())
+def test_any_width_works_or_is_refused_in_words(name: str) -> None:
+    for i, o, stride in (
+        (2, 3, 2),
+        (3, 5, 1),
+        (10, 10, 1),
+        (10, 20, 2),
+        (12, 24, 2),
+        (20, 7, 1),
+        (36, 36, 1),
+    ):
+        try:
+            block = BLOCKS[name](i, o, stride, "mid")
+        except UsageError as error:
+            assert "choose" in str(error) and name in str(error)
+            continue
+        with torch.no_grad():
+            assert block.eval()(torch.randn(1, i, 9, 8)).shape == (1, o, -(-9 // stride), 8 // stride)
 
 
 @pytest.mark.parametrize("name", BLOCKS.names())
