@@ -51,7 +51,7 @@ class Benchmark:
         timed = {timing.subject for timing in self.timings if timing.part == "network"}
         for name, spec in self.specs.items():
             faults = [failure.reason for failure in self.failures if failure.subject == name]
-            record = Record("latency", spec.timing_key(self.input_shape[2]), name, asdict(spec))
+            record = Record("latency", spec.timing_key(self.input_shape[2]), spec.subject, asdict(spec))
             record.status = "ok" if name in timed else "failed"
             record.reason = "; ".join(faults if faults or name in timed else self.left_out)
             record.environment = self.environment
@@ -140,7 +140,7 @@ def benchmark_specs(
     The batch of `input_shape` is ignored.
 
     Args:
-        networks: what is timed, with a subject of its own each.
+        networks: what is timed, with a label of its own each.
         input_shape: (B, C, H, W) of the images.
         how: batch sizes, device, dtype, runtime, rounds and seconds; its `strict` is not read here.
         seed: draws the networks' weights, their inputs and the order of the rounds.
@@ -155,7 +155,7 @@ def benchmark_specs(
     check_options(how.batch_sizes, how.dtype, how.memory_format)
     shape = check_shape(input_shape)
     place = _device(how.device)
-    specs = {spec.subject: spec for spec in networks}
+    specs = {spec.label: spec for spec in networks}
     schedule = Schedule(how.warmup_runs, how.benchmark_runs)
     clock = Clock(torch.device(place))
     previous = torch.get_num_threads()

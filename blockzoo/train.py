@@ -26,7 +26,7 @@ from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.store import Store
 from blockzoo.core.table import Row
 from blockzoo.trials.preflight import known_before
-from blockzoo.trials.request import images_of, trial_spec
+from blockzoo.trials.request import images_of, network_spec, trial_spec
 from blockzoo.trials.training import EpochReport, circumstances, time_networks, train_spec
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ def train_block(
         settings, Scaffold, Recipe, Data, Seeded, Run, what="train_block"
     )
     images = images_of(data, run.data_dir)
-    spec = trial_spec(subject, position, images, scaffold, recipe, data, seeded.seed)
+    network = network_spec(subject, position, images, scaffold)
+    spec = trial_spec(network, images, recipe, data, seeded.seed)
     where = circumstances(run.device, run.data_dir, run.plugins, workers=workers)
     check_devices(spec, where.device)
     outputs = Outputs.at(run.output)

@@ -29,11 +29,11 @@ from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.data import ImageData, Images, content, load_dataset
 from blockzoo.data.contracts import DATASETS
 from blockzoo.execution.contracts import EXECUTORS
-from blockzoo.sweep import grid
 from blockzoo.tiling.experiments.training import TiledRecipe, tiled_spec
 from blockzoo.tiling.tags import Tiling
 from blockzoo.training.protocols import Protocol, fast_v1
 from blockzoo.training.trial import run_trial
+from blockzoo.trials.grid import grid, networks_of
 
 
 def planted(root: Path, seed: int) -> Path:
@@ -68,7 +68,7 @@ SMALL: dict[str, Any] = {
 def asked(data: ImageData, block: str = "ResNetBasicBlock", **options: Any) -> TrialSpec:
     """What `train`, `sweep` and `nas train` make of a request."""
     scaffold, recipe, chosen = sorted_into(SMALL | options, Scaffold, Recipe, Data, what="a test")
-    return grid([block], "early", 1, data, scaffold, recipe, chosen)[0]
+    return grid(networks_of([block], "early", data, scaffold), [0], data, recipe, chosen)[0]
 
 
 # --- the images -------------------------------------------------------------------------------------

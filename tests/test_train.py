@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
 from blockzoo.core.contracts import BLOCKS
+from blockzoo.core.outcomes import Outcomes
+from blockzoo.core.outputs import Outputs
+from blockzoo.core.settings import Data, Recipe, Run, Scaffold, Sweeping
+from blockzoo.core.spec import TrialSpec
+from blockzoo.data import load_dataset
+from blockzoo.models.resolve import build_network
 from blockzoo.train import train_block
+from blockzoo.training.classifier import Classifier
+from blockzoo.training.protocols import protocol_of
+from blockzoo.training.weights import load_weights
+from blockzoo.trials.grid import Call, grid, networks_of, run_trials
 
 OWN_NETWORK = """
 from torch import nn
@@ -42,3 +55,37 @@ def test_a_class_is_the_same_trial_as_its_name(tmp_path: Path) -> None:
     given = train_block(BLOCKS["MobileOneBlock"], "late", output=tmp_path / "b", **QUICK, **scaffold)
     assert named.record.fingerprint == given.record.fingerprint
     assert named.row["val_loss"] == given.row["val_loss"]
+
+
+def test_what_each_test_image_came_to_is_what_the_weights_do(tmp_path: Path) -> None:
+    """Against a plain pass over the test split, image by image, with the weights that are left."""
+    images = load_dataset("digits").limited(200, test=77)
+    scaffold = Scaffold(base_channels=4, num_blocks=1)
+    recipe, data = Recipe(epochs=2), Data(dataset="digits", limit_train=200, limit_test=77)
+    (network,) = networks_of(["GhostBottleneck"], "early", images, scaffold)
+    trials = grid([network], [0], images, recipe, data)
+    run = Run(output=tmp_path, latency=False)
+    run_trials(trials, images.shape, run, Sweeping(workers=1), Call(keep_weights=True))
+    outputs = Outputs.at(tmp_path)
+    (record,) = outputs.store().records("trial")
+    trained = build_network(network, seed=0).eval()
+    load_weights(trained, outputs.weights(record.fingerprint))
+    stored = Outcomes.of(record.outcomes)
+    mean, std = (np.reshape(of, (-1, 1, 1)) for of in (images.mean, images.std))
+    pixels = torch.from_numpy(((images.test.images / 255 - mean) / std).astype(np.float32))
+    labels = torch.from_numpy(np.array(images.test.labels))
+    with torch.no_grad():
+        logits = torch.cat([trained(one[None]) for one in pixels])
+    assert (logits.argmax(1).eq(labels).numpy() == stored.hits).all()
+    losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none").numpy()
+    assert np.abs(stored.losses / np.clip(losses, 1e-4, 100) - 1).max() < 0.03
+
+
+def test_images_of_several_ranks_are_put_in_their_order() -> None:
+    classifier = Classifier(torch.nn.Identity(), protocol_of(TrialSpec()), 0.1, 0)
+    hits = torch.tensor([True, False, False, True, True])
+    classifier._each = [(hits[:3:2], torch.tensor([1.0, 3.0])), (hits[4:], torch.tensor([5.0]))]
+    other = [hits[1::2].numpy(), np.array([2.0, 4.0], np.float32)]
+    classifier.ranks = SimpleNamespace(gathered=lambda own: [own, other])  # type: ignore[assignment]
+    made = classifier._of_each()
+    assert made.hits.tolist() == hits.tolist() and made.losses.tolist() == [1, 2, 3, 4, 5]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -33,16 +34,19 @@ def compare(
 ) -> None:
     """Say which of two blocks is better, by how much, and how sure that is.
 
-    Only rows are compared whose protocol, data and overrides are equal, in the seeds that both blocks have.
+    Only rows are compared whose protocol, data and overrides are equal, in the seeds that both blocks have. A store
+    has what every test image came to, so two blocks are compared image by image too; a CSV table has not.
     """
-    from blockzoo.core.outputs import each_row
+    from blockzoo.core.outputs import each_row, is_table, open_store
     from blockzoo.core.reading import Asked
     from blockzoo.report.comparison import compare as differences_of
+    from blockzoo.report.images import outcomes_in
     from blockzoo.report.statistics import LOOKED_AT
     from blockzoo.report.verdicts import comparison_rows, comparison_tables
 
     screen.check_output(output)
-    rows = each_row(source, Asked(columns=LOOKED_AT))
+    rows = each_row(source, Asked(columns=(*LOOKED_AT, "fingerprint")))
+    store = None if is_table(source) else open_store(source)
     made = differences_of(
         rows,
         block,
@@ -50,6 +54,7 @@ def compare(
         position=position,
         column="test_acc" if on == "test" else "val_acc",
         margin=equal_within / 100,
+        outcomes=None if store is None else partial(outcomes_in, store),
     )
     flat: list[dict[str, Any]] = comparison_rows(made)
     screen.show(comparison_tables(made), flat, format, output)

@@ -36,13 +36,14 @@ class LiveProgress:
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("trials"),
+            TextColumn("{task.fields[counted]}"),
             TimeElapsedColumn(),
             _Remaining(),
             console=console,
             transient=not console.is_terminal,
         )
         self._task: Any = None
+        self._before: Any = None
         self._epochs: dict[str, int] = {}
         self._total_epochs = 1
         self._began = time.monotonic()
@@ -54,8 +55,18 @@ class LiveProgress:
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """What happens before the plan is made."""
+        if self._before is None:
+            self._before = self._bar.add_task(what, total=total, left=None, counted="networks")
+            if not self._console.is_terminal:
+                self._console.print(f"{what}: {total}", markup=False)
+        self._bar.update(self._before, completed=done)
+
     def planned(self, plan: Planned, eta_seconds: float | None) -> None:
         """Say what is to do and how long it will take."""
+        if self._before is not None:
+            self._bar.remove_task(self._before)
         done = len(plan.trials) - len(plan.pending)
         estimate = "" if eta_seconds is None else f", about {duration(eta_seconds)}"
         self._console.print(
@@ -63,7 +74,9 @@ class LiveProgress:
             f"{plan.workers} at a time with {plan.threads} thread(s) each{estimate}"
         )
         self._total_epochs = max(1, sum(trial.steps for trial in plan.pending))
-        self._task = self._bar.add_task("training", total=len(plan.pending), left=eta_seconds)
+        self._task = self._bar.add_task(
+            "training", total=len(plan.pending), left=eta_seconds, counted="trials"
+        )
         self._began = time.monotonic()
 
     def started(self, job: Job) -> None:

@@ -24,7 +24,7 @@ def results(
     where: Annotated[
         list[str] | None,
         Parameter(
-            help="only rows with these values of columns, as in --where block=GhostBlock position=mid",
+            help="only rows with these values of columns, as in --where block=GhostBottleneck position=mid",
             consume_multiple=True,
             negative=(),
         ),
@@ -137,5 +137,5 @@ MOST_DRAWN = 400
 def _wanted(where: list[str]) -> dict[str, str]:
     pairs = [one.partition("=") for one in where]
     if wrong := [name for name, equals, _ in pairs if not equals]:
-        raise UsageError(f"--where {wrong[0]}: give a column and its value, as in block=GhostBlock")
+        raise UsageError(f"--where {wrong[0]}: give a column and its value, as in block=GhostBottleneck")
     return {name: value for name, _, value in pairs}

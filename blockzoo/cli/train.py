@@ -52,12 +52,13 @@ def train(
         recipe = replace(recipe, batch_size=recipe.batch_size or batch)
         data = replace(data, image_size=data.image_size or height)
     if dry_run or input_shape is not None:
-        from blockzoo.trials.request import images_of, trial_spec
+        from blockzoo.trials.request import images_of, network_spec, trial_spec
 
         images = images_of(data, run.data_dir)
         if input_shape is not None and input_shape[1] != images.shape[0]:
             raise UsageError(f"--input-shape {input_shape}: {images.name} has {images.shape[0]} channels")
-        spec = trial_spec(subject, position, images, scaffold, recipe, data, seeded.seed)
+        network = network_spec(subject, position, images, scaffold)
+        spec = trial_spec(network, images, recipe, data, seeded.seed)
         if dry_run:
             screen.out.print(
                 f"would train {spec.network.subject} on {spec.dataset} for {spec.epochs} epochs, "

@@ -17,6 +17,14 @@ class ScaffoldKeywords(TypedDict, total=False):
     active_width: float
 
 
+class BudgetingKeywords(TypedDict, total=False):
+    """What the stage under test may cost; its width, then its depth, are chosen for it."""
+
+    track: Literal["native", "iso-params", "iso-macs", "iso-latency"]
+    budgets: Sequence[float]
+    against: str
+
+
 class RecipeKeywords(TypedDict, total=False):
     """How a network is trained. What is None is the protocol's."""
 

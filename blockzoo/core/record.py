@@ -27,7 +27,8 @@ class Record:
     """The outcome of one spec.
 
     `values` are single numbers with the unit in the name, `samples` the raw series they come from (times of
-    single calls, one value per epoch). Means, intervals and ranks are derived on reading, never stored.
+    single calls, one value per epoch). Means, intervals and ranks are derived on reading, never stored. `outcomes` is what single
+    test images came to, see `core/outcomes.py`.
     """
 
     kind: str  # "trial" or "latency"
@@ -38,6 +39,7 @@ class Record:
     reason: str = ""
     values: dict[str, float | int | str | None] = field(default_factory=dict)
     samples: dict[str, list[float]] = field(default_factory=dict)
+    outcomes: dict[str, str] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     experiment_name: str = ""
     notes: str = ""
@@ -118,6 +120,7 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "status": lambda value: value in get_args(Status),
     "values": _is_dict(_is_plain),
     "samples": _is_dict(lambda value: isinstance(value, list)),
+    "outcomes": _is_dict(_is_text),
     "environment": _is_dict(lambda value: True),
     "schema_version": lambda value: type(value) is int and 1 <= value <= SCHEMA_VERSION,
 }

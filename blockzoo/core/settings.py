@@ -13,7 +13,20 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Lt
 
-from blockzoo.core.checked import BatchSize, Checked, Count, Positive, Seed, Share, Threads, narrowed, setting
+from blockzoo.core.budget import Track
+from blockzoo.core.checked import (
+    BatchSize,
+    Checked,
+    Count,
+    Finite,
+    Positive,
+    Seed,
+    Share,
+    Threads,
+    narrowed,
+    setting,
+)
+from blockzoo.core.contracts import DEFAULT_FILLER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +61,22 @@ class Scaffold(Checked):
         "width of the stage under test, as a multiple of its usual width",
         column="width of the stage under test as a multiple of its usual width",
         always=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budgeting(Checked):
+    """What the stage under test may cost; its width, then its depth, are chosen for it."""
+
+    track: Track = setting(
+        "native",
+        "the cost of the stage under test that all blocks share; native: their width and depth instead",
+    )
+    budgets: tuple[Finite, ...] = setting(
+        (1.0,), "how much of it, as multiples of what the reference costs there"
+    )
+    against: str = setting(
+        DEFAULT_FILLER, "the reference: a block, or a number of parameters, MACs or milliseconds"
     )
 
 
@@ -216,7 +245,7 @@ class Benchmarking(Checked):
     strict: bool = narrowed(Run, "strict", False)
 
 
-TABLES: tuple[type[Checked], ...] = (Scaffold, Recipe, Data, Seeded, Run, Sweeping, Benchmarking)
+TABLES: tuple[type[Checked], ...] = (Scaffold, Budgeting, Recipe, Data, Seeded, Run, Sweeping, Benchmarking)
 """All of them, in the order in which they are shown."""
-OF_SWEEPS: tuple[type[Checked], ...] = (Scaffold, Recipe, Data, Run, Sweeping)
+OF_SWEEPS: tuple[type[Checked], ...] = (Scaffold, Budgeting, Recipe, Data, Run, Sweeping)
 """Those of a sweep."""

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, cast
 
+from blockzoo.core.budget import Budget
 from blockzoo.core.checked import (
     BatchSize,
     Checked,
@@ -19,7 +20,7 @@ from blockzoo.core.checked import (
     settings_of,
     unusual,
 )
-from blockzoo.core.contracts import BLOCKS, POSITIONS, PROTOCOLS
+from blockzoo.core.contracts import BLOCKS, DEFAULT_FILLER, POSITIONS, PROTOCOLS
 from blockzoo.core.errors import UsageError
 from blockzoo.core.keywords import ScaffoldKeywords
 from blockzoo.core.settings import Data, Recipe, Scaffold, Seeded
@@ -29,7 +30,6 @@ CLASSES = 10
 """Outputs of a network where nothing says how many."""
 THREADS: int = default_of("threads", Recipe)
 """Processor threads of a training where nothing says how many."""
-DEFAULT_FILLER = "ResNetBasicBlock"
 IDENTITY = "identity"
 SUBSET = "stratified-v1"
 """How `limit_train` chooses; before it was the first images, and trials on those are others."""
@@ -73,10 +73,19 @@ class NetworkSpec(Scaffold, Spec):
         None, f"number of classes (default {CLASSES}; a class of your own keeps its own default)"
     )
     in_channels: Count = setting(3, "channels of the images")
+    budget: str | None = setting(
+        None,
+        "what width and depth of the stage under test were chosen for, as 'iso-macs 1' (default: nothing)",
+    )
+    budget_ratio: float | None = setting(
+        None, "what the stage costs so, as a multiple of that budget; no part of the request"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         subject = Subject.parse(self.subject)
+        if self.budget is not None:
+            object.__setattr__(self, "budget", str(Budget.parse(self.budget)))
         if subject.innermost.is_block and subject.innermost.position is None:
             raise UsageError(_without_position(str(self.subject), subject.innermost.taken_for_a_block))
         object.__setattr__(self, "subject", str(subject))
@@ -95,6 +104,11 @@ class NetworkSpec(Scaffold, Spec):
     def parsed(self) -> Subject:
         """The subject, parsed."""
         return Subject.parse(self.subject)
+
+    @property
+    def label(self) -> str:
+        """What tells it from others of one table: its subject, and the budget that it was given."""
+        return f"{self.subject} ({self.budget})" if self.budget else self.subject
 
     @property
     def num_classes(self) -> int:
@@ -118,6 +132,8 @@ class NetworkSpec(Scaffold, Spec):
         if subject.innermost.is_block:
             own |= {name: value for name, value in unusual(self) if name in settings_of(Scaffold)}
             own |= {"filler": self.filler_name, "active_blocks": self.active_blocks or self.num_blocks}
+        if self.budget is not None:
+            own["budget"] = self.budget
         if digest := subject.source_digest():
             own["source"] = digest
         return own
@@ -128,7 +144,8 @@ class NetworkSpec(Scaffold, Spec):
 
     def timing_key(self, image_size: int | None) -> str:
         """The fingerprint of this network at a side length of its images: times belong to both."""
-        return fingerprint_of({"network": self.identity(), "image_size": image_size})
+        network = {name: value for name, value in self.identity().items() if name != "budget"}
+        return fingerprint_of({"network": network, "image_size": image_size})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,6 +75,8 @@ COLUMNS: dict[str, str] = {
     **of_setting("filler"),
     **of_setting("active_blocks"),
     **of_setting("active_width"),
+    "budget": "what width and depth of the stage under test were chosen for: a track and how much of it; empty: nothing",
+    "budget_ratio": "what the stage costs so, as a multiple of that budget",
     "status": "ok, diverged, failed, killed, out of memory or timed out",
     "reason": "why, where the status is not ok; else which columns could not be had (costs, times), and why",
     "said": "of a block or network that is not of the zoo: how it was built, what its test found, which output is trained",
@@ -216,6 +218,8 @@ def trial_row(trial: Record) -> Row:
         values |= {
             "filler": network.filler_name,
             "active_blocks": network.active_blocks or network.num_blocks,
+            "budget": network.budget,
+            "budget_ratio": network.budget_ratio,
         }
     return {name: values.get(name) for name in COLUMNS}
 

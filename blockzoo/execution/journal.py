@@ -65,6 +65,9 @@ class Journal:
         self._running.clear()
         self._heard.phase(name)
 
+    def preparing(self, what: str, done: int, total: int) -> None:
+        self._heard.preparing(what, done, total)
+
     def tick(self) -> None:
         """Note what runs, at most every `EVERY` seconds. What a reader may miss needs no fsync."""
         if time.monotonic() - self._noted < EVERY:

@@ -98,14 +98,15 @@ def contenders_of(
             contenders.append(deployed_contender(name, part, network, shape, batch_sizes))
             if stage and isinstance(network, ScaffoldNet):
                 part = "stage"
-                before = _shape_before_stage(network, shape)
+                before = shape_before_stage(network, shape)
                 contenders.append(deployed_contender(name, part, network.active_stage, before, batch_sizes))
         except Exception as error:  # of one network, and no reason to leave the others without times
             failures.append(Failure(name, part, None, error))
     return contenders
 
 
-def _shape_before_stage(network: ScaffoldNet, shape: tuple[int, ...]) -> tuple[int, ...]:
+def shape_before_stage(network: ScaffoldNet, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Of the input of the stage under test, for images of `shape` (B, C, H, W)."""
     x = torch.zeros(shape)
     for block in network.blocks:
         if block is network.active_stage[0]:

@@ -18,11 +18,11 @@ from torch.nn import functional as F
 from blockzoo.blocks.adapters import adapted
 from blockzoo.blocks.lookup import block_class
 from blockzoo.core.checked import sorted_into
-from blockzoo.core.contracts import BLOCKS, POSITIONS
+from blockzoo.core.contracts import BLOCKS, DEFAULT_FILLER, POSITIONS
 from blockzoo.core.errors import UsageError
 from blockzoo.core.seeds import seed_of_part
 from blockzoo.core.settings import Scaffold
-from blockzoo.core.spec import CLASSES, DEFAULT_FILLER, IDENTITY, NetworkSpec
+from blockzoo.core.spec import CLASSES, IDENTITY, NetworkSpec
 from blockzoo.core.subject import Subject
 from blockzoo.models.contract import trust
 from blockzoo.models.findings import Examined
@@ -81,6 +81,11 @@ def _stem(in_channels: int, width: int) -> nn.Module:
 
 def _head(width: int, out_dim: int) -> nn.Module:
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, out_dim))
+
+
+def usual_width(spec: NetworkSpec) -> int:
+    """Channels of the stage under test where its width is that of the scaffold."""
+    return spec.base_channels * WIDENING[POSITIONS.index(str(spec.parsed.position))]
 
 
 def scaffold_parts(spec: NetworkSpec, block: Callable[..., nn.Module] | None = None) -> list[Part]:

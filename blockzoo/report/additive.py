@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from blockzoo.core.contracts import POSITIONS
-from blockzoo.report.statistics import Row, group_of, usable
+from blockzoo.report.groups import Row, Spent, group_of, name_of
+from blockzoo.report.statistics import usable
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -30,12 +31,14 @@ Table = dict[Cell, dict[object, float]]
 
 
 def tables_of(rows: Iterable[Row], column: str) -> dict[tuple[tuple[str, object], ...], Table]:
-    """One for each comparable group; the last row of a cell and seed counts."""
+    """One for each comparable group; the last row of a cell and seed counts. What misses its budget is in none."""
     tables: dict[tuple[tuple[str, object], ...], Table] = defaultdict(lambda: defaultdict(dict))
-    for index, row in enumerate(usable(rows)):
+    rows = usable(rows)
+    spent = Spent(rows)
+    for index, row in enumerate(rows):
         value, seed = row.get(column), row.get("seed")
-        if isinstance(value, int | float) and math.isfinite(value):
-            cell = (str(row["block"]), row.get("position") or "")
+        if isinstance(value, int | float) and math.isfinite(value) and spent.off(row) is None:
+            cell = (name_of(row), row.get("position") or "")
             tables[group_of(row)][cell][index if seed is None else seed] = float(value)
     return tables
 

@@ -13,14 +13,13 @@ from blockzoo.core.files import write_atomically
 from blockzoo.core.quantity import quantities
 from blockzoo.core.text import picture
 from blockzoo.core.units import engineering
+from blockzoo.report.groups import Row, describe_group
 from blockzoo.report.statistics import (
     Estimate,
-    Row,
     Summary,
     Time,
     average_positions,
     cost_accuracy_front,
-    describe_group,
     summarise,
 )
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from blockzoo.core.errors import UsageError
+from blockzoo.core.outcomes import Outcomes
 from blockzoo.report.additive import (
     LEVEL,
     ROUNDED,
@@ -21,7 +22,9 @@ from blockzoo.report.additive import (
     positions_of,
     tables_of,
 )
-from blockzoo.report.statistics import Row
+from blockzoo.report.groups import Row, group_of, name_of
+from blockzoo.report.images import OverImages, over_images
+from blockzoo.report.statistics import usable
 
 POWER = 0.8
 MARGIN = 0.005
@@ -49,6 +52,7 @@ class Difference:
         p: probability of a difference so large between equal blocks; after Holm's correction where there are several.
         margin: what counts as equal.
         level: of the interval and of what is detectable; after Holm's correction smaller.
+        images: what single test images say, where their outcomes are stored.
     """
 
     block: str
@@ -62,6 +66,14 @@ class Difference:
     p: float | None
     margin: float = MARGIN
     level: float = LEVEL
+    images: OverImages | None = None
+
+    @property
+    def over_both(self) -> tuple[float, float] | None:
+        """The interval over trainings and test images jointly."""
+        if self.images is None or self.error is None:
+            return None
+        return self.images.over_both(self.value, self.error, self.degrees)
 
     @property
     def n(self) -> int:
@@ -170,6 +182,7 @@ def compare(
     position: str | None = None,
     column: str = "test_acc",
     margin: float = MARGIN,
+    outcomes: Callable[[str], Outcomes | None] | None = None,
 ) -> list[Comparison]:
     """How much better a block is than another, in each comparable group that has both.
 
@@ -180,13 +193,14 @@ def compare(
         position: "early", "mid" or "late" alone; None for each that has both, and the mean over them.
         column: the accuracy.
         margin: what counts as equal, as a fraction.
+        outcomes: of single test images, by the fingerprint of a trial; None where there are none.
 
     Raises:
         UsageError: no group has both, which says which blocks there are; or they are one.
     """
     if block == other:
         raise UsageError(f"{block} is compared with itself: name two blocks")
-    comparisons = []
+    comparisons, rows = [], list(rows)
     tables = tables_of(rows, column)
     for group, table in tables.items():
         places = [p for p in positions_of(table) if {(block, p), (other, p)} <= table.keys()]
@@ -195,6 +209,13 @@ def compare(
             continue
         fitted = fitted_to(table)
         differences = [_difference(table, fitted, block, other, (p,), margin) for p in places]
+        if outcomes is not None and column == "test_acc":
+            of_both = [row for row in rows if group_of(row) == group and name_of(row) in (block, other)]
+            by_seed = _outcomes_of(of_both, outcomes)
+            differences = [
+                replace(d, images=over_images(by_seed[block, d.position], by_seed[other, d.position]))
+                for d in differences
+            ]
         if len(places) > 1:
             differences.append(_difference(table, fitted, block, other, tuple(places), margin))
         comparisons.append(Comparison(group, column, differences, fitted.shared, fitted.deviation))
@@ -207,6 +228,17 @@ def compare(
             f"there are {', '.join(known) or 'none'}"
         )
     return comparisons
+
+
+def _outcomes_of(
+    rows: list[Row], outcomes: Callable[[str], Outcomes | None]
+) -> dict[Cell, dict[object, Outcomes]]:
+    """Of each cell, by seed; the last row of a seed counts."""
+    by_seed: dict[Cell, dict[object, Outcomes]] = defaultdict(dict)
+    for row in usable(rows):
+        if (of := outcomes(str(row.get("fingerprint")))) is not None:
+            by_seed[name_of(row), row.get("position") or ""][row.get("seed")] = of
+    return by_seed
 
 
 def verdicts(rows: Iterable[Row], *, column: str = "test_acc", margin: float = MARGIN) -> list[Comparison]:

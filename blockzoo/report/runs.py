@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.record import Record
-from blockzoo.report.statistics import Row
+from blockzoo.report.groups import Row
 from blockzoo.report.tables import as_cells, as_text
 
 if TYPE_CHECKING:

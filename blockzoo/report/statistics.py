@@ -9,12 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from math import isfinite
-from typing import Any, TypeGuard
+from typing import Any
 
 from blockzoo.core.contracts import POSITIONS
 from blockzoo.core.quantity import quantities
-
-Row = dict[str, Any]
+from blockzoo.report.groups import OF_STAGE_SIZE, SHARED, Row, Spent, group_of, is_number, name_of
 
 COSTS = tuple(name for name, quantity in quantities().items() if quantity.axis or quantity.heading[0])
 """Quantities that a table or a picture shows."""
@@ -26,10 +25,6 @@ TIMED = frozenset(
 ) | {"throughput", "throughput_doubt"}
 """Columns of times, which belong to the way in which they were taken."""
 ACCURACIES = ("val_acc", "test_acc")
-SHARED = ("dataset", "protocol", "epochs", "batch_size", "lr", "num_blocks", "base_channels", "limit_train")
-"""What rows of one group have in common; also the key of rows that carry no `comparable`."""
-
-
 LEAST_SEEDS = 3
 """Seeds that an interval needs. Of two, Student's t makes 6.35 times their distance to each side: that says nothing; of three,
 4.30 standard errors. A mean of fewer stands alone."""
@@ -101,6 +96,7 @@ class Summary:
     )  # latency_ms, stage_latency_ms; all of a group taken in one way
     timed_on: str = ""  # which that is
     not_ok: dict[str, int] = field(default_factory=dict)  # status -> rows
+    off_budget: float | None = None  # what its stage costs, as a multiple of a budget that it misses
 
 
 def estimate(values: Sequence[float], limits: tuple[float, float] = (-math.inf, math.inf)) -> Estimate:
@@ -161,7 +157,19 @@ def deviation(values: Sequence[float]) -> float:
 
 LOOKED_AT = tuple(
     dict.fromkeys(
-        [*SHARED, "comparable", "block", "position", "seed", "status", *ACCURACIES, *COSTS, *TIMES]
+        [
+            *SHARED,
+            "comparable",
+            "block",
+            "position",
+            "seed",
+            "status",
+            "budget_ratio",
+            *OF_STAGE_SIZE,
+            *ACCURACIES,
+            *COSTS,
+            *TIMES,
+        ]
         + ["throughput", "latency_device"]
         + [f"{name.removesuffix('_ms')}_{what}" for name in TIMES for what in ("low_ms", "high_ms", "doubt")]
     )
@@ -181,10 +189,14 @@ def _is_usable(row: Row) -> bool:
 def summarise(rows: Iterable[Row]) -> list[Summary]:
     """One summary per group, block and position, over distinct seeds."""
     cells: dict[tuple[Any, str, str], list[Row]] = defaultdict(list)
-    for group, row in _timed_alike(rows):
-        cells[group, row["block"], row.get("position") or ""].append(row)
+    timed = _timed_alike(rows)
+    spent = Spent(row for _, row in timed)
+    for group, row in timed:
+        cells[group, name_of(row), row.get("position") or ""].append(row)
     order = {position: index for index, position in enumerate(POSITIONS)}
-    summaries = [_summary(group, block, position, cell) for (group, block, position), cell in cells.items()]
+    summaries = [
+        _summary(group, block, position, cell, spent) for (group, block, position), cell in cells.items()
+    ]
     return sorted(summaries, key=lambda s: (repr(s.group), order.get(s.position, -1), s.block))
 
 
@@ -195,12 +207,14 @@ def average_positions(rows: Iterable[Row]) -> list[Summary]:
     seeds present at every position of the block count.
     """
     cells: dict[tuple[Any, str], list[Row]] = defaultdict(list)
-    for group, row in _timed_alike(rows):
-        cells[group, row["block"]].append(row)
-    return [_summary(group, block, "", cell) for (group, block), cell in cells.items()]
+    timed = _timed_alike(rows)
+    spent = Spent(row for _, row in timed)
+    for group, row in timed:
+        cells[group, name_of(row)].append(row)
+    return [_summary(group, block, "", cell, spent) for (group, block), cell in cells.items()]
 
 
-def _summary(group: Any, block: str, position: str, rows: list[Row]) -> Summary:
+def _summary(group: Any, block: str, position: str, rows: list[Row], spent: Spent) -> Summary:
     good = usable(rows)
     accuracies = {}
     for name in ACCURACIES:
@@ -218,7 +232,10 @@ def _summary(group: Any, block: str, position: str, rows: list[Row]) -> Summary:
         for row in rows:
             if not _is_usable(row):
                 not_ok[row["status"]] += 1
-    return Summary(group, block, position, accuracies, costs, times, ways[0] if ways else "", dict(not_ok))
+    off = next((ratio for row in rows if (ratio := spent.off(row)) is not None), None)
+    return Summary(
+        group, block, position, accuracies, costs, times, ways[0] if ways else "", dict(not_ok), off
+    )
 
 
 def _timed_alike(rows: Iterable[Row]) -> list[tuple[tuple[tuple[str, Any], ...], Row]]:
@@ -253,9 +270,9 @@ def _time(rows: list[Row], name: str, *, of_one: bool) -> Time | None:
     if ms is None:
         return None
     stem = name.removesuffix("_ms")
-    counted = [row for row in rows if _is_number(row.get(name))]
+    counted = [row for row in rows if is_number(row.get(name))]
     ends = [_mean_over_positions(counted, f"{stem}_{end}_ms", of_one=of_one) for end in ("low", "high")]
-    whole = all(_is_number(row.get(f"{stem}_{end}_ms")) for row in counted for end in ("low", "high"))
+    whole = all(is_number(row.get(f"{stem}_{end}_ms")) for row in counted for end in ("low", "high"))
     reasons = dict.fromkeys(str(row[f"{stem}_doubt"]) for row in counted if row.get(f"{stem}_doubt"))
     interval = (ends[0], ends[1]) if whole and ends[0] is not None and ends[1] is not None else None
     return Time(ms, interval, "; ".join(reasons))
@@ -265,7 +282,7 @@ def _per_seed(rows: list[Row], name: str) -> list[float]:
     """For each seed the mean over positions; the newest row of a (seed, position) counts."""
     values: dict[Any, dict[str, float]] = defaultdict(dict)
     for index, row in enumerate(rows):
-        if _is_number(row.get(name)):
+        if is_number(row.get(name)):
             seed = row.get("seed")
             values[index if seed is None else seed][row.get("position") or ""] = row[name]
     everywhere = max((len(v) for v in values.values()), default=0)
@@ -279,35 +296,9 @@ def _mean_over_positions(rows: list[Row], name: str, *, of_one: bool = False) ->
         return statistics.fmean(numbers) if numbers else None
     cells: dict[str, list[float]] = {}
     for row in rows:
-        if _is_number(value := row.get(name)):
+        if is_number(value := row.get(name)):
             cells.setdefault(row.get("position") or "", []).append(value)
     return statistics.fmean([statistics.fmean(v) for v in cells.values()]) if cells else None
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and isfinite(value)
-
-
-def group_of(row: Row) -> tuple[tuple[str, Any], ...]:
-    """What a row shares with those it may be compared with."""
-    shared = [(name, row.get(name)) for name in SHARED if row.get(name) is not None]
-    return (*shared, ("comparable", row.get("comparable")))
-
-
-def describe_group(group: tuple[tuple[str, Any], ...]) -> str:
-    """What a group has in common, as a caption."""
-    facts = dict(group)
-    parts = [str(facts["dataset"])] if "dataset" in facts else []
-    parts += [f"{facts['protocol']}"] if "protocol" in facts else []
-    parts += [f"{facts['epochs']} epochs"] if "epochs" in facts else []
-    parts += [f"batch {facts['batch_size']}"] if "batch_size" in facts else []
-    parts += [f"lr {facts['lr']:g}"] if "lr" in facts else []
-    if "num_blocks" in facts:
-        plural = "" if facts["num_blocks"] == 1 else "s"
-        parts.append(f"{facts['num_blocks']} block{plural} a stage, width {facts.get('base_channels')}")
-    if "limit_train" in facts:
-        parts.append(f"{facts['limit_train']:,} training images")
-    return ", ".join(parts)
 
 
 def cost_accuracy_front(points: Sequence[tuple[float, float]]) -> list[int]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from blockzoo.core.quantity import OnTheClock, quantities
 from blockzoo.core.text import markdown, plain
 from blockzoo.core.units import scaled
-from blockzoo.report.statistics import Estimate, Row, Summary, Time, describe_group, summarise
+from blockzoo.report.groups import Row, describe_group
+from blockzoo.report.statistics import Estimate, Summary, Time, summarise
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -97,6 +98,8 @@ def caption(members: Iterable[Summary]) -> str:
         if time.doubt
     ]
     text = CAPTION + (f"; on {ways[0]}" if ways else "")
+    off = [f"{s.block}/{s.position} {s.off_budget:.3g}" for s in members if s.off_budget is not None]
+    text += f"\n! costs so many times its budget, and is in no verdict: {', '.join(off)}" if off else ""
     return text + (f"\n? not to be taken as sure: {'; '.join(doubtful)}" if doubtful else "")
 
 
@@ -131,7 +134,7 @@ def _line(summary: Summary) -> tuple[str, ...]:
     macs = summary.costs.get("macs") or _half(summary.costs.get("flops"))
     costs = {**summary.costs, "macs": macs}
     return (
-        summary.block or "-",
+        (summary.block or "-") + " !" * (summary.off_budget is not None),
         summary.position or "-",
         _percent(summary.accuracies.get("test_acc")),
         _percent(summary.accuracies.get("val_acc")),

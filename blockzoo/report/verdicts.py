@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from blockzoo.report.comparison import ENOUGH_SIGNS, Comparison, Difference
-from blockzoo.report.statistics import describe_group
+from blockzoo.report.groups import describe_group
+from blockzoo.report.images import ENOUGH_SEEDS, OverImages
 from blockzoo.report.tables import as_cells, as_text
 
 if TYPE_CHECKING:
@@ -47,17 +48,119 @@ def comparison_rows(comparisons: Iterable[Comparison]) -> list[dict[str, Any]]:
             "seeds": difference.n,
             "degrees_of_freedom": difference.degrees,
             "shared_variance": bool(difference.cells),
+            **_image_cells(difference),
         }
         for comparison in comparisons
         for difference in comparison.differences
     ]
 
 
+def _image_cells(difference: Difference) -> dict[str, Any]:
+    """What single test images say, as cells of a row; none where it is not known."""
+    images, both = difference.images, difference.over_both
+    if images is None:
+        return {}
+    return {
+        "images": images.images,
+        "only_block": images.only_first,
+        "only_other": images.only_second,
+        "agreement": images.agreement,
+        "mcnemar_p": " ".join(f"{p:.2g}" for p in images.mcnemar),
+        "images_low": images.accuracy[0],
+        "images_high": images.accuracy[1],
+        "both_low": both[0] if both else None,
+        "both_high": both[1] if both else None,
+        "loss_difference": images.loss[0],
+        "loss_low": images.loss[1][0],
+        "loss_high": images.loss[1][1],
+    }
+
+
 def comparison_tables(comparisons: Iterable[Comparison]) -> Group:
     """One table for each comparable group."""
     from rich.console import Group
 
-    return Group(*(_drawn(comparison) for comparison in comparisons))
+    drawn = []
+    for comparison in comparisons:
+        drawn.append(_drawn(comparison))
+        if any(difference.images for difference in comparison.differences):
+            drawn.append(_over_images(comparison))
+    return Group(*drawn)
+
+
+def _over_images(comparison: Comparison) -> Table:
+    """Two blocks on the single images of the test split."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    known = [(d, d.images) for d in comparison.differences if d.images is not None]
+    first = known[0][0]
+    table = Table(
+        title=as_text(
+            f"image by image: {first.block} against {first.other}, {known[0][1].images:,} test images"
+        ),
+        title_justify="left",
+        caption=as_text(_told_of_images([images for _, images in known])),
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    names = (
+        f"only {first.block}",
+        f"only {first.other}",
+        "same",
+        "McNemar, p",
+        "other images",
+        "and trainings",
+        "loss",
+    )
+    table.add_column("position")
+    for name in names:
+        table.add_column(as_text(name), justify="right", overflow="fold")
+    for difference, images in known:
+        table.add_row(*as_cells(_image_line(difference, images)))
+    return table
+
+
+def _image_line(difference: Difference, images: OverImages) -> tuple[str, ...]:
+    both, (loss, of_loss) = difference.over_both, images.loss
+    return (
+        difference.position or "-",
+        f"{images.only_first:,.0f}",
+        f"{images.only_second:,.0f}",
+        f"{100 * images.agreement:.1f} %",
+        _from_to(images.mcnemar, "{:.2g}"),
+        _from_to(tuple(100 * end for end in images.accuracy), "{:+.2f}"),
+        _from_to(tuple(100 * end for end in both), "{:+.2f}") if both else "-",
+        f"{loss:+.3f} ({_from_to(of_loss, '{:+.3f}')})",
+    )
+
+
+def _from_to(values: tuple[float, ...], form: str) -> str:
+    low, high = form.format(min(values)), form.format(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def _told_of_images(known: list[OverImages]) -> str:
+    """What the columns say, and how much of the spread is chance."""
+    joint = all(images.seeds >= ENOUGH_SEEDS for images in known)
+    drawn = (
+        "images and seeds drawn anew"
+        if joint
+        else f"images drawn anew, these trainings (fewer than {ENOUGH_SEEDS})"
+    )
+    text = (
+        "only: images that one classifies rightly and the other does not, in a training on average; McNemar: of each seed; other "
+        f"images: 95 % interval of the difference in points, BCa bootstrap, {drawn}; and trainings: the same with the spread "
+        "between trainings; loss: of the first less the second, with its interval over images"
+    )
+    chances = [100 * images.chance for images in known if images.chance is not None]
+    if chances:
+        text += (
+            f"\nso many test images alone spread the accuracies of one block by {_from_to(tuple(chances), '{:.2f}')} points from "
+            "training to training"
+        )
+    return text
 
 
 def _drawn(comparison: Comparison) -> Table:

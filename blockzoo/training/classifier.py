@@ -9,12 +9,14 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.nn import functional as F
 
 from blockzoo.core.errors import Diverged
+from blockzoo.core.outcomes import Outcomes
 from blockzoo.data.epochs import check_each_image_once
 from blockzoo.models.outputs import main_output
 from blockzoo.training.protocols import Protocol
@@ -22,7 +24,7 @@ from blockzoo.training.synchronised import SynchronisedBatchNorms
 from blockzoo.training.together import ALONE, Ranks
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
 
 CHECK_EVERY = 50  # steps between looks at the loss on a GPU, where looking waits for the device
@@ -58,11 +60,13 @@ class _Sums:
     def __init__(self, device: torch.device) -> None:
         self._sums = torch.zeros(4, device=device)
 
-    def add(self, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
+    def add(self, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> Bool[torch.Tensor, " B"]:
+        """Count a batch; returns whether the first guess for each image is right."""
         hits = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
         n = torch.full_like(loss, len(labels))
         sums = [loss.detach().float() * n, hits[:, 0].sum().float(), hits.sum().float(), n]
         self._sums += torch.stack(sums).to(self._sums)
+        return hits[:, 0]
 
     def means(self, ranks: Ranks) -> tuple[Means, int]:
         """Over the images of all ranks, and how many they are; this waits for the device."""
@@ -95,6 +99,8 @@ class Classifier(L.LightningModule):
         self.network, self.protocol, self.lr, self.seed = network, protocol, lr, seed
         self.history = History()
         self.tested = Means(*3 * [float("nan")])
+        self.outcomes: dict[str, str] = {}
+        self._each: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._best: dict[str, torch.Tensor] = {}
         self._sums = _Sums(torch.device("cpu"))
         self._began = 0.0
@@ -209,13 +215,24 @@ class Classifier(L.LightningModule):
     def on_test_epoch_start(self) -> None:
         if self._best:
             self.network.load_state_dict(self._best)
-        self._sums = _Sums(self.device)
+        self._sums, self._each = _Sums(self.device), []
 
     def test_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> None:
-        self._evaluate(*batch)
+        logits, hits = self._evaluate(*batch)
+        self._each.append((hits, F.cross_entropy(logits, batch[1], reduction="none")))
 
     def on_test_epoch_end(self) -> None:
         self.tested = self._evaluated(self.trainer.test_dataloaders)
+        self.outcomes = self._of_each().to_texts() if math.isfinite(self.tested.loss) else {}
+
+    def _of_each(self) -> Outcomes:
+        """What each image of the split came to, in its order: rank r has the images r, r + count, ..."""
+        own = [torch.cat(parts).cpu().numpy() for parts in zip(*self._each, strict=True)]
+        parts = self.ranks.gathered(own)
+        hits, losses = (np.empty(sum(len(part[i]) for part in parts), own[i].dtype) for i in (0, 1))
+        for rank, (of_hits, of_losses) in enumerate(parts):
+            hits[rank :: len(parts)], losses[rank :: len(parts)] = of_hits, of_losses
+        return Outcomes(hits, losses)
 
     def _evaluated(self, batches: Any) -> Means:
         """Means over the images of all ranks, each of them once."""
@@ -223,9 +240,12 @@ class Classifier(L.LightningModule):
         check_each_image_once(self.ranks.summed(batches.handed_out), count)
         return means
 
-    def _evaluate(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+    def _evaluate(
+        self, images: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[Float[torch.Tensor, "B classes"], Bool[torch.Tensor, " B"]]:
+        """Logits, and whether the first guess is right."""
         logits = main_output(self.network(images)).tensor.float()
-        self._sums.add(F.cross_entropy(logits, labels), logits, labels)
+        return logits, self._sums.add(F.cross_entropy(logits, labels), logits, labels)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["curves"] = dict(self.history.curves)

@@ -17,6 +17,7 @@ from torch import nn
 
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import Diverged, OutOfMemory, UsageError
+from blockzoo.core.outcomes import check_outcomes
 from blockzoo.core.record import Record
 from blockzoo.core.sources import check_unedited
 from blockzoo.core.spec import TrialSpec, fingerprint_of
@@ -161,6 +162,9 @@ def _run(
             "test_top5": classifier.tested.top5,
             "test_loss": classifier.tested.loss,
         }
+        record.outcomes = classifier.outcomes
+        if record.outcomes:
+            check_outcomes(record.outcomes, classifier.tested.acc, classifier.tested.loss)
     return record
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from blockzoo.core.documents import describe
 from blockzoo.core.errors import UsageError
 from blockzoo.core.export import export, rows_of
 from blockzoo.core.keywords import (
+    BudgetingKeywords,
     DataKeywords,
     RecipeKeywords,
     RunKeywords,
@@ -23,16 +24,18 @@ from blockzoo.core.keywords import (
 )
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.plugins import load_plugins
+from blockzoo.core.record import Record
 from blockzoo.core.settings import OF_SWEEPS, Data, Recipe, Run, Scaffold, Sweeping
-from blockzoo.core.spec import TrialSpec
+from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.subject import Subject
 from blockzoo.core.table import Row
 from blockzoo.execution.contracts import EXECUTORS
 from blockzoo.execution.progress import Progress, SilentProgress
 from blockzoo.execution.queue import Plan, plan_of
 from blockzoo.trials.bodies import BODIES
+from blockzoo.trials.budgets import budgeted
 from blockzoo.trials.queue import TrialQueue
-from blockzoo.trials.request import images_of, trial_spec
+from blockzoo.trials.request import images_of, network_spec, trial_spec
 from blockzoo.trials.workplace import at_work, executor_of
 
 if TYPE_CHECKING:
@@ -65,6 +68,7 @@ class Call:
         progress: told what happens.
         keep_weights: leave each trial's last checkpoint in the results folder's `weights/`.
         request: the arguments of `run_sweep` that `blockzoo sweep resume` starts it with again.
+        prepared: records of what came before the trials, for the store.
     """
 
     only: str = "all"
@@ -72,10 +76,17 @@ class Call:
     progress: Progress = field(default_factory=SilentProgress)
     keep_weights: bool = False
     request: dict[str, Any] | None = None
+    prepared: tuple[Record, ...] = ()
 
 
 class SweepKeywords(
-    ScaffoldKeywords, RecipeKeywords, DataKeywords, RunKeywords, SweepingKeywords, total=False
+    ScaffoldKeywords,
+    BudgetingKeywords,
+    RecipeKeywords,
+    DataKeywords,
+    RunKeywords,
+    SweepingKeywords,
+    total=False,
 ):
     """The settings of a sweep."""
 
@@ -102,22 +113,30 @@ def run_sweep(
         only: "queued" runs the trials without an outcome, "failed" those whose outcome is no result, "all" both.
         dry_run: plan and estimate only; nothing is written to the results folder.
         progress: told what happens.
-        settings: by name, of the tables Scaffold, Recipe, Data, Run and Sweeping in docs/settings.md.
+        settings: by name, of the tables Scaffold, Budgeting, Recipe, Data, Run and Sweeping in docs/settings.md.
 
     Raises:
         UsageError: an unknown name, an empty grid, a value out of range: all before the first trial.
         StoreError: the results folder cannot be written, or another sweep is writing to it.
         KeyboardInterrupt: Ctrl-C, SIGTERM or `blockzoo sweep cancel`; what has finished is stored and exported.
     """
-    scaffold, recipe, data, run, sweeping = sorted_into(settings, *OF_SWEEPS, what="run_sweep")
+    scaffold, budgeting, recipe, data, run, sweeping = sorted_into(settings, *OF_SWEEPS, what="run_sweep")
     load_plugins(run.plugins)
     if run.device not in DEVICES:
         raise UsageError(f"device {run.device!r}: choose one of {', '.join(DEVICES)}")
     images = images_of(data, run.data_dir)
-    trials = grid(blocks, positions, seeds, images, scaffold, recipe, data)
+    which = _seeds(seeds)
+    networks = networks_of(blocks, positions, images, scaffold)
+    if len(networks) * len(which) > MOST_TRIALS:
+        raise UsageError(f"seeds {len(which):,}: that is a grid of more than {MOST_TRIALS:,} trials")
+    call = Call(only, dry_run, progress or SilentProgress())
+    outputs = Outputs.at(run.output)
+    store = outputs.store(create=False) if outputs.database.is_file() else None
+    given = budgeted(networks, budgeting, images.shape, store, call.progress)
+    trials = grid(given.networks, which, images, recipe, data)
     asked = {"blocks": blocks, "positions": positions, "seeds": seeds, **settings}
     request = {name: _plain(value) for name, value in asked.items() if name != "output"}
-    call = Call(only, dry_run, progress or SilentProgress(), request=request)
+    call = replace(call, request=request, prepared=tuple(given.records))
     return run_trials(trials, images.shape, run, sweeping, call)
 
 
@@ -148,6 +167,7 @@ def run_trials(
         return _rehearsed(trials, Outputs.at(run.output), sweeping.workers, call, how)
     with at_work(run, sweeping, call.progress, call.request, keep_weights=call.keep_weights) as place:
         store, outputs = place.store, place.outputs
+        store.add(*call.prepared)
         plan = plan_of(trials, store, sweeping.workers, run.device, call.only)
         queue = TrialQueue(
             plan=plan, store=store, outputs=outputs, progress=place.journal, watch=place.watch, **how
@@ -180,27 +200,21 @@ def _rehearsed(
     return SweepResult(plan, rows, outputs.csv, outputs.database)
 
 
-def grid(
-    blocks: Sequence[str | type],
-    positions: str | Sequence[str],
-    seeds: int | Sequence[int],
-    images: ImageData,
-    scaffold: Scaffold,
-    recipe: Recipe,
-    data: Data,
-) -> list[TrialSpec]:
-    """All trials of a sweep, seed by seed, so that a sweep cut short holds whole comparisons."""
-    for name, value in (("blocks", blocks), ("positions", positions), ("seeds", seeds)):
-        if not isinstance(value, (int, Iterable) if name == "seeds" else Iterable):
+def networks_of(
+    blocks: Sequence[str | type], positions: str | Sequence[str], images: ImageData, scaffold: Scaffold
+) -> list[NetworkSpec]:
+    """Every block at every position, and the networks that have none.
+
+    Raises:
+        UsageError: an unknown name, or none.
+    """
+    for name, value in (("blocks", blocks), ("positions", positions)):
+        if not isinstance(value, Iterable):
             raise UsageError(f"{name} cannot be {describe(value)}: give several, as in a list")
     names = BLOCKS.names() if list(blocks) == ["all"] else list(blocks)
     where = [positions] if isinstance(positions, str) else list(positions)
     where = list(POSITIONS) if where == ["all"] else where
-    if isinstance(seeds, int) and seeds * len(names) * len(where) > MOST_TRIALS:
-        raise UsageError(f"seeds {seeds:,}: that is a grid of more than {MOST_TRIALS:,} trials")
-    which = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    empty = [n for n, v in (("blocks", names), ("positions", where), ("seeds", which)) if not v]
-    if empty:
+    if empty := [name for name, values in (("blocks", names), ("positions", where)) if not values]:
         raise UsageError(f"the grid is empty: give at least one of {' and of '.join(empty)}")
     subjects = [Subject.parse(name) for name in names]
     for subject in subjects:
@@ -210,11 +224,25 @@ def grid(
                 "put it in a file of its own and name that with plugins=[...] or --plugin"
             )
     placed = [s.at(p) if s.is_block and not s.position else s for s in subjects for p in where]
+    return list(dict.fromkeys(network_spec(str(subject), None, images, scaffold) for subject in placed))
+
+
+def _seeds(seeds: int | Sequence[int]) -> Sequence[int]:
+    if not isinstance(seeds, int | Iterable):
+        raise UsageError(f"seeds cannot be {describe(seeds)}: give how many, or several, as in a list")
+    which = range(seeds) if isinstance(seeds, int) else list(seeds)
+    if not which:
+        raise UsageError("the grid is empty: give at least one of seeds")
+    return which
+
+
+def grid(
+    networks: Sequence[NetworkSpec], seeds: Iterable[int], images: ImageData, recipe: Recipe, data: Data
+) -> list[TrialSpec]:
+    """All trials of a sweep, seed by seed, so that a sweep cut short holds whole comparisons."""
     return list(
         dict.fromkeys(
-            trial_spec(str(subject), None, images, scaffold, recipe, data, seed)
-            for seed in which
-            for subject in placed
+            trial_spec(network, images, recipe, data, seed) for seed in seeds for network in networks
         )
     )
 

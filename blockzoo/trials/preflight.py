@@ -9,6 +9,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
+from blockzoo.core.budget import Budget
 from blockzoo.core.errors import ContractBroken, reason_of
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec
@@ -60,6 +61,8 @@ def known_before(
         if strict:
             raise
         known.reasons.append(f"costs: {reason_of(error)}")
+    if network.budget is not None:
+        known.reasons += _budget_found(network, known.values, shape)
     if deploy:
         try:
             _deployed(network, shape)
@@ -72,6 +75,20 @@ def known_before(
     if uncounted := known.values.get("uncounted_operations"):
         log.warning(f"{network.subject}: its MACs lack those of {uncounted}, which nobody knows how to count")
     return known
+
+
+def _budget_found(network: NetworkSpec, values: dict[str, Any], shape: tuple[int, int, int]) -> list[str]:
+    """Why the stage under test does not cost its budget.
+
+    Raises:
+        CheckFailed: it costs something else than was said.
+    """
+    from blockzoo.measure.budgets import check_budget
+
+    budget = Budget.parse(str(network.budget))
+    if (cost := values.get(f"stage_{budget.held}")) is not None:
+        check_budget(network, cost, (1, *shape))
+    return list(filter(None, [budget.why_not(network.budget_ratio)]))
 
 
 def costs(

@@ -39,21 +39,19 @@ def images_of(data: Data, data_dir: str | Path | None) -> ImageData:
     return load_data(data.dataset, data_dir, data.image_size, images=data.images)
 
 
-def trial_spec(
-    subject: str | type,
-    position: str | None,
-    images: ImageData,
-    scaffold: Scaffold,
-    recipe: Recipe,
-    data: Data,
-    seed: int,
-) -> TrialSpec:
+def network_spec(
+    subject: str | type, position: str | None, images: ImageData, scaffold: Scaffold
+) -> NetworkSpec:
+    """The spec of a network for these images; a block without a position is given one (default mid)."""
+    parsed = Subject.parse(subject)
+    parsed = parsed if parsed.position or not parsed.is_block else parsed.at(position or "mid")
+    return NetworkSpec(str(parsed), images.num_classes, images.shape[0], **vars(scaffold))
+
+
+def trial_spec(network: NetworkSpec, images: ImageData, recipe: Recipe, data: Data, seed: int) -> TrialSpec:
     """The spec of a trial, with what is not given taken from the protocol and the data."""
     from blockzoo.training.protocols import get_protocol, protocol_of
 
-    parsed = Subject.parse(subject)
-    parsed = parsed if parsed.position or not parsed.is_block else parsed.at(position or "mid")
-    network = NetworkSpec(str(parsed), images.num_classes, images.shape[0], **vars(scaffold))
     asked = {**vars(recipe), **vars(data), "protocol": get_protocol(recipe.protocol).name}
     spec = TrialSpec(
         network=network,

@@ -14,7 +14,7 @@ from blockzoo.core import consent
 from blockzoo.core.checked import settings_of, together
 from blockzoo.core.documents import check_fields, describe
 from blockzoo.core.errors import UsageError
-from blockzoo.core.settings import OF_SWEEPS, Data, Recipe, Run, Scaffold, Sweeping
+from blockzoo.core.settings import OF_SWEEPS, Budgeting, Data, Recipe, Run, Scaffold, Sweeping
 
 
 @expanded("devices", "sync_batch_norm")
@@ -27,6 +27,7 @@ def run(
     ] = None,
     seeds: Annotated[int, Parameter(help="how many seeds: 0, 1, ...")] = 1,
     scaffold: Scaffold,
+    budgeting: Budgeting,
     recipe: Recipe,
     data: Data,
     running: Run,
@@ -46,7 +47,7 @@ def run(
     """
     options: dict[str, Any] = {"blocks": blocks, "positions": positions, "seeds": seeds}
     options |= {"dry_run": dry_run, "plots": plots}
-    options |= together(scaffold, recipe, data, running, sweeping)
+    options |= together(scaffold, budgeting, recipe, data, running, sweeping)
     if config:
         changed = _changed(_from_file(config), options, config)
         with consent.text_of(config):

@@ -1,0 +1,101 @@
+"""What rows of a table are compared: those of one group, each network by its name, at the budget that it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import isfinite
+from typing import Any, TypeGuard
+
+from blockzoo.core.budget import Budget
+
+Row = dict[str, Any]
+
+SHARED = (
+    "dataset",
+    "protocol",
+    "epochs",
+    "batch_size",
+    "lr",
+    "num_blocks",
+    "base_channels",
+    "limit_train",
+    "budget",
+)
+"""What rows of one group have in common; also the key of rows that carry no `comparable`."""
+OF_STAGE_SIZE = ("active_width", "active_blocks")
+"""Columns of the width and depth of the stage under test."""
+
+
+def group_of(row: Row) -> tuple[tuple[str, Any], ...]:
+    """What a row shares with those it may be compared with."""
+    shared = [(name, row.get(name)) for name in SHARED if row.get(name) is not None]
+    return (*shared, ("comparable", row.get("comparable")))
+
+
+def describe_group(group: tuple[tuple[str, Any], ...]) -> str:
+    """What a group has in common, as a caption."""
+    facts = dict(group)
+    parts = [str(facts["dataset"])] if "dataset" in facts else []
+    parts += [f"{facts['protocol']}"] if "protocol" in facts else []
+    parts += [f"{facts['epochs']} epochs"] if "epochs" in facts else []
+    parts += [f"batch {facts['batch_size']}"] if "batch_size" in facts else []
+    parts += [f"lr {facts['lr']:g}"] if "lr" in facts else []
+    if "num_blocks" in facts:
+        plural = "" if facts["num_blocks"] == 1 else "s"
+        parts.append(f"{facts['num_blocks']} block{plural} a stage, width {facts.get('base_channels')}")
+    parts += [f"{facts['budget']}"] if "budget" in facts else []
+    if "limit_train" in facts:
+        parts.append(f"{facts['limit_train']:,} training images")
+    return ", ".join(parts)
+
+
+def name_of(row: Row) -> str:
+    """Of its block, with what is its own in width and depth where no budget has chosen them: those are other networks."""
+    block = str(row["block"])
+    if row.get("budget"):
+        return block
+    width, depth = row.get("active_width"), row.get("active_blocks")
+    if is_number(width) and width != 1:
+        block += f" x{width:g}"
+    if is_number(depth) and is_number(usual := row.get("num_blocks")) and depth != usual:
+        block += f" ({depth:g} blocks)"
+    return block
+
+
+class Spent:
+    """What the stages under test of a table cost, as multiples of their budgets.
+
+    A time is that of all networks beside one another, where the table has it and the reference's: the one by which the width was
+    found was of two networks.
+    """
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._reference: dict[Any, float] = {}
+        for row in rows:
+            if (
+                (budget := _budget_of(row))
+                and budget.track == "iso-latency"
+                and row.get("block") == budget.against
+            ) and is_number(time := row.get("stage_latency_ms")):
+                self._reference[group_of(row), row.get("position")] = time
+
+    def off(self, row: Row) -> float | None:
+        """How many times its budget the stage of a row costs; None where it costs that, or has none."""
+        if (budget := _budget_of(row)) is None:
+            return None
+        ratio, time = row.get("budget_ratio"), row.get("stage_latency_ms")
+        if budget.track == "iso-latency" and is_number(time):
+            if budget.absolute is not None:
+                ratio = time / (budget.amount * budget.absolute)
+            elif reference := self._reference.get((group_of(row), row.get("position"))):
+                ratio = time / reference
+        return ratio if is_number(ratio) and not budget.is_met_by(ratio) else None
+
+
+def _budget_of(row: Row) -> Budget | None:
+    return Budget.parse(str(row["budget"])) if row.get("budget") else None
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Is it a finite one?"""
+    return isinstance(value, (int, float)) and isfinite(value)
