@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from blockzoo.trials.grid import Call, SweepResult, grid, run_sweep, run_trials
+from blockzoo.trials.grid import Call, SweepResult, grid, run_trials
+from blockzoo.trials.sweep import run_sweep
 
 __all__ = ["Call", "SweepResult", "grid", "run_sweep", "run_trials"]
 

@@ -37,6 +37,13 @@ def results(
         bool,
         Parameter(help="compare all pairs of blocks at each position, after Holm's correction", negative=()),
     ] = False,
+    worths: Annotated[
+        bool,
+        Parameter(
+            help="what blocks are worth in company, from networks with a block in every stage (--design crossed)",
+            negative=(),
+        ),
+    ] = False,
     timed_on: Annotated[
         str | None,
         Parameter(
@@ -58,11 +65,18 @@ def results(
     from blockzoo.report.statistics import LOOKED_AT
 
     screen.check_output(output)
-    if verdicts:
-        others_given = {"--history": history, "--markdown": markdown, "--timed-on": timed_on}
+    if verdicts or worths:
+        others_given = {
+            "--history": history,
+            "--markdown": markdown,
+            "--timed-on": timed_on,
+            "--worths": verdicts and worths,
+        }
         if unused := [name for name, given in others_given.items() if given]:
-            raise UsageError(f"--verdicts compares accuracies of what counts: leave out {', '.join(unused)}")
-        _show_verdicts(each_row(source, Asked(_wanted(where or []), columns=LOOKED_AT)), format, output)
+            wanted = "--verdicts" if verdicts else "--worths"
+            raise UsageError(f"{wanted} compares accuracies of what counts: leave out {', '.join(unused)}")
+        seen = each_row(source, Asked(_wanted(where or []), columns=(*LOOKED_AT, "experiment_name")))
+        (_show_verdicts if verdicts else _show_worths)(seen, format, output)
         return
     asked = Asked(_wanted(where or []), history, timed_on)
     runs = [] if is_table(source) or where else open_store(source).records("blockwise", history=history)
@@ -92,6 +106,14 @@ def _show_verdicts(rows: Iterable[dict[str, Any]], format: str, output: Path | N
     if not made:
         raise UsageError("no two blocks at one position are comparable here")
     screen.show(comparison_tables(made), comparison_rows(made), format, output)
+
+
+def _show_worths(rows: Iterable[dict[str, Any]], format: str, output: Path | None) -> None:
+    from blockzoo.report.crossed import crossed_models
+    from blockzoo.report.worths import worth_rows, worth_tables
+
+    models = crossed_models(rows)
+    screen.show(worth_tables(models), worth_rows(models), format, output)
 
 
 def _print_markdown(rows: Iterable[dict[str, Any]]) -> bool:

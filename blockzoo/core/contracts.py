@@ -24,6 +24,8 @@ POSITIONS = ("early", "mid", "late")
 """Where in the scaffold the block under test stands: stage 1, 2 or 3."""
 DEFAULT_FILLER = "ResNetBasicBlock"
 """What the other stages hold, and what budgets are measured by, where nothing else is said."""
+STAGES = "stages"
+"""Prefix of a network whose three stages hold a block each: `stages:EARLY,MID,LATE`."""
 WRAPPER = "wrapper"
 """Tag of a prefix that says something of another subject: `PREFIX:OPTIONS:SUBJECT`."""
 

@@ -25,6 +25,18 @@ class BudgetingKeywords(TypedDict, total=False):
     against: str
 
 
+class DesigningKeywords(TypedDict, total=False):
+    """Which trainings a comparison is made of."""
+
+    design: Literal["isolated", "crossed", "halving"]
+    replicates: int
+    repeats: int
+    follow: int
+    survivors: int
+    precision: float | None
+    hours: float | None
+
+
 class RecipeKeywords(TypedDict, total=False):
     """How a network is trained. What is None is the protocol's."""
 

@@ -81,6 +81,34 @@ class Budgeting(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Designing(Checked):
+    """Which trainings a comparison is made of."""
+
+    design: Literal["isolated", "crossed", "halving"] = setting(
+        "isolated",
+        "isolated: each block among equal fillers; crossed: networks with a block in every stage; halving: isolated, and the "
+        "worse half goes after each seed",
+    )
+    replicates: Count = setting(5, "crossed: trainings of each block at each position")
+    repeats: Annotated[int, Ge(0)] = setting(
+        1,
+        "crossed: times that the networks of the first replicate are trained again, which tells noise from interaction",
+    )
+    follow: Annotated[int, Ge(0)] = setting(
+        0, "crossed: then train so many networks that are predicted to be best, and as many at random"
+    )
+    survivors: Count = setting(
+        5, "halving: blocks at each position that are trained with fresh seeds in the end"
+    )
+    precision: Positive | None = setting(
+        None,
+        "isolated: add seeds where a verdict is open, until intervals of differences are at most so wide to either side",
+        unit="points",
+    )
+    hours: Positive | None = setting(None, "with precision: begin no further seeds after so long", unit="h")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe(Checked):
     """How a network is trained. What is None is the protocol's."""
 
@@ -245,7 +273,17 @@ class Benchmarking(Checked):
     strict: bool = narrowed(Run, "strict", False)
 
 
-TABLES: tuple[type[Checked], ...] = (Scaffold, Budgeting, Recipe, Data, Seeded, Run, Sweeping, Benchmarking)
+TABLES: tuple[type[Checked], ...] = (
+    Scaffold,
+    Budgeting,
+    Designing,
+    Recipe,
+    Data,
+    Seeded,
+    Run,
+    Sweeping,
+    Benchmarking,
+)
 """All of them, in the order in which they are shown."""
-OF_SWEEPS: tuple[type[Checked], ...] = (Scaffold, Budgeting, Recipe, Data, Run, Sweeping)
+OF_SWEEPS: tuple[type[Checked], ...] = (Scaffold, Budgeting, Designing, Recipe, Data, Run, Sweeping)
 """Those of a sweep."""

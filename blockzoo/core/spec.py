@@ -129,6 +129,8 @@ class NetworkSpec(Scaffold, Spec):
             "in_channels": self.in_channels,
         }
         subject = self.parsed
+        if subject.innermost.stages:
+            own |= {"num_blocks": self.num_blocks, "base_channels": self.base_channels}
         if subject.innermost.is_block:
             own |= {name: value for name, value in unusual(self) if name in settings_of(Scaffold)}
             own |= {"filler": self.filler_name, "active_blocks": self.active_blocks or self.num_blocks}

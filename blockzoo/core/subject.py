@@ -4,6 +4,7 @@ ResNetBasicBlock            a block                 ResNetBasicBlock@published  
 ResNetBasicBlock/mid        in the scaffold         timm:resnet18                a network of a library
 my_file.py:MyBlock[/mid]    the user's own code     package.module:MyBlock[/mid]
 tiled:F28:SUBJECT           that network on tiles
+stages:A,B,C                the scaffold with a block in each of its stages
 
 Code with a `stride` in its constructor (or any arguments, or a width it must be told, such as `dim`) is a block, any other a
 whole network unless a position is given. In Python a class may stand for its text.
@@ -11,6 +12,7 @@ whole network unless a position is given. In Python a class may stand for its te
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +22,7 @@ from functools import cache
 from pathlib import Path
 
 from blockzoo.core import consent
-from blockzoo.core.contracts import BLOCKS, NETWORKS, POSITIONS, SUBJECTS, WRAPPER
+from blockzoo.core.contracts import BLOCKS, NETWORKS, POSITIONS, STAGES, SUBJECTS, WRAPPER
 from blockzoo.core.errors import UsageError
 from blockzoo.core.plugins import load_object, origin_of, own_code
 from blockzoo.core.signature import why_a_block
@@ -71,6 +73,8 @@ class Subject:
         prefix, colon, rest = text.partition(":")
         if prefix == "model" and own_code(rest):  # its own code, like any
             return cls.parse(rest)
+        if colon and prefix == STAGES:
+            return cls(prefix, _stages(rest, text))
         if colon and prefix in SUBJECTS:
             return cls(prefix, _wrapped(rest, text) if _wraps(prefix) else rest)
         head, colon, tail = text.rpartition(":")
@@ -104,6 +108,20 @@ class Subject:
             return bool(self.taken_for_a_block)
         return self.prefix in ("block", "code")
 
+    @property
+    def stages(self) -> tuple[Subject, ...]:
+        """The blocks of `stages:A,B,C`, each at its position; none of others."""
+        if self.prefix != STAGES:
+            return ()
+        return tuple(
+            Subject.parse(name).at(place) for name, place in zip(self.name.split(","), POSITIONS, strict=True)
+        )
+
+    @property
+    def in_scaffold(self) -> bool:
+        """Is it built of the scaffold's stages?"""
+        return self.is_block or self.prefix == STAGES
+
     def at(self, position: str) -> Subject:
         """The same block at a position of the scaffold; a network stays what it is."""
         if position not in POSITIONS:
@@ -117,6 +135,11 @@ class Subject:
 
     def __str__(self) -> str:
         return f"{self.label}/{self.position}" if self.position else self.label
+
+    @property
+    def own_origins(self) -> list[str | None]:
+        """`own_origin`, of each block where there are several."""
+        return [stage.own_origin for stage in self.stages] or [self.own_origin]
 
     @property
     def own_origin(self) -> str | None:
@@ -134,8 +157,20 @@ class Subject:
 
         It enters the fingerprint of a trial: edited code is another subject.
         """
+        if digests := [stage.source_digest() or "" for stage in self.stages]:
+            return hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16] if any(digests) else None
         origin = self.own_origin
         return code_digest(origin, load=not _STORED.get()) if origin else None
+
+
+def _stages(rest: str, text: str) -> str:
+    """Three blocks, canonical."""
+    blocks = [Subject.parse(name) for name in rest.split(",")]
+    if len(blocks) != len(POSITIONS) or any(not block.is_block or block.position for block in blocks):
+        raise UsageError(
+            f"{text!r}: name three blocks, as in {STAGES}:RepMixer,ResNetBasicBlock,GhostBottleneck"
+        )
+    return ",".join(map(str, blocks))
 
 
 def _wraps(prefix: str) -> bool:

@@ -221,6 +221,8 @@ def trial_row(trial: Record) -> Row:
             "budget": network.budget,
             "budget_ratio": network.budget_ratio,
         }
+    elif subject.stages:
+        values |= {"num_blocks": network.num_blocks, "base_channels": network.base_channels}
     return {name: values.get(name) for name in COLUMNS}
 
 

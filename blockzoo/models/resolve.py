@@ -12,7 +12,7 @@ from blockzoo.core.errors import UnknownNameError
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.subject import Subject
 from blockzoo.models.own import own_class
-from blockzoo.models.scaffold import ScaffoldNet, seeded
+from blockzoo.models.scaffold import ScaffoldNet, StagesNet, seeded
 
 
 def build_network(spec: NetworkSpec, *, seed: int | None = None) -> nn.Module:
@@ -28,11 +28,19 @@ def build_network(spec: NetworkSpec, *, seed: int | None = None) -> nn.Module:
             seed=seed,
             **spec.scaffold,
         )
+    if subject.stages:
+        return StagesNet(spec, seed=seed)
     resolver = own_class if subject.prefix == "code" else SUBJECTS[subject.prefix]
     if seed is None:
         return resolver(subject, spec)
     with seeded(seed, "network"):
         return resolver(subject, spec)
+
+
+@SUBJECTS.register("stages")
+def stages_network(subject: Subject, spec: NetworkSpec) -> nn.Module:
+    """The scaffold with a block in each of its three stages: `stages:EARLY,MID,LATE`."""
+    return StagesNet(spec)
 
 
 @SUBJECTS.register("torchvision")

@@ -99,8 +99,7 @@ def scaffold_parts(spec: NetworkSpec, block: Callable[..., nn.Module] | None = N
         UsageError: a block that is not of the zoo cannot be called, or does not keep the contract of a block.
     """
     subject = spec.parsed
-    block = adapted(block or block_class(subject))
-    filler = identity_filler if spec.filler_name == IDENTITY else adapted(BLOCKS[spec.filler_name])
+    makers = _makers(spec, block)
     parts = [
         Part("stem", ("stem", spec.in_channels, spec.base_channels), 1, False,
              lambda: _stem(spec.in_channels, spec.base_channels))
@@ -111,7 +110,7 @@ def scaffold_parts(spec: NetworkSpec, block: Callable[..., nn.Module] | None = N
         usual = spec.base_channels * WIDENING[stage]
         width = max(1, round(usual * spec.active_width)) if active else usual
         depth = (spec.active_blocks or spec.num_blocks) if active else spec.num_blocks
-        maker = block if active else filler
+        maker = makers[stage]
         for index in range(depth):
             stride = 2 if stage > 0 and index == 0 else 1
             arguments = (channels, width, stride, position)
@@ -134,9 +133,19 @@ def scaffold_parts(spec: NetworkSpec, block: Callable[..., nn.Module] | None = N
     return parts
 
 
+def _makers(spec: NetworkSpec, block: Callable[..., nn.Module] | None) -> list[Callable[..., nn.Module]]:
+    """What makes the blocks of each stage."""
+    subject = spec.parsed
+    if subject.stages:
+        return [adapted(block_class(stage)) for stage in subject.stages]
+    block = adapted(block or block_class(subject))
+    filler = identity_filler if spec.filler_name == IDENTITY else adapted(BLOCKS[spec.filler_name])
+    return [block if position == subject.position else filler for position in POSITIONS]
+
+
 def examined_blocks(spec: NetworkSpec) -> list[Examined]:
     """What was found of the blocks of a network that are not of the zoo; empty for networks that are not the scaffold."""
-    if not spec.parsed.is_block:
+    if not spec.parsed.in_scaffold:
         return []
     parts = [part for part in scaffold_parts(spec) if part.name not in ("stem", "head")]
     return [trust(*key) for key in dict.fromkeys(part.key for part in parts)]
@@ -157,7 +166,56 @@ def _builder(
     return build
 
 
-class ScaffoldNet(nn.Module):
+class Staged(nn.Module):
+    """A stem, three stages of blocks, a head; input (B, in_channels, H, W), output (B, out_dim)."""
+
+    stem: nn.Module
+    stage1: nn.Sequential
+    stage2: nn.Sequential
+    stage3: nn.Sequential
+    head: nn.Module
+
+    def _build(self, parts: list[Part], seed: int | None) -> None:
+        """Every part starts from its own seed; without one it is drawn from torch's global generator."""
+        seed = int(torch.randint(2**31, (), device="cpu").item()) if seed is None else seed
+        stages: dict[str, list[nn.Module]] = {f"stage{i}": [] for i in (1, 2, 3)}
+        for part in parts:
+            with seeded(seed, part.name):
+                module = part.build()
+            if part.name in ("stem", "head"):
+                setattr(self, part.name, module)
+            else:
+                stages[part.name.partition(".")[0]].append(module)
+        for name, modules in stages.items():
+            setattr(self, name, nn.Sequential(*modules))
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The network blocks in order; applied one after the other they are the forward pass."""
+        return [self.stem, *self.stage1, *self.stage2, *self.stage3, self.head]
+
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B classes"]:
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class StagesNet(Staged):
+    """A network with a block of its own in each stage, as a crossed design has them: `stages:A,B,C`.
+
+    Stem and head are those of `ScaffoldNet`; for one seed a block at a position starts alike in whatever company.
+
+    Args:
+        spec: with such a subject.
+        seed: start of all weights.
+    """
+
+    def __init__(self, spec: NetworkSpec, *, seed: int | None = None) -> None:
+        super().__init__()
+        self._build(scaffold_parts(spec), seed)
+
+
+class ScaffoldNet(Staged):
     """A network that differs from another in one stage only.
 
     Stem 3x3 (in_channels -> w) + BN + ReLU; stages of width w (`base_channels`), 2w, 4w, the second and third starting with
@@ -175,12 +233,6 @@ class ScaffoldNet(nn.Module):
     Raises:
         UsageError: a position, width, count or name that cannot be used, naming the choices.
     """
-
-    stem: nn.Module
-    stage1: nn.Sequential
-    stage2: nn.Sequential
-    stage3: nn.Sequential
-    head: nn.Module
 
     def __init__(
         self,
@@ -201,17 +253,7 @@ class ScaffoldNet(nn.Module):
             in_channels=in_channels,
             **vars(sorted_into(scaffold, Scaffold, what="ScaffoldNet")[0]),
         )
-        seed = int(torch.randint(2**31, (), device="cpu").item()) if seed is None else seed
-        stages: dict[str, list[nn.Module]] = {f"stage{i}": [] for i in (1, 2, 3)}
-        for part in scaffold_parts(self._layout, None if isinstance(block, str) else block):
-            with seeded(seed, part.name):
-                module = part.build()
-            if part.name in ("stem", "head"):
-                setattr(self, part.name, module)
-            else:
-                stages[part.name.partition(".")[0]].append(module)
-        for name, modules in stages.items():
-            setattr(self, name, nn.Sequential(*modules))
+        self._build(scaffold_parts(self._layout, None if isinstance(block, str) else block), seed)
         self.position = position
         self.block_name = named or getattr(block, "__name__", str(block))
 
@@ -227,19 +269,9 @@ class ScaffoldNet(nn.Module):
         return replace(self._layout, subject=str(Subject.parse(self._unnamed).at(self.position)))
 
     @property
-    def blocks(self) -> list[nn.Module]:
-        """The network blocks in order; applied one after the other they are the forward pass."""
-        return [self.stem, *self.stage1, *self.stage2, *self.stage3, self.head]
-
-    @property
     def active_stage(self) -> nn.Sequential:
         """The stage that holds the block under test."""
         return (self.stage1, self.stage2, self.stage3)[POSITIONS.index(self.position)]
-
-    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B classes"]:
-        for block in self.blocks:
-            x = block(x)
-        return x
 
     def get_stage_info(self) -> list[dict[str, Any]]:
         """For each stage: its name, position, what it holds, how many, and its parameters."""

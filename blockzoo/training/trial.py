@@ -225,7 +225,7 @@ def _evaluate(spec: TrialSpec, data: ImageData, split: str, process: TrainingPro
 
 
 def _check(spec: TrialSpec, data: ImageData) -> None:
-    check_unedited([spec.network.parsed.own_origin, spec.network.filler_code()])
+    check_unedited([*spec.network.parsed.own_origins, spec.network.filler_code()])
     have = {"classes": data.num_classes, "channels": data.shape[0]}
     want = {"classes": spec.network.out_dim, "channels": spec.network.in_channels}
     faults = [f"{spec.dataset} has {have[k]} {k}, the network {want[k]}" for k in have if have[k] != want[k]]

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from blockzoo.core.checked import sorted_into
 from blockzoo.core.contracts import BLOCKS, POSITIONS
-from blockzoo.core.devices import DEVICES
 from blockzoo.core.documents import describe
 from blockzoo.core.errors import UsageError
 from blockzoo.core.export import export, rows_of
-from blockzoo.core.keywords import (
-    BudgetingKeywords,
-    DataKeywords,
-    RecipeKeywords,
-    RunKeywords,
-    ScaffoldKeywords,
-    SweepingKeywords,
-)
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.plugins import load_plugins
 from blockzoo.core.record import Record
-from blockzoo.core.settings import OF_SWEEPS, Data, Recipe, Run, Scaffold, Sweeping
+from blockzoo.core.settings import Data, Recipe, Run, Scaffold, Sweeping
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.subject import Subject
 from blockzoo.core.table import Row
@@ -33,14 +23,11 @@ from blockzoo.execution.contracts import EXECUTORS
 from blockzoo.execution.progress import Progress, SilentProgress
 from blockzoo.execution.queue import Plan, plan_of
 from blockzoo.trials.bodies import BODIES
-from blockzoo.trials.budgets import budgeted
 from blockzoo.trials.queue import TrialQueue
-from blockzoo.trials.request import images_of, network_spec, trial_spec
+from blockzoo.trials.request import network_spec, trial_spec
 from blockzoo.trials.workplace import at_work, executor_of
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
     from blockzoo.data import ImageData
 
 
@@ -77,67 +64,6 @@ class Call:
     keep_weights: bool = False
     request: dict[str, Any] | None = None
     prepared: tuple[Record, ...] = ()
-
-
-class SweepKeywords(
-    ScaffoldKeywords,
-    BudgetingKeywords,
-    RecipeKeywords,
-    DataKeywords,
-    RunKeywords,
-    SweepingKeywords,
-    total=False,
-):
-    """The settings of a sweep."""
-
-
-def run_sweep(
-    blocks: Sequence[str | type],
-    positions: str | Sequence[str] = "all",
-    seeds: int | Sequence[int] = 1,
-    *,
-    only: str = "all",
-    dry_run: bool = False,
-    progress: Progress | None = None,
-    **settings: Unpack[SweepKeywords],
-) -> SweepResult:
-    """Train every block at every position with every seed, then time all networks side by side.
-
-    Trials whose outcome is in the store are skipped; those that failed or were killed run again. A killed sweep
-    goes on where it was, its running trials from their last epoch.
-
-    Args:
-        blocks: subjects; "all" stands for every block of the zoo.
-        positions: "all", or some of early, mid, late.
-        seeds: how many (0, 1, ...), or which.
-        only: "queued" runs the trials without an outcome, "failed" those whose outcome is no result, "all" both.
-        dry_run: plan and estimate only; nothing is written to the results folder.
-        progress: told what happens.
-        settings: by name, of the tables Scaffold, Budgeting, Recipe, Data, Run and Sweeping in docs/settings.md.
-
-    Raises:
-        UsageError: an unknown name, an empty grid, a value out of range: all before the first trial.
-        StoreError: the results folder cannot be written, or another sweep is writing to it.
-        KeyboardInterrupt: Ctrl-C, SIGTERM or `blockzoo sweep cancel`; what has finished is stored and exported.
-    """
-    scaffold, budgeting, recipe, data, run, sweeping = sorted_into(settings, *OF_SWEEPS, what="run_sweep")
-    load_plugins(run.plugins)
-    if run.device not in DEVICES:
-        raise UsageError(f"device {run.device!r}: choose one of {', '.join(DEVICES)}")
-    images = images_of(data, run.data_dir)
-    which = _seeds(seeds)
-    networks = networks_of(blocks, positions, images, scaffold)
-    if len(networks) * len(which) > MOST_TRIALS:
-        raise UsageError(f"seeds {len(which):,}: that is a grid of more than {MOST_TRIALS:,} trials")
-    call = Call(only, dry_run, progress or SilentProgress())
-    outputs = Outputs.at(run.output)
-    store = outputs.store(create=False) if outputs.database.is_file() else None
-    given = budgeted(networks, budgeting, images.shape, store, call.progress)
-    trials = grid(given.networks, which, images, recipe, data)
-    asked = {"blocks": blocks, "positions": positions, "seeds": seeds, **settings}
-    request = {name: _plain(value) for name, value in asked.items() if name != "output"}
-    call = replace(call, request=request, prepared=tuple(given.records))
-    return run_trials(trials, images.shape, run, sweeping, call)
 
 
 def run_trials(
@@ -200,6 +126,11 @@ def _rehearsed(
     return SweepResult(plan, rows, outputs.csv, outputs.database)
 
 
+def names_of(blocks: Sequence[str | type]) -> list[str | type]:
+    """The blocks that are meant; "all" stands for those of the zoo."""
+    return list(BLOCKS.names()) if list(blocks) == ["all"] else list(blocks)
+
+
 def networks_of(
     blocks: Sequence[str | type], positions: str | Sequence[str], images: ImageData, scaffold: Scaffold
 ) -> list[NetworkSpec]:
@@ -211,7 +142,7 @@ def networks_of(
     for name, value in (("blocks", blocks), ("positions", positions)):
         if not isinstance(value, Iterable):
             raise UsageError(f"{name} cannot be {describe(value)}: give several, as in a list")
-    names = BLOCKS.names() if list(blocks) == ["all"] else list(blocks)
+    names = names_of(blocks)
     where = [positions] if isinstance(positions, str) else list(positions)
     where = list(POSITIONS) if where == ["all"] else where
     if empty := [name for name, values in (("blocks", names), ("positions", where)) if not values]:
@@ -227,15 +158,6 @@ def networks_of(
     return list(dict.fromkeys(network_spec(str(subject), None, images, scaffold) for subject in placed))
 
 
-def _seeds(seeds: int | Sequence[int]) -> Sequence[int]:
-    if not isinstance(seeds, int | Iterable):
-        raise UsageError(f"seeds cannot be {describe(seeds)}: give how many, or several, as in a list")
-    which = range(seeds) if isinstance(seeds, int) else list(seeds)
-    if not which:
-        raise UsageError("the grid is empty: give at least one of seeds")
-    return which
-
-
 def grid(
     networks: Sequence[NetworkSpec], seeds: Iterable[int], images: ImageData, recipe: Recipe, data: Data
 ) -> list[TrialSpec]:
@@ -245,12 +167,3 @@ def grid(
             trial_spec(network, images, recipe, data, seed) for seed in seeds for network in networks
         )
     )
-
-
-def _plain(value: Any) -> Any:
-    """An option as JSON has it: a class as its subject, a path as its text."""
-    if isinstance(value, type):
-        return str(Subject.parse(value))
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    return str(value) if isinstance(value, Path) else value

@@ -14,7 +14,7 @@ from blockzoo.core import consent
 from blockzoo.core.checked import settings_of, together
 from blockzoo.core.documents import check_fields, describe
 from blockzoo.core.errors import UsageError
-from blockzoo.core.settings import OF_SWEEPS, Budgeting, Data, Recipe, Run, Scaffold, Sweeping
+from blockzoo.core.settings import OF_SWEEPS, Budgeting, Data, Designing, Recipe, Run, Scaffold, Sweeping
 
 
 @expanded("devices", "sync_batch_norm")
@@ -28,6 +28,7 @@ def run(
     seeds: Annotated[int, Parameter(help="how many seeds: 0, 1, ...")] = 1,
     scaffold: Scaffold,
     budgeting: Budgeting,
+    designing: Designing,
     recipe: Recipe,
     data: Data,
     running: Run,
@@ -47,7 +48,7 @@ def run(
     """
     options: dict[str, Any] = {"blocks": blocks, "positions": positions, "seeds": seeds}
     options |= {"dry_run": dry_run, "plots": plots}
-    options |= together(scaffold, budgeting, recipe, data, running, sweeping)
+    options |= together(scaffold, budgeting, designing, recipe, data, running, sweeping)
     if config:
         changed = _changed(_from_file(config), options, config)
         with consent.text_of(config):
@@ -67,16 +68,14 @@ def finish(*, draw: bool = True, **options: Any) -> int:
     from blockzoo.cli.progress import LiveProgress
     from blockzoo.core.errors import reason_of
     from blockzoo.core.record import FINAL
-    from blockzoo.report.tables import results_table
-    from blockzoo.trials.grid import run_sweep
+    from blockzoo.trials.sweep import run_sweep
     from blockzoo.visualize import plot_results
 
     with LiveProgress(screen.out) as progress:
         done = run_sweep(**options, progress=progress)
     if options.get("dry_run"):
         return 0
-    for made in results_table(done.rows):
-        screen.out.print(made)
+    _show(done.rows, str(options.get("design", "isolated")))
     for row in [row for row in done.rows if row["status"] != "ok"][:10]:
         screen.out.print(
             f"{row['status']}: {row['block']}/{row['position']} seed {row['seed']}: {row['reason']}",
@@ -95,6 +94,30 @@ def finish(*, draw: bool = True, **options: Any) -> int:
             f"{without} of {len(done.plan.trials)} trials have no result; `blockzoo sweep retry` tries them again"
         )
     return 1 if without else 0
+
+
+def _show(rows: list[dict[str, Any]], design: str) -> None:
+    """What a design was for: a table of means; worths in company; the verdicts on the survivors."""
+    from blockzoo.core.errors import UsageError
+    from blockzoo.report.comparison import verdicts
+    from blockzoo.report.crossed import crossed_models
+    from blockzoo.report.tables import results_table
+    from blockzoo.report.verdicts import comparison_tables
+    from blockzoo.report.worths import worth_tables
+    from blockzoo.trials.designs import HALVING_END
+
+    if design == "crossed":
+        try:
+            screen.out.print(worth_tables(crossed_models(rows)))
+            return
+        except UsageError as error:  # too few came to a result
+            screen.out.print(f"no worths: {error}", markup=False)
+    if design == "halving":
+        rows = [row for row in rows if row["experiment_name"] == HALVING_END]
+    for made in results_table(rows):
+        screen.out.print(made)
+    if design == "halving":
+        screen.out.print(comparison_tables([one for one in verdicts(rows) if one.differences]))
 
 
 def _from_file(path: Path) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def train_networks(
         progress: told what happens.
         settings: as of `run_sweep`; the default protocol is blox-v1, the dataset cifar100, the output exp. They are not timed.
     """
-    from blockzoo.trials.grid import run_sweep
+    from blockzoo.trials.sweep import run_sweep
 
     at = "" if width == PUBLISHED_WIDTH else f"@{width}"
     subjects = [f"macro:{index}{at}" for index in indices]

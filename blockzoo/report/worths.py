@@ -1,0 +1,147 @@
+"""Worths in company as tables: for the terminal, and as rows."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from blockzoo.core.contracts import POSITIONS
+from blockzoo.report.crossed import Crossed, Training
+from blockzoo.report.groups import describe_group
+from blockzoo.report.tables import as_cells, as_text
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+QUESTION = (
+    "Question: how much more accurate are networks with this block at this position than with the average block there, their "
+    "other stages holding other blocks? (Whether one block is better among equal fillers is the isolated design's question.)"
+)
+BEST = 5
+"""Networks whose predictions are shown."""
+
+
+def worth_rows(models: Iterable[Crossed]) -> list[dict[str, Any]]:
+    """One row for each block and position, as fractions."""
+    return [
+        {
+            "group": describe_group(model.group),
+            "column": model.column,
+            "block": worth.block,
+            "position": worth.position,
+            "worth": worth.value,
+            "low": worth.value - model.half_width * worth.error,
+            "high": worth.value + model.half_width * worth.error,
+            "trainings": sum(
+                t.network[POSITIONS.index(worth.position)] == worth.block for t in model.trainings
+            ),
+            "degrees_of_freedom": model.fit.degrees,
+        }
+        for model in models
+        for worth in model.worths.values()
+    ]
+
+
+def worth_tables(models: Iterable[Crossed]) -> Group:
+    """For each model the worths, the block that is worth most first, and what the model says of whole networks."""
+    from rich.console import Group
+
+    return Group(*(part for model in models for part in (_worths(model), _networks(model))))
+
+
+def _worths(model: Crossed) -> Table:
+    table = _table(
+        f"worth in company, points: {describe_group(model.group)}",
+        _told(model),
+        [("block", "left"), *((position, "right") for position in POSITIONS), ("mean", "right")],
+    )
+    means = {
+        block: statistics.fmean(
+            model.worths[block, position].value for position in POSITIONS if (block, position) in model.worths
+        )
+        for block in sorted({block for block, _ in model.worths})
+    }
+    for block, mean in sorted(means.items(), key=lambda pair: -pair[1]):
+        cells = [
+            f"{100 * worth.value:+.2f} ± {100 * model.half_width * worth.error:.2f}" if worth else "-"
+            for worth in (model.worths.get((block, position)) for position in POSITIONS)
+        ]
+        table.add_row(*as_cells([block, *cells, f"{100 * mean:+.2f}"]))
+    return table
+
+
+def _networks(model: Crossed) -> Table:
+    """The networks that are predicted to be best; what came out where they were trained afterwards, beside others at random."""
+    seen: dict[tuple[str, ...], list[Training]] = {}
+    for training in model.tested:
+        seen.setdefault(training.network, []).append(training)
+    predicted = {network: value for value, network in model.best(BEST)}
+    predicted |= {network: model.predicted(network) for network in seen if _is_known(model, network)}
+    table = _table(
+        f"networks of these blocks: {' x '.join(str(len(at)) for at in model.blocks)}",
+        "predicted: the mean and the worths of its blocks, over the seeds of the design; seen: trained afterwards, with a seed "
+        "that the model has not seen",
+        [*((position, "left") for position in POSITIONS), ("predicted, %", "right"), ("seen, %", "right")],
+    )
+    for network, value in sorted(predicted.items(), key=lambda pair: -pair[1]):
+        came = f"{100 * statistics.fmean(t.accuracy for t in seen[network]):.2f}" if network in seen else ""
+        table.add_row(*as_cells([*network, f"{100 * value:.2f}", came]))
+    return table
+
+
+def _is_known(model: Crossed, network: tuple[str, ...]) -> bool:
+    return all(block in at for block, at in zip(network, model.blocks, strict=True))
+
+
+def _table(title: str, caption: str, columns: list[tuple[str, str]]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(
+        title=as_text(title),
+        title_justify="left",
+        caption=as_text(caption),
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for name, side in columns:
+        table.add_column(as_text(name), justify="left" if side == "left" else "right", overflow="fold")
+    return table
+
+
+def _told(model: Crossed) -> str:
+    """The question, and how far the answer can be trusted."""
+    fit = model.fit
+    accuracy = "test" if model.column == "test_acc" else "validation"
+    parts = [
+        QUESTION,
+        f"{accuracy} accuracy of {len(model.trainings)} trainings; ± half of the 95 % interval; the effects explain "
+        f"{100 * fit.explained[0]:.0f} % of the variance (adjusted {100 * fit.explained[1]:.0f} %) and leave "
+        f"{100 * fit.deviation:.2f} points, {fit.degrees} degrees of freedom",
+    ]
+    if model.noise and model.interaction:
+        size, p = model.interaction
+        parts.append(
+            f"trainings of one network differ by {100 * model.noise[0]:.2f} points ({model.noise[1]} degrees of freedom), so "
+            f"what blocks do together beyond the sum is {100 * size:.2f} points (p = {p:.2g} for none)"
+        )
+    if model.held_out and len(model.held_out) > 2:
+        parts.append(_held_out(model.held_out))
+    return "\n".join(parts)
+
+
+def _held_out(pairs: list[tuple[float, float]]) -> str:
+    """How well networks are predicted that the model has not seen."""
+    import numpy as np
+    from scipy.stats import spearmanr
+
+    predicted, seen = np.array(pairs).T
+    error = float(np.sqrt(((predicted - seen) ** 2).mean()))
+    rank = float(spearmanr(predicted, seen).statistic)
+    return (
+        f"held out, a replicate at a time: {len(pairs)} networks are predicted to {100 * error:.2f} points (their own spread: "
+        f"{100 * float(seen.std()):.2f}), Spearman's rank correlation {rank:.2f}"
+    )

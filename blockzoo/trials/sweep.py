@@ -1,0 +1,189 @@
+"""A sweep: from blocks, positions and seeds to rows, in the rounds of its design."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from blockzoo.core.checked import sorted_into
+from blockzoo.core.devices import DEVICES
+from blockzoo.core.documents import describe
+from blockzoo.core.errors import UsageError
+from blockzoo.core.keywords import (
+    BudgetingKeywords,
+    DataKeywords,
+    DesigningKeywords,
+    RecipeKeywords,
+    RunKeywords,
+    ScaffoldKeywords,
+    SweepingKeywords,
+)
+from blockzoo.core.outputs import Outputs
+from blockzoo.core.plugins import load_plugins
+from blockzoo.core.settings import OF_SWEEPS, Budgeting, Data, Designing, Recipe, Scaffold
+from blockzoo.core.spec import NetworkSpec, TrialSpec
+from blockzoo.core.subject import Subject
+from blockzoo.execution.progress import Progress, SilentProgress
+from blockzoo.trials.budgets import budgeted
+from blockzoo.trials.designs import Round, halving, in_company, isolated
+from blockzoo.trials.grid import MOST_TRIALS, Call, SweepResult, names_of, networks_of, run_trials
+from blockzoo.trials.request import images_of, network_spec, trial_spec
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from blockzoo.data import ImageData
+
+
+class SweepKeywords(
+    ScaffoldKeywords,
+    BudgetingKeywords,
+    DesigningKeywords,
+    RecipeKeywords,
+    DataKeywords,
+    RunKeywords,
+    SweepingKeywords,
+    total=False,
+):
+    """The settings of a sweep."""
+
+
+def run_sweep(
+    blocks: Sequence[str | type],
+    positions: str | Sequence[str] = "all",
+    seeds: int | Sequence[int] = 1,
+    *,
+    only: str = "all",
+    dry_run: bool = False,
+    progress: Progress | None = None,
+    **settings: Unpack[SweepKeywords],
+) -> SweepResult:
+    """Train every block at every position with every seed, then time all networks side by side; or as another design has it.
+
+    Trials whose outcome is in the store are skipped; those that failed or were killed run again. A killed sweep
+    goes on where it was, its running trials from their last epoch.
+
+    Args:
+        blocks: subjects; "all" stands for every block of the zoo.
+        positions: "all", or some of early, mid, late.
+        seeds: how many (0, 1, ...), or which.
+        only: "queued" runs the trials without an outcome, "failed" those whose outcome is no result, "all" both.
+        dry_run: plan and estimate only; nothing is written to the results folder.
+        progress: told what happens.
+        settings: by name, of the tables Scaffold, Budgeting, Designing, Recipe, Data, Run and Sweeping in docs/settings.md.
+
+    Raises:
+        UsageError: an unknown name, an empty grid, a value out of range: all before the first trial.
+        StoreError: the results folder cannot be written, or another sweep is writing to it.
+        KeyboardInterrupt: Ctrl-C, SIGTERM or `blockzoo sweep cancel`; what has finished is stored and exported.
+    """
+    scaffold, budgeting, designing, recipe, data, run, sweeping = sorted_into(
+        settings, *OF_SWEEPS, what="run_sweep"
+    )
+    load_plugins(run.plugins)
+    if run.device not in DEVICES:
+        raise UsageError(f"device {run.device!r}: choose one of {', '.join(DEVICES)}")
+    images = images_of(data, run.data_dir)
+    which = _seeds(seeds)
+    networks = networks_of(blocks, positions, images, scaffold)
+    if len(networks) * len(which) > MOST_TRIALS:
+        raise UsageError(f"seeds {len(which):,}: that is a grid of more than {MOST_TRIALS:,} trials")
+    asked = {"blocks": blocks, "positions": positions, "seeds": seeds, **settings}
+    request = {name: _plain(value) for name, value in asked.items() if name != "output"}
+    call = Call(only, dry_run, progress or SilentProgress(), request=request)
+    _check_design(designing, budgeting, networks, which)
+    if designing.design == "crossed":
+        pattern = network_spec(str(networks[0].parsed), None, images, Scaffold(**_shared(scaffold)))
+        rounds = in_company(pattern, [str(Subject.parse(name)) for name in names_of(blocks)], designing)
+    else:
+        outputs = Outputs.at(run.output)
+        store = outputs.store(create=False) if outputs.database.is_file() else None
+        given = budgeted(networks, budgeting, images.shape, store, call.progress)
+        call = replace(call, prepared=tuple(given.records))
+        rounds = (halving if designing.design == "halving" else isolated)(given.networks, which, designing)
+    trials: list[TrialSpec] = []
+    asked_next = next(rounds)
+    while True:
+        trials = list(dict.fromkeys([*trials, *_trials(asked_next, images, recipe, data)]))
+        named = replace(run, experiment_name=asked_next.name or run.experiment_name)
+        if asked_next.why:
+            call.progress.phase(asked_next.why)
+        result = run_trials(trials, images.shape, named, sweeping, call)
+        if dry_run:
+            return result
+        try:
+            asked_next = rounds.send(result.rows)
+        except StopIteration:
+            return result
+
+
+def _seeds(seeds: int | Sequence[int]) -> Sequence[int]:
+    if not isinstance(seeds, int | Iterable):
+        raise UsageError(f"seeds cannot be {describe(seeds)}: give how many, or several, as in a list")
+    which = range(seeds) if isinstance(seeds, int) else list(seeds)
+    if not which:
+        raise UsageError("the grid is empty: give at least one of seeds")
+    return which
+
+
+def _check_design(
+    designing: Designing, budgeting: Budgeting, networks: Sequence[NetworkSpec], seeds: Sequence[int]
+) -> None:
+    """What does not go together is said before anything begins.
+
+    Raises:
+        UsageError: it does not.
+    """
+    usual = Designing(design=designing.design)
+    of_others = {
+        "crossed": ("survivors", "precision", "hours"),
+        "isolated": ("replicates", "repeats", "follow", "survivors"),
+        "halving": ("replicates", "repeats", "follow", "precision", "hours"),
+    }[designing.design]
+    if wrong := [name for name in of_others if getattr(designing, name) != getattr(usual, name)]:
+        raise UsageError(f"{', '.join(wrong)}: not of --design {designing.design}")
+    if designing.hours is not None and designing.precision is None:
+        raise UsageError("hours end the rounds of --precision: give it too")
+    if designing.design == "crossed" and budgeting.track != "native":
+        raise UsageError("a crossed design is of blocks as wide and deep as they are: leave out --track")
+    if designing.design == "crossed" and len(seeds) != 1:
+        raise UsageError(
+            "a crossed design has a seed for each replicate: give --replicates in place of --seeds"
+        )
+    if designing.design != "isolated" and not all(network.parsed.is_block for network in networks):
+        raise UsageError(f"--design {designing.design} is of blocks, not of whole networks")
+    if designing.precision is not None and len(seeds) < 2:
+        raise UsageError(
+            "a precision needs --seeds 2 or more to begin with: of one seed nothing is known of the spread"
+        )
+
+
+def _shared(scaffold: Scaffold) -> dict[str, Any]:
+    """What of the scaffold a network with a block in every stage has.
+
+    Raises:
+        UsageError: more was asked for.
+    """
+    usual = Scaffold()
+    if wrong := [
+        n for n in ("filler", "active_blocks", "active_width") if getattr(scaffold, n) != getattr(usual, n)
+    ]:
+        raise UsageError(
+            f"{', '.join(wrong)}: a crossed design has no filler, and no stage alone is under test"
+        )
+    return {"num_blocks": scaffold.num_blocks, "base_channels": scaffold.base_channels}
+
+
+def _trials(asked: Round, images: ImageData, recipe: Recipe, data: Data) -> list[TrialSpec]:
+    return [trial_spec(network, images, recipe, data, seed) for network, seed in asked.trainings]
+
+
+def _plain(value: Any) -> Any:
+    """An option as JSON has it: a class as its subject, a path as its text."""
+    if isinstance(value, type):
+        return str(Subject.parse(value))
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, Path) else value
