@@ -30,10 +30,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Pair:
-    """Paths of a convolution and of the batch norm that alone reads it."""
+    """Paths of a convolution and of the batch norm that alone reads it, and the epsilon that the graph adds to its variances."""
 
     convolution: str
     norm: str
+    eps: float = 1e-5
 
 
 def safe_pairs(module: nn.Module, *inputs: torch.Tensor, batch_sizes: Collection[int] = ()) -> list[Pair]:
@@ -82,7 +83,7 @@ def fold(module: nn.Module, pairs: list[Pair]) -> nn.Module:
                 convolution.bias,
                 norm.running_mean,
                 norm.running_var,
-                norm.eps,
+                pair.eps,
                 norm.weight,
                 norm.bias,
             )
@@ -150,7 +151,7 @@ class _Pairs:
 
     def safe(self) -> list[Pair]:
         return [
-            Pair(node.args[0].meta["module"], node.meta["module"])
+            Pair(node.args[0].meta["module"], node.meta["module"], node.args[7])
             for node in self._traced.graph.nodes
             if node.target is aten.batch_norm.default and self._is_safe(node)
         ]

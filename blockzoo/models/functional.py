@@ -81,6 +81,8 @@ class _Rewriter:
         self._tensors: dict[fx.Node, Any] = {}
         self._node: fx.Node = traced.graph._root
         targets: list[Any] = [node.target for node in traced.graph.nodes]
+        self._inputs: set[_Storage] = set()
+        self._writes_inputs = False
         self._writes = any(hasattr(target, "_schema") and target._schema.is_mutable for target in targets)
 
     def rewritten(self) -> Trace:
@@ -94,7 +96,9 @@ class _Rewriter:
                 attributes[copy.name] = kept
                 self._tensors[node] = _Tensor(_Storage(kept if isinstance(kept, str) else "a constant"), copy)
             elif node.op == "placeholder":
-                self._tensors[node] = _Tensor(_Storage(), self._graph.node_copy(node))
+                given = _Tensor(_Storage(), self._graph.node_copy(node))
+                self._inputs.add(given.storage)
+                self._tensors[node] = given
             else:
                 self._tensors[node] = made = self._made(node)
                 seen = node.meta.get("val")
@@ -104,7 +108,9 @@ class _Rewriter:
         left = {node.name for node in self._graph.nodes}
         attributes = {name: value for name, value in attributes.items() if name in left}
         traced = self._traced
-        return Trace(self._graph, attributes, traced.structure, [], traced.inputs, traced.layers)
+        return Trace(
+            self._graph, attributes, traced.structure, [], traced.inputs, traced.layers, self._writes_inputs
+        )
 
     def _made(self, node: fx.Node) -> Any:
         """The tensor, or the list of tensors, that an operation makes, changes or shows."""
@@ -230,6 +236,7 @@ class _Rewriter:
             tensor = tensor.whole
             chain.append((tensor, value))
         tensor.storage.writes += 1
+        self._writes_inputs |= tensor.storage in self._inputs
         for changed, held in chain:
             changed.value, changed.known = held, tensor.storage.writes
 

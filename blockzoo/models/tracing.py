@@ -16,30 +16,15 @@ from typing import Any, Literal
 import torch
 from torch import fx, nn
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.fx.experimental.proxy_tensor import (
-    disable_proxy_modes_tracing,
-    get_proxy_mode,
-    get_proxy_slot,
-    make_fx,
-)
-from torch.overrides import TorchFunctionMode
+from torch.fx.experimental.proxy_tensor import disable_proxy_modes_tracing, make_fx
 
 from blockzoo.core.errors import UsageError
 from blockzoo.models.copying import duplicate, plain_tensors
+from blockzoo.models.nodes import PastTheTracer, follows_from_inputs, last_node, node_of, whole_layer
 from blockzoo.models.remembering import Assigned
 from blockzoo.models.structure import Structure, taken_apart
 
 aten = torch.ops.aten
-_operations = torch.library.Library("blockzoo", "FRAGMENT")
-_operations.define("whole_layer(Tensor x, int number, int[] shape) -> Tensor")
-whole_layer = torch.ops.blockzoo.whole_layer.default
-"""Stands for a layer that was handed over whole; it is not run, see `Trace.layers`."""
-
-
-@torch.library.register_fake("blockzoo::whole_layer", lib=_operations)  # type: ignore[untyped-decorator]
-def _(x: torch.Tensor, number: int, shape: list[int]) -> torch.Tensor:
-    return x.new_empty(shape)
-
 
 SILENT = {
     torch._C._set_grad_enabled,
@@ -87,6 +72,7 @@ class Trace:
         calls: of modules, in the order in which they ended.
         inputs: as they were given, on the meta device.
         layers: the layers that were handed over whole, by the number that `whole_layer` is given.
+        writes_inputs: it writes to what it is given; see `functional.without_writes`.
     """
 
     graph: fx.Graph
@@ -95,6 +81,7 @@ class Trace:
     calls: list[ModuleCall]
     inputs: list[torch.Tensor]
     layers: list[str] = field(default_factory=list)
+    writes_inputs: bool = False
 
     def value(self, node: fx.Node, module: nn.Module) -> torch.Tensor:
         """Of a `get_attr` node, in a module with the same paths."""
@@ -148,11 +135,11 @@ def _traced(
 
     def flat(*given: torch.Tensor) -> list[torch.Tensor]:
         leaves, state["structure"] = taken_apart(copied(*given))
-        assigned.see(_node_of)
+        assigned.see(node_of)
         return [aten.alias.default(leaf) for leaf in leaves]  # also of what no operation made
 
     def graph() -> fx.GraphModule:
-        with _Data(), torch.no_grad(), quiet(), warnings.catch_warnings():
+        with PastTheTracer(), torch.no_grad(), quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return make_fx(flat, tracing_mode=mode, pre_dispatch=True, _allow_non_fake_inputs=True)(*inputs)
 
@@ -189,26 +176,21 @@ def _settle(traced: Trace, module: nn.Module) -> None:
 def _as_number(traced: Trace, node: fx.Node, module: nn.Module) -> None:
     """A number read from a tensor that does not depend on the input."""
 
+    if follows_from_inputs(node):
+        where = node.meta.get("module") or "its forward pass"
+        raise UsageError(
+            f"{type(module).__name__} cannot be traced: {where} reads a number from a tensor with .item() or float(): "
+            "leave it a tensor"
+        )
+
     def value(source: fx.Node) -> Any:
         if source.op == "get_attr":
             return traced.value(source, module)
-        if source.op == "placeholder" or source.target is whole_layer or _changes(source):
-            raise UsageError(
-                f"{type(module).__name__} cannot be traced: {source.meta.get('module', '')} reads a number from a tensor "
-                "with .item() or float(): leave it a tensor"
-            )
         args, kwargs = fx.map_arg((source.args, source.kwargs), value)
         return source.target(*args, **kwargs)  # type: ignore[operator]
 
     node.replace_all_uses_with(value(node))
     traced.graph.erase_node(node)
-
-
-def _changes(node: fx.Node) -> bool:
-    overload: Any = node.target
-    return (
-        hasattr(overload, "_schema") and overload._schema.is_mutable and overload is not aten.detach_.default
-    )
 
 
 def _attributes(made: fx.GraphModule, module: nn.Module) -> dict[str, str | torch.Tensor]:
@@ -226,17 +208,6 @@ def _attributes(made: fx.GraphModule, module: nn.Module) -> dict[str, str | torc
                 )
             attributes[node.name] = paths.get(id(tensor), tensor)
     return attributes
-
-
-class _Data(TorchFunctionMode):
-    """`.data`, which goes past the tracer, as a view of the tensor."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func == torch.Tensor.data.__get__:  # type: ignore[attr-defined]
-            return aten.detach.default(args[0])
-        if func == torch.Tensor.data.__set__:  # type: ignore[attr-defined]
-            return args[0].copy_(args[1])
-        return func(*args, **(kwargs or {}))
 
 
 class _Watch:
@@ -268,14 +239,14 @@ class _Watch:
         starts: list[fx.Node] = []
 
         def begin(layer: nn.Module, inputs: Any) -> None:
-            starts.append(_last())
+            starts.append(last_node())
 
         def end(layer: nn.Module, inputs: Any, output: Any) -> None:
-            start, node, nodes = starts.pop(), _last(), []
+            start, node, nodes = starts.pop(), last_node(), []
             while node is not start:
                 nodes.append(node)
                 node = node.prev
-            self.calls.append(ModuleCall(self._names[layer], nodes[::-1], _node_of(output)))
+            self.calls.append(ModuleCall(self._names[layer], nodes[::-1], node_of(output)))
 
         handles = []
         for layer in self._names:
@@ -286,22 +257,6 @@ class _Watch:
         finally:
             for handle in handles:
                 handle.remove()
-
-
-def _last() -> fx.Node:
-    """The operation that was recorded last."""
-    mode = get_proxy_mode()
-    assert mode is not None
-    return mode.tracer.graph._root.prev
-
-
-def _node_of(output: Any) -> fx.Node | None:
-    """Of a tensor that an operation made."""
-    mode = get_proxy_mode()
-    if not isinstance(output, torch.Tensor) or mode is None:
-        return None
-    slot: Any = get_proxy_slot(output, mode.tracer, None)
-    return None if slot is None else slot.proxy.node
 
 
 def _reason(module: nn.Module, inputs: Sequence[torch.Tensor], error: Exception) -> str:

@@ -252,3 +252,34 @@ def test_probes_show_what_a_fold_could_hide() -> None:
     x = probes(torch.zeros(1, 4, 4, 4))
     assert (x[0] < 0).any() and x[1].abs().max() > 100 and x[2].isnan().any()
     assert x[0].isfinite().all() and x[1].isfinite().all()
+
+
+class OtherEpsilon(nn.BatchNorm2d):
+    """Frozen statistics of another framework, whose epsilon its forward pass has and its attribute has not."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, 1e-3)
+
+
+class TwoOutputsInOne(nn.Module):
+    """Scores beside coordinates that are a thousand times as large."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3, padding=1, bias=False), OtherEpsilon(4)
+        self.box = nn.Conv2d(3, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.box(x) * 1280, torch.sigmoid(self.norm(self.conv(x)))], 1)
+
+
+def test_the_epsilon_is_that_of_the_graph() -> None:
+    """With variances below it, where it decides."""
+    torch.manual_seed(0)
+    network, x = TwoOutputsInOne().eval(), torch.randn(2, 3, 12, 12)
+    with torch.no_grad():
+        network.norm.running_var.fill_(1e-4)
+        network.conv.weight.mul_(0.02)
+        folded = fold_batch_norm(network, x)
+        assert type(folded.norm) is nn.Sequential, "it can be folded"
+        assert torch.allclose(folded(x)[:, 4:], network(x)[:, 4:], atol=1e-5)

@@ -367,3 +367,25 @@ def test_a_size_that_values_decide_is_refused_in_words() -> None:
         UsageError, match=r"AsManyAsDiffer cannot be run .*how much _?unique2? makes depends on the values"
     ):
         tiling.plan(AsManyAsDiffer(), x)
+
+
+class ReadsList(nn.Module):
+    """Reads numbers with `.tolist()`: of its input, or of a buffer."""
+
+    def __init__(self, of: str) -> None:
+        super().__init__()
+        self.of, self.layer = of, nn.Conv2d(3, 4, 3, padding=1)
+        self.register_buffer("sizes", torch.tensor([[2, 3], [4, 5]]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.layer(x)
+        if self.of == "input":
+            return y * 2 if x.amax().tolist() == 255 else y
+        return sum((y[..., :h, :w].mean((2, 3)) for h, w in self.sizes.tolist()), torch.zeros(()))
+
+
+def test_numbers_of_the_input_are_not_read_as_a_list() -> None:
+    x = torch.randn(1, 3, 8, 8)
+    with pytest.raises(UsageError, match="depends on the values"):
+        trace(ReadsList("input"), [x])
+    assert difference(ReadsList("buffer"), x) < 1e-6

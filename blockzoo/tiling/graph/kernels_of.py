@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from blockzoo.models.tracing import Trace, whole_layer
+from blockzoo.models.nodes import whole_layer
+from blockzoo.models.tracing import Trace
 from blockzoo.models.views import options
 from blockzoo.tiling.contracts import TileableOperation
 from blockzoo.tiling.geometry import pair

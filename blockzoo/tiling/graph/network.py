@@ -123,6 +123,7 @@ class Network:
         constants: values that stay from image to image and that tiles read in parts, or that are returned as they are.
         input_types: of what it is given, as "uint8"; "" for the network's own type.
         items: bytes of one element of those inputs and constants whose type is not the network's.
+        writes_inputs: the network that it was traced from writes to what it is given; it itself does not.
     """
 
     operations: list[Operation]
@@ -132,6 +133,7 @@ class Network:
     constants: dict[str, Any] = field(default_factory=dict)
     input_types: tuple[str, ...] = ()
     items: dict[str, int] = field(default_factory=dict)
+    writes_inputs: bool = False
 
     def __post_init__(self) -> None:
         for operation in self.operations:

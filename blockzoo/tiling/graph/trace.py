@@ -15,7 +15,8 @@ from blockzoo.models.copying import duplicate
 from blockzoo.models.deploy import fold_batch_norm
 from blockzoo.models.functional import without_writes
 from blockzoo.models.merging import with_merged_branches
-from blockzoo.models.tracing import Trace, trace, whole_layer
+from blockzoo.models.nodes import whole_layer
+from blockzoo.models.tracing import Trace, trace
 from blockzoo.tiling.contracts import PICTURE, Call, TileableOperation
 from blockzoo.tiling.graph.kernels_of import name_of_node, payload_of
 from blockzoo.tiling.graph.locality import locality, of_no_image
@@ -158,7 +159,14 @@ class _Measured:
         items = {name: t.element_size() for name, t in there.items() if t.dtype != self._own}
         structure = self._graph.structure
         return Network(
-            self._operations, self._inputs, outputs, structure, kept, input_types=types, items=items
+            self._operations,
+            self._inputs,
+            outputs,
+            structure,
+            kept,
+            input_types=types,
+            items=items,
+            writes_inputs=self._graph.writes_inputs,
         )
 
     def _described(self, node: fx.Node) -> Operation:

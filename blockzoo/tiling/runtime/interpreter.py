@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from jaxtyping import Shaped
 
 
+IMAGE_SIDES = 4
+"""Of (N, C, H, W): what has fewer is spread over images as it is over their tiles."""
+
+
 class Interpreter:
     """Runs the steps of a program.
 
@@ -130,19 +134,18 @@ class Interpreter:
     ) -> Any:
         """What an operation reads of one source: of what is held of the tile, or of a value from before the stage."""
         if source not in operation.maps:
-            value = values[source] if source in values else held[source].tensor
-            return (
-                value.repeat(len(places), *[1] * (value.ndim - 1))
-                if len(places) > 1 and source in values
-                else value
-            )
+            if source in held:
+                return held[source].tensor
+            value, images = values[source], len(values[self.network.input])
+            several = len(places) > 1 and isinstance(value, torch.Tensor) and value.ndim == IMAGE_SIDES
+            return value.repeat(len(places), 1, 1, 1) if several and len(value) == images else value
         axes = (2, 3) if source in self.network.given else self.network.by_name[source].axes
         if source in held:
             i, j = places[0]
             rows, columns = (reach(line[operation.name]) for line in (stage.rows[i], stage.columns[j]))
             return held[source].part(axes, rows, columns)
         pieces, value, images = [], values[source], len(values[self.network.input])
-        if len(places) > 1 and source in self.network.constants:  # one for all images
+        if len(places) > 1 and len(value) != images:  # one for all images
             value = value.expand(images, *[-1] * (value.ndim - 1))
         for i, j in places:
             rows, columns = (reach(line[operation.name]) for line in (stage.rows[i], stage.columns[j]))

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils._python_dispatch import _disable_current_modes
 
 from blockzoo.core.errors import UsageError
-from blockzoo.models.copying import duplicate
+from blockzoo.models.copying import duplicate, tensors_in
 from blockzoo.tiling.graph.network import Network
 from blockzoo.tiling.graph.trace import DTYPES, own_dtype, planned_inputs, ready, traced
 from blockzoo.tiling.planning.plan import Part, Plan, program
@@ -50,7 +50,7 @@ class TiledRunner(nn.Module):
                 f"plan it so, or give the runner the network in {plan.dtype}"
             )
         self.plan, self.name = plan, type(network).__name__
-        self._model = ready(model, example, plan.fold)
+        self._model = _counting_writes(ready(model, example, plan.fold))
         self.checked: float | None = None
         untraced = duplicate(self._model) if check else model
         self._fit(example)
@@ -84,10 +84,10 @@ class TiledRunner(nn.Module):
         that are others in any of these ways are laid out anew. Writes through `.data` are not counted by PyTorch: see `renew`.
         """
         return [
-            (id(t), t.data_ptr(), 0 if t.is_inference() else t._version)
+            (id(t), t.data_ptr(), t._version)
             for layer in self._model.modules()
-            for t in (*layer._parameters.values(), *layer._buffers.values(), *vars(layer).values())
-            if isinstance(t, torch.Tensor)
+            for value in (layer._parameters, layer._buffers, *vars(layer).values())
+            for t in tensors_in(value)
         ]
 
     def renew(self) -> None:
@@ -143,6 +143,10 @@ class TiledRunner(nn.Module):
             shapes = " and ".join(str(tuple(x.shape[1:])) for x in inputs)
             planned = " and ".join(map(str, wanted))
             raise UsageError(f"this plan is for inputs of {planned}, not {shapes}: make one for this size")
+        if len(inputs) > 1 and self.network.writes_inputs and _share_memory(inputs):
+            raise UsageError(
+                f"{self.name} writes to what it is given, and two of its inputs lie in the same memory: give it copies"
+            )
         if self._fits != _kinds(inputs) or self._seen != self._state():
             self._fit(inputs)
             self._prove(inputs)
@@ -153,7 +157,7 @@ class TiledRunner(nn.Module):
             return
         kinds = self._fits
         self._proven.add(kinds)  # the check runs it
-        plain, zeros = duplicate(self._model), [torch.zeros_like(x) for x in inputs]
+        plain, zeros = duplicate(self._model), [_zeros_like(x) for x in inputs]
         try:
             plainly = torch.autocast(inputs[0].device.type, enabled=False)
             with _disable_current_modes(), torch.inference_mode(False), plainly:
@@ -176,12 +180,40 @@ class TiledRunner(nn.Module):
 
 
 def _kinds(inputs: Sequence[torch.Tensor]) -> Any:
-    """What a network is traced for."""
-    return tuple((tuple(x.shape), x.dtype, x.device) for x in inputs)
+    """What a network is traced for; by the layout of an image it shows what is a view and what a copy."""
+    return tuple((tuple(x.shape), x.dtype, x.device, _layout(x)) for x in inputs)
+
+
+def _layout(x: torch.Tensor) -> Any:
+    return None if x.is_contiguous() else tuple(s for s, n in zip(x.stride(), x.shape, strict=True) if n > 1)
+
+
+def _zeros_like(x: torch.Tensor) -> torch.Tensor:
+    """Zeros with the same layout, gaps and overlaps included."""
+    spread = sum((n - 1) * s for n, s in zip(x.shape, x.stride(), strict=True))
+    return x.new_zeros(1 + spread if x.numel() else 0).as_strided(x.shape, x.stride())
+
+
+def _counting_writes(model: nn.Module) -> nn.Module:
+    """The model without tensors of inference mode, whose writes nobody counts."""
+    with torch.inference_mode(False), torch.no_grad():
+        for layer in model.modules():
+            for name, parameter in layer._parameters.items():
+                if parameter is not None and parameter.is_inference():
+                    layer._parameters[name] = nn.Parameter(parameter.clone(), requires_grad=False)
+            for name, value in (*layer._buffers.items(), *vars(layer).items()):
+                if isinstance(value, torch.Tensor) and value.is_inference():
+                    setattr(layer, name, value.clone())
+    return model
+
+
+def _share_memory(inputs: Sequence[torch.Tensor]) -> bool:
+    places = [x.untyped_storage().data_ptr() for x in inputs if x.numel() and not x.is_meta]
+    return len(set(places)) < len(places)
 
 
 def _listed(inputs: Sequence[torch.Tensor]) -> str:
-    return " and ".join(str(tuple(x.shape)) for x in inputs)
+    return " and ".join(f"{tuple(x.shape)}{'' if x.is_contiguous() else ', not contiguous,'}" for x in inputs)
 
 
 def _check_whole(network: Network, parts: Sequence[Part]) -> None:
