@@ -205,7 +205,7 @@ def test_networks_of_the_libraries_with_training_heads() -> None:
 
 def test_an_error_names_the_part_and_what_it_was_given() -> None:
     with pytest.raises(
-        UsageError, match=r"GhostBottleneckV3 with in_channels 16, out_channels 32, stride 2 cannot take"
+        UsageError, match=r"GhostBottleneckV3 with in_channels 32, out_channels 32, stride 1 cannot take"
     ):
         profile_block("GhostBottleneckV3", "late", input_shape=(1, 3, 4, 4), base_channels=8)
 
