@@ -8,6 +8,10 @@ Nothing is timed: the figures are the same on every machine.
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # or profile.py beside this file is Python's
 
 from blockzoo.core.budget import Budget
 from blockzoo.core.contracts import BLOCKS, POSITIONS

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from torch import nn
 
+from blockzoo.blocks.adapters import adapted
+from blockzoo.blocks.attention import attended
 from blockzoo.core.contracts import BLOCKS
 from blockzoo.core.errors import UsageError
 from blockzoo.core.plugins import load_object
@@ -19,11 +21,9 @@ def block_class(subject: Subject) -> Callable[..., nn.Module]:
         UsageError: the file or package has no such class.
     """
     maker: Callable[..., nn.Module]
-    if subject.prefix == "block":
-        maker = BLOCKS[subject.name]
-        return maker
     if not subject.is_block:
         raise UsageError(f"{subject} is a whole network, not a block: it has no position in the scaffold")
-    origin, _, name = subject.name.rpartition(":")
-    maker = load_object(origin, name)
-    return maker
+    named, plus, attention = subject.name.partition("+")
+    origin, _, name = named.rpartition(":")
+    maker = BLOCKS[named] if subject.prefix == "block" else load_object(origin, name)
+    return attended(adapted(maker), attention) if plus else maker

@@ -38,6 +38,12 @@ class Block(Protocol):
     def __hash__(self) -> int: ...
 
 
+class Attention(Protocol):
+    """What is added behind a block, `BLOCK+NAME`: maps (B, channels, H, W) to the same shape."""
+
+    def __call__(self, channels: int) -> nn.Module: ...
+
+
 class Network(Protocol):
     """A network by name, `model:NAME`: made for the classes and input channels of the spec."""
 
@@ -93,6 +99,7 @@ HOW_TO_ADD_A_BLOCK = """Your own block can be named in four ways:
 To keep plugins for a project: plugins = ["path/to/file.py"] under [tool.blockzoo] in pyproject.toml, then `blockzoo trust`."""
 
 BLOCKS: Registry[Block] = Registry("BLOCKS", "block", how_to_add=HOW_TO_ADD_A_BLOCK)
+ATTENTIONS: Registry[Attention] = Registry("ATTENTIONS", "attention", files=False)
 NETWORKS: Registry[Network] = Registry("NETWORKS", "network", files=False)
 SUBJECTS: Registry[SubjectResolver] = Registry("SUBJECTS", "subject prefix", files=False)
 PROTOCOLS: Registry[ProtocolMaker] = Registry("PROTOCOLS", "protocol")

@@ -142,7 +142,9 @@ class NetworkSpec(Scaffold, Spec):
 
     def filler_code(self) -> str | None:
         """The user's own code that the other stages are made of, as its origin."""
-        return BLOCKS.own_origin(self.filler_name) if self.parsed.innermost.is_block else None
+        return (
+            BLOCKS.own_origin(self.filler_name.partition("+")[0]) if self.parsed.innermost.is_block else None
+        )
 
     def timing_key(self, image_size: int | None) -> str:
         """The fingerprint of this network at a side length of its images: times belong to both."""

@@ -1,6 +1,7 @@
 """The grammar of what is looked at: a string names a block, a block in the scaffold, or a network.
 
 ResNetBasicBlock            a block                 ResNetBasicBlock@published   a variant of it
+ResNetBasicBlock+eca        with attention behind it
 ResNetBasicBlock/mid        in the scaffold         timm:resnet18                a network of a library
 my_file.py:MyBlock[/mid]    the user's own code     package.module:MyBlock[/mid]
 tiled:F28:SUBJECT           that network on tiles
@@ -22,7 +23,7 @@ from functools import cache
 from pathlib import Path
 
 from blockzoo.core import consent
-from blockzoo.core.contracts import BLOCKS, NETWORKS, POSITIONS, STAGES, SUBJECTS, WRAPPER
+from blockzoo.core.contracts import ATTENTIONS, BLOCKS, NETWORKS, POSITIONS, STAGES, SUBJECTS, WRAPPER
 from blockzoo.core.errors import UsageError
 from blockzoo.core.plugins import load_object, origin_of, own_code
 from blockzoo.core.signature import why_a_block
@@ -82,9 +83,10 @@ class Subject:
         if slash and position not in POSITIONS:
             raise UsageError(f"position {position!r} of {text!r}: choose one of {', '.join(POSITIONS)}")
         if not colon:
-            return cls("block", name if _STORED.get() else BLOCKS.canonical(name), position or None)
+            return cls("block", name if _STORED.get() else _canonical(name), position or None)
         if not _STORED.get():
-            _check_code(head, name, text)
+            _check_code(head, name.partition("+")[0], text)
+            name = _canonical(name, known=True)
         return cls("code", f"{head}:{name}", position or None)
 
     @property
@@ -92,7 +94,7 @@ class Subject:
         """Why a class of the user's is a block although nobody says so, in words; "" for other subjects."""
         if self.prefix != "code" or self.position or _STORED.get():
             return ""
-        return _why_a_block(*self.name.rpartition(":")[::2])
+        return _why_a_block(*self.name.partition("+")[0].rpartition(":")[::2])
 
     @property
     def innermost(self) -> Subject:
@@ -149,7 +151,7 @@ class Subject:
         if self.prefix == "code":
             return self.name.rpartition(":")[0]
         if self.prefix == "block":
-            return BLOCKS.own_origin(self.name)
+            return BLOCKS.own_origin(self.name.partition("+")[0])
         return NETWORKS.own_origin(self.name) if self.prefix == "model" else SUBJECTS.own_origin(self.prefix)
 
     def source_digest(self) -> str | None:
@@ -161,6 +163,16 @@ class Subject:
             return hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16] if any(digests) else None
         origin = self.own_origin
         return code_digest(origin, load=not _STORED.get()) if origin else None
+
+
+def _canonical(name: str, *, known: bool = False) -> str:
+    """`BLOCK` or `BLOCK+ATTENTION`, both by their registered names; of a block that is known only the attention is looked up."""
+    block, plus, attention = name.partition("+")
+    return (
+        (block if known else BLOCKS.canonical(block))
+        + plus
+        + (ATTENTIONS.canonical(attention) if plus else "")
+    )
 
 
 def _stages(rest: str, text: str) -> str:

@@ -29,7 +29,7 @@ def last_node() -> fx.Node:
     return mode.tracer.graph._root.prev
 
 
-def node_of(output: Any) -> fx.Node | None:
+def node_of(output: object) -> fx.Node | None:
     """Of a tensor that an operation made."""
     mode = get_proxy_mode()
     if not isinstance(output, torch.Tensor) or mode is None:

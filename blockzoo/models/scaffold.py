@@ -139,7 +139,11 @@ def _makers(spec: NetworkSpec, block: Callable[..., nn.Module] | None) -> list[C
     if subject.stages:
         return [adapted(block_class(stage)) for stage in subject.stages]
     block = adapted(block or block_class(subject))
-    filler = identity_filler if spec.filler_name == IDENTITY else adapted(BLOCKS[spec.filler_name])
+    filler = (
+        identity_filler
+        if spec.filler_name == IDENTITY
+        else adapted(block_class(Subject.parse(spec.filler_name)))
+    )
     return [block if position == subject.position else filler for position in POSITIONS]
 
 

@@ -1,0 +1,95 @@
+"""Attention that is added behind any block: `ResNetBasicBlock+eca`. It weighs what the block gives, and changes no shape."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from torch import nn
+
+from blockzoo.blocks.adapters import Maker
+from blockzoo.core.contracts import ATTENTIONS
+
+
+@ATTENTIONS.register("se")
+def squeeze_excite(channels: int) -> nn.Module:
+    """Squeeze-and-excitation: channels weighted by a small network of their means.
+
+    Source: Hu et al., CVPR 2018; timm's SEModule, which reduces to a sixteenth.
+    """
+    from timm.layers.squeeze_excite import SEModule
+
+    made: nn.Module = SEModule(channels)
+    return made
+
+
+@ATTENTIONS.register("eca")
+def efficient_channel(channels: int) -> nn.Module:
+    """Efficient channel attention: channels weighted by a convolution over the means of their neighbours.
+
+    Source: Wang et al., CVPR 2020; timm's EcaModule, whose kernel grows with the logarithm of the width.
+    """
+    from timm.layers.eca import EcaModule
+
+    made: nn.Module = EcaModule(channels)
+    return made
+
+
+@ATTENTIONS.register("cbam")
+def convolutional_attention(channels: int) -> nn.Module:
+    """CBAM: channels weighted by their means and maxima, then places by a 7x7 convolution.
+
+    Source: Woo et al., ECCV 2018; timm's CbamModule.
+    """
+    from timm.layers.cbam import CbamModule
+
+    made: nn.Module = CbamModule(channels)
+    return made
+
+
+@ATTENTIONS.register("coord")
+def coordinate(channels: int) -> nn.Module:
+    """Coordinate attention: weights of rows and of columns, from means along the other side.
+
+    Source: Hou et al., CVPR 2021; timm's CoordAttn.
+    """
+    from timm.layers.coord_attn import CoordAttn
+
+    made: nn.Module = CoordAttn(channels)
+    return made
+
+
+@ATTENTIONS.register("gc")
+def global_context(channels: int) -> nn.Module:
+    """Global context: channels weighted by a small network of a mean whose weights are learned.
+
+    Source: Cao et al., ICCV workshops 2019; timm's GlobalContext, which scales where the paper's default adds.
+    """
+    from timm.layers.global_context import GlobalContext
+
+    made: nn.Module = GlobalContext(channels)
+    return made
+
+
+class Attended:
+    """A block with attention behind it.
+
+    Args:
+        maker: of the block.
+        name: of the attention.
+    """
+
+    def __init__(self, maker: Maker, name: str) -> None:
+        self.maker, self.name = maker, name
+        self.__name__ = f"{getattr(maker, '__name__', maker)}+{name}"
+        self.__module__ = getattr(maker, "__module__", "")
+        self.__doc__ = maker.__doc__
+
+    def __call__(self, in_channels: int, out_channels: int, stride: int, position: str) -> nn.Module:
+        block = self.maker(in_channels, out_channels, stride, position)
+        return nn.Sequential(block, ATTENTIONS[self.name](out_channels))
+
+
+@cache
+def attended(maker: Maker, name: str) -> Maker:
+    """The block with this attention behind it, the same object each time."""
+    return Attended(maker, name)
