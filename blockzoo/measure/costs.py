@@ -19,11 +19,14 @@ from blockzoo.blocks.adapters import name_of
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import BlockzooError, CheckFailed, UsageError, reason_of
 from blockzoo.core.quantity import Form, OnPaper, Specimen, on_paper
+from blockzoo.measure.as_cpu import check_passes
 from blockzoo.measure.held import Held
 from blockzoo.measure.macs import counting
-from blockzoo.measure.shapes import ShapesOnly
+from blockzoo.measure.shapes import shapes_only
 from blockzoo.models.contract import check_there
+from blockzoo.models.copying import like
 from blockzoo.models.deploy import fold_batch_norm
+from blockzoo.models.folding import fold, safe_pairs
 from blockzoo.models.merging import merge_branches, mergeable, sound_kinds
 from blockzoo.models.outputs import main_output
 
@@ -109,12 +112,14 @@ def _measured_on(device: str, build: Callable[[], nn.Module], shape: torch.Size,
     with torch.device(device):
         module = build()
         x = torch.randn(shape)
+    if x.is_meta:
+        check_passes(module)
     forms = _Forms(on_paper())
     forms.measure("built", Specimen(module, x))
     kinds, notes = _kinds_to_merge(module, build, shape)
     deployed = merge_branches(module, inplace=True, only=kinds)
     held = Held(deployed, x)
-    with ShapesOnly(), counting(held) as counter:
+    with shapes_only(x) as shapes, counting(held) as counter:
         output = main_output(deployed(x), type(deployed).__name__).tensor.shape
     notes += held.notes()
     writes = counter.unwritten.wrote(x)
@@ -129,7 +134,9 @@ def _measured_on(device: str, build: Callable[[], nn.Module], shape: torch.Size,
         with torch.device(device):
             module = build()
         forms.measure("training", replace(specimen, module=module.train()))
-        with ShapesOnly():
+        if shapes and shapes.asked:  # then the graph may be another one on the meta device
+            folded = fold(deployed.eval(), safe_pairs(like(deployed, "cpu"), torch.zeros(shape)))
+        else:
             folded = fold_batch_norm(deployed, x, inplace=True)
         forms.measure("inference", replace(specimen, module=folded))
     return Measured(output, forms.values, uncounted, tuple(notes), writes, held.unseen())
@@ -143,7 +150,7 @@ class _Forms:
     values: dict[str, Any] = field(default_factory=dict)
 
     def measure(self, form: Form, specimen: Specimen) -> None:
-        with ShapesOnly():
+        with shapes_only(specimen.x):
             self.values |= {q.name: q.measure(specimen) for q in self.quantities if q.form == form}
 
 
@@ -151,7 +158,7 @@ def _counted_again(deployed: nn.Module, x: torch.Tensor, first: int) -> tuple[in
     """MACs of a later call, what of it nobody can count, and notes: what a first call prepares is no cost of every image."""
     counts, uncounted = [first], frozenset[str]()
     while len(counts) < 2 or (counts[-1] != counts[-2] and len(counts) < CALLS):
-        with ShapesOnly(), counting() as counter:
+        with shapes_only(x), counting() as counter:
             deployed(x)
         counts.append(counter.macs)
         uncounted |= counter.uncounted

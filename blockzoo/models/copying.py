@@ -37,15 +37,20 @@ def duplicate(module: nn.Module) -> nn.Module:
 
 def on_meta(module: nn.Module) -> nn.Module:
     """A copy without values, on the meta device; what is one tensor under two names stays one (`Module.to` makes it two)."""
+    return like(module, "meta")
+
+
+def like(module: nn.Module, device: str) -> nn.Module:
+    """A copy on a device, of whatever values."""
     memo: dict[int, torch.Tensor] = {}
     for _, tensor in [*module.named_parameters(), *module.named_buffers(), *plain_tensors(module)]:
-        empty = torch.empty_like(tensor, device="meta", requires_grad=False)
+        empty = torch.empty_like(tensor, device=device, requires_grad=False)
         if isinstance(tensor, nn.Parameter):
             empty = nn.Parameter(empty, requires_grad=tensor.requires_grad)
         memo[id(tensor)] = empty
     for group in by_storage(module.parameters()):
         if _is_laid_out(group):
-            memo |= _laid_out(group, torch.empty_like(_whole(group[0]), device="meta"))
+            memo |= _laid_out(group, torch.empty_like(_whole(group[0]), device=device))
     return copy.deepcopy(module, memo)
 
 

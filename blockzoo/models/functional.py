@@ -21,6 +21,7 @@ from torch._subclasses.fake_tensor import (
 )
 
 from blockzoo.core.errors import UsageError
+from blockzoo.models.operands import check_dense
 from blockzoo.models.tracing import Trace
 from blockzoo.models.views import PIECES, Back, back_from, name_of, options, piece_of
 
@@ -86,7 +87,7 @@ class _Rewriter:
         self._writes = any(hasattr(target, "_schema") and target._schema.is_mutable for target in targets)
 
     def rewritten(self) -> Trace:
-        attributes: dict[str, str | torch.Tensor] = {}
+        attributes: dict[str, str | object] = {}
         for node in self._traced.graph.nodes:
             self._node = node
             if node.op == "output":
@@ -313,12 +314,14 @@ def _see_values(traced: Trace, module: nn.Module) -> None:
                 )
             elif node.op == "get_attr":
                 real = traced.value(node, module)
+                check_dense(node, real, module)
                 state.setdefault(id(real), mode.from_tensor(real.detach()))
                 values[node] = state[id(real)]
             elif node.op == "call_function":
                 args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: values[n])
                 with _of_known_size(node, module):
                     values[node] = node.target(*args, **kwargs)
+            check_dense(node, values.get(node), module)
             made = values.get(node)  # whose shape later operations may change
             node.meta["val"] = made.detach() if isinstance(made, torch.Tensor) else made
 

@@ -21,6 +21,7 @@ from torch.fx.experimental.proxy_tensor import disable_proxy_modes_tracing, make
 from blockzoo.core.errors import UsageError
 from blockzoo.models.copying import duplicate, plain_tensors
 from blockzoo.models.nodes import PastTheTracer, follows_from_inputs, last_node, node_of, whole_layer
+from blockzoo.models.operands import tensor_of
 from blockzoo.models.remembering import Assigned
 from blockzoo.models.structure import Structure, taken_apart
 
@@ -67,7 +68,8 @@ class Trace:
 
     Args:
         graph: its operations are functions of aten, `operator.getitem` and `whole_layer`; operations that write in place do so.
-        attributes: of each `get_attr` node, by name: the path of the parameter or buffer, or the tensor itself.
+        attributes: of each `get_attr` node, by name: the path of the parameter or buffer, or the tensor, or
+            what else an operation takes, itself.
         structure: of its outputs.
         calls: of modules, in the order in which they ended.
         inputs: as they were given, on the meta device.
@@ -76,7 +78,7 @@ class Trace:
     """
 
     graph: fx.Graph
-    attributes: dict[str, str | torch.Tensor]
+    attributes: dict[str, str | object]
     structure: Structure
     calls: list[ModuleCall]
     inputs: list[torch.Tensor]
@@ -84,9 +86,13 @@ class Trace:
     writes_inputs: bool = False
 
     def value(self, node: fx.Node, module: nn.Module) -> torch.Tensor:
-        """Of a `get_attr` node, in a module with the same paths."""
+        """Of a `get_attr` node, in a module with the same paths.
+
+        Raises:
+            UsageError: it is no tensor; names the operation that takes it.
+        """
         source = self.attributes[node.name]
-        return source if isinstance(source, torch.Tensor) else attribute(module, source)
+        return tensor_of(node, attribute(module, source) if isinstance(source, str) else source, module)
 
 
 def attribute(module: nn.Module, path: str) -> Any:
@@ -193,11 +199,11 @@ def _as_number(traced: Trace, node: fx.Node, module: nn.Module) -> None:
     traced.graph.erase_node(node)
 
 
-def _attributes(made: fx.GraphModule, module: nn.Module) -> dict[str, str | torch.Tensor]:
+def _attributes(made: fx.GraphModule, module: nn.Module) -> dict[str, str | object]:
     paths: dict[int, str] = {}
     for name, tensor in (*module.named_parameters(), *module.named_buffers(), *plain_tensors(module)):
         paths.setdefault(id(tensor), name)
-    attributes: dict[str, str | torch.Tensor] = {}
+    attributes: dict[str, str | object] = {}
     for node in made.graph.nodes:
         if node.op == "get_attr":
             tensor = getattr(made, str(node.target))

@@ -47,13 +47,13 @@ def operation_at_fault(model: nn.Module, given: Sequence[torch.Tensor], export: 
     network = duplicate(model).eval()
     try:
         traced = trace(network, given)
+        state = {node: traced.value(node, network) for node in traced.graph.find_nodes(op="get_attr")}
     except BlockzooError:
         return ""
     values: dict[fx.Node, Any] = dict(zip(traced.graph.find_nodes(op="placeholder"), given, strict=True))
+    values |= state
     tried: set[str] = set()
     for node in traced.graph.nodes:
-        if node.op == "get_attr":
-            values[node] = traced.value(node, network)
         if node.op != "call_function":
             continue
         alone = _Alone(node)

@@ -84,7 +84,7 @@ class TiledRunner(nn.Module):
         that are others in any of these ways are laid out anew. Writes through `.data` are not counted by PyTorch: see `renew`.
         """
         return [
-            (id(t), t.data_ptr(), t._version)
+            (id(t), t.data_ptr() if t.layout == torch.strided else 0, t._version)
             for layer in self._model.modules()
             for value in (layer._parameters, layer._buffers, *vars(layer).values())
             for t in tensors_in(value)
