@@ -25,7 +25,6 @@ import numpy as np
 import timm
 import torch
 import torchvision
-from blockzoo.nas.benchmark.best.predictors import ridge
 from PIL import Image
 
 from blockzoo import nas, tiling
@@ -36,6 +35,7 @@ from blockzoo.data.batches import Chances
 from blockzoo.data.streams import StreamedBatches
 from blockzoo.models.deploy import deployed
 from blockzoo.nas.files.io import read_dataset_file, write_dataset_file
+from blockzoo.nas.ranking.predictors import ridge
 from blockzoo.nas.training.supernet import Supernet
 from blockzoo.tiling.onnx.quantise import Calibration, quantise_onnx
 from blockzoo.tiling.runtime.runner import TiledRunner

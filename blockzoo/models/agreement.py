@@ -27,6 +27,8 @@ CONTINUOUS = frozenset(
     )
 )
 """Number formats in which rounding shows, and numbers can be drawn."""
+OF_PYTORCH = frozenset(("aten", "prim", "prims"))
+"""Operations whose kernels keep to their memory where they are given NaN; torchvision's deformable convolution does not."""
 
 
 def random_statistics(module: nn.Module, seed: int = 0) -> nn.Module:

@@ -8,7 +8,8 @@ import torch
 from torch import fx
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensor
 from torch.fx.experimental.proxy_tensor import disable_proxy_modes_tracing, get_proxy_mode, get_proxy_slot
-from torch.overrides import TorchFunctionMode
+
+from blockzoo.models.data import Data
 
 aten = torch.ops.aten
 _operations = torch.library.Library("blockzoo", "FRAGMENT")
@@ -45,17 +46,13 @@ def changes(node: fx.Node) -> bool:
     )
 
 
-class PastTheTracer(TorchFunctionMode):
-    """What goes past the tracer, in a form that it sees: `.data` as a view of the tensor, `.tolist()` of constants alone."""
+class PastTheTracer(Data):
+    """`.data`, and `.tolist()`, which goes past the tracer too: of constants alone."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func == torch.Tensor.data.__get__:  # type: ignore[attr-defined]
-            return aten.detach.default(args[0])
-        if func == torch.Tensor.data.__set__:  # type: ignore[attr-defined]
-            return args[0].copy_(args[1])
         if func == torch.Tensor.tolist:
             return _listed(args[0])
-        return func(*args, **(kwargs or {}))
+        return super().__torch_function__(func, types, args, kwargs)
 
 
 def _listed(x: torch.Tensor) -> Any:

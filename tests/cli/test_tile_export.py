@@ -51,6 +51,22 @@ def test_random_weights_are_said_to_be(tmp_path: Path, capsys: pytest.CaptureFix
     assert float(said(path)["blockzoo.checked"]) < 1e-4
 
 
+def test_what_a_file_makes_of_nan_is_shown_and_refused_if_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my.py").write_text(
+        "from torch import nn\n\n\nclass Net(nn.Sequential):\n    def __init__(self, num_classes=4):\n"
+        "        super().__init__(nn.Conv2d(3, num_classes, 3), nn.AdaptiveMaxPool2d(1), nn.Flatten())\n"
+    )
+    words = ["tile", "export", "my.py:Net", "--image-size", "12", "--num-classes", "4", "--output", "x.onnx"]
+    assert run([*words, "--strict"]) != 0
+    assert "adaptive_max_pool2d" in " ".join(capsys.readouterr().err.split()) and not Path("x.onnx").exists()
+    assert run(words) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "NaN and infinities: given NaN, the file gives numbers where the network gives NaN" in shown
+
+
 def test_pretrained_weights_are_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,6 +59,12 @@ def export(
         Literal["val", "test"], Parameter(help="read test once, when all choices are made")
     ] = "val",
     overwrite: Annotated[bool, Parameter(help="replace the file if it exists", negative=())] = False,
+    strict: Annotated[
+        bool,
+        Parameter(
+            help="refuse a file that makes something else of NaN and infinities than the network", negative=()
+        ),
+    ] = False,
     plugins: o.Plugins = (),
 ) -> int:
     """Write an ONNX file, and print its peak memory in ONNX Runtime and how far it is from what it should compute.
@@ -86,7 +92,7 @@ def export(
         quantising=quantising if dtype == "int8" else None,
         evaluate=split if evaluate else "",
     )
-    made = export_subject(deployment, output, fusing=fusing, overwrite=overwrite)
+    made = export_subject(deployment, output, fusing=fusing, overwrite=overwrite, strict=strict)
     screen.out.print(str(made.report), soft_wrap=True, markup=False)
     screen.out.print(f"weights: {made.weights}", soft_wrap=True, markup=False)
     if made.accuracies is not None:

@@ -104,7 +104,7 @@ def _compared(
     for number, (given, wanted, got, tolerance) in enumerate(pairs):
         difference, limit = _apart(wanted, got), tolerance
         if rounding:
-            at_most = allowed(tolerance, difference, partial(_moved, plain, given, wanted))
+            at_most = allowed(tolerance, difference, partial(moved, plain, given, wanted))
             if at_most is None and number == LARGE_PROBE:
                 continue
             limit = at_most or tolerance
@@ -121,7 +121,7 @@ def _apart(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> float:
     return deviation([*map(torch.from_numpy, one)], [*map(torch.from_numpy, other)])
 
 
-def _moved(plain: Plain, given: Inputs, wanted: list[np.ndarray]) -> float:
+def moved(plain: Plain, given: Inputs, wanted: list[np.ndarray]) -> float:
     """What the network moves by when its image is off by rounding."""
     image, *others = given
     return _apart(wanted, plain([nudged(torch.from_numpy(image)).numpy(), *others]))

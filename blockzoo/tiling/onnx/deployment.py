@@ -150,7 +150,12 @@ class Deployed:
 
 
 def export_subject(
-    deployment: Deployment, path: str | Path, *, fusing: Fusing | None = None, overwrite: bool = False
+    deployment: Deployment,
+    path: str | Path,
+    *,
+    fusing: Fusing | None = None,
+    overwrite: bool = False,
+    strict: bool = False,
 ) -> Deployed:
     """Write a network to an ONNX file.
 
@@ -159,9 +164,10 @@ def export_subject(
         path: of the file.
         fusing: what to fuse; None: layer by layer.
         overwrite: replace a file that is there.
+        strict: refuse a file that makes something else of NaN and infinities than the network.
 
     Raises:
-        UsageError: see `export_onnx`.
+        CheckFailed, UsageError: see `export_onnx`.
     """
     from blockzoo.models.resolve import build_network
     from blockzoo.tiling.experiments.pretrained import pretrained_file
@@ -189,6 +195,7 @@ def export_subject(
         fusing=fusing,
         calibration=_calibration(deployment),
         overwrite=overwrite,
+        strict=strict,
         story={"subject": spec.subject, "weights": stated},
     )
     if not deployment.evaluate or deployment.data is None:

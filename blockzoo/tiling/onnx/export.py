@@ -9,7 +9,8 @@ import logging
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,19 +23,26 @@ from blockzoo.core.errors import CheckFailed, UsageError
 from blockzoo.core.units import aligned_size
 from blockzoo.models.agreement import tensors
 from blockzoo.models.copying import duplicate
+from blockzoo.models.data import data_as_views
 from blockzoo.models.findings import said
 from blockzoo.tiling.graph.network import Network
 from blockzoo.tiling.graph.trace import Example, inputs_of, ready, traced
 from blockzoo.tiling.layers.conv import BlockConv2d
 from blockzoo.tiling.layers.pool import BlockAvgPool2d, BlockMaxPool2d
 from blockzoo.tiling.onnx.check import Plain, check_file, probes_for
-from blockzoo.tiling.onnx.fault import operation_at_fault
+from blockzoo.tiling.onnx.fault import (
+    foreign_operation,
+    operation_at_fault,
+    operations_on_special,
+    state_that_changes,
+)
 from blockzoo.tiling.onnx.files import free, needed, saved, told
 from blockzoo.tiling.onnx.fuse import FusedReport, Fusing, Layers, fused
 from blockzoo.tiling.onnx.graph import Cut, label_of, network_of
 from blockzoo.tiling.onnx.normalise import normalised
 from blockzoo.tiling.onnx.quantise import Calibration, quantised
 from blockzoo.tiling.onnx.session import Inputs, executed, outputs, relative_error, values_of
+from blockzoo.tiling.onnx.special import SAME, Special, said_of_special
 from blockzoo.tiling.operations.lookup import translations
 
 if TYPE_CHECKING:
@@ -55,6 +63,8 @@ class ExportReport:
             changes.
         checked: the largest difference from the network in torch that check `onnx-file` found in the written file; None: int8,
             which has nothing to be equal to.
+        special: what the file makes of NaN and infinities that the network does not, in words, as check `onnx-special` found; "":
+            nothing.
     """
 
     path: Path
@@ -62,12 +72,14 @@ class ExportReport:
     peak_bytes: int
     max_error: float
     checked: float | None = None
+    special: str = ""
 
     def __str__(self) -> str:
         return (
             f"{self.path}: {self.nodes} nodes, live activations {aligned_size(self.peak_bytes)}, "
             f"largest difference from torch {self.max_error:.1e}"
             + ("" if self.checked is None else f"; checked {self.checked:.1e}")
+            + (f"\nNaN and infinities: {self.special}" if self.special else "")
         )
 
 
@@ -79,6 +91,7 @@ def export_onnx(
     fusing: Fusing | None = None,
     calibration: Calibration | None = None,
     overwrite: bool = False,
+    strict: bool = False,
     story: Mapping[str, Any] | None = None,
 ) -> ExportReport | FusedReport:
     """Write a network in evaluation mode to an ONNX file of single precision; batch norms are folded into convolutions.
@@ -92,6 +105,7 @@ def export_onnx(
         fusing: what to fuse; None: layer by layer.
         calibration: how to quantise to int8; None: floats.
         overwrite: replace a file that is there.
+        strict: refuse a file that makes something else of NaN and infinities than the network; without, the report says what.
         story: what the file's metadata say, as of its weights.
 
     Raises:
@@ -102,6 +116,7 @@ def export_onnx(
     path = free(path, overwrite)
     model, given = _of_floats(model, example)
     layers = onnx_layers(model, given, story)
+    layers = replace(layers, special=replace(layers.special, strict=strict))
     seen = [x.numpy() for x in given]
     images = probes_for(layers.model, seen)
     if calibration is not None:
@@ -113,20 +128,32 @@ def export_onnx(
     if fusing is not None:
         return fused(layers, path, fusing, seen[0], seen[1:])
     made, checked = told(layers.one_by_one(), layers.story), None
+    special = ""
 
     def check(written: Path) -> dict[str, Any]:
-        nonlocal checked
+        nonlocal checked, special
         if layers.plain is not None:
             try:
                 checked = check_file(written, layers.plain, images, layers.name)
             except CheckFailed as error:
-                fault = operation_at_fault(model, given, _exported)
-                raise CheckFailed(f"{error}; it shows in {fault}" if fault else str(error)) from None
-        return {"checked": "not compared: int8" if checked is None else f"{checked:.1e}"}
+                raise CheckFailed(f"{error}{_why(model, given)}") from None
+        special = said_of_special(written, layers.plain, images[0], layers.name, layers.special)
+        return {
+            "checked": "not compared: int8" if checked is None else f"{checked:.1e}",
+            "special": special or SAME,
+        }
 
     saved(made, path, check)
     error = relative_error(outputs(made, seen[0], others=seen[1:]), _in_torch(model)(seen)[0])
-    return ExportReport(path, len(made.graph.node), executed(made).peak_bytes, error, checked)
+    return ExportReport(path, len(made.graph.node), executed(made).peak_bytes, error, checked, special)
+
+
+def _why(model: nn.Module, given: Sequence[torch.Tensor]) -> str:
+    """Of a network whose file differs from it: what it changes when it runs, or which operation differs; "" if nobody knows."""
+    if state := state_that_changes(model, given):
+        return f"; its forward pass changes {state}, which a file cannot: give it as an input, and return what becomes of it"
+    fault = operation_at_fault(model, given, _exported)
+    return f"; it shows in {fault}" if fault else ""
 
 
 def _in_torch(model: nn.Module) -> Plain:
@@ -171,7 +198,15 @@ def onnx_layers(model: nn.Module, example: Example, story: Mapping[str, Any] | N
     for name in ("onnx", "onnxscript", "onnxruntime"):
         needed(name)
     model, given = _of_floats(model, example)
-    about: dict[str, Any] = {"name": type(model).__name__, "plain": _in_torch(model), "story": story or {}}
+    about: dict[str, Any] = {
+        "name": type(model).__name__,
+        "plain": _in_torch(model),
+        "story": story or {},
+        "special": Special(
+            suspects=partial(operations_on_special, model, given, _exported),
+            foreign=partial(foreign_operation, model, given),
+        ),
+    }
     plain = ready(model, given, fold=True)
     blocked = any(isinstance(layer, BLOCKED) for layer in plain.modules())
     cuts = _cuts(traced(plain, given)) if blocked else {}
@@ -227,7 +262,12 @@ def _exported(model: nn.Module, given: Sequence[torch.Tensor]) -> ModelProto:
     level = log.level
     log.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            torch.no_grad(),
+            data_as_views(model),
+        ):
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 model,

@@ -27,6 +27,7 @@ from blockzoo.tiling.onnx.graph import Cut, makes_several, network_of, plain_nam
 from blockzoo.tiling.onnx.nodes import Value
 from blockzoo.tiling.onnx.normalise import normalised
 from blockzoo.tiling.onnx.session import Inputs, executed, outputs, relative_error, values_of
+from blockzoo.tiling.onnx.special import SAME, Special, said_of_special
 from blockzoo.tiling.onnx.tiles import planned_bytes, tiled_model
 from blockzoo.tiling.planning.options import Cutting
 from blockzoo.tiling.planning.plan import Plan, program, whole_steps
@@ -74,6 +75,8 @@ class FusedReport:
         plan: the steps.
         cuts: where layers are cut, by name of the node; the same in the model of floats and in int8.
         checked: the largest difference that check `onnx-file`, or `onnx-integers` of int8, found in the written file.
+        special: what the file makes of NaN and infinities that what it was made from does not, in words, as check `onnx-special`
+            found; "": nothing.
     """
 
     path: Path
@@ -88,6 +91,7 @@ class FusedReport:
     plan: Plan
     cuts: Mapping[str, Cut]
     checked: float = 0.0
+    special: str = ""
 
     def __str__(self) -> str:
         same = "the same in every bit" if self.identical else f"largest difference {self.max_error:.1e}"
@@ -95,7 +99,7 @@ class FusedReport:
             f"{self.path}: {self.nodes} nodes, {self.tiles} tiles, {self.macs_ratio:.2f} x the MACs; live activations "
             f"{aligned_size(self.peak_bytes)} (layer by layer {aligned_size(self.layer_by_layer_bytes)}; planned "
             f"{aligned_size(self.planned_bytes)}); against the layers one by one: {same}; "
-            f"checked {self.checked:.1e}"
+            f"checked {self.checked:.1e}" + (f"\nNaN and infinities: {self.special}" if self.special else "")
         )
 
 
@@ -109,6 +113,7 @@ class Layers:
         plain: the network that it was made from; None: quantised, which only its own integers are equal to.
         name: of the network, for messages.
         story: what the metadata of its files say.
+        special: how its files are held to what it makes of NaN and infinities.
     """
 
     model: ModelProto
@@ -116,6 +121,7 @@ class Layers:
     plain: Plain | None = None
     name: str = "the model"
     story: Mapping[str, Any] = field(default_factory=dict)
+    special: Special = Special()
 
     @cached_property
     def network(self) -> Network:
@@ -223,6 +229,7 @@ def fuse_onnx(
     images: np.ndarray | None = None,
     others: Inputs = (),
     overwrite: bool = False,
+    strict: bool = False,
 ) -> FusedReport:
     """Write a fused form of an ONNX file, of floats or quantised, with the same weights.
 
@@ -233,14 +240,17 @@ def fuse_onnx(
         images: (n, C, H, W) to compare both on; random ones by default.
         others: what else the network is given; drawn by default, integers 0.
         overwrite: replace a file that is there.
+        strict: refuse a file that makes something else of NaN and infinities than `source`; without, the report says what.
 
     Raises:
+        CheckFailed: the file computes something else than `source`; there is no file then.
         UsageError: a damaged file, one that is there already, an option out of its range, a stage that cannot be cut, or a
             budget that no plan reaches.
     """
     path = free(path, overwrite)
     layers, model = layers_of(source)
-    layers = layers if layers.quantised else replace(layers, plain=plain_of(model))
+    plain = None if layers.quantised else plain_of(model)
+    layers = replace(layers, plain=plain, special=Special(strict))
     return fused(layers, path, fusing, images, others)
 
 
@@ -273,14 +283,15 @@ def fused(
         count, *shape = layers.network.input_shape
         images = np.random.default_rng(0).standard_normal((max(4, count), *shape))
     given = probes_for(layers.model, [images, *others])
-    checked = 0.0
+    checked, special = 0.0, ""
 
     def check(written: Path) -> dict[str, Any]:
-        nonlocal checked
+        nonlocal checked, special
         checked = _checked(layers, plan, written, truth, given)
         limit = None if fusing.budget is None else bytes_of(fusing.budget)
         check_memory(written, plan.peak_bytes, limit, layers.name)
-        return {"checked": f"{checked:.1e}", "plan": str(plan)}
+        special = _special(layers, plan, written, truth, given[0])
+        return {"checked": f"{checked:.1e}", "plan": str(plan), "special": special or SAME}
 
     saved(made, path, check)
     computed, wanted = (outputs(model, images, others=given[0][1:]) for model in (made, truth))
@@ -297,6 +308,7 @@ def fused(
         plan,
         layers.cuts_of(plan),
         checked,
+        special,
     )
 
 
@@ -312,6 +324,16 @@ def _checked(layers: Layers, plan: Plan, written: Path, truth: ModelProto, image
         return check_file(written, layers.plain, images, layers.name)
     whole = check_file(layers.one_by_one(), layers.plain, images, layers.name)
     return max(whole, check_file(written, plain_of(truth), images, layers.name))
+
+
+def _special(layers: Layers, plan: Plan, written: Path, truth: ModelProto, image: Inputs) -> str:
+    """What a fused file makes of NaN and infinities that the network does not, compared with the same as `_checked` does."""
+    held, name = layers.special, layers.name
+    if layers.plain is None or plan.mode == "exact" or layers.cuts:
+        return said_of_special(written, layers.plain, image, name, held)
+    whole = said_of_special(layers.one_by_one(), layers.plain, image, name, held)
+    tiled = said_of_special(written, plain_of(truth), image, name, Special(held.strict))
+    return "; ".join(filter(None, (whole, tiled and f"in tiles, {tiled}")))
 
 
 def _cuts_of(network: Network, stage: Stage) -> dict[str, Cut]:

@@ -17,6 +17,7 @@ from blockzoo.tiling.onnx.files import free, needed, saved
 from blockzoo.tiling.onnx.fuse import Layers, layers_of
 from blockzoo.tiling.onnx.normalise import normalised
 from blockzoo.tiling.onnx.session import input_of
+from blockzoo.tiling.onnx.special import INTEGERS
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -105,7 +106,8 @@ def quantised(layers: Layers, calibration: Calibration) -> Layers:
                 )
             write(layers.one_by_one(), path, cache)
         write(_copy(layers.model), path, cache)
-        return replace(layers, model=normalised(needed("onnx").load(str(path))), plain=None)
+        model = normalised(needed("onnx").load(str(path)))
+        return replace(layers, model=model, plain=None, special=replace(layers.special, integers=INTEGERS))
 
 
 def _copy(model: ModelProto) -> ModelProto:

@@ -12,7 +12,15 @@ from torch import nn
 
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import BlockzooError, CheckFailed, UsageError
-from blockzoo.models.agreement import Claim, compare, deviation, drawn_like, is_constant, probes
+from blockzoo.models.agreement import (
+    OF_PYTORCH,
+    Claim,
+    compare,
+    deviation,
+    drawn_like,
+    is_constant,
+    probes,
+)
 from blockzoo.models.findings import said
 from blockzoo.tiling.graph.network import Operation
 from blockzoo.tiling.graph.trace import own_dtype, planned_inputs
@@ -32,8 +40,6 @@ DRAWN = 10
 """Factor on the tolerance with drawn weights and on large inputs, on which deep networks round more."""
 KINDS = ("of both signs", "that are large", "with NaN and infinities")
 """What the probes are, in words."""
-OF_PYTORCH = frozenset(("aten", "prim", "prims"))
-"""Operations whose kernels keep to their memory where they are given NaN; torchvision's deformable convolution does not."""
 LOOK_UP = ("embedding", "index", "gather", "scatter", "take", "put", "one_hot")
 """Beginnings of the names of operations that read at computed places. On a GPU a place that is none ends the process."""
 FEW_MACS = 2_000_000_000

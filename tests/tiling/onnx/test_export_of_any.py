@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from blockzoo.core.errors import UsageError
+from blockzoo.core.errors import CheckFailed, UsageError
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -128,3 +128,55 @@ def _run(path: Path, x: torch.Tensor) -> list[np.ndarray]:
 
     session = onnxruntime.InferenceSession(path)
     return list(session.run(None, {session.get_inputs()[0].name: x.numpy()}))
+
+
+def written(change: Callable[[torch.Tensor], Any]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A copy of a tensor, changed by another name."""
+
+    def made(y: torch.Tensor) -> torch.Tensor:
+        y = y * 1
+        change(y)
+        return y
+
+    return made
+
+
+PAST_AUTOGRAD: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "data.mul_": written(lambda y: y.data.mul_(2)),
+    "data.add_": written(lambda y: y.data.add_(2)),
+    "data.copy_": written(lambda y: y.data.copy_(y.flip(-1))),
+    "data[...] =": written(lambda y: y.data.__setitem__((slice(None), 0), 3.0)),
+    "data.view.mul_": written(lambda y: y.data.view(-1).mul_(3)),
+    "out=data": written(lambda y: torch.mul(y, 5, out=y.data)),
+    "relu_(data)": written(lambda y: torch.relu_(y.data)),
+    "data =": written(lambda y: setattr(y, "data", y * 7)),
+    "detach.mul_": written(lambda y: y.detach().mul_(2)),
+    "detach[...] =": written(lambda y: y.detach().__setitem__((slice(None), 1), 3.0)),
+    "data is read": lambda y: y + y.data.clone().mul_(2),
+    "data is a view": lambda y: (lambda data: y.mul_(2) * 0 + data)(y.data),
+    "detach is read": lambda y: y + y.detach(),
+    "nothing is written": lambda y: y.detach(),
+}
+
+
+def test_what_goes_past_autograd_is_exported_as_it_runs(tmp_path: Path) -> None:
+    """torch's exporter ends the process at `y.data.mul_(2)`, and keeps constants of others."""
+    model = Returning(lambda y, x: [form(y * 1) for form in PAST_AUTOGRAD.values()]).eval()
+    report: Any = export_onnx(model, image(), tmp_path / "x.onnx")
+    got = next(every_output(report.path, [[image(1).numpy()]]))
+    with torch.no_grad():
+        wanted = model(image(1))
+    for name, one, other in zip(PAST_AUTOGRAD, got, wanted, strict=True):
+        np.testing.assert_allclose(one, other.numpy(), atol=1e-5, err_msg=name)
+    assert "forward" not in vars(model)
+
+
+def test_a_network_that_changes_its_weights_is_refused_by_their_name(tmp_path: Path) -> None:
+    class Growing(Returning):
+        def forward(self, x: torch.Tensor) -> Any:
+            self.conv.weight.data.mul_(2)
+            return super().forward(x)
+
+    with pytest.raises(CheckFailed, match=r"its forward pass changes conv\.weight, which a file cannot"):
+        export_onnx(Growing(lambda y, x: y), image(), tmp_path / "x.onnx")
+    assert not list(tmp_path.iterdir())
