@@ -171,7 +171,7 @@ def export_subject(
     """
     from blockzoo.models.resolve import build_network
     from blockzoo.tiling.experiments.pretrained import pretrained_file
-    from blockzoo.tiling.onnx.export import export_onnx
+    from blockzoo.tiling.onnx.export import WantedFile, exported
     from blockzoo.tiling.onnx.files import free
     from blockzoo.training.weights import load_weights
 
@@ -188,16 +188,8 @@ def export_subject(
         load_weights(network, weights)
     stated = weights_stated(name, weights, deployment.pretrained)
     example = _example(deployment)
-    report = export_onnx(
-        network,
-        example,
-        path,
-        fusing=fusing,
-        calibration=_calibration(deployment),
-        overwrite=overwrite,
-        strict=strict,
-        story={"subject": spec.subject, "weights": stated},
-    )
+    file = WantedFile(Path(path), overwrite, strict, {"subject": spec.subject, "weights": stated})
+    report = exported(network, example, file, fusing, _calibration(deployment))
     if not deployment.evaluate or deployment.data is None:
         return Deployed(report, stated)
     models = [*_as_floats(network, example, report), Path(path)]

@@ -92,7 +92,6 @@ def export_onnx(
     calibration: Calibration | None = None,
     overwrite: bool = False,
     strict: bool = False,
-    story: Mapping[str, Any] | None = None,
 ) -> ExportReport | FusedReport:
     """Write a network in evaluation mode to an ONNX file of single precision; batch norms are folded into convolutions.
 
@@ -106,17 +105,43 @@ def export_onnx(
         calibration: how to quantise to int8; None: floats.
         overwrite: replace a file that is there.
         strict: refuse a file that makes something else of NaN and infinities than the network; without, the report says what.
-        story: what the file's metadata say, as of its weights.
 
     Raises:
         UsageError: torch cannot export the network, a stage cannot be cut, a budget cannot be reached, the file is there
             already, or the extra `onnx` is missing.
         CheckFailed: the file computes something else than the network; there is no file then.
     """
-    path = free(path, overwrite)
+    return exported(model, example, WantedFile(Path(path), overwrite, strict), fusing, calibration)
+
+
+@dataclass(frozen=True)
+class WantedFile:
+    """The file that an export is to write.
+
+    Args:
+        path: where.
+        overwrite, strict: see `export_onnx`.
+        story: what its metadata say, as of its weights.
+    """
+
+    path: Path
+    overwrite: bool = False
+    strict: bool = False
+    story: Mapping[str, Any] | None = None
+
+
+def exported(
+    model: nn.Module,
+    example: Example,
+    file: WantedFile,
+    fusing: Fusing | None,
+    calibration: Calibration | None,
+) -> ExportReport | FusedReport:
+    """`export_onnx`, with all that a file can be."""
+    path = free(file.path, file.overwrite)
     model, given = _of_floats(model, example)
-    layers = onnx_layers(model, given, story)
-    layers = replace(layers, special=replace(layers.special, strict=strict))
+    layers = onnx_layers(model, given, file.story)
+    layers = replace(layers, special=replace(layers.special, strict=file.strict))
     seen = [x.numpy() for x in given]
     images = probes_for(layers.model, seen)
     if calibration is not None:

@@ -19,7 +19,7 @@ pytest.importorskip("onnxscript")
 
 from blockzoo.tiling.onnx import fuse as onnx_fuse  # noqa: E402
 from blockzoo.tiling.onnx.check import check_memory  # noqa: E402
-from blockzoo.tiling.onnx.export import export_onnx, onnx_layers  # noqa: E402
+from blockzoo.tiling.onnx.export import WantedFile, export_onnx, exported, onnx_layers  # noqa: E402
 from blockzoo.tiling.onnx.files import opened, saved  # noqa: E402
 from blockzoo.tiling.onnx.fuse import Fusing, fuse_onnx, fused  # noqa: E402
 from blockzoo.tiling.onnx.plan import pareto_onnx, plan_onnx  # noqa: E402
@@ -166,13 +166,8 @@ def test_plan_and_export_agree(tmp_path: Path) -> None:
 
 def test_what_was_found_is_in_the_file_and_the_report(tmp_path: Path) -> None:
     grid, end, _, _ = STAGES["small"]
-    report = export_onnx(
-        network("small"),
-        images("small")[:1],
-        tmp_path / "x.onnx",
-        fusing=Fusing(grid, end),
-        story={"weights": "drawn"},
-    )
+    file = WantedFile(tmp_path / "x.onnx", story={"weights": "drawn"})
+    report = exported(network("small"), images("small")[:1], file, Fusing(grid, end), None)
     said = {entry.key: entry.value for entry in opened(report.path).metadata_props}
     assert said["blockzoo.weights"] == "drawn" and said["blockzoo.checked"] == f"{report.checked:.1e}"
     assert f"checked {report.checked:.1e}" in str(report)
