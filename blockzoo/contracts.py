@@ -19,6 +19,7 @@ from blockzoo.blockwise.contracts import (
     Schedule,
 )
 from blockzoo.core.contracts import (
+    ATTENTIONS,
     BLOCKS,
     CHECKS,
     NETWORKS,
@@ -26,6 +27,7 @@ from blockzoo.core.contracts import (
     PROTOCOLS,
     QUANTITIES,
     SUBJECTS,
+    Attention,
     Block,
     Check,
     Network,
@@ -41,6 +43,7 @@ from blockzoo.tiling.contracts import OPERATIONS, TileableOperation
 from blockzoo.training.contracts import STOPPERS, Stopper
 
 __all__ = [
+    "ATTENTIONS",
     "BLOCKS",
     "CHECKS",
     "CURRICULA",
@@ -58,6 +61,7 @@ __all__ = [
     "STOPPERS",
     "SUBJECTS",
     "UNITS",
+    "Attention",
     "Block",
     "Centre",
     "Check",

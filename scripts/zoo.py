@@ -10,7 +10,7 @@ import inspect
 from collections import defaultdict
 from pathlib import Path
 
-from blockzoo.core.contracts import BLOCKS
+from blockzoo.core.contracts import ATTENTIONS, BLOCKS
 from blockzoo.core.discovery import first_sentence
 from blockzoo.profile import profile_block
 
@@ -31,7 +31,25 @@ def page() -> str:
     families: dict[str, list[str]] = defaultdict(list)
     for name in BLOCKS.names():
         families[BLOCKS.origin(name).partition(":")[0].rpartition(".")[2]].append(name)
-    return HEAD + "".join(_family(names) for _, names in sorted(families.items()))
+    return HEAD + "".join(_family(names) for _, names in sorted(families.items())) + _attentions()
+
+
+def _attentions() -> str:
+    """What can be added behind any block."""
+    rows = "".join(
+        f"| `+{name}` | {ATTENTIONS.summary(name)} | {_paper(name)} | {_added(name):,} |\n"
+        for name in ATTENTIONS.names()
+    )
+    head = f"| behind | what it is | source | parameters at {WIDTH} channels |\n|---|---|---|--:|\n"
+    return f"\n## Attention behind any block: `ResNetBasicBlock+eca`, `my_file.py:MyBlock+se`\n\n{head}{rows}"
+
+
+def _paper(name: str) -> str:
+    return " ".join((inspect.getdoc(ATTENTIONS[name]) or "").rpartition("Source:")[2].split()).rstrip(".")
+
+
+def _added(name: str) -> int:
+    return sum(parameter.numel() for parameter in ATTENTIONS[name](WIDTH).parameters())
 
 
 def _family(names: list[str]) -> str:
