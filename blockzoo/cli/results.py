@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -37,6 +37,17 @@ def results(
         bool,
         Parameter(help="compare all pairs of blocks at each position, after Holm's correction", negative=()),
     ] = False,
+    ranks: Annotated[
+        bool,
+        Parameter(
+            help="which ranks a block can have at each position, and how probably it is best or Pareto-optimal",
+            negative=(),
+        ),
+    ] = False,
+    front: Annotated[
+        Literal["stage_macs", "macs", "stage_params_total", "params_total", "stage_latency_ms", "latency_ms"],
+        Parameter(help="with --ranks: the cost that is set against accuracy"),
+    ] = "stage_macs",
     worths: Annotated[
         bool,
         Parameter(
@@ -65,18 +76,19 @@ def results(
     from blockzoo.report.statistics import LOOKED_AT
 
     screen.check_output(output)
-    if verdicts or worths:
-        others_given = {
-            "--history": history,
-            "--markdown": markdown,
-            "--timed-on": timed_on,
-            "--worths": verdicts and worths,
-        }
-        if unused := [name for name, given in others_given.items() if given]:
-            wanted = "--verdicts" if verdicts else "--worths"
-            raise UsageError(f"{wanted} compares accuracies of what counts: leave out {', '.join(unused)}")
-        seen = each_row(source, Asked(_wanted(where or []), columns=(*LOOKED_AT, "experiment_name")))
-        (_show_verdicts if verdicts else _show_worths)(seen, format, output)
+    shows = {
+        "--verdicts": (verdicts, _show_verdicts),
+        "--ranks": (ranks, _show_ranks),
+        "--worths": (worths, _show_worths),
+    }
+    wanted = [(name, show) for name, (given, show) in shows.items() if given]
+    if wanted:
+        (name, show), *more = wanted
+        others_given = {"--history": history, "--markdown": markdown, "--timed-on": timed_on, **dict(more)}
+        if unused := [other for other, given in others_given.items() if given]:
+            raise UsageError(f"{name} compares accuracies of what counts: leave out {', '.join(unused)}")
+        columns = (*LOOKED_AT, "experiment_name", front)
+        show(each_row(source, Asked(_wanted(where or []), columns=columns)), format, output, front)
         return
     asked = Asked(_wanted(where or []), history, timed_on)
     runs = [] if is_table(source) or where else open_store(source).records("blockwise", history=history)
@@ -98,7 +110,7 @@ def results(
         write_lines(output, screen.text_lines(rows, screen.form_of(output)))
 
 
-def _show_verdicts(rows: Iterable[dict[str, Any]], format: str, output: Path | None) -> None:
+def _show_verdicts(rows: Iterable[dict[str, Any]], format: str, output: Path | None, front: str) -> None:
     from blockzoo.report.comparison import verdicts
     from blockzoo.report.verdicts import comparison_rows, comparison_tables
 
@@ -108,7 +120,15 @@ def _show_verdicts(rows: Iterable[dict[str, Any]], format: str, output: Path | N
     screen.show(comparison_tables(made), comparison_rows(made), format, output)
 
 
-def _show_worths(rows: Iterable[dict[str, Any]], format: str, output: Path | None) -> None:
+def _show_ranks(rows: Iterable[dict[str, Any]], format: str, output: Path | None, front: str) -> None:
+    from blockzoo.report.rank_tables import rank_rows, rank_tables
+    from blockzoo.report.ranks import rankings
+
+    made = rankings(rows, cost=front)
+    screen.show(rank_tables(made), rank_rows(made), format, output)
+
+
+def _show_worths(rows: Iterable[dict[str, Any]], format: str, output: Path | None, front: str) -> None:
     from blockzoo.report.crossed import crossed_models
     from blockzoo.report.worths import worth_rows, worth_tables
 

@@ -1,0 +1,105 @@
+"""Ranks as tables: for the terminal, and as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from blockzoo.report.groups import describe_group
+from blockzoo.report.ranks import Ranked, Ranking
+from blockzoo.report.tables import as_cells, as_text
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+COLUMNS = ("position", "rank", "block", "accuracy, %", "ranks", "best", "on the front")
+
+
+def rank_rows(rankings: Iterable[Ranking]) -> list[dict[str, Any]]:
+    """One row for each block and position."""
+    return [
+        {
+            "group": describe_group(ranking.group),
+            "column": ranking.column,
+            "position": one.position,
+            "block": one.block,
+            "mean": one.mean,
+            "rank": one.rank,
+            "rank_low": one.interval[0],
+            "rank_high": one.interval[1],
+            "p_best": one.best,
+            "front_of": ranking.cost,
+            "p_front": one.front,
+        }
+        for ranking in rankings
+        for one in ranking.ranked
+    ]
+
+
+def rank_tables(rankings: Iterable[Ranking]) -> Group:
+    """One table for each comparable group."""
+    from rich.console import Group
+
+    return Group(*(_drawn(ranking) for ranking in rankings))
+
+
+def _drawn(ranking: Ranking) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(
+        title=as_text(f"ranks: {describe_group(ranking.group)}"),
+        title_justify="left",
+        caption=as_text(_told(ranking)),
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for name in COLUMNS:
+        table.add_column(as_text(name), justify="left" if name in ("position", "block") else "right")
+    previous = None
+    for one in ranking.ranked:
+        if previous not in (None, one.position):
+            table.add_section()
+        previous = one.position
+        table.add_row(*as_cells(_line(one)))
+    return table
+
+
+def _line(one: Ranked) -> tuple[str, ...]:
+    low, high = one.interval
+    return (
+        one.position or "-",
+        str(one.rank),
+        one.block,
+        f"{100 * one.mean:.2f}",
+        str(low) if low == high else f"{low} to {high}",
+        _share(one.best),
+        _share(one.front),
+    )
+
+
+def _share(probability: float | None) -> str:
+    if probability is None:
+        return "-"
+    return (
+        "<1 %"
+        if 0 < probability < 0.01
+        else ">99 %"
+        if 0.99 < probability < 1
+        else f"{100 * probability:.0f} %"
+    )
+
+
+def _told(ranking: Ranking) -> str:
+    """How the columns came about, and how far the orders at the positions agree."""
+    text = (
+        "ranks: those that a block can have, by all pairs after Holm's correction, all of them right together in 95 % of "
+        f"tables; best, on the front: probability that no other (that costs no more {ranking.cost}) is more accurate, with the "
+        "spread between trainings of the whole table"
+    )
+    for one in ranking.agreements:
+        interval = f" ({one.interval[0]:+.2f} to {one.interval[1]:+.2f})" if one.interval else ""
+        text += f"\nKendall's tau of {one.positions[0]} and {one.positions[1]}: {one.tau:+.2f}{interval} over {one.blocks} blocks"
+    return text

@@ -1,0 +1,208 @@
+"""Which rank a block has, and how sure: rank intervals, probabilities of being best or Pareto-optimal, agreement of orders."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from blockzoo.core.errors import UsageError
+from blockzoo.report.additive import Cell, Fitted, Table, fitted_to, positions_of, tables_of
+from blockzoo.report.comparison import verdicts
+from blockzoo.report.groups import Row, group_of, is_number, name_of
+from blockzoo.report.statistics import usable
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+DRAWS = 4000
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One block among those of its position.
+
+    Args:
+        block: which.
+        position: where.
+        mean: its accuracy.
+        rank: by its mean, 1 the best.
+        interval: ranks that it can have; all intervals of a group hold their true ranks together in 95 % of tables.
+        best: probability that no other is more accurate.
+        front: probability that none that costs no more is more accurate; None where a cost is missing.
+    """
+
+    block: str
+    position: str
+    mean: float
+    rank: int
+    interval: tuple[int, int]
+    best: float | None
+    front: float | None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Kendall's tau between the orders of two positions.
+
+    Args:
+        positions: the two.
+        tau: over the blocks that both have; 1 for the same order, 0 for unrelated ones, -1 for the reverse.
+        interval: 95 % of what it is when accuracies are drawn anew with the spread between trainings.
+        blocks: how many.
+    """
+
+    positions: tuple[str, str]
+    tau: float
+    interval: tuple[float, float] | None
+    blocks: int
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """All ranks of one comparable group.
+
+    Args:
+        group: what its rows have in common.
+        column: the accuracy.
+        cost: the column that the front is of.
+        ranked: by position, the best first.
+        agreements: of each two positions.
+    """
+
+    group: tuple[tuple[str, object], ...]
+    column: str
+    cost: str
+    ranked: list[Ranked]
+    agreements: list[Agreement]
+
+
+def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stage_macs") -> list[Ranking]:
+    """One for each comparable group.
+
+    A block's best rank is one more than the blocks that are better beyond doubt, its worst one is the number of blocks less those
+    that are worse beyond doubt, by verdicts on all pairs after Holm's correction.
+
+    Args:
+        rows: of a table of results.
+        column: the accuracy.
+        cost: the column that the front is of.
+
+    Raises:
+        UsageError: no two blocks at one position are comparable.
+    """
+    rows = list(rows)
+    judged = {comparison.group: comparison for comparison in verdicts(rows, column=column)}
+    made = []
+    for group, table in tables_of(rows, column).items():
+        if not any(difference for difference in judged[group].differences):
+            continue
+        better: dict[Cell, set[str]] = {cell: set() for cell in table}
+        worse: dict[Cell, set[str]] = {cell: set() for cell in table}
+        for difference in judged[group].differences:
+            if difference.verdict in ("better", "worse"):
+                one = difference if difference.verdict == "better" else difference.the_other_way()
+                better[one.other, one.position].add(one.block)
+                worse[one.block, one.position].add(one.other)
+        costs = _costs(rows, group, cost)
+        fitted, ranked = fitted_to(table), []
+        for position in positions_of(table):
+            cells = sorted(
+                (cell for cell in table if cell[1] == position), key=lambda cell: -_mean(table, cell)
+            )
+            drawn = _drawn(table, fitted, cells)
+            best = None if drawn is None else (drawn == drawn.max(1, keepdims=True)).mean(0)
+            known = [costs.get(cell) for cell in cells]
+            there = drawn is not None and all(value is not None for value in known)
+            front = _on_front(drawn, np.array(known, float)).mean(0) if there and drawn is not None else None
+            for place, cell in enumerate(cells):
+                ranked.append(
+                    Ranked(
+                        cell[0],
+                        position,
+                        _mean(table, cell),
+                        place + 1,
+                        (1 + len(better[cell]), len(cells) - len(worse[cell])),
+                        None if best is None else float(best[place]),
+                        None if front is None else float(front[place]),
+                    )
+                )
+        pairs = itertools.combinations(positions_of(table), 2)
+        agreements = [two for pair in pairs if (two := _agreement(table, fitted, pair)) is not None]
+        made.append(Ranking(group, column, cost, ranked, agreements))
+    if not made:
+        raise UsageError("no two blocks at one position are comparable here")
+    return made
+
+
+def _mean(table: Table, cell: Cell) -> float:
+    return float(np.mean(list(table[cell].values())))
+
+
+def _costs(rows: list[Row], group: tuple[tuple[str, object], ...], cost: str) -> dict[Cell, float]:
+    return {
+        (name_of(row), row.get("position") or ""): float(value)
+        for row in usable(rows)
+        if group_of(row) == group and is_number(value := row.get(cost))
+    }
+
+
+def _drawn(table: Table, fitted: Fitted, cells: list[Cell]) -> Float[np.ndarray, "draws cells"] | None:
+    """Means as other trainings with the same seeds could have made them; None where the spread is not known.
+
+    Seeds move all cells alike, so what is left of block, position and seed is what is drawn, its deviation too.
+    """
+    if not fitted.shared or not fitted.deviation:
+        return None
+    draw = np.random.default_rng(0)
+    scale = fitted.deviation * np.sqrt(fitted.degrees / draw.chisquare(fitted.degrees, (DRAWS, 1)))
+    means = np.array([_mean(table, cell) for cell in cells])
+    share = np.array([1 / math.sqrt(len(table[cell])) for cell in cells])
+    return np.asarray(means + scale * share * draw.standard_normal((DRAWS, len(cells))))
+
+
+def _on_front(
+    accuracies: Float[np.ndarray, "draws cells"], costs: Float[np.ndarray, " cells"]
+) -> Bool[np.ndarray, "draws cells"]:
+    """Is a cell beaten by none that costs no more (or as much, and is as accurate)?"""
+    on = np.ones(accuracies.shape, bool)
+    for place, cost in enumerate(costs):
+        others = (costs <= cost) & (np.arange(len(costs)) != place)
+        if others.any():
+            rivals = accuracies[:, others]
+            own = accuracies[:, place : place + 1]
+            cheaper = costs[others] < cost
+            on[:, place] = ~((rivals > own) | ((rivals == own) & cheaper)).any(1)
+    return on
+
+
+def _agreement(table: Table, fitted: Fitted, positions: tuple[str, str]) -> Agreement | None:
+    """Of the blocks that both positions have; None of fewer than three."""
+    from scipy.stats import kendalltau
+
+    blocks = sorted(name for name, at in table if at == positions[0] and (name, positions[1]) in table)
+    if len(blocks) < 3:
+        return None
+    columns = [[(name, position) for name in blocks] for position in positions]
+    tau = float(kendalltau(*([_mean(table, cell) for cell in column] for column in columns)).statistic)
+    cells = columns[0] + columns[1]
+    drawn = _drawn(table, fitted, cells)
+    interval = None
+    if drawn is not None:
+        taus = _taus(drawn[:, : len(blocks)], drawn[:, len(blocks) :])
+        low, high = np.quantile(taus, [0.025, 0.975])
+        interval = float(low), float(high)
+    return Agreement(positions, tau, interval, len(blocks))
+
+
+def _taus(
+    first: Float[np.ndarray, "draws blocks"], second: Float[np.ndarray, "draws blocks"]
+) -> Float[np.ndarray, " draws"]:
+    """Kendall's tau of each draw: pairs in the same order less those in the other, as a share."""
+    pairs = np.triu_indices(first.shape[1], 1)
+    signs = [np.sign(of[:, pairs[0]] - of[:, pairs[1]]) for of in (first, second)]
+    return np.asarray((signs[0] * signs[1]).mean(1))
