@@ -21,6 +21,7 @@ HEAD = f"""# The zoo
 Written by `python scripts/zoo.py` from the blocks themselves. Each is built as `Block(in_channels, out_channels, stride,
 position)`, alike at every position; `blockzoo blocks NAME` shows one at several widths. A block that keeps its shape has one
 transition in front where that changes, the same for all: 1x1, then 3x3 depthwise with the stride, each with batch norm and ReLU.
+`blockzoo blocks --duplicates` looks for pairs that are one block under two names: there are none (a test holds it).
 A width that a block cannot have is refused with the nearest ones. Parameters (trained form) and multiply-adds are of one block
 of {WIDTH} channels that keeps a 32 x 32 map: its share of the stage `early` of the default scaffold with one block a stage.
 """

@@ -15,6 +15,12 @@ def blocks(
     name: Annotated[str | None, Parameter(help="show all there is to know of this one")] = None,
     *,
     variants: Annotated[bool, Parameter(help="also NAME@variant", negative=())] = False,
+    duplicates: Annotated[
+        bool,
+        Parameter(
+            help="the pairs that are one block under two names: equal costs, the same graph", negative=()
+        ),
+    ] = False,
     plugins: o.Plugins = (),
     format: o.Format = "table",
     output: o.OutputFile = None,
@@ -25,6 +31,9 @@ def blocks(
     if name is not None:
         _show_card(name, format, output)
         return
+    if duplicates:
+        _show_duplicates(BLOCKS.names(variants=variants), format, output)
+        return
     rows = [
         {"block": name, "summary": BLOCKS.summary(name), "from": BLOCKS.origin(name)}
         for name in BLOCKS.names(variants=variants)
@@ -34,6 +43,23 @@ def blocks(
     screen.show(made, rows, format, output)
     if format == "table":
         screen.out.print(HOW_TO_ADD_A_BLOCK, markup=False)
+
+
+def _show_duplicates(names: list[str], format: str, output: Path | None) -> None:
+    from blockzoo.measure.duplicates import SIDE, WITHIN, near_duplicates
+
+    screen.check_output(output)
+    twins = near_duplicates(names)
+    lines = [(*pair.names, f"{pair.macs[0]:,}", f"{pair.macs[1]:,}") for pair in twins]
+    caption = (
+        f"{len(twins)} pairs of {len(names)} blocks have equal multiply-adds (within {100 * WITHIN:g} %) and the same operations, "
+        f"on maps of {SIDE} x {SIDE}"
+    )
+    columns = ["block", "is also", "multiply-adds", "of the other"]
+    rows = [
+        {"block": p.names[0], "other": p.names[1], "macs": p.macs[0], "other_macs": p.macs[1]} for p in twins
+    ]
+    screen.show(screen.table("", columns, lines, caption), rows, format, output)
 
 
 def _show_card(name: str, format: str, output: Path | None) -> None:
