@@ -52,8 +52,8 @@ def _show_duplicates(names: list[str], format: str, output: Path | None) -> None
     twins = near_duplicates(names)
     lines = [(*pair.names, f"{pair.macs[0]:,}", f"{pair.macs[1]:,}") for pair in twins]
     caption = (
-        f"{len(twins)} pairs of {len(names)} blocks have equal multiply-adds (within {100 * WITHIN:g} %) and the same operations, "
-        f"on maps of {SIDE} x {SIDE}"
+        f"{len(twins)} pairs of {len(names)} blocks have equal multiply-adds (within {100 * WITHIN:g} %) and the same "
+        f"operations, on maps of {SIDE} x {SIDE}"
     )
     columns = ["block", "is also", "multiply-adds", "of the other"]
     rows = [
