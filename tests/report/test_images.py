@@ -97,12 +97,14 @@ def test_intervals_over_images_hold_the_truth_where_seeds_do_not_differ() -> Non
     assert 0.9 <= held["images"] <= 0.99 and held["both"] >= 0.88
 
 
+@pytest.mark.slow
 def test_where_trainings_differ_images_alone_are_not_enough() -> None:
     """An interval over images is of these trainings alone: the one over both holds the truth, that one does not."""
     held = covered(0.4, 3)
     assert held["both"] >= 0.88 and held["images"] < 0.75
 
 
+@pytest.mark.slow
 def test_with_six_seeds_the_bootstrap_draws_them_too() -> None:
     assert covered(0.3, 8, tables=100)["images"] >= 0.87
 
