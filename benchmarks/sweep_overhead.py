@@ -15,13 +15,14 @@ import statistics
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
-from blockzoo.execution.jobs import Body, Job
+from blockzoo.execution.jobs import Job
 from blockzoo.execution.journal import Journal
 from blockzoo.execution.local import LocalProcesses
 from blockzoo.execution.progress import SilentProgress
@@ -49,8 +50,11 @@ class OfWaiting(TrialQueue):
 
     seconds = 10.0
 
-    def _job(self, body: Body, stub: Record, **arguments: Any) -> Job:
-        return super()._job(body, stub, seconds=self.seconds, **arguments)
+    def _trainings(self, *how: Any) -> list[Job]:
+        return [
+            replace(job, arguments={**job.arguments, "seconds": self.seconds})
+            for job in super()._trainings(*how)
+        ]
 
 
 def main() -> None:
