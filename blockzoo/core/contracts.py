@@ -39,7 +39,9 @@ class Block(Protocol):
 
 
 class Attention(Protocol):
-    """What is added behind a block, `BLOCK+NAME`: maps (B, channels, H, W) to the same shape."""
+    """What is added behind a block, `BLOCK+NAME`: maps (B, channels, H, W) to the same shape. Your own comes by a plugin: a colon
+    in a name stands for a file already.
+    """
 
     def __call__(self, channels: int) -> nn.Module: ...
 
