@@ -144,6 +144,11 @@ def _deformable_convolution(args: Any, kwargs: dict[str, Any], out: Any) -> int:
     return int(out.numel() * prod(args[1].shape[1:]))
 
 
+def _packed_convolution(args: Any, kwargs: dict[str, Any], out: Any) -> int:
+    """oneDNN's, with packed weights, as tiled runners call it: each output channel has its share of the weights."""
+    return int(out.numel() * (args[1].numel() // out.shape[1]))
+
+
 def _matrix(place: int) -> Formula:
     """A matrix, the argument at `place`, with a vector: each of its entries once."""
     return lambda args, kwargs, out: args[place].numel()
@@ -215,6 +220,7 @@ FORMULAS: dict[str, Formula] = {
     "aten._embedding_bag_forward_only": _bags,
     "aten.mkldnn_rnn_layer": _recurrent(lambda args: list(args[1:3])),
     "aten._cudnn_rnn": _recurrent(lambda args: list(args[1])),
+    "mkldnn._convolution_pointwise": _packed_convolution,
     "torchvision.deform_conv2d": _deformable_convolution,
 }
 """What torch's own registry lacks or has wrong, by the name of the operation: MACs from (args, kwargs, output)."""

@@ -459,3 +459,21 @@ def test_where_tensors_cannot_be_followed_only_their_memory_is_unknown(
     assert profile.network.params_total == sum(p.numel() for p in kind().parameters())
     assert profile.network.peak_activation_bytes is None and profile.network.saved_activation_bytes is None
     assert "its memory is not measured" in " ".join(profile.notes)
+
+
+@pytest.mark.parametrize("groups", [1, 4, 8])
+def test_kernels_with_packed_weights_are_counted(groups: int) -> None:
+    """Those that a tiled runner calls, against the convolution that they stand for."""
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("needs oneDNN")
+    layer = nn.Conv2d(8, 16, 3, padding=1, groups=groups).eval()
+    x = torch.randn(2, 8, 12, 12).contiguous(memory_format=torch.channels_last)
+    packed = torch.ops.mkldnn._reorder_convolution_weight(
+        layer.weight.detach(), [1, 1], [1, 1], [1, 1], groups, list(x.shape)
+    )
+    with counting() as counter, torch.no_grad():
+        made = torch.ops.mkldnn._convolution_pointwise(
+            x, packed, layer.bias, [1, 1], [1, 1], [1, 1], groups, "none", [], ""
+        )
+    assert torch.allclose(made, layer(x), atol=1e-4)
+    assert counter.macs == 2 * 16 * 144 * 9 * 8 // groups and not counter.uncounted
