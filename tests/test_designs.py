@@ -197,6 +197,7 @@ def test_a_crossed_design_follows_its_predictions_up() -> None:
         ({"design": "crossed", "track": "iso-macs"}, "leave out --track"),
         ({"design": "crossed", "filler": "identity"}, "no filler"),
         ({"design": "crossed", "seeds": 3}, "--replicates"),
+        ({"design": "crossed", "positions": ["mid"]}, "leave out --positions"),
         ({"design": "crossed", "replicates": 9}, "ask for 3 or fewer"),
         ({"design": "crossed", "blocks": BLOCKS[:3], "replicates": 1}, "4 or more"),
         ({"design": "crossed", "blocks": ["model:resnet20", *BLOCKS]}, "not of whole networks"),
@@ -227,5 +228,7 @@ def test_a_crossed_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.slow
 def test_a_sweep_by_halves(tmp_path: Path) -> None:
-    done = run_sweep(BLOCKS[:4], "mid", 2, design="halving", survivors=2, output=tmp_path, **SMALL)
-    assert Counter(r["experiment_name"] for r in done.rows) == {"halving, round 1": 4, "halving, final": 4}
+    named: dict[str, Any] = {"experiment_name": "mine", **SMALL}
+    done = run_sweep(BLOCKS[:4], "mid", 2, design="halving", survivors=2, output=tmp_path, **named)
+    names = Counter(r["experiment_name"] for r in done.rows)
+    assert names == {"mine, halving, round 1": 4, "mine, halving, final": 4}

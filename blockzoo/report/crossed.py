@@ -272,7 +272,7 @@ def crossed_models(rows: Iterable[Row], column: str = "test_acc") -> list[Crosse
         if name.startswith(f"{STAGES}:") and isinstance(value, int | float) and math.isfinite(value):
             training = Training(tuple(name.partition(":")[2].split(",")), row.get("seed"), float(value))
             fitted, tested = groups[group_of(row)]
-            if row.get("experiment_name") == FOLLOW_UP:
+            if str(row.get("experiment_name") or "").endswith(FOLLOW_UP):  # behind a name of the user's
                 tested.append(training)
             else:
                 fitted[training.network, training.seed] = training

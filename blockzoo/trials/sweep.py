@@ -95,6 +95,8 @@ def run_sweep(
     call = Call(only, dry_run, progress or SilentProgress(), request=request)
     _check_design(designing, budgeting, networks, which)
     if designing.design == "crossed":
+        if positions != "all" and list(positions) != ["all"]:
+            raise UsageError("a crossed design has every block at every position: leave out --positions")
         pattern = network_spec(str(networks[0].parsed), None, images, Scaffold(**_shared(scaffold)))
         rounds = in_company(pattern, [str(Subject.parse(name)) for name in names_of(blocks)], designing)
     else:
@@ -107,7 +109,8 @@ def run_sweep(
     asked_next = next(rounds)
     while True:
         trials = list(dict.fromkeys([*trials, *_trials(asked_next, images, recipe, data)]))
-        named = replace(run, experiment_name=asked_next.name or run.experiment_name)
+        names = (run.experiment_name, asked_next.name)
+        named = replace(run, experiment_name=", ".join(filter(None, names)))
         if asked_next.why:
             call.progress.phase(asked_next.why)
         result = run_trials(trials, images.shape, named, sweeping, call)

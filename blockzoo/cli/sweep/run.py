@@ -113,7 +113,7 @@ def _show(rows: list[dict[str, Any]], design: str) -> None:
         except UsageError as error:  # too few came to a result
             screen.out.print(f"no worths: {error}", markup=False)
     if design == "halving":
-        rows = [row for row in rows if row["experiment_name"] == HALVING_END]
+        rows = [row for row in rows if str(row["experiment_name"]).endswith(HALVING_END)]
     for made in results_table(rows):
         screen.out.print(made)
     if design == "halving":
