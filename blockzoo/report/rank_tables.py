@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from blockzoo.report.groups import describe_group
 from blockzoo.report.ranks import Ranked, Ranking
-from blockzoo.report.tables import as_cells, as_text
+from blockzoo.report.tables import as_cells, as_text, empty_table
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -45,17 +45,7 @@ def rank_tables(rankings: Iterable[Ranking]) -> Group:
 
 
 def _drawn(ranking: Ranking) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(
-        title=as_text(f"ranks: {describe_group(ranking.group)}"),
-        title_justify="left",
-        caption=as_text(_told(ranking)),
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-    )
+    table = empty_table(f"ranks: {describe_group(ranking.group)}", _told(ranking))
     for name in COLUMNS:
         table.add_column(as_text(name), justify="left" if name in ("position", "block") else "right")
     previous = None

@@ -32,17 +32,7 @@ def results_table(rows: Iterable[Row]) -> list[Table]:
 
 def drawn(title: str, lines: Sequence[tuple[str, ...]], told: str) -> Table:
     """One of `tables` for the terminal."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(
-        title=as_text(title),
-        title_justify="left",
-        caption=as_text(told),
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-    )
+    table = empty_table(title, told)
     for index, name in enumerate(HEADER):
         table.add_column(name, justify="left" if index < 2 else "right", no_wrap=True)
     previous = None
@@ -52,6 +42,21 @@ def drawn(title: str, lines: Sequence[tuple[str, ...]], told: str) -> Table:
         previous = line[1]
         table.add_row(*as_cells(line))
     return table
+
+
+def empty_table(title: str, caption: str) -> Table:
+    """A table of the report's, without columns."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    return Table(
+        title=as_text(title),
+        title_justify="left",
+        caption=as_text(caption),
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
 
 
 def plain_table(title: str, lines: Sequence[tuple[str, ...]], told: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from blockzoo.report.comparison import ENOUGH_SIGNS, Comparison, Difference
 from blockzoo.report.groups import describe_group
 from blockzoo.report.images import ENOUGH_SEEDS, OverImages
-from blockzoo.report.tables import as_cells, as_text
+from blockzoo.report.tables import as_cells, as_text, empty_table
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -90,20 +90,11 @@ def comparison_tables(comparisons: Iterable[Comparison]) -> Group:
 
 def _over_images(comparison: Comparison) -> Table:
     """Two blocks on the single images of the test split."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     known = [(d, d.images) for d in comparison.differences if d.images is not None]
     first = known[0][0]
-    table = Table(
-        title=as_text(
-            f"image by image: {first.block} against {first.other}, {known[0][1].images:,} test images"
-        ),
-        title_justify="left",
-        caption=as_text(_told_of_images([images for _, images in known])),
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
+    table = empty_table(
+        f"image by image: {first.block} against {first.other}, {known[0][1].images:,} test images",
+        _told_of_images([images for _, images in known]),
     )
     names = (
         f"only {first.block}",
@@ -164,20 +155,10 @@ def _told_of_images(known: list[OverImages]) -> str:
 
 
 def _drawn(comparison: Comparison) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     pairs = list(dict.fromkeys((d.block, d.other) for d in comparison.differences))
     alone = len(pairs) == 1
     title = f"{pairs[0][0]} against {pairs[0][1]}; " if alone else ""
-    table = Table(
-        title=as_text(title + describe_group(comparison.group)),
-        title_justify="left",
-        caption=as_text(_told(comparison)),
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-    )
+    table = empty_table(title + describe_group(comparison.group), _told(comparison))
     for name in [name.format(*pairs[0]) for name in OF_ONE_PAIR] if alone else OF_ALL_PAIRS:
         left = name in ("position", "block", "against", "verdict")
         table.add_column(as_text(name), justify="left" if left else "right", overflow="fold")

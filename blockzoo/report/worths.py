@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from blockzoo.core.contracts import POSITIONS
 from blockzoo.report.crossed import Crossed, Training
 from blockzoo.report.groups import describe_group
-from blockzoo.report.tables import as_cells, as_text
+from blockzoo.report.tables import as_cells, as_text, empty_table
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -96,17 +96,7 @@ def _is_known(model: Crossed, network: tuple[str, ...]) -> bool:
 
 
 def _table(title: str, caption: str, columns: list[tuple[str, str]]) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(
-        title=as_text(title),
-        title_justify="left",
-        caption=as_text(caption),
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-    )
+    table = empty_table(title, caption)
     for name, side in columns:
         table.add_column(as_text(name), justify="left" if side == "left" else "right", overflow="fold")
     return table
