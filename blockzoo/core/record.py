@@ -10,7 +10,7 @@ from typing import Any, Literal, cast, get_args
 
 from blockzoo.core.errors import Damaged
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Status = Literal["ok", "diverged", "failed", "killed", "out of memory", "timed out"]
 FINAL: tuple[str, ...] = ("ok", "diverged")

@@ -144,6 +144,11 @@ class Recipe(Checked):
     milestones: tuple[Count, ...] | None = setting(
         None, "epochs after which a step schedule lowers the learning rate (default: the protocol's)"
     )
+    train_dtype: Literal["float32", "bfloat16"] | None = setting(
+        None,
+        "dtype of training, bfloat16 by autocast; name it where one table is made on several machines (default: the "
+        "protocol's, which may be what the processor does fast)",
+    )
     devices: Count = setting(
         1,
         "devices that train it together: GPUs, or processes on the processor; the batch size is that of all",

@@ -22,6 +22,7 @@ from blockzoo.measure.interleaving import Clock, Schedule, interleave
 from blockzoo.measure.timing_options import LAYOUTS
 from blockzoo.models.agreement import what_checks_find
 from blockzoo.models.deploy import deployed
+from blockzoo.models.layouts import laid_out
 from blockzoo.models.resolve import build_network
 from blockzoo.models.scaffold import ScaffoldNet
 
@@ -147,7 +148,7 @@ class Setting:
     def call(self, contender: Contender) -> Callable[[], Any]:
         """What is timed: a copy of the module on the device, with an input drawn from the seed."""
         layout = getattr(torch, LAYOUTS[self.memory_format])
-        module = copy.deepcopy(contender.module).to(self.device, self.dtype).to(memory_format=layout)
+        module = laid_out(copy.deepcopy(contender.module).to(self.device, self.dtype), layout)
         generator = torch.Generator().manual_seed(self.seed)
         x = torch.randn(self.batch_size, *contender.shape[1:], generator=generator)
         x = x.to(self.device, self.dtype).contiguous(memory_format=layout)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from blockzoo.models.layouts import laid_out
 from blockzoo.training.protocols import Protocol
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
@@ -28,13 +29,13 @@ def fastest_dtype(device: torch.device) -> torch.dtype:
 
 def number_format(protocol: Protocol, device: torch.device) -> torch.dtype:
     """What a protocol computes in on a device."""
-    return fastest_dtype(device) if protocol.precision == "fastest" else torch.float32
+    return fastest_dtype(device) if protocol.dtype == "fastest" else getattr(torch, protocol.dtype)
 
 
 def made_ready(network: nn.Module, protocol: Protocol, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """The network in the protocol's memory format, its layers in the dtype that is fastest for them."""
     if protocol.channels_last:
-        network = network.to(memory_format=torch.channels_last)
+        network = laid_out(network, torch.channels_last)
     if device.type == "cpu" and protocol.channels_last:
         network = keep_narrow_strided_convolutions_whole(network)
     if device.type == "cpu" and dtype != torch.float32:

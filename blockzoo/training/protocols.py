@@ -36,7 +36,9 @@ class Protocol:
     tested: Literal["last", "best"] = (
         "last"  # the test split is read with these weights, best by validation accuracy
     )
-    precision: Literal["fp32", "fastest"] = "fp32"  # fastest: bfloat16 autocast where the hardware has it
+    dtype: Literal["float32", "bfloat16", "fastest"] = (
+        "float32"  # fastest: bfloat16 where the hardware has it
+    )
     channels_last: bool = False
 
 
@@ -65,7 +67,7 @@ def fast_v1() -> Protocol:
         weight_decay=5e-4,
         label_smoothing=0.1,
         crop_padding="reflect",
-        precision="fastest",
+        dtype="fastest",
         channels_last=True,
     )
 
@@ -109,7 +111,7 @@ def step_v1() -> Protocol:
         nesterov=False,
         weight_decay=1e-4,
         decay_all=True,
-        precision="fastest",
+        dtype="fastest",
         channels_last=True,
     )
 
@@ -135,6 +137,8 @@ def protocol_of(spec: TrialSpec) -> Protocol:
         raise UsageError(
             f"protocol {protocol.name} takes no {', '.join(given)}: choose one with SGD, step-v1"
         )
+    if spec.train_dtype:
+        given["dtype"] = spec.train_dtype
     return replace(protocol, **given)
 
 

@@ -53,7 +53,7 @@ BAD = {
     "binary": ("\xff\xfe", "decode|codec"),
     "another thing": ('{"a": 1}', "no list of records"),
     "unknown field": (_with(colour=1), "unknown field 'colour'"),
-    "newer": (_with(schema_version=2), "written by a newer blockzoo"),
+    "newer": (_with(schema_version=99), "written by a newer blockzoo"),
     "a field no trial has": (_with(spec={"batchsize": 3}), "no field 'batchsize'"),
     "a wrong spec": (_with(spec={"batch_size": "many"}), "batch_size='many'"),
     "a status nobody knows": (_with(status="fine"), "status cannot be 'fine'"),

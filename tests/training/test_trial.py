@@ -307,7 +307,7 @@ def test_row_of_a_training_run(tmp_path: Path) -> None:
 
 def test_published_protocol_is_what_it_was() -> None:
     recipe = get_protocol("published-v1")
-    assert (recipe.optimizer, recipe.lr, recipe.batch_size, recipe.precision) == ("adam", 1e-3, 256, "fp32")
+    assert (recipe.optimizer, recipe.lr, recipe.batch_size, recipe.dtype) == ("adam", 1e-3, 256, "float32")
     assert (recipe.schedule, recipe.plateau_factor, recipe.plateau_patience) == ("plateau", 0.5, 3)
 
 
