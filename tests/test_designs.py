@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,12 @@ import pytest
 from blockzoo.cli import main
 from blockzoo.core.errors import UsageError
 from blockzoo.core.settings import Designing
-from blockzoo.core.spec import NetworkSpec, TrialSpec
+from blockzoo.core.spec import NetworkSpec
 from blockzoo.report.comparison import compare, verdicts
 from blockzoo.report.crossed import FOLLOW_UP, crossed_models
 from blockzoo.sweep import run_sweep
-from blockzoo.trials.designs import FRESH, Round, Rounds, halving, in_company, isolated
+from blockzoo.trials.designs import FRESH, halving, in_company, isolated
+from tests.designing import SMALL, carried_out, networks, row
 
 BLOCKS = [
     "ResNetBasicBlock",
@@ -27,47 +27,11 @@ BLOCKS = [
     "MobileOneBlock",
     "FasterNetBlock",
 ]
-SMALL: dict[str, Any] = {
-    "dataset": "digits",
-    "epochs": 1,
-    "limit_train": 64,
-    "base_channels": 8,
-    "num_blocks": 1,
-    "latency": False,
-    "workers": 1,
-}
-
-
-def networks(blocks: list[str], *positions: str) -> list[NetworkSpec]:
-    return [NetworkSpec(f"{block}/{position}") for position in positions or ("mid",) for block in blocks]
-
-
-def row(network: NetworkSpec, seed: int, accuracy: float, name: str) -> dict[str, Any]:
-    subject = network.parsed
-    return {
-        "block": subject.label, "position": subject.position, "seed": seed, "status": "ok", "test_acc": accuracy,
-        "val_acc": accuracy, "comparable": "x", "num_blocks": 3, "active_blocks": 3, "active_width": 1.0,
-        "budget": network.budget, "budget_ratio": None, "experiment_name": name,
-        "fingerprint": TrialSpec(network, seed=seed).fingerprint(),
-    }  # fmt: skip
-
-
-def carried_out(
-    rounds: Rounds, accuracy: Callable[[NetworkSpec, int], float]
-) -> tuple[list[Round], list[dict]]:
-    """All rounds of a design in a world where a training comes to `accuracy`."""
-    made, rows = [next(rounds)], []
-    while True:
-        rows += [row(n, seed, accuracy(n, seed), made[-1].name) for n, seed in made[-1].trainings]
-        try:
-            made.append(rounds.send(list(rows)))
-        except StopIteration:
-            return made, rows
 
 
 def test_without_a_precision_there_is_one_round() -> None:
     made, _ = carried_out(isolated(networks(BLOCKS), [0, 1], Designing()), lambda n, s: 0.5)
-    assert len(made) == 1 and len(made[0].trainings) == 12 and made[0].trainings[0][1] == 0
+    assert len(made) == 1 and len(made[0].trainings) == 12 and made[0].trainings[0].seed == 0
 
 
 def test_seeds_are_added_where_a_verdict_is_open() -> None:
@@ -134,8 +98,8 @@ def test_halving_keeps_the_better_and_judges_them_by_fresh_seeds() -> None:
         lambda n, s: 0.5 + worth[n.parsed.label],
     )
     assert [len(one.trainings) for one in made] == [12, 6, 2 * 2 * 3]
-    assert {n.parsed.label for n, _ in made[-1].trainings} == {"MobileOneBlock", "FasterNetBlock"}
-    assert {seed for _, seed in made[-1].trainings} == {FRESH, FRESH + 1, FRESH + 2}
+    assert {t.network.parsed.label for t in made[-1].trainings} == {"MobileOneBlock", "FasterNetBlock"}
+    assert {t.seed for t in made[-1].trainings} == {FRESH, FRESH + 1, FRESH + 2}
     assert [one.name for one in made] == ["halving, round 1", "halving, round 2", "halving, final"]
 
 
@@ -158,10 +122,10 @@ def test_what_halving_says_of_survivors_is_not_better_than_they_are() -> None:
 def test_a_block_without_a_result_does_not_survive() -> None:
     rounds = halving(networks(BLOCKS), [0], Designing(design="halving", survivors=2))
     first = next(rounds)
-    rows = [row(n, s, 0.5, "") for n, s in first.trainings]
+    rows = [row(t.network, t.seed, 0.5, "") for t in first.trainings]
     rows[0] |= {"status": "failed", "val_acc": None}
     second = rounds.send(rows)
-    assert BLOCKS[0] not in {n.parsed.label for n, _ in second.trainings}
+    assert BLOCKS[0] not in {t.network.parsed.label for t in second.trainings}
 
 
 def test_a_crossed_design_follows_its_predictions_up() -> None:
@@ -175,8 +139,8 @@ def test_a_crossed_design_follows_its_predictions_up() -> None:
     designing = Designing(design="crossed", replicates=3, repeats=1, follow=3)
     made, rows = carried_out(in_company(NetworkSpec(), BLOCKS, designing), accuracy)
     assert [len(one.trainings) for one in made] == [24, 6] and made[1].name == FOLLOW_UP
-    subjects = [n.subject for n, _ in made[1].trainings]
-    assert not set(subjects) & {n.subject for n, _ in made[0].trainings} and len(set(subjects)) == 6
+    subjects = [t.network.subject for t in made[1].trainings]
+    assert not set(subjects) & {t.network.subject for t in made[0].trainings} and len(set(subjects)) == 6
     (model,) = crossed_models(rows)
     seen = [t.accuracy for t in model.tested]
     assert np.mean(seen[:3]) > np.mean(seen[3:]) + 0.02

@@ -11,16 +11,7 @@ from blockzoo.core.errors import UsageError
 from blockzoo.core.outputs import Outputs
 from blockzoo.sweep import run_sweep
 from blockzoo.trials.budgets import KIND
-
-SMALL: dict[str, Any] = {
-    "dataset": "digits",
-    "epochs": 1,
-    "limit_train": 64,
-    "base_channels": 8,
-    "num_blocks": 1,
-    "latency": False,
-    "workers": 1,
-}
+from tests.designing import SMALL
 
 
 def test_two_budgets_of_two_blocks(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def results(
         others_given = {"--history": history, "--markdown": markdown, "--timed-on": timed_on, **dict(more)}
         if unused := [other for other, given in others_given.items() if given]:
             raise UsageError(f"{name} compares accuracies of what counts: leave out {', '.join(unused)}")
-        columns = (*LOOKED_AT, "experiment_name", front)
+        columns = (*LOOKED_AT, front)
         show(each_row(source, Asked(_wanted(where or []), columns=columns)), format, output, front)
         return
     asked = Asked(_wanted(where or []), history, timed_on)

@@ -35,6 +35,7 @@ class DesigningKeywords(TypedDict, total=False):
     survivors: int
     precision: float | None
     hours: float | None
+    learning_rates: Sequence[float]
 
 
 class RecipeKeywords(TypedDict, total=False):
@@ -47,6 +48,7 @@ class RecipeKeywords(TypedDict, total=False):
     momentum: float | None
     weight_decay: float | None
     milestones: Sequence[int] | None
+    train_dtype: Literal["float32", "bfloat16"] | None
     devices: int
     sync_batch_norm: bool
     threads: int

@@ -106,6 +106,11 @@ class Designing(Checked):
         unit="points",
     )
     hours: Positive | None = setting(None, "with precision: begin no further seeds after so long", unit="h")
+    learning_rates: tuple[Positive, ...] = setting(
+        (),
+        "isolated and halving: choose each block's learning rate among these, by validation accuracy, in trainings with a "
+        "seed of their own at one position (mid where it is asked for); --lr is for all blocks",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -172,6 +172,9 @@ class TrialSpec(Recipe, Data, Seeded, Spec):
     start_with_optimizer: bool = setting(
         False, "go on with the optimiser state and the epoch of that file too"
     )
+    lr_among: str | None = setting(
+        None, "what lr was chosen among, by validation accuracy, as '0.05 0.2 0.8' (default: not chosen)"
+    )
     micro_batches: Count = setting(
         1,
         "parts of a batch that go through the network one after the other, for memory; their gradients are added up",
@@ -236,6 +239,8 @@ class TrialSpec(Recipe, Data, Seeded, Spec):
         """A digest of everything but subject and seed: results compare where this is equal."""
         own = self.identity()
         own.pop("seed")
+        if self.lr_among is not None:  # then it is the block's
+            own.pop("lr", None)
         for key in ("subject", "source", "active_blocks", "active_width"):
             own["network"].pop(key, None)
         return fingerprint_of(own)

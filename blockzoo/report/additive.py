@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from blockzoo.core.contracts import POSITIONS
-from blockzoo.report.groups import Row, Spent, group_of, name_of
+from blockzoo.report.groups import Row, Spent, group_of, is_of_a_search, name_of
 from blockzoo.report.statistics import usable
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ Table = dict[Cell, dict[object, float]]
 def tables_of(rows: Iterable[Row], column: str) -> dict[tuple[tuple[str, object], ...], Table]:
     """One for each comparable group; the last row of a cell and seed counts. What misses its budget is in none."""
     tables: dict[tuple[tuple[str, object], ...], Table] = defaultdict(lambda: defaultdict(dict))
-    rows = usable(rows)
+    rows = [row for row in usable(rows) if not is_of_a_search(row)]
     spent = Spent(rows)
     for index, row in enumerate(rows):
         value, seed = row.get(column), row.get("seed")

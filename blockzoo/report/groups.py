@@ -16,20 +16,29 @@ SHARED = (
     "epochs",
     "batch_size",
     "lr",
+    "lr_among",
     "num_blocks",
     "base_channels",
     "limit_train",
     "budget",
 )
 """What rows of one group have in common; also the key of rows that carry no `comparable`."""
+LR_SEARCH, LR_SEARCH_SEED = "learning rates", 999
+"""The end of the experiment name, and the seed, of trainings that learning rates are chosen by."""
 OF_STAGE_SIZE = ("active_width", "active_blocks")
 """Columns of the width and depth of the stage under test."""
 
 
 def group_of(row: Row) -> tuple[tuple[str, Any], ...]:
     """What a row shares with those it may be compared with."""
-    shared = [(name, row.get(name)) for name in SHARED if row.get(name) is not None]
+    own = "lr" if row.get("lr_among") else ""
+    shared = [(name, row.get(name)) for name in SHARED if name != own and row.get(name) is not None]
     return (*shared, ("comparable", row.get("comparable")))
+
+
+def is_of_a_search(row: Row) -> bool:
+    """Whether a learning rate was chosen by this training: then its accuracy flatters, and it stands in no table of means."""
+    return row.get("seed") == LR_SEARCH_SEED and str(row.get("experiment_name") or "").endswith(LR_SEARCH)
 
 
 def describe_group(group: tuple[tuple[str, Any], ...]) -> str:
@@ -40,6 +49,7 @@ def describe_group(group: tuple[tuple[str, Any], ...]) -> str:
     parts += [f"{facts['epochs']} epochs"] if "epochs" in facts else []
     parts += [f"batch {facts['batch_size']}"] if "batch_size" in facts else []
     parts += [f"lr {facts['lr']:g}"] if "lr" in facts else []
+    parts += [f"each block's best lr of {facts['lr_among']}"] if "lr_among" in facts else []
     if "num_blocks" in facts:
         plural = "" if facts["num_blocks"] == 1 else "s"
         parts.append(f"{facts['num_blocks']} block{plural} a stage, width {facts.get('base_channels')}")

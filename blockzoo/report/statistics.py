@@ -13,7 +13,16 @@ from typing import Any
 
 from blockzoo.core.contracts import POSITIONS
 from blockzoo.core.quantity import quantities
-from blockzoo.report.groups import OF_STAGE_SIZE, SHARED, Row, Spent, group_of, is_number, name_of
+from blockzoo.report.groups import (
+    OF_STAGE_SIZE,
+    SHARED,
+    Row,
+    Spent,
+    group_of,
+    is_number,
+    is_of_a_search,
+    name_of,
+)
 
 COSTS = tuple(name for name, quantity in quantities().items() if quantity.axis or quantity.heading[0])
 """Quantities that a table or a picture shows."""
@@ -97,6 +106,7 @@ class Summary:
     timed_on: str = ""  # which that is
     not_ok: dict[str, int] = field(default_factory=dict)  # status -> rows
     off_budget: float | None = None  # what its stage costs, as a multiple of a budget that it misses
+    lr: float | None = None  # of its trainings, where each block has its own
 
 
 def estimate(values: Sequence[float], limits: tuple[float, float] = (-math.inf, math.inf)) -> Estimate:
@@ -163,6 +173,7 @@ LOOKED_AT = tuple(
             "block",
             "position",
             "seed",
+            "experiment_name",
             "status",
             "budget_ratio",
             *OF_STAGE_SIZE,
@@ -233,8 +244,9 @@ def _summary(group: Any, block: str, position: str, rows: list[Row], spent: Spen
             if not _is_usable(row):
                 not_ok[row["status"]] += 1
     off = next((ratio for row in rows if (ratio := spent.off(row)) is not None), None)
+    lr = rows[0]["lr"] if rows[0].get("lr_among") else None
     return Summary(
-        group, block, position, accuracies, costs, times, ways[0] if ways else "", dict(not_ok), off
+        group, block, position, accuracies, costs, times, ways[0] if ways else "", dict(not_ok), off, lr
     )
 
 
@@ -244,7 +256,9 @@ def _timed_alike(rows: Iterable[Row]) -> list[tuple[tuple[tuple[str, Any], ...],
     Threads, dtypes, layouts and machines differ in speed: times taken in two ways share no table, picture or front.
     """
     groups: dict[Any, Any] = {}  # one object for all rows of a group
-    grouped = [(groups.setdefault(group := group_of(row), group), row) for row in rows]
+    grouped = [
+        (groups.setdefault(group := group_of(row), group), row) for row in rows if not is_of_a_search(row)
+    ]
     ways: dict[Any, Counter[Any]] = defaultdict(Counter)
     latest: dict[Any, dict[Any, int]] = defaultdict(dict)
     for number, (group, row) in enumerate(grouped):

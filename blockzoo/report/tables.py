@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -103,6 +104,12 @@ def caption(members: Iterable[Summary]) -> str:
         if time.doubt
     ]
     text = CAPTION + (f"; on {ways[0]}" if ways else "")
+    of_rate: dict[float, list[str]] = defaultdict(list)
+    for s in members:
+        if s.lr is not None and s.block not in of_rate[s.lr]:
+            of_rate[s.lr].append(s.block)
+    for rate in sorted(of_rate):
+        text += f"\nlr {rate:g}: {', '.join(sorted(of_rate[rate]))}"
     off = [f"{s.block}/{s.position} {s.off_budget:.3g}" for s in members if s.off_budget is not None]
     text += f"\n! costs so many times its budget, and is in no verdict: {', '.join(off)}" if off else ""
     return text + (f"\n? not to be taken as sure: {'; '.join(doubtful)}" if doubtful else "")

@@ -11,6 +11,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from blockzoo.core.contracts import DEFAULT_FILLER, POSITIONS, STAGES
 from blockzoo.core.errors import UsageError
@@ -30,17 +31,26 @@ HALVING_ROUND, HALVING_END = "halving, round {}", "halving, final"
 """Experiment names."""
 
 
+class Training(NamedTuple):
+    """One training of a design; of the recipe only what is its own."""
+
+    network: NetworkSpec
+    seed: int
+    lr: float | None = None
+    lr_among: str | None = None
+
+
 @dataclass(frozen=True)
 class Round:
     """Trainings that can run side by side.
 
     Args:
-        trainings: networks and seeds.
+        trainings: networks, seeds, and learning rates where they were chosen.
         name: of the experiment, in the rows; "" for the user's.
         why: what this round is, in words.
     """
 
-    trainings: list[tuple[NetworkSpec, int]]
+    trainings: list[Training]
     name: str = ""
     why: str = ""
 
@@ -60,7 +70,7 @@ def isolated(networks: Sequence[NetworkSpec], seeds: Sequence[int], designing: D
         designing: its precision, and the hours within which rounds begin.
     """
     began = time.monotonic()
-    rows = yield Round([(network, seed) for seed in seeds for network in networks])
+    rows = yield Round([Training(network, seed) for seed in seeds for network in networks])
     while designing.precision is not None:
         if designing.hours is not None and time.monotonic() - began > 3600 * designing.hours:
             return
@@ -70,12 +80,10 @@ def isolated(networks: Sequence[NetworkSpec], seeds: Sequence[int], designing: D
         rows = yield Round(more, why=f"{len(more)} trainings more, where a verdict is open")
 
 
-def _open(
-    networks: Sequence[NetworkSpec], rows: list[Row], precision: float
-) -> list[tuple[NetworkSpec, int]]:
+def _open(networks: Sequence[NetworkSpec], rows: list[Row], precision: float) -> list[Training]:
     """The next seed of each network of which a difference is not known well enough."""
     network_of = {
-        (network.budget, name_of(_as_row(network)), network.parsed.position): network for network in networks
+        (network.budget, name_of(row_of(network)), network.parsed.position): network for network in networks
     }
     seeds: dict[NetworkSpec, list[int]] = defaultdict(list)
     groups: dict[object, list[Row]] = defaultdict(list)
@@ -83,7 +91,7 @@ def _open(
         if (network := network_of.get((row.get("budget"), name_of(row), row.get("position")))) is not None:
             seeds[network].append(int(row["seed"]))
             groups[group_of(row)].append(row)
-    more: dict[tuple[NetworkSpec, int], None] = {}
+    more: dict[Training, None] = {}
     for of_group in groups.values():
         budget = of_group[0].get("budget")
         for difference in _judged(of_group):
@@ -97,11 +105,11 @@ def _open(
             ]
             following = 1 + max(seed for network in both for seed in seeds[network])
             if following < min(seeds[both[0]]) + MOST_SEEDS:
-                more |= {(network, following): None for network in both}
+                more |= {Training(network, following): None for network in both}
     return list(more)
 
 
-def _as_row(network: NetworkSpec) -> Row:
+def row_of(network: NetworkSpec) -> Row:
     """What the name of a network's row is made of."""
     return {
         "block": network.parsed.label,
@@ -144,12 +152,14 @@ def halving(networks: Sequence[NetworkSpec], seeds: Sequence[int], designing: De
     left, before, number = list(networks), None, 0
     while len(left) != before and (number == 0 or _most_at_once(left) > designing.survivors):
         rows = yield Round(
-            [(network, number) for network in left], HALVING_ROUND.format(number + 1), f"{len(left)} networks"
+            [Training(network, number) for network in left],
+            HALVING_ROUND.format(number + 1),
+            f"{len(left)} networks",
         )
         left, before, number = _better(left, rows, designing.survivors), len(left), number + 1
     fresh = [FRESH + place for place in range(len(seeds))]
     yield Round(
-        [(network, seed) for seed in fresh for network in left],
+        [Training(network, seed) for seed in fresh for network in left],
         HALVING_END,
         f"fresh seeds for {len(left)} networks",
     )
@@ -172,7 +182,7 @@ def _better(networks: list[NetworkSpec], rows: list[Row], survivors: int) -> lis
             accuracies[row.get("budget"), name_of(row), row.get("position")].append(row["val_acc"])
 
     def accuracy(network: NetworkSpec) -> float:
-        of = accuracies.get((network.budget, name_of(_as_row(network)), network.parsed.position))
+        of = accuracies.get((network.budget, name_of(row_of(network)), network.parsed.position))
         return statistics.fmean(of) if of else -1.0
 
     kept = set()
@@ -192,7 +202,7 @@ def in_company(pattern: NetworkSpec, blocks: Sequence[str], designing: Designing
         designing: replicates, repeats, and how many to follow up.
     """
     made = crossed(blocks, designing.replicates, designing.repeats)
-    rows = yield Round([(replace(pattern, subject=subject), seed) for subject, seed in made])
+    rows = yield Round([Training(replace(pattern, subject=subject), seed) for subject, seed in made])
     if not designing.follow:
         return
     (model,) = crossed_models(rows)
@@ -207,7 +217,7 @@ def in_company(pattern: NetworkSpec, blocks: Sequence[str], designing: Designing
             others[network] = None
     chosen = [f"{STAGES}:{','.join(network)}" for network in (*best, *others)]
     yield Round(
-        [(replace(pattern, subject=subject), FRESH) for subject in chosen],
+        [Training(replace(pattern, subject=subject), FRESH) for subject in chosen],
         FOLLOW_UP,
         f"{len(best)} networks that are predicted to be best, {len(others)} at random",
     )

@@ -48,7 +48,15 @@ def network_spec(
     return NetworkSpec(str(parsed), images.num_classes, images.shape[0], **vars(scaffold))
 
 
-def trial_spec(network: NetworkSpec, images: ImageData, recipe: Recipe, data: Data, seed: int) -> TrialSpec:
+def trial_spec(
+    network: NetworkSpec,
+    images: ImageData,
+    recipe: Recipe,
+    data: Data,
+    seed: int,
+    *,
+    lr_among: str | None = None,
+) -> TrialSpec:
     """The spec of a trial, with what is not given taken from the protocol and the data."""
     from blockzoo.training.protocols import get_protocol, protocol_of
 
@@ -57,6 +65,7 @@ def trial_spec(network: NetworkSpec, images: ImageData, recipe: Recipe, data: Da
         network=network,
         **asked | {"dataset": images.name, "images": images.kept},
         seed=seed,
+        lr_among=lr_among,
         data_digest=images.digest or None,
         code_digest=digest_of_codes([PROTOCOLS.own_origin(recipe.protocol), network.filler_code()]),
     )

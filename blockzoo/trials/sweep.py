@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,9 +27,11 @@ from blockzoo.core.settings import OF_SWEEPS, Budgeting, Data, Designing, Recipe
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.subject import Subject
 from blockzoo.execution.progress import Progress, SilentProgress
+from blockzoo.report.groups import LR_SEARCH_SEED
 from blockzoo.trials.budgets import budgeted
 from blockzoo.trials.designs import Round, halving, in_company, isolated
 from blockzoo.trials.grid import MOST_TRIALS, Call, SweepResult, names_of, networks_of, run_trials
+from blockzoo.trials.rates import with_learning_rates
 from blockzoo.trials.request import images_of, network_spec, trial_spec
 
 if TYPE_CHECKING:
@@ -94,6 +97,7 @@ def run_sweep(
     request = {name: _plain(value) for name, value in asked.items() if name != "output"}
     call = Call(only, dry_run, progress or SilentProgress(), request=request)
     _check_design(designing, budgeting, networks, which)
+    _check_rates(designing, recipe, which)
     if designing.design == "crossed":
         if positions != "all" and list(positions) != ["all"]:
             raise UsageError("a crossed design has every block at every position: leave out --positions")
@@ -104,7 +108,10 @@ def run_sweep(
         store = outputs.store(create=False) if outputs.database.is_file() else None
         given = budgeted(networks, budgeting, images.shape, store, call.progress)
         call = replace(call, prepared=tuple(given.records))
-        rounds = (halving if designing.design == "halving" else isolated)(given.networks, which, designing)
+        make = halving if designing.design == "halving" else isolated
+        design = functools.partial(make, given.networks, which, designing)
+        rates = designing.learning_rates
+        rounds = with_learning_rates(given.networks, rates, design) if rates else design()
     trials: list[TrialSpec] = []
     asked_next = next(rounds)
     while True:
@@ -141,7 +148,7 @@ def _check_design(
     """
     usual = Designing(design=designing.design)
     of_others = {
-        "crossed": ("survivors", "precision", "hours"),
+        "crossed": ("survivors", "precision", "hours", "learning_rates"),
         "isolated": ("replicates", "repeats", "follow", "survivors"),
         "halving": ("replicates", "repeats", "follow", "precision", "hours"),
     }[designing.design]
@@ -163,6 +170,25 @@ def _check_design(
         )
 
 
+def _check_rates(designing: Designing, recipe: Recipe, seeds: Sequence[int]) -> None:
+    """That the learning rates are some to choose among.
+
+    Raises:
+        UsageError: they are not.
+    """
+    rates = designing.learning_rates
+    if not rates:
+        return
+    if len(set(rates)) != len(rates) or len(rates) < 2:
+        raise UsageError(
+            f"learning rates {', '.join(f'{r:g}' for r in rates)}: give two or more different ones"
+        )
+    if recipe.lr is not None:
+        raise UsageError("lr is for all blocks, learning_rates to choose among for each: give one of them")
+    if LR_SEARCH_SEED in seeds:
+        raise UsageError(f"seed {LR_SEARCH_SEED} is that of the search of learning rates: leave it out")
+
+
 def _shared(scaffold: Scaffold) -> dict[str, Any]:
     """What of the scaffold a network with a block in every stage has.
 
@@ -180,7 +206,17 @@ def _shared(scaffold: Scaffold) -> dict[str, Any]:
 
 
 def _trials(asked: Round, images: ImageData, recipe: Recipe, data: Data) -> list[TrialSpec]:
-    return [trial_spec(network, images, recipe, data, seed) for network, seed in asked.trainings]
+    return [
+        trial_spec(
+            training.network,
+            images,
+            recipe if training.lr is None else replace(recipe, lr=training.lr),
+            data,
+            training.seed,
+            lr_among=training.lr_among,
+        )
+        for training in asked.trainings
+    ]
 
 
 def _plain(value: Any) -> Any:
