@@ -48,7 +48,8 @@ class Cost:
 
     Args:
         peak_bytes: of live activations, the network's input not counted.
-        macs: multiply-adds.
+        macs: multiply-adds of the values that the tiles need. PyTorch's convolutions pad both sides alike: beside a border
+            they compute a row more and drop it, which `count_macs` of a runner counts; exported files do not.
         tiles: passes through fused stages; 0 where none is fused.
         steps: peak bytes in each step.
     """
