@@ -46,6 +46,7 @@ class LiveProgress:
         self._before: Any = None
         self._epochs: dict[str, int] = {}
         self._total_epochs = 1
+        self._trials = 0
         self._began = time.monotonic()
 
     def __enter__(self) -> LiveProgress:
@@ -65,8 +66,10 @@ class LiveProgress:
 
     def planned(self, plan: Planned, eta_seconds: float | None) -> None:
         """Say what is to do and how long it will take."""
-        if self._before is not None:
-            self._bar.remove_task(self._before)
+        for task in (self._before, self._task):  # of this round, or of the one before
+            if task is not None:
+                self._bar.remove_task(task)
+        self._before, self._epochs, self._trials = None, {}, len(plan.pending)
         done = len(plan.trials) - len(plan.pending)
         estimate = "" if eta_seconds is None else f", about {duration(eta_seconds)}"
         self._console.print(
@@ -74,9 +77,7 @@ class LiveProgress:
             f"{plan.workers} at a time with {plan.threads} thread(s) each{estimate}"
         )
         self._total_epochs = max(1, sum(trial.steps for trial in plan.pending))
-        self._task = self._bar.add_task(
-            "training", total=len(plan.pending), left=eta_seconds, counted="trials"
-        )
+        self._task = self._bar.add_task("training", total=self._trials, left=eta_seconds, counted="trials")
         self._began = time.monotonic()
 
     def started(self, job: Job) -> None:
@@ -87,7 +88,7 @@ class LiveProgress:
         self._epochs[job.stub.fingerprint] = step
         share = sum(self._epochs.values()) / self._total_epochs
         left = (time.monotonic() - self._began) * (1 / share - 1)
-        self._bar.update(self._task, completed=min(share, 1) * (self._bar.tasks[0].total or 0), left=left)
+        self._bar.update(self._task, completed=min(share, 1) * self._trials, left=left)
 
     def finished(self, record: Record) -> None:
         """A trial has a row; only what went wrong is worth a line."""
@@ -95,5 +96,8 @@ class LiveProgress:
             self._console.print(f"{record.status}: {record.subject}: {record.reason}", markup=False)
 
     def phase(self, name: str) -> None:
-        """What happens after the training."""
-        self._bar.update(self._task, description=name, completed=self._bar.tasks[0].total, left=None)
+        """What happens after the training, or in the round that is planned next."""
+        if self._task is None:
+            self._console.print(name, markup=False)
+        else:
+            self._bar.update(self._task, description=name, completed=self._trials, left=None)
