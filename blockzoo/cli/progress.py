@@ -97,7 +97,7 @@ class LiveProgress:
 
     def phase(self, name: str) -> None:
         """What happens after the training, or in the round that is planned next."""
-        if self._task is None:
+        if self._task is None or not self._console.is_terminal:
             self._console.print(name, markup=False)
-        else:
+        if self._task is not None:
             self._bar.update(self._task, description=name, completed=self._trials, left=None)
