@@ -124,6 +124,12 @@ class Store:
             with self._faults(db, kind, scan=True) as faults:
                 return [record for _, record in parsed(db, condition, values, faults, scan=True)]
 
+    def each_record(self) -> Iterator[Record]:
+        """All records of all kinds, superseded ones too, in the order in which they were written."""
+        with self.database.reading() as db, self._faults(db) as faults:
+            for _, record in parsed(db, "TRUE", [], faults):
+                yield record
+
     def _records_of(self, kind: str, fingerprint: str, history: bool) -> list[Record]:
         condition, values = "r.kind = ? AND r.fingerprint = ?", [kind, fingerprint]
         if not history:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from blockzoo.cli import screen
 
+if TYPE_CHECKING:
+    from blockzoo.core.store import Store
+
 
 def merge(
-    *sources: Annotated[Path, Parameter(help="results folders, or their .sqlite stores")],
+    *sources: Annotated[
+        Path, Parameter(help="results folders, their .sqlite stores, or files of records (.jsonl.gz)")
+    ],
     output: Annotated[
         Path, Parameter(("--output", "-o"), help="the results folder that they are copied to")
     ] = Path("results"),
@@ -31,8 +37,8 @@ def merge(
             "name the results folders to copy from, as in blockzoo store merge a b --output results"
         )
     outputs = Outputs.at(output)
-    stores = [Outputs.at(source).store(create=False) for source in sources]
-    with only_writer(outputs):
+    with only_writer(outputs), TemporaryDirectory() as folder:
+        stores = [_store_of(source, Path(folder, str(number))) for number, source in enumerate(sources)]
         target = outputs.store()
         copied = merge_stores(target, *stores)
         for source, merged in zip(sources, copied, strict=True):
@@ -50,3 +56,10 @@ def merge(
         table = export(outputs, target)
     screen.out.print(f"table     {table}", soft_wrap=True, markup=False)
     return int(any(merged.damaged for merged in copied))
+
+
+def _store_of(source: Path, folder: Path) -> Store:
+    from blockzoo.core.outputs import Outputs
+    from blockzoo.core.record_file import as_store, is_record_file
+
+    return as_store(source, folder) if is_record_file(source) else Outputs.at(source).store(create=False)

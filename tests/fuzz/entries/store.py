@@ -12,6 +12,7 @@ from blockzoo.core.errors import Damaged
 from blockzoo.core.export import export
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
+from blockzoo.core.record_file import read_records, write_records
 from blockzoo.core.said import forget_what_was_said
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.store import Store
@@ -100,6 +101,18 @@ class Spool:
     @staticmethod
     def read(path: Path) -> Any:
         return [record.to_json() for record in read_spool(path)]
+
+
+@fuzzed("record-file", checksum=True, text=False)
+class RecordFile:
+    @staticmethod
+    def write(folder: Path) -> list[Path]:
+        write_records(folder / "some.jsonl.gz", records())
+        return [folder / "some.jsonl.gz"]
+
+    @staticmethod
+    def read(path: Path) -> Any:
+        return [record.to_json() for record in read_records(path)]
 
 
 def _table(folder: Path) -> Path:
