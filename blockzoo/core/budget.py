@@ -18,6 +18,8 @@ HELD = {"iso-params": "params_total", "iso-macs": "macs", "iso-latency": "latenc
 """The cost that a track holds equal: of the stage under test, in the form that is deployed."""
 TOLERANCE = {"iso-params": 0.02, "iso-macs": 0.02, "iso-latency": 0.1}
 """Of the budget, within which it is met."""
+COMPARED = 0.1
+"""Of the budget: what is farther off is compared with nothing."""
 MOST_DEEPENED = 2
 """How many times its usual depth a stage may get."""
 
@@ -75,6 +77,10 @@ class Budget:
     def is_met_by(self, ratio: float) -> bool:
         """Is a cost of so many times the budget near enough?"""
         return abs(ratio - 1) <= TOLERANCE[self.track]
+
+    def is_comparable(self, ratio: float) -> bool:
+        """Is it near enough for a verdict, be it marked?"""
+        return abs(ratio - 1) <= COMPARED
 
     def why_not(self, ratio: float | None) -> str:
         """Why a stage does not cost its budget, in words; "" where it does."""

@@ -31,13 +31,13 @@ Table = dict[Cell, dict[object, float]]
 
 
 def tables_of(rows: Iterable[Row], column: str) -> dict[tuple[tuple[str, object], ...], Table]:
-    """One for each comparable group; the last row of a cell and seed counts. What misses its budget is in none."""
+    """One for each comparable group; the last row of a cell and seed counts. What is far off its budget is in none."""
     tables: dict[tuple[tuple[str, object], ...], Table] = defaultdict(lambda: defaultdict(dict))
     rows = [row for row in usable(rows) if not is_of_a_search(row)]
     spent = Spent(rows)
     for index, row in enumerate(rows):
         value, seed = row.get(column), row.get("seed")
-        if isinstance(value, int | float) and math.isfinite(value) and spent.off(row) is None:
+        if isinstance(value, int | float) and math.isfinite(value) and spent.is_compared(row):
             cell = (name_of(row), row.get("position") or "")
             tables[group_of(row)][cell][index if seed is None else seed] = float(value)
     return tables

@@ -101,6 +101,11 @@ class Spent:
                 ratio = time / reference
         return ratio if is_number(ratio) and not budget.is_met_by(ratio) else None
 
+    def is_compared(self, row: Row) -> bool:
+        """Whether the stage of a row costs near enough to its budget for a verdict."""
+        ratio, budget = self.off(row), _budget_of(row)
+        return ratio is None or budget is None or budget.is_comparable(ratio)
+
 
 def _budget_of(row: Row) -> Budget | None:
     return Budget.parse(str(row["budget"])) if row.get("budget") else None

@@ -106,6 +106,7 @@ class Summary:
     timed_on: str = ""  # which that is
     not_ok: dict[str, int] = field(default_factory=dict)  # status -> rows
     off_budget: float | None = None  # what its stage costs, as a multiple of a budget that it misses
+    compared: bool = True  # it does not miss it by so much that it is in no verdict
     lr: float | None = None  # of its trainings, where each block has its own
 
 
@@ -244,9 +245,20 @@ def _summary(group: Any, block: str, position: str, rows: list[Row], spent: Spen
             if not _is_usable(row):
                 not_ok[row["status"]] += 1
     off = next((ratio for row in rows if (ratio := spent.off(row)) is not None), None)
+    compared = all(spent.is_compared(row) for row in rows)
     lr = rows[0]["lr"] if rows[0].get("lr_among") else None
     return Summary(
-        group, block, position, accuracies, costs, times, ways[0] if ways else "", dict(not_ok), off, lr
+        group,
+        block,
+        position,
+        accuracies,
+        costs,
+        times,
+        timed_on=ways[0] if ways else "",
+        not_ok=dict(not_ok),
+        off_budget=off,
+        compared=compared,
+        lr=lr,
     )
 
 

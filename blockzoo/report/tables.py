@@ -110,8 +110,13 @@ def caption(members: Iterable[Summary]) -> str:
             of_rate[s.lr].append(s.block)
     for rate in sorted(of_rate):
         text += f"\nlr {rate:g}: {', '.join(sorted(of_rate[rate]))}"
-    off = [f"{s.block}/{s.position} {s.off_budget:.3g}" for s in members if s.off_budget is not None]
-    text += f"\n! costs so many times its budget, and is in no verdict: {', '.join(off)}" if off else ""
+    for compared, beside in ((True, ""), (False, ", and is in no verdict")):
+        off = [
+            f"{s.block}/{s.position} {s.off_budget:.3g}"
+            for s in members
+            if s.off_budget is not None and s.compared == compared
+        ]
+        text += f"\n! costs so many times its budget{beside}: {', '.join(off)}" if off else ""
     return text + (f"\n? not to be taken as sure: {'; '.join(doubtful)}" if doubtful else "")
 
 
