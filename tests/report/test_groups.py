@@ -43,7 +43,8 @@ def test_widths_and_depths_of_ones_own_are_other_networks() -> None:
 
 def test_what_misses_its_budget_is_marked_and_by_far_in_no_verdict() -> None:
     rows = [at(name, ratio, seed=s, accuracy=0.5 + s / 100)
-            for name, ratio in (("ResNetBasicBlock", 1.0), ("Near", 1.019), ("Some", 0.93), ("Far", 1.3)) for s in range(3)]  # fmt: skip
+            for name, ratio in (("ResNetBasicBlock", 1.0), ("Near", 1.019), ("Some", 0.93), ("Far", 1.3))
+            for s in range(3)]  # fmt: skip
     ((title, lines, told),) = tables(rows)
     assert {line[0] for line in lines} == {
         "ResNetBasicBlock",
