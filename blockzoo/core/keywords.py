@@ -13,6 +13,7 @@ class ScaffoldKeywords(TypedDict, total=False):
     num_blocks: int
     base_channels: int
     filler: str | None
+    transition: Literal["own", "shared"]
     active_blocks: int | None
     active_width: float
 

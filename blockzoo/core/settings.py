@@ -49,6 +49,11 @@ class Scaffold(Checked):
         column="what the stages without the block under test hold",
         always=True,
     )
+    transition: Literal["own", "shared"] = setting(
+        "own",
+        "where the shape changes: a block's own way, or the same transition in front of every block, which then keeps its shape",
+        column="what changes the shape between stages: the blocks, or one transition in front of each",
+    )
     active_blocks: Count | None = setting(
         None,
         "depth of the stage under test (default: that of the others)",

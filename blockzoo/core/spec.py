@@ -131,6 +131,7 @@ class NetworkSpec(Scaffold, Spec):
         subject = self.parsed
         if subject.innermost.stages:
             own |= {"num_blocks": self.num_blocks, "base_channels": self.base_channels}
+            own |= {name: value for name, value in unusual(self) if name == "transition"}
         if subject.innermost.is_block:
             own |= {name: value for name, value in unusual(self) if name in settings_of(Scaffold)}
             own |= {"filler": self.filler_name, "active_blocks": self.active_blocks or self.num_blocks}

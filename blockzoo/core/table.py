@@ -224,7 +224,7 @@ def trial_row(trial: Record) -> Row:
             "budget_ratio": network.budget_ratio,
         }
     elif subject.stages:
-        values |= {"num_blocks": network.num_blocks, "base_channels": network.base_channels}
+        values |= {name: getattr(network, name) for name in ("num_blocks", "base_channels", "transition")}
     return {name: values.get(name) for name in COLUMNS}
 
 

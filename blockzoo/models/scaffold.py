@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from blockzoo.blocks.adapters import adapted
 from blockzoo.blocks.lookup import block_class
+from blockzoo.blocks.transition import transition
 from blockzoo.core.checked import sorted_into
 from blockzoo.core.contracts import BLOCKS, DEFAULT_FILLER, POSITIONS
 from blockzoo.core.errors import UsageError
@@ -68,6 +69,25 @@ class FixedTransition(nn.Module):
         return F.pad(x, (0, 0, 0, 0, 0, self.extra_channels))
 
 
+@dataclass(frozen=True)
+class BehindTransition:
+    """Makes blocks that keep their shape, behind the shared transition where the shape changes (`--transition shared`).
+
+    Args:
+        maker: of the blocks.
+    """
+
+    maker: Callable[..., nn.Module]
+
+    def __call__(self, in_channels: int, out_channels: int, stride: int, position: str) -> nn.Module:
+        """The block, or the transition and the block."""
+        front = transition(
+            in_channels, out_channels, stride
+        )  # first, so that it starts alike whatever the block
+        block = self.maker(out_channels, out_channels, 1, position)
+        return nn.Sequential(*front, block) if front else block
+
+
 def identity_filler(in_channels: int, out_channels: int, stride: int, position: str) -> nn.Module:
     """Nothing where shapes allow, else the cheapest fixed transition."""
     if in_channels == out_channels and stride == 1:
@@ -114,7 +134,7 @@ def scaffold_parts(spec: NetworkSpec, block: Callable[..., nn.Module] | None = N
         for index in range(depth):
             stride = 2 if stage > 0 and index == 0 else 1
             arguments = (channels, width, stride, position)
-            trust(maker, *arguments)
+            _trusted(maker, *arguments)
             parts.append(
                 Part(
                     f"stage{stage + 1}.{index}",
@@ -135,14 +155,18 @@ def scaffold_parts(spec: NetworkSpec, block: Callable[..., nn.Module] | None = N
 
 def _makers(spec: NetworkSpec, block: Callable[..., nn.Module] | None) -> list[Callable[..., nn.Module]]:
     """What makes the blocks of each stage."""
+
+    def made_by(kind: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+        return BehindTransition(adapted(kind)) if spec.transition == "shared" else adapted(kind)
+
     subject = spec.parsed
     if subject.stages:
-        return [adapted(block_class(stage)) for stage in subject.stages]
-    block = adapted(block or block_class(subject))
+        return [made_by(block_class(stage)) for stage in subject.stages]
+    block = made_by(block or block_class(subject))
     filler = (
         identity_filler
         if spec.filler_name == IDENTITY
-        else adapted(block_class(Subject.parse(spec.filler_name)))
+        else made_by(block_class(Subject.parse(spec.filler_name)))
     )
     return [block if position == subject.position else filler for position in POSITIONS]
 
@@ -152,7 +176,16 @@ def examined_blocks(spec: NetworkSpec) -> list[Examined]:
     if not spec.parsed.in_scaffold:
         return []
     parts = [part for part in scaffold_parts(spec) if part.name not in ("stem", "head")]
-    return [trust(*key) for key in dict.fromkeys(part.key for part in parts)]
+    return [_trusted(*key) for key in dict.fromkeys(part.key for part in parts)]
+
+
+def _trusted(
+    maker: Callable[..., nn.Module], in_channels: int, out_channels: int, stride: int, position: str
+) -> Examined:
+    """See `trust`; of a block behind a transition, what it is called with."""
+    if isinstance(maker, BehindTransition):
+        return trust(maker.maker, out_channels, out_channels, 1, position)
+    return trust(maker, in_channels, out_channels, stride, position)
 
 
 def _builder(

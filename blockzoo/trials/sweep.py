@@ -202,7 +202,7 @@ def _shared(scaffold: Scaffold) -> dict[str, Any]:
         raise UsageError(
             f"{', '.join(wrong)}: a crossed design has no filler, and no stage alone is under test"
         )
-    return {"num_blocks": scaffold.num_blocks, "base_channels": scaffold.base_channels}
+    return {name: getattr(scaffold, name) for name in ("num_blocks", "base_channels", "transition")}
 
 
 def _trials(asked: Round, images: ImageData, recipe: Recipe, data: Data) -> list[TrialSpec]:

@@ -71,6 +71,41 @@ def test_identity_filler_isolates_the_block() -> None:
     assert net(torch.randn(1, 3, 17, 17)).shape == (1, 10)
 
 
+@pytest.mark.parametrize("block", ["ResNetBasicBlock", "RepMixer", "InvertedResidual", "MobileOneBlock"])
+@pytest.mark.parametrize("position", POSITIONS)
+def test_a_shared_transition_changes_the_shape_in_place_of_every_block(block: str, position: str) -> None:
+    net = ScaffoldNet(block, position, num_blocks=2, base_channels=8, seed=1, transition="shared").eval()
+    alone = ScaffoldNet(
+        block, "early", num_blocks=2, base_channels=8 * 2 ** POSITIONS.index(position)
+    ).stage1[1]
+    for stage in (net.stage2, net.stage3):
+        *front, first = stage[0]
+        assert [type(layer) for layer in front] == [nn.Sequential, nn.ReLU, nn.Sequential, nn.ReLU]
+        assert type(first) is type(stage[1])
+    assert not isinstance(net.stage1[0], nn.Sequential) or type(net.stage1[0]) is type(net.stage1[1])
+    (first, second) = net.active_stage
+    assert {k: v.shape for k, v in second.state_dict().items()} == {
+        k: v.shape for k, v in alone.state_dict().items()
+    }
+    other = ScaffoldNet("EdgeResidual", position, num_blocks=2, base_channels=8, seed=1, transition="shared")
+    if position != "early":
+        ours, theirs = (n.active_stage[0][0].state_dict() for n in (net, other))
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert net(torch.randn(2, 3, 17, 17)).shape == (2, 10)
+
+
+def test_a_shared_transition_is_another_request_and_is_known_again() -> None:
+    own, shared = (NetworkSpec("RepMixer/mid", transition=t) for t in ("own", "shared"))
+    assert (
+        own.identity() == NetworkSpec("RepMixer/mid").identity() and own.fingerprint() != shared.fingerprint()
+    )
+    stages = [NetworkSpec("stages:RepMixer,RepMixer,RepMixer", transition=t) for t in ("own", "shared")]
+    assert stages[0].fingerprint() != stages[1].fingerprint()
+    assert ScaffoldNet("RepMixer", transition="shared").spec.transition == "shared"
+    with pytest.raises(UsageError, match="transition"):
+        NetworkSpec("RepMixer/mid", transition="none")
+
+
 def test_width_and_depth_of_the_active_stage() -> None:
     net = ScaffoldNet(
         "ResNetBasicBlock", "mid", num_blocks=2, base_channels=8, active_blocks=4, active_width=1.5
