@@ -55,6 +55,12 @@ def results(
             negative=(),
         ),
     ] = False,
+    specialisation: Annotated[
+        bool,
+        Parameter(
+            help="at which positions a block is worth more than elsewhere, with intervals", negative=()
+        ),
+    ] = False,
     timed_on: Annotated[
         str | None,
         Parameter(
@@ -80,6 +86,7 @@ def results(
         "--verdicts": (verdicts, _show_verdicts),
         "--ranks": (ranks, _show_ranks),
         "--worths": (worths, _show_worths),
+        "--specialisation": (specialisation, _show_specialisation),
     }
     wanted = [(name, show) for name, (given, show) in shows.items() if given]
     if wanted:
@@ -134,6 +141,15 @@ def _show_worths(rows: Iterable[dict[str, Any]], format: str, output: Path | Non
 
     models = crossed_models(rows)
     screen.show(worth_tables(models), worth_rows(models), format, output)
+
+
+def _show_specialisation(
+    rows: Iterable[dict[str, Any]], format: str, output: Path | None, front: str
+) -> None:
+    from blockzoo.report.specialisation import specialisation_rows, specialisation_tables, specialisations
+
+    made = specialisations(rows)
+    screen.show(specialisation_tables(made), specialisation_rows(made), format, output)
 
 
 def _print_markdown(rows: Iterable[dict[str, Any]]) -> bool:

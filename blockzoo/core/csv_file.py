@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 TEXTS = frozenset(
     (
-        "timestamp block dataset position device experiment_name notes protocol lr_among split filler transition status reason images "
-        "latency_device latency_doubt stage_latency_doubt throughput_doubt said uncounted_operations "
+        "timestamp block dataset position device experiment_name notes protocol lr_among split filler transition status "
+        "reason images latency_device latency_doubt stage_latency_doubt throughput_doubt said uncounted_operations "
         "dtype cpu gpu torch blockzoo environment_id comparable fingerprint"
     ).split()
 )
