@@ -178,10 +178,10 @@ def specialisation_tables(made: Iterable[Specialisations]) -> Group:
 def _table(one: Specialisations) -> Any:
     positions = list(dict.fromkeys(cell.position for cell in one.cells))
     told = (
-        "points that a block is better at a position than by its mean over the positions and the position's over the blocks, ± "
-        f"half of an interval; all hold together in 95 % of tables; * is not 0. Interaction of blocks and positions: p = {one.p:.2g}, "
-        f"{one.share:.0%} of the variance between cells. Positions differ in width and resolution too, and by default in the "
-        "blocks that change them (--transition shared: one way for all)"
+        "points that a block is better at a position than by its mean over the positions and the position's over the blocks, "
+        "± half of an interval; all hold together in 95 % of tables; * is not 0. Interaction of blocks and positions: "
+        f"p = {one.p:.2g}, {one.share:.0%} of the variance between cells. Positions differ in width and resolution too, and by "
+        "default in the blocks that change them (--transition shared: one way for all)"
     )
     if one.left_out:
         told += f"\nnot at every position, and left out: {', '.join(one.left_out)}"
