@@ -16,10 +16,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m pip install --quiet -c constraints.txt -e '.[test]'
 	touch $@
 
-demo: setup ## 4 blocks x 3 positions x 2 seeds on digits: table, CSV and pictures in minutes
+demo: setup ## 4 blocks x 3 positions x 3 seeds on digits, at equal multiply-adds: table, pictures and verdicts in minutes
 	$(PYTHON) -m blockzoo.sweep --blocks ResNetBasicBlock InvertedResidual EdgeResidual MobileOneBlock \
-		--positions all --seeds 2 --dataset digits --epochs 12 --batch-size 64 --lr 0.2 \
-		--num-blocks 1 --base-channels 8 --output results/demo
+		--positions all --seeds 3 --track iso-macs --filler identity --dataset digits --epochs 5 --batch-size 32 \
+		--lr 0.2 --num-blocks 1 --base-channels 8 --output results/demo
+	$(PYTHON) -m blockzoo results results/demo --verdicts
 
 test: setup ## lint, types and the quick tests (2 processes)
 	$(VENV)/bin/ruff check .
