@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.core.errors import UsageError
 
 
 def blocks(
@@ -21,6 +22,9 @@ def blocks(
             help="the pairs that are one block under two names: equal costs, the same graph", negative=()
         ),
     ] = False,
+    picture: Annotated[
+        Path | None, Parameter(help="draw the graph of this one to a file (.png, .svg, .pdf)")
+    ] = None,
     plugins: o.Plugins = (),
     format: o.Format = "table",
     output: o.OutputFile = None,
@@ -30,7 +34,18 @@ def blocks(
 
     if name is not None:
         _show_card(name, format, output)
+        if picture is not None:
+            from blockzoo.measure.block_graph import block_graph
+            from blockzoo.report.block_picture import draw_block
+
+            screen.out.print(
+                f"picture   {draw_block(block_graph(name), picture)}", soft_wrap=True, markup=False
+            )
         return
+    if picture is not None:
+        raise UsageError(
+            "a picture is of one block: name it, as in blockzoo blocks InvertedResidual --picture block.svg"
+        )
     if duplicates:
         _show_duplicates(BLOCKS.names(variants=variants), format, output)
         return
