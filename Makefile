@@ -17,7 +17,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 demo: setup ## 4 blocks x 3 positions x 3 seeds on digits, at equal multiply-adds: table, pictures and verdicts in minutes
-	$(PYTHON) -m blockzoo.sweep --blocks ResNetBasicBlock InvertedResidual EdgeResidual MobileOneBlock \
+	$(PYTHON) -m blockzoo.sweep --blocks ResNetBasicBlock InvertedResidual GhostBottleneck RepVGGBlock \
 		--positions all --seeds 3 --track iso-macs --filler identity --dataset digits --epochs 5 --batch-size 32 \
 		--lr 0.2 --num-blocks 1 --base-channels 8 --output results/demo
 	$(PYTHON) -m blockzoo results results/demo --verdicts
