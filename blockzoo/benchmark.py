@@ -24,10 +24,12 @@ from blockzoo.measure.timings import Timing, round_seconds, timings_of
 from blockzoo.profile import check_shape
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
     from typing_extensions import Unpack
 
     from blockzoo.measure.contenders import Failure
+    from blockzoo.measure.meters import Meter
     from blockzoo.report.orders import OrderAgreement
 
 log = logging.getLogger(__name__)
@@ -97,6 +99,8 @@ class Benchmark:
             record.values[f"{timing.part}_checked"] = timing.checked
             if timing.from_eager is not None:
                 record.values[f"{timing.part}_batch{timing.batch_size}_from_eager"] = timing.from_eager
+            for name_of, value in timing.energy.columns().items() if timing.energy else ():
+                record.values[f"{timing.part}_batch{timing.batch_size}_{name_of}"] = value
         return record
 
 
@@ -197,6 +201,7 @@ def benchmark_specs(
     specs = {spec.label: spec for spec in networks}
     schedule = Schedule(how.warmup_runs, how.benchmark_runs)
     clock = Clock(torch.device(place))
+    meter = _meter(torch.device(place), how) if how.energy else None
     previous = torch.get_num_threads()
     torch.set_num_threads(how.threads or previous)
     try:
@@ -232,12 +237,25 @@ def benchmark_specs(
                 )
                 continue
             share = Deadline(deadline.left() / (len(how.batch_sizes) - place_in_line))
-            timings += timings_of(settings, contenders, clock, schedule, share, failures)
+            timings += timings_of(settings, contenders, clock, schedule, share, failures, meter)
     finally:
         torch.set_num_threads(previous)
     for sentence in left_out:
         log.warning(sentence)
     return Benchmark(timings, facts[ways[0]], specs, shape, facts, left_out, failures)
+
+
+def _meter(place: torch.device, how: Benchmarking) -> Meter | None:
+    """The counters of energy of a device; where they cannot be read that is said, or refused with `strict`."""
+    from blockzoo.measure.meters import meter_of
+
+    try:
+        return meter_of(place)
+    except UsageError as error:
+        if how.strict:
+            raise
+        log.warning("energy cannot be read here, so times are all there is: %s", error)
+        return None
 
 
 def _circumstances(way: Way, place: str, memory_format: str) -> dict[str, Any]:

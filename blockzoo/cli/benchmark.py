@@ -49,9 +49,12 @@ def benchmark(
     several = len(timed.ways) > 1
     lines = [_line(row, several) for row in rows] + [_no_time(f.columns(), several) for f in timed.failures]
     ways = ["runtime", "dtype"] if several else []
+    energy = ["J/image"] if any("joules_per_image" in row for row in rows) else []
+    if energy:
+        lines = [(*line, joules) for line, joules in zip(lines, _joules(timed), strict=True)]
     made = screen.table(
         f"Latency on {timed.environment['timed_on']}" + (", and in other ways" if several else ""),
-        ["subject", "part", "batch", *ways, "median ms", "95 % interval", "p90 ms", "images/s", "n"],
+        ["subject", "part", "batch", *ways, "median ms", "95 % interval", "p90 ms", "images/s", "n", *energy],
         lines,
         "\n".join([f"{_noise(rows, several)}. {describe(timed.environment)}", *_said(timed, rows)]),
     )
@@ -73,6 +76,12 @@ def _line(row: dict[str, Any], several: bool) -> tuple[str, ...]:
 
 def _no_time(row: dict[str, Any], several: bool) -> tuple[str, ...]:
     return (*_named(row, several), "error", "-", "-", "-", "0")
+
+
+def _joules(timed: Benchmark) -> list[str]:
+    """Of each line of the table."""
+    known = [f"{t.energy.joules_per_image:.3g}" if t.energy else "-" for t in timed.timings]
+    return known + ["-"] * len(timed.failures)
 
 
 def _named(row: dict[str, Any], several: bool) -> tuple[str, ...]:
@@ -100,6 +109,12 @@ def _said(timed: Benchmark, rows: list[dict[str, Any]]) -> list[str]:
         lines.append(f"Deployed forms checked: {max(checked):.1e} from the trained ones.")
     if others := [row["from_eager"] for row in rows if row["from_eager"] is not None]:
         lines.append(f"Runtimes checked: {max(others):.1e} from eager PyTorch in the same dtype.")
+    energies = {t.batch_size: t.energy for t in reversed(timed.timings) if t.energy}
+    for batch, energy in sorted(energies.items()):
+        lines.append(
+            f"Energy at batch {batch}: {energy.what}, all that runs there, idle power in it: {energy.idle_watts:.3g} W; "
+            f"A/A {energy.aa_ratio:.3f}."
+        )
     lines += [f"Batch {batch}, {agreement}" for batch, agreement in timed.orders()]
     several = len(timed.ways) > 1
     for row in rows:

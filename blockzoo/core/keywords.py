@@ -110,4 +110,5 @@ class BenchmarkingKeywords(TypedDict, total=False):
     warmup_runs: int | None
     benchmark_runs: int | None
     seconds: float | None
+    energy: bool
     strict: bool

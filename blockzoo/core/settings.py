@@ -286,6 +286,9 @@ class Benchmarking(Checked):
     seconds: Positive | None = setting(
         None, "for the whole command (default 30; with benchmark runs as long as they take)", unit="s"
     )
+    energy: bool = setting(
+        False, "joules per image too, where counters of the processor (RAPL) or the GPU (NVML) can be read"
+    )
     strict: bool = narrowed(Run, "strict", False)
 
 

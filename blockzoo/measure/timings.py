@@ -8,13 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from blockzoo.core.errors import UsageError
 from blockzoo.core.times import doubts, median_interval, p90, paired_ratio, throughput
 from blockzoo.measure.deadline import Deadline
+from blockzoo.measure.energy import Energy, consumptions
 from blockzoo.measure.timing_options import Way
 
 if TYPE_CHECKING:
     from blockzoo.measure.contenders import Contender, Failure, Made, Setting
     from blockzoo.measure.interleaving import Clock, Schedule
+    from blockzoo.measure.meters import Meter
     from blockzoo.measure.onnx_files import Files
 
 log = logging.getLogger(__name__)
@@ -38,6 +41,7 @@ class Timing:
         checked: how far the form that is timed is from the one that is trained; None: it is that one.
         way: by which runtime, in which dtype.
         from_eager: how far what the runtime gives is from eager PyTorch in the same dtype; None: it is that.
+        energy: what it takes; None: not asked for, or it could not be read.
     """
 
     subject: str
@@ -49,6 +53,7 @@ class Timing:
     checked: float | None = None
     way: Way = Way()
     from_eager: float | None = None
+    energy: Energy | None = None
 
     @property
     def latency_ms(self) -> float:
@@ -74,6 +79,7 @@ class Timing:
             "doubt": self.doubt,
             "checked": self.checked,
             "from_eager": self.from_eager,
+            **(self.energy.columns() if self.energy else {}),
         }
 
 
@@ -149,9 +155,11 @@ def timings_of(
     schedule: Schedule,
     deadline: Deadline,
     failures: list[Failure] | None = None,
+    meter: Meter | None = None,
 ) -> list[Timing]:
     """Times of all contenders in all settings that can be called in them, all in turns; why the others cannot is added to
     `failures`, or raised where this is None. The settings differ in their way alone.
+    With a meter the second half of the time is for their energies.
     """
     from blockzoo.measure.contenders import Failure
 
@@ -168,7 +176,9 @@ def timings_of(
         )  # fmt: skip
     while ready.entrants:
         try:
-            return _in_turns(ready.everyone, clock, schedule, deadline)
+            half = Deadline(deadline.left() / 2) if meter else deadline
+            timings = _in_turns(ready.everyone, clock, schedule, half)
+            return timings if meter is None else _with_energy(timings, ready.everyone, clock, meter, deadline)
         except EntrantFailed as fault:
             fails(fault.entrant.setting, fault.entrant.contender, fault.error)
             ready.without(fault.entrant)
@@ -267,13 +277,47 @@ def _in_turns(
     return best
 
 
+def _with_energy(
+    timings: list[Timing], entrants: Sequence[Entrant], clock: Clock, meter: Meter, deadline: Deadline
+) -> list[Timing]:
+    """The same with what each took, as far as it can be read; why it cannot is logged."""
+    import torch
+
+    calls = {one.name: (one.call, one.setting.batch_size) for one in entrants}
+    try:
+        with torch.inference_mode():
+            used, idle = consumptions(calls, clock, meter, deadline.left(), seed=entrants[0].setting.seed)
+    except UsageError as error:
+        log.warning("no energy at batch %d: %s", entrants[0].setting.batch_size, error)
+        return timings
+    told, first = [], _firsts(entrants)
+    noise = {
+        one.setting.way: statistics.median(used[one.name].per_image)
+        / statistics.median(used[first[one.setting.way]].per_image)
+        for one in entrants
+        if one.reference
+    }
+    for timing, entrant in zip(timings, (one for one in entrants if not one.reference), strict=True):
+        joules = used[entrant.name].per_image
+        watts, ratio = used[entrant.name].watts, noise[timing.way]
+        median = statistics.median(joules)
+        energy = Energy(median, min(joules), max(joules), watts, idle, ratio, meter.what)
+        told.append(replace(timing, energy=energy))
+    return told
+
+
+def _firsts(entrants: Sequence[Entrant]) -> dict[Way, str]:
+    """The name of the first entrant of each way, of which the reference is a second instance."""
+    return {entrant.setting.way: entrant.name for entrant in reversed(entrants) if not entrant.reference}
+
+
 def _doubtful(timings: list[Timing]) -> int:
     return sum(bool(timing.doubt) for timing in timings)
 
 
 def _judged(entrants: Sequence[Entrant], samples: dict[str, list[float]]) -> list[Timing]:
     """Timings with what speaks against each."""
-    first = {entrant.setting.way: entrant.name for entrant in reversed(entrants) if not entrant.reference}
+    first = _firsts(entrants)
     noise = {
         one.setting.way: paired_ratio(samples[one.name], samples[first[one.setting.way]])
         for one in entrants
