@@ -1,7 +1,7 @@
 """What an idle ONNX Runtime session does to torch beside it: `python benchmarks/spinning.py`.
 
-Its threads spin while they wait for work, unless they are told not to, as `benchmark --runtimes onnxruntime` tells them. Prints the
-median time of a network in torch alone, beside a session that spins, and beside one that does not, in shuffled rounds in
+Its threads spin while they wait for work, unless they are told not to, as `benchmark --runtimes onnxruntime` tells them. Prints
+the median time of a network in torch alone, beside a session that spins, and beside one that does not, in shuffled rounds in
 which the session computes before each call of torch. With one core there is nothing to see: the session has no second thread.
 """
 
@@ -9,8 +9,14 @@ from __future__ import annotations
 
 import random
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+sys.path = [
+    entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).parent
+]  # has a profile.py
 
 import numpy as np
 import onnxruntime
