@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,11 +16,15 @@ from blockzoo.report.ranks import kendall_taus
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from blockzoo.core.record import Record
+
 LEAST = 4
 """Networks of which an order says something."""
 ROUNDS = 6
 """Of which a median has an interval, and so the order."""
 DRAWS = 1000
+NETWORK = re.compile(r"network_batch(\d+)_ms")
+"""Names of the samples of whole networks in a record."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,15 @@ class OrderAgreement:
     tau: float
     interval: tuple[float, float] | None
     networks: int
+
+    def columns(self, batch_size: int) -> dict[str, Any]:
+        """One flat row."""
+        low, high = self.interval or (None, None)
+        one, other = self.ways
+        return {
+            "one": one, "other": other, "batch_size": batch_size, "tau": self.tau, "tau_low": low, "tau_high": high,
+            "networks": self.networks,
+        }  # fmt: skip
 
     def __str__(self) -> str:
         within = (
@@ -69,6 +83,22 @@ def orders(times: Mapping[str, Mapping[str, Sequence[float]]]) -> list[OrderAgre
             interval = float(low), float(high)
         agreements.append(OrderAgreement(ways, tau, interval, len(names)))
     return agreements
+
+
+def stored_orders(records: Iterable[Record]) -> dict[int, list[OrderAgreement]]:
+    """The same by batch size, of networks that a store has times of in several ways: on other machines, by other runtimes.
+
+    Args:
+        records: of latencies; of each network and way the last one counts.
+    """
+    times: dict[int, dict[str, dict[str, list[float]]]] = {}
+    for record in records:
+        way = str(record.environment.get("timed_on") or "")
+        for name, samples in record.samples.items():
+            if way and (of_network := NETWORK.fullmatch(name)):
+                batch = times.setdefault(int(of_network[1]), {})
+                batch.setdefault(way, {})[record.fingerprint] = list(samples)
+    return {batch: made for batch, ways in sorted(times.items()) if (made := orders(ways))}
 
 
 def _medians(
