@@ -10,23 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.checked import sorted_into
 from blockzoo.core.devices import choose_device
-from blockzoo.core.environment import environment
-from blockzoo.core.errors import BlockzooError, UsageError
+from blockzoo.core.environment import environment, version_of
+from blockzoo.core.errors import BlockzooError, UsageError, reason_of
 from blockzoo.core.keywords import BenchmarkingKeywords, ScaffoldKeywords, SeededKeywords
 from blockzoo.core.record import Record
 from blockzoo.core.settings import Benchmarking, Scaffold, Seeded
 from blockzoo.core.spec import CLASSES, NetworkSpec
 from blockzoo.core.subject import Subject
+from blockzoo.measure.contracts import RUNTIMES
 from blockzoo.measure.deadline import Deadline
-from blockzoo.measure.timing_options import DTYPES, check_options
+from blockzoo.measure.timing_options import DTYPES, Way, check_options, ways_of
 from blockzoo.measure.timings import Timing, round_seconds, timings_of
 from blockzoo.profile import check_shape
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
     from typing_extensions import Unpack
 
     from blockzoo.measure.contenders import Failure
+    from blockzoo.measure.meters import Meter
+    from blockzoo.report.orders import OrderAgreement
 
 log = logging.getLogger(__name__)
 
@@ -42,27 +46,62 @@ class Benchmark:
     environment: dict[str, Any]
     specs: dict[str, NetworkSpec]
     input_shape: tuple[int, ...]
+    ways: dict[Way, dict[str, Any]] = field(
+        default_factory=dict
+    )  # the circumstances of each, the first in `environment`
     left_out: list[str] = field(default_factory=list)  # batch sizes that did not fit, each with its sentence
     failures: list[Failure] = field(default_factory=list)  # what could not be timed, and why
 
     def records(self) -> list[Record]:
-        """One latency record per network, for the results store: `failed` without any time of the whole network."""
-        records = {}
-        timed = {timing.subject for timing in self.timings if timing.part == "network"}
-        for name, spec in self.specs.items():
-            faults = [failure.reason for failure in self.failures if failure.subject == name]
-            record = Record("latency", spec.timing_key(self.input_shape[2]), spec.subject, asdict(spec))
-            record.status = "ok" if name in timed else "failed"
-            record.reason = "; ".join(faults if faults or name in timed else self.left_out)
-            record.environment = self.environment
-            records[name] = record
+        """One latency record per network and way, for the results store: `failed` without any time of the whole network."""
+        return [
+            self._record(name, spec, way, facts)
+            for way, facts in self.ways.items()
+            for name, spec in self.specs.items()
+        ]
+
+    def refusals(self) -> dict[tuple[str, Way | None], list[str]]:
+        """What could not be timed, by reason and way: one sentence where a way does not suit any network."""
+        together: dict[tuple[str, Way | None], list[str]] = {}
+        for failure in self.failures:
+            where = f"{failure.subject}, {failure.part}"
+            subjects = together.setdefault((reason_of(failure.error), failure.way), [])
+            subjects.append(where + (f", batch {failure.batch_size}" if failure.batch_size else ""))
+        return together
+
+    def orders(self) -> list[tuple[int, OrderAgreement]]:
+        """How far the ways put the networks into one order, at each batch size at which two of them timed four together."""
+        from blockzoo.report.orders import orders
+
+        times: dict[int, dict[str, dict[str, list[float]]]] = {}
         for timing in self.timings:
-            record = records[timing.subject]
+            if timing.part == "network":
+                of_batch = times.setdefault(timing.batch_size, {})
+                of_batch.setdefault(str(timing.way), {})[timing.subject] = timing.samples_ms
+        return [(batch, agreement) for batch, ways in times.items() for agreement in orders(ways)]
+
+    def _record(self, name: str, spec: NetworkSpec, way: Way, facts: dict[str, Any]) -> Record:
+        record = Record("latency", spec.timing_key(self.input_shape[2]), spec.subject, asdict(spec))
+        timings = [timing for timing in self.timings if (timing.subject, timing.way) == (name, way)]
+        faults = [
+            failure.reason
+            for failure in self.failures
+            if failure.subject == name and failure.way in (None, way)
+        ]
+        whole = any(timing.part == "network" for timing in timings)
+        record.status = "ok" if whole else "failed"
+        record.reason = "; ".join(faults if faults or whole else self.left_out)
+        record.environment = facts
+        for timing in timings:
             record.samples[f"{timing.part}_batch{timing.batch_size}_ms"] = timing.samples_ms
             record.values[f"{timing.part}_batch{timing.batch_size}_aa_ratio"] = timing.noise[0]
             record.values[f"{timing.part}_batch{timing.batch_size}_doubt"] = timing.doubt
             record.values[f"{timing.part}_checked"] = timing.checked
-        return list(records.values())
+            if timing.from_eager is not None:
+                record.values[f"{timing.part}_batch{timing.batch_size}_from_eager"] = timing.from_eager
+            for name_of, value in timing.energy.columns().items() if timing.energy else ():
+                record.values[f"{timing.part}_batch{timing.batch_size}_{name_of}"] = value
+        return record
 
 
 class BenchmarkKeywords(ScaffoldKeywords, BenchmarkingKeywords, SeededKeywords, total=False):
@@ -91,6 +130,9 @@ def benchmark_block(
         settings: by name, of the tables Scaffold, Benchmarking and Seeded in docs/settings.md. `seconds` are for all of it, from
             the call to the answer; at most one call of each network goes beyond, and batch sizes that do not fit are left out by
             name. With `strict`, what cannot be timed is an error.
+
+    Several runtimes and dtypes are timed in turns too, every network in each, with a second instance of the first network for
+    each. What another runtime gives is compared with eager PyTorch first (check `other-runtime`).
 
     A run whose reference is off or whose samples are wild is made again while there is time; what stays doubtful says so.
 
@@ -124,8 +166,8 @@ def benchmark_block(
         raise UsageError(f"{first.subject} cannot be timed: {first.reason}") from first.error
     if not timed.timings:
         raise UsageError("; ".join(timed.left_out))
-    for failure in timed.failures:
-        log.warning(f"{failure.subject} could not be timed: {failure.reason}")
+    for (reason, way), subjects in timed.refusals().items():
+        log.warning(f"{', '.join(subjects)} could not be timed{f' by {way}' if way else ''}: {reason}")
     return timed
 
 
@@ -142,7 +184,7 @@ def benchmark_specs(
     Args:
         networks: what is timed, with a label of its own each.
         input_shape: (B, C, H, W) of the images.
-        how: batch sizes, device, dtype, runtime, rounds and seconds; its `strict` is not read here.
+        how: batch sizes, device, dtypes, runtimes, rounds and seconds; its `strict` is not read here.
         seed: draws the networks' weights, their inputs and the order of the rounds.
         deadline: one that runs already, instead of the seconds of `how`.
     """
@@ -152,26 +194,18 @@ def benchmark_specs(
     from blockzoo.measure.contenders import Setting, contenders_of
     from blockzoo.measure.interleaving import Clock, Schedule
 
-    check_options(how.batch_sizes, how.dtype, how.memory_format)
+    ways = ways_of([RUNTIMES.canonical(name) for name in how.runtimes], how.dtypes)
+    check_options(how.batch_sizes, ways, how.memory_format)
     shape = check_shape(input_shape)
     place = _device(how.device)
     specs = {spec.label: spec for spec in networks}
     schedule = Schedule(how.warmup_runs, how.benchmark_runs)
     clock = Clock(torch.device(place))
+    meter = _meter(torch.device(place), how) if how.energy else None
     previous = torch.get_num_threads()
     torch.set_num_threads(how.threads or previous)
     try:
-        facts = environment(
-            device=place,
-            dtype=DTYPES[how.dtype],
-            layout=how.memory_format,
-            runtime=how.runtime,
-            threads=torch.get_num_threads(),
-        )
-        hardware = facts["gpu"] if place == "cuda" else facts["cpu"]
-        facts["timed_on"] = (
-            f"{hardware}, {how.dtype}, {how.memory_format}, {how.runtime}, {facts['threads']} threads"
-        )
+        facts = {way: _circumstances(way, place, how.memory_format) for way in ways}
         failures: list[Failure] = []
         contenders = contenders_of(
             specs, shape, how.batch_sizes, stage=how.stage, seed=seed, failures=failures
@@ -184,15 +218,18 @@ def benchmark_specs(
             )
         timings, left_out = [], []
         for place_in_line, batch in enumerate(how.batch_sizes):
-            setting = Setting(
-                torch.device(place),
-                getattr(torch, DTYPES[how.dtype]),
-                how.memory_format,
-                how.runtime,
-                batch,
-                seed,
-            )
-            needed = round_seconds(setting, contenders, clock, deadline.left())
+            settings = [
+                Setting(
+                    torch.device(place),
+                    getattr(torch, DTYPES[way.dtype]),
+                    how.memory_format,
+                    way.runtime,
+                    batch,
+                    seed,
+                )
+                for way in ways
+            ]
+            needed = round_seconds(settings, contenders, clock, deadline.left())
             if needed > deadline.left():
                 left_out.append(
                     f"batch {batch} is not timed: one call of each takes {needed:.2g} s or more, and of "
@@ -200,12 +237,42 @@ def benchmark_specs(
                 )
                 continue
             share = Deadline(deadline.left() / (len(how.batch_sizes) - place_in_line))
-            timings += timings_of(setting, contenders, clock, schedule, share, failures)
+            timings += timings_of(settings, contenders, clock, schedule, share, failures, meter)
     finally:
         torch.set_num_threads(previous)
     for sentence in left_out:
         log.warning(sentence)
-    return Benchmark(timings, facts, specs, shape, left_out, failures)
+    return Benchmark(timings, facts[ways[0]], specs, shape, facts, left_out, failures)
+
+
+def _meter(place: torch.device, how: Benchmarking) -> Meter | None:
+    """The counters of energy of a device; where they cannot be read that is said, or refused with `strict`."""
+    from blockzoo.measure.meters import meter_of
+
+    try:
+        return meter_of(place)
+    except UsageError as error:
+        if how.strict:
+            raise
+        log.warning("energy cannot be read here, so times are all there is: %s", error)
+        return None
+
+
+def _circumstances(way: Way, place: str, memory_format: str) -> dict[str, Any]:
+    """The environment of one way, with `timed_on`: all of it that tells times apart, in words."""
+    import torch
+
+    facts = environment(
+        device=place,
+        dtype=DTYPES[way.dtype],
+        layout=memory_format,
+        runtime=way.runtime,
+        threads=torch.get_num_threads(),
+        **version_of(way.runtime),
+    )
+    hardware = facts["gpu"] if place == "cuda" else facts["cpu"]
+    words = hardware, way.dtype, memory_format, way.runtime, f"{facts['threads']} threads"
+    return {**facts, "timed_on": ", ".join(map(str, words))}
 
 
 def _deadline(seconds: float | None, rounds: int | None) -> Deadline:
@@ -244,7 +311,7 @@ def benchmark_model(
     network = deployed_contender(
         type(model).__name__, "network", copy.deepcopy(model).cpu(), shape, shape[:1]
     )
-    return timings_of(setting, [network], Clock(torch.device(place)), schedule, deadline)[0].columns()
+    return timings_of([setting], [network], Clock(torch.device(place)), schedule, deadline)[0].columns()
 
 
 def _device(wanted: str) -> str:

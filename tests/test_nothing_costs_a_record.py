@@ -311,12 +311,14 @@ def test_a_contender_that_fails_later_leaves_the_others() -> None:
     ]
     schedule, clock = Schedule(warmup_rounds=1, rounds=5), Clock(torch.device("cpu"))
     failures: list[Failure] = []
-    timings = timings_of(Setting(torch.device("cpu")), contenders, clock, schedule, Deadline(None), failures)
+    timings = timings_of(
+        [Setting(torch.device("cpu"))], contenders, clock, schedule, Deadline(None), failures
+    )
     assert [(timing.subject, len(timing.samples_ms)) for timing in timings] == [("1", 5), ("2", 5)]
     assert [failure.reason for failure in failures] == ["network at batch 1: ValueError: tired"]
     failures.clear()
     assert (
-        timings_of(Setting(torch.device("cpu")), contenders[:1], clock, schedule, Deadline(None), failures)
+        timings_of([Setting(torch.device("cpu"))], contenders[:1], clock, schedule, Deadline(None), failures)
         == []
     )
     assert len(failures) == 1

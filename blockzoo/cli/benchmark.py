@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -12,6 +12,9 @@ from blockzoo.cli import screen
 from blockzoo.cli.expanded import expanded
 from blockzoo.core.checked import together
 from blockzoo.core.settings import Benchmarking, Scaffold, Seeded
+
+if TYPE_CHECKING:
+    from blockzoo.benchmark import Benchmark
 
 
 @expanded()
@@ -22,7 +25,7 @@ def benchmark(
     out_dim: o.OutDim = None,
     input_shape: o.InputShape = None,
     how: Benchmarking,
-    compile: Annotated[bool, Parameter(help="the same as --runtime compile", negative=())] = False,
+    compile: Annotated[bool, Parameter(help="the same as --runtimes compile", negative=())] = False,
     seeded: Seeded,
     plugins: o.Plugins = (),
     format: o.Format = "table",
@@ -31,47 +34,95 @@ def benchmark(
     """Time one or more subjects in shuffled, interleaved rounds; all deployed alike and checked for equality.
 
     The line A/A is the first network against a second copy of itself: its distance from 1 is the noise. Where it is off, or
-    samples are wild, the run is made again while there is time; a time that stays doubtful has a ? and its reason.
+    samples are wild, the run is made again while there is time; a time that stays doubtful has a ? and its reason. Several
+    runtimes and dtypes take turns with each other too.
     """
     screen.check_output(output)
     from blockzoo.benchmark import benchmark_block
     from blockzoo.core.environment import describe
 
     if compile:
-        how = replace(how, runtime="compile")
+        how = replace(how, runtimes=("compile",))
     settings = together(scaffold, how, seeded)
     timed = benchmark_block(subjects, position, out_dim=out_dim, input_shape=input_shape, **settings)
     rows = [timing.columns() for timing in timed.timings]
-    lines = []
-    for row in rows:
-        low, high = row["latency_low_ms"], row["latency_high_ms"]
-        lines.append(
-            (
-                row["subject"],
-                row["part"],
-                str(row["batch_size"]),
-                f"{row['latency_ms']:.4g}{'?' if row['doubt'] else ''}",
-                f"{low:.4g} .. {high:.4g}" if low else "-",
-                f"{row['latency_p90_ms']:.4g}",
-                f"{row['throughput']:,.0f}",
-                str(row["n"]),
-            )
-        )
-    doubtful = [row for row in rows if row["doubt"]]
-    reasons = [f"? {r['subject']}, {r['part']}, batch {r['batch_size']}: {r['doubt']}" for r in doubtful]
-    checked = [row["checked"] for row in rows if row["checked"] is not None]
-    noise = {row["batch_size"]: f"{row['aa_ratio']:.3f} at batch {row['batch_size']}" for row in rows}
+    several = len(timed.ways) > 1
+    lines = [_line(row, several) for row in rows] + [_no_time(f.columns(), several) for f in timed.failures]
+    ways = ["runtime", "dtype"] if several else []
+    energy = ["J/image"] if any("joules_per_image" in row for row in rows) else []
+    if energy:
+        lines = [(*line, joules) for line, joules in zip(lines, _joules(timed), strict=True)]
     made = screen.table(
-        f"Latency on {timed.environment['timed_on']}",
-        ["subject", "part", "batch", "median ms", "95 % interval", "p90 ms", "images/s", "n"],
+        f"Latency on {timed.environment['timed_on']}" + (", and in other ways" if several else ""),
+        ["subject", "part", "batch", *ways, "median ms", "95 % interval", "p90 ms", "images/s", "n", *energy],
         lines,
-        "\n".join(
-            [
-                f"A/A {', '.join(noise.values())}. {describe(timed.environment)}",
-                *([f"Deployed forms checked: {max(checked):.1e} from the trained ones."] if checked else []),
-                *reasons,
-            ]
-        ),
+        "\n".join([f"{_noise(rows, several)}. {describe(timed.environment)}", *_said(timed, rows)]),
     )
-    screen.show(made, rows, format, output)
+    screen.show(made, rows + [failure.columns() for failure in timed.failures], format, output)
     return 1 if timed.failures else 0
+
+
+def _line(row: dict[str, Any], several: bool) -> tuple[str, ...]:
+    low, high = row["latency_low_ms"], row["latency_high_ms"]
+    return (
+        *_named(row, several),
+        f"{row['latency_ms']:.4g}{'?' if row['doubt'] else ''}",
+        f"{low:.4g} .. {high:.4g}" if low else "-",
+        f"{row['latency_p90_ms']:.4g}",
+        f"{row['throughput']:,.0f}",
+        str(row["n"]),
+    )
+
+
+def _no_time(row: dict[str, Any], several: bool) -> tuple[str, ...]:
+    return (*_named(row, several), "error", "-", "-", "-", "0")
+
+
+def _joules(timed: Benchmark) -> list[str]:
+    """Of each line of the table."""
+    known = [f"{t.energy.joules_per_image:.3g}" if t.energy else "-" for t in timed.timings]
+    return known + ["-"] * len(timed.failures)
+
+
+def _named(row: dict[str, Any], several: bool) -> tuple[str, ...]:
+    ways = [row["runtime"] or "all", row["dtype"] or "all"] if several else []
+    return (row["subject"], row["part"], str(row["batch_size"] or "all"), *ways)
+
+
+def _noise(rows: list[dict[str, Any]], several: bool) -> str:
+    """The references: one for each batch size and way."""
+    ratios = {
+        f"at batch {row['batch_size']}" + (f" by {row['runtime']}, {row['dtype']}" if several else ""): row[
+            "aa_ratio"
+        ]
+        for row in rows
+    }
+    return "A/A " + (", " if not several else "; ").join(
+        f"{ratio:.3f} {where}" for where, ratio in ratios.items()
+    )
+
+
+def _said(timed: Benchmark, rows: list[dict[str, Any]]) -> list[str]:
+    """Below the table: what checks say, how far the ways agree, what is doubtful and what failed."""
+    lines = []
+    if checked := [row["checked"] for row in rows if row["checked"] is not None]:
+        lines.append(f"Deployed forms checked: {max(checked):.1e} from the trained ones.")
+    if others := [row["from_eager"] for row in rows if row["from_eager"] is not None]:
+        lines.append(f"Runtimes checked: {max(others):.1e} from eager PyTorch in the same dtype.")
+    energies = {t.batch_size: t.energy for t in reversed(timed.timings) if t.energy}
+    for batch, energy in sorted(energies.items()):
+        lines.append(
+            f"Energy at batch {batch}: {energy.what}, all that runs there, idle power in it: {energy.idle_watts:.3g} W; "
+            f"A/A {energy.aa_ratio:.3f}."
+        )
+    lines += [f"Batch {batch}, {agreement}" for batch, agreement in timed.orders()]
+    several = len(timed.ways) > 1
+    for row in rows:
+        if row["doubt"]:
+            where = f", {row['runtime']}, {row['dtype']}" if several else ""
+            lines.append(
+                f"? {row['subject']}, {row['part']}, batch {row['batch_size']}{where}: {row['doubt']}"
+            )
+    for (reason, way), subjects in timed.refusals().items():
+        lines.append(f"error, {', '.join(subjects)}{f' by {way}' if way else ''}: {reason}")
+    return lines

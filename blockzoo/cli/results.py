@@ -61,6 +61,13 @@ def results(
             help="at which positions a block is worth more than elsewhere, with intervals", negative=()
         ),
     ] = False,
+    orders: Annotated[
+        bool,
+        Parameter(
+            help="whether the ways in which networks were timed (machines, runtimes, dtypes) put them into one order",
+            negative=(),
+        ),
+    ] = False,
     timed_on: Annotated[
         str | None,
         Parameter(
@@ -88,14 +95,20 @@ def results(
         "--worths": (worths, _show_worths),
         "--specialisation": (specialisation, _show_specialisation),
     }
+    of_trials: dict[str, Any] = {"--history": history, "--markdown": markdown, "--timed-on": timed_on}
     wanted = [(name, show) for name, (given, show) in shows.items() if given]
     if wanted:
         (name, show), *more = wanted
-        others_given = {"--history": history, "--markdown": markdown, "--timed-on": timed_on, **dict(more)}
+        others_given = {**of_trials, "--orders": orders, **dict(more)}
         if unused := [other for other, given in others_given.items() if given]:
             raise UsageError(f"{name} compares accuracies of what counts: leave out {', '.join(unused)}")
         columns = (*LOOKED_AT, front)
         show(each_row(source, Asked(_wanted(where or []), columns=columns)), format, output, front)
+        return
+    if orders:
+        if unused := [other for other, given in (of_trials | {"--where": where}).items() if given]:
+            raise UsageError(f"--orders compares all times of a store: leave out {', '.join(unused)}")
+        _show_orders(source, format, output)
         return
     asked = Asked(_wanted(where or []), history, timed_on)
     runs = [] if is_table(source) or where else open_store(source).records("blockwise", history=history)
@@ -150,6 +163,33 @@ def _show_specialisation(
 
     made = specialisations(rows)
     screen.show(specialisation_tables(made), specialisation_rows(made), format, output)
+
+
+def _show_orders(source: Path, format: str, output: Path | None) -> None:
+    from blockzoo.core.outputs import open_store
+    from blockzoo.report.orders import stored_orders
+
+    of_batch = stored_orders(open_store(source).records("latency", history=True))
+    rows = [agreement.columns(batch) for batch, made in of_batch.items() for agreement in made]
+    if not rows:
+        raise UsageError(f"{source} has no four networks that were timed in two ways")
+    lines = [
+        (
+            row["one"],
+            row["other"],
+            str(row["batch_size"]),
+            f"{row['tau']:+.2f}",
+            _interval(row),
+            str(row["networks"]),
+        )
+        for row in rows
+    ]
+    heads = ["one way", "another", "batch", "Kendall's tau", "95 % interval", "networks"]
+    screen.show(screen.table("Orders of networks by their times", heads, lines), rows, format, output)
+
+
+def _interval(row: dict[str, Any]) -> str:
+    return "-" if row["tau_low"] is None else f"{row['tau_low']:+.2f} .. {row['tau_high']:+.2f}"
 
 
 def _print_markdown(rows: Iterable[dict[str, Any]]) -> bool:

@@ -55,6 +55,14 @@ def _machine() -> dict[str, Any]:
     }
 
 
+def version_of(runtime: str) -> dict[str, str]:
+    """The version of a runtime that is a package of its own name, by that name; of others nothing."""
+    try:
+        return {runtime: version(runtime)}
+    except (PackageNotFoundError, ValueError):
+        return {}
+
+
 def _version(package: str) -> str | None:
     try:
         return version(package)

@@ -103,12 +103,13 @@ class BenchmarkingKeywords(TypedDict, total=False):
 
     batch_sizes: Sequence[int]
     device: str
-    dtype: str
+    dtypes: Sequence[str]
     memory_format: str
     threads: int | None
-    runtime: str
+    runtimes: Sequence[str]
     stage: bool
     warmup_runs: int | None
     benchmark_runs: int | None
     seconds: float | None
+    energy: bool
     strict: bool

@@ -273,10 +273,16 @@ class Benchmarking(Checked):
 
     batch_sizes: tuple[Count, ...] = setting((1, 256), "images per call", unit="images")
     device: str = narrowed(Run, "device", "auto")
-    dtype: str = setting("fp32", "fp32 or bf16, which weights and inputs are converted to")
+    dtypes: tuple[str, ...] = setting(
+        ("fp32",), "fp32, bf16 or both, which weights and inputs are converted to", names=("--dtype",)
+    )
     memory_format: str = setting("contiguous", "contiguous or channels_last")
     threads: Count | None = setting(None, "processor threads (default: torch's own number)")
-    runtime: str = setting("eager", "what runs the network: eager or compile")
+    runtimes: tuple[str, ...] = setting(
+        ("eager",),
+        "what runs the networks: eager, compile, onnxruntime, openvino; several are timed in turns",
+        names=("--runtime",),
+    )
     stage: bool = setting(True, "time the stage under test alone, too")
     warmup_runs: Annotated[int, Ge(0)] | None = setting(None, "calls thrown away (default: until stable)")
     benchmark_runs: Count | None = setting(
@@ -284,6 +290,9 @@ class Benchmarking(Checked):
     )
     seconds: Positive | None = setting(
         None, "for the whole command (default 30; with benchmark runs as long as they take)", unit="s"
+    )
+    energy: bool = setting(
+        False, "joules per image too, where counters of the processor (RAPL) or the GPU (NVML) can be read"
     )
     strict: bool = narrowed(Run, "strict", False)
 

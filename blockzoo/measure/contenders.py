@@ -19,7 +19,9 @@ from blockzoo.core.times import doubts
 from blockzoo.measure.contracts import RUNTIMES
 from blockzoo.measure.deadline import Deadline
 from blockzoo.measure.interleaving import Clock, Schedule, interleave
-from blockzoo.measure.timing_options import LAYOUTS
+from blockzoo.measure.onnx_files import Files, kept_in
+from blockzoo.measure.other_runtimes import check_runtime
+from blockzoo.measure.timing_options import DTYPES, LAYOUTS, Way
 from blockzoo.models.agreement import what_checks_find
 from blockzoo.models.deploy import deployed
 from blockzoo.models.layouts import laid_out
@@ -45,38 +47,28 @@ class Contender:
 
 
 class Failure(NamedTuple):
-    """Why a network, or the stage under test of it, has no time; at one batch size or, with None, at all."""
+    """Why a network, or the stage under test of it, has no time; at one batch size and in one way or, with None, at all."""
 
     subject: str
     part: str
     batch_size: int | None
     error: Exception
+    way: Way | None = None
 
     @property
     def reason(self) -> str:
         """As it stands in a row."""
         where = self.part + (f" at batch {self.batch_size}" if self.batch_size else "")
+        where += f" by {self.way}" if self.way and self.way != Way() else ""
         return f"{where}: {reason_of(self.error)}"
 
-
-class ContenderFailed(Exception):
-    """The call of a contender failed: which one's, and how."""
-
-    def __init__(self, contender: Contender, error: Exception) -> None:
-        super().__init__(contender.subject, error)
-        self.contender, self.error = contender, error
-
-
-def naming(contender: Contender, function: Callable[[], Any]) -> Callable[[], Any]:
-    """`function`, whose errors become a ContenderFailed."""
-
-    def call() -> Any:
-        try:
-            return function()
-        except Exception as error:
-            raise ContenderFailed(contender, error) from error
-
-    return call
+    def columns(self) -> dict[str, Any]:
+        """The row in place of the times."""
+        way = self.way or (None, None)
+        return {
+            "subject": self.subject, "part": self.part, "batch_size": self.batch_size, "runtime": way[0], "dtype": way[1],
+            "error": reason_of(self.error),
+        }  # fmt: skip
 
 
 def contenders_of(
@@ -134,6 +126,13 @@ def deploy(module: nn.Module, shape: Sequence[int], batch_sizes: Sequence[int] =
     )
 
 
+class Made(NamedTuple):
+    """A call that is timed, and how far what it gives is from eager PyTorch; None: it is that, or was not compared."""
+
+    call: Callable[[], Any]
+    from_eager: float | None = None
+
+
 @dataclass(frozen=True)
 class Setting:
     """How contenders are timed: where, in which numbers and layout, how made ready, with how many inputs at a time."""
@@ -145,15 +144,45 @@ class Setting:
     batch_size: int = 1
     seed: int = 0
 
-    def call(self, contender: Contender) -> Callable[[], Any]:
-        """What is timed: a copy of the module on the device, with an input drawn from the seed."""
+    @property
+    def way(self) -> Way:
+        """By what it is run, in which numbers."""
+        return Way(
+            self.runtime, next(name for name, of in DTYPES.items() if getattr(torch, of) == self.dtype)
+        )
+
+    def made(self, contender: Contender, files: Files | None = None, *, check: bool = True) -> Made:
+        """What is timed: a copy of the module on the device, with an input drawn from the seed.
+
+        Args:
+            contender: of which module.
+            files: what was exported of it already, and what is.
+            check: compare what another runtime gives with eager PyTorch.
+
+        Raises:
+            CheckFailed: they differ.
+            UsageError: the runtime cannot do it.
+        """
         layout = getattr(torch, LAYOUTS[self.memory_format])
-        module = laid_out(copy.deepcopy(contender.module).to(self.device, self.dtype), layout)
+
+        def placed() -> nn.Module:
+            return laid_out(copy.deepcopy(contender.module).to(self.device, self.dtype), layout)
+
         generator = torch.Generator().manual_seed(self.seed)
-        x = torch.randn(self.batch_size, *contender.shape[1:], generator=generator)
-        x = x.to(self.device, self.dtype).contiguous(memory_format=layout)
-        function = RUNTIMES[self.runtime](module, x)
-        return lambda: function(x)
+        with torch.inference_mode():  # as it is timed: other tensors would be compiled for once more
+            x = torch.randn(self.batch_size, *contender.shape[1:], generator=generator)
+            x = x.to(self.device, self.dtype).contiguous(memory_format=layout)
+        with kept_in({} if files is None else files):
+            function = RUNTIMES[self.runtime](placed(), x)
+        from_eager = None
+        if check and self.runtime != "eager":
+            what = f"{contender.subject}, {contender.part}, by {self.way}"
+            from_eager = check_runtime(placed(), function, x, what)
+        return Made(lambda: function(x), from_eager)
+
+    def call(self, contender: Contender) -> Callable[[], Any]:
+        """The same, unchecked, without what else is known of it."""
+        return self.made(contender, check=False).call
 
 
 def time_modules(

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class Runtime(Protocol):
-    """How a network is made ready to be timed: returns the callable whose calls are timed, on inputs like the example."""
+    """How a network is made ready to be timed: returns the callable whose calls are timed, on inputs like the example.
+
+    The callable gives what the network gives, in its structure and dtypes, and is compared with it (check `other-runtime`).
+    """
 
     def __call__(self, model: nn.Module, example: Float[Tensor, "B ..."]) -> Callable[[Tensor], object]: ...
 

@@ -193,16 +193,16 @@ def _agreement(table: Table, fitted: Fitted, positions: tuple[str, str]) -> Agre
     drawn = _drawn(table, fitted, cells)
     interval = None
     if drawn is not None:
-        taus = _taus(drawn[:, : len(blocks)], drawn[:, len(blocks) :])
+        taus = kendall_taus(drawn[:, : len(blocks)], drawn[:, len(blocks) :])
         low, high = np.quantile(taus, [0.025, 0.975])
         interval = float(low), float(high)
     return Agreement(positions, tau, interval, len(blocks))
 
 
-def _taus(
+def kendall_taus(
     first: Float[np.ndarray, "draws blocks"], second: Float[np.ndarray, "draws blocks"]
 ) -> Float[np.ndarray, " draws"]:
-    """Kendall's tau of each draw: pairs in the same order less those in the other, as a share."""
+    """Kendall's tau of each draw, -1 to 1: pairs in the same order less those in the other, as a share."""
     pairs = np.triu_indices(first.shape[1], 1)
     signs = [np.sign(of[:, pairs[0]] - of[:, pairs[1]]) for of in (first, second)]
     return np.asarray((signs[0] * signs[1]).mean(1))

@@ -57,7 +57,7 @@ def test_options_have_their_effect() -> None:
         warmup_runs=1,
         benchmark_runs=7,
         threads=1,
-        dtype="bf16",
+        dtypes=("bf16",),
         memory_format="channels_last",
         device="cpu",
     )
@@ -109,14 +109,14 @@ def test_no_gpu_says_so_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"dtype": "fp8"}, "fp32, bf16"),
+        ({"dtypes": ("fp8",)}, "fp32, bf16"),
         ({"memory_format": "x"}, "channels_last"),
         ({"batch_sizes": ()}, "batch sizes"),
         ({"threads": 0}, "threads=0"),
         ({"benchmark_runs": 0}, "benchmark_runs=0"),
         ({"warmup_runs": -1}, "warmup_runs=-1"),
         ({"device": "tpu"}, "cpu, cuda, auto"),
-        ({"runtime": "eagr"}, "Did you mean eager"),
+        ({"runtimes": ("eagr",)}, "Did you mean eager"),
         ({"subjects": []}, "at least one block"),
     ],
 )

@@ -80,8 +80,8 @@ class Mood:
         return self.chance.choice((0.001, 0.05)) if self.count <= self.wild else 0.01
 
 
-def network() -> tuple[Setting, list[Contender]]:
-    return Setting(torch.device("cpu")), [Contender("a", "network", torch.nn.Identity(), (1, 3, 4, 4))]
+def network() -> tuple[list[Setting], list[Contender]]:
+    return [Setting(torch.device("cpu"))], [Contender("a", "network", torch.nn.Identity(), (1, 3, 4, 4))]
 
 
 def test_a_wild_run_is_made_again_and_the_steady_one_counts(made: Any) -> None:

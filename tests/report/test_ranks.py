@@ -13,7 +13,7 @@ from scipy import stats
 
 from blockzoo.cli import main
 from blockzoo.core.errors import UsageError
-from blockzoo.report.ranks import Ranked, _on_front, _taus, rankings
+from blockzoo.report.ranks import Ranked, _on_front, kendall_taus, rankings
 
 TRUE = [0.60, 0.60, 0.62, 0.64, 0.64, 0.66]
 
@@ -88,7 +88,7 @@ def test_kendalls_tau_is_the_one_of_a_library() -> None:
     draw = np.random.default_rng(0)
     first, second = draw.normal(size=(2, 20, 7))
     expected = [stats.kendalltau(a, b).statistic for a, b in zip(first, second, strict=True)]
-    assert _taus(first, second) == pytest.approx(expected)
+    assert kendall_taus(first, second) == pytest.approx(expected)
     (ranking,) = rankings(table(draw, TRUE, noise=0.001))
     (agreement,) = ranking.agreements
     assert agreement.positions == ("early", "late") and agreement.tau > 0.7 and agreement.interval is not None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from math import prod
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from blockzoo.core import extras
 from blockzoo.core.bounds import allowance, check_room
 from blockzoo.core.documents import first_line
 from blockzoo.core.errors import UsageError
@@ -33,12 +33,7 @@ def needed(name: str) -> ModuleType:
     Raises:
         UsageError: it is not installed.
     """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise UsageError(
-            f"ONNX files need {error.name or name}, which is not installed: pip install 'blockzoo[onnx]'"
-        ) from error
+    return extras.needed(name, "onnx", "ONNX files")
 
 
 def opened(path: str | Path) -> ModelProto:
