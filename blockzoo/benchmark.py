@@ -99,21 +99,12 @@ def benchmark_block(
         Exception: nothing could be timed, or something could not with `strict`; what went wrong with the first.
     """
     scaffold, how, seeded = sorted_into(settings, Scaffold, Benchmarking, Seeded, what="benchmark_block")
-    deadline = _deadline(how.seconds, how.benchmark_runs)
+    deadline = deadline_of(how.seconds, how.benchmark_runs)
     subjects = [subjects] if isinstance(subjects, str | type) else list(subjects)
     if not subjects:
         raise UsageError("no subject to time; name at least one block")
     shape = check_shape(input_shape or (1, 3, 32, 32))
-    parsed = [
-        Subject.parse(text) for text in subjects
-    ]  # before torch is loaded: a wrong name is answered at once
-    from blockzoo.models.own import classes_of
-
-    networks = []
-    for subject in parsed:
-        classes = classes_of(subject, out_dim, CLASSES)
-        subject = subject if subject.position or not subject.is_block else subject.at(position or "mid")
-        networks.append(NetworkSpec(str(subject), classes, shape[1], **vars(scaffold)))
+    networks = networks_of(subjects, position, out_dim, shape[1], scaffold)
     if input_shape:
         how = replace(how, batch_sizes=(shape[0],))
     timed = benchmark_specs(networks, shape, how, seeded.seed, deadline)
@@ -127,6 +118,31 @@ def benchmark_block(
     for failure in timed.failures:
         log.warning(f"{failure.subject} could not be timed: {failure.reason}")
     return timed
+
+
+def networks_of(
+    subjects: Sequence[str | type],
+    position: str | None,
+    out_dim: int | None,
+    channels: int,
+    scaffold: Scaffold,
+) -> list[NetworkSpec]:
+    """The networks that subjects mean: blocks in the scaffold, at their own position or else at this one.
+
+    Raises:
+        UsageError: an unknown name.
+    """
+    parsed = [
+        Subject.parse(text) for text in subjects
+    ]  # before torch is loaded: a wrong name is answered at once
+    from blockzoo.models.own import classes_of
+
+    networks = []
+    for subject in parsed:
+        classes = classes_of(subject, out_dim, CLASSES)
+        subject = subject if subject.position or not subject.is_block else subject.at(position or "mid")
+        networks.append(NetworkSpec(str(subject), classes, channels, **vars(scaffold)))
+    return networks
 
 
 def benchmark_specs(
@@ -146,7 +162,7 @@ def benchmark_specs(
         seed: draws the networks' weights, their inputs and the order of the rounds.
         deadline: one that runs already, instead of the seconds of `how`.
     """
-    deadline = deadline or _deadline(how.seconds, how.benchmark_runs)
+    deadline = deadline or deadline_of(how.seconds, how.benchmark_runs)
     import torch
 
     from blockzoo.measure.contenders import Setting, contenders_of
@@ -154,24 +170,14 @@ def benchmark_specs(
 
     check_options(how.batch_sizes, how.dtype, how.memory_format)
     shape = check_shape(input_shape)
-    place = _device(how.device)
+    place = device_of(how.device)
     specs = {spec.label: spec for spec in networks}
     schedule = Schedule(how.warmup_runs, how.benchmark_runs)
     clock = Clock(torch.device(place))
     previous = torch.get_num_threads()
     torch.set_num_threads(how.threads or previous)
     try:
-        facts = environment(
-            device=place,
-            dtype=DTYPES[how.dtype],
-            layout=how.memory_format,
-            runtime=how.runtime,
-            threads=torch.get_num_threads(),
-        )
-        hardware = facts["gpu"] if place == "cuda" else facts["cpu"]
-        facts["timed_on"] = (
-            f"{hardware}, {how.dtype}, {how.memory_format}, {how.runtime}, {facts['threads']} threads"
-        )
+        facts = circumstances(place, how)
         failures: list[Failure] = []
         contenders = contenders_of(
             specs, shape, how.batch_sizes, stage=how.stage, seed=seed, failures=failures
@@ -208,7 +214,25 @@ def benchmark_specs(
     return Benchmark(timings, facts, specs, shape, left_out, failures)
 
 
-def _deadline(seconds: float | None, rounds: int | None) -> Deadline:
+def circumstances(place: str, how: Benchmarking) -> dict[str, Any]:
+    """The environment in which networks are timed now, with what of it their times depend on in `timed_on`."""
+    import torch
+
+    facts = environment(
+        device=place,
+        dtype=DTYPES[how.dtype],
+        layout=how.memory_format,
+        runtime=how.runtime,
+        threads=torch.get_num_threads(),
+    )
+    hardware = facts["gpu"] if place == "cuda" else facts["cpu"]
+    facts["timed_on"] = (
+        f"{hardware}, {how.dtype}, {how.memory_format}, {how.runtime}, {facts['threads']} threads"
+    )
+    return facts
+
+
+def deadline_of(seconds: float | None, rounds: int | None) -> Deadline:
     """Of a whole command: rounds that are asked for take what they take, unless the seconds are given too."""
     if seconds is not None and not seconds > 0:
         raise UsageError(f"seconds {seconds}: give a positive number")
@@ -233,9 +257,9 @@ def benchmark_model(
     from blockzoo.measure.contenders import Setting, deployed_contender
     from blockzoo.measure.interleaving import Clock, Schedule
 
-    place = _device(device)
+    place = device_of(device)
     schedule = Schedule(options.pop("warmup_runs", None), options.pop("benchmark_runs", None))
-    deadline = _deadline(options.pop("seconds", None if schedule.rounds else 5.0), schedule.rounds)
+    deadline = deadline_of(options.pop("seconds", None if schedule.rounds else 5.0), schedule.rounds)
     runtime, seed = options.pop("runtime", "eager"), options.pop("seed", 0)
     if options:
         raise UsageError(f"benchmark_model takes no {', '.join(options)}")
@@ -247,7 +271,8 @@ def benchmark_model(
     return timings_of(setting, [network], Clock(torch.device(place)), schedule, deadline)[0].columns()
 
 
-def _device(wanted: str) -> str:
+def device_of(wanted: str) -> str:
+    """cpu or cuda, as is wanted and there; a wish that cannot be met is logged."""
     import torch
 
     place, note = choose_device(wanted, gpu=torch.cuda.is_available())

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Shaped
 from torch import nn
 
 from blockzoo.core.devices import choose_device
@@ -147,13 +148,17 @@ class Setting:
 
     def call(self, contender: Contender) -> Callable[[], Any]:
         """What is timed: a copy of the module on the device, with an input drawn from the seed."""
+        module, x = self.placed(contender)
+        function = RUNTIMES[self.runtime](module, x)
+        return lambda: function(x)
+
+    def placed(self, contender: Contender) -> tuple[nn.Module, Shaped[torch.Tensor, "B C *size"]]:
+        """A copy of the module, and its input."""
         layout = getattr(torch, LAYOUTS[self.memory_format])
         module = laid_out(copy.deepcopy(contender.module).to(self.device, self.dtype), layout)
         generator = torch.Generator().manual_seed(self.seed)
         x = torch.randn(self.batch_size, *contender.shape[1:], generator=generator)
-        x = x.to(self.device, self.dtype).contiguous(memory_format=layout)
-        function = RUNTIMES[self.runtime](module, x)
-        return lambda: function(x)
+        return module, x.to(self.device, self.dtype).contiguous(memory_format=layout)
 
 
 def time_modules(
