@@ -103,7 +103,10 @@ def profile_operations(
     profile, chain = profile_and_chain(asked, shape, also=[quantity])
     check_strict(profile, strict)
     if any(quantity.name not in measured.quantities for measured in chain):
-        raise UsageError(f"{profile.subject}: its operations cannot be followed: {'; '.join(profile.notes)}")
+        remedy = "; give a larger batch, or the deployed form" if form == "trained" else ""
+        raise UsageError(
+            f"{profile.subject}: its operations cannot be followed: {'; '.join(profile.notes)}{remedy}"
+        )
     every, stage = [], []
     for part, measured in zip(asked.parts, chain, strict=True):
         own = [_inside(part.name, operation) for operation in measured.quantities[quantity.name]]

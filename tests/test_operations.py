@@ -11,18 +11,22 @@ from blockzoo.core.contracts import BLOCKS
 from blockzoo.core.errors import CheckFailed, UsageError
 from blockzoo.core.roofline import Machine, by_kind
 from blockzoo.measure import limits
+from blockzoo.measure.contenders import Contender, Setting
+from blockzoo.measure.interleaving import Clock, Schedule
+from blockzoo.measure.operation_times import break_down
 from blockzoo.operations import benchmark_operations, profile_operations
 from blockzoo.profile import profile_block
+from blockzoo.report.why import why
 
 SMALL = {"base_channels": 16, "num_blocks": 1}
 FEW = [
     "InvertedResidual",  # depthwise
     "ResNeXtBottleneck",  # grouped
-    "DenseBlock",  # concatenation
+    "DenseNetBlock",  # concatenation
     "GhostBottleneckV3",
     "MobileOneBlock",  # merged branches
     "ConvNeXtBlock",  # layer norms, matrix products
-    "BottleneckTransformerBlock",  # attention
+    "EdgeNeXtTransposeBlock",  # attention
 ]
 
 
@@ -90,7 +94,7 @@ class ReadsValues(nn.Module):
         self.layer = nn.Conv2d(3, 3, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.layer(x) if float(x.sum()) < 1e9 else x
+        return self.layer(x) if float(x.detach().sum()) < 1e9 else x
 
 
 def test_a_network_that_asks_for_values_is_followed_on_random_ones() -> None:
@@ -112,6 +116,7 @@ class Refuses(nn.Module):
         (lambda: profile_operations(Refuses()), "Refuses cannot take an input of shape .*no such input"),
         (lambda: profile_operations("NoSuchBlock"), "NoSuchBlock"),
         (lambda: profile_operations("ResNetBasicBlock", form="fast"), "'fast': choose one of deployed, trained"),
+        (lambda: profile_operations("ReXNetBlock", form="trained", **SMALL), "more than 1 value.*larger batch"),
         (lambda: profile_operations(nn.Conv2d(3, 3, 1)).of("stage"), "Conv2d has no stage under test"),
         (lambda: benchmark_operations([]), "name at least one"),
         (lambda: benchmark_operations("ResNetBasicBlock", runtime="compile"), "'compile'.*eager"),
@@ -155,21 +160,20 @@ def test_a_count_on_a_clock_that_is_not_that_of_profile_is_refused(monkeypatch: 
         benchmark_operations("ResNetBasicBlock/mid", batch_sizes=(1,), benchmark_runs=1, **SMALL)
 
 
+class Sums(nn.Module):
+    """One FLOP for each twelve bytes, and none that counts."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for _ in range(3):
+            x = x + x
+        return x
+
+
 def test_a_block_that_is_memory_bound_is_called_so() -> None:
-    """Sums of large maps, which make one FLOP of many bytes, beside a machine whose memory is what it is and is timed alike."""
-
-    class Sums(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            for _ in range(3):
-                x = x + x
-            return x
-
-    from blockzoo.measure.contenders import Contender, Setting
-    from blockzoo.measure.interleaving import Clock, Schedule
-    from blockzoo.measure.operation_times import break_down
-
     cpu = torch.device("cpu")
     machine = limits.measure_machine(cpu, seconds=5.0, rounds=5)
     contender = Contender("sums", "network", Sums().eval(), (1, 16, 512, 512))
     (made,) = break_down(Setting(cpu), [contender], Clock(cpu), Schedule(1, 5, 20.0))
-    assert machine.bound(made.timed).roof == "memory"
+    bound = machine.bound(made.timed)
+    assert bound.roof == "memory" and bound.limit == "memory", bound
+    assert "memory-bound, at" in why("Sums", made.timed, machine)
