@@ -53,7 +53,8 @@ def test_the_names_in_few_are_of_the_zoo() -> None:
 
 def test_a_batch_of_four_moves_its_maps_four_times() -> None:
     one, four = (
-        profile_operations("ResNetBasicBlock/mid", input_shape=(batch, 3, 32, 32), **SMALL) for batch in (1, 4)
+        profile_operations("ResNetBasicBlock/mid", input_shape=(batch, 3, 32, 32), **SMALL)
+        for batch in (1, 4)
     )
     written = [sum(o.bytes_written for o in p.operations) for p in (one, four)]
     assert written[1] == 4 * written[0]
@@ -62,14 +63,18 @@ def test_a_batch_of_four_moves_its_maps_four_times() -> None:
 
 
 def test_the_trained_form_has_its_norms() -> None:
-    deployed, trained = (profile_operations("MobileOneBlock/mid", form=form, **SMALL) for form in ("deployed", "trained"))
+    deployed, trained = (
+        profile_operations("MobileOneBlock/mid", form=form, **SMALL) for form in ("deployed", "trained")
+    )
     kinds = [{g.kind for g in by_kind(p.of())} for p in (deployed, trained)]
     assert "norms" not in kinds[0] and "norms" in kinds[1]
     assert sum(o.macs for o in trained.of()) > sum(o.macs for o in deployed.of())
 
 
 def test_a_network_at_hand_by_hand() -> None:
-    net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(8 * 16, 2))
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(8 * 16, 2)
+    )
     made = profile_operations(net, input_shape=(1, 3, 4, 4))
     assert made.stage is None and made.part() == "network"
     assert [(o.layer, o.kind, o.macs, o.bytes_read // 4, o.bytes_written // 4) for o in made.of()] == [
@@ -115,8 +120,14 @@ class Refuses(nn.Module):
     [
         (lambda: profile_operations(Refuses()), "Refuses cannot take an input of shape .*no such input"),
         (lambda: profile_operations("NoSuchBlock"), "NoSuchBlock"),
-        (lambda: profile_operations("ResNetBasicBlock", form="fast"), "'fast': choose one of deployed, trained"),
-        (lambda: profile_operations("ReXNetBlock", form="trained", **SMALL), "more than 1 value.*larger batch"),
+        (
+            lambda: profile_operations("ResNetBasicBlock", form="fast"),
+            "'fast': choose one of deployed, trained",
+        ),
+        (
+            lambda: profile_operations("ReXNetBlock", form="trained", **SMALL),
+            "more than 1 value.*larger batch",
+        ),
         (lambda: profile_operations(nn.Conv2d(3, 3, 1)).of("stage"), "Conv2d has no stage under test"),
         (lambda: benchmark_operations([]), "name at least one"),
         (lambda: benchmark_operations("ResNetBasicBlock", runtime="compile"), "'compile'.*eager"),
@@ -147,7 +158,9 @@ def test_a_clock_beside_the_paper() -> None:
 
 def test_the_whole_network_where_it_is_asked_for() -> None:
     for asked in ({"part": "network"}, {"stage": False}):
-        made = benchmark_operations("InvertedResidual/mid", batch_sizes=(1,), benchmark_runs=1, **asked, **SMALL)
+        made = benchmark_operations(
+            "InvertedResidual/mid", batch_sizes=(1,), benchmark_runs=1, **asked, **SMALL
+        )
         (one,) = made.breakdowns
         assert one.part == "network"
         assert one.all.macs == profile_block("InvertedResidual/mid", **SMALL).network.macs

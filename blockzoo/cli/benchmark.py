@@ -121,7 +121,7 @@ def _by_operation(
     screen.show(made, rows, format, output)
     if figure is not None:
         from blockzoo.report.charts import save
-        from blockzoo.report.roofline import draw
+        from blockzoo.report.roofline_figure import draw
 
         save(draw(timed.breakdowns, timed.machine, timed.environment["timed_on"]), figure)
         if format == "table":

@@ -62,7 +62,9 @@ def test_in_place(x: torch.Tensor) -> None:
 
 
 def test_views_move_nothing(x: torch.Tensor) -> None:
-    views = moved(lambda: x.flatten(2).transpose(1, 2).view(2, 64, 3)[:, 1:].unsqueeze(0).expand(4, 2, 63, 3).detach())
+    views = moved(
+        lambda: x.flatten(2).transpose(1, 2).view(2, 64, 3)[:, 1:].unsqueeze(0).expand(4, 2, 63, 3).detach()
+    )
     assert len(views) >= 5 and all(line[1:] == (0, 0) for line in views)
     assert all(o.kind == "views" for o in operations_of(nn.Identity(), lambda: x.chunk(3, dim=1)))
 

@@ -76,9 +76,9 @@ class Growing(nn.Module):
 def test_a_network_that_changes_from_call_to_call_is_refused() -> None:
     counted = [Operation("", name, "norms", 0, 0, 0) for name in ("aten.add", "aten.mul")]
     assert check_timed_operations("x", counted, [Reading("aten.add", 0.1), Reading("aten.mul", 0.1)]) == 0.0
-    with pytest.raises(CheckFailed, match="operation 2 was aten.mul when .* and none when"):
+    with pytest.raises(CheckFailed, match=r"operation 2 was aten.mul when .* and none when"):
         check_timed_operations("x", counted, [Reading("aten.add", 0.1)])
-    with pytest.raises(CheckFailed, match="operation 1 was aten.add .* and aten.mul"):
+    with pytest.raises(CheckFailed, match=r"operation 1 was aten.add .* and aten.mul"):
         check_timed_operations("x", counted, [Reading("aten.mul", 0.1), Reading("aten.add", 0.1)])
     with pytest.raises(CheckFailed, match="from call to call"):
         break_down(Setting(CPU), [Contender("growing", "network", Growing(), (1, 3))], Clock(CPU), FEW)

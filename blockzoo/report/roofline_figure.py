@@ -65,7 +65,7 @@ def draw(breakdowns: Sequence[Breakdown], machine: Machine, title: str = "") -> 
     Args:
         breakdowns: at least one.
         machine: whose limits are the roofs.
-        title: above the picture.
+        title: above the picture; a single network is named before it.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -95,6 +95,8 @@ def draw(breakdowns: Sequence[Breakdown], machine: Machine, title: str = "") -> 
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8, colors="#444444")
+    (alone, *more) = breakdowns
+    title = title if more else f"{alone.label}: {alone.whole:.3g} ms, {title}".removesuffix(", ")
     figure.suptitle(picture(title), x=0.01, ha="left", fontsize=10, color="#333333")
     _legend(figure, breakdowns)
     FigureCanvasAgg(figure)  # which knows how large a text is
