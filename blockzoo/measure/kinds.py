@@ -28,7 +28,7 @@ COPIES = frozenset(
 REDUCTIONS = frozenset(
     "mean sum amax amin max min var std var_mean std_mean argmax argmin logsumexp cumsum prod norm linalg_vector_norm".split()
 )
-RESAMPLING = ("upsample_", "_upsample_", "grid_sampler")
+INTERPOLATION = ("upsample_", "_upsample_", "grid_sampler")
 
 
 def kind_of(func: Any, args: Any, *, has_macs: bool, view: bool) -> Kind:
@@ -52,8 +52,12 @@ def kind_of(func: Any, args: Any, *, has_macs: bool, view: bool) -> Kind:
         return "matrix products"
     if name in ACTIVATIONS:
         return "activations"
-    if "pool" in name or name in REDUCTIONS or name.startswith(RESAMPLING):
-        return "pooling and reductions"
+    if "pool" in name:
+        return "pooling"
+    if name in REDUCTIONS:
+        return "reductions"
+    if name.startswith(INTERPOLATION):
+        return "interpolation"
     if "norm" in name:
         return "norms"
     if name in COPIES or name.endswith("_copy"):

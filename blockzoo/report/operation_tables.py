@@ -39,16 +39,15 @@ def paper_tables(subject: str, operations: Sequence[Operation], notes: Sequence[
             intensity(group),
         )
 
-    columns = ["", "calls", "MACs", "share", "read", "written", "share of bytes", "FLOP/byte"]
+    columns = ["", "calls", "MACs", "of MACs", "read", "written", "of bytes", "FLOP/byte"]
     kinds = [line(g.kind, str(len(g.operations)), g) for g in (*by_kind(operations), whole)]
     most = sorted(operations, key=lambda o: -o.bytes_moved)[:MOST_LAYERS]
     layers = [line(_named(one), one.kind, together("", [one])) for one in most if one.bytes_moved]
-    columns_of_layers = ["", "kind", *columns[2:]]
     return [
         Lines(f"{subject}: by operation", columns, kinds),
         Lines(
             "The operations that move most",
-            columns_of_layers,
+            ["", "kind", *columns[2:]],
             layers,
             "\n".join((*_unknown(operations), *notes)),
         ),
@@ -73,17 +72,18 @@ def timed_tables(breakdown: Breakdown, machine: Machine) -> list[Lines]:
             "" if group is whole else _limited(machine.bound(group.timed)),
         )
 
-    columns = ["", "calls", "ms", "share", "of MACs", "bytes", "FLOP/byte", "GFLOP/s", "GB/s", "limited by"]
+    columns = ["", "calls", "ms", "of time", "of MACs", "bytes", "FLOP/byte", "GFLOP/s", "GB/s", "limited by"]
     kinds = [line(g.kind, str(len(g.operations)), g) for g in (*by_kind(breakdown.timed), whole)]
     longest = each(sorted(breakdown.timed, key=lambda one: -one.ms)[:MOST_LAYERS])
-    layers = [line(_named(group.operations[0]), "", group) for group in longest]
+    shown = [(name, *rest) for name, _, *rest in (line(_named(g.operations[0]), "", g) for g in longest)]
+    layers = [(*one[:6], one[-1]) for one in shown]
     said = [added_up(breakdown), *_unknown(whole.operations)]
     return [
         Lines(f"{breakdown.label}: by operation", columns, kinds, "\n".join(said)),
         Lines(
             "The operations that take longest",
-            ["", *columns[2:]],
-            [(name, *rest) for name, _, *rest in layers],
+            ["", *columns[2:7], columns[-1]],
+            layers,
         ),
     ]
 

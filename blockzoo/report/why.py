@@ -109,8 +109,8 @@ def added_up(breakdown: Breakdown) -> str:
     """How the operations' times compare with that of the whole, and what timing them costs."""
     parts, whole, calls = breakdown.parts, breakdown.whole, len(breakdown.whole_ms)
     sentences = [
-        f"Parts {parts:.3g} ms, whole {whole:.3g} ms (medians, n = {calls} calls each, taken in turns). A call whose operations "
-        f"are timed takes {breakdown.watched / whole:.2f} times as long as the whole."
+        f"Parts {parts:.3g} ms, whole {whole:.3g} ms (medians of n = {calls} calls each, taken in turns). A call whose "
+        f"operations are timed takes {breakdown.watched / whole:.2f} times as long as the whole."
     ]
     if not breakdown.adds_up:
         sentences.append(f"? The parts do not add up to the whole within {ADDS_UP:.0%}.")

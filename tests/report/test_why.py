@@ -65,7 +65,7 @@ def test_where_two_differ() -> None:
 
 def test_parts_and_whole_are_said() -> None:
     assert added_up(breakdown("A", DENSE)) == (
-        "Parts 10 ms, whole 10 ms (medians, n = 1 calls each, taken in turns). A call whose operations are timed takes 1.50 "
+        "Parts 10 ms, whole 10 ms (medians of n = 1 calls each, taken in turns). A call whose operations are timed takes 1.50 "
         "times as long as the whole."
     )
     apart = added_up(breakdown("A", DENSE, whole=8.0))
