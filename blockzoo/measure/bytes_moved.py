@@ -10,6 +10,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Shaped
 from torch.utils._pytree import tree_leaves
 
 from blockzoo.measure.outside import ALLOCATE, storages
@@ -44,7 +45,7 @@ class Traffic(NamedTuple):
     known: bool = True
 
 
-def traffic(func: Any, args: Any, kwargs: dict[str, Any], out: Any) -> Traffic:
+def traffic(func: object, args: tuple[Any, ...], kwargs: dict[str, Any], out: object) -> Traffic:
     """Bytes of an operation that ran.
 
     Examples:
@@ -77,7 +78,7 @@ def traffic(func: Any, args: Any, kwargs: dict[str, Any], out: Any) -> Traffic:
     return Traffic(read, written)
 
 
-def size(tensor: torch.Tensor) -> int:
+def size(tensor: Shaped[torch.Tensor, ...]) -> int:
     """Bytes of the different numbers of a tensor: along a side that is expanded there is one.
 
     Examples:

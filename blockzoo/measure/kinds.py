@@ -31,7 +31,7 @@ REDUCTIONS = frozenset(
 INTERPOLATION = ("upsample_", "_upsample_", "grid_sampler")
 
 
-def kind_of(func: Any, args: Any, *, has_macs: bool, view: bool) -> Kind:
+def kind_of(func: object, args: tuple[Any, ...], *, has_macs: bool, view: bool) -> Kind:
     """The kind of an operation.
 
     Args:

@@ -75,9 +75,9 @@ def operations_of(module: nn.Module, call: Callable[[], Any]) -> list[Operation]
         call: calls it.
 
     Examples:
-        >>> layer = nn.Conv2d(3, 8, 3, padding=1, bias=False)
-        >>> (one,) = operations_of(layer, lambda: layer(torch.zeros(1, 3, 4, 4)))
-        >>> one.kind, one.macs, one.bytes_read == 4 * (3 * 4 * 4 + 8 * 3 * 3 * 3), one.bytes_written == 4 * 8 * 4 * 4
+        >>> layer, x = nn.Conv2d(3, 8, 3, padding=1, bias=False), torch.zeros(1, 3, 4, 4)
+        >>> (one,) = operations_of(layer, lambda: layer(x))
+        >>> one.kind, one.macs, one.bytes_read == x.nbytes + layer.weight.nbytes, one.bytes_written == 4 * 8 * 4 * 4
         ('dense convolutions', 3456, True, True)
     """
     with following(module) as layers, counting() as counter:

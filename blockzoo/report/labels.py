@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blockzoo.core.text import picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.text import Text
 
 LETTERS = 8
 """Points of the letters of a label."""
@@ -42,13 +46,14 @@ class _Circle(NamedTuple):
     radius: float
 
 
-def put_labels(axes: Any, drawn: Sequence[Labelled]) -> list[Any]:
+def put_labels(axes: Axes, drawn: Sequence[Labelled]) -> list[Text]:
     """Puts each label beside its mark, the first ones nearest; the texts.
 
     The axes are laid out already and stay so, on a canvas that knows how large a text is. Labels that must overlap lie where they
     do least.
     """
-    renderer, scale = axes.figure.canvas.get_renderer(), axes.figure.dpi / 72
+    canvas: Any = axes.figure.canvas
+    renderer, scale = canvas.get_renderer(), axes.figure.dpi / 72
     frame = axes.get_window_extent(renderer)
     taken = [text.get_window_extent(renderer) for text in axes.texts]
     circles = []
@@ -77,7 +82,8 @@ def put_labels(axes: Any, drawn: Sequence[Labelled]) -> list[Any]:
         boxes = [type(size).from_bounds(*c, size.width, size.height) for c in _corners(circle, size)]
         best = min(boxes, key=cost)
         text.set_transform(axes.transAxes)
-        text.set_position(axes.transAxes.inverted().transform((best.x0, best.y0)))
+        x, y = axes.transAxes.inverted().transform((best.x0, best.y0))
+        text.set_position((float(x), float(y)))
         taken.append(best.padded(1.5))
         texts.append(text)
         _lead(axes, best, circle)
