@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blockzoo.core.text import picture
@@ -46,6 +47,15 @@ class _Circle(NamedTuple):
     radius: float
 
 
+class _Scene(NamedTuple):
+    """What a label is not to lie on, in pixels."""
+
+    frame: Any
+    taken: list[Any]
+    lines: list[tuple[float, float]]
+    others: list[_Circle]
+
+
 def put_labels(axes: Axes, drawn: Sequence[Labelled]) -> list[Text]:
     """Puts each label beside its mark, the first ones nearest; the texts.
 
@@ -67,20 +77,9 @@ def put_labels(axes: Axes, drawn: Sequence[Labelled]) -> list[Text]:
             0, 0, picture(one.label), fontsize=LETTERS, color="#222222", zorder=6, transform=None
         )
         size = text.get_window_extent(renderer)
-        others = [other for other in circles if other is not circle]
-
-        def cost(box: Any) -> float:
-            return (
-                OUTSIDE * _outside(box, frame)
-                + ON_LABEL * sum(_common(box, other) for other in taken)
-                + ON_MARK * sum(max(0.0, c.radius + 1 - _distance(box, c)) for c in others)  # noqa: B023
-                + ON_LINE * sum(_inside(box.padded(2), place) for place in lines)
-                + CROSSING * _crossed(box, circle, taken)  # noqa: B023
-                + AWAY * math.dist(((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2), circle[:2])  # noqa: B023
-            )
-
+        scene = _Scene(frame, taken, lines, [other for other in circles if other is not circle])
         boxes = [type(size).from_bounds(*c, size.width, size.height) for c in _corners(circle, size)]
-        best = min(boxes, key=cost)
+        best = min(boxes, key=partial(_cost, scene, circle))
         text.set_transform(axes.transAxes)
         x, y = axes.transAxes.inverted().transform((best.x0, best.y0))
         text.set_position((float(x), float(y)))
@@ -88,6 +87,19 @@ def put_labels(axes: Axes, drawn: Sequence[Labelled]) -> list[Text]:
         texts.append(text)
         _lead(axes, best, circle)
     return texts
+
+
+def _cost(scene: _Scene, circle: _Circle, box: Any) -> float:
+    """How badly a label of a mark lies in a box."""
+    centre = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+    return (
+        OUTSIDE * _outside(box, scene.frame)
+        + ON_LABEL * sum(_common(box, other) for other in scene.taken)
+        + ON_MARK * sum(max(0.0, other.radius + 1 - _distance(box, other)) for other in scene.others)
+        + ON_LINE * sum(_inside(box.padded(2), place) for place in scene.lines)
+        + CROSSING * _crossed(box, circle, scene.taken)
+        + AWAY * math.dist(centre, circle[:2])
+    )
 
 
 def _along(axes: Any, line: Any) -> Iterator[tuple[float, float]]:
