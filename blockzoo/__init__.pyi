@@ -4,6 +4,8 @@ from .benchmark import benchmark_block as benchmark_block
 from .benchmark import benchmark_model as benchmark_model
 from .benchmark import quick_benchmark as quick_benchmark
 from .models.scaffold import ScaffoldNet as ScaffoldNet
+from .operations import benchmark_operations as benchmark_operations
+from .operations import profile_operations as profile_operations
 from .profile import get_model_profile as get_model_profile
 from .profile import profile_block as profile_block
 from .profile import quick_profile as quick_profile

@@ -141,21 +141,12 @@ def benchmark_block(
         Exception: nothing could be timed, or something could not with `strict`; what went wrong with the first.
     """
     scaffold, how, seeded = sorted_into(settings, Scaffold, Benchmarking, Seeded, what="benchmark_block")
-    deadline = _deadline(how.seconds, how.benchmark_runs)
+    deadline = deadline_of(how.seconds, how.benchmark_runs)
     subjects = [subjects] if isinstance(subjects, str | type) else list(subjects)
     if not subjects:
         raise UsageError("no subject to time; name at least one block")
     shape = check_shape(input_shape or (1, 3, 32, 32))
-    parsed = [
-        Subject.parse(text) for text in subjects
-    ]  # before torch is loaded: a wrong name is answered at once
-    from blockzoo.models.own import classes_of
-
-    networks = []
-    for subject in parsed:
-        classes = classes_of(subject, out_dim, CLASSES)
-        subject = subject if subject.position or not subject.is_block else subject.at(position or "mid")
-        networks.append(NetworkSpec(str(subject), classes, shape[1], **vars(scaffold)))
+    networks = networks_of(subjects, position, out_dim, shape[1], scaffold)
     if input_shape:
         how = replace(how, batch_sizes=(shape[0],))
     timed = benchmark_specs(networks, shape, how, seeded.seed, deadline)
@@ -169,6 +160,31 @@ def benchmark_block(
     for (reason, way), subjects in timed.refusals().items():
         log.warning(f"{', '.join(subjects)} could not be timed{f' by {way}' if way else ''}: {reason}")
     return timed
+
+
+def networks_of(
+    subjects: Sequence[str | type],
+    position: str | None,
+    out_dim: int | None,
+    channels: int,
+    scaffold: Scaffold,
+) -> list[NetworkSpec]:
+    """The networks that subjects mean: blocks in the scaffold, at their own position or else at this one.
+
+    Raises:
+        UsageError: an unknown name.
+    """
+    parsed = [
+        Subject.parse(text) for text in subjects
+    ]  # before torch is loaded: a wrong name is answered at once
+    from blockzoo.models.own import classes_of
+
+    networks = []
+    for subject in parsed:
+        classes = classes_of(subject, out_dim, CLASSES)
+        subject = subject if subject.position or not subject.is_block else subject.at(position or "mid")
+        networks.append(NetworkSpec(str(subject), classes, channels, **vars(scaffold)))
+    return networks
 
 
 def benchmark_specs(
@@ -188,7 +204,7 @@ def benchmark_specs(
         seed: draws the networks' weights, their inputs and the order of the rounds.
         deadline: one that runs already, instead of the seconds of `how`.
     """
-    deadline = deadline or _deadline(how.seconds, how.benchmark_runs)
+    deadline = deadline or deadline_of(how.seconds, how.benchmark_runs)
     import torch
 
     from blockzoo.measure.contenders import Setting, contenders_of
@@ -197,7 +213,7 @@ def benchmark_specs(
     ways = ways_of([RUNTIMES.canonical(name) for name in how.runtimes], how.dtypes)
     check_options(how.batch_sizes, ways, how.memory_format)
     shape = check_shape(input_shape)
-    place = _device(how.device)
+    place = device_of(how.device)
     specs = {spec.label: spec for spec in networks}
     schedule = Schedule(how.warmup_runs, how.benchmark_runs)
     clock = Clock(torch.device(place))
@@ -205,7 +221,7 @@ def benchmark_specs(
     previous = torch.get_num_threads()
     torch.set_num_threads(how.threads or previous)
     try:
-        facts = {way: _circumstances(way, place, how.memory_format) for way in ways}
+        facts = {way: circumstances(way, place, how.memory_format) for way in ways}
         failures: list[Failure] = []
         contenders = contenders_of(
             specs, shape, how.batch_sizes, stage=how.stage, seed=seed, failures=failures
@@ -258,7 +274,7 @@ def _meter(place: torch.device, how: Benchmarking) -> Meter | None:
         return None
 
 
-def _circumstances(way: Way, place: str, memory_format: str) -> dict[str, Any]:
+def circumstances(way: Way, place: str, memory_format: str) -> dict[str, Any]:
     """The environment of one way, with `timed_on`: all of it that tells times apart, in words."""
     import torch
 
@@ -275,7 +291,7 @@ def _circumstances(way: Way, place: str, memory_format: str) -> dict[str, Any]:
     return {**facts, "timed_on": ", ".join(map(str, words))}
 
 
-def _deadline(seconds: float | None, rounds: int | None) -> Deadline:
+def deadline_of(seconds: float | None, rounds: int | None) -> Deadline:
     """Of a whole command: rounds that are asked for take what they take, unless the seconds are given too."""
     if seconds is not None and not seconds > 0:
         raise UsageError(f"seconds {seconds}: give a positive number")
@@ -300,9 +316,9 @@ def benchmark_model(
     from blockzoo.measure.contenders import Setting, deployed_contender
     from blockzoo.measure.interleaving import Clock, Schedule
 
-    place = _device(device)
+    place = device_of(device)
     schedule = Schedule(options.pop("warmup_runs", None), options.pop("benchmark_runs", None))
-    deadline = _deadline(options.pop("seconds", None if schedule.rounds else 5.0), schedule.rounds)
+    deadline = deadline_of(options.pop("seconds", None if schedule.rounds else 5.0), schedule.rounds)
     runtime, seed = options.pop("runtime", "eager"), options.pop("seed", 0)
     if options:
         raise UsageError(f"benchmark_model takes no {', '.join(options)}")
@@ -314,7 +330,8 @@ def benchmark_model(
     return timings_of([setting], [network], Clock(torch.device(place)), schedule, deadline)[0].columns()
 
 
-def _device(wanted: str) -> str:
+def device_of(wanted: str) -> str:
+    """cpu or cuda, as is wanted and there; a wish that cannot be met is logged."""
     import torch
 
     place, note = choose_device(wanted, gpu=torch.cuda.is_available())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blockzoo.core.checked import sorted_into
 from blockzoo.core.contracts import BLOCKS
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
     from typing_extensions import Unpack
 
+    from blockzoo.core.quantity import OnPaper
     from blockzoo.measure.costs import Costs, Measured
 
 DEFAULT_SHAPE = (1, 3, 32, 32)
@@ -75,16 +76,76 @@ def profile_block(
     Raises:
         UsageError: an unknown name, a shape that the network cannot take, or what `strict` refuses.
     """
-    (scaffold,) = sorted_into(settings, Scaffold, what="profile_block")
     shape = check_shape(input_shape)
+    asked = asked_for(subject, position, out_dim, shape, **settings)
+    return check_strict(profile_and_chain(asked, shape, memory=memory)[0], strict)
+
+
+def get_model_profile(
+    model: nn.Module,
+    input_shape: Sequence[int] = DEFAULT_SHAPE,
+    *,
+    memory: bool = True,
+    strict: bool = False,
+) -> Profile:
+    """The costs of a network at hand, which is left as it is; options as in `profile_block`."""
+    shape = check_shape(input_shape)
+    return check_strict(profile_and_chain(_at_hand(model), shape, memory=memory)[0], strict)
+
+
+def quick_profile(block: str, position: str = "mid", **options: Any) -> dict[str, Any]:
+    """`profile_block` as a flat dictionary."""
+    return profile_block(block, position, **options).columns()
+
+
+class Placed(NamedTuple):
+    """A part of a network that is to be measured.
+
+    Args:
+        name: where it stands, as `stage1.0`; empty: it is the network.
+        key: equal for equal parts; None: equal to no other.
+        build: makes it on torch's default device.
+        active: is it of the stage under test?
+    """
+
+    name: str
+    key: tuple[Any, ...] | None
+    build: Callable[[], nn.Module]
+    active: bool = False
+
+
+class AskedFor(NamedTuple):
+    """What a subject means, and the parts that it is measured in, one behind the other.
+
+    Args:
+        name: of the subject, with its position.
+        parts: of the network.
+        in_scaffold: is there a stage under test?
+    """
+
+    name: str
+    parts: list[Placed]
+    in_scaffold: bool
+
+
+def asked_for(
+    subject: str | type[nn.Module] | nn.Module,
+    position: str | None,
+    out_dim: int | None,
+    shape: tuple[int, ...],
+    **settings: Unpack[ScaffoldKeywords],
+) -> AskedFor:
+    """The parts of a block in the scaffold, or of any network; arguments and errors are those of `profile_block`."""
+    (scaffold,) = sorted_into(settings, Scaffold, what="profile_block")
     if isinstance(subject, str):
         Subject.parse(subject)  # before torch is loaded: a wrong name is answered at once
     from torch import nn
 
     if isinstance(subject, nn.Module):
-        return get_model_profile(subject, shape, memory=memory, strict=strict)
+        return _at_hand(subject)
     from blockzoo.models.own import classes_of
     from blockzoo.models.resolve import build_network
+    from blockzoo.models.scaffold import scaffold_parts
 
     block = None if isinstance(subject, str | Subject) else subject
     registered = BLOCKS.name_of(block) if block else None
@@ -96,19 +157,13 @@ def profile_block(
         **vars(scaffold),
     )
     if not spec.parsed.is_block:
-        return _checked(_whole(spec.subject, lambda: build_network(spec), shape, memory), strict)
+        return AskedFor(spec.subject, [Placed("", None, lambda: build_network(spec))], in_scaffold=False)
     name = spec.subject if registered or block is None else f"{block.__name__}/{spec.parsed.position}"
-    return _checked(_in_scaffold(name, spec, block, shape, memory), strict)
+    parts = [Placed(part.name, part.key, part.build, part.active) for part in scaffold_parts(spec, block)]
+    return AskedFor(name, parts, in_scaffold=True)
 
 
-def get_model_profile(
-    model: nn.Module,
-    input_shape: Sequence[int] = DEFAULT_SHAPE,
-    *,
-    memory: bool = True,
-    strict: bool = False,
-) -> Profile:
-    """The costs of a network at hand, which is left as it is; options as in `profile_block`."""
+def _at_hand(model: nn.Module) -> AskedFor:
     import torch
 
     from blockzoo.models.copying import check_shapes_are_known, duplicate, on_meta
@@ -118,38 +173,36 @@ def get_model_profile(
     def build() -> nn.Module:
         return on_meta(model) if torch.get_default_device().type == "meta" else duplicate(model).cpu()
 
-    return _checked(_whole(type(model).__name__, build, check_shape(input_shape), memory), strict)
+    return AskedFor(type(model).__name__, [Placed("", None, build)], in_scaffold=False)
 
 
-def quick_profile(block: str, position: str = "mid", **options: Any) -> dict[str, Any]:
-    """`profile_block` as a flat dictionary."""
-    return profile_block(block, position, **options).columns()
+def profile_and_chain(
+    asked: AskedFor, shape: tuple[int, ...], *, memory: bool = True, also: Sequence[OnPaper[Any]] = ()
+) -> tuple[Profile, list[Measured]]:
+    """The costs of a network, and what was measured of each of its parts: each different one is, once, and they are added up.
 
-
-def _in_scaffold(
-    name: str, spec: NetworkSpec, block: type[nn.Module] | None, shape: tuple[int, ...], memory: bool
-) -> Profile:
-    """Of a block: the parts of the scaffold around it, each different one measured once, and added up."""
+    Args:
+        asked: the network.
+        shape: (B, C, H, W) of its input.
+        memory: as in `profile_block`.
+        also: quantities of no table, measured of each part too.
+    """
     from blockzoo.measure.costs import check_added_parts, measure_chain, total
-    from blockzoo.models.scaffold import scaffold_parts
 
-    parts = scaffold_parts(spec, block)
+    name, parts, in_scaffold = asked
     with _shape_errors(name, shape):
-        chain = measure_chain([(part.key, part.build) for part in parts], shape, memory=memory)
+        chain = measure_chain([(part.key, part.build) for part in parts], shape, memory=memory, also=also)
+        costs = total(chain)
     stage = [measured for measured, part in zip(chain, parts, strict=True) if part.active]
-    network_costs, stage_costs = total(chain), total(stage)
-    if any(not part.key[0].__module__.startswith("blockzoo.") for part in parts if part.active):
-        check_added_parts(name, network_costs, [part.build for part in parts], shape)
-    return Profile(name, shape, network_costs, stage_costs, tuple(chain[-1].shape), *_notes(chain))
-
-
-def _whole(name: str, build: Callable[[], nn.Module], shape: tuple[int, ...], memory: bool) -> Profile:
-    """Of a network that is no block in the scaffold: it is one part."""
-    from blockzoo.measure.costs import measure_chain, total
-
-    with _shape_errors(name, shape):
-        chain = measure_chain([(None, build)], shape, memory=memory)
-        return Profile(name, shape, total(chain), None, tuple(chain[-1].shape), *_notes(chain))
+    foreign = [
+        part
+        for part in parts
+        if part.active and part.key and not part.key[0].__module__.startswith("blockzoo.")
+    ]
+    if foreign:
+        check_added_parts(name, costs, [part.build for part in parts], shape)
+    of_stage = total(stage) if in_scaffold else None
+    return Profile(name, shape, costs, of_stage, tuple(chain[-1].shape), *_notes(chain)), chain
 
 
 def _notes(chain: Sequence[Measured]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -158,7 +211,8 @@ def _notes(chain: Sequence[Measured]) -> tuple[tuple[str, ...], tuple[str, ...]]
     return tuple(notes), tuple(dict.fromkeys(note for block in chain for note in block.unseen))
 
 
-def _checked(profile: Profile, strict: bool) -> Profile:
+def check_strict(profile: Profile, strict: bool) -> Profile:
+    """The profile itself, unless `strict` refuses it: a UsageError that says why."""
     if strict and profile.unseen:
         said = "; ".join(profile.unseen)
         raise UsageError(f"{profile.subject}: {said}; make them parameters, or leave out --strict")

@@ -19,7 +19,7 @@ LAYERS = [
     {"core"},
     {"models", "data", "blocks"},
     {"report", "execution", "training", "measure"},
-    {"profile", "benchmark", "visualize", "wrappers", "testing"},
+    {"profile", "benchmark", "operations", "visualize", "wrappers", "testing"},
     {"trials"},
     {"train", "sweep"},
     {"nas", "blockwise", "tiling"},

@@ -18,7 +18,10 @@ from tests.preloaded import Preloaded
 
 LONG = {
     "compat/README.md",
-    *(f"docs/{name}.md" for name in ("blockwise", "comparison", "isolate", "nas", "scale", "tiling")),
+    *(
+        f"docs/{name}.md"
+        for name in ("blockwise", "comparison", "isolate", "nas", "scale", "tiling", "why-slower")
+    ),
 }
 """Pages whose commands take minutes: they run in the slow list."""
 OTHERS = [ROOT / name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md")]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -24,6 +26,9 @@ def benchmark(
     scaffold: Scaffold,
     out_dim: o.OutDim = None,
     input_shape: o.InputShape = None,
+    by: o.By = None,
+    part: o.Part = None,
+    figure: o.Figure = None,
     how: Benchmarking,
     compile: Annotated[bool, Parameter(help="the same as --runtimes compile", negative=())] = False,
     seeded: Seeded,
@@ -36,14 +41,27 @@ def benchmark(
     The line A/A is the first network against a second copy of itself: its distance from 1 is the noise. Where it is off, or
     samples are wild, the run is made again while there is time; a time that stays doubtful has a ? and its reason. Several
     runtimes and dtypes take turns with each other too.
+
+    With --by operation: which operations the time goes to, what limits each (compute, memory, the number of calls), by the limits
+    of this machine, measured first; of several subjects, where they differ.
     """
     screen.check_output(output)
+    o.check_only_with_by(by, {"--part": part, "--figure": figure})
     from blockzoo.benchmark import benchmark_block
     from blockzoo.core.environment import describe
 
     if compile:
         how = replace(how, runtimes=("compile",))
     settings = together(scaffold, how, seeded)
+    if by is not None:
+        asked = {
+            "position": position,
+            "out_dim": out_dim,
+            "input_shape": input_shape,
+            "part": part,
+            **settings,
+        }
+        return _by_operation(subjects, asked, figure, format, output)
     timed = benchmark_block(subjects, position, out_dim=out_dim, input_shape=input_shape, **settings)
     rows = [timing.columns() for timing in timed.timings]
     several = len(timed.ways) > 1
@@ -126,3 +144,37 @@ def _said(timed: Benchmark, rows: list[dict[str, Any]]) -> list[str]:
     for (reason, way), subjects in timed.refusals().items():
         lines.append(f"error, {', '.join(subjects)}{f' by {way}' if way else ''}: {reason}")
     return lines
+
+
+def _by_operation(
+    subjects: Sequence[str], asked: dict[str, Any], figure: Path | None, format: str, output: Path | None
+) -> int:
+    from blockzoo.core.environment import describe
+    from blockzoo.operations import benchmark_operations
+    from blockzoo.report.operation_tables import compared, limit_lines, timed_rows, timed_tables
+    from blockzoo.report.why import beyond_limits, difference, why
+
+    timed = benchmark_operations(subjects, **asked)
+    tables, sentences = [limit_lines(timed.machine)], []
+    first = {one.batch_size: one for one in reversed(timed.breakdowns)}
+    for one in timed.breakdowns:
+        tables += timed_tables(one, timed.machine)
+        sentences.append(why(one.label, one.timed, timed.machine))
+        if (beside := first[one.batch_size]) is not one:
+            tables.append(compared(beside, one))
+            sentences.append(difference(beside, one))
+    checked = [one.checked for one in timed.breakdowns if one.checked is not None]
+    facts = [f"Timed on {timed.environment['timed_on']}. {describe(timed.environment)}", *timed.left_out]
+    facts += beyond_limits(timed.breakdowns, timed.machine)
+    facts += [f"Deployed forms checked: {max(checked):.1e} from the trained ones."] if checked else []
+    made = screen.tables(tables, "\n".join((*sentences, "", *facts)))
+    rows = [row for one in timed.breakdowns for row in timed_rows(one, timed.machine)]
+    screen.show(made, rows, format, output)
+    if figure is not None:
+        from blockzoo.report.charts import save
+        from blockzoo.report.roofline_figure import draw
+
+        save(draw(timed.breakdowns, timed.machine, timed.environment["timed_on"]), figure)
+        if format == "table":
+            screen.out.print(f"written to {figure}", soft_wrap=True)
+    return 0

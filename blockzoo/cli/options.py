@@ -113,7 +113,31 @@ Strict = Annotated[
     bool,
     _option("--strict", help="refuse where something could not be counted or timed, instead of saying so"),
 ]
+By = Annotated[
+    Literal["operation"] | None,
+    _option(
+        "--by", help="where it goes: operation, one by one and by kind (convolutions, norms, copies, ...)"
+    ),
+]
+Part = Annotated[
+    Literal["stage", "network"] | None,
+    _option("--part", help="with --by: of what (default: the stage under test where there is one)"),
+]
+Figure = Annotated[Path | None, Parameter(help="with --by: picture of the roofline", validator=check_picture)]
 Format = Annotated[Literal["table", "json", "csv"], _option("--format", help="what to print")]
+
+
+def check_only_with_by(by: str | None, options: dict[str, object]) -> None:
+    """Options that speak of operations are given with `--by` alone.
+
+    Raises:
+        UsageError: one stands without it.
+    """
+    given = [name for name, value in options.items() if value is not None]
+    if by is None and given:
+        from blockzoo.core.errors import UsageError
+
+        raise UsageError(f"{', '.join(given)}: give --by operation too")
 
 
 def placed(device: str, devices: int | None, gpus: str | None, cpu: bool) -> tuple[str, int]:

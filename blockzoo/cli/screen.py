@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.protocol import is_renderable
 from rich.table import Table
 from rich.text import Text
@@ -46,6 +46,14 @@ def table(title: str, columns: Sequence[str], lines: Sequence[Sequence[str]], ca
     for line in lines:
         made.add_row(*line)
     return made
+
+
+def tables(
+    several: Iterable[tuple[str, Sequence[str], Sequence[Sequence[str]], str]], below: str = ""
+) -> Group:
+    """Tables one below the other, each a title, its columns, lines and caption; and a text below them."""
+    made = [part for one in several for part in (table(*one), Text())]
+    return Group(*made, Text(plain(below))) if below else Group(*made[:-1])
 
 
 def as_text(rows: Sequence[dict[str, Any]], form: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Shaped
 from torch import nn
 
 from blockzoo.core.devices import choose_device
@@ -163,26 +164,28 @@ class Setting:
             CheckFailed: they differ.
             UsageError: the runtime cannot do it.
         """
-        layout = getattr(torch, LAYOUTS[self.memory_format])
-
-        def placed() -> nn.Module:
-            return laid_out(copy.deepcopy(contender.module).to(self.device, self.dtype), layout)
-
-        generator = torch.Generator().manual_seed(self.seed)
-        with torch.inference_mode():  # as it is timed: other tensors would be compiled for once more
-            x = torch.randn(self.batch_size, *contender.shape[1:], generator=generator)
-            x = x.to(self.device, self.dtype).contiguous(memory_format=layout)
+        module, x = self.placed(contender)
         with kept_in({} if files is None else files):
-            function = RUNTIMES[self.runtime](placed(), x)
+            function = RUNTIMES[self.runtime](module, x)
         from_eager = None
         if check and self.runtime != "eager":
             what = f"{contender.subject}, {contender.part}, by {self.way}"
-            from_eager = check_runtime(placed(), function, x, what)
+            from_eager = check_runtime(self.placed(contender)[0], function, x, what)
         return Made(lambda: function(x), from_eager)
 
     def call(self, contender: Contender) -> Callable[[], Any]:
         """The same, unchecked, without what else is known of it."""
         return self.made(contender, check=False).call
+
+    def placed(self, contender: Contender) -> tuple[nn.Module, Shaped[torch.Tensor, "B C *size"]]:
+        """A copy of the module, and its input."""
+        layout = getattr(torch, LAYOUTS[self.memory_format])
+        module = laid_out(copy.deepcopy(contender.module).to(self.device, self.dtype), layout)
+        generator = torch.Generator().manual_seed(self.seed)
+        with torch.inference_mode():  # as it is timed: other tensors would be compiled for once more
+            x = torch.randn(self.batch_size, *contender.shape[1:], generator=generator)
+            x = x.to(self.device, self.dtype).contiguous(memory_format=layout)
+        return module, x
 
 
 def time_modules(

@@ -69,7 +69,13 @@ class Measured:
     ] = ()  # those of the notes that say which weights are no parameters, and not to be seen
 
 
-def measure(build: Callable[[], nn.Module], shape: torch.Size, *, memory: bool = True) -> Measured:
+def measure(
+    build: Callable[[], nn.Module],
+    shape: torch.Size,
+    *,
+    memory: bool = True,
+    also: Sequence[OnPaper[Any]] = (),
+) -> Measured:
     """Measure what `build` makes for an input of `shape`; without `memory` only sizes and MACs.
 
     Without values, on the meta device; what asks for values, or makes tensors elsewhere, is measured on random ones.
@@ -78,43 +84,48 @@ def measure(build: Callable[[], nn.Module], shape: torch.Size, *, memory: bool =
         build: makes it on torch's default device. Building again is cheaper than copying, so each form is made where needed.
         shape: of the input, the batch included.
         memory: measure the quantities of the training and inference forms too.
+        also: quantities beside those that are registered.
 
     Raises:
         Whatever it raises on real tensors.
     """
     try:
-        return _measured_on("meta", build, shape, memory)
+        return _measured_on("meta", build, shape, memory, also)
     except Exception as error:
         why = reason_of(error)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
-        measured = _with_memory_if_possible(build, shape, memory)
+        measured = _with_memory_if_possible(build, shape, memory, also)
     return replace(
         measured, notes=(f"counted on random values, because without any it says: {why}", *measured.notes)
     )
 
 
-def _with_memory_if_possible(build: Callable[[], nn.Module], shape: torch.Size, memory: bool) -> Measured:
+def _with_memory_if_possible(
+    build: Callable[[], nn.Module], shape: torch.Size, memory: bool, also: Sequence[OnPaper[Any]]
+) -> Measured:
     """Measured on values; without memory where tensors cannot be followed, as sparse ones and what is inside `torch.cond`."""
     try:
-        return _measured_on("cpu", build, shape, memory)
+        return _measured_on("cpu", build, shape, memory, also)
     except BlockzooError:
         raise
     except Exception as error:
         if not memory:
             raise
         why = reason_of(error)
-    sizes = _measured_on("cpu", build, shape, memory=False)
+    sizes = _measured_on("cpu", build, shape, False, also)
     return replace(sizes, notes=(f"its memory is not measured: {why}", *sizes.notes))
 
 
-def _measured_on(device: str, build: Callable[[], nn.Module], shape: torch.Size, memory: bool) -> Measured:
+def _measured_on(
+    device: str, build: Callable[[], nn.Module], shape: torch.Size, memory: bool, also: Sequence[OnPaper[Any]]
+) -> Measured:
     with torch.device(device):
         module = build()
         x = torch.randn(shape)
     if x.is_meta:
         check_passes(module)
-    forms = _Forms(on_paper())
+    forms = _Forms([*on_paper(), *also])
     forms.measure("built", Specimen(module, x))
     kinds, notes = _kinds_to_merge(module, build, shape)
     deployed = merge_branches(module, inplace=True, only=kinds)
@@ -196,19 +207,20 @@ def measure_chain(
     input_shape: Sequence[int],
     *,
     memory: bool = True,
+    also: Sequence[OnPaper[Any]] = (),
 ) -> list[Measured]:
-    """Measure network blocks that follow one another, given as (key, build).
+    """Measure network blocks that follow one another, given as (key, build), each as `measure` does.
 
     Blocks with equal keys at equal input shapes are measured once per process; a key of None is always new.
     """
     chain, shape = [], torch.Size(input_shape)
-    wanted = {q.name for q in on_paper() if memory or q.form in ("built", "deployed")}
+    wanted = {q.name for q in (*on_paper(), *also) if memory or q.form in ("built", "deployed")}
     for key, build in parts:
         full = (key, shape)
         block = _measured.get(full) if key is not None else None
         if block is None or not wanted <= block.quantities.keys():
             with _named_part(key, shape):
-                block = measure(build, shape, memory=memory)
+                block = measure(build, shape, memory=memory, also=also)
             if key is not None:
                 _measured[full] = block
         if key is not None and callable(key[0]):
