@@ -1,4 +1,4 @@
-"""visualize: pictures of accuracy against FLOPs, latency and memory"""
+"""visualize: pictures of a table: which block is better, where, and at what cost"""
 
 from __future__ import annotations
 
@@ -22,12 +22,23 @@ def visualize(
         ),
     ] = None,
     average_positions: Annotated[
-        bool, Parameter(help="one point per block: the mean over positions and seeds", negative=())
+        bool,
+        Parameter(
+            help="only accuracy against cost, one point per block: the mean over positions and seeds",
+            negative=(),
+        ),
     ] = False,
+    against: Annotated[
+        str | None,
+        Parameter(
+            help="the block that others are compared with (default: ResNetBasicBlock where it stands at every position, else "
+            "the mean of all)"
+        ),
+    ] = None,
     plugins: o.Plugins = (),
 ) -> None:
-    """Draw accuracy against cost, as PNG and SVG."""
+    """Draw what the results say, as PNG and SVG: differences, verdicts, positions, accuracy against cost."""
     from blockzoo.visualize import plot_results
 
-    for path in plot_results(source, output, average_positions=average_positions):
+    for path in plot_results(source, output, average_positions=average_positions, against=against):
         screen.out.print(str(path), soft_wrap=True, markup=False)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from blockzoo.report.charts import AXES, charts, draw, look
 
 from blockzoo.core.errors import UsageError
 from blockzoo.core.text import csv_text
-from blockzoo.report.charts import AXES, charts, draw, look
 from blockzoo.report.tables import markdown_table
 from blockzoo.visualize import plot_results
 
