@@ -145,13 +145,13 @@ def misses(effects: Effects, truth: dict[tuple[str, str], float]) -> bool:
 
 
 def test_intervals_hold_together() -> None:
-    """Of 200 tables at most 17 (of 5 %, in 99 of 100 cases) may miss a truth; of what is drawn alone, far more do."""
+    """Of 150 tables at most 14 (of 5 %, in 99 of 100 cases) may miss a truth; of what is drawn alone, far more do."""
     draw, kinds = np.random.default_rng(7), ("block", "mean", "special", "alone")
     missed: dict[str, int] = dict.fromkeys(kinds, 0)
-    for _ in range(200):
-        truth = {(f"B{b}", place): draw.normal(0, 0.03) for b in range(4) for place in PLACES}
+    for _ in range(150):
+        truth = {(f"B{b}", place): draw.normal(0, 0.03) for b in range(3) for place in PLACES}
         of = group(simulated(draw, truth))
-        mean = {place: np.mean([truth[f"B{b}", place] for b in range(4)]) for place in PLACES}
+        mean = {place: np.mean([truth[f"B{b}", place] for b in range(3)]) for place in PLACES}
         gains = {cell: true - mean[cell[1]] for cell, true in truth.items()}
         special = {
             (block, place): gain - np.mean([gains[block, at] for at in PLACES if at != place])
@@ -163,7 +163,7 @@ def test_intervals_hold_together() -> None:
         missed["mean"] += misses(referred(of, ""), gains)
         missed["special"] += misses(specialisations(of.table, of.fitted), special)
         missed["alone"] += misses(Effects(against.differences, "B0", 1), over)
-    assert all(missed[kind] <= 17 for kind in kinds[:3]) and missed["alone"] > 40, missed
+    assert all(missed[kind] <= 14 for kind in kinds[:3]) and missed["alone"] > 20, missed
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
