@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from blockzoo.core.errors import UsageError
 from blockzoo.core.outputs import each_row
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from blockzoo.report.comparable import Comparable
 
+Kind = Literal["forest", "verdicts", "profiles", "accuracy", "worths", "predictions"]
+"""Of pictures, as their files' names begin."""
 log = logging.getLogger(__name__)
 
 
@@ -29,6 +31,7 @@ def plot_results(
     *,
     average_positions: bool = False,
     against: str | None = None,
+    only: Collection[Kind] = (),
 ) -> list[Path]:
     """Draw what a table says, as PNG and SVG, each picture one question.
 
@@ -42,6 +45,7 @@ def plot_results(
         average_positions: `accuracy_averaged` alone: one point per block, the mean over positions and seeds.
         against: the block that others are compared with (default: ResNetBasicBlock where it stands at every position, else
             the mean of all).
+        only: pictures of these kinds (default: all).
 
     Returns:
         The files. Rows that are not comparable are never in one picture: a second group gets files of its own, numbered.
@@ -72,6 +76,8 @@ def plot_results(
             else pictures(of, looks, against=against)
         )
         for name, drawing in drawings:
+            if only and name.partition("_")[0] not in only:
+                continue
             if isinstance(drawing, str):
                 reasons[drawing] += 1
                 continue
@@ -81,7 +87,9 @@ def plot_results(
                 save(figure, path)
                 written.append(path)
     if not written:
-        raise UsageError(f"nothing to draw: {statuses.total()} rows, of these {dict(statuses)}")
+        of_kinds = f" of {', '.join(only)}" if only else ""
+        why = "; ".join(reasons) or f"{statuses.total()} rows, of these {dict(statuses)}"
+        raise UsageError(f"nothing{of_kinds} to draw: {why}")
     for reason, count in reasons.items():
         log.warning(reason + (f" ({count} of {len(groups)} groups)" if len(groups) > 1 else ""))
     return written

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.visualize import Kind
 
 
 def visualize(
@@ -35,10 +36,15 @@ def visualize(
             "the mean of all)"
         ),
     ] = None,
+    only: Annotated[
+        list[Kind] | None,
+        Parameter(help="pictures of these kinds (default: all)", consume_multiple=True, negative=()),
+    ] = None,
     plugins: o.Plugins = (),
 ) -> None:
     """Draw what the results say, as PNG and SVG: differences, verdicts, positions, accuracy against cost."""
     from blockzoo.visualize import plot_results
 
-    for path in plot_results(source, output, average_positions=average_positions, against=against):
+    made = plot_results(source, output, average_positions=average_positions, against=against, only=only or ())
+    for path in made:
         screen.out.print(str(path), soft_wrap=True, markup=False)
