@@ -150,8 +150,8 @@ def table(folder: Path) -> None:
 
 def grouping(folder: Path) -> None:
     """What `visualize` finds to draw."""
+    from blockzoo.report.charts import charts
     from blockzoo.report.comparable import comparables
-    from blockzoo.report.pictures.accuracy import charts
     from blockzoo.visualize import rows_of
 
     assert any(charts(of) for of in comparables(rows_of(Outputs.at(folder).database)))

@@ -54,9 +54,10 @@ def plot_results(
         UsageError: the source cannot be read, holds nothing to draw, or no group of it has the reference.
         StoreError: the folder cannot be written.
     """
+    from blockzoo.report.charts import charts
     from blockzoo.report.comparable import comparables
     from blockzoo.report.groups import name_of
-    from blockzoo.report.pictures.accuracy import charts, draw
+    from blockzoo.report.pictures.accuracy import draw
     from blockzoo.report.pictures.drawn import Drawing, pictures
     from blockzoo.report.pictures.frame import settled
     from blockzoo.report.pictures.looks import look, save

@@ -7,12 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from blockzoo.core.errors import UsageError
+from blockzoo.report.charts import charts
 from blockzoo.report.comparable import Comparable
 from blockzoo.report.comparison import MARGIN
 from blockzoo.report.crossed import Crossed, crossed_models
 from blockzoo.report.effects import Effects, from_reference, in_company, reference_of, specialisations
 from blockzoo.report.groups import describe_group
-from blockzoo.report.pictures.accuracy import charts, draw
+from blockzoo.report.pictures.accuracy import draw
 from blockzoo.report.pictures.forest import draw_forest
 from blockzoo.report.pictures.looks import Mark
 from blockzoo.report.pictures.predictions import draw_predictions

@@ -9,8 +9,9 @@ import pytest
 
 from blockzoo.core.errors import UsageError
 from blockzoo.core.text import csv_text
+from blockzoo.report.charts import AXES, Chart, charts
 from blockzoo.report.comparable import Comparable, comparables
-from blockzoo.report.pictures.accuracy import AXES, Chart, charts, draw, named
+from blockzoo.report.pictures.accuracy import draw, named, size_of
 from blockzoo.report.pictures.frame import settled
 from blockzoo.report.pictures.looks import look
 from blockzoo.report.tables import markdown_table
@@ -104,7 +105,7 @@ def test_the_band_is_drawn_where_the_front_may_be() -> None:
             for at, s in zip(c.get_offsets().tolist(), c.get_sizes(), strict=True)
         }
         for p in panel.points:
-            assert p.front is not None and sizes[p.cost, 100 * p.accuracy] == pytest.approx(p.size)
+            assert p.front is not None and sizes[p.cost, 100 * p.accuracy] == pytest.approx(size_of(p))
         assert max(p.front or 0 for p in panel.points) > 0.9
 
 
