@@ -13,6 +13,7 @@ from blockzoo.report.pictures.looks import INK, VERDICTS, Mark, labels
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
 
     from blockzoo.report.drawing import Figure
 
@@ -87,7 +88,7 @@ def _draw_panel(
     axes.spines["left"].set_visible(False)
 
 
-def draw_intervals(axes: Any, bars: Sequence[tuple[Interval | None, float, str]], width: float) -> None:
+def draw_intervals(axes: Axes, bars: Sequence[tuple[Interval | None, float, str]], width: float) -> None:
     """Horizontal bars: an interval, fractions, its height and its colour; those without an interval are none."""
     there = [(interval, height, colour) for interval, height, colour in bars if interval]
     if there:
@@ -99,7 +100,7 @@ def draw_intervals(axes: Any, bars: Sequence[tuple[Interval | None, float, str]]
 
 
 def draw_marks(
-    axes: Any,
+    axes: Axes,
     places: Sequence[tuple[float, float]],
     mark: Mark,
     gid: str,

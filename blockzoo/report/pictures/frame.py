@@ -11,6 +11,8 @@ from blockzoo.report.pictures.looks import FAINT, GRID, INK, UNKNOWN_LETTER, Mar
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.lines import Line2D
 
     from blockzoo.report.drawing import Figure
@@ -37,8 +39,13 @@ class Frame:
     handles: Sequence[Artist] = ()
 
     def figure(
-        self, size: tuple[float, float], panels: tuple[int, int] = (1, 1), **share: Any
-    ) -> tuple[Figure, list[Any]]:
+        self,
+        size: tuple[float, float],
+        panels: tuple[int, int] = (1, 1),
+        *,
+        sharex: bool = False,
+        sharey: bool = False,
+    ) -> tuple[Figure, list[Axes]]:
         """A figure whose panels have `size` together, inches (width, height), and its axes, row by row."""
         from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -73,7 +80,7 @@ class Frame:
                 handles=list(self.handles), loc="upper left", bbox_to_anchor=(left, legend / height), ncols=columns,
                 fontsize=LEGEND, frameon=False, handletextpad=0.4, borderpad=0, borderaxespad=0, labelspacing=0.5,
             )  # fmt: skip
-        axes = figure.subplots(*panels, squeeze=False, **share).ravel()
+        axes = figure.subplots(*panels, squeeze=False, sharex=sharex, sharey=sharey).ravel()
         return figure, list(axes)
 
 
@@ -81,7 +88,7 @@ def _inches(lines: int, points: float) -> float:
     return lines * 1.32 * points / 72
 
 
-def tidy(axes: Any) -> None:
+def tidy(axes: Axes) -> None:
     """A quiet frame."""
     axes.grid(color=GRID, lw=0.8)
     axes.set_axisbelow(True)
@@ -97,7 +104,7 @@ def span(ends: Iterable[float], least: float = 0.5) -> tuple[float, float]:
     return min(values) - margin, max(values) + margin
 
 
-def round_ticks(axis: Any, most: int = 7) -> None:
+def round_ticks(axis: Axis, most: int = 7) -> None:
     """Ticks at 1, 2 or 5 times a power of ten."""
     from matplotlib.ticker import MaxNLocator
 
