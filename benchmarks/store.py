@@ -151,9 +151,10 @@ def table(folder: Path) -> None:
 def grouping(folder: Path) -> None:
     """What `visualize` finds to draw."""
     from blockzoo.report.charts import charts
+    from blockzoo.report.comparable import comparables
     from blockzoo.visualize import rows_of
 
-    assert charts(rows_of(Outputs.at(folder).database))
+    assert any(charts(of) for of in comparables(rows_of(Outputs.at(folder).database)))
 
 
 def merged(folder: Path) -> None:

@@ -1,12 +1,14 @@
-"""visualize: pictures of a results table, accuracy against what it costs."""
+"""visualize: pictures of a results table, each of one question."""
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from blockzoo.core.errors import UsageError
 from blockzoo.core.outputs import each_row
@@ -16,50 +18,89 @@ from blockzoo.core.table import Row
 if TYPE_CHECKING:
     import pandas as pd
 
+    from blockzoo.report.comparable import Comparable
+
+Kind = Literal["forest", "verdicts", "profiles", "accuracy", "worths", "predictions"]
+"""Of pictures, as their files' names begin."""
+log = logging.getLogger(__name__)
+
 
 def plot_results(
     source: str | Path | Iterable[Row] | pd.DataFrame,
     output: str | Path | None = None,
     *,
     average_positions: bool = False,
+    against: str | None = None,
+    only: Collection[Kind] = (),
 ) -> list[Path]:
-    """Draw accuracy against FLOPs, latency, memory and what else has an axis, each alone and all side by side, as PNG and SVG.
+    """Draw what a table says, as PNG and SVG, each picture one question.
+
+    `forest`: which blocks differ from the reference; `verdicts_POSITION`: all pairs; `profiles`: where a block is at its best;
+    `accuracy_COST`: what accuracy costs, with the band that holds the front; of crossed designs `worths` and `predictions`. What
+    cannot be drawn of a table is said in the log.
 
     Args:
         source: a results CSV, a results store, rows, or a pandas DataFrame.
         output: folder of the pictures (default: `figures/` beside the source).
-        average_positions: one point per block, the mean over positions and seeds.
+        average_positions: `accuracy_averaged` alone: one point per block, the mean over positions and seeds.
+        against: the block that others are compared with (default: ResNetBasicBlock where it stands at every position, else
+            the mean of all).
+        only: pictures of these kinds (default: all).
 
     Returns:
-        The files, the overviews first. Rows that are not comparable are never in one picture: a second group gets
-        files of its own, numbered.
+        The files. Rows that are not comparable are never in one picture: a second group gets files of its own, numbered.
 
     Raises:
-        UsageError: the source cannot be read, or holds nothing to draw.
+        UsageError: the source cannot be read, holds nothing to draw, or no group of it has the reference.
         StoreError: the folder cannot be written.
     """
-    from blockzoo.report.charts import AXES, charts, draw, save
+    from blockzoo.report.charts import charts
+    from blockzoo.report.comparable import comparables
+    from blockzoo.report.groups import name_of
+    from blockzoo.report.pictures.accuracy import draw
+    from blockzoo.report.pictures.drawn import Drawing, pictures
+    from blockzoo.report.pictures.frame import settled
+    from blockzoo.report.pictures.looks import look, save
+    from blockzoo.report.statistics import usable
 
-    rows, statuses = rows_of(source), Counter[str]()
-    groups = charts(_counted(rows, statuses), average=average_positions)
-    if not groups:
-        raise UsageError(f"nothing to draw: {statuses.total()} rows, of these {dict(statuses)}")
+    statuses = Counter[str]()
+    groups = [of for of in comparables(_counted(rows_of(source), statuses)) if usable(of.rows)]
+    looks = look(name_of(row) for of in groups for row in of.rows)
     folder = Path(output) if output is not None else _beside(source)
-    averaged = "_averaged" if average_positions else ""
-    overviews, single = [], []
-    for number, group in enumerate(groups, start=1):
-        tail = averaged + (f"_{number}" if len(groups) > 1 else "")
-        overviews.append((group, folder / f"accuracy{tail}"))
-        for chart in group:
-            short = AXES[chart.cost].picture or chart.cost
-            single.append(([chart], folder / f"accuracy_{short}{tail}"))
-    written = []
-    for drawn, stem in overviews + single:
-        figure = draw(drawn)
-        for suffix in (".png", ".svg"):
-            save(figure, stem.with_name(stem.name + suffix))
-            written.append(stem.with_name(stem.name + suffix))
+    written, reasons = [], Counter[str]()
+    _check_reference(against, groups)
+    for number, of in enumerate(groups, start=1):
+        tail = f"_{number}" if len(groups) > 1 else ""
+        drawings: Iterable[Drawing] = (
+            [(f"accuracy_{chart.name}", partial(draw, chart, looks)) for chart in charts(of, average=True)]
+            if average_positions
+            else pictures(of, looks, against=against)
+        )
+        for name, drawing in drawings:
+            if only and name.partition("_")[0] not in only:
+                continue
+            if isinstance(drawing, str):
+                reasons[drawing] += 1
+                continue
+            figure = settled(drawing())
+            for suffix in (".png", ".svg"):
+                path = folder / f"{name}{tail}{suffix}"
+                save(figure, path)
+                written.append(path)
+    if not written:
+        of_kinds = f" of {', '.join(only)}" if only else ""
+        why = "; ".join(reasons) or f"{statuses.total()} rows, of these {dict(statuses)}"
+        raise UsageError(f"nothing{of_kinds} to draw: {why}")
+    for reason, count in reasons.items():
+        log.warning(reason + (f" ({count} of {len(groups)} groups)" if len(groups) > 1 else ""))
     return written
+
+
+def _check_reference(against: str | None, groups: list[Comparable]) -> None:
+    """Is it in a group? One that lacks it is drawn against the usual one."""
+    known = sorted({block for of in groups for block, _ in of.table})
+    if against is not None and groups and against not in known:
+        raise UsageError(f"--against {against}: the table has {', '.join(known) or 'no block'}")
 
 
 def _counted(rows: Iterable[Row], statuses: Counter[str]) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""visualize: pictures of accuracy against FLOPs, latency and memory"""
+"""visualize: pictures of a table: which block is better, where, and at what cost"""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.visualize import Kind
 
 
 def visualize(
@@ -22,12 +23,28 @@ def visualize(
         ),
     ] = None,
     average_positions: Annotated[
-        bool, Parameter(help="one point per block: the mean over positions and seeds", negative=())
+        bool,
+        Parameter(
+            help="only accuracy against cost, one point per block: the mean over positions and seeds",
+            negative=(),
+        ),
     ] = False,
+    against: Annotated[
+        str | None,
+        Parameter(
+            help="the block that others are compared with (default: ResNetBasicBlock where it stands at every position, else "
+            "the mean of all)"
+        ),
+    ] = None,
+    only: Annotated[
+        list[Kind] | None,
+        Parameter(help="pictures of these kinds (default: all)", consume_multiple=True, negative=()),
+    ] = None,
     plugins: o.Plugins = (),
 ) -> None:
-    """Draw accuracy against cost, as PNG and SVG."""
+    """Draw what the results say, as PNG and SVG: differences, verdicts, positions, accuracy against cost."""
     from blockzoo.visualize import plot_results
 
-    for path in plot_results(source, output, average_positions=average_positions):
+    made = plot_results(source, output, average_positions=average_positions, against=against, only=only or ())
+    for path in made:
         screen.out.print(str(path), soft_wrap=True, markup=False)

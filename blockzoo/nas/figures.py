@@ -9,8 +9,8 @@ import numpy as np
 from blockzoo.core.text import picture
 from blockzoo.core.units import engineering
 from blockzoo.nas.space.macro import Architecture, MacroSpace
-from blockzoo.report.charts import COLOURS
 from blockzoo.report.pareto import pareto_front
+from blockzoo.report.pictures.looks import COLOURS
 
 if TYPE_CHECKING:
     from blockzoo.nas.benchmark.dataset import Dataset

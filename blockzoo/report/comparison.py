@@ -7,6 +7,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from blockzoo.report.groups import Row, group_of, name_of
 from blockzoo.report.images import OverImages, over_images
 from blockzoo.report.statistics import usable
 
+Kind = Literal["better", "worse", "equal", "unresolved"]
 POWER = 0.8
 MARGIN = 0.005
 """Differences of an accuracy that nobody acts on: half a point."""
@@ -109,9 +111,13 @@ class Difference:
     @property
     def interval(self) -> tuple[float, float] | None:
         """Of 95 %, or of what Holm's correction makes of it."""
+        return self.interval_at(self.level)
+
+    def interval_at(self, level: float) -> tuple[float, float] | None:
+        """The one that misses the true difference in so small a share of tables; None where the error is not known."""
         if self.error is None:
             return None
-        half = _quantile(1 - self.level / 2, self.degrees) * self.error
+        half = _quantile(1 - level / 2, self.degrees) * self.error
         return self.value - half, self.value + half
 
     @property
@@ -130,14 +136,19 @@ class Difference:
         return -self.margin < self.value - half and self.value + half < self.margin
 
     @property
+    def kind(self) -> Kind:
+        """The verdict in one word."""
+        if self.p is not None and self.p < LEVEL:
+            return "better" if self.value > 0 else "worse"
+        return "equal" if self.is_equal else "unresolved"
+
+    @property
     def verdict(self) -> str:
         """Better, worse, equal within the margin, or unresolved, with the seeds that would resolve it."""
         if self.error is None or self.p is None:
             return f"unresolved: {NOTHING.get(self.n, 'the difference is the same in each seed')}"
-        if self.p < LEVEL:
-            return "better" if self.value > 0 else "worse"
-        if self.is_equal:
-            return f"equal within {100 * self.margin:g}"
+        if self.kind != "unresolved":
+            return f"equal within {100 * self.margin:g}" if self.kind == "equal" else self.kind
         needed = self.needed
         return f"unresolved: needs {'over ' if needed > MOST_SEEDS else ''}{min(needed, MOST_SEEDS)} seeds"
 
@@ -208,7 +219,7 @@ def compare(
         if not places:
             continue
         fitted = fitted_to(table)
-        differences = [_difference(table, fitted, block, other, (p,), margin) for p in places]
+        differences = [difference_of(table, fitted, block, other, (p,), margin) for p in places]
         if outcomes is not None and column == "test_acc":
             of_both = [row for row in rows if group_of(row) == group and name_of(row) in (block, other)]
             by_seed = _outcomes_of(of_both, outcomes)
@@ -217,7 +228,7 @@ def compare(
                 for d in differences
             ]
         if len(places) > 1:
-            differences.append(_difference(table, fitted, block, other, tuple(places), margin))
+            differences.append(difference_of(table, fitted, block, other, tuple(places), margin))
         comparisons.append(Comparison(group, column, differences, fitted.shared, fitted.deviation))
     if not comparisons:
         known = sorted(
@@ -255,17 +266,15 @@ def verdicts(rows: Iterable[Row], *, column: str = "test_acc", margin: float = M
         for place in positions_of(table):
             blocks = sorted(name for name, at in table if at == place)
             pairs = [
-                _difference(table, fitted, a, b, (place,), margin)
+                difference_of(table, fitted, a, b, (place,), margin)
                 for a, b in itertools.combinations(blocks, 2)
             ]
             differences += pairs
-        comparisons.append(
-            Comparison(group, column, _corrected(differences), fitted.shared, fitted.deviation)
-        )
+        comparisons.append(Comparison(group, column, corrected(differences), fitted.shared, fitted.deviation))
     return comparisons
 
 
-def _difference(
+def difference_of(
     table: Table, fitted: Fitted, block: str, other: str, places: tuple[str, ...], margin: float
 ) -> Difference:
     """Over the seeds that both blocks have at all of these positions."""
@@ -293,18 +302,18 @@ def _difference(
     else:
         return made
     return replace(
-        made, error=error, degrees=degrees, cells=cells, p=_probability(made.value / error, degrees)
+        made, error=error, degrees=degrees, cells=cells, p=probability(made.value / error, degrees)
     )
 
 
-def _corrected(pairs: list[Difference]) -> list[Difference]:
+def corrected(pairs: list[Difference]) -> list[Difference]:
     """Holm's: the k-th smallest of m probabilities times m - k + 1, never less than the one before."""
     judged = sorted((pair for pair in pairs if pair.p is not None), key=lambda pair: pair.p or 0.0)
-    corrected, least = [], 0.0
+    made, least = [], 0.0
     for number, pair in enumerate(judged):
         least = max(least, min((pair.p or 0.0) * (len(judged) - number), 1.0))
-        corrected.append(replace(pair, p=least, level=LEVEL / (len(judged) - number)))
-    return corrected + [pair for pair in pairs if pair.p is None]
+        made.append(replace(pair, p=least, level=LEVEL / (len(judged) - number)))
+    return made + [pair for pair in pairs if pair.p is None]
 
 
 def _quantile(share: float, degrees: int) -> float:
@@ -313,7 +322,7 @@ def _quantile(share: float, degrees: int) -> float:
     return float(stdtrit(degrees, share))
 
 
-def _probability(t: float, degrees: int) -> float:
+def probability(t: float, degrees: int) -> float:
     """Of a Student's t so far from 0, to either side."""
     from scipy.special import stdtr
 

@@ -104,27 +104,27 @@ def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stag
         better: dict[Cell, set[str]] = {cell: set() for cell in table}
         worse: dict[Cell, set[str]] = {cell: set() for cell in table}
         for difference in judged[group].differences:
-            if difference.verdict in ("better", "worse"):
-                one = difference if difference.verdict == "better" else difference.the_other_way()
+            if difference.kind in ("better", "worse"):
+                one = difference if difference.kind == "better" else difference.the_other_way()
                 better[one.other, one.position].add(one.block)
                 worse[one.block, one.position].add(one.other)
         costs = _costs(rows, group, cost)
         fitted, ranked = fitted_to(table), []
         for position in positions_of(table):
             cells = sorted(
-                (cell for cell in table if cell[1] == position), key=lambda cell: -_mean(table, cell)
+                (cell for cell in table if cell[1] == position), key=lambda cell: -mean_of(table, cell)
             )
-            drawn = _drawn(table, fitted, cells)
+            drawn = drawn_means(table, fitted, cells)
             best = None if drawn is None else (drawn == drawn.max(1, keepdims=True)).mean(0)
             known = [costs.get(cell) for cell in cells]
             there = drawn is not None and all(value is not None for value in known)
-            front = _on_front(drawn, np.array(known, float)).mean(0) if there and drawn is not None else None
+            front = on_front(drawn, np.array(known, float)).mean(0) if there and drawn is not None else None
             for place, cell in enumerate(cells):
                 ranked.append(
                     Ranked(
                         cell[0],
                         position,
-                        _mean(table, cell),
+                        mean_of(table, cell),
                         place + 1,
                         (1 + len(better[cell]), len(cells) - len(worse[cell])),
                         None if best is None else float(best[place]),
@@ -139,7 +139,7 @@ def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stag
     return made
 
 
-def _mean(table: Table, cell: Cell) -> float:
+def mean_of(table: Table, cell: Cell) -> float:
     return float(np.mean(list(table[cell].values())))
 
 
@@ -151,7 +151,7 @@ def _costs(rows: list[Row], group: tuple[tuple[str, object], ...], cost: str) ->
     }
 
 
-def _drawn(table: Table, fitted: Fitted, cells: list[Cell]) -> Float[np.ndarray, "draws cells"] | None:
+def drawn_means(table: Table, fitted: Fitted, cells: list[Cell]) -> Float[np.ndarray, "draws cells"] | None:
     """Means as other trainings with the same seeds could have made them; None where the spread is not known.
 
     Seeds move all cells alike, so what is left of block, position and seed is what is drawn, its deviation too.
@@ -160,12 +160,12 @@ def _drawn(table: Table, fitted: Fitted, cells: list[Cell]) -> Float[np.ndarray,
         return None
     draw = np.random.default_rng(0)
     scale = fitted.deviation * np.sqrt(fitted.degrees / draw.chisquare(fitted.degrees, (DRAWS, 1)))
-    means = np.array([_mean(table, cell) for cell in cells])
+    means = np.array([mean_of(table, cell) for cell in cells])
     share = np.array([1 / math.sqrt(len(table[cell])) for cell in cells])
     return np.asarray(means + scale * share * draw.standard_normal((DRAWS, len(cells))))
 
 
-def _on_front(
+def on_front(
     accuracies: Float[np.ndarray, "draws cells"], costs: Float[np.ndarray, " cells"]
 ) -> Bool[np.ndarray, "draws cells"]:
     """Is a cell beaten by none that costs no more (or as much, and is as accurate)?"""
@@ -188,9 +188,9 @@ def _agreement(table: Table, fitted: Fitted, positions: tuple[str, str]) -> Agre
     if len(blocks) < 3:
         return None
     columns = [[(name, position) for name in blocks] for position in positions]
-    tau = float(kendalltau(*([_mean(table, cell) for cell in column] for column in columns)).statistic)
+    tau = float(kendalltau(*([mean_of(table, cell) for cell in column] for column in columns)).statistic)
     cells = columns[0] + columns[1]
-    drawn = _drawn(table, fitted, cells)
+    drawn = drawn_means(table, fitted, cells)
     interval = None
     if drawn is not None:
         taus = kendall_taus(drawn[:, : len(blocks)], drawn[:, len(blocks) :])

@@ -94,7 +94,10 @@ def test_train_then_results_then_pictures(capsys: pytest.CaptureFixture[str]) ->
     assert main(["results", "results/results.csv", "--markdown"]) == 0
     assert "| ResNetBasicBlock | late |" in capsys.readouterr().out
     assert main(["visualize", "results/results.csv"]) == 0
-    assert Path("results/figures/accuracy.svg").is_file()
+    assert Path("results/figures/accuracy_flops.svg").is_file()
+    assert main(["visualize", "results/results.csv", "--only", "forest"]) == 2
+    assert "nothing of forest to draw: no forest, verdicts and profiles: no two" in capsys.readouterr().err
+    assert main(["visualize", "results/results.csv", "--against", "Nobody"]) == 2
     assert main(["visualize", "results/results.csv", "--average-positions", "--output", "pictures"]) == 0
     assert Path("pictures/accuracy_averaged.png").is_file()
 

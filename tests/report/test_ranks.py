@@ -13,7 +13,7 @@ from scipy import stats
 
 from blockzoo.cli import main
 from blockzoo.core.errors import UsageError
-from blockzoo.report.ranks import Ranked, _on_front, kendall_taus, rankings
+from blockzoo.report.ranks import Ranked, kendall_taus, on_front, rankings
 
 TRUE = [0.60, 0.60, 0.62, 0.64, 0.64, 0.66]
 
@@ -81,7 +81,7 @@ def test_a_probability_of_being_best_is_one() -> None:
 def test_the_front_by_hand() -> None:
     accuracies = np.array([[0.5, 0.6, 0.55, 0.6], [0.5, 0.5, 0.5, 0.4]])
     costs = np.array([1.0, 2.0, 3.0, 2.0])
-    assert _on_front(accuracies, costs).tolist() == [[True, True, False, True], [True, False, False, False]]
+    assert on_front(accuracies, costs).tolist() == [[True, True, False, True], [True, False, False, False]]
 
 
 def test_kendalls_tau_is_the_one_of_a_library() -> None:

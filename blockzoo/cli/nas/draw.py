@@ -28,7 +28,7 @@ def draw(
     from blockzoo.nas.benchmark.loading import open_benchmark
     from blockzoo.nas.figures import accuracy_against_cost, draw_architecture
     from blockzoo.nas.space.published import published_space
-    from blockzoo.report.charts import save
+    from blockzoo.report.pictures.looks import save
 
     if architecture is not None:
         arch: int | str = (

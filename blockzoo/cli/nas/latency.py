@@ -32,7 +32,7 @@ def latency(
     from blockzoo.nas.figures import latency_agreement
     from blockzoo.nas.ranking.latency_table import measure_latency
     from blockzoo.nas.space.costs import Skeleton
-    from blockzoo.report.charts import save
+    from blockzoo.report.pictures.looks import save
 
     if dry_run:
         screen.out.print(f"every cell of the space and {check} whole networks, about {seconds:g} s")

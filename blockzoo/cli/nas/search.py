@@ -37,7 +37,7 @@ def search(
     from blockzoo.nas.figures import regret_curves
     from blockzoo.nas.search.simulate import compare, selected
     from blockzoo.nas.search.task import Task
-    from blockzoo.report.charts import save
+    from blockzoo.report.pictures.looks import save
 
     task = Task(open_benchmark(benchmark), budget, unit, duplicates, seed)
     if dry_run:

@@ -114,7 +114,7 @@ def plan(
         screen.out.print(f"beyond {buffer} on chip: {ours}", soft_wrap=True)
         screen.out.print(f"layer by layer: {layers}", soft_wrap=True)
     if figure is not None:
-        from blockzoo.report.charts import save
+        from blockzoo.report.pictures.looks import save
         from blockzoo.tiling.experiments.memory_figure import memory_over_layers
 
         title = f"{subject}, {made.mode}, {made.dtype}, {image_size} x {image_size}"

@@ -12,6 +12,7 @@ class ParamsTotal(OnPaper[int]):
     """Parameters of the network in its deployed form."""
 
     unit, label, heading, place = "parameters", "parameters, deployed", ("params, k", 1e3), 10
+    axis, picture = "parameters, deployed", "params"
 
     def measure(self, specimen: Specimen) -> int:
         return count_params(specimen.module).total

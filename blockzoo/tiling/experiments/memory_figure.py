@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from blockzoo.core.text import picture
-from blockzoo.report.charts import COLOURS
+from blockzoo.report.pictures.looks import COLOURS
 from blockzoo.tiling.planning.plan import Plan
 
 if TYPE_CHECKING:

@@ -1,0 +1,168 @@
+"""Differences that one picture shows: from a reference, from a block's other positions, from the average block in company.
+
+Of each there are two intervals: of it alone, as `compare` prints it, and one that holds together with all others of its kind
+(Bonferroni: each misses its truth in a share of tables so small that their sum is 5 %). Against a block, verdicts
+are those of `results --verdicts`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from blockzoo.report.additive import LEVEL, ROUNDED, Cell, Fitted, Table, positions_of
+from blockzoo.report.comparison import MARGIN, Comparison, Difference, corrected, probability
+
+if TYPE_CHECKING:
+    from blockzoo.report.crossed import Crossed
+
+USUAL = "ResNetBasicBlock"
+"""The reference where none is named, as of budgets."""
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What is drawn together.
+
+    Args:
+        differences: with a verdict each.
+        reference: the block that all are compared with; empty for a mean.
+        family: so many intervals hold together in 95 % of tables.
+    """
+
+    differences: list[Difference]
+    reference: str
+    family: int
+
+    def alone(self, difference: Difference) -> Interval | None:
+        """The 95 % interval of this difference, whatever the others are; a fraction, of what an accuracy can differ by."""
+        return _possible(difference.interval_at(LEVEL))
+
+    def together(self, difference: Difference) -> Interval | None:
+        """All of these hold their truths in 95 % of tables; a fraction."""
+        return _possible(difference.interval_at(LEVEL / max(self.family, 1)))
+
+    @property
+    def positions(self) -> list[str]:
+        """In the order of the network."""
+        return positions_of({(d.block, d.position): {} for d in self.differences})
+
+    def at(self, position: str) -> list[Difference]:
+        """Those of a position, the largest first."""
+        there = [d for d in self.differences if d.position == position]
+        return sorted(there, key=lambda d: (-d.value, d.block))
+
+
+def _possible(interval: Interval | None) -> Interval | None:
+    return None if interval is None else (max(-1.0, interval[0]), min(1.0, interval[1]))
+
+
+def reference_of(table: Table, against: str | None = None) -> str:
+    """The block that is named, else the usual one where it stands at every position; empty for the mean of all."""
+    if against is not None and any(block == against for block, _ in table):
+        return against
+    return USUAL if table and all((USUAL, place) in table for place in positions_of(table)) else ""
+
+
+def from_reference(table: Table, fitted: Fitted, comparison: Comparison, reference: str) -> Effects:
+    """How much more accurate each block is than the reference at its position, by the verdicts on all pairs.
+
+    Args:
+        table: of accuracies, fractions.
+        fitted: to it.
+        comparison: all its pairs.
+        reference: a block; empty: the mean of all blocks at the position, whose verdicts are corrected among themselves.
+    """
+    if reference:
+        pairs = [d for d in comparison.differences if reference in (d.block, d.other)]
+        ordered = [d if d.other == reference else d.the_other_way() for d in pairs]
+        return Effects(ordered, reference, sum(d.p is not None for d in comparison.differences))
+    made = []
+    for place in positions_of(table):
+        blocks = sorted(block for block, at in table if at == place)
+        for block in blocks if len(blocks) > 1 else ():
+            shares = {(other, place): -1 / len(blocks) for other in blocks}
+            shares[block, place] += 1
+            made.append(_contrast(table, fitted, block, place, shares))
+    return _among_themselves(made)
+
+
+def specialisations(table: Table, fitted: Fitted) -> Effects:
+    """How much more a block is worth at a position than at its others, beyond what all blocks are on average.
+
+    The interaction of block and position: of blocks that stand at every position of the table, in the seeds that all of them
+    have; none where fewer than two do, or there is one position. The filler as the block under test is one network wherever it
+    stands: it has no positions, and is left out.
+    """
+    places = positions_of(table)
+    names = {block for block, _ in table}
+    everywhere = [block for block in names if all((block, place) in table for place in places)]
+    networks = {block: {fitted.networks[block, place] for place in places} for block in everywhere}
+    blocks = sorted(block for block in everywhere if len(networks[block]) == len(places))
+    made = []
+    for block in blocks if min(len(places), len(blocks)) > 1 else ():
+        for place in places:
+            shares = {
+                (other, at): (float(other == block) - 1 / len(blocks))
+                * (1.0 if at == place else -1 / (len(places) - 1))
+                for other in blocks
+                for at in places
+            }
+            made.append(_contrast(table, fitted, block, place, shares))
+    return _among_themselves(made)
+
+
+def in_company(model: Crossed) -> Effects:
+    """Worths of the blocks of a crossed design, relative to the average block at the position."""
+    made = []
+    for worth in model.worths.values():
+        known = worth.error > ROUNDED
+        p = probability(worth.value / worth.error, model.fit.degrees) if known else None
+        error, degrees = (worth.error, model.fit.degrees) if known else (None, 0)
+        means = (model.fit.mean + worth.value, model.fit.mean)
+        made.append(Difference(worth.block, "", worth.position, means, (), error, degrees, 0, p))
+    return _among_themselves(made)
+
+
+def _among_themselves(made: list[Difference]) -> Effects:
+    return Effects(corrected(made), "", sum(d.p is not None for d in made))
+
+
+def _contrast(table: Table, fitted: Fitted, block: str, place: str, shares: dict[Cell, float]) -> Difference:
+    """A sum of cells with shares that add up to 0, over the seeds that all of them have.
+
+    The means of the difference are the block's accuracy there, and that less the sum.
+    """
+    cells = [table[cell] for cell in shares]
+    seeds = [seed for seed in cells[0] if all(seed in cell for cell in cells)]
+    own = float(np.mean([table[block, place][seed] for seed in seeds or table[block, place]]))
+    values = [_sum(table, shares, (seed,)) for seed in seeds]
+    value = float(np.mean(values)) if values else _sum(table, shares, ())
+    made = Difference(block, "", place, (own, own - value), tuple(values), None, 0, 0, None, MARGIN)
+    if fitted.shared and fitted.deviation and seeds:
+        of_networks = Counter[Cell]()
+        for cell, share in shares.items():
+            of_networks[fitted.networks[cell]] += share  # type: ignore[assignment]
+        weight = math.sqrt(sum(share**2 for share in of_networks.values()) / len(seeds))
+        error, degrees, among = fitted.deviation * weight, fitted.degrees, fitted.cells
+    elif len(seeds) >= 2 and (spread := float(np.std(values, ddof=1))) > ROUNDED * max(abs(own), 1e-9):
+        error, degrees, among = spread / math.sqrt(len(seeds)), len(seeds) - 1, 0
+    else:
+        return made
+    if error <= ROUNDED:  # of one network at every position the sum is what it is
+        return made
+    return replace(made, error=error, degrees=degrees, cells=among, p=probability(value / error, degrees))
+
+
+def _sum(table: Table, shares: dict[Cell, float], seeds: Sequence[object]) -> float:
+    """Over these seeds; over those of each cell, where there are none."""
+    return math.fsum(
+        share * float(np.mean([table[cell][seed] for seed in seeds or table[cell]]))
+        for cell, share in shares.items()
+    )

@@ -1,0 +1,106 @@
+"""How things look, alike in every picture: blocks, positions, verdicts and names; and figures as files."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blockzoo.core.files import write_atomically
+from blockzoo.core.text import picture
+from blockzoo.report.comparison import Kind
+
+if TYPE_CHECKING:
+    from blockzoo.report.drawing import Figure
+
+# Okabe and Ito's colours, which the colour-blind can tell apart; then Tol's muted ones
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A4FA3", "#8C564B", "#5F6B6D", "#B3A100",
+           "#332288", "#882255", "#44AA99", "#AA4499", "#117733")  # fmt: skip
+MARKERS = "osD^vPX"
+INK, FAINT, GRID = "#333333", "#8A8A8A", "#E6E6E6"
+UNKNOWN_LETTER = r"(?s)Glyph \d+ .*missing"
+"""What matplotlib warns of, at each text, where its font lacks a letter: it draws a box, and an SVG has the letter."""
+LONGEST = 30
+"""Letters of a name that are shown; of a longer one its beginning and its end."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A marker of matplotlib, its colour and its face.
+
+    Args:
+        marker: its form.
+        colour: of its edge and of lines.
+        face: of its inside.
+    """
+
+    marker: str
+    colour: str
+    face: str
+
+
+VERDICTS: dict[Kind, Mark] = {
+    "better": Mark("^", "#01665E", "#01665E"),
+    "worse": Mark("v", "#B9770E", "#DFA54A"),
+    "equal": Mark("s", "#6E6E6E", "#C9C9C9"),
+    "unresolved": Mark("o", "#6E6E6E", "#FFFFFF"),
+}
+"""Told apart by form, by colour, and by how dark they are."""
+PLACES = {
+    "early": Mark("o", "#0D0887", "#0D0887"),
+    "mid": Mark("s", "#B12A90", "#B12A90"),
+    "late": Mark("D", "#E8862E", "#E8862E"),
+    "": Mark("o", INK, INK),
+}
+"""Of positions: told apart by form, by colour, and by how dark they are."""
+
+
+def look(blocks: Iterable[str]) -> dict[str, Mark]:
+    """Colour and marker of each block: colours first, then the next marker with the same colours."""
+    return {
+        block: Mark(MARKERS[i // len(COLOURS) % len(MARKERS)], colour := COLOURS[i % len(COLOURS)], colour)
+        for i, block in enumerate(sorted(set(blocks)))
+    }
+
+
+def labels(names: Iterable[str]) -> dict[str, str]:
+    """Names as they are written in a picture, each on one line, none like another: the middle of a long one is left out.
+
+    Examples:
+        >>> labels(["A", "", "a" * 20 + "b" * 20])["a" * 20 + "b" * 20]
+        'aaaaaaaaaaaaaa…bbbbbbbbbbbbbbb'
+    """
+    made: dict[str, str] = {}
+    for name in sorted(set(names)):
+        line = " ".join(name.replace("\n", "\\n").split()) or "(no name)"
+        half = (LONGEST - 1) // 2
+        short = line if len(line) <= LONGEST else f"{line[:half]}…{line[-(LONGEST - 1 - half) :]}"
+        shown, number = short, 1
+        while picture(shown) in made.values():
+            number += 1
+            shown = f"{short} ({number})"
+        made[name] = picture(shown)
+    return made
+
+
+def wrapped(text: str, inches: float, points: float) -> list[str]:
+    """Lines of a text that is so wide at most at so many points, escaped for matplotlib."""
+    width = max(20, int(inches * 72 / (0.56 * points)))
+    return [picture(line) for part in text.split("\n") for line in textwrap.wrap(part, width) or [""]]
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure; the format is the suffix's. The same figure gives the same SVG."""
+    import warnings
+
+    import matplotlib
+
+    metadata = {"Date": None} if path.suffix == ".svg" else None
+    with (
+        matplotlib.rc_context({"svg.hashsalt": "blockzoo", "svg.fonttype": "none"}),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", message=UNKNOWN_LETTER)
+        write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=150, metadata=metadata))
