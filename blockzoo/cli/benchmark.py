@@ -171,8 +171,8 @@ def _by_operation(
     rows = [row for one in timed.breakdowns for row in timed_rows(one, timed.machine)]
     screen.show(made, rows, format, output)
     if figure is not None:
-        from blockzoo.report.charts import save
-        from blockzoo.report.roofline_figure import draw
+        from blockzoo.report.pictures.looks import save
+        from blockzoo.report.pictures.roofline import draw
 
         save(draw(timed.breakdowns, timed.machine, timed.environment["timed_on"]), figure)
         if format == "table":

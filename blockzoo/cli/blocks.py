@@ -36,7 +36,7 @@ def blocks(
         _show_card(name, format, output)
         if picture is not None:
             from blockzoo.measure.block_graph import block_graph
-            from blockzoo.report.block_picture import draw_block
+            from blockzoo.report.pictures.block_graph import draw_block
 
             screen.out.print(
                 f"picture   {draw_block(block_graph(name), picture)}", soft_wrap=True, markup=False

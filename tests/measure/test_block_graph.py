@@ -11,7 +11,7 @@ from blockzoo.cli import main
 from blockzoo.core.contracts import BLOCKS
 from blockzoo.core.errors import UsageError
 from blockzoo.measure.block_graph import BlockGraph, block_graph
-from blockzoo.report.block_picture import _height, _Layout, _width, draw_block
+from blockzoo.report.pictures.block_graph import _height, _Layout, _width, draw_block
 
 SOME = (
     "ResNetBasicBlock",

@@ -9,7 +9,7 @@ import pytest
 
 from blockzoo.core.roofline import KINDS, WITH_MACS, Limit, Machine, Timed
 from blockzoo.report.charts import save
-from blockzoo.report.roofline_figure import draw, marks
+from blockzoo.report.pictures.roofline import draw, marks
 from tests.report.test_why import DENSE, DEPTHWISE, MACHINE, SLOW, breakdown, timed
 
 EVERY = [

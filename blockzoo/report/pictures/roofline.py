@@ -10,8 +10,8 @@ from blockzoo.core.breakdown import Breakdown
 from blockzoo.core.roofline import KINDS, Limit, Machine, by_kind
 from blockzoo.core.text import picture
 from blockzoo.core.units import engineering
-from blockzoo.report.charts import COLOURS, MARKERS
 from blockzoo.report.labels import LETTERS, Labelled, put_labels
+from blockzoo.report.pictures.looks import COLOURS, MARKERS
 
 if TYPE_CHECKING:
     from blockzoo.report.drawing import Figure
