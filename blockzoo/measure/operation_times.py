@@ -19,7 +19,7 @@ from blockzoo.measure.interleaving import REFERENCE, Clock, Schedule, interleave
 from blockzoo.measure.ledger import NO_OPERATIONS, operations_of
 
 
-class Reading(NamedTuple):
+class TimedCall(NamedTuple):
     """One operation of one call.
 
     Args:
@@ -39,7 +39,7 @@ class Stopwatch(TorchDispatchMode):
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self._clock = clock
-        self.readings: list[Reading] = []
+        self.readings: list[TimedCall] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out: Any = None
@@ -52,11 +52,11 @@ class Stopwatch(TorchDispatchMode):
             run()
             return out
         ms = self._clock.time_ms(run)
-        self.readings.append(Reading(str(getattr(func, "_overloadpacket", func)), ms))
+        self.readings.append(TimedCall(str(getattr(func, "_overloadpacket", func)), ms))
         return out
 
 
-def readings(call: Callable[[], Any], clock: Clock) -> list[Reading]:
+def readings(call: Callable[[], Any], clock: Clock) -> list[TimedCall]:
     """The operations of one call, each with its time."""
     watch = Stopwatch(clock)
     with watch:
@@ -87,7 +87,7 @@ class _Watched:
         self.plain: Callable[[], Any] = lambda: module(x)
         self.plain()  # what a first call prepares is no cost of every image
         self.operations = operations_of(module, self.plain)
-        self.calls: list[list[Reading]] = []
+        self.calls: list[list[TimedCall]] = []
 
     def watched(self) -> None:
         """One call whose operations are timed."""
@@ -142,7 +142,7 @@ def break_down(
 
 
 @CHECKS.register("timed-operations")
-def check_timed_operations(name: str, operations: Sequence[Operation], call: Sequence[Reading]) -> float:
+def check_timed_operations(name: str, operations: Sequence[Operation], call: Sequence[TimedCall]) -> float:
     """The operations of each call that was timed, with those that were counted: their names, in their order.
 
     Catches: a network that computes something else from call to call, a time that would stand beside the multiply-adds of

@@ -10,7 +10,7 @@ from blockzoo.core.errors import CheckFailed
 from blockzoo.core.roofline import Operation
 from blockzoo.measure.contenders import Contender, Setting
 from blockzoo.measure.interleaving import Clock, Schedule
-from blockzoo.measure.operation_times import Reading, break_down, check_timed_operations, readings
+from blockzoo.measure.operation_times import TimedCall, break_down, check_timed_operations, readings
 
 CPU = torch.device("cpu")
 FEW = Schedule(1, 4, 10.0)
@@ -75,11 +75,13 @@ class Growing(nn.Module):
 @pytest.mark.mutation("timed-operations")
 def test_a_network_that_changes_from_call_to_call_is_refused() -> None:
     counted = [Operation("", name, "norms", 0, 0, 0) for name in ("aten.add", "aten.mul")]
-    assert check_timed_operations("x", counted, [Reading("aten.add", 0.1), Reading("aten.mul", 0.1)]) == 0.0
+    assert (
+        check_timed_operations("x", counted, [TimedCall("aten.add", 0.1), TimedCall("aten.mul", 0.1)]) == 0.0
+    )
     with pytest.raises(CheckFailed, match=r"operation 2 was aten.mul when .* and none when"):
-        check_timed_operations("x", counted, [Reading("aten.add", 0.1)])
+        check_timed_operations("x", counted, [TimedCall("aten.add", 0.1)])
     with pytest.raises(CheckFailed, match=r"operation 1 was aten.add .* and aten.mul"):
-        check_timed_operations("x", counted, [Reading("aten.mul", 0.1), Reading("aten.add", 0.1)])
+        check_timed_operations("x", counted, [TimedCall("aten.mul", 0.1), TimedCall("aten.add", 0.1)])
     with pytest.raises(CheckFailed, match="from call to call"):
         break_down(Setting(CPU), [Contender("growing", "network", Growing(), (1, 3))], Clock(CPU), FEW)
 

@@ -24,7 +24,7 @@ SMALLEST = 24.0
 GREYS = {"compute": "#555555", "memory": "#555555", "cache": "#A5A5A5"}
 
 
-class Mark(NamedTuple):
+class Dot(NamedTuple):
     """One kind of operations of one network.
 
     Args:
@@ -44,7 +44,7 @@ class Mark(NamedTuple):
     share: float
 
 
-def marks(breakdowns: Sequence[Breakdown]) -> list[Mark]:
+def marks(breakdowns: Sequence[Breakdown]) -> list[Dot]:
     """What is drawn, the longest first."""
     made = []
     for number, breakdown in enumerate(breakdowns):
@@ -54,7 +54,7 @@ def marks(breakdowns: Sequence[Breakdown]) -> list[Mark]:
                 rate = group.flop_rate if group.macs else group.byte_rate
                 share = group.ms / whole
                 x = group.intensity or 0.0
-                made.append(Mark(f"{group.kind} {share:.0%}", group.kind, number, x, rate / 1e9, share))
+                made.append(Dot(f"{group.kind} {share:.0%}", group.kind, number, x, rate / 1e9, share))
     return sorted(made, key=lambda mark: -mark.share)
 
 
@@ -108,7 +108,7 @@ def draw(breakdowns: Sequence[Breakdown], machine: Machine, title: str = "") -> 
     return figure
 
 
-def _in_columns(drawn: Sequence[Mark]) -> list[Mark]:
+def _in_columns(drawn: Sequence[Dot]) -> list[Dot]:
     """Marks without FLOPs, each kind in a column of its own."""
     kinds = [kind for kind in KINDS if any(mark.kind == kind for mark in drawn)]
     places = {kind: (number + 0.5) / len(kinds) for number, kind in enumerate(kinds)}
@@ -117,11 +117,11 @@ def _in_columns(drawn: Sequence[Mark]) -> list[Mark]:
     return [mark._replace(x=places[mark.kind] + aside * (mark.number - (numbers - 1) / 2)) for mark in drawn]
 
 
-def _area(mark: Mark) -> float:
+def _area(mark: Dot) -> float:
     return max(SMALLEST, AREA * mark.share)
 
 
-def _draw_rates(axes: Any, drawn: Sequence[Mark], machine: Machine) -> None:
+def _draw_rates(axes: Any, drawn: Sequence[Dot], machine: Machine) -> None:
     rates = {name: limit.rate / 1e9 for name, limit in _memories(machine).items()}
     axes.set_yscale("log")
     axes.set_ylim(*_around([*rates.values(), *(mark.y for mark in drawn)]))
@@ -143,7 +143,7 @@ def _draw_rates(axes: Any, drawn: Sequence[Mark], machine: Machine) -> None:
     _ticks(axes.yaxis)
 
 
-def _draw_roofs(axes: Any, drawn: Sequence[Mark], machine: Machine) -> None:
+def _draw_roofs(axes: Any, drawn: Sequence[Dot], machine: Machine) -> None:
     """At each intensity, the lower of what the memory and what the processor can."""
     peak = machine.compute.rate / 1e9
     rates = {name: limit.rate / 1e9 for name, limit in _memories(machine).items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from blockzoo.core.roofline import KINDS, WITH_MACS, Limit, Machine, Timed
-from blockzoo.report.charts import save
+from blockzoo.report.pictures.looks import save
 from blockzoo.report.pictures.roofline import draw, marks
 from tests.report.test_why import DENSE, DEPTHWISE, MACHINE, SLOW, breakdown, timed
 
