@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import f
 
 from blockzoo.cli import main
 from blockzoo.core.contracts import POSITIONS
 from blockzoo.core.errors import UsageError
 from blockzoo.core.text import csv_text
-from blockzoo.report.specialisation import specialisation_rows, specialisations
+from blockzoo.report.specialisation import specialisation_rows, specialisations, verdict
 
 BLOCKS = ["A", "B", "C", "D"]
 
@@ -37,40 +38,57 @@ def test_values_are_those_counted_by_hand() -> None:
     (one,) = specialisations(rows)
     means = {(b, p): np.mean([r["test_acc"] for r in rows if (r["block"], r["position"]) == (b, p)])
              for b in BLOCKS for p in POSITIONS}  # fmt: skip
-    for cell in one.cells:
-        of_block = np.mean([means[cell.block, p] for p in POSITIONS])
-        of_position = np.mean([means[b, cell.position] for b in BLOCKS])
-        by_hand = means[cell.block, cell.position] - of_block - of_position + np.mean(list(means.values()))
-        assert cell.value == pytest.approx(by_hand, abs=1e-12)
-    assert sum(cell.value for cell in one.cells) == pytest.approx(0, abs=1e-12)
-    assert one.p < 1e-6 and 0.05 < one.share < 1
-    verdicts = {(cell.block, cell.position): cell.verdict for cell in one.cells}
-    assert verdicts["A", "early"].startswith("better") and verdicts["B", "late"].startswith("worse")
+    gain = {(b, p): means[b, p] - np.mean([means[other, p] for other in BLOCKS]) for b, p in means}
+    for d in one.effects.differences:
+        elsewhere = np.mean([gain[d.block, p] for p in POSITIONS if p != d.position])
+        assert d.value == pytest.approx(gain[d.block, d.position] - elsewhere, abs=1e-12)
+    assert one.p is not None and one.p < 1e-6
+    said = {(d.block, d.position): verdict(d) for d in one.effects.differences}
+    assert said["A", "early"].startswith("better") and said["B", "late"].startswith("worse")
+
+
+def test_the_probability_is_that_of_a_two_way_analysis_of_variance() -> None:
+    """Of a table without effects of seeds it is that of the residuals within cells, but for the seeds that are fitted too."""
+    rows = table({("A", "early"): 0.01}, 0.01, seeds=40)
+    (one,) = specialisations(rows)
+    cells = np.array(
+        [
+            [[r["test_acc"] for r in rows if (r["block"], r["position"]) == (b, p)] for p in POSITIONS]
+            for b in BLOCKS
+        ]
+    )
+    cells = cells - cells.mean((0, 1), keepdims=True)
+    means = cells.mean(2)
+    inner = means - means.mean(0) - means.mean(1, keepdims=True) + means.mean()
+    left = cells - means[:, :, None]
+    degrees = 6, 11 * 39
+    ratio = 40 * (inner**2).sum() / degrees[0] / ((left**2).sum() / degrees[1])
+    assert one.p == pytest.approx(float(f.sf(ratio, *degrees)), rel=1e-9)
 
 
 def test_where_there_is_none_it_is_seen_in_one_table_of_twenty() -> None:
     """200 tables: 10 expected; more than 18 would have a probability of 0.6 %."""
     made = [specialisations(table({}, 0.01, draw=draw))[0] for draw in range(200)]
-    assert sum(any(abs(cell.value) > cell.half for cell in one.cells) for one in made) <= 18
-    assert sum(one.p < 0.05 for one in made) <= 18
-    assert np.median([one.share for one in made]) < 0.05
+    assert sum(any("here than" in verdict(d) for d in one.effects.differences) for one in made) <= 18
+    assert sum(one.p is not None and one.p < 0.05 for one in made) <= 18
 
 
-def test_a_network_that_is_the_filler_at_every_position_counts_once() -> None:
-    rows = [row for row in table({}, 0.01) if row["block"] != "A"]
-    same = [row | {"block": "A"} for row in table({}, 0.01, blocks=["A"]) if row["position"] == "early"]
-    rows += [row | {"position": position} for row in same for position in POSITIONS]
-    (one,) = specialisations(rows)
-    half = {(cell.block, cell.position): cell.half for cell in one.cells}
-    assert half["A", "mid"] < half["B", "mid"]  # its own luck is the same everywhere, and cancels
-
-
-def test_blocks_that_are_not_everywhere_are_named_and_too_few_refused() -> None:
+def test_the_filler_and_blocks_that_are_not_everywhere_are_named() -> None:
     rows = table({}, 0.01)
     (one,) = specialisations([row for row in rows if (row["block"], row["position"]) != ("D", "mid")])
-    assert one.left_out == ["D"] and {cell.block for cell in one.cells} == {"A", "B", "C"}
+    assert one.left_out == ["D"] and {d.block for d in one.effects.differences} == {"A", "B", "C"}
+    early = [row for row in rows if (row["block"], row["position"]) == ("A", "early")]
+    rows = [row for row in rows if row["block"] != "A"] + [
+        row | {"position": p} for row in early for p in POSITIONS
+    ]
+    (one,) = specialisations(rows)
+    assert one.left_out == ["A"]
+
+
+def test_too_few_are_refused() -> None:
+    rows = table({}, 0.01)
     for too_few in (
-        [row for row in rows if row["block"] in "AB"],
+        [row for row in rows if row["block"] == "A"],
         [row for row in rows if row["position"] == "mid"],
         [row for row in rows if row["seed"] == 0],
         [],
@@ -84,6 +102,8 @@ def test_the_command(tmp_path, capsys) -> None:
     (tmp_path / "t.csv").write_text(csv_text(rows))
     assert main(["results", str(tmp_path / "t.csv"), "--specialisation"]) == 0
     said = capsys.readouterr().out
+    (line,) = [line.split() for line in said.splitlines() if line.strip().startswith("A ")]
+    assert float(line[1]) > 5 and float(line[4].rstrip("*")) < -3 and float(line[-3]) < -3  # early, mid, late
     assert "*" in said and "--transition shared" in " ".join(said.split())
     assert main(["results", str(tmp_path / "t.csv"), "--specialisation", "--format", "json"]) == 0
     assert '"better here than elsewhere"' in capsys.readouterr().out
