@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,6 +58,7 @@ class Fitted:
         cells: of the table.
         shared: the cells have one variance, as far as can be seen.
         networks: see `networks_of`.
+        luck: of each seed, what it adds to every cell; none where cells share too few seeds to tell.
     """
 
     deviation: float | None
@@ -65,6 +66,16 @@ class Fitted:
     cells: int
     shared: bool
     networks: dict[Cell, Cell]
+    luck: Mapping[object, float] = field(default_factory=dict)
+
+    def leveled(self, table: Table) -> Table:
+        """The table without the luck of its seeds, so that means of cells with different seeds can be ordered."""
+        if len({frozenset(of) for of in table.values()}) <= 1:
+            return table
+        return {
+            cell: {seed: value - self.luck.get(seed, 0.0) for seed, value in of.items()}
+            for cell, of in table.items()
+        }
 
 
 def networks_of(table: Table) -> dict[Cell, Cell]:
@@ -112,7 +123,12 @@ def fitted_to(table: Table) -> Fitted:
         return none
     common = {s for s, seed in enumerate(seeds) if 2 * counts[seed] > len(cells)}
     of_cells = [left[[c == number and s in common for c, s in places]] for number in range(len(cells))]
-    return Fitted(deviation, degrees, len(cells), _alike(of_cells), networks)
+    effects = solution[len(cells) :]
+    is_connected = (
+        int(rank) == len(cells) + len(seeds) - 1
+    )  # else cells and seeds could be shifted against each other
+    luck = dict(zip(seeds, (effects - effects.mean()).tolist(), strict=True)) if is_connected else {}
+    return Fitted(deviation, degrees, len(cells), _alike(of_cells), networks, luck)
 
 
 def _alike(of_cells: Sequence[Float[np.ndarray, " seeds"]]) -> bool:

@@ -64,6 +64,7 @@ def spread_of(table: Table, fitted: Fitted, points: Sequence[Sequence[Cell]]) ->
     """
     if not points or not fitted.shared or not fitted.deviation:
         return None
+    table = fitted.leveled(table)
     networks = {fitted.networks[cell] for cells in points for cell in cells}
     ordered = sorted(networks, key=lambda cell: -mean_of(table, cell))
     drawn = drawn_means(table, fitted, ordered)

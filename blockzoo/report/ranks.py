@@ -110,6 +110,7 @@ def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stag
                 worse[one.block, one.position].add(one.other)
         costs = _costs(rows, group, cost)
         fitted, ranked = fitted_to(table), []
+        table = fitted.leveled(table)
         for position in positions_of(table):
             cells = sorted(
                 (cell for cell in table if cell[1] == position), key=lambda cell: -mean_of(table, cell)

@@ -205,7 +205,12 @@ def _told(comparison: Comparison) -> str:
     if not judged:
         return f"{first}which needs more seeds"
     several = len({(d.block, d.other) for d in comparison.differences}) > 1
-    holm = "; intervals and verdicts after Holm's correction over all pairs" if several else ""
+    holm = (
+        "; verdicts after Holm's correction over all pairs. An interval is at the level at which its pair was judged; they do "
+        "not hold all together, those of the picture `forest` do"
+        if several
+        else ""
+    )
     if comparison.shared and comparison.deviation:
         how = (
             f"from what block, position and seed leave: {100 * comparison.deviation:.2f} points in each training, "

@@ -13,6 +13,7 @@ from scipy import stats
 
 from blockzoo.cli import main
 from blockzoo.core.errors import UsageError
+from blockzoo.report.additive import fitted_to, tables_of
 from blockzoo.report.ranks import Ranked, kendall_taus, on_front, rankings
 
 TRUE = [0.60, 0.60, 0.62, 0.64, 0.64, 0.66]
@@ -48,6 +49,29 @@ def test_equal_blocks_can_have_any_rank() -> None:
     ranked = of(table(np.random.default_rng(1), [0.6] * 5))
     assert {one.interval for one in ranked.values()} == {(1, 5)}
     assert sum(one.best or 0 for one in ranked.values()) == pytest.approx(1, abs=1e-9)
+
+
+def test_a_block_that_lacks_a_lucky_seed_is_not_ranked_by_that() -> None:
+    """The better block has the unlucky seeds alone; raw means would put it last."""
+    rows = table(np.random.default_rng(3), [0.60, 0.61, 0.62, 0.63], seeds=4, noise=0.0005)
+    luck = {0: 0.0, 1: 0.0, 2: 0.2, 3: 0.2}
+    rows = [row | {"test_acc": row["test_acc"] + luck[row["seed"]]} for row in rows]
+    rows = [row for row in rows if row["block"] != "B3" or row["seed"] < 2]
+    ranked = of(rows)
+    assert min(ranked.values(), key=lambda one: one.rank).block == "B3"
+    assert ranked["B3"].interval == (1, 1) and (ranked["B3"].best or 0) > 0.99
+
+
+def test_cells_that_share_no_seed_keep_their_means() -> None:
+    """Nothing tells the luck of their seeds from the blocks."""
+    rows = [row for row in table(np.random.default_rng(4), [0.6, 0.7, 0.8], seeds=6)
+            if (row["seed"] < 3) == (row["block"] != "B2")]  # fmt: skip
+    ((_, tabled),) = tables_of(rows, "test_acc").items()
+    fitted = fitted_to(tabled)
+    assert not fitted.luck and fitted.leveled(tabled) == tabled
+    whole = table(np.random.default_rng(4), [0.6, 0.7, 0.8])
+    ((_, tabled),) = tables_of(whole, "test_acc").items()
+    assert fitted_to(tabled).leveled(tabled) is tabled
 
 
 def test_rank_intervals_hold_the_true_ranks_together() -> None:
