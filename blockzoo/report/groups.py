@@ -21,6 +21,7 @@ SHARED = (
     "base_channels",
     "limit_train",
     "budget",
+    "dtype",
 )
 """What rows of one group have in common; also the key of rows that carry no `comparable`."""
 LR_SEARCH, LR_SEARCH_SEED = "learning rates", 999
@@ -56,6 +57,7 @@ def describe_group(group: tuple[tuple[str, Any], ...]) -> str:
     parts += [f"{facts['budget']}"] if "budget" in facts else []
     if "limit_train" in facts:
         parts.append(f"{facts['limit_train']:,} training images")
+    parts += ["bfloat16"] if facts.get("dtype") == "bfloat16" else []
     return ", ".join(parts)
 
 

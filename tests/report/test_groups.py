@@ -74,3 +74,12 @@ def test_a_time_is_that_of_all_beside_one_another() -> None:
     absolute = at("A", 1.0, "iso-latency 2 of 0.5", stage_latency_ms=2.6)
     assert Spent([absolute]).off(absolute) == pytest.approx(2.6)
     assert Spent([]).off(at("A", 1.2, "iso-latency 1")) == pytest.approx(1.2)
+
+
+def test_trainings_of_two_dtypes_are_not_compared() -> None:
+    rows = [row("A", seed=s, dtype="float32") for s in range(3)] + [
+        row("B", seed=s, dtype="bfloat16") for s in range(3)
+    ]
+    assert [group for group, *_ in tables(rows) if "bfloat16" in group] and len(list(tables(rows))) == 2
+    with pytest.raises(UsageError):
+        compare(rows, "A", "B")
