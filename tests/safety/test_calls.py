@@ -60,7 +60,7 @@ ALLOWED = {
     ("blockzoo/core/subject.py", "_why_a_block", "load_object"): NAMED,
     ("blockzoo/models/own.py", "own_class", "load_object"): NAMED,
     ("blockzoo/models/own.py", "_parameters", "load_object"): NAMED,
-    ("blockzoo/tiling/onnx/files.py", "needed", "import_module"): OURS,
+    ("blockzoo/core/extras.py", "needed", "import_module"): OURS,
     ("blockzoo/blockwise/run/probe.py", "_runs_in_a_child", "Process"): CHILD,
     ("blockzoo/blockwise/run/probe.py", "_runs_in_a_child", "get_context"): CHILD,
     ("blockzoo/nas/search/simulate.py", "_parallel", "Pool"): CHILD,
