@@ -1,5 +1,7 @@
 # `make` prints the targets.
+# With another Python: `make test PYTHON3=python3.13 VENV=.venv-3.13`
 VENV    := .venv
+PYTHON3 := python3
 PYTHON  := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -12,7 +14,7 @@ help: ## print this list
 setup: $(VENV)/.installed ## make .venv with the tested versions
 
 $(VENV)/.installed: pyproject.toml constraints.txt
-	python3 -m venv $(VENV)
+	$(PYTHON3) -m venv $(VENV)
 	$(PYTHON) -m pip install --quiet -c constraints.txt -e '.[test]'
 	touch $@
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -57,8 +59,9 @@ def test_what_these_formats_can_do_beyond_plain_values(
 def test_plain_values_come_as_their_own_libraries_read_them() -> None:
     import json
 
-    import tomllib
     import yaml
+
+    tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
     text = "a: [1, 2.5, x, null, true]\nb: {c: &c [1, 2], d: *c}\ne: 'it''s'\n"
     assert from_yaml(text, "x") == yaml.safe_load(text)
