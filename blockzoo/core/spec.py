@@ -135,6 +135,7 @@ class NetworkSpec(Scaffold, Spec):
         if subject.innermost.is_block:
             own |= {name: value for name, value in unusual(self) if name in settings_of(Scaffold)}
             own |= {"filler": self.filler_name, "active_blocks": self.active_blocks or self.num_blocks}
+            own |= {"converted": "stage"} if subject.wrapped else {}  # once it was all stages
         if self.budget is not None:
             own["budget"] = self.budget
         if digest := subject.source_digest():

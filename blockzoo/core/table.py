@@ -80,7 +80,8 @@ COLUMNS: dict[str, str] = {
     "budget_ratio": "what the stage costs so, as a multiple of that budget",
     "status": "ok, diverged, failed, killed, out of memory or timed out",
     "reason": "why, where the status is not ok; else which columns could not be had (costs, times), and why",
-    "said": "of a block or network that is not of the zoo: how it was built, what its test found, which output is trained",
+    "said": "of a block or network that is not of the zoo: how it was built, what its test found, which output is trained; "
+    "of a block on tiles: how many of its layers are",
     **of_quantities("params_trained", "macs"),
     "uncounted_operations": "operations whose multiply-adds nobody knows, so that macs and flops lack them; empty: none",
     **of_quantities(*STORED),  # the others: those above keep their places

@@ -148,7 +148,7 @@ def networks_of(
     if empty := [name for name, values in (("blocks", names), ("positions", where)) if not values]:
         raise UsageError(f"the grid is empty: give at least one of {' and of '.join(empty)}")
     subjects = [Subject.parse(name) for name in names]
-    for subject in subjects:
+    for subject in (subject.innermost for subject in subjects):
         if subject.prefix == "block" and BLOCKS.origin(subject.name) == "__main__":
             raise UsageError(
                 f"{subject} is defined in the running script, which the workers cannot see: "
