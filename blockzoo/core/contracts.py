@@ -47,9 +47,8 @@ class Attention(Protocol):
 
 
 class Conversion(Protocol):
-    """What a prefix makes of a block, `PREFIX:OPTIONS:BLOCK`, in the stage under test alone; made from the options, without torch.
-
-    UsageError from its constructor: no such options.
+    """What a prefix makes of a block, `PREFIX:OPTIONS:BLOCK`, in the stage under test alone; made from the options without torch,
+    or UsageError where there are none such.
     """
 
     @property

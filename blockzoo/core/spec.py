@@ -243,7 +243,7 @@ class TrialSpec(Recipe, Data, Seeded, Spec):
         own.pop("seed")
         if self.lr_among is not None:  # then it is the block's
             own.pop("lr", None)
-        for key in ("subject", "source", "active_blocks", "active_width"):
+        for key in ("subject", "source", "converted", "active_blocks", "active_width"):
             own["network"].pop(key, None)
         return fingerprint_of(own)
 

@@ -30,16 +30,18 @@ class Tiles:
         UsageError: others, or a tag that cuts nothing.
     """
 
-    remedy = (
-        "choose smaller tiles, a number of them (H2x2), or positions with larger maps; or name the block without tiles"
-    )
+    remedy = "choose smaller tiles, a number of them (H2x2), or positions with larger maps; or name the block without tiles"
 
     def __init__(self, options: str) -> None:
         if any(word.endswith("px") for word in options.split(",")):
-            raise UsageError(f"tiles {options!r} of a block: its maps are those of its network, so leave out the pixels")
+            raise UsageError(
+                f"tiles {options!r} of a block: its maps are those of its network, so leave out the pixels"
+            )
         self.tiling, _ = read_options(options)
         if self.tiling.blocking is None:
-            raise UsageError(f"tiles {options!r} of a block: that is the block itself; name it without tiled:{options}:")
+            raise UsageError(
+                f"tiles {options!r} of a block: that is the block itself; name it without tiled:{options}:"
+            )
         padding = self.tiling.padding
         self.options = self.tiling.tag if padding == "zeros" else f"{self.tiling.tag},{padding}"
 
@@ -47,15 +49,14 @@ class Tiles:
     def sentence(self) -> str:
         """What becomes of a block."""
         rows, columns = self.tiling.block
-        tiles, elsewhere = (
-            (f"tiles of {rows} x {columns} pixels", "so the smaller map of a later stage has fewer, and one that is no larger than a tile none")
-            if self.tiling.blocking == "fixed"
-            else (f"{rows} x {columns} tiles", "so those of a later stage are smaller")
-        )
+        if self.tiling.blocking == "fixed":
+            tiles = f"tiles of {rows} x {columns} pixels, so the smaller map of a later stage has fewer"
+        else:
+            tiles = f"{rows} x {columns} tiles, so those of a later stage are smaller"
         return (
-            f"On tiles: each convolution larger than 1x1 and each pool cuts the map that it reads into {tiles}, {elsewhere}. Tiles "
-            f"do not see each other; around each stand {self.tiling.padding}. What reads the whole map (a mean of it, attention) "
-            "stays whole."
+            f"On tiles: each convolution larger than 1x1 and each pool cuts the map that it reads into {tiles}. Tiles do not "
+            f"see each other; around each stand {self.tiling.padding}. A map no larger than a tile is not cut, and what reads "
+            "the whole map (a mean of it, attention) stays whole."
         )
 
     def convert(self, block: nn.Module, in_channels: int) -> nn.Module:
@@ -64,7 +65,9 @@ class Tiles:
 
     def changes(self, block: nn.Module, shape: Sequence[int]) -> tuple[int, list[str]]:
         """How many of its layers are cut where its map is (B, C, H, W), and why those that could be are not."""
-        cut = {layer.name for layer in self._converted(block, self._large(shape[1]))[1].layers if layer.blocked}
+        cut = {
+            layer.name for layer in self._converted(block, self._large(shape[1]))[1].layers if layer.blocked
+        }
         changed, whole = 0, []
         for layer in self._converted(block, shape)[1].layers:
             rows, columns = layer.size or (0, 0)

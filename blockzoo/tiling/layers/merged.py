@@ -38,7 +38,9 @@ def keep_tiles_when_merged(network: nn.Module) -> None:
 
 def _cut_of(module: nn.Module) -> _Cut | None:
     """How its convolutions are cut; None where those that read neighbours are not, or not all alike."""
-    convolutions = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d) and max(layer.kernel_size) > 1]
+    convolutions = [
+        layer for layer in module.modules() if isinstance(layer, nn.Conv2d) and max(layer.kernel_size) > 1
+    ]
     cuts = {
         _Cut(layer.block_size, layer.blocking, layer.padding_mode, layer.stride_mode)  # type: ignore[arg-type]
         if type(layer) is BlockConv2d
