@@ -12,6 +12,17 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
+def with_zeros(
+    kernel: Float[torch.Tensor, "C_out C_in K L"], dilation: int
+) -> Float[torch.Tensor, "C_out C_in K_wide L_wide"]:
+    """A dilated kernel as one without dilation: zeros between its values."""
+    if dilation == 1:
+        return kernel
+    flat = kernel.flatten(0, 1)[:, None]
+    spread = F.conv_transpose2d(flat, kernel.new_ones(1, 1, 1, 1), stride=dilation)
+    return spread.reshape(*kernel.shape[:2], *spread.shape[2:])
+
+
 class Residual(nn.Sequential):
     """x + layers(x).
 

@@ -11,7 +11,7 @@ from timm.models import convnext
 from torch import nn
 from torch.nn import functional as F
 
-from blockzoo.blocks.branches import ScaledResidual
+from blockzoo.blocks.branches import ScaledResidual, with_zeros
 from blockzoo.blocks.transition import AtConstantShape
 from blockzoo.core.contracts import BLOCKS
 
@@ -83,11 +83,8 @@ class _Branch(nn.Module):
         """Kernel, with the zeros of its dilation, and bias, in evaluation."""
         assert self.norm.running_mean is not None and self.norm.running_var is not None
         scale = self.norm.weight * (self.norm.running_var + self.norm.eps).rsqrt()
-        kernel = self.convolution.weight * scale[:, None, None, None]
-        dilation = self.convolution.dilation[0]
-        if dilation > 1:
-            kernel = F.conv_transpose2d(kernel, kernel.new_ones(1, 1, 1, 1), stride=dilation)
-        return kernel, self.norm.bias - self.norm.running_mean * scale
+        kernel = with_zeros(self.convolution.weight, self.convolution.dilation[0])
+        return kernel * scale[:, None, None, None], self.norm.bias - self.norm.running_mean * scale
 
 
 @BLOCKS.register
