@@ -231,7 +231,7 @@ class PartialNetBlock(AtConstantShape):
     """3x3 of a fourth of the channels, the others weighted by their means and deviations, 1x1 by 2, ReLU, 1x1 (PartialNet).
 
     That is PAT_ch. Behind it half of the channels are weighted place by place and the others have one more 1x1 (PAT_sp), and a
-    shortcut is around all. So in the first three stages of the paper, with the split that is not learned; its last stage has self-attention.
+    shortcut is around all: the paper's first three stages, with a split that is not learned; its last one has self-attention.
 
     Source: Huang et al., Partial Channel Network: Compute Fewer, Perform Better, AAAI 2026, arXiv:2502.01303.
     """
