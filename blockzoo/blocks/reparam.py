@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from timm.models import byobnet, fastvit, repvit
 from torch import nn
-from torch.nn import functional as F
 
-from blockzoo.blocks.branches import Residual, with_zeros
+from blockzoo.blocks.branches import Residual, added, as_one_kernel, with_zeros
 from blockzoo.blocks.transition import AtConstantShape, check_divides, conv_norm, transition
 from blockzoo.core.contracts import BLOCKS
 
@@ -176,12 +175,11 @@ class AddedKernels(nn.Module):
 
     Args:
         channels: of input and output.
-        branches: the kernels of each, the largest first. A branch of two is a row and a column in turn, without biases.
+        branches: the kernels of each. A branch of two is a row and a column in turn, without biases.
     """
 
     def __init__(self, channels: int, *branches: tuple[Kernel, ...]) -> None:
         super().__init__()
-        self.size = branches[0][0][:2]
         self.branches = nn.ModuleList(
             nn.Sequential(*(_depthwise(channels, kernel, bias=len(kernels) == 1) for kernel in kernels))
             for kernels in branches
@@ -189,28 +187,17 @@ class AddedKernels(nn.Module):
         self.merged: nn.Conv2d | None = None
 
     def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
-        if self.merged is not None:
-            alone: torch.Tensor = self.merged(x)
-            return alone
-        first, *others = self.branches
-        made: torch.Tensor = first(x)
-        for branch in others:
-            made = made + branch(x)
-        return made
+        return added([self.merged] if self.merged is not None else self.branches, x)
 
     @torch.no_grad()
     def reparameterize(self) -> None:
         """One kernel in place of all: of a row and a column their product."""
-        if self.merged is not None:
-            return
-        layers: list[list[Any]] = [list(branch) for branch in self.branches]  # type: ignore[call-overload]
-        channels = layers[0][0].out_channels
-        merged = _depthwise(channels, (*self.size, 1), bias=True).to(layers[0][0].weight)
-        kernels = [prod(with_zeros(one.weight, one.dilation[0]) for one in branch) for branch in layers]
-        merged.weight.copy_(sum(_around(kernel, self.size) for kernel in kernels))
-        merged.bias.copy_(sum(one.bias for branch in layers for one in branch if one.bias is not None))  # type: ignore[union-attr]
-        self.merged = merged
-        del self.branches
+        if self.merged is None:
+            layers: list[list[Any]] = [list(branch) for branch in self.branches]  # type: ignore[call-overload]
+            kernels = [prod(with_zeros(one.weight, one.dilation[0]) for one in branch) for branch in layers]
+            biases = [one.bias for branch in layers for one in branch if one.bias is not None]
+            self.merged = as_one_kernel(kernels, biases)
+            del self.branches
 
 
 def _depthwise(channels: int, kernel: Kernel, *, bias: bool) -> nn.Conv2d:
@@ -220,12 +207,6 @@ def _depthwise(channels: int, kernel: Kernel, *, bias: bool) -> nn.Conv2d:
     return nn.Conv2d(
         channels, channels, (rows, columns), padding=padding, dilation=dilation, groups=channels, bias=bias
     )
-
-
-def _around(kernel: Any, size: tuple[int, int]) -> torch.Tensor:
-    """A kernel in the middle of zeros."""
-    above, beside = ((wanted - given) // 2 for wanted, given in zip(size, kernel.shape[-2:], strict=True))
-    return F.pad(kernel, (beside, beside, above, above))
 
 
 class ChunkedKernels(nn.Module):

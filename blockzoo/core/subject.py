@@ -158,6 +158,12 @@ class Subject:
         return f"{self.label}/{self.position}" if self.position else self.label
 
     @property
+    def in_running_script(self) -> bool:
+        """Whether its block is defined in the script that runs, where no other process can find it."""
+        inner = self.innermost
+        return inner.prefix == "block" and BLOCKS.origin(inner.name.partition("+")[0]) == "__main__"
+
+    @property
     def own_origins(self) -> list[str | None]:
         """`own_origin`, of each block where there are several."""
         return [stage.own_origin for stage in self.stages] or [self.own_origin]
