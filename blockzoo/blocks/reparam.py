@@ -194,7 +194,9 @@ class AddedKernels(nn.Module):
         """One kernel in place of all: of a row and a column their product."""
         if self.merged is None:
             layers: list[list[Any]] = [list(branch) for branch in self.branches]  # type: ignore[call-overload]
-            kernels = [prod(with_zeros(one.weight, one.dilation[0]) for one in branch) for branch in layers]
+            kernels: list[Any] = [
+                prod(with_zeros(one.weight, one.dilation[0]) for one in branch) for branch in layers
+            ]
             biases = [one.bias for branch in layers for one in branch if one.bias is not None]
             self.merged = as_one_kernel(kernels, biases)
             del self.branches

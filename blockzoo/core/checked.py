@@ -119,12 +119,7 @@ def columns_of(*kinds: type) -> dict[str, str]:
 
 def texts_of(*kinds: type) -> set[str]:
     """The fields of dataclasses whose values are texts, or words to choose among; None aside."""
-    return {
-        f.name
-        for kind in kinds
-        for f in fields(kind)  # type: ignore[arg-type]
-        if _is_text(get_type_hints(kind)[f.name])
-    }
+    return {f.name for kind in kinds for f in fields(kind) if _is_text(get_type_hints(kind)[f.name])}
 
 
 def _is_text(hint: Any) -> bool:
