@@ -38,13 +38,15 @@ class Profile:
     output_shape: tuple[int, ...]
     notes: tuple[str, ...] = ()  # how it was measured, where not as usual
     unseen: tuple[str, ...] = ()  # those of them that name weights which are no parameters, nor to be seen
+    said: str = ""  # what the conversion of a block changes in it
 
     def columns(self) -> dict[str, Any]:
         """One flat row; the costs of the stage under test have the prefix `stage_`."""
         stage = {f"stage_{k}": v for k, v in _columns(self.stage).items()} if self.stage else {}
         shapes = {"input_shape": list(self.input_shape), "output_shape": list(self.output_shape)}
         notes = {"notes": "; ".join(self.notes)} if self.notes else {}
-        return {"subject": self.subject, **shapes, **_columns(self.network), **stage, **notes}
+        said = {"said": self.said} if self.said else {}
+        return {"subject": self.subject, **shapes, **_columns(self.network), **stage, **notes, **said}
 
 
 def _columns(costs: Costs) -> dict[str, Any]:
@@ -121,11 +123,13 @@ class AskedFor(NamedTuple):
         name: of the subject, with its position.
         parts: of the network.
         in_scaffold: is there a stage under test?
+        said: what the conversion of its block changes there.
     """
 
     name: str
     parts: list[Placed]
     in_scaffold: bool
+    said: str = ""
 
 
 def asked_for(
@@ -143,6 +147,7 @@ def asked_for(
 
     if isinstance(subject, nn.Module):
         return _at_hand(subject)
+    from blockzoo.models.conversion import check_conversion
     from blockzoo.models.own import classes_of
     from blockzoo.models.resolve import build_network
     from blockzoo.models.scaffold import scaffold_parts
@@ -157,10 +162,11 @@ def asked_for(
         **vars(scaffold),
     )
     if not spec.parsed.is_block:
-        return AskedFor(spec.subject, [Placed("", None, lambda: build_network(spec))], in_scaffold=False)
+        parts = [Placed("", None, lambda: build_network(spec))]
+        return AskedFor(spec.subject, parts, False, check_conversion(spec, shape))
     name = spec.subject if registered or block is None else f"{block.__name__}/{spec.parsed.position}"
     parts = [Placed(part.name, part.key, part.build, part.active) for part in scaffold_parts(spec, block)]
-    return AskedFor(name, parts, in_scaffold=True)
+    return AskedFor(name, parts, True, "" if block else check_conversion(spec, shape))
 
 
 def _at_hand(model: nn.Module) -> AskedFor:
@@ -189,7 +195,7 @@ def profile_and_chain(
     """
     from blockzoo.measure.costs import check_added_parts, measure_chain, total
 
-    name, parts, in_scaffold = asked
+    name, parts, in_scaffold, said = asked
     with _shape_errors(name, shape):
         chain = measure_chain([(part.key, part.build) for part in parts], shape, memory=memory, also=also)
         costs = total(chain)
@@ -202,7 +208,7 @@ def profile_and_chain(
     if foreign:
         check_added_parts(name, costs, [part.build for part in parts], shape)
     of_stage = total(stage) if in_scaffold else None
-    return Profile(name, shape, costs, of_stage, tuple(chain[-1].shape), *_notes(chain)), chain
+    return Profile(name, shape, costs, of_stage, tuple(chain[-1].shape), *_notes(chain), said), chain
 
 
 def _notes(chain: Sequence[Measured]) -> tuple[tuple[str, ...], tuple[str, ...]]:

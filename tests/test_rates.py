@@ -29,10 +29,11 @@ def accuracy(network: NetworkSpec, seed: int, lr: float | None) -> float:
     return 0.5 - abs((lr or 0) - BEST[network.parsed.label]) / 10 + seed / 1e5
 
 
-def test_each_block_has_its_best_rate_at_all_positions() -> None:
+def test_each_block_has_its_best_rate_at_all_positions(caplog: pytest.LogCaptureFixture) -> None:
     given = networks(BLOCKS, "early", "mid", "late")
     design = functools.partial(isolated, given, [0, 1], Designing())
     made, rows = carried_out(with_learning_rates(given, RATES, design), accuracy)
+    assert "is the smallest (0.05) for 1 and the largest (0.8) for 1 of 4 blocks" in caplog.text
     assert [len(one.trainings) for one in made] == [4, 4, 4, 24]
     assert [one.name for one in made] == [LR_SEARCH] * 3 + [""]
     assert {t.network.parsed.position for one in made[:3] for t in one.trainings} == {"mid"}
@@ -104,6 +105,9 @@ def test_tables_and_verdicts_leave_the_search_out_and_say_the_rates() -> None:
     ((title, _, told),) = tables(rows)
     assert "each block's best lr of 0.05 0.2 0.8" in title and "lr 0.05: RepMixer\n" in told
     assert "lr 0.2: FasterNetBlock, ResNetBasicBlock" in told
+    assert "smallest (0.05) for 1 and the largest (0.8) for 1 of 4 blocks: theirs may lie beyond" in told
+    given = [row | {"lr_among": None} for row in rows]
+    assert not any("lie beyond" in told for _, _, told in tables(given))
     (comparison,) = compare(rows, "RepMixer", "FasterNetBlock")
     assert all(len(difference.seeds) == 3 for difference in comparison.differences)
     assert "lr 0.2" not in describe_group(group_of(rows[0]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -10,6 +11,49 @@ from torch.nn import functional as F
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+
+
+def with_zeros(
+    kernel: Float[torch.Tensor, "C_out C_in K L"], dilation: int
+) -> Float[torch.Tensor, "C_out C_in K_wide L_wide"]:
+    """A dilated kernel as one without dilation: zeros between its values."""
+    if dilation == 1:
+        return kernel
+    flat = kernel.flatten(0, 1)[:, None]
+    spread = F.conv_transpose2d(flat, kernel.new_ones(1, 1, 1, 1), stride=dilation)
+    return spread.reshape(*kernel.shape[:2], *spread.shape[2:])
+
+
+def added(branches: Iterable[nn.Module], x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
+    """What branches make of one map, added in their order."""
+    first, *others = branches
+    made: torch.Tensor = first(x)
+    for branch in others:
+        made = made + branch(x)
+    return made
+
+
+def as_one_kernel(
+    kernels: Sequence[Float[torch.Tensor, "C 1 K L"]], biases: Iterable[Float[torch.Tensor, " C"]]
+) -> nn.Conv2d:
+    """One depthwise convolution in place of several that keep the size and are added: their kernels, around one middle.
+
+    Args:
+        kernels: each with odd sides; a dilated one as `with_zeros` has it.
+        biases: of them, as many as there are.
+    """
+    rows, columns = (max(kernel.shape[side] for kernel in kernels) for side in (2, 3))
+    total: Any = 0
+    for kernel in kernels:
+        above, beside = (rows - kernel.shape[2]) // 2, (columns - kernel.shape[3]) // 2
+        total = total + F.pad(kernel, (beside, beside, above, above))
+    bias: Any = sum(biases)
+    channels, padding = len(total), (rows // 2, columns // 2)
+    made = nn.Conv2d(
+        channels, channels, (rows, columns), padding=padding, groups=channels, device=total.device
+    )
+    made.weight, made.bias = nn.Parameter(total), nn.Parameter(bias)
+    return made
 
 
 class Residual(nn.Sequential):

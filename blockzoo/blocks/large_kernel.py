@@ -11,7 +11,7 @@ from timm.models import convnext
 from torch import nn
 from torch.nn import functional as F
 
-from blockzoo.blocks.branches import ScaledResidual
+from blockzoo.blocks.branches import ScaledResidual, added, as_one_kernel, with_zeros
 from blockzoo.blocks.transition import AtConstantShape
 from blockzoo.core.contracts import BLOCKS
 
@@ -37,31 +37,16 @@ class DilatedBranches(nn.Module):
         self.merged: nn.Conv2d | None = None
 
     def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
-        if self.merged is not None:
-            alone: torch.Tensor = self.merged(x)
-            return alone
-        made: torch.Tensor = self.large(x)
-        for branch in self.small:
-            made = made + branch(x)
-        return made
+        return added([self.merged] if self.merged is not None else [self.large, *self.small], x)
 
     @torch.no_grad()
     def reparameterize(self) -> None:
-        """One 13x13 in place of all: a dilated kernel is a large one with zeros between its values."""
-        if self.merged is not None:
-            return
-        merged, bias = self.large.fused()
-        for branch in self.small:
-            kernel, added = branch.fused()  # type: ignore[operator]  # a ModuleList knows modules alone
-            reach = kernel.shape[-1] // 2
-            merged = merged + F.pad(kernel, [self.SIZE // 2 - reach] * 4)
-            bias = bias + added
-        convolution = nn.Conv2d(
-            len(bias), len(bias), self.SIZE, padding=self.SIZE // 2, groups=len(bias), device=bias.device
-        )
-        convolution.weight, convolution.bias = nn.Parameter(merged), nn.Parameter(bias)
-        self.merged = convolution
-        del self.large, self.small
+        """One 13x13 in place of all."""
+        if self.merged is None:
+            self.merged = as_one_kernel(
+                *zip(*(branch.fused() for branch in [self.large, *self.small]), strict=True)
+            )
+            del self.large, self.small
 
 
 class _Branch(nn.Module):
@@ -83,11 +68,8 @@ class _Branch(nn.Module):
         """Kernel, with the zeros of its dilation, and bias, in evaluation."""
         assert self.norm.running_mean is not None and self.norm.running_var is not None
         scale = self.norm.weight * (self.norm.running_var + self.norm.eps).rsqrt()
-        kernel = self.convolution.weight * scale[:, None, None, None]
-        dilation = self.convolution.dilation[0]
-        if dilation > 1:
-            kernel = F.conv_transpose2d(kernel, kernel.new_ones(1, 1, 1, 1), stride=dilation)
-        return kernel, self.norm.bias - self.norm.running_mean * scale
+        kernel = with_zeros(self.convolution.weight, self.convolution.dilation[0])
+        return kernel * scale[:, None, None, None], self.norm.bias - self.norm.running_mean * scale
 
 
 @BLOCKS.register

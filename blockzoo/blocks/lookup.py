@@ -8,6 +8,7 @@ from torch import nn
 
 from blockzoo.blocks.adapters import adapted
 from blockzoo.blocks.attention import attended
+from blockzoo.blocks.converted import converted
 from blockzoo.core.contracts import BLOCKS
 from blockzoo.core.errors import UsageError
 from blockzoo.core.plugins import load_object
@@ -21,6 +22,9 @@ def block_class(subject: Subject) -> Callable[..., nn.Module]:
         UsageError: the file or package has no such class.
     """
     maker: Callable[..., nn.Module]
+    if subject.wrapped and subject.is_block:
+        options = subject.name.partition(":")[0]
+        return converted(adapted(block_class(subject.wrapped)), subject.prefix, options)
     if not subject.is_block:
         raise UsageError(f"{subject} is a whole network, not a block: it has no position in the scaffold")
     named, plus, attention = subject.name.partition("+")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import timm.models._efficientnet_blocks as timm_blocks
 from timm.layers.squeeze_excite import SEModule
@@ -53,6 +54,11 @@ class MobileNetV3Block(timm_blocks.InvertedResidual):
         )
 
 
+SIX_TIMES: dict[str, Any] = {"exp_ratio": 6.0, "act_layer": nn.SiLU}
+"""Options of a block of EfficientNet and of what was made of it."""
+EXCITED = SIX_TIMES | {"se_layer": _excitation(0.25 / 6)}
+
+
 @BLOCKS.register
 class MBConv6(timm_blocks.InvertedResidual):
     """1x1 by 6, 3x3 depthwise, squeeze-and-excitation of a fourth of the input, 1x1, SiLU (EfficientNet).
@@ -61,14 +67,7 @@ class MBConv6(timm_blocks.InvertedResidual):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            stride=stride,
-            exp_ratio=6.0,
-            act_layer=nn.SiLU,
-            se_layer=_excitation(0.25 / 6),
-        )
+        super().__init__(in_channels, out_channels, stride=stride, **EXCITED)
 
 
 @BLOCKS.register
@@ -80,15 +79,7 @@ class CondConvBlock(timm_blocks.CondConvResidual):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            stride=stride,
-            exp_ratio=6.0,
-            act_layer=nn.SiLU,
-            se_layer=_excitation(0.25 / 6),
-            num_experts=4,
-        )
+        super().__init__(in_channels, out_channels, stride=stride, num_experts=4, **EXCITED)
 
 
 @BLOCKS.register
@@ -104,9 +95,8 @@ class MixConvBlock(timm_blocks.InvertedResidual):
             out_channels,
             dw_kernel_size=[3, 5, 7],  # type: ignore[arg-type]  # timm's hint asks for one; its code takes several
             stride=stride,
-            exp_ratio=6.0,
-            act_layer=nn.SiLU,
             se_layer=_excitation(0.5 / 6),
+            **SIX_TIMES,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from timm.layers.norm import GroupNorm1
 from timm.models import convnext, focalnet, inception_next, metaformer, starnet, visformer
 from timm.models.fasternet import MLPBlock
@@ -15,7 +16,7 @@ from blockzoo.blocks.transition import AtConstantShape, check_divides
 from blockzoo.core.contracts import BLOCKS
 
 if TYPE_CHECKING:
-    pass
+    from jaxtyping import Float
 
 
 @BLOCKS.register
@@ -168,6 +169,87 @@ class FasterNetBlock(AtConstantShape):
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
         check_divides(4, out_channels, "FasterNetBlock", "a convolution of a fourth of its width")
         block = MLPBlock(out_channels, n_div=4, mlp_ratio=2.0, drop_path=0.0, layer_scale_init_value=0.0)
+        super().__init__(in_channels, out_channels, stride, block)
+
+
+class StyleGate(nn.Module):
+    """Channels weighted by a hard sigmoid of a linear map, with a batch norm, of the means and deviations of all.
+
+    The deviation is of all pixels, with 1e-5 added to the variance, so that a constant channel has a gradient.
+
+    Args:
+        channels: of the map.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix, self.norm = nn.Linear(2 * channels, channels, bias=False), nn.BatchNorm1d(channels)
+        self.gate = nn.Hardsigmoid()
+
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
+        variance, mean = torch.var_mean(x, (2, 3), correction=0)
+        style = torch.cat([mean, (variance + 1e-5).sqrt()], dim=1)
+        made: torch.Tensor = x * self.gate(self.norm(self.mix(style)))[:, :, None, None]
+        return made
+
+
+class PlaceGate(nn.Module):
+    """Places weighted by a hard sigmoid of a 1x1 convolution to one channel.
+
+    Args:
+        channels: of the map.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix, self.gate = nn.Conv2d(channels, 1, 1, bias=False), nn.Hardsigmoid()
+
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
+        made: torch.Tensor = x * self.gate(self.mix(x))
+        return made
+
+
+class InParts(nn.Module):
+    """The first channels through one module, the others through another.
+
+    Args:
+        first: of them.
+        one: of the first.
+        other: of the others.
+    """
+
+    def __init__(self, first: int, one: nn.Module, other: nn.Module) -> None:
+        super().__init__()
+        self.first, self.one, self.other = first, one, other
+
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
+        return torch.cat([self.one(x[:, : self.first]), self.other(x[:, self.first :])], dim=1)
+
+
+@BLOCKS.register
+class PartialNetBlock(AtConstantShape):
+    """3x3 of a fourth of the channels, the others weighted by their means and deviations, 1x1 by 2, ReLU, 1x1 (PartialNet).
+
+    That is PAT_ch. Behind it half of the channels are weighted place by place and the others have one more 1x1 (PAT_sp), and a
+    shortcut is around all: the paper's first three stages, with a split that is not learned; its last one has self-attention.
+
+    Source: Huang et al., Partial Channel Network: Compute Fewer, Perform Better, AAAI 2026, arXiv:2502.01303.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        check_divides(4, out_channels, "PartialNetBlock", "a convolution of a fourth of its width")
+        fourth, half, wide = out_channels // 4, out_channels // 2, 2 * out_channels
+        weighted = nn.Sequential(StyleGate(3 * fourth), nn.BatchNorm2d(3 * fourth))
+        placed = nn.Sequential(PlaceGate(half), nn.BatchNorm2d(half))
+        mixed = nn.Sequential(nn.BatchNorm2d(half), nn.Conv2d(half, half, 1, bias=False))
+        block = Residual(
+            InParts(fourth, nn.Conv2d(fourth, fourth, 3, padding=1, bias=False), weighted),
+            nn.Conv2d(out_channels, wide, 1, bias=False),
+            nn.BatchNorm2d(wide),
+            nn.ReLU(),
+            nn.Conv2d(wide, out_channels, 1, bias=False),
+            InParts(half, placed, mixed),
+        )
         super().__init__(in_channels, out_channels, stride, block)
 
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 import torch
 from timm.models import byobnet, fastvit, repvit
 from torch import nn
 
-from blockzoo.blocks.transition import AtConstantShape, conv_norm, transition
+from blockzoo.blocks.branches import Residual, added, as_one_kernel, with_zeros
+from blockzoo.blocks.transition import AtConstantShape, check_divides, conv_norm, transition
 from blockzoo.core.contracts import BLOCKS
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 @BLOCKS.register
@@ -158,3 +164,87 @@ class RepViTBlock(AtConstantShape):
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
         block = repvit.RepViTBlock(out_channels, mlp_ratio=2, kernel_size=3, use_se=True, act_layer=nn.GELU)
         super().__init__(in_channels, out_channels, stride, block)
+
+
+Kernel = tuple[int, int, int]
+"""Rows, columns and dilation."""
+
+
+class AddedKernels(nn.Module):
+    """Depthwise convolutions side by side on one map, added; of one kernel when deployed.
+
+    Args:
+        channels: of input and output.
+        branches: the kernels of each. A branch of two is a row and a column in turn, without biases.
+    """
+
+    def __init__(self, channels: int, *branches: tuple[Kernel, ...]) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            nn.Sequential(*(_depthwise(channels, kernel, bias=len(kernels) == 1) for kernel in kernels))
+            for kernels in branches
+        )
+        self.merged: nn.Conv2d | None = None
+
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
+        return added([self.merged] if self.merged is not None else self.branches, x)
+
+    @torch.no_grad()
+    def reparameterize(self) -> None:
+        """One kernel in place of all: of a row and a column their product."""
+        if self.merged is None:
+            layers: list[list[Any]] = [list(branch) for branch in self.branches]  # type: ignore[call-overload]
+            kernels: list[Any] = [
+                prod(with_zeros(one.weight, one.dilation[0]) for one in branch) for branch in layers
+            ]
+            biases = [one.bias for branch in layers for one in branch if one.bias is not None]
+            self.merged = as_one_kernel(kernels, biases)
+            del self.branches
+
+
+def _depthwise(channels: int, kernel: Kernel, *, bias: bool) -> nn.Conv2d:
+    """That keeps the size."""
+    rows, columns, dilation = kernel
+    padding = dilation * (rows - 1) // 2, dilation * (columns - 1) // 2
+    return nn.Conv2d(
+        channels, channels, (rows, columns), padding=padding, dilation=dilation, groups=channels, bias=bias
+    )
+
+
+class ChunkedKernels(nn.Module):
+    """A fourth of the channels untouched, a fourth 3x3, a fourth 7x7, a fourth 1x11 and 11x1, all depthwise (RepNeXt)."""
+
+    SMALL = (((3, 3, 1),), ((1, 3, 1),), ((3, 1, 1),), ((2, 2, 2),))
+    MEDIUM = (((7, 7, 1),), ((5, 3, 1),), ((3, 5, 1),), ((1, 7, 1), (7, 1, 1)), ((1, 5, 1), (5, 1, 1)))
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        chunk = channels // 4
+        self.small, self.medium = AddedKernels(chunk, *self.SMALL), AddedKernels(chunk, *self.MEDIUM)
+        self.large = nn.Sequential(
+            *(_depthwise(chunk, kernel, bias=True) for kernel in ((1, 11, 1), (11, 1, 1)))
+        )
+
+    def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
+        untouched, small, medium, large = x.chunk(4, dim=1)
+        return torch.cat([untouched, self.small(small), self.medium(medium), self.large(large)], dim=1)
+
+
+@BLOCKS.register
+class RepNeXtBlock(AtConstantShape):
+    """Depthwise 3x3, 7x7 and 11x11, each on a fourth of the channels, one fourth untouched; 1x1 by 2, GELU, 1x1 (RepNeXt).
+
+    A batch norm behind the kernels, and a shortcut around all. The 3x3 has the branches 3x3, 1x3, 3x1 and a dilated 2x2, the 7x7
+    7x7, 5x3, 3x5, 1x7 with 7x1 and 1x5 with 5x1, one kernel each when deployed; the 11x11 is a row and a column.
+
+    Source: Zhao et al., RepNeXt: A Fast Multi-Scale CNN using Structural Reparameterization, 2024, arXiv:2406.16004.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, position: str = "mid") -> None:
+        check_divides(
+            4, out_channels, "RepNeXtBlock", "kernels of four sizes, each of a fourth of its channels"
+        )
+        wide = 2 * out_channels
+        mixer = (ChunkedKernels(out_channels), nn.BatchNorm2d(out_channels))
+        channels = (conv_norm(out_channels, wide), nn.GELU(), conv_norm(wide, out_channels))
+        super().__init__(in_channels, out_channels, stride, Residual(*mixer, *channels))

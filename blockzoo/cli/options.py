@@ -96,6 +96,15 @@ ImageSize = Annotated[
 LimitTrain = Annotated[
     int | None, _option("--limit-train", help="train on only N images, every class by its share")
 ]
+Plots = Annotated[bool, Parameter(negative="--no-plots", help="draw the pictures afterwards")]
+PlanOnly = Annotated[bool, Parameter(name="--dry-run", help="print the plan, train nothing", negative=())]
+OtherWorkers = Annotated[
+    int | None, Parameter(name="--workers", help="trials at a time (default: as it was started)")
+]
+OtherAddress = Annotated[
+    str | None,
+    Parameter(name="--address", help="of the Ray cluster, named again where it was started on one"),
+]
 Output = Annotated[
     Path, _option("--output", "--out-dir", "-o", help="results folder, or the path of the CSV")
 ]

@@ -67,7 +67,9 @@ def profile(
         f"{profiled.subject}, input {size}",
         ["", "network", "stage under test"],
         lines,
-        "\n".join(("Activations in fp32, the input not counted.", *uncounted, *profiled.notes)),
+        "\n".join(
+            ("Activations in fp32, the input not counted.", *uncounted, *profiled.notes, profiled.said)
+        ).strip(),
     )
     screen.show(made, [profiled.columns()], format, output)
     return 0

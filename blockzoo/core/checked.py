@@ -6,7 +6,8 @@ import difflib
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, field, fields, is_dataclass
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -114,6 +115,19 @@ def default_of(name: str, *kinds: type) -> Any:
 def columns_of(*kinds: type) -> dict[str, str]:
     """The settings that are columns of the results table, each with what it means there."""
     return {name: f.metadata["column"] for name, f in settings_of(*kinds).items() if f.metadata.get("column")}
+
+
+def texts_of(*kinds: type) -> set[str]:
+    """The fields of dataclasses whose values are texts, or words to choose among; None aside."""
+    return {f.name for kind in kinds for f in fields(kind) if _is_text(get_type_hints(kind)[f.name])}
+
+
+def _is_text(hint: Any) -> bool:
+    if get_origin(hint) is Literal:
+        return all(isinstance(word, str) for word in get_args(hint))
+    choices = [choice for choice in get_args(hint) if choice is not NoneType]
+    one_of_several = get_origin(hint) in (Union, UnionType) and bool(choices)
+    return hint is str or (one_of_several and all(map(_is_text, choices)))
 
 
 def unusual(made: Any) -> Iterator[tuple[str, Any]]:

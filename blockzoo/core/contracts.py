@@ -46,6 +46,41 @@ class Attention(Protocol):
     def __call__(self, channels: int) -> nn.Module: ...
 
 
+class Conversion(Protocol):
+    """What a prefix makes of a block, `PREFIX:OPTIONS:BLOCK`, in the stage under test alone; made from the options without torch,
+    or UsageError where there are none such.
+    """
+
+    @property
+    def options(self) -> str:
+        """The same options always as the same text."""
+        ...
+
+    @property
+    def sentence(self) -> str:
+        """What becomes of a block, for its card."""
+        ...
+
+    @property
+    def remedy(self) -> str:
+        """What to do where nothing becomes of it."""
+        ...
+
+    def convert(self, block: nn.Module, in_channels: int) -> nn.Module:
+        """The block converted, with the names, the weights and the shapes that it had."""
+        ...
+
+    def changes(self, block: nn.Module, shape: Sequence[int]) -> tuple[int, list[str]]:
+        """How many layers of a plain block compute something else where its map is (B, C, H, W), and why the others do not."""
+        ...
+
+
+class ConversionMaker(Protocol):
+    """Makes a conversion from the options between its prefix and the block."""
+
+    def __call__(self, options: str) -> Conversion: ...
+
+
 class Network(Protocol):
     """A network by name, `model:NAME`: made for the classes and input channels of the spec."""
 
@@ -102,6 +137,7 @@ To keep plugins for a project: plugins = ["path/to/file.py"] under [tool.blockzo
 
 BLOCKS: Registry[Block] = Registry("BLOCKS", "block", how_to_add=HOW_TO_ADD_A_BLOCK)
 ATTENTIONS: Registry[Attention] = Registry("ATTENTIONS", "attention", files=False)
+CONVERSIONS: Registry[ConversionMaker] = Registry("CONVERSIONS", "conversion of blocks", files=False)
 NETWORKS: Registry[Network] = Registry("NETWORKS", "network", files=False)
 SUBJECTS: Registry[SubjectResolver] = Registry("SUBJECTS", "subject prefix", files=False)
 PROTOCOLS: Registry[ProtocolMaker] = Registry("PROTOCOLS", "protocol")

@@ -22,19 +22,10 @@ from blockzoo.core.documents import describe
 from blockzoo.core.errors import Damaged, StoreError, UsageError
 from blockzoo.core.files import open_own, write_atomically, write_text
 from blockzoo.core.said import say_once
-from blockzoo.core.table import COLUMNS, Row, impossible
+from blockzoo.core.table import COLUMNS, TEXTS, Row, impossible
 from blockzoo.core.text import csv_lines, uncell
 
 log = logging.getLogger(__name__)
-
-TEXTS = frozenset(
-    (
-        "timestamp block dataset position device experiment_name notes protocol lr_among split filler transition status "
-        "reason images latency_device latency_doubt stage_latency_doubt throughput_doubt said uncounted_operations "
-        "dtype cpu gpu torch blockzoo environment_id comparable fingerprint"
-    ).split()
-)
-"""Columns that are never read as numbers."""
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,10 @@ class RunnersLost(BlockzooError):
     """Where the jobs run is gone: the head of a cluster. What was stored stays; the message says how to go on."""
 
 
+class SourcesChanged(BlockzooError):
+    """Files of this package changed while jobs were started from it; the message names them and says how to go on."""
+
+
 class CheckFailed(BlockzooError):
     """A fast path differs from the plain way it stands for; the message names the operation. No number is given."""
 

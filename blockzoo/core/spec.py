@@ -135,6 +135,7 @@ class NetworkSpec(Scaffold, Spec):
         if subject.innermost.is_block:
             own |= {name: value for name, value in unusual(self) if name in settings_of(Scaffold)}
             own |= {"filler": self.filler_name, "active_blocks": self.active_blocks or self.num_blocks}
+            own |= {"converted": "stage"} if subject.wrapped else {}  # once it was all stages
         if self.budget is not None:
             own["budget"] = self.budget
         if digest := subject.source_digest():
@@ -242,7 +243,7 @@ class TrialSpec(Recipe, Data, Seeded, Spec):
         own.pop("seed")
         if self.lr_among is not None:  # then it is the block's
             own.pop("lr", None)
-        for key in ("subject", "source", "active_blocks", "active_width"):
+        for key in ("subject", "source", "converted", "active_blocks", "active_width"):
             own["network"].pop(key, None)
         return fingerprint_of(own)
 

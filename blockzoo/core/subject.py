@@ -4,7 +4,7 @@ ResNetBasicBlock            a block                 ResNetBasicBlock@published  
 ResNetBasicBlock+eca        with attention behind it
 ResNetBasicBlock/mid        in the scaffold         timm:resnet18                a network of a library
 my_file.py:MyBlock[/mid]    the user's own code     package.module:MyBlock[/mid]
-tiled:F28:SUBJECT           that network on tiles
+tiled:F28:NETWORK           that network on tiles    tiled:F8:BLOCK[/mid]    a block on tiles
 stages:A,B,C                the scaffold with a block in each of its stages
 
 Code with a `stride` in its constructor (or any arguments, or a width it must be told, such as `dim`) is a block, any other a
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,7 +24,16 @@ from functools import cache
 from pathlib import Path
 
 from blockzoo.core import consent
-from blockzoo.core.contracts import ATTENTIONS, BLOCKS, NETWORKS, POSITIONS, STAGES, SUBJECTS, WRAPPER
+from blockzoo.core.contracts import (
+    ATTENTIONS,
+    BLOCKS,
+    CONVERSIONS,
+    NETWORKS,
+    POSITIONS,
+    STAGES,
+    SUBJECTS,
+    WRAPPER,
+)
 from blockzoo.core.errors import UsageError
 from blockzoo.core.plugins import load_object, origin_of, own_code
 from blockzoo.core.signature import why_a_block
@@ -77,7 +87,7 @@ class Subject:
         if colon and prefix == STAGES:
             return cls(prefix, _stages(rest, text))
         if colon and prefix in SUBJECTS:
-            return cls(prefix, _wrapped(rest, text) if _wraps(prefix) else rest)
+            return cls(prefix, *_wrapped(prefix, rest, text)) if _wraps(prefix) else cls(prefix, rest)
         head, colon, tail = text.rpartition(":")
         name, slash, position = tail.partition("/")
         if slash and position not in POSITIONS:
@@ -97,15 +107,23 @@ class Subject:
         return _why_a_block(*self.name.partition("+")[0].rpartition(":")[::2])
 
     @property
-    def innermost(self) -> Subject:
-        """What a prefix such as `tiled:` is said of; the subject itself where none is."""
+    def wrapped(self) -> Subject | None:
+        """What a prefix such as `tiled:` is said of, at the same position."""
         if not _wraps(self.prefix):
-            return self
-        return Subject.parse(self.name.partition(":")[2]).innermost
+            return None
+        inner = Subject.parse(self.name.partition(":")[2])
+        return replace(inner, position=self.position) if self.position else inner
+
+    @property
+    def innermost(self) -> Subject:
+        """What all such prefixes are said of; the subject itself where there is none."""
+        return self.wrapped.innermost if self.wrapped else self
 
     @property
     def is_block(self) -> bool:
         """True for a block, which the scaffold can hold; False for a whole network."""
+        if self.wrapped:
+            return self.prefix in CONVERSIONS and self.wrapped.is_block
         if self.prefix == "code" and not self.position:
             return bool(self.taken_for_a_block)
         return self.prefix in ("block", "code")
@@ -116,7 +134,8 @@ class Subject:
         if self.prefix != STAGES:
             return ()
         return tuple(
-            Subject.parse(name).at(place) for name, place in zip(self.name.split(","), POSITIONS, strict=True)
+            Subject.parse(name).at(place)
+            for name, place in zip(names_of_stages(self.name), POSITIONS, strict=True)
         )
 
     @property
@@ -137,6 +156,12 @@ class Subject:
 
     def __str__(self) -> str:
         return f"{self.label}/{self.position}" if self.position else self.label
+
+    @property
+    def in_running_script(self) -> bool:
+        """Whether its block is defined in the script that runs, where no other process can find it."""
+        inner = self.innermost
+        return inner.prefix == "block" and BLOCKS.origin(inner.name.partition("+")[0]) == "__main__"
 
     @property
     def own_origins(self) -> list[str | None]:
@@ -177,7 +202,7 @@ def _canonical(name: str, *, known: bool = False) -> str:
 
 def _stages(rest: str, text: str) -> str:
     """Three blocks, canonical."""
-    blocks = [Subject.parse(name) for name in rest.split(",")]
+    blocks = [Subject.parse(name) for name in names_of_stages(rest)]
     if len(blocks) != len(POSITIONS) or any(not block.is_block or block.position for block in blocks):
         raise UsageError(
             f"{text!r}: name three blocks, as in {STAGES}:RepMixer,ResNetBasicBlock,GhostBottleneck"
@@ -185,18 +210,32 @@ def _stages(rest: str, text: str) -> str:
     return ",".join(map(str, blocks))
 
 
+def names_of_stages(text: str) -> list[str]:
+    """The blocks of `A,B,C`; a comma within the options of a prefix parts no two of them.
+
+    Examples:
+        >>> names_of_stages("RepMixer,tiled:F8,reflect:RepMixer,GhostBottleneck")
+        ['RepMixer', 'tiled:F8,reflect:RepMixer', 'GhostBottleneck']
+    """
+    prefixes = "|".join(SUBJECTS.tagged(WRAPPER))
+    return re.findall(rf"(?:^|,)((?:(?:{prefixes}):[^:]*:)*[^,]*)", text)
+
+
 def _wraps(prefix: str) -> bool:
     """Whether a prefix says something of another subject."""
     return prefix in SUBJECTS.tagged(WRAPPER)
 
 
-def _wrapped(rest: str, text: str) -> str:
-    """`OPTIONS:SUBJECT`, the subject canonical."""
+def _wrapped(prefix: str, rest: str, text: str) -> tuple[str, str | None]:
+    """`OPTIONS:SUBJECT`, the subject canonical, and of a block its position; of a block the options are canonical too."""
     options, colon, inner = rest.partition(":")
     if not colon:
-        summary = SUBJECTS.summary(text.partition(":")[0])
-        raise UsageError(f"{text!r}: say what of. {summary}")
-    return f"{options}:{Subject.parse(inner)}"
+        raise UsageError(f"{text!r}: say what of. {SUBJECTS.summary(prefix)}")
+    subject = Subject.parse(inner)
+    if not subject.is_block or prefix not in CONVERSIONS:
+        return f"{options}:{subject}", None
+    options = options if _STORED.get() else CONVERSIONS[prefix](options).options
+    return f"{options}:{subject.label}", subject.position
 
 
 def _text_of(obj: object) -> str:

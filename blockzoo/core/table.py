@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
-from blockzoo.core.checked import columns_of
+from blockzoo.core.checked import columns_of, texts_of
 from blockzoo.core.errors import UsageError
 from blockzoo.core.quantity import OnTheClock, quantities
 from blockzoo.core.record import Record
@@ -80,7 +80,8 @@ COLUMNS: dict[str, str] = {
     "budget_ratio": "what the stage costs so, as a multiple of that budget",
     "status": "ok, diverged, failed, killed, out of memory or timed out",
     "reason": "why, where the status is not ok; else which columns could not be had (costs, times), and why",
-    "said": "of a block or network that is not of the zoo: how it was built, what its test found, which output is trained",
+    "said": "of a block or network that is not of the zoo: how it was built, what its test found, which output is trained; "
+    "of a block on tiles: how many of its layers are",
     **of_quantities("params_trained", "macs"),
     "uncounted_operations": "operations whose multiply-adds nobody knows, so that macs and flops lack them; empty: none",
     **of_quantities(*STORED),  # the others: those above keep their places
@@ -112,6 +113,16 @@ COLUMNS: dict[str, str] = {
 }
 COLUMNS |= {name: meaning for name, meaning in OF_TRIALS.items() if name not in COLUMNS}
 """Every column of the results table and what it means. docs/results.md is made from this."""
+_OTHER_TEXTS = (
+    "block position device split said uncounted_operations latency_doubt stage_latency_doubt throughput_doubt latency_device "
+    "dtype cpu gpu torch blockzoo environment_id comparable"
+)
+"""Columns of texts that no field of a setting, a spec or a record has."""
+TEXTS = COLUMNS.keys() & {
+    *_OTHER_TEXTS.split(),
+    *texts_of(Scaffold, Recipe, Data, Seeded, NetworkSpec, TrialSpec, Record),
+}
+"""Columns that are never read as numbers."""
 FRACTIONS = ("val_acc", "best_val_acc", "test_acc", "train_acc")
 """Columns that are 0 to 1."""
 OF_ANY_SIGN = ("val_loss", "test_loss", "train_loss")

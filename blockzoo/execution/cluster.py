@@ -134,6 +134,9 @@ class RayCluster:
         placed: dict[Any, Any] = {}
         reading = board.read.remote()
         while (waiting or running) and not self._watch.look():
+            if waiting and len(running) < self._workers and not self._watch.may_start():
+                waiting.clear()
+                continue
             while waiting and len(running) < self._workers:
                 job = waiting.pop()
                 reference = task.remote(seat, job, board, _data_of(job, placed))

@@ -83,6 +83,8 @@ class LocalProcesses:
                     waiting.clear()
                     for worker in running.values():
                         worker.stop()
+                if waiting and free and not self._watch.may_start():
+                    waiting.clear()
                 while waiting and free:
                     job, slot = waiting.pop(), free.pop()
                     worker = self._start(job, slot)
@@ -90,7 +92,7 @@ class LocalProcesses:
                     self._listener.started(job)
                 for worker in self._wait(running):
                     free.append(worker.slot)
-                    yield from worker.records()
+                    yield from worker.records(self._watch)
                     worker.clean_up()
                 absent = self._watch.absent()
                 for worker in running.values():
@@ -194,8 +196,8 @@ class _Worker:
         self.process.kill()
         self.process.join()
 
-    def records(self) -> list[Record]:
-        """Those it left; else one that says how it ended; none where it was asked to."""
+    def records(self, watch: Watch) -> list[Record]:
+        """Those it left; else one that says how it ended; none where it was asked to, or is of another source."""
         self.process.join()
         while not self.pipe.closed and self.pipe.poll():
             self.read(Silent())
@@ -205,7 +207,8 @@ class _Worker:
             try:
                 left = read_spool(self.path)
             except Damaged as error:
-                left = [self._row("failed", set_aside(self.path, error))]
+                said = set_aside(self.path, error)
+                left = [self._row("failed", said)] if watch.may_start() else []
             return [record for record in left if not (self._told and record.status == "killed")]
         if self._told:
             return []

@@ -73,6 +73,9 @@ class Queue(Generic[Asked]):
         Args:
             jobs: what is to run, with a fingerprint of its own each.
             cleared: told of each record once it is stored, to clear what the job needs no more.
+
+        Raises:
+            SourcesChanged: not all were run; what has finished is stored.
         """
         assert self.store is not None  # as it is for an estimate alone
         attempt = 1
@@ -93,6 +96,7 @@ class Queue(Generic[Asked]):
                 faults.point("queue.cleared")
                 self.progress.finished(record)
                 yield record
+            self.watch.check_sources()
             jobs, attempt = again, attempt + 1
 
     def executor(

@@ -88,6 +88,8 @@ class SlurmJobs:
         seat = (consent.granted(), str(Path.cwd()), safe_path(), self._threads)
         try:
             while (waiting or running) and not self._watch.look():
+                if waiting and len(running) < self._workers and not self._watch.may_start():
+                    waiting.clear()
                 while waiting and len(running) < self._workers:
                     job = waiting.pop()
                     path = (self._spool / f"{job.name}.json").absolute()

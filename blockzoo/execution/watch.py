@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from blockzoo.core.errors import SourcesChanged
+from blockzoo.core.own_sources import SourceFiles, in_words
+
 log = logging.getLogger(__name__)
 
 SILENCE = 60.0
@@ -32,6 +35,7 @@ class Watch:
         silence: see `SILENCE`.
         cancel: the file whose being there asks to stop.
         tick: called at each look.
+        sources: the files that jobs run, as they were at the start.
     """
 
     def __init__(
@@ -41,9 +45,11 @@ class Watch:
         silence: float = SILENCE,
         cancel: Path | None = None,
         tick: Callable[[], None] = lambda: None,
+        sources: SourceFiles | None = None,
     ) -> None:
         self.timeout, self.silence, self._cancel, self._tick = timeout, silence, cancel, tick
         self.asked, self._said = False, False
+        self._sources, self._changes = sources, list[str]()
         self._last = time.monotonic()
 
     def look(self) -> bool:
@@ -57,6 +63,29 @@ class Watch:
                 "stopping: what runs goes on to the end of its epoch, which is saved; once more ends it at once"
             )
         return self.asked
+
+    def may_start(self) -> bool:
+        """Whether another job may be handed out: not once the files that it would run are others; says so once."""
+        if self._sources is not None and not self._changes and (changes := self._sources.changes()):
+            self._changes = changes
+            log.warning("%s", self._why_none_is_started())
+        return not self._changes
+
+    def check_sources(self) -> None:
+        """Nothing where no job was held back.
+
+        Raises:
+            SourcesChanged: `may_start` said that one must not be handed out.
+        """
+        if self._changes:
+            raise SourcesChanged(self._why_none_is_started())
+
+    def _why_none_is_started(self) -> str:
+        return (
+            f"the source of blockzoo is not what it was when this sweep began ({in_words(self._changes)}), so it starts nothing "
+            "more: a sweep is of one source. What has finished is kept, and what runs goes on to its end. Run the same again to "
+            "go on with the source as it is now; to work on the source meanwhile, run sweeps from a copy of it"
+        )
 
     def absent(self) -> float:
         """Seconds since the last call in which this process was stopped itself; 0 where it was not."""

@@ -24,6 +24,7 @@ from blockzoo.measure.onnx_files import Files, kept_in
 from blockzoo.measure.other_runtimes import check_runtime
 from blockzoo.measure.timing_options import DTYPES, LAYOUTS, Way
 from blockzoo.models.agreement import what_checks_find
+from blockzoo.models.conversion import check_conversion
 from blockzoo.models.deploy import deployed
 from blockzoo.models.layouts import laid_out
 from blockzoo.models.resolve import build_network
@@ -88,6 +89,7 @@ def contenders_of(
     for name, spec in specs.items():
         part = "network"
         try:
+            check_conversion(spec, shape)
             network = build_network(spec, seed=seed).eval()
             contenders.append(deployed_contender(name, part, network, shape, batch_sizes))
             if stage and isinstance(network, ScaffoldNet):

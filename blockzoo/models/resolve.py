@@ -21,7 +21,7 @@ def build_network(spec: NetworkSpec, *, seed: int | None = None) -> nn.Module:
     if subject.is_block:
         assert subject.position is not None
         return ScaffoldNet(
-            block_class(subject) if subject.prefix == "code" else subject.name,
+            block_class(subject) if subject.prefix == "code" else subject.label,
             position=subject.position,
             out_dim=spec.num_classes,
             in_channels=spec.in_channels,

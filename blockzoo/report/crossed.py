@@ -17,6 +17,7 @@ import numpy as np
 
 from blockzoo.core.contracts import POSITIONS, STAGES
 from blockzoo.core.errors import UsageError
+from blockzoo.core.subject import names_of_stages
 from blockzoo.report.groups import Row, group_of
 from blockzoo.report.statistics import usable
 
@@ -270,7 +271,7 @@ def crossed_models(rows: Iterable[Row], column: str = "test_acc") -> list[Crosse
     for row in usable(rows):
         name, value = str(row["block"]), row.get(column)
         if name.startswith(f"{STAGES}:") and isinstance(value, int | float) and math.isfinite(value):
-            training = Training(tuple(name.partition(":")[2].split(",")), row.get("seed"), float(value))
+            training = Training(tuple(names_of_stages(name.partition(":")[2])), row.get("seed"), float(value))
             fitted, tested = groups[group_of(row)]
             if str(row.get("experiment_name") or "").endswith(FOLLOW_UP):  # behind a name of the user's
                 tested.append(training)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import isfinite
 from typing import Any, TypeGuard
 
@@ -40,6 +40,28 @@ def group_of(row: Row) -> tuple[tuple[str, Any], ...]:
 def is_of_a_search(row: Row) -> bool:
     """Whether a learning rate was chosen by this training: then its accuracy flatters, and it stands in no table of means."""
     return row.get("seed") == LR_SEARCH_SEED and str(row.get("experiment_name") or "").endswith(LR_SEARCH)
+
+
+def rates_at_ends(chosen: Sequence[float], among: Sequence[float]) -> str:
+    """For how many blocks the best learning rate is the smallest or the largest of those searched, and theirs may lie beyond; ""
+    for none.
+
+    Args:
+        chosen: of each block.
+        among: what it was chosen among.
+
+    Examples:
+        >>> rates_at_ends([0.05, 0.2, 0.8, 0.8], [0.05, 0.2, 0.8])[:93]
+        'the best learning rate searched is the smallest (0.05) for 1 and the largest (0.8) for 2 of 4'
+    """
+    ends = (("smallest", min(among)), ("largest", max(among)))
+    said = [f"the {word} ({rate:g}) for {n}" for word, rate in ends if (n := list(chosen).count(rate))]
+    if not said:
+        return ""
+    return (
+        f"the best learning rate searched is {' and '.join(said)} of {len(chosen)} blocks: theirs may lie beyond, so search a "
+        "longer list for them"
+    )
 
 
 def describe_group(group: tuple[tuple[str, Any], ...]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from blockzoo.core.quantity import OnTheClock, quantities
 from blockzoo.core.text import markdown, plain
 from blockzoo.core.units import scaled
-from blockzoo.report.groups import Row, describe_group
+from blockzoo.report.groups import Row, describe_group, rates_at_ends
 from blockzoo.report.statistics import Estimate, Summary, Time, summarise
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def caption(members: Iterable[Summary]) -> str:
             of_rate[s.lr].append(s.block)
     for rate in sorted(of_rate):
         text += f"\nlr {rate:g}: {', '.join(sorted(of_rate[rate]))}"
+    text += _ends(members)
     for compared, beside in ((True, ""), (False, ", and is in no verdict")):
         off = [
             f"{s.block}/{s.position} {s.off_budget:.3g}"
@@ -118,6 +119,14 @@ def caption(members: Iterable[Summary]) -> str:
         ]
         text += f"\n! costs so many times its budget{beside}: {', '.join(off)}" if off else ""
     return text + (f"\n? not to be taken as sure: {'; '.join(doubtful)}" if doubtful else "")
+
+
+def _ends(members: Sequence[Summary]) -> str:
+    """Of one group, see `rates_at_ends`; a line of its own."""
+    among = [float(rate) for s in members[:1] for rate in str(dict(s.group).get("lr_among") or "").split()]
+    chosen = {s.block: s.lr for s in members if s.lr is not None}
+    said = rates_at_ends(list(chosen.values()), among) if among else ""
+    return said and f"\n{said}"
 
 
 def markdown_table(rows: Iterable[Row]) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from blockzoo.core.contracts import BLOCKS
 from blockzoo.core.errors import UsageError
 from blockzoo.core.plugins import load_plugins
 from blockzoo.core.record import Record
@@ -102,10 +101,10 @@ def check_devices(spec: TrialSpec, device: str) -> None:
             f"--devices {spec.devices}: there are {torch.cuda.device_count()} GPUs here; give fewer, "
             "or --device cpu for processes on the processor"
         )
-    subject = spec.network.parsed.innermost
-    if spec.devices > 1 and subject.prefix == "block" and BLOCKS.origin(subject.name) == "__main__":
+    if spec.devices > 1 and spec.network.parsed.in_running_script:
         raise UsageError(
-            f"{subject} is defined in the running script, which the processes of --devices {spec.devices} cannot see: "
+            f"{spec.network.parsed.innermost} is defined in the running script, which the processes of --devices "
+            f"{spec.devices} cannot see: "
             "put it in a file of its own and name that as file.py:Class or with --plugin"
         )
 

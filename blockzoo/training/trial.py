@@ -24,6 +24,7 @@ from blockzoo.core.spec import TrialSpec, fingerprint_of
 from blockzoo.data import ImageData
 from blockzoo.data.streams import StreamedBatches, check_streamed_images
 from blockzoo.measure.size import count_params
+from blockzoo.models.conversion import check_conversion
 from blockzoo.models.findings import Examined
 from blockzoo.models.own import built_as
 from blockzoo.models.resolve import build_network
@@ -121,6 +122,7 @@ def _run(
     )
     train, validation, test = _loaders(spec, data, place, ranks, process.workers)
     examined = examined_blocks(spec.network)
+    conversion = check_conversion(spec.network, (1, *data.shape))
     checked = [*_checked_images(train, validation), *(block.deviation for block in examined)]
     unused = ranks.many and leaves_parameters_unused(spec, data, place)
     options = ranks.trainer_options(unused_parameters=unused)
@@ -148,7 +150,7 @@ def _run(
         "timing_key": spec.network.timing_key(data.shape[1]),  # while the user's own code is here
         "training_time": sum(curves["seconds"]),
         **({"limit_train": len(data.train.labels)} if spec.limit_train else {}),
-        **_said(spec, examined, "; ".join(filter(None, (output, in_parts(spec, network))))),
+        **_said(spec, examined, [conversion, output, in_parts(spec, network)]),
         "params_trained": count_params(network).total,
         **{name: values[-1] for name, values in curves.items() if values and name != "seconds"},
     }
@@ -249,12 +251,12 @@ def _circumstances(device: str, dtype: torch.dtype, ranks: Ranks) -> dict[str, A
     return environment(device=device, dtype=number, threads=torch.get_num_threads(), **ranks.facts)
 
 
-def _said(spec: TrialSpec, examined: list[Examined], output: str) -> dict[str, str]:
-    """How what is not of the zoo was built, what was found of it, and which output was trained."""
+def _said(spec: TrialSpec, examined: list[Examined], others: list[str]) -> dict[str, str]:
+    """How what is not of the zoo was built and what was found of it, then the others of these sentences."""
     network = spec.network
     sentences = [built_as(network.parsed, network.out_dim, network.in_channels)]
     sentences += [note for block in examined for note in block.notes]
-    said = "; ".join(dict.fromkeys(filter(None, [*sentences, output])))
+    said = "; ".join(dict.fromkeys(filter(None, [*sentences, *others])))
     return {"said": said} if said else {}
 
 

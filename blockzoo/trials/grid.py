@@ -149,7 +149,7 @@ def networks_of(
         raise UsageError(f"the grid is empty: give at least one of {' and of '.join(empty)}")
     subjects = [Subject.parse(name) for name in names]
     for subject in subjects:
-        if subject.prefix == "block" and BLOCKS.origin(subject.name) == "__main__":
+        if subject.in_running_script:
             raise UsageError(
                 f"{subject} is defined in the running script, which the workers cannot see: "
                 "put it in a file of its own and name that with plugins=[...] or --plugin"

@@ -51,7 +51,9 @@ class TrialQueue(Queue[TrialSpec]):
         )
         job = self._job(self.bodies.calibration, stub, specs=specs, data_dir=self.data_dir)
         executor = self.executor(1, self.plan.threads, make=self.here)
-        *_, record = executor.run([job])  # run to the end, it takes its spool file along
+        records = list(executor.run([job]))  # run to the end, it takes its spool file along
+        self.watch.check_sources()
+        record = records[-1]
         seconds = record.values.get("seconds") if record.status == "ok" else None
         return None if seconds is None else float(seconds) / self.plan.workers
 
@@ -119,7 +121,9 @@ class TrialQueue(Queue[TrialSpec]):
         options: dict[str, Any] = {"networks": [asdict(n) for n in networks], "shape": shape}
         options |= {"seconds": 6.0 * len(networks), "probe": probe}
         job = self._job(self.bodies.timing, stub, **options)
-        return list(self.executor(1, self.plan.cores, make=self.here).run([job]))
+        records = list(self.executor(1, self.plan.cores, make=self.here).run([job]))
+        self.watch.check_sources()
+        return records
 
     def _job(self, body: Body, stub: Record, **arguments: Any) -> Job:
         return Job(body, {"device": self.device, "plugins": self.plugins, **arguments}, stub)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 from blockzoo.core.contracts import POSITIONS
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.table import Row
-from blockzoo.report.groups import LR_SEARCH, LR_SEARCH_SEED, is_of_a_search, name_of
+from blockzoo.report.groups import LR_SEARCH, LR_SEARCH_SEED, is_of_a_search, name_of, rates_at_ends
 from blockzoo.trials.designs import Round, Rounds, Training, row_of
+
+log = logging.getLogger(__name__)
 
 FIRST_OF = ("mid", *POSITIONS)
 """The position that is searched at is the first of these that a block stands at."""
@@ -41,6 +44,8 @@ def with_learning_rates(
         )
     best = _best(rows, rates)
     among = " ".join(f"{rate:g}" for rate in rates)
+    if said := rates_at_ends(list(best.values()), rates):
+        log.warning("%s", said)
     rounds = design()
     asked = next(rounds)
     while True:

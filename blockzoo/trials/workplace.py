@@ -10,6 +10,7 @@ from typing import Any
 
 from blockzoo.core.errors import UsageError
 from blockzoo.core.outputs import Outputs
+from blockzoo.core.own_sources import own_sources
 from blockzoo.core.settings import Run, Sweeping
 from blockzoo.core.store import Store
 from blockzoo.execution.contracts import EXECUTORS, ExecutorMaker
@@ -56,7 +57,7 @@ def at_work(
     """
     outputs = Outputs.at(run.output)
     journal = Journal(progress, outputs, request, kind)
-    watch = Watch(timeout=sweeping.timeout, cancel=outputs.cancel, tick=journal.tick)
+    watch = Watch(timeout=sweeping.timeout, cancel=outputs.cancel, tick=journal.tick, sources=own_sources())
     with only_writer(outputs), watch.hearing():
         store = outputs.store()
         collect(outputs, store, keep_weights=keep_weights)

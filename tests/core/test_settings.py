@@ -16,7 +16,11 @@ from blockzoo.core.errors import UsageError
 from blockzoo.core.settings import Recipe, Run, Scaffold
 
 ROOT = Path(__file__).parents[2]
-MADE_UP = '    ema_decay: Share | None = setting(None, "a made-up share", column="the made-up column")\n'
+MADE_UP = """\
+    ema_decay: Share | None = setting(None, "a made-up share", column="the made-up column")
+    ema_of: Literal["weights", "all"] = setting("weights", "a made-up word", column="the made-up word")
+    ema_start: str | None = setting(None, "a made-up text", column="the made-up text")
+"""
 KNOWN_EVERYWHERE = """
 import contextlib, io
 from pathlib import Path
@@ -28,7 +32,8 @@ from blockzoo.core.keywords import RecipeKeywords
 from blockzoo.core.record import Record
 from blockzoo.core.spec import TrialSpec
 from blockzoo.core.subject import as_stored
-from blockzoo.core.table import COLUMNS, trial_row
+from blockzoo.core.csv_file import read_csv
+from blockzoo.core.table import COLUMNS, TEXTS, trial_row
 
 # the command line, and Python
 for command in (["train"], ["sweep", "run"], ["nas", "train"], ["tile", "train"]):
@@ -52,6 +57,12 @@ else:
 with as_stored():
     row = trial_row(Record("trial", other.fingerprint(), "x", other.to_json()))
 assert row["ema_decay"] == 0.5 and COLUMNS["ema_decay"] == "the made-up column"
+
+# a text column of a table is read as a text, as much as it may look like a number
+assert {"ema_of", "ema_start"} <= TEXTS and "ema_decay" not in TEXTS
+Path("table.csv").write_text("block,position,ema_decay,ema_of,ema_start\\nx,mid,0.5,all,007\\n")
+(read,) = read_csv("table.csv", verify=False)
+assert (read["ema_decay"], read["ema_of"], read["ema_start"]) == (0.5, "all", "007")
 
 # a sweep file
 given = {name: p.default for name, p in __import__("inspect").signature(run).parameters.items()}

@@ -11,7 +11,7 @@ from blockzoo.core.errors import StoreError, UsageError
 from blockzoo.core.outputs import Outputs, read_rows
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
-from blockzoo.core.table import COLUMNS, rows
+from blockzoo.core.table import COLUMNS, FRACTIONS, TEXTS, rows
 from blockzoo.core.text import csv_text
 
 KNOWN = (
@@ -253,3 +253,12 @@ def test_the_time_of_ones_own_block_stays_with_its_record(
     assert rows([done], [timing])[0]["latency_ms"] == 2.0
     Path("mine.py").unlink()
     assert rows([done], [timing])[0]["latency_ms"] == 2.0
+
+
+def test_a_table_of_budgets_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text("block,position,budget,budget_ratio,val_acc\nRepMixer,mid,iso-macs 1,0.99,0.5\n")
+    (row,) = read_csv(path, verify=False)
+    assert (row["budget"], row["budget_ratio"]) == ("iso-macs 1", 0.99)
+    assert {"budget", "lr_among", "filler", "transition", "status", "block"} <= TEXTS <= COLUMNS.keys()
+    assert not TEXTS & {"seed", "lr", "epochs", "budget_ratio", "macs", *FRACTIONS}

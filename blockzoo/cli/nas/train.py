@@ -47,7 +47,7 @@ def train(
         str | None, Parameter(help="which GPUs to use, by number: 0,1,2,3 (default: all)")
     ] = None,
     cpu: o.Cpu = False,
-    dry_run: Annotated[bool, Parameter(help="print the plan, train nothing", negative=())] = False,
+    dry_run: o.PlanOnly = False,
 ) -> int:
     """Train networks of the macro space; the same command goes on where it was interrupted.
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 from blockzoo.cli import options as o
 
@@ -13,13 +11,11 @@ from blockzoo.cli import options as o
 def resume(
     *,
     output: o.Output = Path("results"),
-    workers: Annotated[int | None, Parameter(help="trials at a time (default: as it was started)")] = None,
-    address: Annotated[
-        str | None, Parameter(help="of the Ray cluster, named again where it was started on one")
-    ] = None,
+    workers: o.OtherWorkers = None,
+    address: o.OtherAddress = None,
     plugins: o.Plugins = (),
-    plots: Annotated[bool, Parameter(negative="--no-plots", help="draw the pictures afterwards")] = True,
-    dry_run: Annotated[bool, Parameter(help="print the plan, train nothing", negative=())] = False,
+    plots: o.Plots = True,
+    dry_run: o.PlanOnly = False,
 ) -> int:
     """Run what is left, with the options that the sweep was started with; code of your own is named again, with --plugin.
 

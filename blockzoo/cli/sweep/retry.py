@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli.sweep.resume import again
@@ -14,13 +11,11 @@ from blockzoo.cli.sweep.resume import again
 def retry(
     *,
     output: o.Output = Path("results"),
-    workers: Annotated[int | None, Parameter(help="trials at a time (default: as it was started)")] = None,
-    address: Annotated[
-        str | None, Parameter(help="of the Ray cluster, named again where it was started on one")
-    ] = None,
+    workers: o.OtherWorkers = None,
+    address: o.OtherAddress = None,
     plugins: o.Plugins = (),
-    plots: Annotated[bool, Parameter(negative="--no-plots", help="draw the pictures afterwards")] = True,
-    dry_run: Annotated[bool, Parameter(help="print the plan, train nothing", negative=())] = False,
+    plots: o.Plots = True,
+    dry_run: o.PlanOnly = False,
 ) -> int:
     """Run the trials again that failed, were killed, ran out of memory or out of time; those that diverged did not fail."""
     given = {"workers": workers, "address": address}

@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from cyclopts import Parameter
 
+from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.expanded import expanded
 from blockzoo.core import consent
@@ -36,7 +37,7 @@ def run(
     dry_run: Annotated[
         bool, Parameter(help="print the plan and the estimate, train nothing", negative=())
     ] = False,
-    plots: Annotated[bool, Parameter(negative="--no-plots", help="draw the pictures afterwards")] = True,
+    plots: o.Plots = True,
     config: Annotated[
         Path | None, Parameter(help="a YAML or TOML file with these options; the command line wins")
     ] = None,

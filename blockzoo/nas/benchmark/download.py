@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from blockzoo.core.checksums import file_digest
 from blockzoo.core.documents import decoded
 from blockzoo.core.errors import DataError
 from blockzoo.core.files import write_atomically, write_text
@@ -74,7 +74,7 @@ def check(folder: Path) -> list[ReleaseFile]:
     for path in sorted(folder.iterdir()):
         if not part_of(path):
             continue
-        digest = _sha256(path)
+        digest = file_digest(path)
         faults = []
         if path.name in known and known[path.name] != digest:
             faults.append(f"its checksum is not that of {SUMS}: it was altered or is incomplete")
@@ -117,11 +117,3 @@ def known_sums(path: Path) -> dict[str, str]:
                 f"{path}: line {number} is no checksum with a name of its own; delete the file to write it anew"
             )
     return known
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()

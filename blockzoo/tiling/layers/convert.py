@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 from blockzoo.core.errors import UsageError
 from blockzoo.tiling.geometry import Blocking, pair, tiles
 from blockzoo.tiling.layers.conv import BlockConv2d, PaddingMode, check_options
+from blockzoo.tiling.layers.merged import keep_tiles_when_merged
 from blockzoo.tiling.layers.pool import BlockAvgPool2d, BlockMaxPool2d, windows_of
 from blockzoo.tiling.layers.variants import TileRule, restored, tiled_variant
 
@@ -121,6 +122,7 @@ def block_convert(
                 for parent, leaf in call.places:
                     setattr(parent, leaf, made)
         layers.append(LayerReport(call.name, call.kind, call.kernel, call.size, grid, not reason, reason))
+    keep_tiles_when_merged(converted)
     return converted, ConversionReport(layers)
 
 
