@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from blockzoo.tiling.layers.convert import ConversionReport
 
+AROUND = {"zeros": "zeros", "replicate": "its border pixels again", "reflect": "its mirror images"}
+"""What each padding is, in words."""
 LARGE = 32
 """Side of the map on which a block is tried when it is converted, as far as whole tiles allow."""
 
@@ -55,8 +57,8 @@ class Tiles:
             tiles = f"{rows} x {columns} tiles, so those of a later stage are smaller"
         return (
             f"On tiles: each convolution larger than 1x1 and each pool cuts the map that it reads into {tiles}. Tiles do not "
-            f"see each other; around each stand {self.tiling.padding}. A map no larger than a tile is not cut, and what reads "
-            "the whole map (a mean of it, attention) stays whole."
+            f"see each other; around each stand {AROUND[self.tiling.padding]}. A map no larger than a tile is not cut, and "
+            "what reads the whole map (a mean of it, attention) stays whole."
         )
 
     def convert(self, block: nn.Module, in_channels: int) -> nn.Module:
