@@ -30,8 +30,8 @@ LEAST = 4
 """Things of which an order says something."""
 LEAST_DEGREES = 3
 """Degrees of freedom from which errors are known well enough for an interval."""
-DRAWS, SCALES = 2000, 24
-WIDTHS = np.array([0.02, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.1, 1.3, 1.6, 2.0, 2.6, 3.4])
+DRAWS, SCALES = 2000, 16
+WIDTHS = np.array([0.02, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.1, 1.4, 2.0, 3.0])
 """Standard deviations of true values that are tried, as multiples of that of what is seen."""
 TAUS = np.linspace(-1, 1, 41)
 """Values of t that are tried; the ends are orders that are the same, and the reverse."""
