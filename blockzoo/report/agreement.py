@@ -46,7 +46,7 @@ class Order:
     Args:
         name: of the experiment or list, in words.
         values: of each thing.
-        errors: standard errors; zeros where the values are what they are; empty where nobody knows them.
+        errors: standard errors; zeros where the values are taken as they are; empty where nobody knows them.
         degrees: of freedom of the errors; 0 where they are exact.
         why: there are no errors, as a clause.
         remark: what is to be known of the errors, as a clause.
@@ -76,7 +76,7 @@ class Agreement:
         tau: Kendall's tau-b of what is seen; 1 for the same order, 0 for unrelated ones, -1 for the reverse.
         rho: Spearman's rank correlation of what is seen, over all things.
         interval: holds tau of the true values in 95 % of experiments.
-        ceilings: tau that two repetitions of each would have; None where its noise is not known.
+        ceilings: tau that two repetitions of each would have; None where nobody knows its noise.
         why: there is no interval, as a clause.
         remark: what is to be known of the interval, as a clause.
     """
@@ -112,11 +112,12 @@ class Agreement:
             f", without noise {self.interval[0]:+.2f} to {self.interval[1]:+.2f}: the orders {self.verdict}"
         )
         known = [
-            f"of {name} at {at:+.2f}"
-            for name, at in zip(self.orders, self.ceilings, strict=True)
-            if at is not None and at < 1
+            f"of {name}{' would agree' if number == 0 else ''} at {at:+.2f}"
+            for number, (name, at) in enumerate(
+                (name, at) for name, at in zip(self.orders, self.ceilings, strict=True) if at is not None
+            )
         ]
-        return f"{text}; two repetitions {' and '.join(known)} would agree" if known else text
+        return f"{text}; two repetitions {', '.join(known)}" if known else text
 
 
 def agreement(
@@ -152,9 +153,12 @@ def agreement(
     true = TrueValues(names, (first, second), shared or {}, together)
     taus = kendall_taus(true.draws[:, :, 0], true.draws[:, :, 1], pairs)
     low, high = np.quantile(taus, [0.025, 0.975])
-    ceilings = (true.ceiling(0, pairs), true.ceiling(1, pairs))
+    ceilings = tuple(
+        None if order.is_exact else true.ceiling(number, pairs)
+        for number, order in enumerate((first, second))
+    )
     remarks = dict.fromkeys(order.remark for order in (first, second) if order.remark)
-    return Agreement(*seen, (float(low), float(high)), ceilings, remark="; ".join(remarks))
+    return Agreement(*seen, (float(low), float(high)), (ceilings[0], ceilings[1]), remark="; ".join(remarks))
 
 
 def _unknown(order: Order, names: Collection[str]) -> str:

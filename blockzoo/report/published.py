@@ -59,7 +59,9 @@ def parsed(text: str) -> tuple[Published, ...]:
     for row in rows:
         wrong = not 0 < row.top1_percent < 100 or min(row.params_millions, row.gmacs, row.resolution) <= 0
         if wrong or row.source not in document["sources"]:
-            raise DataError(f"{FACTS.name}: {row.network}: an impossible value, or a source that is not named")
+            raise DataError(
+                f"{FACTS.name}: {row.network}: an impossible value, or a source that is not named"
+            )
     if len({row.network for row in rows}) < len(rows):
         raise DataError(f"{FACTS.name}: a network stands there twice")
     return tuple(rows)
