@@ -19,7 +19,7 @@ from blockzoo.core.subject import as_stored
 from blockzoo.report.agreement import Agreement
 from blockzoo.report.block_orders import between
 from blockzoo.report.comparable import Comparable, comparables
-from blockzoo.report.groups import Row, describe_group, is_number
+from blockzoo.report.groups import SHARED, Row, describe_group, is_number
 
 Settings = Mapping[str, Any]
 Details = Callable[[Row], "Settings | None"]
@@ -107,43 +107,80 @@ def elsewheres(rows: Iterable[Row], details: Details = lambda row: None) -> list
         UsageError: no two orders of four blocks or more can be compared.
     """
     groups = comparables(rows)
-    made = [one for of in groups for one in (*_positions(of), *_devices(of))]
     settings = [_settings(of, details) for of in groups]
-    for (first, own), (second, other) in itertools.combinations(zip(groups, settings, strict=True), 2):
-        made += _across(first, second, _difference(own, other), own, other)
+    experiments = [
+        _Experiment(of, own, name)
+        for of, own, name in zip(groups, settings, _names(groups, settings), strict=True)
+    ]
+    made = [one for experiment in experiments for one in (*_positions(experiment), *_devices(experiment))]
+    for first, second in itertools.combinations(experiments, 2):
+        made += _across(first, second)
     if not made:
         raise UsageError(_nothing(groups))
     return made
 
 
-def _positions(of: Comparable) -> Iterator[Elsewhere]:
-    words = describe_group(of.group)
+@dataclass(frozen=True)
+class _Experiment:
+    """One comparable group.
+
+    Args:
+        of: its rows.
+        settings: that they have in common.
+        name: that tells it from the others.
+    """
+
+    of: Comparable
+    settings: Settings
+    name: str
+
+    def end(self, *more: str) -> str:
+        """A part of it, as a map of all orders names it."""
+        return ", ".join(part for part in (self.name, *more) if part)
+
+
+def _names(groups: list[Comparable], settings: list[Settings]) -> list[str]:
+    """What each has in common, and the settings that differ among them and are not in its description."""
+    names = dict.fromkeys(name for own in settings for name in own)
+    varied = [name for name in names if len({repr(own.get(name)) for own in settings}) > 1]
+    told = {*SHARED, *(name for rest in TOGETHER.values() for name in rest), "subset"}
+    return [
+        ", ".join(
+            filter(None, (describe_group(of.group), *(_named(name, own.get(name)) for name in varied if name not in told)))
+        )
+        for of, own in zip(groups, settings, strict=True)
+    ]  # fmt: skip
+
+
+def _positions(experiment: _Experiment) -> Iterator[Elsewhere]:
+    of = experiment.of
     for pair in itertools.combinations(of.positions, 2):
         made = between((of.table, pair[0]), (of.table, pair[1]), pair)
         if made is not None:
-            ends = (f"{words}, {pair[0]}", f"{words}, {pair[1]}")
-            yield Elsewhere("position", pair, (), "", words, of.column, made, ends)
+            ends = experiment.end(pair[0]), experiment.end(pair[1])
+            yield Elsewhere("position", pair, (), "", experiment.name, of.column, made, ends)
 
 
-def _devices(of: Comparable) -> Iterator[Elsewhere]:
+def _devices(experiment: _Experiment) -> Iterator[Elsewhere]:
     """Parts of a group that were trained on different kinds of devices."""
+    of = experiment.of
     kinds = sorted({str(row["device"]) for row in of.rows if row.get("device")})
     parts = {
         kind: Comparable(of.group, [row for row in of.rows if row.get("device") == kind]) for kind in kinds
     }
-    words = describe_group(of.group)
     for pair in itertools.combinations(kinds if len(kinds) > 1 else (), 2):
         first, second = parts[pair[0]], parts[pair[1]]
         for place in first.positions:
             made = between((first.table, place), (second.table, place), pair)
             if made is not None:
-                ends = (f"{words}, {pair[0]}, {place}", f"{words}, {pair[1]}, {place}")
-                yield Elsewhere("device", pair, (), place, words, of.column, made, ends)
+                ends = experiment.end(pair[0], place), experiment.end(pair[1], place)
+                yield Elsewhere("device", pair, (), place, experiment.name, of.column, made, ends)
 
 
-def _across(
-    first: Comparable, second: Comparable, different: tuple[str, ...], own: Settings, other: Settings
-) -> Iterator[Elsewhere]:
+def _across(one: _Experiment, another: _Experiment) -> Iterator[Elsewhere]:
+    """At each position of two groups that differ in one setting."""
+    first, second, own, other = one.of, another.of, one.settings, another.settings
+    different = _difference(own, other)
     if not different or first.column != second.column:
         return
     setting, *also = different
@@ -153,10 +190,9 @@ def _across(
     for place in first.positions:
         made = between((first.table, place), (second.table, place), values)
         if made is not None:
-            ends = tuple(", ".join(filter(None, (words, value, place))) for value in values)
-            yield Elsewhere(
-                WORDS.get(setting, setting), values, tuple(also), place, words, first.column, made, (ends[0], ends[1])
-            )  # fmt: skip
+            ends = one.end(place), another.end(place)
+            name = WORDS.get(setting, setting)
+            yield Elsewhere(name, values, tuple(also), place, words, first.column, made, ends)
 
 
 def _settings(of: Comparable, details: Details) -> Settings:

@@ -21,7 +21,11 @@ def test_each_fact_is_of_a_block_and_can_be() -> None:
     assert {row.resolution for row in rows} <= {224, 256, 299}
 
 
-KNOWN = {"resnet50.a1_in1k": (25.6, 4.1), "mobilenetv2_100.ra_in1k": (3.5, 0.3), "convnext_tiny.fb_in1k": (28.6, 4.5)}
+KNOWN = {
+    "resnet50.a1_in1k": (25.6, 4.1),
+    "mobilenetv2_100.ra_in1k": (3.5, 0.3),
+    "convnext_tiny.fb_in1k": (28.6, 4.5),
+}
 
 
 @pytest.mark.parametrize("name", KNOWN)

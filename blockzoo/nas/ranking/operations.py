@@ -43,13 +43,18 @@ def operation_effects(dataset: Dataset) -> OperationEffects:
     Raises:
         UsageError: too few networks to tell the effects apart.
     """
-    space, indices = dataset.space, dataset.indices
-    accuracies = np.asarray(dataset.test_acc(indices, seed="mean"), float) / 100
-    known = np.isfinite(accuracies)
+    space = dataset.space
+    networks = [row[0] for row in dataset]  # by hash: indices would need the hashes of the whole space
+    known = {
+        name: float(value)
+        for name in networks
+        if (value := dataset.test_acc(name, seed="mean")) is not None and math.isfinite(value)
+    }
+    indices = np.array([space.index(dataset.arch_vec(name)) for name in known])
     counts = np.array([np.bincount(graph.ops, minlength=len(space.ops)) for graph in space.cells.graphs])
-    nodes = counts[space.digits(indices[known])].reshape(int(known.sum()), -1)
+    nodes = counts[space.digits(indices)].reshape(len(known), -1)
+    values = np.array(list(known.values())) / 100
     design = np.hstack([np.ones((len(nodes), 1)), nodes])
-    values = accuracies[known]
     solution, _, rank, _ = np.linalg.lstsq(design, values, rcond=None)
     degrees = len(values) - int(rank)
     if int(rank) < design.shape[1] or degrees < 1:
