@@ -11,7 +11,7 @@ from blockzoo.cli import options as o
 from blockzoo.cli import screen
 
 if TYPE_CHECKING:
-    from blockzoo.report.validity import Effects
+    from blockzoo.report.validity import OperationWorths
 
 
 def validity(
@@ -51,12 +51,12 @@ def validity(
     screen.show(validity_tables(made, missing), validity_rows(made, missing), format, output)
 
 
-def _effects(benchmark: str) -> Effects | None:
+def _effects(benchmark: str) -> OperationWorths | None:
     """Of the operations of a benchmark that have kin in the zoo; None where none has."""
     from blockzoo.core.contracts import POSITIONS
     from blockzoo.nas.benchmark.loading import open_benchmark
     from blockzoo.nas.ranking.operations import KIN, operation_effects
-    from blockzoo.report.validity import Effects
+    from blockzoo.report.validity import OperationWorths
 
     dataset = open_benchmark(benchmark)
     made = operation_effects(dataset)
@@ -69,7 +69,7 @@ def _effects(benchmark: str) -> Effects | None:
         f"{name}: effects of one node more, from {made.networks} networks ({setting}), which explain "
         f"{100 * made.explained:.0f} % of the variance of their accuracies; kin: {kin}"
     )
-    return Effects(
+    return OperationWorths(
         name,
         {cells[cell]: made.effects[cell] for cell in cells},
         {cells[cell]: made.errors[cell] for cell in cells},

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 HEADS = (
     "what differs", "one", "another", "at", "blocks", "tau", "without noise", "one again", "another again", "the orders",
 )  # fmt: skip
-LEFT = ("what differs", "one", "another", "at", "the orders")
+SAME = "both with"
+LEFT = ("what differs", "one", "another", "at", "the orders", SAME)
 MOST_SENTENCES = 6
 TOLD = (
     "tau: Kendall's tau-b of mean accuracies, 1 for the same order of the blocks, 0 for unrelated ones, -1 for the reverse; "
@@ -66,13 +67,27 @@ def agreement_tables(made: Sequence[Elsewhere]) -> Group:
     from rich.text import Text
 
     table = empty_table("Orders of blocks by accuracy", _told(made))
-    for name in HEADS:
+    own = own_words([one.group for one in made])
+    for name in HEADS if not any(own) else (*HEADS, SAME):
         table.add_column(as_text(name), justify="left" if name in LEFT else "right", overflow="fold")
-    for one in made:
+    for one, same in zip(made, own, strict=True):
         what = one.setting + (f" (and {', '.join(one.also)})" if one.also else "")
-        table.add_row(*as_cells([what, *one.values, one.position or "-", *cells_of(one.agreement)]))
+        cells = [what, *one.values, one.position or "-", *cells_of(one.agreement)]
+        table.add_row(*as_cells([*cells, same] if any(own) else cells))
     sentences = [Text(f"- {one.sentence}") for one in made[:MOST_SENTENCES]]
     return Group(table, *sentences)
+
+
+def own_words(texts: Sequence[str]) -> list[str]:
+    """Of each the words between commas that not all of them have.
+
+    Examples:
+        >>> own_words(["digits, 3 epochs, mid", "digits, 10 epochs, mid"])
+        ['3 epochs', '10 epochs']
+    """
+    parts = [text.split(", ") for text in texts]
+    common = set.intersection(*map(set, parts)) if parts else set()
+    return [", ".join(word for word in words if word not in common) for words in parts]
 
 
 def cells_of(one: Agreement) -> tuple[str, ...]:
@@ -87,7 +102,9 @@ def _told(made: Sequence[Elsewhere]) -> str:
     accuracies = " and ".join(
         name for column, name in (("test_acc", "test"), ("val_acc", "validation")) if column in {one.column for one in made}
     )  # fmt: skip
-    groups = list(dict.fromkeys(one.group for one in made if one.group))
+    shared = [
+        word for word in made[0].group.split(", ") if all(word in one.group.split(", ") for one in made)
+    ]
     remarks = dict.fromkeys(text for one in made if (text := one.agreement.why or one.agreement.remark))
-    parts = [f"{accuracies} accuracy; {TOLD}", *groups[:3], *remarks]
+    parts = [f"{accuracies} accuracy; {TOLD}", ", ".join(shared), *remarks]
     return "\n".join(part for part in parts if part)

@@ -72,7 +72,7 @@ class Validity:
 
 
 @dataclass(frozen=True)
-class Effects:
+class OperationWorths:
     """What a benchmark says of operations that have kin among the blocks.
 
     Args:
@@ -91,7 +91,7 @@ class Effects:
 
 
 def validities(
-    rows: Iterable[Row], mixed: Iterable[Row] = (), effects: Effects | None = None
+    rows: Iterable[Row], mixed: Iterable[Row] = (), effects: OperationWorths | None = None
 ) -> tuple[list[Validity], list[str]]:
     """All comparisons that there are, and what cannot be compared, as sentences.
 
@@ -271,7 +271,7 @@ def _mean(table: Table, orders: Mapping[str, Order]) -> Order:
     return Order(ALONE, values, errors, sum(order.degrees for order in orders.values()), remark=remark)
 
 
-def against_operations(of: Comparable, effects: Effects) -> Part:
+def against_operations(of: Comparable, effects: OperationWorths) -> Part:
     """Against the effects of operations in a benchmark, pairs of one stage alone.
 
     Args:
@@ -281,7 +281,9 @@ def against_operations(of: Comparable, effects: Effects) -> Part:
     alone = {position: order_at(of.table, position) for position in of.positions}
     both = [(b, p) for b, p in effects.values if p in alone and b in alone[p].values]
     kin = sorted({block for block, _ in effects.values})
-    if len({block for block, _ in both}) < len(kin) or not kin:
+    if not kin:
+        return [], f"{effects.name}: none of its operations is like a block of the zoo"
+    if len({block for block, _ in both}) < len(kin):
         return [], f"{effects.name}: not all of {', '.join(kin)} were trained alone here"
     names = {cell: f"{cell[0]}/{cell[1]}" for cell in both}
     own = {names[b, p]: alone[p].values[b] for b, p in both}

@@ -45,13 +45,16 @@ def validity_tables(made: Sequence[Validity], missing: Sequence[str]) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    groups = list(dict.fromkeys(one.group for one in made))
-    table = empty_table("Do worths alone hold elsewhere", "\n".join([TOLD, *groups]))
-    for name in HEADS:
-        table.add_column(as_text(name), justify="left" if name in LEFT else "right", overflow="fold")
-    for one in made:
-        cells = (one.other, one.position, *cells_of(one.agreement), f"{one.agreement.rho:+.2f}")
-        table.add_row(*as_cells(cells))
+    tables = []
+    for group in dict.fromkeys(one.group for one in made):
+        table = empty_table("Do worths alone hold elsewhere", f"{TOLD}\n{group}".strip())
+        for name in HEADS:
+            table.add_column(as_text(name), justify="left" if name in LEFT else "right", overflow="fold")
+        for one in made:
+            if one.group == group:
+                cells = (one.other, one.position, *cells_of(one.agreement), f"{one.agreement.rho:+.2f}")
+                table.add_row(*as_cells(cells))
+        tables.append(table)
     notes = dict.fromkeys(one.note for one in made if one.note)
     reasons = dict.fromkeys(text for one in made if (text := one.agreement.why or one.agreement.remark))
     sentences = [
@@ -64,4 +67,4 @@ def validity_tables(made: Sequence[Validity], missing: Sequence[str]) -> Group:
         *(f"- {text}" for text in (*notes, *reasons)),
         *(f"- not compared: {why}" for why in missing),
     ]
-    return Group(table, *(Text(line) for line in lines))
+    return Group(*tables, *(Text(line) for line in lines))

@@ -187,6 +187,15 @@ def test_the_command_says_it_draws_it_and_writes_it(tmp_path: Path, capsys: pyte
     assert "Do blocks keep their order elsewhere" in drawn
     assert main(["results", str(table), "--orders", "--format", "json"]) == 0
     first, second = json.loads(capsys.readouterr().out)
+    assert "both with" not in printed, "all comparisons have the same in common"
+    two = [*rows(), *rows(position="late"), *rows(epochs=10), *rows(position="late", epochs=10)]
+    write_csv(tmp_path / "two.csv", two)
+    assert main(["results", str(tmp_path / "two.csv"), "--orders"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[-2:] for line in lines if line.split()[:1] == ["position"]] == [
+        ["3", "epochs"],
+        ["10", "epochs"],
+    ]
     assert (first["of"], first["setting"], first["tau"]) == ("accuracies", "position", -1)
     assert second["one"] == "3 epochs" and second["tau_low"] > 0.5 and 0 < second["ceiling_one"] <= 1
     assert main(["results", str(table), "--orders", "--where", "position=mid"]) == 0

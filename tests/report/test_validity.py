@@ -15,7 +15,7 @@ from blockzoo.core.contracts import POSITIONS
 from blockzoo.core.csv_file import write_csv
 from blockzoo.core.errors import UsageError
 from blockzoo.report.published import above_the_line
-from blockzoo.report.validity import Effects, Validity, validities
+from blockzoo.report.validity import OperationWorths, Validity, validities
 from tests.report.test_crossed import BLOCKS, World
 
 SETTINGS: dict[str, Any] = {
@@ -130,7 +130,7 @@ def test_published_networks_in_the_order_of_worths_agree() -> None:
 def test_operations_are_compared_within_a_stage() -> None:
     kin = {"A": 0.0, "B": 0.02, "C": 0.04}
     worth = {(block, place): value + 0.3 * place for block, value in kin.items() for place in range(3)}
-    effects = Effects(
+    effects = OperationWorths(
         "cells",
         {(block, place): 10 * value - number for block, value in kin.items() for number, place in enumerate(POSITIONS)},
         {(block, place): 0.01 for block in kin for place in POSITIONS},

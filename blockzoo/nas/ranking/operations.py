@@ -10,6 +10,7 @@ import numpy as np
 
 from blockzoo.core.errors import UsageError
 from blockzoo.nas.benchmark.dataset import Dataset
+from blockzoo.nas.space.macro import ArchVector
 
 KIN: Mapping[str, str] = {"conv": "ResNetBasicBlock", "mbconv": "EdgeResidual", "bconv": "InvertedResidual"}
 """The block of the zoo that is most like each operation of the published space; none of them is the same. An operation is several
@@ -44,16 +45,15 @@ def operation_effects(dataset: Dataset) -> OperationEffects:
         UsageError: too few networks to tell the effects apart.
     """
     space = dataset.space
-    networks = [row[0] for row in dataset]  # by hash: indices would need the hashes of the whole space
-    known = {
-        name: float(value)
-        for name in networks
-        if (value := dataset.test_acc(name, seed="mean")) is not None and math.isfinite(value)
-    }
-    indices = np.array([space.index(dataset.arch_vec(name)) for name in known])
+    known: list[tuple[float, ArchVector]] = []
+    for model_hash, *_ in dataset:  # indices would need the hashes of the whole space
+        value, vector = dataset.test_acc(model_hash, seed="mean"), dataset.arch_vec(model_hash)
+        if value is not None and math.isfinite(value) and vector is not None:
+            known.append((float(value), vector))
+    indices = np.array([space.index(vector) for _, vector in known], int)
     counts = np.array([np.bincount(graph.ops, minlength=len(space.ops)) for graph in space.cells.graphs])
     nodes = counts[space.digits(indices)].reshape(len(known), -1)
-    values = np.array(list(known.values())) / 100
+    values = np.array([value for value, _ in known]) / 100
     design = np.hstack([np.ones((len(nodes), 1)), nodes])
     solution, _, rank, _ = np.linalg.lstsq(design, values, rcond=None)
     degrees = len(values) - int(rank)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from blockzoo.report.agreement_tables import own_words
 from blockzoo.report.elsewhere import Elsewhere
 from blockzoo.report.pictures.frame import Frame
 from blockzoo.report.pictures.looks import INK, labels
@@ -72,9 +73,7 @@ def _draw(figure: Figure, axes: Any, made: Sequence[Elsewhere], ends: list[str])
 
 def _short(ends: list[str]) -> list[str]:
     """Without the words that all of them have, in the same order."""
-    parts = [end.split(", ") for end in ends]
-    common = set.intersection(*map(set, parts))
-    own = [", ".join(word for word in words if word not in common) for words in parts]
+    own = own_words(ends)
     names = own if len(set(own)) == len(ends) else ends
     shown = labels(names)
     return [shown[name] for name in names]
