@@ -209,7 +209,10 @@ def _show_orders(
         parts += [table] if of_times else []
         flat += of_times
     if not flat:
-        raise UsageError(f"{why}; {source} has no four networks that were timed in two ways either")
+        of_times = (
+            "" if store is None else f"; {source} has no four networks that were timed in two ways either"
+        )
+        raise UsageError(why + of_times)
     screen.show(Group(*parts), flat, *to)
     if figure is not None:
         from blockzoo.report.pictures.looks import save

@@ -187,9 +187,9 @@ def test_the_command_says_it_draws_it_and_writes_it(tmp_path: Path, capsys: pyte
     assert "Do blocks keep their order elsewhere" in drawn
     assert main(["results", str(table), "--orders", "--format", "json"]) == 0
     first, second = json.loads(capsys.readouterr().out)
-    table = tmp_path / "one.csv"
-    write_csv(table, [*rows(), *rows(position="late")])
-    assert main(["results", str(table), "--orders"]) == 0
+    plain = tmp_path / "one.csv"
+    write_csv(plain, [*rows(), *rows(position="late")])
+    assert main(["results", str(plain), "--orders"]) == 0
     assert "both with" not in capsys.readouterr().out, "what all have in common stands below"
     two = [*rows(), *rows(position="late"), *rows(epochs=10), *rows(position="late", epochs=10)]
     write_csv(tmp_path / "two.csv", two)
