@@ -184,6 +184,7 @@ def _show_orders(
 ) -> None:
     """Orders by accuracies, and of a store by times."""
     from rich.console import Group
+    from rich.text import Text
 
     from blockzoo.core.outputs import each_row, is_table, open_store
     from blockzoo.core.reading import Asked
@@ -209,10 +210,10 @@ def _show_orders(
         parts += [table] if of_times else []
         flat += of_times
     if not flat:
-        of_times = (
-            "" if store is None else f"; {source} has no four networks that were timed in two ways either"
-        )
-        raise UsageError(why + of_times)
+        also = "" if store is None else f"; {source} has no four networks that were timed in two ways either"
+        raise UsageError(why + also)
+    if why:
+        parts.append(Text(f"by accuracy nothing is compared: {why}"))
     screen.show(Group(*parts), flat, *to)
     if figure is not None:
         from blockzoo.report.pictures.looks import save
