@@ -7,13 +7,18 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from blockzoo.core.store import Store
 
 
 def results(
@@ -64,10 +69,15 @@ def results(
     orders: Annotated[
         bool,
         Parameter(
-            help="whether the ways in which networks were timed (machines, runtimes, dtypes) put them into one order",
+            help="whether blocks keep their order by accuracy elsewhere (positions, budgets, epochs, datasets, protocols, "
+            "fillers), and networks theirs by time (machines, runtimes, dtypes)",
             negative=(),
         ),
     ] = False,
+    figure: Annotated[
+        Path | None,
+        Parameter(help="with --orders: a map of the agreement, as a picture", validator=o.check_picture),
+    ] = None,
     timed_on: Annotated[
         str | None,
         Parameter(
@@ -89,6 +99,8 @@ def results(
     from blockzoo.report.statistics import LOOKED_AT
 
     screen.check_output(output)
+    if figure is not None and not orders:
+        raise UsageError("--figure draws the map of --orders; `blockzoo visualize` draws the other pictures")
     shows = {
         "--verdicts": (verdicts, _show_verdicts),
         "--ranks": (ranks, _show_ranks),
@@ -106,9 +118,11 @@ def results(
         show(each_row(source, Asked(_wanted(where or []), columns=columns)), format, output, front)
         return
     if orders:
-        if unused := [other for other, given in (of_trials | {"--where": where}).items() if given]:
-            raise UsageError(f"--orders compares all times of a store: leave out {', '.join(unused)}")
-        _show_orders(source, format, output)
+        if unused := [other for other, given in of_trials.items() if given]:
+            raise UsageError(
+                f"--orders compares accuracies and times of all rows: leave out {', '.join(unused)}"
+            )
+        _show_orders(source, _wanted(where or []), (format, output), figure)
         return
     asked = Asked(_wanted(where or []), history, timed_on)
     runs = [] if is_table(source) or where else open_store(source).records("blockwise", history=history)
@@ -165,14 +179,60 @@ def _show_specialisation(
     screen.show(specialisation_tables(made), specialisation_rows(made), format, output)
 
 
-def _show_orders(source: Path, format: str, output: Path | None) -> None:
-    from blockzoo.core.outputs import open_store
+def _show_orders(
+    source: Path, where: dict[str, str], to: tuple[str, Path | None], figure: Path | None
+) -> None:
+    """Orders by accuracies, and of a store by times."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from blockzoo.core.outputs import each_row, is_table, open_store
+    from blockzoo.core.reading import Asked
+    from blockzoo.report.agreement_tables import agreement_rows, agreement_tables
+    from blockzoo.report.elsewhere import NEEDED, elsewheres, stored_details
+    from blockzoo.report.statistics import LOOKED_AT
+
+    store = None if is_table(source) else open_store(source)
+    rows = each_row(source, Asked(where, columns=tuple(dict.fromkeys((*LOOKED_AT, *NEEDED)))))
+    parts: list[Any] = []
+    flat: list[dict[str, Any]] = []
+    why = ""
+    try:
+        made = elsewheres(
+            rows, *([] if store is None else [stored_details(lambda f: store.records(fingerprint=f))])
+        )
+        parts.append(agreement_tables(made))
+        flat += agreement_rows(made)
+    except UsageError as error:
+        why, made = str(error), []
+    if store is not None and not where:
+        table, of_times = _orders_by_time(store)
+        parts += [table] if of_times else []
+        flat += of_times
+    if not flat:
+        also = "" if store is None else f"; {source} has no four networks that were timed in two ways either"
+        raise UsageError(why + also)
+    if why:
+        parts.append(Text(f"by accuracy nothing is compared: {why}"))
+    screen.show(Group(*parts), flat, *to)
+    if figure is not None:
+        from blockzoo.report.pictures.looks import save
+        from blockzoo.report.pictures.orders import draw_orders
+
+        if not made:
+            raise UsageError(f"--figure draws orders by accuracy: {why}")
+        save(draw_orders(made), figure)
+        if to[0] == "table":
+            screen.out.print(f"written to {figure}", soft_wrap=True)
+
+
+def _orders_by_time(store: Store) -> tuple[Table, list[dict[str, Any]]]:
     from blockzoo.report.orders import stored_orders
 
-    of_batch = stored_orders(open_store(source).records("latency", history=True))
-    rows = [agreement.columns(batch) for batch, made in of_batch.items() for agreement in made]
-    if not rows:
-        raise UsageError(f"{source} has no four networks that were timed in two ways")
+    of_batch = stored_orders(store.records("latency", history=True))
+    rows = [
+        {"of": "times", **agreement.columns(batch)} for batch, made in of_batch.items() for agreement in made
+    ]
     lines = [
         (
             row["one"],
@@ -185,7 +245,7 @@ def _show_orders(source: Path, format: str, output: Path | None) -> None:
         for row in rows
     ]
     heads = ["one way", "another", "batch", "Kendall's tau", "95 % interval", "networks"]
-    screen.show(screen.table("Orders of networks by their times", heads, lines), rows, format, output)
+    return screen.table("Orders of networks by their times", heads, lines), rows
 
 
 def _interval(row: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blockzoo.report.ranks import kendall_taus
+from blockzoo.report.pairs import kendall_taus
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -90,6 +90,5 @@ def _told(ranking: Ranking) -> str:
         "spread between trainings of the whole table"
     )
     for one in ranking.agreements:
-        interval = f" ({one.interval[0]:+.2f} to {one.interval[1]:+.2f})" if one.interval else ""
-        text += f"\nKendall's tau of {one.positions[0]} and {one.positions[1]}: {one.tau:+.2f}{interval} over {one.blocks} blocks"
+        text += f"\n{one.sentence}"
     return text

@@ -6,12 +6,15 @@ import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from blockzoo.core.errors import UsageError
 from blockzoo.report.additive import Cell, Fitted, Table, fitted_to, positions_of, tables_of
+from blockzoo.report.agreement import Agreement
+from blockzoo.report.block_orders import between
 from blockzoo.report.comparison import verdicts
 from blockzoo.report.groups import Row, group_of, is_number, name_of
 from blockzoo.report.statistics import usable
@@ -46,23 +49,6 @@ class Ranked:
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """Kendall's tau between the orders of two positions.
-
-    Args:
-        positions: the two.
-        tau: over the blocks that both have; 1 for the same order, 0 for unrelated ones, -1 for the reverse.
-        interval: 95 % of what it is when accuracies are drawn anew with the spread between trainings.
-        blocks: how many.
-    """
-
-    positions: tuple[str, str]
-    tau: float
-    interval: tuple[float, float] | None
-    blocks: int
-
-
-@dataclass(frozen=True)
 class Ranking:
     """All ranks of one comparable group.
 
@@ -71,14 +57,21 @@ class Ranking:
         column: the accuracy.
         cost: the column that the front is of.
         ranked: by position, the best first.
-        agreements: of each two positions.
+        table: of accuracies, at all positions.
     """
 
     group: tuple[tuple[str, object], ...]
     column: str
     cost: str
     ranked: list[Ranked]
-    agreements: list[Agreement]
+    table: Table
+
+    @cached_property
+    def agreements(self) -> list[Agreement]:
+        """Of the orders at each two positions that have four blocks in common."""
+        pairs = itertools.combinations(positions_of(self.table), 2)
+        made = [between((self.table, pair[0]), (self.table, pair[1]), pair) for pair in pairs]
+        return [one for one in made if one is not None]
 
 
 def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stage_macs") -> list[Ranking]:
@@ -110,7 +103,7 @@ def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stag
                 worse[one.block, one.position].add(one.other)
         costs = _costs(rows, group, cost)
         fitted, ranked = fitted_to(table), []
-        table = fitted.leveled(table)
+        seen, table = table, fitted.leveled(table)
         for position in positions_of(table):
             cells = sorted(
                 (cell for cell in table if cell[1] == position), key=lambda cell: -mean_of(table, cell)
@@ -132,9 +125,7 @@ def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stag
                         None if front is None else float(front[place]),
                     )
                 )
-        pairs = itertools.combinations(positions_of(table), 2)
-        agreements = [two for pair in pairs if (two := _agreement(table, fitted, pair)) is not None]
-        made.append(Ranking(group, column, cost, ranked, agreements))
+        made.append(Ranking(group, column, cost, ranked, seen))
     if not made:
         raise UsageError("no two blocks at one position are comparable here")
     return made
@@ -179,31 +170,3 @@ def on_front(
             cheaper = costs[others] < cost
             on[:, place] = ~((rivals > own) | ((rivals == own) & cheaper)).any(1)
     return on
-
-
-def _agreement(table: Table, fitted: Fitted, positions: tuple[str, str]) -> Agreement | None:
-    """Of the blocks that both positions have; None of fewer than three."""
-    from scipy.stats import kendalltau
-
-    blocks = sorted(name for name, at in table if at == positions[0] and (name, positions[1]) in table)
-    if len(blocks) < 3:
-        return None
-    columns = [[(name, position) for name in blocks] for position in positions]
-    tau = float(kendalltau(*([mean_of(table, cell) for cell in column] for column in columns)).statistic)
-    cells = columns[0] + columns[1]
-    drawn = drawn_means(table, fitted, cells)
-    interval = None
-    if drawn is not None:
-        taus = kendall_taus(drawn[:, : len(blocks)], drawn[:, len(blocks) :])
-        low, high = np.quantile(taus, [0.025, 0.975])
-        interval = float(low), float(high)
-    return Agreement(positions, tau, interval, len(blocks))
-
-
-def kendall_taus(
-    first: Float[np.ndarray, "draws blocks"], second: Float[np.ndarray, "draws blocks"]
-) -> Float[np.ndarray, " draws"]:
-    """Kendall's tau of each draw, -1 to 1: pairs in the same order less those in the other, as a share."""
-    pairs = np.triu_indices(first.shape[1], 1)
-    signs = [np.sign(of[:, pairs[0]] - of[:, pairs[1]]) for of in (first, second)]
-    return np.asarray((signs[0] * signs[1]).mean(1))

@@ -14,7 +14,8 @@ from scipy import stats
 from blockzoo.cli import main
 from blockzoo.core.errors import UsageError
 from blockzoo.report.additive import fitted_to, tables_of
-from blockzoo.report.ranks import Ranked, kendall_taus, on_front, rankings
+from blockzoo.report.pairs import kendall_taus
+from blockzoo.report.ranks import Ranked, on_front, rankings
 
 TRUE = [0.60, 0.60, 0.62, 0.64, 0.64, 0.66]
 
@@ -115,8 +116,8 @@ def test_kendalls_tau_is_the_one_of_a_library() -> None:
     assert kendall_taus(first, second) == pytest.approx(expected)
     (ranking,) = rankings(table(draw, TRUE, noise=0.001))
     (agreement,) = ranking.agreements
-    assert agreement.positions == ("early", "late") and agreement.tau > 0.7 and agreement.interval is not None
-    assert agreement.interval[0] <= agreement.tau <= agreement.interval[1] and agreement.blocks == 6
+    assert agreement.orders == ("early", "late") and agreement.tau > 0.7 and agreement.interval is not None
+    assert agreement.interval[0] <= agreement.tau <= agreement.interval[1] and agreement.things == 6
 
 
 def test_without_a_cost_or_a_spread_nothing_is_said() -> None:
@@ -135,7 +136,7 @@ def test_a_table_of_ours_on_screen(capsys: pytest.CaptureFixture[str]) -> None:
     source = str(Path(__file__).parents[2] / "docs" / "results" / "cifar10.csv")
     assert main(["results", source, "--ranks"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "Kendall's tau of early and mid" in printed and "1 to " in printed
+    assert "early and mid over 10 blocks: tau" in printed and "1 to " in printed
     assert main(["results", source, "--ranks", "--front", "latency_ms", "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert {row["front_of"] for row in rows} == {"latency_ms"}
