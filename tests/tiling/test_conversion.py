@@ -218,5 +218,5 @@ def test_a_sweep_trains_it_beside_the_plain_block_and_refuses_where_it_is_the_pl
         "GhostBottleneck",
     ]
     made = run_sweep(crossed, design="crossed", replicates=1, dry_run=True, **options)
-    assert len(made.plan.pending) == 4
+    assert len(made.plan.pending) == 8, "four networks, and the same again"
     assert len(run_sweep(crossed[:1], "mid", track="iso-macs", dry_run=True, **options).plan.pending) == 1
