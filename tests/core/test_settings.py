@@ -16,7 +16,7 @@ from blockzoo.core.errors import UsageError
 from blockzoo.core.settings import Recipe, Run, Scaffold
 
 ROOT = Path(__file__).parents[2]
-MADE_UP = '    ema_decay: Share | None = setting(None, "a made-up share", column="the made-up column")\n'
+MADE_UP = '    lookahead: Share | None = setting(None, "a made-up share", column="the made-up column")\n'
 KNOWN_EVERYWHERE = """
 import contextlib, io
 from pathlib import Path
@@ -34,37 +34,37 @@ from blockzoo.core.table import COLUMNS, trial_row
 for command in (["train"], ["sweep", "run"], ["nas", "train"], ["tile", "train"]):
     with contextlib.redirect_stdout(io.StringIO()) as said:
         main([*command, "--help"])
-    assert "--ema-decay" in said.getvalue() and "a made-up share" in said.getvalue(), command
-assert "ema_decay" in RecipeKeywords.__annotations__
+    assert "--lookahead" in said.getvalue() and "a made-up share" in said.getvalue(), command
+assert "lookahead" in RecipeKeywords.__annotations__
 
 # the spec, its fingerprint, its check
-usual, other = TrialSpec(), TrialSpec(ema_decay=0.5)
+usual, other = TrialSpec(), TrialSpec(lookahead=0.5)
 assert usual.fingerprint() == OF_BEFORE and other.fingerprint() != usual.fingerprint()
 assert other.comparable() != usual.comparable()
 try:
-    TrialSpec(ema_decay=2.0)
+    TrialSpec(lookahead=2.0)
 except BlockzooError as error:
-    assert "ema_decay=2.0" in str(error)
+    assert "lookahead=2.0" in str(error)
 else:
     raise AssertionError("a share of 2")
 
 # a record's row
 with as_stored():
     row = trial_row(Record("trial", other.fingerprint(), "x", other.to_json()))
-assert row["ema_decay"] == 0.5 and COLUMNS["ema_decay"] == "the made-up column"
+assert row["lookahead"] == 0.5 and COLUMNS["lookahead"] == "the made-up column"
 
 # a sweep file
 given = {name: p.default for name, p in __import__("inspect").signature(run).parameters.items()}
-assert _changed({"ema-decay": 0.5}, given, Path("x.yaml")) == {"ema_decay": 0.5}
+assert _changed({"lookahead": 0.5}, given, Path("x.yaml")) == {"lookahead": 0.5}
 try:
-    _changed({"ema-decay": "much"}, given, Path("x.yaml"))
+    _changed({"lookahead": "much"}, given, Path("x.yaml"))
 except BlockzooError as error:
-    assert "ema_decay" in str(error)
+    assert "lookahead" in str(error)
 else:
     raise AssertionError("a word for a number")
 
 # the docs
-assert "| `ema_decay` | `--ema-decay` |" in Path("docs/settings.md").read_text()
+assert "| `lookahead` | `--lookahead` |" in Path("docs/settings.md").read_text()
 """
 
 
@@ -88,7 +88,7 @@ def test_a_made_up_field_is_known_everywhere(tmp_path: Path) -> None:
             text=True,
         )
         assert done.returncode == 0, done.stderr
-    assert "    ema_decay: float | None\n" in (tmp_path / "blockzoo" / "core" / "keywords.py").read_text()
+    assert "    lookahead: float | None\n" in (tmp_path / "blockzoo" / "core" / "keywords.py").read_text()
 
 
 def test_what_is_written_from_the_settings_is_of_today() -> None:
