@@ -2,11 +2,11 @@
 
     python benchmarks/seeds.py [--blocks ResNetBasicBlock InvertedResidual] [--seeds 4] [--steps 6] [--rounds 3]
 
-Ways, each in processes of its own with one thread, in shuffled rounds: `single` trains the seeds one after the other as a sweep
-does (channels_last); `stacked` all of them in each step, by torch.func.stack_module_state and vmap, which makes one grouped
-convolution of them; `two processes` are two of `single` beside each other, each with half of the seeds. Each seed has its own
-images. Printed are wall and CPU seconds of a training image and seed as multiples of `single`, median and extremes over the
-rounds; `A/A` is `single` again. Before it is timed, a stacked training is compared with single ones, batch norms in training:
+Ways, each in processes of its own with one thread, which take turns in shuffled rounds: `single` trains the seeds one after the
+other as a sweep does (channels_last); `stacked` all of them in each step, by torch.func.stack_module_state and vmap, which makes
+one grouped convolution of them; `two processes` are two of `single` beside each other, each with half of the seeds. Each seed has
+its own images. Printed are wall and CPU seconds of a training image and seed as multiples of `single`, median and extremes over
+the rounds; `A/A` is `single` again. Before it is timed, a stacked training is compared with single ones, batch norms in training:
 losses, weights and running statistics after three steps in float64.
 """
 
@@ -159,27 +159,59 @@ def child(way: str, options: argparse.Namespace) -> None:
 
     step()
     print("ready", flush=True)
-    sys.stdin.readline()
-    wall, cpu = time.perf_counter(), time.process_time()
-    for _ in range(options.steps):
-        step()
-    seen = options.steps * options.batch_size * seeds
-    print(json.dumps([(time.perf_counter() - wall) / seen, (time.process_time() - cpu) / seen]))
+    for _ in sys.stdin:
+        wall, cpu = time.perf_counter(), time.process_time()
+        for _ in range(options.steps):
+            step()
+        seen = options.steps * options.batch_size * seeds
+        times = (time.perf_counter() - wall) / seen, (time.process_time() - cpu) / seen
+        print(json.dumps(times), flush=True)
 
 
-def measured(way: str, block: str) -> tuple[float, float]:
-    """Wall and CPU seconds of an image and seed; of two processes the wall seconds are half of the slower's."""
-    words = [sys.executable, __file__, *sys.argv[1:], "--child", way, "--block", block]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    processes = [subprocess.Popen(words, **pipes) for _ in range(2 if way == TWO else 1)]  # type: ignore[call-overload]
-    for process in processes:
-        if process.stdout.readline() != "ready\n":
-            raise SystemExit(f"{way} of {block} ended before it began")
-    for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    times = [json.loads(process.communicate()[0]) for process in processes]
-    return max(wall for wall, _ in times) / len(times), float(np.mean([cpu for _, cpu in times]))
+class Way:
+    """The processes of one way, which wait until they are asked.
+
+    Args:
+        way: one of those above.
+        block: whose networks they train.
+    """
+
+    def __init__(self, way: str, block: str) -> None:
+        words = [
+            sys.executable,
+            __file__,
+            *sys.argv[1:],
+            "--child",
+            SINGLE if way == AGAIN else way,
+            "--block",
+            block,
+        ]
+        self._processes = [
+            subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for _ in range(2 if way == TWO else 1)
+        ]
+        for process in self._processes:
+            if self._said(process) != "ready\n":
+                raise SystemExit(f"{way} of {block} ended before it began")
+
+    def times(self) -> Float[np.ndarray, 2]:
+        """Wall and CPU seconds of an image and seed; of two processes the wall seconds are half of the slower's."""
+        for process in self._processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        times = np.array([json.loads(self._said(process)) for process in self._processes])
+        return np.array([times[:, 0].max() / len(times), times[:, 1].mean()])
+
+    def end(self) -> None:
+        """End them."""
+        for process in self._processes:
+            process.communicate()
+
+    @staticmethod
+    def _said(process: subprocess.Popen[str]) -> str:
+        assert process.stdout is not None
+        return process.stdout.readline()
 
 
 def main() -> None:
@@ -214,13 +246,13 @@ def main() -> None:
         if not off <= ALLOWED:
             raise SystemExit(f"{block}: a stacked training differs from single ones by {off:.1e}")
         ratios: dict[str, list[np.ndarray]] = defaultdict(list)
+        ways = {way: Way(way, block) for way in (SINGLE, STACKED, TWO, AGAIN)}
         for _ in range(options.rounds):
-            of_round = {
-                str(way): np.array(measured(SINGLE if way == AGAIN else str(way), block))
-                for way in chance.permutation([SINGLE, STACKED, TWO, AGAIN])
-            }
+            of_round = {str(way): ways[str(way)].times() for way in chance.permutation(list(ways))}
             for way in (STACKED, TWO, AGAIN):
                 ratios[way].append(of_round[way] / of_round[SINGLE])
+        for one in ways.values():
+            one.end()
         print(f"{block}: stacked equals single within {off:.0e} after 3 steps in float64")
         for way, of_rounds in ratios.items():
             wall, cpu = np.array(of_rounds).T
