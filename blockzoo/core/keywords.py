@@ -49,6 +49,11 @@ class RecipeKeywords(TypedDict, total=False):
     momentum: float | None
     weight_decay: float | None
     milestones: Sequence[int] | None
+    warmup_share: float | None
+    ema_decay: float | None
+    initial_scale: float | None
+    muon_lr: float | None
+    flip_average: bool | None
     train_dtype: Literal["float32", "bfloat16"] | None
     devices: int
     sync_batch_norm: bool

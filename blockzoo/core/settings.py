@@ -19,6 +19,7 @@ from blockzoo.core.checked import (
     Checked,
     Count,
     Finite,
+    Part,
     Positive,
     Seed,
     Share,
@@ -153,6 +154,34 @@ class Recipe(Checked):
     weight_decay: Annotated[float, Ge(0)] | None = setting(None, "of all weights (default: the protocol's)")
     milestones: tuple[Count, ...] | None = setting(
         None, "epochs after which a step schedule lowers the learning rate (default: the protocol's)"
+    )
+    warmup_share: Share | None = setting(
+        None,
+        "share of all steps in which the learning rate of a one-cycle schedule rises (default: the protocol's)",
+        column="share of all steps in which the learning rate rises; empty: the protocol's",
+    )
+    ema_decay: Share | None = setting(
+        None,
+        "validate and test an exponential moving average of the weights, which keeps so much of itself in each step, with "
+        "batch norm statistics taken anew (default: the protocol's)",
+        column="how much the average of the weights that is tested keeps of itself in each step; empty: the protocol's",
+    )
+    initial_scale: Part | None = setting(
+        None,
+        "side of the training images in the first epoch, as a share of their own; it grows in equal steps and is 1 in the last "
+        "fifth of the epochs (default: the protocol's)",
+        column="side of the training images in the first epoch, as a share of their own; empty: the protocol's",
+    )
+    muon_lr: Positive | None = setting(
+        None,
+        "train the hidden layers' weights by Muon with this peak learning rate, such as 0.02, and all others by SGD with lr "
+        "(default: the protocol's)",
+        column="peak learning rate of Muon, by which hidden layers were trained; empty: the protocol's",
+    )
+    flip_average: bool | None = setting(
+        None,
+        "validate and test with the mean of the logits of an image and of its mirror image (default: the protocol's)",
+        column="validated and tested with the mean of the logits of an image and its mirror image; empty: the protocol's",
     )
     train_dtype: Literal["float32", "bfloat16"] | None = setting(
         None,

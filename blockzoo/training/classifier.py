@@ -19,7 +19,10 @@ from blockzoo.core.errors import Diverged
 from blockzoo.core.outcomes import Outcomes
 from blockzoo.data.epochs import check_each_image_once
 from blockzoo.models.outputs import main_output
+from blockzoo.training.averaging import Average, copied, take_statistics
+from blockzoo.training.optimizers import optimizer_of, schedule_of
 from blockzoo.training.protocols import Protocol
+from blockzoo.training.resolution import scale_in_epoch, shrunk
 from blockzoo.training.synchronised import SynchronisedBatchNorms
 from blockzoo.training.together import ALONE, Ranks
 
@@ -104,44 +107,14 @@ class Classifier(L.LightningModule):
         self._best: dict[str, torch.Tensor] = {}
         self._sums = _Sums(torch.device("cpu"))
         self._began = 0.0
+        self._scale = 1.0  # of the side of training images, in the present epoch
+        self._average = None if protocol.ema_decay is None else Average(network, protocol.ema_decay)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        p = self.protocol
-        if p.optimizer == "adam":
-            optimizer: torch.optim.Optimizer = torch.optim.Adam(self.network.parameters(), lr=self.lr)
-        else:
-            nesterov = p.nesterov and p.momentum > 0
-            optimizer = torch.optim.SGD(self._groups(), lr=self.lr, momentum=p.momentum, nesterov=nesterov)
-        if p.schedule == "plateau":
-            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-                optimizer, factor=p.plateau_factor, patience=p.plateau_patience
-            )
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val_loss"}}
-        steps = max(3, int(self.trainer.estimated_stepping_batches))
-        if p.schedule == "step":
-            falling = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(p.milestones), p.step_factor)
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": falling, "interval": "epoch"}}
-        if p.schedule == "cosine":
-            cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
-        cycle = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=self.lr,
-            total_steps=steps,
-            pct_start=max(p.warmup_share, 2 / steps),  # a warm-up of one step has no slope
-            anneal_strategy="linear",
-            cycle_momentum=False,
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
-
-    def _groups(self) -> list[dict[str, Any]]:
-        parameters = [p for p in self.network.parameters() if p.requires_grad]
-        if self.protocol.decay_all:
-            return [{"params": parameters, "weight_decay": self.protocol.weight_decay}]
-        return [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.protocol.weight_decay},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
+        optimizer = optimizer_of(self.network, self.protocol, self.lr)
+        scheduler, how = schedule_of(optimizer, self.protocol, int(self.trainer.estimated_stepping_batches))
+        both: Any = {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **how}}
+        return both  # type: ignore[no-any-return]
 
     def on_train_epoch_start(self) -> None:
         batches: Any = self.trainer.train_dataloader
@@ -149,9 +122,12 @@ class Classifier(L.LightningModule):
         # dropout and the like start from (seed, epoch), so a resumed run is the uninterrupted one
         torch.manual_seed(self.seed * 100_003 + self.current_epoch + 1_000_000_007 * self.ranks.rank)
         self._sums = _Sums(self.device)
+        epochs = int(self.trainer.max_epochs or 1)
+        self._scale = scale_in_epoch(self.protocol.initial_scale, self.current_epoch, epochs)
         self._began = time.perf_counter()
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> Float[torch.Tensor, ""]:
+        batch = shrunk(batch[0], self._scale), batch[1]
         parts = min(self._micro_batches, max(1, len(batch[1]) // 2))  # a batch norm needs two images
         if parts == 1:
             return self._loss(batch, index)
@@ -170,6 +146,10 @@ class Classifier(L.LightningModule):
         if self._micro_batches == 1:
             optimizer.zero_grad()
 
+    def on_train_batch_end(self, outputs: object, batch: object, batch_idx: int) -> None:
+        if self._average is not None:
+            self._average.update()
+
     def _loss(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> torch.Tensor:
         images, labels = batch
         with self._norms():
@@ -187,8 +167,20 @@ class Classifier(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self.ranks.share_statistics(self.network)
+        if self._average is not None:
+            self._put_average_in_place(self._average)
         self._training_means, _ = self._sums.means(self.ranks)
         self._sums = _Sums(self.device)
+
+    def _put_average_in_place(self, average: Average) -> None:
+        """The network is the average from now on, with its own batch norm statistics, the same on all ranks."""
+        average.exchange()
+        batches: Any = self.trainer.train_dataloader
+        batches.set_epoch(self.current_epoch)
+        with self.trainer.precision_plugin.val_step_context(), self._norms():
+            take_statistics(self.network, batches, self.ranks.count)
+        self.network.eval()
+        self.ranks.share_statistics(self.network)
 
     def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> None:
         self._evaluate(*batch)
@@ -197,7 +189,9 @@ class Classifier(L.LightningModule):
         train, val = self._training_means, self._evaluated(self.trainer.val_dataloaders)
         self.log("val_loss", val.loss)
         if self.protocol.tested == "best" and val.acc > max(self.history.curves["val_acc"], default=-1.0):
-            self._best = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+            self._best = copied(self.network.state_dict())
+        if self._average is not None:
+            self._average.exchange()
         self.history.add(
             train_loss=train.loss,
             train_acc=train.acc,
@@ -215,6 +209,8 @@ class Classifier(L.LightningModule):
     def on_test_epoch_start(self) -> None:
         if self._best:
             self.network.load_state_dict(self._best)
+        elif self._average is not None:
+            self._average.exchange()  # for good: what is tested is what the training made
         self._sums, self._each = _Sums(self.device), []
 
     def test_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> None:
@@ -245,12 +241,28 @@ class Classifier(L.LightningModule):
     ) -> tuple[Float[torch.Tensor, "B classes"], Bool[torch.Tensor, " B"]]:
         """Logits, and whether the first guess is right."""
         logits = main_output(self.network(images)).tensor.float()
+        if self.protocol.flip_average:
+            logits = (logits + main_output(self.network(images.flip(-1))).tensor.float()) / 2
         return logits, self._sums.add(F.cross_entropy(logits, labels), logits, labels)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Of averaged weights, `state_dict` is the average: it is what was validated, and what others start from."""
         checkpoint["curves"] = dict(self.history.curves)
         checkpoint["best"] = self._best
+        if self._average is not None:
+            checkpoint["trained"], checkpoint["averaged_steps"] = (
+                copied(self.state_dict()),
+                self._average.steps,
+            )
+            self._average.exchange()
+            checkpoint["state_dict"] = copied(self.state_dict())
+            self._average.exchange()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history.curves.update(checkpoint.get("curves", {}))
         self._best = checkpoint.get("best", {})
+        if "trained" in checkpoint:
+            average, checkpoint["state_dict"] = checkpoint["state_dict"], checkpoint["trained"]
+            if self._average is not None:
+                own = {name.removeprefix("network."): value for name, value in average.items()}
+                self._average.go_on_from(own, checkpoint["averaged_steps"])

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from blockzoo.core.contracts import PROTOCOLS
 from blockzoo.core.errors import UsageError
 from blockzoo.core.spec import TrialSpec
+
+if TYPE_CHECKING:
+    from blockzoo.data import ImageData
+
+OF_SGD = ("momentum", "weight_decay", "milestones", "muon_lr")
+"""Settings of a trial that override those of a protocol with SGD,"""
+OF_ANY = ("warmup_share", "ema_decay", "initial_scale", "flip_average")
+"""and those that override any protocol's."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,12 @@ class Protocol:
     decay_all: bool = False  # decay norms and biases too
     label_smoothing: float = 0.0
     warmup_share: float = 0.25  # of all steps, one-cycle only
+    ema_decay: float | None = None  # of the average of the weights that is validated and tested
+    initial_scale: float = 1.0  # side of the training images in the first epoch, as a share of their own
+    muon_lr: float | None = None  # of Muon for hidden layers, the others by SGD with lr
+    flip_average: bool = (
+        False  # validated and tested with the mean of an image's logits and its mirror image's
+    )
     milestones: tuple[int, ...] = ()  # epochs after which the learning rate falls, step only
     step_factor: float = 0.1  # by how much
     plateau_factor: float = 0.5
@@ -131,15 +145,27 @@ def protocol_of(spec: TrialSpec) -> Protocol:
     protocol = get_protocol(spec.protocol)
     if spec.milestones is not None and protocol.schedule != "step":
         raise UsageError(f"protocol {protocol.name} has no milestones; step-v1 has")
-    asked = {name: getattr(spec, name) for name in ("momentum", "weight_decay", "milestones")}
+    if spec.warmup_share is not None and protocol.schedule != "one-cycle":
+        raise UsageError(f"protocol {protocol.name} has no warmup_share; fast-v1 has")
+    asked = {name: getattr(spec, name) for name in (*OF_SGD, *OF_ANY)}
     given = {name: value for name, value in asked.items() if value is not None}
-    if given and protocol.optimizer != "sgd":
+    if protocol.optimizer != "sgd" and (lacking := [name for name in OF_SGD if name in given]):
         raise UsageError(
-            f"protocol {protocol.name} takes no {', '.join(given)}: choose one with SGD, step-v1"
+            f"protocol {protocol.name} takes no {', '.join(lacking)}: choose one with SGD, step-v1"
         )
     if spec.train_dtype:
         given["dtype"] = spec.train_dtype
     return replace(protocol, **given)
+
+
+def check_mirrored(protocol: Protocol, data: ImageData) -> None:
+    """A recipe that averages over mirror images is for images whose mirror images are of their class.
+
+    Raises:
+        UsageError: they are not.
+    """
+    if protocol.flip_average and not data.flip:
+        raise UsageError(f"mirror images of {data.name} are of other classes: leave out flip_average")
 
 
 def get_protocol(name: str) -> Protocol:

@@ -16,6 +16,7 @@ from blockzoo.models.resolve import build_network
 from blockzoo.training.hardware import made_ready, number_format
 from blockzoo.training.loaders import loaders
 from blockzoo.training.protocols import protocol_of
+from blockzoo.training.resolution import mean_area
 
 LONG_ENOUGH = 0.1
 """Seconds of a training step beside which its fixed cost, which does not grow with the batch, is small."""
@@ -97,6 +98,14 @@ def advice(spec: TrialSpec, data: ImageData, device: torch.device) -> str:
     parts = " (or --on-oom halve, which takes its batches in parts)" if spec.devices == 1 else ""
     remedy = f"--batch-size {fits} fits{parts}" if fits else "not even a batch of 2 fits"
     return f"{spec.network.subject}: a training step at batch size {spec.batch_size} does not fit in memory; {remedy}"
+
+
+def training_images_worth(spec: TrialSpec, data: ImageData) -> float:
+    """What a training computes in all its epochs, in training images: one that is validated is a third, smaller ones by area."""
+    protocol = protocol_of(spec)
+    trained = min(spec.limit_train or len(data.train.labels), len(data.train.labels))
+    validated = len(data.val.labels) * (2 if protocol.flip_average else 1)
+    return spec.epochs * (trained * mean_area(protocol.initial_scale, spec.epochs) + validated / 3)
 
 
 def training_image_seconds(spec: TrialSpec, data: ImageData, device: str, steps: int = 2) -> float:

@@ -34,11 +34,11 @@ from blockzoo.training.classifier import Classifier
 from blockzoo.training.hardware import keep_freed_memory, made_ready, number_format
 from blockzoo.training.loaders import Batches, asked_for
 from blockzoo.training.loaders import loaders as _loaders
-from blockzoo.training.protocols import protocol_of
+from blockzoo.training.protocols import check_mirrored, protocol_of
 from blockzoo.training.reproducible import reproducible, without_variables
 from blockzoo.training.steps import advice, in_parts, is_out_of_memory, leaves_parameters_unused
 from blockzoo.training.together import ALONE, Ranks, check_equal_ranks, digest_of_weights
-from blockzoo.training.tryout import tried
+from blockzoo.training.tryout import check_smaller_images, tried
 from blockzoo.training.weights import check_continuable, load_weights
 
 EpochReport = Callable[[int, dict[str, float]], None]
@@ -110,6 +110,7 @@ def _run(
     dtype = number_format(protocol, place)
     ready = partial(made_ready, protocol=protocol, device=place, dtype=dtype)
     output = tried(spec.network, data.shape, data.num_classes, dtype, ready)
+    check_smaller_images(spec.network, data.shape, data.num_classes, protocol.initial_scale)
     network = made_ready(_built(spec), protocol, place, dtype)
     classifier = Classifier(
         network,
@@ -234,6 +235,7 @@ def _check(spec: TrialSpec, data: ImageData) -> None:
     faults += data.faults_of(spec.data_digest or "")
     if faults:
         raise UsageError("; ".join(faults))
+    check_mirrored(protocol_of(spec), data)
 
 
 def _built(spec: TrialSpec) -> nn.Module:

@@ -14,6 +14,7 @@ from blockzoo.models.following import check_following
 from blockzoo.models.outputs import class_scores, main_output
 from blockzoo.models.resolve import build_network
 from blockzoo.models.standing import depends_on
+from blockzoo.training.resolution import side_at
 from blockzoo.training.steps import is_out_of_memory
 
 
@@ -64,6 +65,29 @@ def tried(
                     f"({type(error).__name__}: {error}{_where(network, error)})"
                 ) from error
     return "; ".join(dict.fromkeys(filter(None, said)))
+
+
+def check_smaller_images(
+    spec: NetworkSpec, shape: tuple[int, int, int], classes: int, initial_scale: float
+) -> None:
+    """A network takes the images of the first epoch too, where these are smaller than the later ones.
+
+    Args:
+        spec: the network; another one is built.
+        shape: (C, H, W) of the whole images.
+        classes: of the data.
+        initial_scale: side of the first epoch's images, as a share of their own.
+
+    Raises:
+        UsageError: it does not.
+    """
+    smaller = shape[0], side_at(initial_scale, shape[1]), side_at(initial_scale, shape[2])
+    if smaller == shape:
+        return
+    try:
+        tried(spec, smaller, classes)
+    except UsageError as error:
+        raise UsageError(f"initial_scale {initial_scale:g}: {error}; or leave out initial_scale") from error
 
 
 def _is_of_this_package(network: nn.Module) -> bool:

@@ -94,14 +94,12 @@ def execute_calibration(
 ) -> list[Record]:
     """Estimates the seconds of all trials, one after the other."""
     from blockzoo.data import load_dataset
+    from blockzoo.training.steps import training_images_worth
 
     load_plugins(plugins, ambient=False)
     trials = [TrialSpec(**spec) for spec in specs]
     first = trials[0]
     data = load_dataset(first.dataset, data_dir, image_size=first.image_size, images=first.images)
-
-    images = min(first.limit_train or len(data.train.labels), len(data.train.labels))
-    per_epoch = images + len(data.val.labels) / 3  # a training image costs about three forward passes
 
     @functools.cache
     def macs(network: NetworkSpec) -> int | None:
@@ -120,7 +118,9 @@ def execute_calibration(
     )
     known = {network: n for network in counted if (n := macs(network))}
     mean = sum(known.values()) / len(known)
-    seconds = sum(per_mac * per_epoch * trial.epochs * known.get(trial.network, mean) for trial in trials)
+    seconds = sum(
+        per_mac * training_images_worth(trial, data) * known.get(trial.network, mean) for trial in trials
+    )
     return [
         Record("calibration", first.fingerprint(), first.network.subject, {}, values={"seconds": seconds})
     ]

@@ -58,7 +58,7 @@ def trial_spec(
     lr_among: str | None = None,
 ) -> TrialSpec:
     """The spec of a trial, with what is not given taken from the protocol and the data."""
-    from blockzoo.training.protocols import get_protocol, protocol_of
+    from blockzoo.training.protocols import check_mirrored, get_protocol, protocol_of
 
     asked = {**vars(recipe), **vars(data), "protocol": get_protocol(recipe.protocol).name}
     spec = TrialSpec(
@@ -69,5 +69,5 @@ def trial_spec(
         data_digest=images.digest or None,
         code_digest=digest_of_codes([PROTOCOLS.own_origin(recipe.protocol), network.filler_code()]),
     )
-    protocol_of(spec)  # it has what the trial overrides
+    check_mirrored(protocol_of(spec), images)  # it has what the trial overrides
     return spec

@@ -17,9 +17,9 @@ from blockzoo.core.settings import Recipe, Run, Scaffold
 
 ROOT = Path(__file__).parents[2]
 MADE_UP = """\
-    ema_decay: Share | None = setting(None, "a made-up share", column="the made-up column")
-    ema_of: Literal["weights", "all"] = setting("weights", "a made-up word", column="the made-up word")
-    ema_start: str | None = setting(None, "a made-up text", column="the made-up text")
+    lookahead: Share | None = setting(None, "a made-up share", column="the made-up column")
+    lookahead_of: Literal["weights", "all"] = setting("weights", "a made-up word", column="the made-up word")
+    lookahead_start: str | None = setting(None, "a made-up text", column="the made-up text")
 """
 KNOWN_EVERYWHERE = """
 import contextlib, io
@@ -39,43 +39,43 @@ from blockzoo.core.table import COLUMNS, TEXTS, trial_row
 for command in (["train"], ["sweep", "run"], ["nas", "train"], ["tile", "train"]):
     with contextlib.redirect_stdout(io.StringIO()) as said:
         main([*command, "--help"])
-    assert "--ema-decay" in said.getvalue() and "a made-up share" in said.getvalue(), command
-assert "ema_decay" in RecipeKeywords.__annotations__
+    assert "--lookahead" in said.getvalue() and "a made-up share" in said.getvalue(), command
+assert "lookahead" in RecipeKeywords.__annotations__
 
 # the spec, its fingerprint, its check
-usual, other = TrialSpec(), TrialSpec(ema_decay=0.5)
+usual, other = TrialSpec(), TrialSpec(lookahead=0.5)
 assert usual.fingerprint() == OF_BEFORE and other.fingerprint() != usual.fingerprint()
 assert other.comparable() != usual.comparable()
 try:
-    TrialSpec(ema_decay=2.0)
+    TrialSpec(lookahead=2.0)
 except BlockzooError as error:
-    assert "ema_decay=2.0" in str(error)
+    assert "lookahead=2.0" in str(error)
 else:
     raise AssertionError("a share of 2")
 
 # a record's row
 with as_stored():
     row = trial_row(Record("trial", other.fingerprint(), "x", other.to_json()))
-assert row["ema_decay"] == 0.5 and COLUMNS["ema_decay"] == "the made-up column"
+assert row["lookahead"] == 0.5 and COLUMNS["lookahead"] == "the made-up column"
 
 # a text column of a table is read as a text, as much as it may look like a number
-assert {"ema_of", "ema_start"} <= TEXTS and "ema_decay" not in TEXTS
-Path("table.csv").write_text("block,position,ema_decay,ema_of,ema_start\\nx,mid,0.5,all,007\\n")
+assert {"lookahead_of", "lookahead_start"} <= TEXTS and "lookahead" not in TEXTS
+Path("table.csv").write_text("block,position,lookahead,lookahead_of,lookahead_start\\nx,mid,0.5,all,007\\n")
 (read,) = read_csv("table.csv", verify=False)
-assert (read["ema_decay"], read["ema_of"], read["ema_start"]) == (0.5, "all", "007")
+assert (read["lookahead"], read["lookahead_of"], read["lookahead_start"]) == (0.5, "all", "007")
 
 # a sweep file
 given = {name: p.default for name, p in __import__("inspect").signature(run).parameters.items()}
-assert _changed({"ema-decay": 0.5}, given, Path("x.yaml")) == {"ema_decay": 0.5}
+assert _changed({"lookahead": 0.5}, given, Path("x.yaml")) == {"lookahead": 0.5}
 try:
-    _changed({"ema-decay": "much"}, given, Path("x.yaml"))
+    _changed({"lookahead": "much"}, given, Path("x.yaml"))
 except BlockzooError as error:
-    assert "ema_decay" in str(error)
+    assert "lookahead" in str(error)
 else:
     raise AssertionError("a word for a number")
 
 # the docs
-assert "| `ema_decay` | `--ema-decay` |" in Path("docs/settings.md").read_text()
+assert "| `lookahead` | `--lookahead` |" in Path("docs/settings.md").read_text()
 """
 
 
@@ -99,7 +99,7 @@ def test_a_made_up_field_is_known_everywhere(tmp_path: Path) -> None:
             text=True,
         )
         assert done.returncode == 0, done.stderr
-    assert "    ema_decay: float | None\n" in (tmp_path / "blockzoo" / "core" / "keywords.py").read_text()
+    assert "    lookahead: float | None\n" in (tmp_path / "blockzoo" / "core" / "keywords.py").read_text()
 
 
 def test_what_is_written_from_the_settings_is_of_today() -> None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 @expanded(
-    "protocol", "epochs", "lr", "weight_decay", "momentum", "milestones", "sync_batch_norm",
+    "protocol", "epochs", "lr", "weight_decay", "momentum", "milestones", "sync_batch_norm", "warmup_share",
+    "ema_decay", "initial_scale", "muon_lr",
     "data_dir", "limit_train", "limit_val", "limit_test", "validation_share", "on_oom", "latency", "strict",
 )  # fmt: skip
 def eval(
