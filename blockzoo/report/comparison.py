@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 from collections import Counter, defaultdict
@@ -157,13 +158,14 @@ class Difference:
         """Seeds that find a difference like this, or like the margin if that is larger, in about four of five tables."""
         assert self.error is not None
         wanted, spread = max(abs(self.value), self.margin), self.error * math.sqrt(self.n)
-        for n in range(self.n + 1, MOST_SEEDS + 1):
+
+        def is_enough(n: int) -> bool:
             degrees = (n - 1) * max(self.cells - 1, 1)
-            if (
-                _quantile(1 - self.level / 2, degrees) + _quantile(POWER, degrees)
-            ) * spread <= wanted * math.sqrt(n):
-                return n
-        return MOST_SEEDS + 1
+            quantiles = _quantile(1 - self.level / 2, degrees) + _quantile(POWER, degrees)
+            return quantiles * spread <= wanted * math.sqrt(n)
+
+        # what is enough stays so with more seeds: quantiles fall and the root rises
+        return bisect.bisect_left(range(MOST_SEEDS + 1), True, self.n + 1, key=is_enough)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import numpy as np
 
 from blockzoo.core.errors import UsageError
 from blockzoo.report.additive import Cell, Fitted, Table, fitted_to, positions_of, tables_of
-from blockzoo.report.comparison import verdicts
+from blockzoo.report.comparison import Difference, verdicts
 from blockzoo.report.groups import Row, group_of, is_number, name_of
 from blockzoo.report.statistics import usable
 
@@ -101,13 +102,7 @@ def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stag
     for group, table in tables_of(rows, column).items():
         if not any(difference for difference in judged[group].differences):
             continue
-        better: dict[Cell, set[str]] = {cell: set() for cell in table}
-        worse: dict[Cell, set[str]] = {cell: set() for cell in table}
-        for difference in judged[group].differences:
-            if difference.kind in ("better", "worse"):
-                one = difference if difference.kind == "better" else difference.the_other_way()
-                better[one.other, one.position].add(one.block)
-                worse[one.block, one.position].add(one.other)
+        intervals = rank_intervals(table, judged[group].differences)
         costs = _costs(rows, group, cost)
         fitted, ranked = fitted_to(table), []
         table = fitted.leveled(table)
@@ -127,7 +122,7 @@ def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stag
                         position,
                         mean_of(table, cell),
                         place + 1,
-                        (1 + len(better[cell]), len(cells) - len(worse[cell])),
+                        intervals[cell],
                         None if best is None else float(best[place]),
                         None if front is None else float(front[place]),
                     )
@@ -138,6 +133,24 @@ def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stag
     if not made:
         raise UsageError("no two blocks at one position are comparable here")
     return made
+
+
+def rank_intervals(cells: Iterable[Cell], differences: Iterable[Difference]) -> dict[Cell, tuple[int, int]]:
+    """Of each cell, the best and the worst rank that it can have among those of its position.
+
+    Args:
+        cells: all of them.
+        differences: of all their pairs, with verdicts after a correction for their number.
+    """
+    cells = list(cells)
+    better, worse = Counter[Cell](), Counter[Cell]()
+    for difference in differences:
+        if difference.kind in ("better", "worse"):
+            one = difference if difference.kind == "better" else difference.the_other_way()
+            better[one.other, one.position] += 1
+            worse[one.block, one.position] += 1
+    counts = Counter(place for _, place in cells)
+    return {cell: (1 + better[cell], counts[cell[1]] - worse[cell]) for cell in cells}
 
 
 def mean_of(table: Table, cell: Cell) -> float:

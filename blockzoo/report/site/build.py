@@ -1,0 +1,187 @@
+"""The site of a results folder: every page, written from the results alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from blockzoo import __version__
+from blockzoo.core.files import write_text
+from blockzoo.core.record import now
+from blockzoo.core.text import csv_text, file_name, plain
+from blockzoo.report.comparable import Comparable
+from blockzoo.report.groups import name_of
+from blockzoo.report.site.boards import board_of, titles_of
+from blockzoo.report.site.gathered import Gathered, gather
+from blockzoo.report.site.leaderboard import leaderboard
+from blockzoo.report.site.pairs import Pairs
+from blockzoo.report.site.shell import Frame
+from blockzoo.report.statistics import usable
+
+MOST_BYTES = 4 * 2**20
+"""Of the data of one page; further tables go to pages of their own."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A site that is being made.
+
+    Args:
+        gathered: its results.
+        title: of its pages.
+        made: when.
+    """
+
+    gathered: Gathered
+    title: str = "blockzoo leaderboard"
+    made: str = field(default_factory=now)
+
+    @cached_property
+    def groups(self) -> list[Comparable]:
+        """What is shown: groups with a training that ended."""
+        return [of for of in self.gathered.groups if usable(of.rows) and (of.table or of.crossed)]
+
+    @cached_property
+    def pairs(self) -> list[Pairs]:
+        """Of each group."""
+        return [Pairs(of) for of in self.groups]
+
+    @cached_property
+    def boards(self) -> list[dict[str, Any]]:
+        """Of each group."""
+        timed = self.gathered.timed_groups
+        return [
+            board_of(
+                of,
+                title,
+                pairs,
+                {way: groups[of.group] for way, groups in timed.items() if of.group in groups},
+            )
+            for of, title, pairs in zip(self.groups, titles_of(self.groups), self.pairs, strict=True)
+        ]
+
+    @cached_property
+    def addresses(self) -> dict[str, str]:
+        """The page of each block, by its name as pages show it."""
+        blocks = sorted({name_of(row) for of in self.groups for row in of.rows})
+        return addresses_of(blocks)
+
+    @cached_property
+    def frame(self) -> Frame:
+        """What its pages share."""
+        pages = [("Leaderboard", "index.html")]
+        made = f"Made {self.made[:10]} from {self.gathered.name} ({len(self.gathered.rows):,} trainings) by blockzoo {__version__}."
+        return Frame(plain(self.title, lines=False), plain(made, lines=False), pages)
+
+    @property
+    def lead(self) -> str:
+        """What the results are."""
+        rows = [row for of in self.groups for row in usable(of.rows)]
+        blocks = len({name_of(row) for row in rows})
+        datasets = ", ".join(dict.fromkeys(str(row["dataset"]) for row in rows if row.get("dataset")))
+        tables = (
+            ""
+            if len(self.groups) == 1
+            else f" in {len(self.groups)} tables, each of which compares only what is comparable"
+        )
+        return plain(
+            f"{blocks} blocks, {len(rows):,} trainings{' on ' + datasets if datasets else ''}{tables}.",
+            lines=False,
+        )
+
+    def pages(self) -> Iterator[tuple[str, str]]:
+        """The address and the text of every file."""
+        yield from self._leaderboards()
+        yield "leaderboard.csv", csv_text(list(lines_of(self.boards)))
+
+    def _leaderboards(self) -> Iterator[tuple[str, str]]:
+        parts = in_parts(self.boards)
+        names = ["index.html", *(f"index-{number}.html" for number in range(2, len(parts) + 1))]
+        titled = [
+            [(board["title"], f"{name}#table={board['key']}") for board in part]
+            for name, part in zip(names, parts, strict=True)
+        ]
+        for name, part in zip(names, parts, strict=True):
+            elsewhere = [
+                one for other, titles in zip(names, titled, strict=True) if other != name for one in titles
+            ]
+            known = {block for board in part for block in board["blocks"]}
+            addresses = {block: address for block, address in self.addresses.items() if block in known}
+            yield name, leaderboard(self.frame, part, addresses, self.lead, here=name, elsewhere=elsewhere)
+
+
+def addresses_of(blocks: Iterable[str]) -> dict[str, str]:
+    """An address for each name, by the name as pages show it; names that would have one address are numbered."""
+    made: dict[str, str] = {}
+    taken: set[str] = set()
+    for block in blocks:
+        stem = file_name(block)[:80]
+        name = next(
+            name
+            for number in range(1, 10**6)
+            if (name := stem + f"-{number}" * (number > 1)).lower() not in taken
+        )
+        taken.add(name.lower())
+        made[plain(block, lines=False)] = f"blocks/{name}.html"
+    return made
+
+
+def in_parts(boards: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Boards in their order, in parts whose data a page can carry; at least one part."""
+    parts: list[list[dict[str, Any]]] = [[]]
+    size = 0
+    for board in boards:
+        own = len(json.dumps(board, separators=(",", ":")))
+        if parts[-1] and size + own > MOST_BYTES:
+            parts.append([])
+            size = 0
+        parts[-1].append(board)
+        size += own
+    return parts
+
+
+def lines_of(boards: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The leaderboards as rows, for programs: one for each table, position and block."""
+    for board in boards:
+        for place in board["places"]:
+            for row, block in enumerate(place["block"]):
+                rank, together = place["rank"][row], place["together"][row]
+                yield {
+                    "table": board["title"],
+                    "position": place["name"],
+                    "block": board["blocks"][block],
+                    "accuracy_percent": place["mean"][row],
+                    "low": together[0] if together else None,
+                    "high": together[1] if together else None,
+                    "n": place["n"][row] if isinstance(place["n"], list) else place["n"],
+                    "rank": rank[0] if rank else None,
+                    "rank_low": rank[1] if rank and len(rank) > 1 else None,
+                    "rank_high": rank[2] if rank and len(rank) > 1 else None,
+                    "p_best": place["best"][row],
+                }
+
+
+def build_site(source: str | Path, output: str | Path, *, title: str | None = None) -> list[Path]:
+    """Write the site of a results folder, a store or a table.
+
+    Args:
+        source: the results.
+        output: the folder of the site.
+        title: of its pages.
+
+    Returns:
+        The files.
+
+    Raises:
+        UsageError, StoreError: the results cannot be read, or the folder cannot be written.
+    """
+    site = Site(gather(source), **({"title": title} if title else {}))
+    folder, written = Path(output), []
+    for address, text in site.pages():
+        write_text(folder / address, text, durable=False)
+        written.append(folder / address)
+    return written

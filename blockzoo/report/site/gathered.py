@@ -1,0 +1,106 @@
+"""What a site is made of: the rows of a results folder by comparable group, and the times taken in every way."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from blockzoo.core.outputs import each_row, is_table, open_store
+from blockzoo.core.reading import Asked
+from blockzoo.core.record import Record
+from blockzoo.core.store import Store
+from blockzoo.core.table import Row, way_of
+from blockzoo.report.comparable import Comparable, comparables
+from blockzoo.report.statistics import LOOKED_AT, TIMED
+
+TOLD = (
+    "timestamp",
+    "device",
+    "gpu",
+    "cpu",
+    "threads",
+    "torch",
+    "blockzoo",
+    "split",
+    "filler",
+    "transition",
+    "images",
+    "devices",
+    "image_size",
+    "reason",
+    "notes",
+    "fingerprint",
+    "training_time",
+)
+"""Columns that pages show beside those that summaries are made of."""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The rows of a place.
+
+    Args:
+        name: of the place, as pages call it.
+        rows: of its table, oldest first, with the times of the way that most of them have.
+        store: where it is one.
+        timed: the rows with the times of each further way, by its words.
+    """
+
+    name: str
+    rows: list[Row]
+    store: Store | None = None
+    timed: dict[str, list[Row]] = field(default_factory=dict)
+
+    @cached_property
+    def groups(self) -> list[Comparable]:
+        """The comparable groups, those of most rows first."""
+        return sorted(comparables(self.rows), key=lambda of: -len(of.rows))
+
+    @cached_property
+    def timed_groups(self) -> dict[str, dict[tuple[tuple[str, Any], ...], Comparable]]:
+        """The same with the times of each further way."""
+        return {way: {of.group: of for of in comparables(rows)} for way, rows in self.timed.items()}
+
+    @cached_property
+    def latencies(self) -> dict[str, list[Record]]:
+        """The newest record of times in each way, by the subject whose network was timed; failed ones left out."""
+        newest: dict[tuple[str, str], Record] = {}
+        if self.store is not None:
+            for record in self.store.records("latency", history=True):
+                if record.status == "ok":
+                    newest[record.fingerprint, way_of(record)] = record
+        by_subject: dict[str, list[Record]] = defaultdict(list)
+        for record in newest.values():
+            by_subject[record.subject].append(record)
+        return dict(by_subject)
+
+
+def gather(source: str | Path) -> Gathered:
+    """Read a results folder, a store or a table.
+
+    Raises:
+        UsageError, StoreError: there is none.
+    """
+    columns = tuple(dict.fromkeys((*LOOKED_AT, *TOLD)))
+    rows = list(each_row(source, Asked(columns=columns)))
+    path = Path(source)
+    name = path.name or path.resolve().name
+    if is_table(source):
+        return Gathered(name, rows)
+    store = open_store(source)
+    ways = dict.fromkeys(
+        way_of(record) for record in store.records("latency", history=True) if record.status == "ok"
+    )
+    shown = {str(row["latency_device"]) for row in rows if row.get("latency_device")}
+    return Gathered(name, rows, store, dict(_in_other_ways(rows, store, [w for w in ways if w not in shown])))
+
+
+def _in_other_ways(rows: list[Row], store: Store, ways: list[str]) -> Iterator[tuple[str, list[Row]]]:
+    for way in ways:
+        asked = Asked(columns=(*sorted(TIMED), "fingerprint"), way=way)
+        times = {row.pop("fingerprint"): row for row in store.rows(asked)}
+        yield way, [row | times.get(row["fingerprint"], dict.fromkeys(TIMED)) for row in rows]
