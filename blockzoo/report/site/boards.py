@@ -115,7 +115,7 @@ def board_of(of: Comparable, title: str, pairs: Pairs, timed: Mapping[str, Compa
 
 
 class Seen:
-    """The summaries of a group by position, those of `MEAN` over all of them, each made once. Networks of several blocks are none."""
+    """The summaries of a group by position and over all of them, each made once; of networks of several blocks there are none."""
 
     def __init__(self, of: Comparable) -> None:
         self.of = of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ from blockzoo.core.record import now
 from blockzoo.core.text import csv_text, file_name, plain
 from blockzoo.report.comparable import Comparable
 from blockzoo.report.groups import name_of
+from blockzoo.report.images import outcomes_in
 from blockzoo.report.site.boards import board_of, titles_of
 from blockzoo.report.site.gathered import Gathered, gather
 from blockzoo.report.site.leaderboard import leaderboard
 from blockzoo.report.site.pairs import Pairs
 from blockzoo.report.site.shell import Frame
+from blockzoo.report.site.versus import comparable_of, compare_page, outcomes_of
 from blockzoo.report.statistics import usable
 
 MOST_BYTES = 4 * 2**20
@@ -73,8 +75,12 @@ class Site:
     @cached_property
     def frame(self) -> Frame:
         """What its pages share."""
-        pages = [("Leaderboard", "index.html")]
-        made = f"Made {self.made[:10]} from {self.gathered.name} ({len(self.gathered.rows):,} trainings) by blockzoo {__version__}."
+        compared = [
+            (board["key"]) for board in self.boards if any(place["pairs"] for place in board["places"])
+        ]
+        pages = [("Leaderboard", "index.html"), *(("Compare", f"compare-{key}.html") for key in compared[:1])]
+        told = f"{self.gathered.name} ({len(self.gathered.rows):,} trainings)"
+        made = f"Made {self.made[:10]} from {told} by blockzoo {__version__}."
         return Frame(plain(self.title, lines=False), plain(made, lines=False), pages)
 
     @property
@@ -96,6 +102,7 @@ class Site:
     def pages(self) -> Iterator[tuple[str, str]]:
         """The address and the text of every file."""
         yield from self._leaderboards()
+        yield from self._compared()
         yield "leaderboard.csv", csv_text(list(lines_of(self.boards)))
 
     def _leaderboards(self) -> Iterator[tuple[str, str]]:
@@ -112,6 +119,20 @@ class Site:
             known = {block for board in part for block in board["blocks"]}
             addresses = {block: address for block, address in self.addresses.items() if block in known}
             yield name, leaderboard(self.frame, part, addresses, self.lead, here=name, elsewhere=elsewhere)
+
+    def _compared(self) -> Iterator[tuple[str, str]]:
+        store = self.gathered.store
+        there = [
+            (board, pairs)
+            for board, pairs in zip(self.boards, self.pairs, strict=True)
+            if any(place["pairs"] for place in board["places"])
+        ]
+        titles = [(board["title"], f"compare-{board['key']}.html") for board, _ in there]
+        for (board, pairs), (_, here) in zip(there, titles, strict=True):
+            by_cell = {} if store is None else outcomes_of(pairs, partial(outcomes_in, store))
+            others = [(title, address) for title, address in titles if address != here]
+            shown = comparable_of(board, pairs, by_cell)
+            yield here, compare_page(self.frame, shown, self.addresses, others, here)
 
 
 def addresses_of(blocks: Iterable[str]) -> dict[str, str]:

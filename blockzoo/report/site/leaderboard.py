@@ -53,7 +53,7 @@ def leaderboard(
     more = "".join(f'<li><a href="{page(address)}">{page(title)}</a></li>' for title, address in elsewhere)
     body = f"""<h1>{page(frame.title)}</h1>
 <p class="lead">{page(lead)}</p>
-<noscript><p>This page draws its tables by a script of its own, which is switched off. leaderboard.csv has all figures.</p></noscript>
+<noscript><p>A script of this page draws its tables, and is switched off; leaderboard.csv has all figures.</p></noscript>
 {EMPTY if not boards else ""}
 <section aria-label="Choose what is shown"{"" if boards else " hidden"}>
 <div class="controls"><div class="controls" id="controls"></div>
@@ -65,10 +65,13 @@ def leaderboard(
 <section aria-label="Accuracy against cost" id="picture"><div class="controls" id="of-picture"></div>
 <figure><div id="plot"></div><figcaption class="small" id="legend"></figcaption></figure></section>
 <section aria-label="Leaderboard">
-<div class="scroll" tabindex="0" role="region" aria-label="Table of results, scrolls sideways"><table id="table"></table></div>
+<p class="quiet" id="caption"></p>
+<div class="scroll" tabindex="0" role="region" aria-label="Table of results, scrolls sideways">
+<table id="table" aria-labelledby="caption"></table></div>
 <button type="button" id="more" hidden>Show all</button>
 <p class="small" id="told"></p>
-<p class="small"><a id="compare" href="#">Compare two blocks of this table</a> &middot; <a href="leaderboard.csv">All figures as CSV</a></p>
+<p class="small"><a id="compare" href="#">Compare two blocks of this table</a> &middot;
+<a href="leaderboard.csv">All figures as CSV</a></p>
 </section>
 </div>
 {f"<h2>Further tables</h2><ul>{more}</ul>" if more else ""}"""

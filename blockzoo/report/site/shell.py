@@ -17,8 +17,8 @@ from typing import Any
 from blockzoo.core.text import page, script
 
 ICON = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M2 2h5v5H2zM9 2h5v5H9zM2 9h5v5H2z'"
-    " fill='%230b5cad'/%3E%3Cpath d='M9 9h5v5H9z' fill='%2395a3b3'/%3E%3C/svg%3E"
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
+    "%3Cpath d='M2 2h5v5H2zM9 2h5v5H9zM2 9h5v5H2z' fill='%230b5cad'/%3E%3Cpath d='M9 9h5v5H9z' fill='%2395a3b3'/%3E%3C/svg%3E"
 )
 DATA = "data"
 """The id of the element that holds a page's data."""

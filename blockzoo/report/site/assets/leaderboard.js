@@ -31,7 +31,7 @@ function columnsOf(now) {
   const lines = now.lines, has = (f) => lines.some(f);
   const made = [];
   const add = (key, label, value, text, more) => made.push({ key, label, value, text, number: true, ...more });
-  add("rank", "rank", (l) => (l.rank ? l.rank[0] : null), (l) => rankText(l.rank), { title: "by the mean; in brackets the ranks it can have" });
+  add("rank", "rank", (l) => (l.rank ? l.rank[0] + 1e6 * places.findIndex((p) => p.name === l.place) : null), (l) => rankText(l.rank), { title: "by the mean; in brackets the ranks it can have" });
   add("block", "block", (l) => l.name.toLowerCase(), null, { number: false, head: true });
   if (place === "all") add("place", "position", (l) => places.findIndex((p) => p.name === l.place), (l) => placeName(l.place), { number: false });
   add("accuracy", board.accuracy + ", %", (l) => l.mean, spanText);
@@ -106,7 +106,8 @@ function drawTable(now) {
   const low = Math.min(...ends), high = Math.max(...ends);
   const many = everything ? lines.length : Math.min(FIRST, lines.length);
   const body = el("tbody", {}, ...lines.slice(0, many).map((line) => row(line, columns, now, low, high)));
-  $("table").replaceChildren(el("caption", {}, now.caption), el("thead", {}, head), body);
+  $("caption").textContent = now.board.title;
+  $("table").replaceChildren(el("thead", {}, head), body);
   $("more").hidden = many >= lines.length;
   $("more").textContent = `Show all ${lines.length.toLocaleString("en")} lines`;
   $("none").hidden = lines.length > 0;
@@ -215,7 +216,6 @@ function draw() {
   const usual = (now.board.facets.track === "native" ? ["flops"] : ["latency_ms", "params_total"]).find((name) => costs.includes(name));
   now.cost = costs.includes(now.cost) ? now.cost : usual || costs[0];
   now.columns = columnsOf(now);
-  now.caption = now.board.title;
   $("told").textContent = told(now);
   $("compare").href = "compare-" + now.board.key + ".html";
   $("compare").hidden = !now.board.places.some((p) => p.pairs);
