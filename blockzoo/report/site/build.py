@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from blockzoo import __version__
 from blockzoo.core.files import write_text
+from blockzoo.core.outcomes import Outcomes
 from blockzoo.core.record import now
+from blockzoo.core.table import Row
 from blockzoo.core.text import csv_text, file_name, plain
 from blockzoo.report.comparable import Comparable
 from blockzoo.report.groups import name_of
-from blockzoo.report.images import outcomes_in
+from blockzoo.report.site.block_page import Subject, badges_of, body_of, entries_of, lines_of_block
 from blockzoo.report.site.boards import board_of, titles_of
+from blockzoo.report.site.cards import card_of
 from blockzoo.report.site.gathered import Gathered, gather
 from blockzoo.report.site.leaderboard import leaderboard
+from blockzoo.report.site.markup import EMPTY, Markup
 from blockzoo.report.site.pairs import Pairs
 from blockzoo.report.site.shell import Frame
 from blockzoo.report.site.versus import comparable_of, compare_page, outcomes_of
@@ -36,11 +41,13 @@ class Site:
         gathered: its results.
         title: of its pages.
         made: when.
+        measured: further parts of the cards of blocks, by name.
     """
 
     gathered: Gathered
     title: str = "blockzoo leaderboard"
     made: str = field(default_factory=now)
+    measured: Mapping[str, Markup] = field(default_factory=dict)
 
     @cached_property
     def groups(self) -> list[Comparable]:
@@ -67,10 +74,13 @@ class Site:
         ]
 
     @cached_property
+    def _addresses(self) -> dict[str, str]:
+        return addresses_of(sorted({name_of(row) for of in self.groups for row in of.rows}))
+
+    @property
     def addresses(self) -> dict[str, str]:
         """The page of each block, by its name as pages show it."""
-        blocks = sorted({name_of(row) for of in self.groups for row in of.rows})
-        return addresses_of(blocks)
+        return {plain(name, lines=False): address for name, address in self._addresses.items()}
 
     @cached_property
     def frame(self) -> Frame:
@@ -103,6 +113,7 @@ class Site:
         """The address and the text of every file."""
         yield from self._leaderboards()
         yield from self._compared()
+        yield from self._blocks()
         yield "leaderboard.csv", csv_text(list(lines_of(self.boards)))
 
     def _leaderboards(self) -> Iterator[tuple[str, str]]:
@@ -121,7 +132,6 @@ class Site:
             yield name, leaderboard(self.frame, part, addresses, self.lead, here=name, elsewhere=elsewhere)
 
     def _compared(self) -> Iterator[tuple[str, str]]:
-        store = self.gathered.store
         there = [
             (board, pairs)
             for board, pairs in zip(self.boards, self.pairs, strict=True)
@@ -129,14 +139,37 @@ class Site:
         ]
         titles = [(board["title"], f"compare-{board['key']}.html") for board, _ in there]
         for (board, pairs), (_, here) in zip(there, titles, strict=True):
-            by_cell = {} if store is None else outcomes_of(pairs, partial(outcomes_in, store))
+            by_cell = outcomes_of(pairs, self._outcomes)
             others = [(title, address) for title, address in titles if address != here]
             shown = comparable_of(board, pairs, by_cell)
             yield here, compare_page(self.frame, shown, self.addresses, others, here)
 
+    def _outcomes(self, fingerprint: str) -> Outcomes | None:
+        told = self.gathered.told.get(fingerprint)
+        return None if told is None else told.outcomes
+
+    def _blocks(self) -> Iterator[tuple[str, str]]:
+        rows: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+        for of, board in zip(self.groups, self.boards, strict=True):
+            for row in of.rows:
+                shown = plain(name_of(row), lines=False)
+                rows[board["key"], shown, row.get("position") or ""].append(row)
+        lines = lines_of_block(self.boards)
+        for name, address in self._addresses.items():
+            if (shown := plain(name, lines=False)) not in lines:
+                continue
+            entries = entries_of(lines[shown], rows, self.gathered.told)
+            stem = address.removeprefix("blocks/").removesuffix(".html")
+            measured = self.measured.get(name, EMPTY)
+            of = Subject(
+                name, stem, entries, card_of(name), self.gathered.latencies, measured, __version__, self.made
+            )
+            yield address, self.frame.page(shown, body_of(of), here=address)
+            yield from badges_of(of)
+
 
 def addresses_of(blocks: Iterable[str]) -> dict[str, str]:
-    """An address for each name, by the name as pages show it; names that would have one address are numbered."""
+    """An address for each name; names that would have one address are numbered."""
     made: dict[str, str] = {}
     taken: set[str] = set()
     for block in blocks:

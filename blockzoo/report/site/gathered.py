@@ -9,12 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from blockzoo.core.errors import BlockzooError
+from blockzoo.core.outcomes import Outcomes
 from blockzoo.core.outputs import each_row, is_table, open_store
 from blockzoo.core.reading import Asked
 from blockzoo.core.record import Record
 from blockzoo.core.store import Store
-from blockzoo.core.table import Row, way_of
+from blockzoo.core.subject import as_stored
+from blockzoo.core.table import Row, timing_key, way_of
 from blockzoo.report.comparable import Comparable, comparables
+from blockzoo.report.groups import is_number
 from blockzoo.report.statistics import LOOKED_AT, TIMED
 
 TOLD = (
@@ -37,6 +41,47 @@ TOLD = (
     "training_time",
 )
 """Columns that pages show beside those that summaries are made of."""
+
+
+CURVES = ("val_acc", "train_loss")
+"""Series of a training that pages draw."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the record of a training has beside its row.
+
+    Args:
+        spec: what was run.
+        curves: a value of each epoch.
+        environment: where and by what it was run.
+        timing_key: of the times of its network; empty where it has none.
+        outcomes: of single test images; None where they are not stored.
+    """
+
+    spec: dict[str, Any]
+    curves: dict[str, list[float]]
+    environment: dict[str, Any]
+    timing_key: str
+    outcomes: Outcomes | None
+
+    @classmethod
+    def of(cls, record: Record) -> Told:
+        """Of a record."""
+        series = {name: [v for v in record.samples.get(name, []) if is_number(v)] for name in CURVES}
+        outcomes = Outcomes.of(record.outcomes) if record.outcomes else None
+        key = str(record.values.get("timing_key") or "")
+        with as_stored():
+            key = key or _key_of(record)
+        return cls(record.spec, series, record.environment, key, outcomes)
+
+
+def _key_of(record: Record) -> str:
+    """Of an older record, which does not say it; empty where its spec cannot be read."""
+    try:
+        return timing_key(record)
+    except (BlockzooError, TypeError):
+        return ""
 
 
 @dataclass(frozen=True)
@@ -66,17 +111,30 @@ class Gathered:
         return {way: {of.group: of for of in comparables(rows)} for way, rows in self.timed.items()}
 
     @cached_property
+    def told(self) -> dict[str, Told]:
+        """What the records of the trainings that are shown have beside their rows, by fingerprint."""
+        return self._told_and_latencies[0]
+
+    @cached_property
     def latencies(self) -> dict[str, list[Record]]:
-        """The newest record of times in each way, by the subject whose network was timed; failed ones left out."""
+        """The newest record of times in each way, by timing key; failed ones left out."""
+        return self._told_and_latencies[1]
+
+    @cached_property
+    def _told_and_latencies(self) -> tuple[dict[str, Told], dict[str, list[Record]]]:
+        """By one walk over the store."""
+        shown = {row["fingerprint"] for row in self.rows}
+        told: dict[str, Told] = {}
         newest: dict[tuple[str, str], Record] = {}
-        if self.store is not None:
-            for record in self.store.records("latency", history=True):
-                if record.status == "ok":
-                    newest[record.fingerprint, way_of(record)] = record
-        by_subject: dict[str, list[Record]] = defaultdict(list)
+        for record in self.store.each_record() if self.store is not None else ():
+            if record.kind == "trial" and record.fingerprint in shown:
+                told[record.fingerprint] = Told.of(record)
+            elif record.kind == "latency" and record.status == "ok":
+                newest[record.fingerprint, way_of(record)] = record
+        by_key: dict[str, list[Record]] = defaultdict(list)
         for record in newest.values():
-            by_subject[record.subject].append(record)
-        return dict(by_subject)
+            by_key[record.fingerprint].append(record)
+        return told, dict(by_key)
 
 
 def gather(source: str | Path) -> Gathered:

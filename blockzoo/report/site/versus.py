@@ -31,9 +31,9 @@ def outcomes_of(pairs: Pairs, outcomes: Callable[[str], Outcomes | None]) -> ByC
     by_cell: ByCell = defaultdict(dict)
     for row in usable(pairs.of.rows) if pairs.of.column == "test_acc" else []:
         cell = (name_of(row), row.get("position") or "")
-        if cell in pairs.of.table and not is_of_a_search(row):
-            if (of := outcomes(str(row.get("fingerprint")))) is not None:
-                by_cell[cell][row.get("seed")] = of
+        of = None if is_of_a_search(row) else outcomes(str(row.get("fingerprint")))
+        if of is not None and cell in pairs.of.table:
+            by_cell[cell][row.get("seed")] = of
     return by_cell
 
 

@@ -20,11 +20,11 @@ function picker(id, label, value) {
 const linked = (block) => (data.addresses[data.blocks[block]] ? el("a", { href: data.addresses[data.blocks[block]] }, data.blocks[block]) : data.blocks[block]);
 const value = (place, a, b, column) => pairOf(place, a, b, column);
 
-function table(caption, heads, rows) {
+function table(caption, heads, rows, left = []) {
   return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption }, el("table", {},
     el("caption", {}, caption),
-    el("thead", {}, el("tr", {}, ...heads.map((head, i) => el("th", { scope: "col", class: i ? "number" : null }, head)))),
-    el("tbody", {}, ...rows.map((cells) => el("tr", {}, ...cells.map((cell, i) => (i ? el("td", { class: "number" }, cell) : el("th", { scope: "row" }, cell))))))));
+    el("thead", {}, el("tr", {}, ...heads.map((head, i) => el("th", { scope: "col", class: i && !left.includes(i) ? "number" : null }, head)))),
+    el("tbody", {}, ...rows.map((cells) => el("tr", {}, ...cells.map((cell, i) => (i ? el("td", { class: left.includes(i) ? null : "number" }, cell) : el("th", { scope: "row" }, cell))))))));
 }
 
 function verdictCell(told) {
@@ -40,7 +40,7 @@ function overSeeds(a, b, places) {
       known(signs) ? "p = " + signs.toFixed(3) : n < data.enough ? `needs ${data.enough} seeds` : NONE];
   });
   return table(`${data.blocks[a]} less ${data.blocks[b]}, ${data.accuracy}, points`,
-    ["position", "difference", "verdict of this pair", "among all pairs", "seeds", "found with 80 %", "sign flips"], rows);
+    ["position", "difference", "verdict of this pair", "among all pairs", "seeds", "found with 80 %", "sign flips"], rows, [2, 3]);
 }
 
 function seedTable(a, b, place) {
@@ -55,7 +55,7 @@ function overImages(a, b, places) {
   const column = (place, name) => { const own = { ...place, pairs: place.images }; return pairOf(own, a, b, name); };
   const rows = places.filter((place) => place.images && known(column(place, "images"))).map((place) => {
     const [one, other] = turned(place) ? ["second", "first"] : ["first", "second"];
-    const images = column(place, "images"), x = column(place, one), y = column(place, other), both = column(place, "both");
+    const images = column(place, "images"), x = column(place, one), y = column(place, other), half = column(place, "both"), both = known(half) ? half / 1000 : null;
     const difference = value(place, a, b, "value") / 1000;
     return [placeName(place.name), x.toLocaleString("en"), y.toLocaleString("en"), fixed(100 * (1 - (x + y) / images), 1) + "\u202f%", images.toLocaleString("en"),
       column(place, "mcnemar").map((p) => p.toPrecision(2)).join(" to "), known(both) ? signed(difference - both, 2) + " to " + signed(difference + both, 2) : NONE];
@@ -85,6 +85,8 @@ function picture(a, b, places) {
   return root;
 }
 
+const SAID = { b: " is better than ", w: " is worse than ", e: " is equal within half a point to ", u: " is not to be told from " };
+
 function draw() {
   const { a, b } = chosen();
   const kept = document.activeElement && document.activeElement.id;
@@ -97,13 +99,13 @@ function draw() {
     return;
   }
   const told = verdict(places[0], a, b, "kindAlone", "neededAlone");
-  const sentence = el("p", { class: "lead" }, linked(a), ` is ${told.words === "unresolved" ? "not resolved" : told.words} against `, linked(b), ` (${placeName(places[0].name)}: ${differenceText(told)} points).`);
+  const sentence = el("p", { class: "lead" }, linked(a), SAID[told.kind], linked(b), ` (${placeName(places[0].name)}: ${differenceText(told)} points).`);
   $("answer").replaceChildren(sentence, picture(a, b, places),
-    el("p", { class: "small" }, `Thin band: the half point that counts as equal. Lines: 95\u202f% intervals of this pair alone, ${data.spread}. Among all pairs: after Holm\u2019s correction.`),
+    el("p", { class: "small" }, `Band: the half point that counts as equal. Lines: 95\u202f% intervals of this pair alone, ${data.spread}. Among all pairs: after Holm\u2019s correction.`),
     el("h2", {}, "Over the same seeds"), overSeeds(a, b, places),
     el("p", { class: "small" }, "Found with 80\u202f%: the smallest true difference that so many seeds find in about four of five tables."),
     el("h2", {}, "Over test images"), overImages(a, b, places),
-    el("h2", {}, "Each training"), ...places.map((place) => seedTable(a, b, place)));
+    el("h2", {}, "Each training"), el("div", { class: "facts" }, ...places.map((place) => seedTable(a, b, place))));
   $("spoken").textContent = `${data.blocks[a]} and ${data.blocks[b]}: ${told.words}`;
 }
 if (all.length > 1) {
