@@ -19,7 +19,7 @@ from blockzoo.report.site.commands import command_of
 from blockzoo.report.site.gathered import Told
 from blockzoo.report.site.markup import EMPTY, Markup, facts, joined, table, tag
 from blockzoo.report.site.sketches import curves, spans, strip
-from blockzoo.report.site.words import Line
+from blockzoo.report.site.words import NONE, Line
 from blockzoo.report.statistics import usable
 
 STRIPS = 400
@@ -138,8 +138,8 @@ def _worth(subject: Subject) -> Markup:
         difference, verdict = against or ("", "")
         lines.append(
             (
-                name, line.accuracy, line.rank or "in no comparison", difference, "the reference" if line.is_reference else verdict,
-                line.of("n"), line.cost("flops"), line.cost("params_total"), line.time,
+                name, line.accuracy, line.rank or "in no comparison", difference,
+                "the reference" if line.is_reference else verdict, line.of("n"), line.cost("flops"), line.cost("params_total"), line.time,
             )
         )  # fmt: skip
         if line.mean is not None:
@@ -190,33 +190,68 @@ def _curves(subject: Subject) -> Markup:
 
 
 def _times(subject: Subject) -> Markup:
-    lines, strips = [], []
-    for entry, record in _timed(subject):
-        for batch, samples in _by_batch(record):
-            interval = median_interval(samples)
-            spread = "" if interval is None else f"{interval[0]:.4g} to {interval[1]:.4g}"
-            doubt = record.values.get(f"network_batch{batch}_doubt") or ""
-            lines.append(
-                (
-                    _short(entry), plain(way_of(record), lines=False), batch, f"{median(samples):.4g}", spread, len(samples),
-                    f"{throughput(samples, batch):,.0f}", doubt,
-                )
-            )  # fmt: skip
-            if batch == 1:
-                strips.append((f"{_short(entry)}, {plain(way_of(record), lines=False)}", samples))
-    if not lines:
+    timed = [(entry, record, dict(_by_batch(record))) for entry, record in _timed(subject)]
+    batches = sorted({batch for _, _, by_batch in timed for batch in by_batch})
+    if not batches:
         return EMPTY
-    heads = ("", "timed on", "batch", "median, ms", "95 % interval", "n", "images/s", "doubt")
-    own = [value for _, samples in strips for value in samples]
+    lines = []
+    for entry, record, by_batch in timed:
+        last = max(by_batch, default=0)
+        doubts = [
+            f"batch {b}: {why}" for b in by_batch if (why := record.values.get(f"network_batch{b}_doubt"))
+        ]
+        rate = f"{throughput(by_batch[last], last):,.0f}" if last else NONE
+        cells = [_milliseconds(by_batch.get(batch, [])) for batch in batches]
+        lines.append(
+            (
+                _short(entry),
+                _way(record),
+                *cells,
+                rate,
+                max(map(len, by_batch.values()), default=0),
+                "; ".join(doubts),
+            )
+        )
+    heads = (
+        "",
+        "timed on",
+        *(f"batch {batch}, ms" for batch in batches),
+        "images/s at the largest",
+        "n",
+        "doubt",
+    )
+    of_one = [
+        (f"{_short(entry)}, {_way(record)}", by_batch[1])
+        for entry, record, by_batch in timed
+        if 1 in by_batch
+    ]
+    own = [value for _, samples in of_one for value in samples]
     limits = (min(own), max(own)) if own else (0.0, 1.0)
     pictures = [
         tag("figure", strip(name, samples[:STRIPS], limits, "ms"), tag("figcaption", name, class_="small"))
-        for name, samples in strips
+        for name, samples in of_one
     ]
+    told = tag(
+        "p",
+        "Medians with 95 % intervals from order statistics, of the whole deployed network.",
+        class_="small",
+    )
     return tag(
-        "section", tag("h2", "Latency by batch, dtype and runtime"), table("Times of the whole network", heads, lines, left=(1, 7)),
+        "section", tag("h2", "Latency by batch, dtype and runtime"), told,
+        table("Times of the whole network", heads, lines, left=(1, len(heads) - 1)),
         tag("details", tag("summary", "Every sample at batch 1"), *pictures) if pictures else None,
     )  # fmt: skip
+
+
+def _way(record: Record) -> str:
+    return plain(way_of(record), lines=False)
+
+
+def _milliseconds(samples: Sequence[float]) -> str:
+    if not samples:
+        return NONE
+    middle, interval = median(samples), median_interval(samples)
+    return f"~{middle:.4g}" if interval is None else f"{middle:.4g} ({interval[0]:.4g} to {interval[1]:.4g})"
 
 
 def _timed(subject: Subject) -> Iterator[tuple[Entry, Record]]:
@@ -251,7 +286,8 @@ def _trainings(subject: Subject) -> Markup:
     """Provenance: every training, failed ones too, and where they ran."""
     lines = [
         (
-            _short(entry), "" if row.get("seed") is None else row["seed"], _percent(row.get("test_acc")), _percent(row.get("val_acc")),
+            _short(entry), "" if row.get("seed") is None else row["seed"],
+            _percent(row.get("test_acc")), _percent(row.get("val_acc")),
             row.get("status") or "ok", plain(str(row.get("reason") or ""), lines=False), str(row.get("timestamp") or "")[:19],
             str(row.get("fingerprint") or ""),
         )
@@ -276,21 +312,32 @@ def _trainings(subject: Subject) -> Markup:
 
 
 def _percent(value: object) -> str:
-    return f"{100 * value:.2f}" if isinstance(value, int | float) else "\u2013"
+    return f"{100 * value:.2f}" if isinstance(value, int | float) else NONE
 
 
 def _again(subject: Subject) -> Markup:
+    """Positions that one command makes stand in it together."""
+    block = subject.name.partition(" x")[0].partition(" (")[0]  # what follows is its width and depth
+    together: dict[str, list[Entry]] = defaultdict(list)
+    for entry in subject.positions:
+        if entry.told:
+            together[command_of(entry.told[-1].spec, block, entry.place and "mid", _seeds(entry))].append(
+                entry
+            )
     made = []
-    for number, entry in enumerate(subject.positions):
-        if not entry.told:
-            continue
-        seeds = [seed for row in entry.rows if isinstance(seed := row.get("seed"), int)]
-        block = subject.name.partition(" x")[0].partition(" (")[0]  # what follows is its width and depth
-        command = command_of(entry.told[-1].spec, block, entry.place, seeds)
-        made.append(joined([tag("h3", _short(entry)), copied(f"again-{number}", command)]))
+    for number, entries in enumerate(together.values()):
+        first = entries[0]
+        command = command_of(
+            first.told[-1].spec, block, " ".join(entry.place for entry in entries), _seeds(first)
+        )
+        made.append(joined([tag("h3", ", ".join(map(_short, entries))), copied(f"again-{number}", command)]))
     if not made:
         made = [tag("p", "A table does not say how its rows were asked for; a store does.", class_="quiet")]
     return tag("section", tag("h2", "Make it again"), *made)
+
+
+def _seeds(entry: Entry) -> list[int]:
+    return [seed for row in entry.rows if isinstance(seed := row.get("seed"), int)]
 
 
 def _cite(subject: Subject) -> Markup:

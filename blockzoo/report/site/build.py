@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from blockzoo import __version__
-from blockzoo.core.files import write_text
+from blockzoo.core.files import append_text, write_text
 from blockzoo.core.outcomes import Outcomes
 from blockzoo.core.record import now
 from blockzoo.core.table import Row
@@ -21,6 +21,8 @@ from blockzoo.report.groups import name_of
 from blockzoo.report.site.block_page import Subject, badges_of, body_of, entries_of, lines_of_block
 from blockzoo.report.site.boards import board_of, titles_of
 from blockzoo.report.site.cards import card_of
+from blockzoo.report.site.chronicle import FILE, Entry, continued, state_of
+from blockzoo.report.site.chronicle import body_of as chronicle_of
 from blockzoo.report.site.gathered import Gathered, gather
 from blockzoo.report.site.leaderboard import leaderboard
 from blockzoo.report.site.markup import EMPTY, Markup
@@ -89,6 +91,7 @@ class Site:
             (board["key"]) for board in self.boards if any(place["pairs"] for place in board["places"])
         ]
         pages = [("Leaderboard", "index.html"), *(("Compare", f"compare-{key}.html") for key in compared[:1])]
+        pages += [("History", "history.html")]
         told = f"{self.gathered.name} ({len(self.gathered.rows):,} trainings)"
         made = f"Made {self.made[:10]} from {told} by blockzoo {__version__}."
         return Frame(plain(self.title, lines=False), plain(made, lines=False), pages)
@@ -109,9 +112,18 @@ class Site:
             lines=False,
         )
 
-    def pages(self) -> Iterator[tuple[str, str]]:
-        """The address and the text of every file."""
+    def today(self) -> Entry:
+        """What its history says of it."""
+        return Entry(self.made, __version__, len(self.gathered.rows), state_of(self.boards))
+
+    def pages(self, history: Sequence[Entry]) -> Iterator[tuple[str, str]]:
+        """The address and the text of every file.
+
+        Args:
+            history: the days before, and today.
+        """
         yield from self._leaderboards()
+        yield "history.html", self.frame.page("History", chronicle_of(history), here="history.html")
         yield from self._compared()
         yield from self._blocks()
         yield "leaderboard.csv", csv_text(list(lines_of(self.boards)))
@@ -235,7 +247,10 @@ def build_site(source: str | Path, output: str | Path, *, title: str | None = No
     """
     site = Site(gather(source), **({"title": title} if title else {}))
     folder, written = Path(output), []
-    for address, text in site.pages():
+    history, line = continued(folder / FILE, site.today())
+    for address, text in site.pages(history):
         write_text(folder / address, text, durable=False)
         written.append(folder / address)
-    return written
+    if line:  # last: a site that was not made has no day
+        append_text(folder / FILE, line)
+    return [*written, folder / FILE]

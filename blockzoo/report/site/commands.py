@@ -22,12 +22,22 @@ def command_of(spec: Mapping[str, Any], block: str, position: str, seeds: Iterab
     Args:
         spec: of one of them, as it is stored.
         block: the subject without its position.
-        position: of it; empty for a whole network.
+        position: of it, or several with blanks between; empty for a whole network.
         seeds: of the trainings.
     """
     network = spec.get("network") or {}
     last = max(seeds, default=0)
-    words = ["blockzoo", "sweep", "run", "--blocks", block, "--positions", position, "--seeds", str(last + 1)]
+    words = [
+        "blockzoo",
+        "sweep",
+        "run",
+        "--blocks",
+        block,
+        "--positions",
+        *position.split(),
+        "--seeds",
+        str(last + 1),
+    ]
     if not position:
         words = ["blockzoo", "train", block, "--seed", str(last)]
     left_out: set[str] = set()

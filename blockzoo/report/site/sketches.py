@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from blockzoo.report.site.markup import EMPTY, Markup, joined, tag
 
-WIDE, HIGH, LEFT, BELOW = 260, 130, 40, 22
+WIDE, HIGH, LEFT, BELOW = 270, 130, 54, 22
 """Pixels of a curve's picture, and of its edges."""
 STRIP = 340
 
