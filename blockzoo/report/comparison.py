@@ -8,6 +8,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -283,13 +284,12 @@ def difference_of(
     columns = [table[name, place] for place in places for name in (block, other)]
     seeds = [seed for seed in columns[0] if all(seed in column for column in columns)]
     means = [
-        float(np.mean([table[name, place][seed] for place in places for seed in seeds or table[name, place]]))
+        _mean([table[name, place][seed] for place in places for seed in seeds or table[name, place]])
         for name in (block, other)
     ]
     position, n = places[0] if len(places) == 1 else "", len(seeds)
     own = tuple(
-        float(np.mean([table[block, place][seed] - table[other, place][seed] for place in places]))
-        for seed in seeds
+        _mean([table[block, place][seed] - table[other, place][seed] for place in places]) for seed in seeds
     )
     made = Difference(block, other, position, (means[0], means[1]), own, None, 0, 0, None, margin)
     if fitted.shared and fitted.deviation and seeds:
@@ -308,6 +308,11 @@ def difference_of(
     )
 
 
+def _mean(values: list[float]) -> float:
+    """What `np.mean` gives, to the bit, in a fifth of the time: of all pairs of a large table there are many."""
+    return float(np.add.reduce(values)) / len(values)
+
+
 def corrected(pairs: list[Difference]) -> list[Difference]:
     """Holm's: the k-th smallest of m probabilities times m - k + 1, never less than the one before."""
     judged = sorted((pair for pair in pairs if pair.p is not None), key=lambda pair: pair.p or 0.0)
@@ -318,6 +323,7 @@ def corrected(pairs: list[Difference]) -> list[Difference]:
     return made + [pair for pair in pairs if pair.p is None]
 
 
+@lru_cache(maxsize=4096)
 def _quantile(share: float, degrees: int) -> float:
     from scipy.special import stdtrit
 

@@ -183,14 +183,14 @@ def on_front(
     accuracies: Float[np.ndarray, "draws cells"], costs: Float[np.ndarray, " cells"]
 ) -> Bool[np.ndarray, "draws cells"]:
     """Is a cell beaten by none that costs no more (or as much, and is as accurate)?"""
-    on = np.ones(accuracies.shape, bool)
-    for place, cost in enumerate(costs):
-        others = (costs <= cost) & (np.arange(len(costs)) != place)
-        if others.any():
-            rivals = accuracies[:, others]
-            own = accuracies[:, place : place + 1]
-            cheaper = costs[others] < cost
-            on[:, place] = ~((rivals > own) | ((rivals == own) & cheaper)).any(1)
+    order = np.argsort(costs, kind="stable")
+    ordered, cost = accuracies[:, order], costs[order]
+    best = np.maximum.accumulate(ordered, axis=1)  # of what comes no later
+    ends = np.searchsorted(cost, cost, side="right") - 1  # the last that costs as much
+    starts = np.searchsorted(cost, cost, side="left")
+    cheaper = np.where(starts > 0, best[:, np.maximum(starts - 1, 0)], -np.inf)
+    on = np.empty(accuracies.shape, bool)
+    on[:, order] = (ordered >= best[:, ends]) & (ordered > cheaper)
     return on
 
 

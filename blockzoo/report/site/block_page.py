@@ -294,7 +294,7 @@ def _trainings(subject: Subject) -> Markup:
         for entry in subject.positions
         for row in entry.rows
     ]  # fmt: skip
-    heads = ("", "seed", "test, %", "validation, %", "status", "reason", "ended (UTC)", "fingerprint")
+    heads = ("position", "seed", "test, %", "validation, %", "status", "reason", "ended (UTC)", "fingerprint")
     where: dict[str, dict[str, None]] = {}
     for entry in subject.positions:
         sources = [told.environment for told in entry.told] or entry.rows

@@ -245,7 +245,8 @@ def build_site(source: str | Path, output: str | Path, *, title: str | None = No
     Raises:
         UsageError, StoreError: the results cannot be read, or the folder cannot be written.
     """
-    site = Site(gather(source), **({"title": title} if title else {}))
+    gathered = gather(source)
+    site = Site(gathered, title or Site.title)
     folder, written = Path(output), []
     history, line = continued(folder / FILE, site.today())
     for address, text in site.pages(history):

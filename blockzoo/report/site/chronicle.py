@@ -80,7 +80,8 @@ def read(path: Path) -> tuple[list[Entry], str]:
     Raises:
         Damaged: a line is not as it was written, or one before it was altered.
     """
-    entries, before = [], ""
+    entries: list[Entry] = []
+    before = ""
     if not path.is_file():
         return entries, before
     with path.open(encoding="utf-8", errors="replace", newline="\n") as file:

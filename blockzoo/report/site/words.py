@@ -98,7 +98,9 @@ class Line:
         needed = at(pairs["needed"], where)
         if needed is not None:
             word += f": needs {'over 1000' if needed > 1000 else needed} seeds"
-        return f"{value:+.2f}" + ("" if half is None else f" \u00b1 {half / 1000:.2f}"), word
+        return f"{value:+.2f}".replace("-", "\u2212") + (
+            "" if half is None else f" \u00b1 {half / 1000:.2f}"
+        ), word
 
     def cost(self, name: str) -> str:
         """A cost, short."""

@@ -47,7 +47,7 @@ function seedTable(a, b, place) {
   const [first, second] = [a, b].map((block) => place.values[place.compared.indexOf(block)]);
   const rows = place.seeds.map((seed, i) => [seed, first[i], second[i]]).filter((row) => known(row[1]) || known(row[2]))
     .map(([seed, x, y]) => ["seed " + seed, known(x) ? fixed(x, 2) : NONE, known(y) ? fixed(y, 2) : NONE, known(x) && known(y) ? signed(x - y, 2) : NONE]);
-  return table(`${placeName(place.name)}: each seed, %`, ["", data.blocks[a], data.blocks[b], "difference"], rows);
+  return table(`${placeName(place.name)}: each seed, %`, ["training", data.blocks[a], data.blocks[b], "difference"], rows);
 }
 
 function overImages(a, b, places) {
