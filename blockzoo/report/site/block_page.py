@@ -139,7 +139,8 @@ def _worth(subject: Subject) -> Markup:
         lines.append(
             (
                 name, line.accuracy, line.rank or "in no comparison", difference,
-                "the reference" if line.is_reference else verdict, line.of("n"), line.cost("flops"), line.cost("params_total"), line.time,
+                "the reference" if line.is_reference else verdict, line.of("n"),
+                line.cost("flops"), line.cost("params_total"), line.time,
             )
         )  # fmt: skip
         if line.mean is not None:

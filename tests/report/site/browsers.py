@@ -1,4 +1,4 @@
-"""A real browser for tests of pages: Debian's chromium, driven by playwright. Tests that need it skip, and say what is missing."""
+"""A real browser for tests of pages: Debian's chromium, driven by playwright. Tests that need it skip where it is missing."""
 
 from __future__ import annotations
 
