@@ -25,13 +25,15 @@ def serve(
 
     Of results the site is made anew, in a temporary folder.
     """
+    from blockzoo.core.outputs import is_table, open_store
     from blockzoo.report.site.build import build_site
 
     if (source / "index.html").is_file():
         _show(source, port)
         return
     with TemporaryDirectory() as folder:
-        build_site(source, folder)
+        runs = [] if is_table(source) else open_store(source).records("blockwise")
+        build_site(source, folder, runs=runs)
         _show(Path(folder), port)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,21 +13,24 @@ from typing import Any
 from blockzoo import __version__
 from blockzoo.core.files import append_text, write_text
 from blockzoo.core.outcomes import Outcomes
-from blockzoo.core.record import now
+from blockzoo.core.record import Record, now
 from blockzoo.core.table import Row
 from blockzoo.core.text import csv_text, file_name, plain
 from blockzoo.report.comparable import Comparable
 from blockzoo.report.groups import name_of
-from blockzoo.report.site.block_page import Subject, badges_of, body_of, entries_of, lines_of_block
+from blockzoo.report.site.block_page import body_of
 from blockzoo.report.site.boards import board_of, titles_of
 from blockzoo.report.site.cards import card_of
-from blockzoo.report.site.chronicle import FILE, Entry, continued, state_of
+from blockzoo.report.site.chronicle import FILE, Day, continued, state_of
 from blockzoo.report.site.chronicle import body_of as chronicle_of
+from blockzoo.report.site.evidence import badges_of
 from blockzoo.report.site.gathered import Gathered, gather
 from blockzoo.report.site.leaderboard import leaderboard
+from blockzoo.report.site.lenses import company_body, runs_body
 from blockzoo.report.site.markup import EMPTY, Markup
 from blockzoo.report.site.pairs import Pairs
-from blockzoo.report.site.shell import Frame
+from blockzoo.report.site.shell import Shell
+from blockzoo.report.site.standing import Entry, Subject, entries_of, lines_of_block
 from blockzoo.report.site.versus import comparable_of, compare_page, outcomes_of
 from blockzoo.report.statistics import usable
 
@@ -43,13 +46,15 @@ class Site:
         gathered: its results.
         title: of its pages.
         made: when.
-        measured: further parts of the cards of blocks, by name.
+        measured: what more there is to say of a block of the zoo, by its name and one of its rows.
+        runs: records of block-wise runs.
     """
 
     gathered: Gathered
     title: str = "blockzoo leaderboard"
     made: str = field(default_factory=now)
-    measured: Mapping[str, Markup] = field(default_factory=dict)
+    measured: Callable[[str, Row], Markup] | None = None
+    runs: Sequence[Record] = ()
 
     @cached_property
     def groups(self) -> list[Comparable]:
@@ -85,16 +90,17 @@ class Site:
         return {plain(name, lines=False): address for name, address in self._addresses.items()}
 
     @cached_property
-    def frame(self) -> Frame:
+    def frame(self) -> Shell:
         """What its pages share."""
         compared = [
             (board["key"]) for board in self.boards if any(place["pairs"] for place in board["places"])
         ]
         pages = [("Leaderboard", "index.html"), *(("Compare", f"compare-{key}.html") for key in compared[:1])]
+        pages += [(words, address) for address, words, _ in self._further]
         pages += [("History", "history.html")]
         told = f"{self.gathered.name} ({len(self.gathered.rows):,} trainings)"
         made = f"Made {self.made[:10]} from {told} by blockzoo {__version__}."
-        return Frame(plain(self.title, lines=False), plain(made, lines=False), pages)
+        return Shell(plain(self.title, lines=False), plain(made, lines=False), pages)
 
     @property
     def lead(self) -> str:
@@ -112,11 +118,21 @@ class Site:
             lines=False,
         )
 
-    def today(self) -> Entry:
-        """What its history says of it."""
-        return Entry(self.made, __version__, len(self.gathered.rows), state_of(self.boards))
+    @cached_property
+    def _further(self) -> list[tuple[str, str, Markup]]:
+        """Address, words and body of the pages of other questions, where the results have them."""
+        crossed = [of for of in self.groups if of.crossed]
+        made = [
+            ("company.html", "In company", company_body(crossed)),
+            ("runs.html", "Block-wise", runs_body(self.runs)),
+        ]
+        return [page for page in made if page[2]]
 
-    def pages(self, history: Sequence[Entry]) -> Iterator[tuple[str, str]]:
+    def today(self) -> Day:
+        """What its history says of it."""
+        return Day(self.made, __version__, len(self.gathered.rows), state_of(self.boards))
+
+    def pages(self, history: Sequence[Day]) -> Iterator[tuple[str, str]]:
         """The address and the text of every file.
 
         Args:
@@ -124,6 +140,8 @@ class Site:
         """
         yield from self._leaderboards()
         yield "history.html", self.frame.page("History", chronicle_of(history), here="history.html")
+        for address, words, body in self._further:
+            yield address, self.frame.page(words, body, here=address)
         yield from self._compared()
         yield from self._blocks()
         yield "leaderboard.csv", csv_text(list(lines_of(self.boards)))
@@ -160,6 +178,14 @@ class Site:
         told = self.gathered.told.get(fingerprint)
         return None if told is None else told.outcomes
 
+    def _subject(self, name: str, address: str, entries: Sequence[Entry]) -> Subject:
+        stem = address.removeprefix("blocks/").removesuffix(".html")
+        card, measured = card_of(name), EMPTY
+        rows = [row for entry in entries for row in usable(entry.rows)]
+        if card is not None and self.measured is not None and rows:
+            measured = self.measured(name.partition(" ")[0], rows[0])
+        return Subject(name, stem, entries, card, self.gathered.latencies, measured, __version__, self.made)
+
     def _blocks(self) -> Iterator[tuple[str, str]]:
         rows: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
         for of, board in zip(self.groups, self.boards, strict=True):
@@ -171,13 +197,9 @@ class Site:
             if (shown := plain(name, lines=False)) not in lines:
                 continue
             entries = entries_of(lines[shown], rows, self.gathered.told)
-            stem = address.removeprefix("blocks/").removesuffix(".html")
-            measured = self.measured.get(name, EMPTY)
-            of = Subject(
-                name, stem, entries, card_of(name), self.gathered.latencies, measured, __version__, self.made
-            )
-            yield address, self.frame.page(shown, body_of(of), here=address)
-            yield from badges_of(of)
+            subject = self._subject(name, address, entries)
+            yield address, self.frame.page(shown, body_of(subject), here=address)
+            yield from badges_of(subject)
 
 
 def addresses_of(blocks: Iterable[str]) -> dict[str, str]:
@@ -231,22 +253,31 @@ def lines_of(boards: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
                 }
 
 
-def build_site(source: str | Path, output: str | Path, *, title: str | None = None) -> list[Path]:
+def build_site(
+    source: str | Path,
+    output: str | Path,
+    *,
+    title: str | None = None,
+    measured: Callable[[str, Row], Markup] | None = None,
+    runs: Sequence[Record] = (),
+) -> list[Path]:
     """Write the site of a results folder, a store or a table.
 
     Args:
         source: the results.
         output: the folder of the site.
         title: of its pages.
+        measured: what more there is to say of a block of the zoo, by its name and one of its rows.
+        runs: records of block-wise runs.
 
     Returns:
         The files.
 
     Raises:
         UsageError, StoreError: the results cannot be read, or the folder cannot be written.
+        Damaged: the history in the folder is not as it was written.
     """
-    gathered = gather(source)
-    site = Site(gathered, title or Site.title)
+    site = Site(gather(source), title or Site.title, measured=measured, runs=runs)
     folder, written = Path(output), []
     history, line = continued(folder / FILE, site.today())
     for address, text in site.pages(history):

@@ -48,7 +48,7 @@ def _figure(line: Line) -> list[Any]:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Day:
     """One line of the file.
 
     Args:
@@ -74,13 +74,13 @@ class Entry:
         return json.dumps({**fields, "state": self.state}, separators=(",", ":"), allow_nan=False) + "\n"
 
 
-def read(path: Path) -> tuple[list[Entry], str]:
+def read(path: Path) -> tuple[list[Day], str]:
     """The entries of a file, the oldest first, and its last line; none where there is no file.
 
     Raises:
         Damaged: a line is not as it was written, or one before it was altered.
     """
-    entries: list[Entry] = []
+    entries: list[Day] = []
     before = ""
     if not path.is_file():
         return entries, before
@@ -88,7 +88,7 @@ def read(path: Path) -> tuple[list[Entry], str]:
         for number, line in enumerate(file, 1):
             try:
                 value = read_json(line)
-                entry = Entry(*(value[name] for name in ("date", "version", "trainings", "state")))
+                entry = Day(*(value[name] for name in ("date", "version", "trainings", "state")))
                 whole = entry.line(before) == line
             except (Damaged, KeyError, TypeError):
                 whole = False
@@ -102,7 +102,7 @@ def read(path: Path) -> tuple[list[Entry], str]:
     return entries, before
 
 
-def continued(path: Path, now: Entry) -> tuple[list[Entry], str]:
+def continued(path: Path, now: Day) -> tuple[list[Day], str]:
     """The entries with today's, and what is to be added to the file: nothing where no figure changed.
 
     Args:
@@ -157,7 +157,7 @@ def _number(value: float | None) -> str:
     return "nothing" if value is None else f"{value:.2f}"
 
 
-def body_of(entries: Sequence[Entry]) -> Markup:
+def body_of(entries: Sequence[Day]) -> Markup:
     """The main part of the page, the newest day first."""
     days = []
     for number in range(len(entries) - 1, -1, -1):

@@ -9,7 +9,7 @@ from blockzoo.core.quantity import quantities
 from blockzoo.core.text import page
 from blockzoo.report.charts import AXES
 from blockzoo.report.site.pairs import MOST
-from blockzoo.report.site.shell import Frame
+from blockzoo.report.site.shell import Shell
 
 SCRIPTS = ("boards.js", "plot.js", "leaderboard.js")
 SHORT = {
@@ -32,7 +32,7 @@ def axes() -> dict[str, dict[str, str]]:
 
 
 def leaderboard(
-    frame: Frame,
+    frame: Shell,
     boards: Sequence[Mapping[str, Any]],
     addresses: Mapping[str, str],
     lead: str,

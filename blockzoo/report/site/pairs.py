@@ -6,13 +6,14 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from blockzoo.report.additive import LEVEL, Cell
 from blockzoo.report.comparable import Comparable
 from blockzoo.report.comparison import MARGIN, Difference, corrected, difference_of
 from blockzoo.report.ranks import rank_intervals
 
+Value = TypeVar("Value")
 MEAN = ""
 """The position of means over all positions."""
 MOST = 250
@@ -127,7 +128,7 @@ def thousandths(fraction: float) -> int:
     return round(fraction * 1e5)
 
 
-def alike(values: Sequence[Any]) -> Any:
+def alike(values: Sequence[Value]) -> Value | list[Value]:
     """A column; one value where all of it are equal, which a page takes for all.
 
     Examples:

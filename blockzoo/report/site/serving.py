@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 from blockzoo.core.errors import UsageError
 
@@ -33,11 +33,11 @@ class Pages(SimpleHTTPRequestHandler):
         self.send_header("Cache-Control", "no-store")
         super().end_headers()
 
-    def list_directory(self, path: Any) -> None:
+    def list_directory(self, path: str | os.PathLike[str]) -> None:
         """Folders have an index.html or nothing."""
         self.send_error(404)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """Says nothing of each request."""
 
     def _is_allowed(self) -> bool:

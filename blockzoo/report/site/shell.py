@@ -25,7 +25,7 @@ DATA = "data"
 
 
 @dataclass(frozen=True)
-class Frame:
+class Shell:
     """What all pages of one site share.
 
     Args:

@@ -14,7 +14,7 @@ from blockzoo.report.comparison import ENOUGH_SIGNS, MARGIN
 from blockzoo.report.groups import is_of_a_search, name_of
 from blockzoo.report.images import Counted, counted
 from blockzoo.report.site.pairs import Pairs, alike, thousandths
-from blockzoo.report.site.shell import Frame
+from blockzoo.report.site.shell import Shell
 from blockzoo.report.statistics import usable
 
 SCRIPTS = ("boards.js", "compare.js")
@@ -113,7 +113,7 @@ def _accuracy(pairs: Pairs, block: str, place: str, seed: object) -> float | Non
 
 
 def compare_page(
-    frame: Frame,
+    frame: Shell,
     board: Mapping[str, Any],
     addresses: Mapping[str, str],
     others: Sequence[tuple[str, str]],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from blockzoo.core.units import number
 from blockzoo.report.site.pairs import LETTERS
 
+Value = TypeVar("Value")
 NONE = "\u2013"
 VERDICTS = {letter: word for word, letter in LETTERS.items()}
 
@@ -27,9 +28,14 @@ class Line:
     place: Mapping[str, Any]
     row: int
 
-    def of(self, column: str) -> Any:
+    def of(self, column: str) -> object:
         """A value of a column."""
         return at(self.place[column], self.row)
+
+    @property
+    def n(self) -> int:
+        """Seeds."""
+        return int(at(self.place["n"], self.row))
 
     @property
     def block(self) -> str:
@@ -50,7 +56,7 @@ class Line:
     @property
     def mean(self) -> float | None:
         """Accuracy in percent."""
-        value = self.of("mean")
+        value = self.place["mean"][self.row]
         return None if value is None else float(value)
 
     @property
@@ -116,6 +122,6 @@ class Line:
         return f"{'' if half else '~'}{times[0]:.3g}{half}{' ?' * (len(times) > 3)}"
 
 
-def at(column: Any, row: int) -> Any:
+def at(column: Value | list[Value], row: int) -> Value:
     """A value of a column that `alike` wrote."""
     return column[row] if isinstance(column, list) else column

@@ -11,7 +11,7 @@ import pytest
 from blockzoo.core.errors import Damaged
 from blockzoo.core.text import csv_text
 from blockzoo.report.site.build import build_site
-from blockzoo.report.site.chronicle import FILE, MOST, Entry, body_of, changes, continued, read
+from blockzoo.report.site.chronicle import FILE, MOST, Day, body_of, changes, continued, read
 
 
 def state(**figures: list[Any]) -> dict[str, dict[str, Any]]:
@@ -49,11 +49,11 @@ def test_changes_are_told_verdicts_before_means() -> None:
 def test_lines_are_added_and_never_changed(tmp_path: Path) -> None:
     path = tmp_path / FILE
     for number, date in enumerate(("2026-11-01", "2026-11-02", "2026-11-03")):
-        entries, line = continued(path, Entry(date, "0.1.0", number, state(A=[50.0 + number, 3, 1, ""])))
+        entries, line = continued(path, Day(date, "0.1.0", number, state(A=[50.0 + number, 3, 1, ""])))
         before = path.read_text() if path.exists() else ""
         path.write_text(before + line)
         assert [entry.date for entry in entries][-1] == date
-    again, line = continued(path, Entry("2026-11-04", "0.1.0", 9, state(A=[52.0, 3, 1, ""])))
+    again, line = continued(path, Day("2026-11-04", "0.1.0", 9, state(A=[52.0, 3, 1, ""])))
     assert line == "" and len(again) == 3, "nothing changed: no day"
     page = body_of(again)
     assert page.index("2026-11-03") < page.index("2026-11-02") and "51.00 became 52.00" in page
@@ -71,7 +71,7 @@ def test_lines_are_added_and_never_changed(tmp_path: Path) -> None:
 def test_a_line_that_was_altered_is_refused(spoil: Any, tmp_path: Path) -> None:
     path, before = tmp_path / FILE, ""
     for number in range(2):
-        before = Entry("2026-11-01", "0.1.0", number, state(A=[50.0 + number, 3, 1, ""])).line(before)
+        before = Day("2026-11-01", "0.1.0", number, state(A=[50.0 + number, 3, 1, ""])).line(before)
         path.write_text((path.read_text() if path.exists() else "") + before)
     assert len(read(path)[0]) == 2
     path.write_text(spoil(path.read_text()))
@@ -82,7 +82,7 @@ def test_a_line_that_was_altered_is_refused(spoil: Any, tmp_path: Path) -> None:
 def test_many_changes_are_counted(tmp_path: Path) -> None:
     many = {f"B{number}": [50.0, 3, number, ""] for number in range(50)}
     after = {name: [51.0, 3, number, ""] for name, (_, _, number, _) in many.items()}
-    entries = [Entry("2026-11-01", "0", 1, state(**many)), Entry("2026-11-02", "0", 2, state(**after))]
+    entries = [Day("2026-11-01", "0", 1, state(**many)), Day("2026-11-02", "0", 2, state(**after))]
     assert f"{50 - MOST} more" in body_of(entries)
 
 

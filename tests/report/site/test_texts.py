@@ -23,7 +23,7 @@ from blockzoo.report.site.cards import card_of, cited
 from blockzoo.report.site.citing import Row, badge, bibtex
 from blockzoo.report.site.commands import command_of
 from blockzoo.report.site.markup import Markup, facts, joined, table, tag
-from blockzoo.report.site.shell import Frame
+from blockzoo.report.site.shell import Shell
 from blockzoo.report.site.sketches import curves, spans, strip
 from blockzoo.trials.request import images_of, network_spec, trial_spec
 from tests.report.site import made_up
@@ -67,7 +67,7 @@ def test_text_is_escaped_wherever_it_is_put_in(name: str) -> None:
 
 
 def test_a_page_allows_its_own_style_and_script_alone() -> None:
-    text = Frame("Site", "made", [("One", "index.html")]).page(
+    text = Shell("Site", "made", [("One", "index.html")]).page(
         "T", "<p>", here="a/b.html", scripts=["boards.js"], data={"x": "</script>\u2028"}
     )
     policy = re.search(r'Security-Policy" content="([^"]+)"', text)
