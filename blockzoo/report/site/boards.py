@@ -45,7 +45,7 @@ def facets_of(of: Comparable) -> dict[str, str]:
         "protocol": plain(str(facts.get("protocol") or "-"), lines=False),
         "track": plain(track, lines=False),
         "budget": plain(amount or "none", lines=False),
-        "design": "isolated" if of.table else "crossed" if of.crossed else "none",
+        "design": "isolated and crossed" if of.crossed else "isolated",
         "trained": plain(", ".join(filter(None, trained)) or "-", lines=False),
     }
 

@@ -58,8 +58,8 @@ class Site:
 
     @cached_property
     def groups(self) -> list[Comparable]:
-        """What is shown: groups with a training that ended."""
-        return [of for of in self.gathered.groups if usable(of.rows) and (of.table or of.crossed)]
+        """What stands on leaderboards: groups with a training of one block among equal fillers that ended."""
+        return [of for of in self.gathered.groups if of.table]
 
     @cached_property
     def pairs(self) -> list[Pairs]:
@@ -121,7 +121,7 @@ class Site:
     @cached_property
     def _further(self) -> list[tuple[str, str, Markup]]:
         """Address, words and body of the pages of other questions, where the results have them."""
-        crossed = [of for of in self.groups if of.crossed]
+        crossed = [of for of in self.gathered.groups if of.crossed]
         made = [
             ("company.html", "In company", company_body(crossed)),
             ("runs.html", "Block-wise", runs_body(self.runs)),

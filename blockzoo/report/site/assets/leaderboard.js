@@ -68,6 +68,14 @@ function select(name, label, options, value, usual) {
   return el("label", { class: "field", for: "by-" + name }, el("span", {}, label), box);
 }
 
+function shortened(boards) {
+  // Titles without the words with which all of them begin: a narrow list would show nothing else.
+  const words = boards.map((b) => b.title.split(", "));
+  let same = 0;
+  while (words.length > 1 && words.every((w) => w.length > same + 1 && w[same] === words[0][same])) same++;
+  return boards.map((b, i) => [b.key, (same ? "\u2026 " : "") + words[i].slice(same).join(", ")]);
+}
+
 function drawControls(now) {
   const made = [];
   for (const [facet, label] of Object.entries(FACETS)) {
@@ -75,7 +83,7 @@ function drawControls(now) {
     if (values.length > 1) made.push(select(facet, label, [["", "any"], ...values.map((v) => [v, v])], choose(facet)));
   }
   const there = fitting();
-  if (data.boards.length > 1 && now.board) made.push(select("table", `table (${there.length} of ${data.boards.length})`, there.map((b) => [b.key, b.title]), now.board.key));
+  if (data.boards.length > 1 && now.board) made.push(select("table", `table (${there.length} of ${data.boards.length})`, shortened(there), now.board.key));
   if (now.board) {
     const { board, ways } = now;
     if (board.places.length > 1) {
