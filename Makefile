@@ -6,7 +6,7 @@ PYTHON  := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format docs benchmarks clean
+.PHONY: help setup demo site test test-slow lint format docs benchmarks clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ demo: setup ## 4 blocks x 3 positions x 3 seeds on digits, at equal multiply-add
 		--positions all --seeds 3 --track iso-macs --filler identity --dataset digits --epochs 5 --batch-size 32 \
 		--lr 0.2 --num-blocks 1 --base-channels 8 --output results/demo
 	$(PYTHON) -m blockzoo results results/demo --verdicts
+
+site: setup ## the published tables as a site, in build/leaderboard: leaderboard, a page for each block, comparisons
+	$(PYTHON) -m blockzoo report docs/results/cifar10.csv --output build/leaderboard
 
 test: setup ## lint, types and the quick tests (2 processes)
 	$(VENV)/bin/ruff check .

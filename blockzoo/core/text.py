@@ -97,7 +97,11 @@ def page(text: str) -> str:
 
 def script(value: object) -> str:
     """For a `<script>` of HTML: JSON in which no tag, comment or end of a line of JavaScript can begin."""
-    return re.sub(r"[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value))
+    return re.sub(
+        r"[<>&\u2028\u2029]",
+        lambda match: f"\\u{ord(match[0]):04x}",
+        json.dumps(value, separators=(",", ":")),
+    )
 
 
 def picture(text: object) -> str:

@@ -79,13 +79,13 @@ def charts(of: Comparable, *, average: bool = False) -> list[Chart]:
     for summary in shown:
         by_position[summary.position].append(summary)
     places = [p for p in (*POSITIONS, *sorted(set(by_position) - set(POSITIONS))) if p in by_position]
-    spreads = {place: _spread(of, by_position[place], average) for place in places}
+    spreads = {place: spread_at(of, by_position[place], average=average) for place in places}
     panels: dict[str, list[Panel]] = defaultdict(list)
     for cost, quantity in AXES.items():
         if any(quantity.instead_of in s.costs for s in shown):
             continue
         for place in places:
-            if panel := _panel(of, place, cost, by_position[place], spreads[place]):
+            if panel := panel_of(of, place, cost, by_position[place], spreads[place]):
                 panels[cost].append(panel)
     of_front = _note_of_front(of, [s for s, _ in spreads.values() if s is not None])
     if average and panels:
@@ -111,7 +111,7 @@ def charts(of: Comparable, *, average: bool = False) -> list[Chart]:
 Spreads = tuple[Spread | None, list[Summary]]
 
 
-def _spread(of: Comparable, summaries: list[Summary], average: bool) -> Spreads:
+def spread_at(of: Comparable, summaries: list[Summary], *, average: bool = False) -> Spreads:
     """Of those of one panel that are in the table."""
     table, fitted = of.everything
     cells = [
@@ -123,7 +123,18 @@ def _spread(of: Comparable, summaries: list[Summary], average: bool) -> Spreads:
     return spread_of(table, fitted, [at for _, at in known]), [s for s, _ in known]
 
 
-def _panel(of: Comparable, place: str, cost: str, summaries: list[Summary], spreads: Spreads) -> Panel | None:
+def panel_of(
+    of: Comparable, place: str, cost: str, summaries: list[Summary], spreads: Spreads
+) -> Panel | None:
+    """What there is to draw of one position against one cost; None where no summary has the cost.
+
+    Args:
+        of: the group.
+        place: the title.
+        cost: of `AXES`.
+        summaries: of the position.
+        spreads: of them, see `spread_at`.
+    """
     there = [s for s in summaries if cost in s.costs]
     if not there:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from blockzoo.core.errors import UsageError
 from blockzoo.report.additive import Cell, Fitted, Table, fitted_to, positions_of, tables_of
 from blockzoo.report.agreement import Agreement
 from blockzoo.report.block_orders import between
-from blockzoo.report.comparison import verdicts
+from blockzoo.report.comparison import Difference, verdicts
 from blockzoo.report.groups import Row, group_of, is_number, name_of
 from blockzoo.report.statistics import usable
 
@@ -94,13 +95,7 @@ def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stag
     for group, table in tables_of(rows, column).items():
         if not any(difference for difference in judged[group].differences):
             continue
-        better: dict[Cell, set[str]] = {cell: set() for cell in table}
-        worse: dict[Cell, set[str]] = {cell: set() for cell in table}
-        for difference in judged[group].differences:
-            if difference.kind in ("better", "worse"):
-                one = difference if difference.kind == "better" else difference.the_other_way()
-                better[one.other, one.position].add(one.block)
-                worse[one.block, one.position].add(one.other)
+        intervals = rank_intervals(table, judged[group].differences)
         costs = _costs(rows, group, cost)
         fitted, ranked = fitted_to(table), []
         seen, table = table, fitted.leveled(table)
@@ -120,7 +115,7 @@ def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stag
                         position,
                         mean_of(table, cell),
                         place + 1,
-                        (1 + len(better[cell]), len(cells) - len(worse[cell])),
+                        intervals[cell],
                         None if best is None else float(best[place]),
                         None if front is None else float(front[place]),
                     )
@@ -129,6 +124,24 @@ def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stag
     if not made:
         raise UsageError("no two blocks at one position are comparable here")
     return made
+
+
+def rank_intervals(cells: Iterable[Cell], differences: Iterable[Difference]) -> dict[Cell, tuple[int, int]]:
+    """Of each cell, the best and the worst rank that it can have among those of its position.
+
+    Args:
+        cells: all of them.
+        differences: of all their pairs, with verdicts after a correction for their number.
+    """
+    cells = list(cells)
+    better, worse = Counter[Cell](), Counter[Cell]()
+    for difference in differences:
+        if difference.kind in ("better", "worse"):
+            one = difference if difference.kind == "better" else difference.the_other_way()
+            better[one.other, one.position] += 1
+            worse[one.block, one.position] += 1
+    counts = Counter(place for _, place in cells)
+    return {cell: (1 + better[cell], counts[cell[1]] - worse[cell]) for cell in cells}
 
 
 def mean_of(table: Table, cell: Cell) -> float:
@@ -161,12 +174,12 @@ def on_front(
     accuracies: Float[np.ndarray, "draws cells"], costs: Float[np.ndarray, " cells"]
 ) -> Bool[np.ndarray, "draws cells"]:
     """Is a cell beaten by none that costs no more (or as much, and is as accurate)?"""
-    on = np.ones(accuracies.shape, bool)
-    for place, cost in enumerate(costs):
-        others = (costs <= cost) & (np.arange(len(costs)) != place)
-        if others.any():
-            rivals = accuracies[:, others]
-            own = accuracies[:, place : place + 1]
-            cheaper = costs[others] < cost
-            on[:, place] = ~((rivals > own) | ((rivals == own) & cheaper)).any(1)
+    order = np.argsort(costs, kind="stable")
+    ordered, cost = accuracies[:, order], costs[order]
+    best = np.maximum.accumulate(ordered, axis=1)  # of what comes no later
+    ends = np.searchsorted(cost, cost, side="right") - 1  # the last that costs as much
+    starts = np.searchsorted(cost, cost, side="left")
+    cheaper = np.where(starts > 0, best[:, np.maximum(starts - 1, 0)], -np.inf)
+    on = np.empty(accuracies.shape, bool)
+    on[:, order] = (ordered >= best[:, ends]) & (ordered > cheaper)
     return on

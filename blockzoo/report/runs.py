@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.record import Record
@@ -43,28 +44,52 @@ def run_rows(records: Sequence[Record]) -> list[Row]:
     ]
 
 
+@dataclass(frozen=True)
+class RunLines:
+    """Runs as texts, the least validation loss first; runs that went wrong last, with their reason.
+
+    Args:
+        settings: headings of the settings that every line shows, and of those in which they differ.
+        figures: headings of the final values, on the validation examples.
+        lines: texts of the settings, of the final values, and the status.
+    """
+
+    settings: list[str]
+    figures: list[str]
+    lines: list[list[str]]
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> RunLines:
+        """Of records of runs."""
+        rows = sorted(run_rows(records), key=_rank)
+        settings = [_settings(record) for record in records]
+        names = dict.fromkeys(name for setting in settings for name in setting if name not in KEYS)
+        varied = [name for name in names if len({repr(setting.get(name)) for setting in settings}) > 1]
+        shown = [name for name in FIGURES if any(row.get(name) is not None for row in rows)]
+        lines = []
+        for row in rows:
+            status = row["status"] if row["status"] == "ok" else f"{row['status']}: {row['reason']}"
+            line = [_text(row.get(name)) for name in (*KEYS, *varied)]
+            lines.append([*line, *(_figure(row.get(name), FIGURES[name][1]) for name in shown), status])
+        headings = [name.replace("_", " ") for name in (*KEYS, *varied)]
+        return cls(headings, [FIGURES[name][0] for name in shown], lines)
+
+
 def runs_table(records: Sequence[Record]) -> Table:
-    """The runs, the least validation loss first; runs that went wrong last, with their reason."""
+    """The runs for the terminal."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    rows = sorted(run_rows(records), key=_rank)
-    settings = [_settings(record) for record in records]
-    names = dict.fromkeys(name for setting in settings for name in setting if name not in KEYS)
-    varied = [name for name in names if len({repr(setting.get(name)) for setting in settings}) > 1]
-    shown = [name for name in FIGURES if any(row.get(name) is not None for row in rows)]
+    runs = RunLines.of(records)
     made = Table(title="block-wise runs", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     made.caption, made.caption_justify = "final values on the validation examples, one run a line", "left"
-    for name in (*KEYS, *varied):
-        made.add_column(as_text(name.replace("_", " ")))
-    for name in shown:
-        made.add_column(FIGURES[name][0], justify="right")
+    for name in runs.settings:
+        made.add_column(as_text(name))
+    for name in runs.figures:
+        made.add_column(name, justify="right")
     made.add_column("status")
-    for row in rows:
-        status = row["status"] if row["status"] == "ok" else f"{row['status']}: {row['reason']}"
-        line = [_text(row.get(name)) for name in (*KEYS, *varied)]
-        line += [_figure(row.get(name), FIGURES[name][1]) for name in shown]
-        made.add_row(*as_cells([*line, status]))
+    for line in runs.lines:
+        made.add_row(*as_cells(line))
     return made
 
 

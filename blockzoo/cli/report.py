@@ -1,0 +1,42 @@
+"""report: a static site of a results folder: leaderboard, a page for each block, two blocks compared, what changed"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from blockzoo.cli import options as o
+from blockzoo.cli import screen
+
+
+def report(
+    source: Annotated[Path, Parameter(help="a results folder, a .sqlite store or a .csv table")] = Path(
+        "results"
+    ),
+    *,
+    output: Annotated[
+        Path, Parameter(name=("--output", "--out-dir", "-o"), help="folder of the site")
+    ] = Path("site"),
+    title: Annotated[str | None, Parameter(help="of its pages")] = None,
+    cards: Annotated[
+        bool,
+        Parameter(
+            help="measure each block of the zoo for its page too: size, reach, graph, costs by operation (seconds each)",
+            negative=(),
+        ),
+    ] = False,
+    plugins: o.Plugins = (),
+) -> None:
+    """Write a site that any web server, or none, can show: its pages carry their data and load nothing.
+
+    A site that is written again into its folder keeps its history: what changed since is added to it.
+    """
+    from blockzoo.cli._cards import measured
+    from blockzoo.core.outputs import is_table, open_store
+    from blockzoo.report.site.build import build_site
+
+    runs = [] if is_table(source) else open_store(source).records("blockwise")
+    written = build_site(source, output, title=title, measured=measured if cards else None, runs=runs)
+    screen.out.print(f"{len(written)} files; open {output / 'index.html'}", soft_wrap=True)
