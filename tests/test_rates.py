@@ -101,7 +101,8 @@ def of_table() -> list[dict[str, Any]]:
 def test_tables_and_verdicts_leave_the_search_out_and_say_the_rates() -> None:
     rows = of_table()
     assert {s.accuracies["test_acc"].n for s in summarise(rows)} == {3}
-    ((title, _, told),) = tables(rows)
+    (made,) = tables(rows)
+    title, told = made.title, made.caption
     assert "each block's best lr of 0.05 0.2 0.8" in title and "lr 0.05: RepMixer\n" in told
     assert "lr 0.2: FasterNetBlock, ResNetBasicBlock" in told
     (comparison,) = compare(rows, "RepMixer", "FasterNetBlock")

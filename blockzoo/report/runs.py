@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from blockzoo.core.record import Record
+from blockzoo.core.typeset import HIGH, KEY, LOW, TextTable, name, number, prose
 from blockzoo.report.groups import Row
-from blockzoo.report.tables import as_cells, as_text
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 KEYS = ("model", "dataset", "training_mode", "seed")
 """Settings that every line shows."""
@@ -26,6 +23,8 @@ FIGURES = {
     "seconds_total": ("seconds", ".1f"),
 }
 """Final values of a run: the heading of each, and its format."""
+IMPORTANCE = {"validation_loss": KEY, "validation_accuracy": KEY, "gradient_evaluations_total": 5}
+"""Of these as columns; others are the first to go."""
 
 
 def run_rows(records: Sequence[Record]) -> list[Row]:
@@ -43,29 +42,24 @@ def run_rows(records: Sequence[Record]) -> list[Row]:
     ]
 
 
-def runs_table(records: Sequence[Record]) -> Table:
+def runs_table(records: Sequence[Record]) -> TextTable:
     """The runs, the least validation loss first; runs that went wrong last, with their reason."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     rows = sorted(run_rows(records), key=_rank)
     settings = [_settings(record) for record in records]
-    names = dict.fromkeys(name for setting in settings for name in setting if name not in KEYS)
-    varied = [name for name in names if len({repr(setting.get(name)) for setting in settings}) > 1]
-    shown = [name for name in FIGURES if any(row.get(name) is not None for row in rows)]
-    made = Table(title="block-wise runs", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    made.caption, made.caption_justify = "final values on the validation examples, one run a line", "left"
-    for name in (*KEYS, *varied):
-        made.add_column(as_text(name.replace("_", " ")))
-    for name in shown:
-        made.add_column(FIGURES[name][0], justify="right")
-    made.add_column("status")
+    others = dict.fromkeys(key for setting in settings for key in setting if key not in KEYS)
+    varied = [key for key in others if len({repr(setting.get(key)) for setting in settings}) > 1]
+    shown = [figure for figure in FIGURES if any(row.get(figure) is not None for row in rows)]
+    columns = [name(setting.replace("_", " ")) for setting in KEYS]
+    columns += [name(setting.replace("_", " "), HIGH) for setting in varied]
+    columns += [number(FIGURES[figure][0], importance=IMPORTANCE.get(figure, LOW)) for figure in shown]
+    lines = []
     for row in rows:
         status = row["status"] if row["status"] == "ok" else f"{row['status']}: {row['reason']}"
-        line = [_text(row.get(name)) for name in (*KEYS, *varied)]
-        line += [_figure(row.get(name), FIGURES[name][1]) for name in shown]
-        made.add_row(*as_cells([*line, status]))
-    return made
+        line = [_text(row.get(setting)) for setting in (*KEYS, *varied)]
+        line += [_figure(row.get(figure), FIGURES[figure][1]) for figure in shown]
+        lines.append((*line, status))
+    told = "final values on the validation examples, one run a line"
+    return TextTable("block-wise runs", (*columns, prose("status", KEY)), lines, told)
 
 
 def _settings(record: Record) -> Row:

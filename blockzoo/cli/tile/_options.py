@@ -65,7 +65,7 @@ ValidationSplit = Annotated[
     float | None,
     Parameter(
         name=("--validation-split", "--valid-size", "--vs"),
-        help="share of the training images that validates (default, and 0: the dataset's own split)",
+        help="share of the training images that validates; 0: the dataset's own split (default: 0)",
     ),
 ]
 WeightDecay = Annotated[
