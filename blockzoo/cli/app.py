@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,14 @@ from blockzoo.cli import screen
 from blockzoo.cli.everywhere import OptionsFile, apart
 from blockzoo.cli.help import Line, overview, page, split_doc
 from blockzoo.cli.screen import Screen
+from blockzoo.cli.watch import watching
 from blockzoo.core import consent
 from blockzoo.core.bounds import allowing
 from blockzoo.core.discovery import first_sentence
 from blockzoo.core.documents import describe, first_line
 from blockzoo.core.errors import BlockzooError, UsageError
 from blockzoo.core.plugins import code_asked_for, load_plugins
-from blockzoo.core.text import PlainFormatter
+from blockzoo.core.text import PlainFormatter, plain
 
 if TYPE_CHECKING:
     from cyclopts import App
@@ -164,11 +166,9 @@ def run(argv: list[str]) -> int:
         if argv[0] == "--install-completion":
             return complete(argv[1:])
         screen.out.quiet = everywhere.quiet
-        return _run(
-            argv,
-            None if everywhere.config is None else OptionsFile.read(everywhere.config),
-            everywhere.max_memory,
-        )
+        with watching(_named(argv), quiet=everywhere.quiet):
+            file = None if everywhere.config is None else OptionsFile.read(everywhere.config)
+            return _run(argv, file, everywhere.max_memory)
     except Exception as error:
         if everywhere.debug and not isinstance(error, BrokenPipeError):
             raise
@@ -179,6 +179,13 @@ def run(argv: list[str]) -> int:
     finally:
         screen.words_apart("table")
         screen.out.quiet = False
+
+
+def _named(argv: list[str]) -> str:
+    """The command in words, with the first thing that it is about."""
+    return plain(
+        " ".join(["blockzoo", *takewhile(lambda word: not word.startswith("-"), argv[:3])]), lines=False
+    )
 
 
 def _run(argv: list[str], file: OptionsFile | None, memory: str | None) -> int:

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,8 @@ class Screen(Console):
 
 
 out = Screen()
+before_results: list[Callable[[], None]] = []
+"""What is done before results are printed: a bar goes."""
 
 
 def table(
@@ -168,6 +170,7 @@ def in_print(tables: Iterable[TextTable], form: str) -> Iterator[str]:
 
 def show_tables(tables: Sequence[TextTable], below: str = "") -> None:
     """Print tables for people, whatever is silent otherwise."""
+    clear()
     silent, out.quiet = out.quiet, False
     try:
         for place, one in enumerate(tables):
@@ -183,6 +186,12 @@ def show_tables(tables: Sequence[TextTable], below: str = "") -> None:
         out.quiet = silent
 
 
+def clear() -> None:
+    """Take away what moves."""
+    while before_results:
+        before_results.pop()()
+
+
 def styled(lines: Iterable[tuple[str, str]]) -> None:
     """Print lines that were laid out for this width, each with its style."""
     for line, style in lines:
@@ -191,6 +200,7 @@ def styled(lines: Iterable[tuple[str, str]]) -> None:
 
 def write(lines: Iterable[str]) -> None:
     """Results, as they are, on the standard output."""
+    clear()
     sys.stdout.writelines(lines)
 
 
