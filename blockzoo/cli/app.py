@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 ONE_COMMAND_BEFORE = ("sweep",)
 """Groups that are also meant alone, and with --help, as their command `run`."""
-NOT_COMMANDS = ("app", "everywhere", "expanded", "help", "options", "progress", "screen")
+NOT_COMMANDS = ("app", "everywhere", "expanded", "help", "options", "progress", "screen", "watch")
 REMARKS = ("notes", "experiment_name")
 """What is said of a run: code in it is not asked for."""
 READERS = {"nas": [[name] for name in ("info", "validate", "convert", "diff", "merge", "download")]}
