@@ -9,7 +9,6 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from blockzoo.cli import screen
 from blockzoo.cli.everywhere import OptionsFile, apart
 from blockzoo.cli.help import Line, overview, page, split_doc
 from blockzoo.cli.screen import Screen
-from blockzoo.cli.watch import watching
+from blockzoo.cli.watch import AboveTheBar, watching
 from blockzoo.core import consent
 from blockzoo.core.bounds import allowing
 from blockzoo.core.discovery import first_sentence
@@ -40,6 +39,8 @@ READERS = {"nas": [[name] for name in ("info", "validate", "convert", "diff", "m
 
 
 HERE = Path(__file__).parent
+GROUPS = tuple(path.parent.name for path in HERE.glob("*/__init__.py"))
+"""Folders of commands."""
 EXAMPLES = (
     "blockzoo profile ResNetBasicBlock/mid",
     "blockzoo train ResNetBasicBlock/mid --dataset digits --epochs 2",
@@ -156,7 +157,7 @@ def run(argv: list[str]) -> int:
     """Run one command: 0 done, 2 a bad request, 1 another failure, 130 interrupted."""
     argv, everywhere = apart(normalised(argv))
     errors = Screen(stderr=True, soft_wrap=True)
-    told = logging.StreamHandler(sys.stderr)
+    told = AboveTheBar(sys.stderr)
     told.setFormatter(PlainFormatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[told])
     try:
@@ -182,10 +183,9 @@ def run(argv: list[str]) -> int:
 
 
 def _named(argv: list[str]) -> str:
-    """The command in words, with the first thing that it is about."""
-    return plain(
-        " ".join(["blockzoo", *takewhile(lambda word: not word.startswith("-"), argv[:3])]), lines=False
-    )
+    """The command, as it is called."""
+    words = argv[: 2 if argv and argv[0] in GROUPS else 1]
+    return plain(" ".join(["blockzoo", *words]), lines=False)
 
 
 def _run(argv: list[str], file: OptionsFile | None, memory: str | None) -> int:

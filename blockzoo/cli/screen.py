@@ -18,7 +18,17 @@ from rich.text import Text
 from blockzoo.core.errors import UsageError
 from blockzoo.core.files import write_text
 from blockzoo.core.text import csv_lines, plain
-from blockzoo.core.typeset import Column, TextTable, as_latex, as_markdown, name, number, prose, typeset
+from blockzoo.core.typeset import (
+    Column,
+    TextTable,
+    as_latex,
+    as_markdown,
+    name,
+    number,
+    prose,
+    typeset,
+    wrapped,
+)
 
 MOST_DRAWN = 2000
 """Lines of a table that are printed with styles; more are printed without, which is a hundred times faster."""
@@ -149,14 +159,15 @@ def answer(sentences: str, rows: Sequence[dict[str, Any]], form: str = "table") 
     """Print a result that people read as sentences.
 
     Args:
-        sentences: a line each, printed whole.
+        sentences: a line each, broken between words where it does not fit the terminal.
         rows: as programs read it; in Markdown and LaTeX a line for each value.
         form: see `show`.
     """
     if form in ("json", "csv"):
         write(text_lines(rows, form))
     elif form == "table":
-        write(f"{plain(sentences)}\n")
+        lines = plain(sentences).split("\n")
+        write(f"{part}\n" for line in lines for part in (wrapped(line, out.width) if out.fits else [line]))
     else:
         values = [(key, str(value)) for row in rows for key, value in row.items() if value not in (None, "")]
         write(in_print([table("", [name(""), prose("value")], values)], form))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
 import time
 from contextlib import AbstractContextManager
+from typing import TextIO
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
@@ -174,6 +176,10 @@ class Watch:
         sys.stderr.write(plain(f"{time.strftime('%H:%M:%S')}  {self._name} {since}\n"))
         sys.stderr.flush()
 
+    def make_way(self) -> None:
+        """Take the bar away until it is drawn again."""
+        self._stop()
+
     def _stop(self) -> None:
         if self._bars is not None and self._bars.live.is_started:
             self._bars.stop()
@@ -204,6 +210,17 @@ def _bars() -> Progress | None:
         transient=True,
         redirect_stdout=console is screen.out,
     )
+
+
+class AboveTheBar(logging.StreamHandler[TextIO]):
+    """Messages of a log on the standard error, where they do not run into a bar: it goes, and comes again."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it."""
+        with _lock:
+            for watch in _now:
+                watch.make_way()
+            super().emit(record)
 
 
 _now: list[Watch] = []

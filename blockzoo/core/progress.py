@@ -41,8 +41,8 @@ class Task:
         self.at(self.done + by)
 
     def now(self, what: str) -> None:
-        """What is done from here on."""
-        self.what = what
+        """What is done from here on, for nobody knows how long."""
+        self.what, self.total = what, None
         _listener.moved(self)
 
     @property
