@@ -40,9 +40,10 @@ class Task:
         """So much more is done."""
         self.at(self.done + by)
 
-    def now(self, what: str) -> None:
-        """What is done from here on, for nobody knows how long."""
-        self.what, self.total = what, None
+    def now(self, what: str, total: float | None = None, unit: str = "") -> None:
+        """What is done from here on, from the beginning."""
+        self.what, self.total, self.unit = what, total, unit
+        self.done, self.began = 0.0, time.monotonic()
         _listener.moved(self)
 
     @property

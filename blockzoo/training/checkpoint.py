@@ -67,6 +67,21 @@ class AfterEachEpoch(L.Callback):
                 trainer.current_epoch + TRAINING * min(1.0, (batch_idx + 1) / trainer.num_training_batches)
             )
 
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        module: object,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """So much of the split is read."""
+        if self._task is not None:
+            if batch_idx == 0:
+                self._task.now("evaluating", sum(trainer.num_test_batches), "batches")
+            self._task.at(batch_idx + 1)
+
     def on_train_epoch_end(self, trainer: L.Trainer, module: Any) -> None:
         if self._path is not None:
             trainer.save_checkpoint(self._path)

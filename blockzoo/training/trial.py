@@ -134,7 +134,6 @@ def _run(
         with working(f"training {spec.network.subject}", spec.epochs, "epochs") as task:
             trainer = _trainer(spec, place, dtype, AfterEachEpoch(checkpoint, on_epoch, task), options)
             trainer.fit(classifier, train, validation, ckpt_path=resume)
-            task.now(f"testing {spec.network.subject}")
             if read_test:
                 trainer.test(classifier, test, verbose=False)
     except Diverged as error:
@@ -214,8 +213,10 @@ def _evaluate(spec: TrialSpec, data: ImageData, split: str, process: TrainingPro
     _, validation, test = _loaders(spec, data, place, ranks, process.workers)
     checked = _checked_images(validation, test)
     options = ranks.trainer_options(unused_parameters=False)
-    trainer = _trainer(spec, place, dtype, AfterEachEpoch(None, lambda epoch, values: None), options)
-    trainer.test(classifier, validation if split == "val" else test, verbose=False)
+    with working("evaluating") as task:
+        callback = AfterEachEpoch(None, lambda epoch, values: None, task)
+        trainer = _trainer(spec, place, dtype, callback, options)
+        trainer.test(classifier, validation if split == "val" else test, verbose=False)
     identity = fingerprint_of({"evaluation": spec.start_identity, "split": split, "of": spec.identity()})
     record = Record("evaluation", identity, spec.network.subject, spec.to_json())
     record.environment = _circumstances(process.device, dtype, ranks)

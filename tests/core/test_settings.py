@@ -22,7 +22,8 @@ import contextlib, io
 from pathlib import Path
 
 from blockzoo.cli import main
-from blockzoo.cli.sweep.run import _changed, run
+from blockzoo.cli.app import build
+from blockzoo.cli.everywhere import OptionsFile
 from blockzoo.core.errors import BlockzooError
 from blockzoo.core.keywords import RecipeKeywords
 from blockzoo.core.record import Record
@@ -54,12 +55,18 @@ with as_stored():
 assert row["ema_decay"] == 0.5 and COLUMNS["ema_decay"] == "the made-up column"
 
 # a sweep file
-given = {name: p.default for name, p in __import__("inspect").signature(run).parameters.items()}
-assert _changed({"ema-decay": 0.5}, given, Path("x.yaml")) == {"ema_decay": 0.5}
+def of_file(value):
+    app = build()
+    app.config = [OptionsFile(Path("x.yaml"), {"ema-decay": value})]
+    _, bound, _ = app.parse_args(["sweep", "run", "--blocks", "X"], exit_on_error=False, print_error=False)
+    return bound.arguments["ema_decay"]
+
+
+assert of_file(0.5) == 0.5
 try:
-    _changed({"ema-decay": "much"}, given, Path("x.yaml"))
-except BlockzooError as error:
-    assert "ema_decay" in str(error)
+    of_file("much")
+except Exception as error:
+    assert "ema-decay" in str(error) and "x.yaml" in str(error)
 else:
     raise AssertionError("a word for a number")
 
