@@ -25,6 +25,8 @@ COMMON = (
     "output",
 )  # fmt: skip
 """Options that most people look for, in their order."""
+SHORT, HARD = 28, "\u00a0"
+"""A note of so few characters is not broken: its spaces are hard ones until it is."""
 FIRST, REST = "Common options", "Other options"
 STAGES = {
     "Look at blocks": ("blocks", "datasets", "profile"),
@@ -192,7 +194,7 @@ def _metavar(argument: Argument) -> str:
     if choices := choices_of(argument):
         text = "|".join(choices)
         return f" {text}" if len(text) <= 20 else " CHOICE"
-    names = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
+    names = {Path: "PATH", str: "TEXT", int: "N", float: "X"}
     word = next((names[kind] for kind in names if kind in kinds), "VALUE")
     fixed = [part for part in (argument.hint, *get_args(argument.hint)) if get_origin(part) is tuple]
     if fixed and Ellipsis not in get_args(fixed[0]):
@@ -222,7 +224,12 @@ def _sentence(argument: Argument) -> str:
     short = [name for name in argument.names if name.startswith("-") and not name.startswith("--")]
     if others := [*long[1:], *short[1:]]:
         text += f" (also {', '.join(others)})"
-    return " ".join([text, *notes]).strip()
+    return " ".join([text, *map(_unbroken, notes)]).strip()
+
+
+def _unbroken(note: str) -> str:
+    """A short note stays on one line."""
+    return note.replace(" ", HARD) if len(note) <= SHORT else note
 
 
 def _text(text: str, width: int) -> Iterator[Line]:
@@ -237,7 +244,7 @@ def _panel(title: str, entries: Sequence[tuple[str, str]], width: int) -> Iterat
     longest = max(cells_of(name) for name, _ in entries)
     left = min(longest, NAMES) + 4
     for name, sentence in entries:
-        lines = wrapped(sentence, width - left) if sentence else [""]
+        lines = [line.replace(HARD, " ") for line in wrapped(sentence, width - left)] or [""]
         if cells_of(name) > left - 4:
             yield from ((f"  {line}", "") for line in wrapped(name, width - 2))
         else:

@@ -8,15 +8,16 @@ import sys
 import threading
 import time
 from contextlib import AbstractContextManager
-from typing import TextIO
-
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from typing import TYPE_CHECKING, TextIO
 
 from blockzoo.cli import screen
 from blockzoo.cli.screen import Screen
 from blockzoo.core.progress import Task, heard_by
 from blockzoo.core.text import plain
 from blockzoo.core.units import duration
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 FIRST_S = 0.5
 """Seconds after which a command that has not ended says that it works."""
@@ -80,7 +81,7 @@ class Watch:
         self._over = threading.Event()
         self._bars = _bars()
         self._rows: dict[Task, TaskID] = {}
-        self._whole = TaskID(0)
+        self._whole: TaskID | None = None
         self._ticker = threading.Thread(target=self._run, daemon=True, name="blockzoo-watch")
         self._hearing: AbstractContextManager[None] | None = None
 
@@ -157,6 +158,7 @@ class Watch:
             self._said = 1
             bars.start()
         loading = "" if self._tasks else _loading()
+        assert self._whole is not None
         bars.update(self._whole, description=f"{self._name}{': ' * bool(loading)}{loading}")
         for task, row in self._rows.items():
             left = "" if task.left is None else f"{duration(task.left)} left"
@@ -199,6 +201,8 @@ def _bars() -> Progress | None:
     console = screen.out if screen.out.is_terminal else Screen(stderr=True)
     if not console.is_terminal:
         return None
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),

@@ -11,7 +11,7 @@ import pytest
 from blockzoo.cli import app, main
 from blockzoo.cli.app import HERE, build, commands, help_page, normalised
 from blockzoo.cli.everywhere import apart
-from blockzoo.cli.help import FIRST, choices_of, default_of, entry
+from blockzoo.cli.help import FIRST, HARD, choices_of, default_of, entry
 from tests.cli.test_cli import commands_of_the_package
 
 COMMANDS = commands_of_the_package()
@@ -80,6 +80,7 @@ def check_options(words: tuple[str, ...], text: str) -> None:
         command = command[word]
     for argument in command.assemble_argument_collection(parse_docstring=False):
         names, sentence = entry(argument)
+        sentence = sentence.replace(HARD, " ")
         assert f"{names} {sentence}" in text
         assert sentence.count("[default:") <= 1 and "(default" not in sentence
         if default := default_of(argument):

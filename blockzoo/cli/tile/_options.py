@@ -33,7 +33,7 @@ BlockSize = Annotated[
 ]
 Blocking = Annotated[
     str | None,
-    Parameter(help="fixed (tiles of so many pixels) or hierarchical (so many tiles; default fixed)"),
+    Parameter(help="fixed (tiles of so many pixels) or hierarchical (so many tiles) (default: fixed)"),
 ]
 Type = Annotated[int | None, Parameter(name="--type", help="the same as a number: 0 fixed, 1 hierarchical")]
 PaddingMode = Annotated[
