@@ -118,11 +118,14 @@ class OptionsFile:
             values = value if isinstance(value, list) else [value]
             if any(isinstance(one, (dict, list)) for one in values):
                 raise UsageError(f"{self.path}: {describe(key)}: give one value or a list of values")
+            count, many = argument.token_count()
+            if len(values) > 1 and not many and len(values) != count:
+                raise UsageError(
+                    f"{self.path}: {describe(key)} is {describe(value)}: give {max(count, 1)} of them"
+                )
             self.filled.add(argument.field_info.name)
             for place, one in enumerate(values):
                 argument.append(Token(keyword=f"--{key}", value=str(one), source=str(self.path), index=place))
-            if not values:
-                argument.append(Token(keyword=f"--{key}", implicit_value=[], source=str(self.path)))
 
     def check(self) -> None:
         """Hold it to what the user named: a file decides neither what code runs here, nor which Ray cluster is joined.

@@ -141,7 +141,7 @@ def execute_calibration(
     mean = sum(known.values()) / len(known)
     seconds = sum(per_mac * per_epoch * trial.epochs * known.get(trial.network, mean) for trial in trials)
     took = {"each": loaded + BEFORE_TRAINING * one, "took": time.perf_counter() - began}
-    values = {"seconds": seconds, **took}
+    values: dict[str, float | int | str | None] = {"seconds": seconds, **took}
     return [Record("calibration", first.fingerprint(), first.network.subject, {}, values=values)]
 
 

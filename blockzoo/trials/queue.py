@@ -67,9 +67,11 @@ class TrialQueue(Queue[TrialSpec]):
             *_, record = executor.run([job])  # run to the end, it takes its spool file along
         if record.status != "ok" or "seconds" not in record.values:
             return None
-        asked = record.values
-        start = max(0.0, time.monotonic() - began - float(asked["took"]))
-        trials = float(asked["seconds"]) + float(asked["each"]) * len(self.plan.pending)
+        asked = {
+            name: float(value) for name, value in record.values.items() if isinstance(value, (int, float))
+        }
+        start = max(0.0, time.monotonic() - began - asked["took"])
+        trials = asked["seconds"] + asked["each"] * len(self.plan.pending)
         networks = {trial.network for trial in self.plan.pending} if latency else ()
         return start + trials / self.plan.workers + TIMING_S * len(networks) + start * bool(networks)
 

@@ -61,6 +61,8 @@ def test_a_file_gives_what_the_command_line_leaves_open(
         ("base_channels: four\n", "base"),
         ("- 1\n", "name: value"),
         ("position: top\n", "early, mid, late"),
+        ("base_channels: [4, 5]\n", "give 1 of them"),
+        ("input_shape: [1, 3]\n", "give 4 of them"),
     ],
 )
 def test_what_a_file_cannot_say(text: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
