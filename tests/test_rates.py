@@ -102,7 +102,8 @@ def of_table() -> list[dict[str, Any]]:
 def test_tables_and_verdicts_leave_the_search_out_and_say_the_rates() -> None:
     rows = of_table()
     assert {s.accuracies["test_acc"].n for s in summarise(rows)} == {3}
-    ((title, _, told),) = tables(rows)
+    (made,) = tables(rows)
+    title, told = made.title, made.caption
     assert "each block's best lr of 0.05 0.2 0.8" in title and "lr 0.05: RepMixer\n" in told
     assert "lr 0.2: FasterNetBlock, ResNetBasicBlock" in told
     assert "smallest (0.05) for 1 and the largest (0.8) for 1 of 4 blocks: theirs may lie beyond" in told

@@ -8,61 +8,76 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-from cyclopts import App
-from cyclopts.exceptions import CycloptsError
+from typing import TYPE_CHECKING, Any
 
 from blockzoo import __version__
+from blockzoo.cli import screen
+from blockzoo.cli.everywhere import OptionsFile, apart
+from blockzoo.cli.help import Line, overview, page, split_doc
 from blockzoo.cli.screen import Screen
+from blockzoo.cli.watch import AboveTheBar, watching
 from blockzoo.core import consent
 from blockzoo.core.bounds import allowing
 from blockzoo.core.discovery import first_sentence
 from blockzoo.core.documents import describe, first_line
 from blockzoo.core.errors import BlockzooError, UsageError
 from blockzoo.core.plugins import code_asked_for, load_plugins
-from blockzoo.core.text import PlainFormatter
+from blockzoo.core.text import PlainFormatter, plain
+
+if TYPE_CHECKING:
+    from cyclopts import App
 
 ONE_COMMAND_BEFORE = ("sweep",)
 """Groups that are also meant alone, and with --help, as their command `run`."""
-NOT_COMMANDS = ("app", "expanded", "options", "progress", "screen")
+NOT_COMMANDS = ("app", "everywhere", "expanded", "help", "options", "progress", "screen", "watch")
 REMARKS = ("notes", "experiment_name")
 """What is said of a run: code in it is not asked for."""
 READERS = {"nas": [[name] for name in ("info", "validate", "convert", "diff", "merge", "download")]}
 """Commands that only read files: for them a project's plugins are code that nobody asked to run. `--plugin` still asks."""
 
 
-def commands(folder: Path = Path(__file__).parent) -> dict[str, str]:
+HERE = Path(__file__).parent
+GROUPS = tuple(path.parent.name for path in HERE.glob("*/__init__.py"))
+"""Folders of commands."""
+EXAMPLES = (
+    "blockzoo profile ResNetBasicBlock/mid",
+    "blockzoo train ResNetBasicBlock/mid --dataset digits --epochs 2",
+)
+"""What a newcomer may type first."""
+
+
+def commands(folder: Path = HERE) -> dict[str, str]:
     """Each command and its sentence: the files of a folder and their docstrings; a folder within is a group of commands."""
     sentences = {}
     for path in sorted([*folder.glob("*.py"), *folder.glob("*/__init__.py")]):
         name = path.parent.name if path.name == "__init__.py" and path.parent != folder else path.stem
         if name not in NOT_COMMANDS and not name.startswith("_"):
-            docstring = (
-                '"""'.join(path.read_text(encoding="utf-8").split('"""', 2)[:2]) + '"""'
-            )  # no more is parsed
-            sentence = first_sentence(ast.get_docstring(ast.parse(docstring)))
+            sentence = first_sentence(_docstring(path))
             sentences[name] = sentence.partition(": ")[2] or sentence
     return sentences
+
+
+def _docstring(path: Path) -> str:
+    """Of a module, whose other text is not parsed."""
+    text = '"""'.join(path.read_text(encoding="utf-8").split('"""', 2)[:2]) + '"""'
+    return ast.get_docstring(ast.parse(text)) or ""
 
 
 def build() -> App:
     """The whole command line; a command's module is imported when the command is used."""
     app = _app(
         "blockzoo",
-        "The laboratory for convolutional blocks.",
+        "The laboratory for convolutional blocks",
         version=__version__,
         version_flags=["--version"],
     )
-    here = Path(__file__).parent
     for name, sentence in commands().items():
-        if (here / name).is_dir():
+        if (HERE / name).is_dir():
             group = _app(name, sentence)
-            for own, what in commands(here / name).items():
-                group.command(
-                    f"blockzoo.cli.{name}.{own}:{own}", name=own.replace("_", "-"), help=_capital(what)
-                )
+            for own, what in commands(HERE / name).items():
+                group.command(f"blockzoo.cli.{name}.{own}:{own}", name=_typed(own), help=_capital(what))
             app.command(group, name=name)
         else:
             app.command(f"blockzoo.cli.{name}:{name}", name=name, help=_capital(sentence))
@@ -70,7 +85,13 @@ def build() -> App:
 
 
 def _app(name: str, sentence: str, **options: Any) -> App:
+    from cyclopts import App
+
     return App(name=name, help=_capital(sentence), help_format="plaintext", **options)
+
+
+def _typed(name: str) -> str:
+    return name.replace("_", "-")
 
 
 def _capital(sentence: str) -> str:
@@ -82,81 +103,144 @@ def normalised(argv: list[str]) -> list[str]:
 
     `--base_channels` is `--base-channels`; `blockwise --rounds 10` is `blockwise run --rounds 10`.
     """
-    here = Path(__file__).parent
     if argv[:1] and argv[0] in ONE_COMMAND_BEFORE and argv[1:] in ([], ["--help"], ["-h"]):
         return [argv[0], "run", *argv[1:]]
     if len(argv) > 1 and argv[1].startswith("-") and argv[1] not in ("--help", "-h"):
-        argv = [argv[0], "run", *argv[1:]] if (here / argv[0] / "run.py").is_file() else argv
+        argv = [argv[0], "run", *argv[1:]] if (HERE / argv[0] / "run.py").is_file() else argv
     return [re.sub(r"^--[A-Za-z0-9_-]+", lambda m: m[0].replace("_", "-"), word) for word in argv]
 
 
-def without_max_memory(argv: list[str]) -> tuple[list[str], str | None]:
-    """The words without `--max-memory SIZE`, which every command takes, and SIZE: what a file may take, whatever its own size."""
-    for place, word in enumerate(argv):
-        name, equals, size = word.partition("=")
-        if name == "--max-memory":
-            after = place + (1 if equals else 2)
-            return [*argv[:place], *argv[after:]], size if equals else (argv[place + 1 : after] or [""])[0]
-    return argv, None
+def help_page(argv: list[str]) -> Iterator[Line] | None:
+    """The page that is meant by these words before `--help`; None: there is no such command."""
+    width = screen.out.width
+    words = [word for word in argv[:2] if not word.startswith("-")]
+    if not words:
+        return overview("blockzoo", "The laboratory for convolutional blocks.", commands(), EXAMPLES, width)
+    name, *rest = words
+    if name not in commands():
+        return None
+    if not (HERE / name).is_dir():
+        return _command_page((name,), width)
+    own = {_typed(command): sentence for command, sentence in commands(HERE / name).items()}
+    if rest and rest[0] in own:
+        return _command_page((name, rest[0]), width)
+    if rest:
+        return None
+    _, examples = split_doc(_docstring(HERE / name / "__init__.py"))
+    return overview(f"blockzoo {name}", _capital(commands()[name]), own, examples, width)
+
+
+def _command_page(words: tuple[str, ...], width: int) -> Iterator[Line]:
+    app: Any = build()
+    for word in words:
+        app = app[word]
+    arguments = app.assemble_argument_collection(parse_docstring=False)
+    return page(" ".join(("blockzoo", *words)), app.default_command, arguments, width)
+
+
+def complete(shell: list[str]) -> int:
+    """Install the completion of commands and options for a shell: the one that is named, else the one that runs."""
+    from cyclopts.completion.detect import ShellDetectionError
+
+    known = ("bash", "zsh", "fish")
+    if shell and shell[0] not in known:
+        raise UsageError(f"--install-completion {shell[0]}: give {', '.join(known)}")
+    try:
+        place = build().install_completion(shell=shell[0] if shell else None)  # type: ignore[arg-type]
+    except ShellDetectionError:
+        raise UsageError(f"--install-completion: name the shell: {', '.join(known)}") from None
+    screen.say(f"written   {place}\nIt holds in shells that are opened from now on.")
+    return 0
 
 
 def run(argv: list[str]) -> int:
     """Run one command: 0 done, 2 a bad request, 1 another failure, 130 interrupted."""
-    debug = "--debug" in argv
-    argv, memory = without_max_memory(normalised([word for word in argv if word != "--debug"]))
+    argv, everywhere = apart(normalised(argv))
     errors = Screen(stderr=True, soft_wrap=True)
-    told = logging.StreamHandler(sys.stderr)
+    told = AboveTheBar(sys.stderr)
     told.setFormatter(PlainFormatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[told])
     try:
-        command, bound, _ = build().parse_args(
-            argv, exit_on_error=False, print_error=False, error_console=errors
-        )
-        said = {name: value for name, value in bound.arguments.items() if name not in REMARKS}
-        _check_numbers(said)
-        with allowing(memory), consent.only(code_asked_for(said)):
-            if "plugins" in inspect.signature(command).parameters:  # not so --help and --version
-                load_plugins(
-                    bound.arguments.get("plugins") or (), ambient=argv[1:2] not in READERS.get(argv[0], [])
-                )
-            result = command(*bound.args, **bound.kwargs)
-        return result if isinstance(result, int) else 0
-    except CycloptsError as error:
-        if debug:
+        if (not argv or "--help" in argv or "-h" in argv) and (lines := help_page(argv)) is not None:
+            screen.styled(lines)
+            return 0
+        if argv[0] == "--install-completion":
+            return complete(argv[1:])
+        screen.out.quiet = everywhere.quiet
+        with watching(_named(argv), quiet=everywhere.quiet):
+            file = None if everywhere.config is None else OptionsFile.read(everywhere.config)
+            return _run(argv, file, everywhere.max_memory)
+    except Exception as error:
+        if everywhere.debug and not isinstance(error, BrokenPipeError):
             raise
-        errors.print(str(error), markup=False)
-        errors.print(
-            "See: blockzoo "
-            + " ".join([*argv[:1], "--help"] if argv[:1] and argv[0] in commands() else ["--help"])
-        )
-        return 2
-    except BlockzooError as error:
-        if debug:
-            raise
-        errors.print(f"blockzoo: {error}", markup=False)
-        return error.exit_code
+        return _told(error, argv, errors)
     except KeyboardInterrupt:
         errors.print("interrupted; what was finished is stored, and the same command goes on from there")
         return 130
-    except BrokenPipeError:
+    finally:
+        screen.words_apart("table")
+        screen.out.quiet = False
+
+
+def _named(argv: list[str]) -> str:
+    """The command, as it is called."""
+    words = argv[: 2 if argv and argv[0] in GROUPS else 1]
+    return plain(" ".join(["blockzoo", *words]), lines=False)
+
+
+def _run(argv: list[str], file: OptionsFile | None, memory: str | None) -> int:
+    app = build()
+    app.config = [file] if file is not None else []
+    command, bound, _ = app.parse_args(
+        argv, exit_on_error=False, print_error=False, error_console=Screen(stderr=True)
+    )
+    filled = set() if file is None else file.filled
+    said = {
+        name: value for name, value in bound.arguments.items() if name not in REMARKS and name not in filled
+    }
+    _check_numbers(bound.arguments)
+    screen.words_apart(str(bound.arguments.get("format", "table")))
+    with allowing(memory), consent.only(code_asked_for(said)):
+        if "plugins" in inspect.signature(command).parameters:  # not so --version
+            load_plugins(said.get("plugins") or (), ambient=argv[1:2] not in READERS.get(argv[0], []))
+        if file is not None:
+            file.check()
+            if "plugins" in filled:  # which the user named too
+                load_plugins(bound.arguments["plugins"], ambient=False)
+        result = command(*bound.args, **bound.kwargs)
+    return result if isinstance(result, int) else 0
+
+
+def _told(error: Exception, argv: list[str], errors: Screen) -> int:
+    """Say what went wrong, on one screen; the exit code."""
+    if isinstance(error, BlockzooError):
+        errors.print(f"blockzoo: {error}")
+        return error.exit_code
+    if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        if debug:
-            raise
+    if isinstance(error, OSError):
         place = "" if error.filename is None else f"{error.filename}: "
-        errors.print(f"blockzoo: {place}{error.strerror or error}", markup=False)
+        errors.print(f"blockzoo: {place}{error.strerror or error}")
         return 1
-    except Exception as error:
-        if debug:
-            raise
-        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
-            errors.print(
-                f"blockzoo: what was asked for does not fit in memory: {first_line(error)}", markup=False
-            )
-            return 1
-        errors.print(f"blockzoo: {type(error).__name__}: {error}\n(--debug shows where)", markup=False)
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        errors.print(f"blockzoo: what was asked for does not fit in memory: {first_line(error)}")
         return 1
+    from cyclopts.exceptions import CycloptsError
+
+    if isinstance(error, CycloptsError):
+        errors.print(str(error))
+        words = (
+            argv[:2]
+            if help_page(argv[:2]) is not None
+            else argv[:1]
+            if help_page(argv[:1]) is not None
+            else []
+        )
+        errors.print("See: " + " ".join(["blockzoo", *(word for word in words if word[:1] != "-"), "--help"]))
+        return 2
+    errors.print(f"blockzoo: {type(error).__name__}: {error}\n(--debug shows where)")
+    return 1
 
 
 def _check_numbers(said: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.expanded import expanded
+from blockzoo.core import typeset as t
 from blockzoo.core.checked import together
 from blockzoo.core.settings import Benchmarking, Scaffold, Seeded
 
@@ -44,6 +45,10 @@ def benchmark(
 
     With --by operation: which operations the time goes to, what limits each (compute, memory, the number of calls), by the limits
     of this machine, measured first; of several subjects, where they differ.
+
+    Examples:
+        blockzoo benchmark ResNetBasicBlock/mid InvertedResidual/mid --seconds 20
+        blockzoo benchmark ResNetBasicBlock/mid --by operation --figure roofline.png
     """
     screen.check_output(output)
     o.check_only_with_by(by, {"--part": part, "--figure": figure})
@@ -72,7 +77,18 @@ def benchmark(
         lines = [(*line, joules) for line, joules in zip(lines, _joules(timed), strict=True)]
     made = screen.table(
         f"Latency on {timed.environment['timed_on']}" + (", and in other ways" if several else ""),
-        ["subject", "part", "batch", *ways, "median ms", "95 % interval", "p90 ms", "images/s", "n", *energy],
+        [
+            "subject",
+            t.name("part", t.HIGH),
+            t.number("batch", importance=t.HIGH),
+            *(t.name(way, t.HIGH) for way in ways),
+            t.number("median ms", importance=t.KEY),
+            t.number("95 % interval", importance=t.HIGH),
+            t.number("p90 ms", importance=t.LOW),
+            t.number("images/s", importance=4),
+            t.number("n", importance=t.HIGH),
+            *energy,
+        ],
         lines,
         "\n".join([f"{_noise(rows, several)}. {describe(timed.environment)}", *_said(timed, rows)]),
     )
@@ -167,14 +183,12 @@ def _by_operation(
     facts = [f"Timed on {timed.environment['timed_on']}. {describe(timed.environment)}", *timed.left_out]
     facts += beyond_limits(timed.breakdowns, timed.machine)
     facts += [f"Deployed forms checked: {max(checked):.1e} from the trained ones."] if checked else []
-    made = screen.tables(tables, "\n".join((*sentences, "", *facts)))
     rows = [row for one in timed.breakdowns for row in timed_rows(one, timed.machine)]
-    screen.show(made, rows, format, output)
+    screen.show(tables, rows, format, output, below="\n".join((*sentences, "", *facts)))
     if figure is not None:
         from blockzoo.report.pictures.looks import save
         from blockzoo.report.pictures.roofline import draw
 
         save(draw(timed.breakdowns, timed.machine, timed.environment["timed_on"]), figure)
-        if format == "table":
-            screen.out.print(f"written to {figure}", soft_wrap=True)
+        screen.say(f"written to {figure}")
     return 0

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.core import typeset as t
 from blockzoo.core.errors import UsageError
 
 
@@ -29,7 +30,12 @@ def blocks(
     format: o.Format = "table",
     output: o.OutputFile = None,
 ) -> None:
-    """List the blocks that a command can name, or show one: its paper, its size over widths, its reach and signals."""
+    """List the blocks that a command can name, or show one: its paper, its size over widths, its reach and signals.
+
+    Examples:
+        blockzoo blocks
+        blockzoo blocks InvertedResidual --picture block.svg
+    """
     from blockzoo.core.contracts import BLOCKS, HOW_TO_ADD_A_BLOCK
 
     if name is not None:
@@ -53,11 +59,11 @@ def blocks(
         {"block": name, "summary": BLOCKS.summary(name), "from": BLOCKS.origin(name)}
         for name in BLOCKS.names(variants=variants)
     ]
-    made = screen.table("", ["block", "what it is"], [(r["block"], r["summary"]) for r in rows])
-    made.columns[1].justify = "left"
+    made = screen.table(
+        "", ["block", t.prose("what it is", t.KEY)], [(r["block"], r["summary"]) for r in rows]
+    )
     screen.show(made, rows, format, output)
-    if format == "table":
-        screen.out.print(HOW_TO_ADD_A_BLOCK, markup=False)
+    screen.out.print(HOW_TO_ADD_A_BLOCK)
 
 
 def _show_duplicates(names: list[str], format: str, output: Path | None) -> None:
@@ -70,7 +76,7 @@ def _show_duplicates(names: list[str], format: str, output: Path | None) -> None
         f"{len(twins)} pairs of {len(names)} blocks have equal multiply-adds (within {100 * WITHIN:g} %) and the same "
         f"operations, on maps of {SIDE} x {SIDE}"
     )
-    columns = ["block", "is also", "multiply-adds", "of the other"]
+    columns = ["block", t.name("is also"), "multiply-adds", "of the other"]
     rows = [
         {"block": p.names[0], "other": p.names[1], "macs": p.macs[0], "other_macs": p.macs[1]} for p in twins
     ]
@@ -95,9 +101,8 @@ def _show_card(name: str, format: str, output: Path | None) -> None:
         f"Signals at the start: unit normal inputs leave with standard deviation {card.signal.forward:.2f}, unit normal "
         f"gradients arrive with {card.signal.backward:.2f}.",
     ]
-    if format == "table":
-        for text in filter(None, told):
-            screen.out.print(text, markup=False, highlight=False, end="\n\n")
+    for text in filter(None, told):
+        screen.out.print(text, end="\n\n")
     lines = [
         (str(size.width), size.refused, "", "")
         if size.refused

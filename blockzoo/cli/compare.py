@@ -36,6 +36,10 @@ def compare(
 
     Only rows are compared whose protocol, data and overrides are equal, in the seeds that both blocks have. A store
     has what every test image came to, so two blocks are compared image by image too; a CSV table has not.
+
+    Examples:
+        blockzoo compare InvertedResidual ResNetBasicBlock
+        blockzoo compare InvertedResidual ResNetBasicBlock --position mid --results results/results.sqlite
     """
     from blockzoo.core.outputs import each_row, is_table, open_store
     from blockzoo.core.reading import Asked

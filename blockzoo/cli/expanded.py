@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import Field, dataclass, replace
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -85,9 +86,9 @@ def _option(field: Field[Any], table: _Table) -> inspect.Parameter:
     annotation = Annotated[
         bare,  # type: ignore[valid-type]
         Parameter(
-            name=("--" + field.name.replace("_", "-"), *story["names"]),
+            name=_spellings(field),
             help=sentence,
-            group=table.kind.__name__,
+            group=_about(table.kind),
             negative=f"--no-{field.name.replace('_', '-')}" if bare is bool and default else (),
             consume_multiple=several,
         ),
@@ -95,6 +96,17 @@ def _option(field: Field[Any], table: _Table) -> inspect.Parameter:
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
     )
+
+
+def _spellings(field: Field[Any]) -> tuple[str, ...]:
+    """The one that help shows first: of what may be repeated, that of one."""
+    own, others = "--" + field.name.replace("_", "-"), field.metadata["names"]
+    return (*others, own) if field.metadata["repeated"] else (own, *others)
+
+
+def _about(kind: type) -> str:
+    """What the settings of a dataclass are about, in words: the beginning of its docstring."""
+    return re.split(r"[.:;]", kind.__doc__ or kind.__name__)[0]
 
 
 def _one_or_many(kind: Any) -> Callable[[str], Any] | None:

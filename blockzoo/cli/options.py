@@ -109,7 +109,8 @@ Output = Annotated[
     Path, _option("--output", "--out-dir", "-o", help="results folder, or the path of the CSV")
 ]
 OutputFile = Annotated[
-    Path | None, _option("--output", "--out-dir", help="also write to this file; .csv or .json by its name")
+    Path | None,
+    _option("--output", "--out-dir", "-o", help="also write to this file; .csv or .json by its name"),
 ]
 Plugins = Annotated[
     tuple[str, ...],
@@ -133,7 +134,12 @@ Part = Annotated[
     _option("--part", help="with --by: of what (default: the stage under test where there is one)"),
 ]
 Figure = Annotated[Path | None, Parameter(help="with --by: picture of the roofline", validator=check_picture)]
-Format = Annotated[Literal["table", "json", "csv"], _option("--format", help="what to print")]
+Format = Annotated[
+    Literal["table", "json", "csv", "markdown", "latex"],
+    _option(
+        "--format", help="what to print: a table that fits the terminal, or all of it for programs and papers"
+    ),
+]
 
 
 def check_only_with_by(by: str | None, options: dict[str, object]) -> None:

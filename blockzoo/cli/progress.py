@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.progress import Task as RichTask
 from rich.text import Text
 
+from blockzoo.cli import watch
+from blockzoo.core.progress import Task, working
 from blockzoo.core.record import Record
 from blockzoo.core.units import duration
 from blockzoo.execution.jobs import Job
@@ -47,14 +50,33 @@ class LiveProgress:
         self._epochs: dict[str, int] = {}
         self._total_epochs = 1
         self._trials = 0
+        self._line: AbstractContextManager[Task] | None = None
+        self._trained: Task | None = None
         self._began = time.monotonic()
 
     def __enter__(self) -> LiveProgress:
-        self._bar.start()
+        if self._console.is_terminal:
+            watch.hold()
+        if not self._console.quiet:
+            self._bar.start()
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._end_line()
         self._bar.stop()
+        if self._console.is_terminal:
+            watch.go_on()
+
+    def _end_line(self) -> None:
+        if self._line is not None:
+            self._line.__exit__(None, None, None)
+        self._line = self._trained = None
+
+    def _begin_line(self, what: str, total: float, unit: str) -> Task:
+        """Without a terminal the command's watch says how far it is."""
+        self._end_line()
+        self._line = working(what, total, unit)
+        return self._line.__enter__()
 
     def preparing(self, what: str, done: int, total: int) -> None:
         """What happens before the plan is made."""
@@ -79,6 +101,7 @@ class LiveProgress:
         self._total_epochs = max(1, sum(trial.steps for trial in plan.pending))
         self._task = self._bar.add_task("training", total=self._trials, left=eta_seconds, counted="trials")
         self._began = time.monotonic()
+        self._trained = self._begin_line("training", self._trials, "trials")
 
     def started(self, job: Job) -> None:
         """A trial has been given to a worker."""
@@ -89,6 +112,8 @@ class LiveProgress:
         share = sum(self._epochs.values()) / self._total_epochs
         left = (time.monotonic() - self._began) * (1 / share - 1)
         self._bar.update(self._task, completed=min(share, 1) * self._trials, left=left)
+        if self._trained is not None:
+            self._trained.at(min(share, 1) * self._trials)
 
     def finished(self, record: Record) -> None:
         """A trial has a row; only what went wrong is worth a line."""
@@ -97,6 +122,7 @@ class LiveProgress:
 
     def phase(self, name: str) -> None:
         """What happens after the training, or in the round that is planned next."""
+        self._begin_line(name, 0, "")
         if self._task is None or not self._console.is_terminal:
             self._console.print(name, markup=False)
         if self._task is not None:

@@ -14,10 +14,9 @@ from cyclopts import Parameter
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.core.errors import UsageError
+from blockzoo.core.typeset import TextTable, name
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from blockzoo.core.store import Store
 
 
@@ -37,7 +36,7 @@ def results(
     history: Annotated[
         bool, Parameter(help="print every record, the superseded ones too", negative=())
     ] = False,
-    markdown: Annotated[bool, Parameter(help="print Markdown", negative=())] = False,
+    markdown: Annotated[bool, Parameter(help="the same as --format markdown", negative=())] = False,
     verdicts: Annotated[
         bool,
         Parameter(help="compare all pairs of blocks at each position, after Holm's correction", negative=()),
@@ -91,6 +90,10 @@ def results(
     """Print the results. Rows are compared only where protocol, data and overrides are equal.
 
     Of block-wise runs: one line a run. As CSV or JSON a store's trials are given, and its runs where it has no trials.
+
+    Examples:
+        blockzoo results
+        blockzoo results results/results.csv --where position=mid --format latex
     """
     from blockzoo.core.files import write_lines
     from blockzoo.core.outputs import each_row, is_table, open_store
@@ -108,12 +111,12 @@ def results(
         "--specialisation": (specialisation, _show_specialisation),
     }
     of_trials: dict[str, Any] = {"--history": history, "--markdown": markdown, "--timed-on": timed_on}
-    wanted = [(name, show) for name, (given, show) in shows.items() if given]
+    wanted = [(option, show) for option, (given, show) in shows.items() if given]
     if wanted:
-        (name, show), *more = wanted
+        (option, show), *more = wanted
         others_given = {**of_trials, "--orders": orders, **dict(more)}
         if unused := [other for other, given in others_given.items() if given]:
-            raise UsageError(f"{name} compares accuracies of what counts: leave out {', '.join(unused)}")
+            raise UsageError(f"{option} compares accuracies of what counts: leave out {', '.join(unused)}")
         columns = (*LOOKED_AT, front)
         show(each_row(source, Asked(_wanted(where or []), columns=columns)), format, output, front)
         return
@@ -127,18 +130,18 @@ def results(
     asked = Asked(_wanted(where or []), history, timed_on)
     runs = [] if is_table(source) or where else open_store(source).records("blockwise", history=history)
     others = run_rows(runs)
-    if history or format != "table":
+    if history or format in ("json", "csv"):
         rows = _or_else(each_row(source, asked), others)
         if rows == []:
             _say_nothing_is_there(source, where)
-        screen.out.file.writelines(screen.text_lines(rows, "json" if format == "json" else "csv"))
+        screen.write(screen.text_lines(rows, "json" if format == "json" else "csv"))
     else:
-        seen = each_row(source, replace(asked, columns=LOOKED_AT))
-        trials = _print_markdown(seen) if markdown else _print_tables(seen)
-        if not trials and not runs:
+        tables = _tables(each_row(source, replace(asked, columns=LOOKED_AT)))
+        tables += [runs_table(runs)] if runs and not (markdown and tables) else []
+        if tables:
+            screen.show(tables, [], "markdown" if markdown else format)
+        else:
             _say_nothing_is_there(source, where)
-        if runs and not (markdown and trials):
-            screen.out.print(runs_table(runs))
     if output is not None:
         rows = _or_else(each_row(source, asked), others)
         write_lines(output, screen.text_lines(rows, screen.form_of(output)))
@@ -183,9 +186,6 @@ def _show_orders(
     source: Path, where: dict[str, str], to: tuple[str, Path | None], figure: Path | None
 ) -> None:
     """Orders by accuracies, and of a store by times."""
-    from rich.console import Group
-    from rich.text import Text
-
     from blockzoo.core.outputs import each_row, is_table, open_store
     from blockzoo.core.reading import Asked
     from blockzoo.report.agreement_tables import agreement_rows, agreement_tables
@@ -194,27 +194,25 @@ def _show_orders(
 
     store = None if is_table(source) else open_store(source)
     rows = each_row(source, Asked(where, columns=tuple(dict.fromkeys((*LOOKED_AT, *NEEDED)))))
-    parts: list[Any] = []
+    tables: list[TextTable] = []
     flat: list[dict[str, Any]] = []
     why = ""
     try:
         made = elsewheres(
             rows, *([] if store is None else [stored_details(lambda f: store.records(fingerprint=f))])
         )
-        parts.append(agreement_tables(made))
+        tables += agreement_tables(made)
         flat += agreement_rows(made)
     except UsageError as error:
         why, made = str(error), []
     if store is not None and not where:
         table, of_times = _orders_by_time(store)
-        parts += [table] if of_times else []
+        tables += [table] if of_times else []
         flat += of_times
     if not flat:
         also = "" if store is None else f"; {source} has no four networks that were timed in two ways either"
         raise UsageError(why + also)
-    if why:
-        parts.append(Text(f"by accuracy nothing is compared: {why}"))
-    screen.show(Group(*parts), flat, *to)
+    screen.show(tables, flat, *to, below=f"by accuracy nothing is compared: {why}" if why else "")
     if figure is not None:
         from blockzoo.report.pictures.looks import save
         from blockzoo.report.pictures.orders import draw_orders
@@ -226,7 +224,7 @@ def _show_orders(
             screen.out.print(f"written to {figure}", soft_wrap=True)
 
 
-def _orders_by_time(store: Store) -> tuple[Table, list[dict[str, Any]]]:
+def _orders_by_time(store: Store) -> tuple[TextTable, list[dict[str, Any]]]:
     from blockzoo.report.orders import stored_orders
 
     of_batch = stored_orders(store.records("latency", history=True))
@@ -244,7 +242,7 @@ def _orders_by_time(store: Store) -> tuple[Table, list[dict[str, Any]]]:
         )
         for row in rows
     ]
-    heads = ["one way", "another", "batch", "Kendall's tau", "95 % interval", "networks"]
+    heads = ["one way", name("another"), "batch", "Kendall's tau", "95 % interval", "networks"]
     return screen.table("Orders of networks by their times", heads, lines), rows
 
 
@@ -252,30 +250,14 @@ def _interval(row: dict[str, Any]) -> str:
     return "-" if row["tau_low"] is None else f"{row['tau_low']:+.2f} .. {row['tau_high']:+.2f}"
 
 
-def _print_markdown(rows: Iterable[dict[str, Any]]) -> bool:
-    """Whether there were any."""
-    from blockzoo.report.tables import markdown_table
-
-    text = markdown_table(rows)
-    screen.out.file.write(text and text + "\n")
-    return bool(text)
-
-
-def _print_tables(rows: Iterable[dict[str, Any]]) -> bool:
-    """Whether there were any."""
-    from blockzoo.report.tables import drawn, plain_table, tables
+def _tables(rows: Iterable[dict[str, Any]]) -> list[TextTable]:
+    from blockzoo.report.tables import results_table
 
     gc.disable()  # a hundred thousand rows hold no circle, and looking for one takes a tenth of the time
     try:
-        made = list(tables(rows))
+        return results_table(rows)
     finally:
         gc.enable()
-    if sum(len(lines) for _, lines, _ in made) > MOST_DRAWN:
-        screen.out.file.writelines(plain_table(*one) for one in made)
-    else:
-        for one in made:
-            screen.out.print(drawn(*one))
-    return bool(made)
 
 
 def _say_nothing_is_there(source: Path, where: list[str] | None) -> None:
@@ -286,10 +268,6 @@ def _or_else(rows: Iterator[dict[str, Any]], others: list[dict[str, Any]]) -> It
     """The rows; the others where there are none."""
     first = next(rows, None)
     return others if first is None else itertools.chain([first], rows)
-
-
-MOST_DRAWN = 400
-"""Lines that are drawn as tables as wide as the screen; more are printed as they are, which is a hundred times faster."""
 
 
 def _wanted(where: list[str]) -> dict[str, str]:

@@ -1,23 +1,39 @@
-"""What commands print: tables for people, JSON and CSV for programs."""
+"""What commands print: tables for people, which fit the terminal; JSON, CSV, Markdown and LaTeX for programs and papers."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import os
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleDimensions
 from rich.protocol import is_renderable
-from rich.table import Table
 from rich.text import Text
 
 from blockzoo.core.errors import UsageError
 from blockzoo.core.files import write_text
 from blockzoo.core.text import csv_lines, plain
+from blockzoo.core.typeset import (
+    Column,
+    TextTable,
+    as_latex,
+    as_markdown,
+    name,
+    number,
+    prose,
+    typeset,
+    wrapped,
+)
+
+MOST_DRAWN = 2000
+"""Lines of a table that are printed with styles; more are printed without, which is a hundred times faster."""
+WITHOUT_A_TERMINAL = 130
+"""Columns of a text that goes to a file or another program, unless COLUMNS says another number."""
 
 
 class Screen(Console):
@@ -25,35 +41,51 @@ class Screen(Console):
 
     def __init__(self, **how: Any) -> None:
         super().__init__(markup=False, highlight=False, emoji=False, **how)
+        self._given = "width" in how
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is a width that tables are to fit; else they are as wide as they are."""
+        return self._given or self.is_terminal or "COLUMNS" in os.environ
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """Of the terminal now; without one what COLUMNS says."""
+        if self._given or self.is_terminal:
+            return super().size
+        said = os.environ.get("COLUMNS", "")
+        return ConsoleDimensions(
+            int(said) if said.isdecimal() and int(said) > 0 else WITHOUT_A_TERMINAL, super().size.height
+        )
+
+    @size.setter
+    def size(self, given: tuple[int, int]) -> None:
+        Console.size.fset(self, given)  # type: ignore[attr-defined]
+        self._given = True
 
     def print(self, *objects: object, **how: Any) -> None:
         """As rich has it, whatever is no table, bar or text as its `str`."""
         super().print(*(shown if is_renderable(shown) else str(shown) for shown in objects), **how)
 
     def render_str(self, text: str, **how: Any) -> Text:
-        """The one way by which a text of any table, title or sentence comes to the screen."""
+        """The one way by which a text of any title or sentence comes to the screen."""
         return super().render_str(plain(text), **how)
 
 
-out = Screen(width=None if sys.stdout.isatty() else 130)
+out = Screen()
+before_results: list[Callable[[], None]] = []
+"""What is done before results are printed: a bar goes."""
 
 
-def table(title: str, columns: Sequence[str], lines: Sequence[Sequence[str]], caption: str = "") -> Table:
-    """A table with its first column to the left and all others to the right."""
-    made = Table(title=title, caption=caption or None, title_justify="left", caption_justify="left")
-    for index, column in enumerate(columns):
-        made.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
-    for line in lines:
-        made.add_row(*line)
-    return made
-
-
-def tables(
-    several: Iterable[tuple[str, Sequence[str], Sequence[Sequence[str]], str]], below: str = ""
-) -> Group:
-    """Tables one below the other, each a title, its columns, lines and caption; and a text below them."""
-    made = [part for one in several for part in (table(*one), Text())]
-    return Group(*made, Text(plain(below))) if below else Group(*made[:-1])
+def table(
+    title: str, columns: Iterable[object], lines: Sequence[Sequence[str]], caption: str = ""
+) -> TextTable:
+    """A table. A column that is only named holds numbers, the first one names."""
+    made = [
+        column if isinstance(column, Column) else number(str(column)) if place else name(str(column))
+        for place, column in enumerate(columns)
+    ]
+    return TextTable(title, tuple(made), [tuple(line) for line in lines], caption)
 
 
 def as_text(rows: Sequence[dict[str, Any]], form: str) -> str:
@@ -89,17 +121,108 @@ def threads_used(count: int, device: str) -> None:
         )
 
 
-def show(made: RenderableType, rows: Sequence[dict[str, Any]], form: str, output: Path | None) -> None:
-    """Print the table, or the rows as JSON or CSV; write them to `output` too where it is given."""
+def show(
+    made: TextTable | Iterable[TextTable],
+    rows: Iterable[dict[str, Any]],
+    form: str = "table",
+    output: Path | None = None,
+    *,
+    below: str = "",
+) -> None:
+    """Print results.
+
+    Args:
+        made: as people read them: one table or several, with `below` under the last.
+        rows: as programs read them: a value for each name.
+        form: table, json, csv, markdown or latex; the last two are of the tables.
+        output: a file that the rows are written to as well.
+        below: sentences.
+
+    Raises:
+        UsageError: the file cannot be told to be a table.
+    """
     check_output(output)
+    tables = [made] if isinstance(made, TextTable) else list(made)
+    rows = rows if form in ("table", "markdown", "latex") and output is None else list(rows)
     if form == "table":
-        out.print(made)
+        show_tables(tables, below)
+    elif form in ("json", "csv"):
+        write(text_lines(rows, form))
     else:
-        out.file.write(as_text(rows, form))
+        write(in_print(tables, form))
     if output is not None:
-        write_text(output, as_text(rows, form_of(output)))
-        if form == "table":
-            out.print(f"written to {output}")
+        write_text(output, "".join(text_lines(rows, form_of(output))))
+        say(f"written to {output}")
+
+
+def answer(sentences: str, rows: Sequence[dict[str, Any]], form: str = "table") -> None:
+    """Print a result that people read as sentences.
+
+    Args:
+        sentences: a line each, broken between words where it does not fit the terminal.
+        rows: as programs read it; in Markdown and LaTeX a line for each value.
+        form: see `show`.
+    """
+    if form in ("json", "csv"):
+        write(text_lines(rows, form))
+    elif form == "table":
+        lines = plain(sentences).split("\n")
+        write(f"{part}\n" for line in lines for part in (wrapped(line, out.width) if out.fits else [line]))
+    else:
+        values = [(key, str(value)) for row in rows for key, value in row.items() if value not in (None, "")]
+        write(in_print([table("", [name(""), prose("value")], values)], form))
+
+
+def in_print(tables: Iterable[TextTable], form: str) -> Iterator[str]:
+    """Tables in Markdown or LaTeX, one below the other."""
+    for place, one in enumerate(tables):
+        yield "\n" * (place > 0) + (as_markdown(one) if form == "markdown" else as_latex(one))
+
+
+def show_tables(tables: Sequence[TextTable], below: str = "") -> None:
+    """Print tables for people, whatever is silent otherwise."""
+    clear()
+    silent, out.quiet = out.quiet, False
+    try:
+        for place, one in enumerate(tables):
+            if place:
+                write(["\n"])
+            if out.is_terminal and len(one.lines) <= MOST_DRAWN:
+                out.print(one)
+            else:
+                write(f"{line}\n" for line, _ in typeset(one, out.width, whole=not out.fits))
+        if below:
+            out.print(f"\n{below}")
+    finally:
+        out.quiet = silent
+
+
+def clear() -> None:
+    """Take away what moves."""
+    while before_results:
+        before_results.pop()()
+
+
+def styled(lines: Iterable[tuple[str, str]]) -> None:
+    """Print lines that were laid out for this width, each with its style."""
+    for line, style in lines:
+        out.print(Text(plain(line), style=style, no_wrap=True, overflow="ignore"), soft_wrap=True)
+
+
+def write(lines: Iterable[str]) -> None:
+    """Results, as they are, on the standard output."""
+    clear()
+    sys.stdout.writelines(lines)
+
+
+def say(text: object) -> None:
+    """A sentence beside the results, whole: where a path is in it, it can be taken from the screen."""
+    out.print(text, soft_wrap=True)
+
+
+def words_apart(form: str) -> None:
+    """Whatever is said beside results in another form than `table` goes to the standard error: those are read by programs."""
+    out.stderr = form != "table"
 
 
 def form_of(output: Path) -> str:

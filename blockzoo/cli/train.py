@@ -35,10 +35,15 @@ def train(
         bool, Parameter(help="go on from the last epoch of the same trial", negative=())
     ] = False,
     dry_run: Annotated[bool, Parameter(help="check everything, train nothing", negative=())] = False,
+    format: o.Format = "table",
 ) -> int:
     """Train one network, add its row to the results and export the table as CSV.
 
     --input-shape B C H W sets batch size and image size at once; C must be the dataset's.
+
+    Examples:
+        blockzoo train ResNetBasicBlock/mid --dataset digits --epochs 2
+        blockzoo train my_file.py:MyBlock --position late --epochs 10 --lr 0.1 --seed 3
     """
     o.check_workers(workers)
     device, count = o.placed(run.device, devices, gpus, cpu)
@@ -79,14 +84,15 @@ def train(
     )
     row = done.row
     if row["status"] != "ok":
-        screen.out.print(f"{row['block']}/{row['position']}: {row['status']}: {row['reason']}", markup=False)
+        said = f"{row['block']}/{row['position']}: {row['status']}: {row['reason']}"
     else:
-        screen.out.print(
+        said = (
             f"{row['block']}{'/' + row['position'] if row['position'] else ''} on {row['dataset']}: "
             f"test accuracy {row['test_acc']:.4f}, validation {row['val_acc']:.4f}, "
             f"{row['training_time']:.1f} s, {units.number(row['macs'])} MACs"
         )
-    screen.out.print(f"row written to {done.csv}", soft_wrap=True)
+    screen.answer(said, [row], format)
+    screen.say(f"row written to {done.csv}")
     return 0 if row["status"] == "ok" else 1
 
 

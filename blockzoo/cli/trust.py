@@ -16,7 +16,12 @@ def trust(
     forget: Annotated[bool, Parameter(help="trust it no more", negative=())] = False,
     all: Annotated[bool, Parameter(help="only list the projects that are trusted", negative=())] = False,
 ) -> int:
-    """Note a project and the content of its plugins: every command in its folder runs them, until they change."""
+    """Note a project and the content of its plugins: every command in its folder runs them, until they change.
+
+    Examples:
+        blockzoo trust
+        blockzoo trust --all
+    """
     from blockzoo.core import trusted
     from blockzoo.core.errors import UsageError
     from blockzoo.core.plugins import project_of

@@ -18,7 +18,7 @@ def visualize(
     output: Annotated[
         Path | None,
         Parameter(
-            name=("--output", "--out-dir"),
+            name=("--output", "--out-dir", "-o"),
             help="folder of the pictures (default: figures/ beside the source)",
         ),
     ] = None,
@@ -42,7 +42,12 @@ def visualize(
     ] = None,
     plugins: o.Plugins = (),
 ) -> None:
-    """Draw what the results say, as PNG and SVG: differences, verdicts, positions, accuracy against cost."""
+    """Draw what the results say, as PNG and SVG: differences, verdicts, positions, accuracy against cost.
+
+    Examples:
+        blockzoo visualize results
+        blockzoo visualize results/results.csv --only forest --against ResNetBasicBlock
+    """
     from blockzoo.visualize import plot_results
 
     made = plot_results(source, output, average_positions=average_positions, against=against, only=only or ())

@@ -239,7 +239,7 @@ def project_of(folder: Path) -> Project | None:
     for place in (folder.resolve(), *folder.resolve().parents):
         file = place / "pyproject.toml"
         if file.is_file():
-            value: Any = _read(file)
+            value: Any = options_in(file)
             for part in ("tool", "blockzoo", "plugins"):
                 value = value.get(part, []) if isinstance(value, dict) else []
             plugins = value
@@ -263,13 +263,17 @@ def read_options(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
-    options = _read(path)
+    options = options_in(path)
     check_values(options, path)
     return options
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Names and values of a YAML or TOML file, within bounds."""
+def options_in(path: Path) -> dict[str, Any]:
+    """Names and values of a YAML or TOML file, within bounds; whether they name code is for `check_values`.
+
+    Raises:
+        UsageError: it cannot be read, or holds no options.
+    """
     try:
         with path.open("rb") as file:
             text = decoded(file.read(LARGEST + 1), str(path))

@@ -318,7 +318,9 @@ class Benchmarking(Checked):
         None, "samples per network (default: as many as fit in the seconds, at most 200)"
     )
     seconds: Positive | None = setting(
-        None, "for the whole command (default 30; with benchmark runs as long as they take)", unit="s"
+        None,
+        "for the whole command, once PyTorch is loaded (default 30; with benchmark runs as long as they take)",
+        unit="s",
     )
     energy: bool = setting(
         False, "joules per image too, where counters of the processor (RAPL) or the GPU (NVML) can be read"

@@ -90,6 +90,24 @@ def _as_sign(match: re.Match[str]) -> str:
     return match[0] if match[0] == "_" and within_a_word else f"\\{match[0]}"
 
 
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+    "±": r"$\pm$", "×": r"$\times$", "µ": r"$\mu$", "²": r"$^2$", "\"": r"\textquotedbl{}",
+}  # fmt: skip
+
+
+def latex(value: object) -> str:
+    """For LaTeX, in a cell of a table too: signs that mean something there are written as signs.
+
+    Examples:
+        >>> latex("38.4 ± 0.5 %, conv_1")
+        '38.4 $\\\\pm$ 0.5 \\\\%, conv\\\\_1'
+    """
+    text = plain(str(value), lines=False)
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
 def page(text: str) -> str:
     """For HTML, as the content of an element or the value of an attribute."""
     return html.escape(plain(text), quote=True)

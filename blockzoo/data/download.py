@@ -8,13 +8,18 @@ import socket
 import threading
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from blockzoo.core.errors import StoreError
 from blockzoo.core.files import write_atomically
 from blockzoo.core.locks import locked
+from blockzoo.core.progress import working
 
 PATIENCE_S = 4.0
 STALL_S = 30.0
+MIB = 2**20
+PIECE = MIB // 4
+"""Bytes that are read at a time."""
 
 
 def download_archive(url: str, md5: str, folder: Path) -> str | None:
@@ -44,13 +49,26 @@ def download_file(url: str, path: Path, sha256: str) -> str | None:
         return reason
     try:
         with urllib.request.urlopen(url, timeout=STALL_S) as answer:
-            content = answer.read()
+            content = _read(answer, url)
         if hashlib.sha256(content).hexdigest() != sha256:
             return f"{url}: what came is not the file whose SHA-256 is {sha256}"
         write_atomically(path, lambda temporary: temporary.write_bytes(content))
     except (OSError, http.client.HTTPException, StoreError) as error:
         return f"{url}: {error}"
     return None
+
+
+def _read(answer: Any, url: str) -> bytes:
+    """All that comes, piece by piece."""
+    size = answer.headers.get("Content-Length") or ""
+    pieces: list[bytes] = []
+    with working(
+        f"downloading {url.rpartition('/')[2]}", int(size) / MIB if size.isdecimal() else None, "MiB"
+    ) as task:
+        while piece := answer.read(PIECE):
+            pieces.append(piece)
+            task.advance(len(piece) / MIB)
+    return b"".join(pieces)
 
 
 def unreachable(url: str) -> str | None:

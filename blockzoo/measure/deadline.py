@@ -20,3 +20,8 @@ class Deadline:
     def left(self) -> float:
         """Seconds until then; 0 afterwards."""
         return max(0.0, self.seconds - (time.perf_counter() - self._begin))
+
+    @property
+    def spent(self) -> float:
+        """Share of the seconds that is over; 0 where there is no end."""
+        return min(1.0, (time.perf_counter() - self._begin) / self.seconds) if self.seconds else 1.0

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from blockzoo.core.errors import UsageError
+from blockzoo.core.progress import working
 from blockzoo.measure.deadline import Deadline
 
 REFERENCE = "reference (A/A)"
@@ -81,9 +82,24 @@ def interleave(
             longest[name] = max(longest.get(name, 0.0), times[name])
         return times
 
-    cold = _warm_up(one_round, schedule, Deadline(schedule.seconds / 4))
     samples: dict[str, list[float]] = {name: [] for name in contenders}
-    for done in range(schedule.rounds or schedule.most_rounds):
+    rounds = schedule.rounds or schedule.most_rounds
+    with working("timing", 1.0, steady=True) as task:
+        cold = _warm_up(one_round, schedule, Deadline(schedule.seconds / 4))
+        _take(samples, one_round, cold, rounds, lambda done: task.at(max(done / rounds, deadline.spent)))
+    return samples
+
+
+def _take(
+    samples: dict[str, list[float]],
+    one_round: Callable[..., dict[str, float] | None],
+    cold: dict[str, float] | None,
+    rounds: int,
+    report: Callable[[int], None],
+) -> None:
+    """Add the times of the rounds to the samples, as long as there is time."""
+    for done in range(rounds):
+        report(done)
         measured = one_round(needed=done == 0 and cold is None)
         if measured is None and done == 0:
             measured = cold  # one cold call of each is all that fits
@@ -93,7 +109,6 @@ def interleave(
             samples[name].append(milliseconds)
         if measured is cold:
             break
-    return samples
 
 
 def _warm_up(

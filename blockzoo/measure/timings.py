@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.errors import UsageError
+from blockzoo.core.progress import followed
 from blockzoo.core.times import doubts, median_interval, p90, paired_ratio, throughput
 from blockzoo.measure.deadline import Deadline
 from blockzoo.measure.energy import Energy, consumptions
@@ -202,7 +203,9 @@ class Ready:
     ) -> None:
         self._fails = fails
         self._files: dict[int, Files] = {id(contender): {} for contender in contenders}
-        made = [self._made(setting, contender) for setting in settings for contender in contenders]
+        every = [(setting, contender) for setting in settings for contender in contenders]
+        making = followed(every, "making networks ready", len(every), "networks")
+        made = [self._made(setting, contender) for setting, contender in making]
         self.entrants = [entrant for entrant in made if entrant is not None]
         self._references: dict[Way, Entrant] = {}
         self._refer()

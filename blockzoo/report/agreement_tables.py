@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from blockzoo.core.typeset import HIGH, KEY, LOW, TextTable, name, number, prose
 from blockzoo.report.agreement import Agreement
 from blockzoo.report.elsewhere import Elsewhere
-from blockzoo.report.tables import as_cells, as_text, empty_table
 
-if TYPE_CHECKING:
-    from rich.console import Group
-
-HEADS = (
-    "what differs", "one", "another", "at", "blocks", "tau", "without noise", "one again", "another again", "the orders",
-)  # fmt: skip
-SAME = "both with"
-LEFT = ("what differs", "one", "another", "at", "the orders", SAME)
+AGREEMENT = (
+    number("tau", importance=KEY),
+    number("without noise", importance=HIGH),
+    number("one again"),
+    number("another again"),
+    prose("the orders", HIGH),
+)
+"""Columns of `cells_of`, but for the first, which says how many things are in an order."""
+COLUMNS = (
+    name("what differs"),
+    name("one"),
+    name("another"),
+    name("at"),
+    number("blocks", importance=HIGH),
+    *AGREEMENT,
+)
+SAME = prose("both with", LOW)
 MOST_SENTENCES = 6
 TOLD = (
     "tau: Kendall's tau-b of mean accuracies, 1 for the same order of the blocks, 0 for unrelated ones, -1 for the reverse; "
@@ -61,21 +70,17 @@ def figures_of(one: Agreement) -> dict[str, Any]:
     }
 
 
-def agreement_tables(made: Sequence[Elsewhere]) -> Group:
-    """One table of all comparisons, and what the first of them mean in words."""
-    from rich.console import Group
-    from rich.text import Text
-
-    table = empty_table("Orders of blocks by accuracy", _told(made))
+def agreement_tables(made: Sequence[Elsewhere]) -> list[TextTable]:
+    """One table of all comparisons, and below it what the first of them mean in words."""
     own = own_words([one.group for one in made])
-    for name in HEADS if not any(own) else (*HEADS, SAME):
-        table.add_column(as_text(name), justify="left" if name in LEFT else "right", overflow="fold")
+    lines = []
     for one, same in zip(made, own, strict=True):
         what = one.setting + (f" (and {', '.join(one.also)})" if one.also else "")
-        cells = [what, *one.values, one.position or "-", *cells_of(one.agreement)]
-        table.add_row(*as_cells([*cells, same] if any(own) else cells))
-    sentences = [Text(f"- {one.sentence}") for one in made[:MOST_SENTENCES]]
-    return Group(table, *sentences)
+        cells = (what, *one.values, one.position or "-", *cells_of(one.agreement))
+        lines.append((*cells, same) if any(own) else cells)
+    columns = (*COLUMNS, SAME) if any(own) else COLUMNS
+    told = "\n".join([_told(made), *(f"- {one.sentence}" for one in made[:MOST_SENTENCES])])
+    return [TextTable("Orders of blocks by accuracy", columns, lines, told)]
 
 
 def own_words(texts: Sequence[str]) -> list[str]:
@@ -99,9 +104,8 @@ def cells_of(one: Agreement) -> tuple[str, ...]:
 
 def _told(made: Sequence[Elsewhere]) -> str:
     """How the columns came about; what is the same in all comparisons; what is to be known of some."""
-    accuracies = " and ".join(
-        name for column, name in (("test_acc", "test"), ("val_acc", "validation")) if column in {one.column for one in made}
-    )  # fmt: skip
+    of = {"test_acc": "test", "val_acc": "validation"}
+    accuracies = " and ".join(of[column] for column in of if column in {one.column for one in made})
     shared = [
         word for word in made[0].group.split(", ") if all(word in one.group.split(", ") for one in made)
     ]

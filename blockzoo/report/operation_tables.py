@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from blockzoo.core import units
 from blockzoo.core.breakdown import Breakdown
 from blockzoo.core.roofline import Bound, Group, Limit, Machine, Operation, by_kind, together
+from blockzoo.core.typeset import HIGH, KEY, LOW, Column, TextTable, name, number
 from blockzoo.report.why import added_up, each, intensity, paired, share
 
 MOST_LAYERS = 8
 """Single operations that are shown."""
 
 
-class Lines(NamedTuple):
-    """A table: its title, headings, lines and what stands below."""
-
-    title: str
-    columns: list[str]
-    lines: list[tuple[str, ...]]
-    caption: str = ""
-
-
-def paper_tables(subject: str, operations: Sequence[Operation], notes: Sequence[str] = ()) -> list[Lines]:
+def paper_tables(subject: str, operations: Sequence[Operation], notes: Sequence[str] = ()) -> list[TextTable]:
     """Multiply-adds and bytes by kind, and of the operations that move most."""
     whole = together("all", operations)
 
@@ -39,22 +31,22 @@ def paper_tables(subject: str, operations: Sequence[Operation], notes: Sequence[
             intensity(group),
         )
 
-    columns = ["", "calls", "MACs", "of MACs", "read", "written", "of bytes", "FLOP/byte"]
+    columns = _columns("", "calls", "MACs", "of MACs", "read", "written", "of bytes", "FLOP/byte")
     kinds = [line(g.kind, str(len(g.operations)), g) for g in (*by_kind(operations), whole)]
     most = sorted(operations, key=lambda o: -o.bytes_moved)[:MOST_LAYERS]
     layers = [line(_named(one), one.kind, together("", [one])) for one in most if one.bytes_moved]
     return [
-        Lines(f"{subject}: by operation", columns, kinds),
-        Lines(
+        TextTable(f"{subject}: by operation", columns, kinds),
+        TextTable(
             "The operations that move most",
-            ["", "kind", *columns[2:]],
+            (columns[0], name("kind", LOW), *columns[2:]),
             layers,
             "\n".join((*_unknown(operations), *notes)),
         ),
     ]
 
 
-def timed_tables(breakdown: Breakdown, machine: Machine) -> list[Lines]:
+def timed_tables(breakdown: Breakdown, machine: Machine) -> list[TextTable]:
     """Milliseconds, rates and limits by kind, and of the operations that take longest."""
     whole = breakdown.all
 
@@ -72,23 +64,25 @@ def timed_tables(breakdown: Breakdown, machine: Machine) -> list[Lines]:
             "" if group is whole else _limited(machine.bound(group.timed)),
         )
 
-    columns = ["", "calls", "ms", "of time", "of MACs", "bytes", "FLOP/byte", "GFLOP/s", "GB/s", "limited by"]
+    columns = _columns(
+        "", "calls", "ms", "of time", "of MACs", "bytes", "FLOP/byte", "GFLOP/s", "GB/s", "limited by"
+    )
     kinds = [line(g.kind, str(len(g.operations)), g) for g in (*by_kind(breakdown.timed), whole)]
     longest = each(sorted(breakdown.timed, key=lambda one: -one.ms)[:MOST_LAYERS])
     shown = [(name, *rest) for name, _, *rest in (line(_named(g.operations[0]), "", g) for g in longest)]
     layers = [(*one[:6], one[-1]) for one in shown]
     said = [added_up(breakdown), *_unknown(whole.operations)]
     return [
-        Lines(f"{breakdown.label}: by operation", columns, kinds, "\n".join(said)),
-        Lines(
+        TextTable(f"{breakdown.label}: by operation", columns, kinds, "\n".join(said)),
+        TextTable(
             "The operations that take longest",
-            ["", *columns[2:7], columns[-1]],
+            (columns[0], *columns[2:7], columns[-1]),
             layers,
         ),
     ]
 
 
-def limit_lines(machine: Machine) -> Lines:
+def limit_lines(machine: Machine) -> TextTable:
     """The limits of the machine, each with how it was measured."""
 
     def line(name: str, limit: Limit, rate: str) -> tuple[str, ...]:
@@ -101,11 +95,11 @@ def limit_lines(machine: Machine) -> Lines:
         line("memory, in a cache", machine.cache, f"{machine.cache.rate / 1e9:.3g} GB/s"),
         *(line("a call", limit, f"{1e3 * limit.ms:.3g} us") for limit in calls.values()),
     ]
-    columns = ["", "limit", "of what", "median ms", "n"]
-    return Lines("Limits of this machine, measured just now", columns, lines)
+    columns = (name(""), number("limit", importance=KEY), name("of what", LOW), *_columns("median ms", "n"))
+    return TextTable("Limits of this machine, measured just now", columns, lines)
 
 
-def compared(first: Breakdown, second: Breakdown) -> Lines:
+def compared(first: Breakdown, second: Breakdown) -> TextTable:
     """Where two networks differ, by kind."""
     lines: list[tuple[str, ...]] = [
         (
@@ -122,8 +116,8 @@ def compared(first: Breakdown, second: Breakdown) -> Lines:
     ]
     headings = ["ms", "ms", "difference", "MACs", "MACs", "bytes", "bytes"]
     who = ["first", "second", "", "first", "second", "first", "second"]
-    columns = ["", *(f"{what}, {of}" if of else what for what, of in zip(headings, who, strict=True))]
-    return Lines(f"First: {first.label}; second: {second.label}", columns, lines)
+    columns = _columns("", *(f"{what}, {of}" if of else what for what, of in zip(headings, who, strict=True)))
+    return TextTable(f"First: {first.label}; second: {second.label}", columns, lines)
 
 
 def operation_rows(subject: str, part: str, operations: Sequence[Operation]) -> list[dict[str, Any]]:
@@ -170,6 +164,27 @@ def timed_rows(breakdown: Breakdown, machine: Machine) -> list[dict[str, Any]]:
         limited = {"limited_by": bound.limit, "roof": bound.roof, "reached": bound.reached}
         made.append({**row, **own, **limited, **whole})
     return made
+
+
+IMPORTANCE = {
+    "ms": KEY,
+    "of time": KEY,
+    "limited by": HIGH,
+    "of MACs": HIGH,
+    "of bytes": HIGH,
+    "n": HIGH,
+    "calls": 4,
+    "GFLOP/s": LOW,
+    "GB/s": LOW,
+}
+"""Of headings; others are in the middle."""
+
+
+def _columns(*headings: str) -> tuple[Column, ...]:
+    return tuple(
+        number(heading, importance=IMPORTANCE.get(heading.partition(",")[0], 5)) if heading else name(heading)
+        for heading in headings
+    )
 
 
 def _named(one: Operation) -> str:

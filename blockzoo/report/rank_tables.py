@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from blockzoo.core.typeset import HIGH, KEY, TextTable, name, number
 from blockzoo.report.groups import describe_group
 from blockzoo.report.ranks import Ranked, Ranking
-from blockzoo.report.tables import as_cells, as_text, empty_table
 
-if TYPE_CHECKING:
-    from rich.console import Group
-    from rich.table import Table
-
-COLUMNS = ("position", "rank", "block", "accuracy, %", "ranks", "best", "on the front")
+COLUMNS = (
+    name("position"),
+    number("rank"),
+    name("block"),
+    number("accuracy", "%", HIGH),
+    number("ranks", importance=KEY),
+    number("best"),
+    number("on the front"),
+)
 
 
 def rank_rows(rankings: Iterable[Ranking]) -> list[dict[str, Any]]:
@@ -37,24 +41,18 @@ def rank_rows(rankings: Iterable[Ranking]) -> list[dict[str, Any]]:
     ]
 
 
-def rank_tables(rankings: Iterable[Ranking]) -> Group:
+def rank_tables(rankings: Iterable[Ranking]) -> list[TextTable]:
     """One table for each comparable group."""
-    from rich.console import Group
-
-    return Group(*(_drawn(ranking) for ranking in rankings))
-
-
-def _drawn(ranking: Ranking) -> Table:
-    table = empty_table(f"ranks: {describe_group(ranking.group)}", _told(ranking))
-    for name in COLUMNS:
-        table.add_column(as_text(name), justify="left" if name in ("position", "block") else "right")
-    previous = None
-    for one in ranking.ranked:
-        if previous not in (None, one.position):
-            table.add_section()
-        previous = one.position
-        table.add_row(*as_cells(_line(one)))
-    return table
+    return [
+        TextTable(
+            f"ranks: {describe_group(ranking.group)}",
+            COLUMNS,
+            [_line(one) for one in ranking.ranked],
+            _told(ranking),
+            parted_by=0,
+        )
+        for ranking in rankings
+    ]
 
 
 def _line(one: Ranked) -> tuple[str, ...]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from blockzoo.core.record import Record
+from blockzoo.core.typeset import HIGH, KEY, LOW, TextTable, name, number, prose
 from blockzoo.report.groups import Row
-from blockzoo.report.tables import as_cells, as_text
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 KEYS = ("model", "dataset", "training_mode", "seed")
 """Settings that every line shows."""
@@ -27,6 +24,8 @@ FIGURES = {
     "seconds_total": ("seconds", ".1f"),
 }
 """Final values of a run: the heading of each, and its format."""
+IMPORTANCE = {"validation_loss": KEY, "validation_accuracy": KEY, "gradient_evaluations_total": 5}
+"""Of these as columns; others are the first to go."""
 
 
 def run_rows(records: Sequence[Record]) -> list[Row]:
@@ -63,34 +62,28 @@ class RunLines:
         """Of records of runs."""
         rows = sorted(run_rows(records), key=_rank)
         settings = [_settings(record) for record in records]
-        names = dict.fromkeys(name for setting in settings for name in setting if name not in KEYS)
-        varied = [name for name in names if len({repr(setting.get(name)) for setting in settings}) > 1]
-        shown = [name for name in FIGURES if any(row.get(name) is not None for row in rows)]
+        others = dict.fromkeys(key for setting in settings for key in setting if key not in KEYS)
+        varied = [key for key in others if len({repr(setting.get(key)) for setting in settings}) > 1]
+        shown = [figure for figure in FIGURES if any(row.get(figure) is not None for row in rows)]
         lines = []
         for row in rows:
             status = row["status"] if row["status"] == "ok" else f"{row['status']}: {row['reason']}"
-            line = [_text(row.get(name)) for name in (*KEYS, *varied)]
-            lines.append([*line, *(_figure(row.get(name), FIGURES[name][1]) for name in shown), status])
-        headings = [name.replace("_", " ") for name in (*KEYS, *varied)]
-        return cls(headings, [FIGURES[name][0] for name in shown], lines)
+            line = [_text(row.get(key)) for key in (*KEYS, *varied)]
+            lines.append([*line, *(_figure(row.get(figure), FIGURES[figure][1]) for figure in shown), status])
+        headings = [key.replace("_", " ") for key in (*KEYS, *varied)]
+        return cls(headings, [FIGURES[figure][0] for figure in shown], lines)
 
 
-def runs_table(records: Sequence[Record]) -> Table:
-    """The runs for the terminal."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
+def runs_table(records: Sequence[Record]) -> TextTable:
+    """The runs, the least validation loss first; runs that went wrong last, with their reason."""
     runs = RunLines.of(records)
-    made = Table(title="block-wise runs", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    made.caption, made.caption_justify = "final values on the validation examples, one run a line", "left"
-    for name in runs.settings:
-        made.add_column(as_text(name))
-    for name in runs.figures:
-        made.add_column(name, justify="right")
-    made.add_column("status")
-    for line in runs.lines:
-        made.add_row(*as_cells(line))
-    return made
+    importance = {FIGURES[figure][0]: IMPORTANCE.get(figure, LOW) for figure in FIGURES}
+    columns = [name(heading) for heading in runs.settings[: len(KEYS)]]
+    columns += [name(heading, HIGH) for heading in runs.settings[len(KEYS) :]]
+    columns += [number(heading, importance=importance[heading]) for heading in runs.figures]
+    told = "final values on the validation examples, one run a line"
+    lines = [tuple(line) for line in runs.lines]
+    return TextTable("block-wise runs", (*columns, prose("status", KEY)), lines, told)
 
 
 def _settings(record: Record) -> Row:

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from blockzoo.core import typeset
 from blockzoo.core.errors import UsageError
 from blockzoo.report.additive import LEVEL, Fitted, Table, fitted_to, tables_of
 from blockzoo.report.comparison import Difference
 from blockzoo.report.effects import Effects
 from blockzoo.report.effects import specialisations as effects_of
 from blockzoo.report.groups import Row, describe_group
-from blockzoo.report.tables import as_cells, as_text, empty_table
-
-if TYPE_CHECKING:
-    from rich.console import Group
 
 
 @dataclass(frozen=True)
@@ -107,14 +104,12 @@ def specialisation_rows(made: Iterable[Specialisations]) -> list[dict[str, Any]]
     ]
 
 
-def specialisation_tables(made: Iterable[Specialisations]) -> Group:
+def specialisation_tables(made: Iterable[Specialisations]) -> list[typeset.TextTable]:
     """For the terminal: a line for each block, those that differ most first."""
-    from rich.console import Group
-
-    return Group(*[_table(one) for one in made])
+    return [_table(one) for one in made]
 
 
-def _table(one: Specialisations) -> Any:
+def _table(one: Specialisations) -> typeset.TextTable:
     positions = one.effects.positions
     of_test = "" if one.p is None else f" Interaction of blocks and positions: p = {one.p:.2g}."
     told = (
@@ -125,18 +120,18 @@ def _table(one: Specialisations) -> Any:
     )
     if one.left_out:
         told += f"\nnot at every position, or one network at all of them: {', '.join(one.left_out)}"
-    table = empty_table(describe_group(one.group), told)
-    table.add_column("block", no_wrap=True)
-    for position in positions:
-        table.add_column(position, justify="right", no_wrap=True)
     of_block: dict[str, dict[str, Difference]] = {}
     for difference in one.effects.differences:
         of_block.setdefault(difference.block, {})[difference.position] = difference
-    for block, of in sorted(of_block.items(), key=lambda pair: -max(abs(d.value) for d in pair[1].values())):
-        table.add_row(
-            *as_cells([block]), *[as_text(_text(one.effects, of[position])) for position in positions]
-        )
-    return table
+    largest_first = sorted(of_block.items(), key=lambda pair: -max(abs(d.value) for d in pair[1].values()))
+    lines = [
+        (block, *(_text(one.effects, of[position]) for position in positions)) for block, of in largest_first
+    ]
+    columns = (
+        typeset.name("block"),
+        *(typeset.number(position, importance=typeset.HIGH) for position in positions),
+    )
+    return typeset.TextTable(describe_group(one.group), columns, lines, told)
 
 
 def _text(effects: Effects, difference: Difference) -> str:

@@ -5,86 +5,40 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from blockzoo.core.quantity import OnTheClock, quantities
-from blockzoo.core.text import markdown, plain
+from blockzoo.core.typeset import HIGH, KEY, LOW, Column, TextTable, as_markdown, name, number
 from blockzoo.core.units import scaled
 from blockzoo.report.groups import Row, describe_group, rates_at_ends
 from blockzoo.report.statistics import Estimate, Summary, Time, summarise
-
-if TYPE_CHECKING:
-    from rich.table import Table
-    from rich.text import Text
 
 HEADED = [quantity for _, quantity in sorted(quantities().items()) if quantity.heading[0]]
 COSTS = {quantity.name: quantity.heading for quantity in HEADED if not isinstance(quantity, OnTheClock)}
 TIMES = {quantity.name: quantity.heading[0] for quantity in HEADED if isinstance(quantity, OnTheClock)}
 TIMES |= {f"stage_{name}": f"stage, {heading}" for name, heading in TIMES.items()}
-HEADER = (
-    "block", "position", "test, %", "validation, %", "n", *(text for text, _ in COSTS.values()), *TIMES.values(),
-)  # fmt: skip
+IMPORTANCE = {"ms": 6, "stage, ms": 4, "params": 4}
+"""Of headings of costs and times; others are in the middle."""
 
 
-def results_table(rows: Iterable[Row]) -> list[Table]:
-    """One table per comparable group, the best first within each position."""
-    return [drawn(*one) for one in tables(rows)]
-
-
-def drawn(title: str, lines: Sequence[tuple[str, ...]], told: str) -> Table:
-    """One of `tables` for the terminal."""
-    table = empty_table(title, told)
-    for index, name in enumerate(HEADER):
-        table.add_column(name, justify="left" if index < 2 else "right", no_wrap=True)
-    previous = None
-    for line in lines:
-        if previous not in (None, line[1]):
-            table.add_section()
-        previous = line[1]
-        table.add_row(*as_cells(line))
-    return table
-
-
-def empty_table(title: str, caption: str) -> Table:
-    """A table of the report's, without columns."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    return Table(
-        title=as_text(title),
-        title_justify="left",
-        caption=as_text(caption),
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
+def _columns() -> tuple[Column, ...]:
+    costs = [text.rpartition(", ") for text, _ in COSTS.values()]
+    return (
+        name("block"),
+        name("position"),
+        number("test", "%", KEY),
+        number("validation", "%", LOW),
+        number("n", importance=HIGH),
+        *(number(what, unit, IMPORTANCE.get(what, 5)) for what, _, unit in costs),
+        *(number(text, importance=IMPORTANCE.get(text, 5)) for text in TIMES.values()),
     )
 
 
-def plain_table(title: str, lines: Sequence[tuple[str, ...]], told: str) -> str:
-    """The same as plain lines, as wide as they are: for more than anybody draws."""
-    widths = [max(len(line[i]) for line in (HEADER, *lines)) for i in range(len(HEADER))]
-
-    def aligned(line: tuple[str, ...]) -> str:
-        cells = (
-            cell.ljust(w) if i < 2 else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-        )
-        return "   ".join(cells).rstrip()
-
-    text = "\n".join([title, "", aligned(HEADER), *map(aligned, lines), "", told])
-    return plain(text) + "\n\n"
+HEADER = tuple(column.heading for column in _columns())
 
 
-def as_text(text: str) -> Text:
-    """A text for any console of rich, which takes what stands in brackets for its own."""
-    from rich.text import Text
-
-    return Text(plain(text))
-
-
-def as_cells(line: Iterable[str]) -> list[Text]:
-    """The texts of a line of a table."""
-    return [as_text(text) for text in line]
+def results_table(rows: Iterable[Row]) -> list[TextTable]:
+    """One table per comparable group, the best first within each position."""
+    return list(tables(rows))
 
 
 CAPTION = (
@@ -131,21 +85,18 @@ def _ends(members: Sequence[Summary]) -> str:
 
 def markdown_table(rows: Iterable[Row]) -> str:
     """The same in Markdown."""
-    parts = []
-    for title, lines, told in tables(rows):
-        head = f"**{markdown(title)}** ({markdown(told)})\n\n| {' | '.join(HEADER)} |\n"
-        head += f"|{'---|' * 2}{'---:|' * (len(HEADER) - 2)}\n"
-        parts.append(head + "\n".join(f"| {' | '.join(map(markdown, line))} |" for line in lines))
-    return "\n\n".join(parts)
+    return "\n".join(map(as_markdown, tables(rows)))
 
 
-def tables(rows: Iterable[Row]) -> Iterator[tuple[str, list[tuple[str, ...]], str]]:
-    """For each comparable group its title, its lines and its caption."""
+def tables(rows: Iterable[Row]) -> Iterator[TextTable]:
+    """For each comparable group its table."""
     for group, members in groupby(summarise(rows), key=lambda s: s.group):
         ordered: list[Summary] = []
         for _, cell in groupby(members, key=lambda s: s.position):
             ordered += sorted(cell, key=lambda s: -_rank(s))
-        yield describe_group(group), [_line(s) for s in ordered], caption(ordered)
+        yield TextTable(
+            describe_group(group), _columns(), [_line(s) for s in ordered], caption(ordered), parted_by=1
+        )
 
 
 def _rank(summary: Summary) -> float:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from blockzoo.core.typeset import HIGH, KEY, TextTable, name, number, prose
 from blockzoo.report.agreement_tables import cells_of, figures_of
-from blockzoo.report.tables import as_cells, as_text, empty_table
 from blockzoo.report.validity import MEANING, Validity
 
-if TYPE_CHECKING:
-    from rich.console import Group
-
-HEADS = (
-    "worths alone against", "at", "n", "tau", "without noise", "alone again", "other again", "the orders", "Spearman",
-)  # fmt: skip
-LEFT = ("worths alone against", "at", "the orders")
+COLUMNS = (
+    name("worths alone against"),
+    name("at"),
+    number("n", importance=HIGH),
+    number("tau", importance=KEY),
+    number("without noise", importance=HIGH),
+    number("alone again"),
+    number("other again"),
+    prose("the orders", HIGH),
+    number("Spearman"),
+)
 TOLD = (
     "tau: Kendall's tau-b, 1 for the same order, 0 for unrelated ones, -1 for the reverse; without noise: holds tau of true "
     "values in 95 % of tables; again: tau that two repetitions of the trainings alone, or of the other, would have; -: not known"
@@ -40,31 +44,28 @@ def validity_rows(made: Sequence[Validity], missing: Sequence[str]) -> list[dict
     return rows + [dict.fromkeys(rows[0] if rows else ("why",), None) | {"why": why} for why in missing]
 
 
-def validity_tables(made: Sequence[Validity], missing: Sequence[str]) -> Group:
-    """One table, what each kind of comparison tells and does not, and what could not be compared."""
-    from rich.console import Group
-    from rich.text import Text
-
-    tables = []
-    for group in dict.fromkeys(one.group for one in made):
-        table = empty_table("Do worths alone hold elsewhere", f"{TOLD}\n{group}".strip())
-        for name in HEADS:
-            table.add_column(as_text(name), justify="left" if name in LEFT else "right", overflow="fold")
-        for one in made:
-            if one.group == group:
-                cells = (one.other, one.position, *cells_of(one.agreement), f"{one.agreement.rho:+.2f}")
-                table.add_row(*as_cells(cells))
-        tables.append(table)
+def validity_tables(made: Sequence[Validity], missing: Sequence[str]) -> list[TextTable]:
+    """A table for each comparable group; below the last what each kind of comparison tells and does not, and what could not
+    be compared.
+    """
     notes = dict.fromkeys(one.note for one in made if one.note)
     reasons = dict.fromkeys(text for one in made if (text := one.agreement.why or one.agreement.remark))
-    sentences = [
-        f"- {one.sentence}. It tells {MEANING[one.kind]}."
-        for kind in dict.fromkeys(one.kind for one in made)
-        for one in [next(of for of in reversed(made) if of.kind == kind)]
-    ]
-    lines = [
-        *sentences,
+    latest = {one.kind: one for one in made}
+    below = [
+        *(f"- {one.sentence}. It tells {MEANING[kind]}." for kind, one in latest.items()),
         *(f"- {text}" for text in (*notes, *reasons)),
         *(f"- not compared: {why}" for why in missing),
     ]
-    return Group(*tables, *(Text(line) for line in lines))
+    groups = list(dict.fromkeys(one.group for one in made))
+    tables = []
+    for group in groups:
+        lines = [
+            (one.other, one.position, *cells_of(one.agreement), f"{one.agreement.rho:+.2f}")
+            for one in made
+            if one.group == group
+        ]
+        told = [TOLD, group, *(below if group == groups[-1] else ())]
+        tables.append(
+            TextTable("Do worths alone hold elsewhere", COLUMNS, lines, "\n".join(filter(None, told)))
+        )
+    return tables

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from blockzoo.core.typeset import HIGH, KEY, LOW, TextTable, name, number, prose
 from blockzoo.report.comparison import ENOUGH_SIGNS, Comparison, Difference
 from blockzoo.report.groups import describe_group
 from blockzoo.report.images import ENOUGH_SEEDS, OverImages
-from blockzoo.report.tables import as_cells, as_text, empty_table
 
-if TYPE_CHECKING:
-    from rich.console import Group
-    from rich.table import Table
+VERDICT = (
+    number("difference", "points", KEY),
+    prose("verdict", KEY),
+    number("seeds", importance=HIGH),
+)
+OF_ALL_PAIRS = (name("position"), name("block"), name("against"), *VERDICT)
+
 
 OF_ONE_PAIR = (
-    "position",
-    "{0}, %",
-    "{1}, %",
-    "difference, points",
-    "verdict",
-    "seeds",
-    "found with 80 %",
-    "sign flips",
+    name("position"),
+    number("first", "%"),
+    number("second", "%"),
+    *VERDICT,
+    number("found with 80 %", importance=LOW),
+    number("sign flips", importance=4),
 )
-OF_ALL_PAIRS = ("position", "block", "against", "difference, points", "verdict", "seeds")
 
 
 def comparison_rows(comparisons: Iterable[Comparison]) -> list[dict[str, Any]]:
@@ -76,41 +77,35 @@ def _image_cells(difference: Difference) -> dict[str, Any]:
     }
 
 
-def comparison_tables(comparisons: Iterable[Comparison]) -> Group:
+def comparison_tables(comparisons: Iterable[Comparison]) -> list[TextTable]:
     """One table for each comparable group."""
-    from rich.console import Group
-
     drawn = []
     for comparison in comparisons:
         drawn.append(_drawn(comparison))
         if any(difference.images for difference in comparison.differences):
             drawn.append(_over_images(comparison))
-    return Group(*drawn)
+    return drawn
 
 
-def _over_images(comparison: Comparison) -> Table:
+def _over_images(comparison: Comparison) -> TextTable:
     """Two blocks on the single images of the test split."""
     known = [(d, d.images) for d in comparison.differences if d.images is not None]
     first = known[0][0]
-    table = empty_table(
+    return TextTable(
         f"image by image: {first.block} against {first.other}, {known[0][1].images:,} test images",
+        (
+            name("position"),
+            number(f"only {first.block}", importance=HIGH),
+            number(f"only {first.other}", importance=HIGH),
+            number("same", importance=LOW),
+            number("McNemar", "p"),
+            number("other images", importance=HIGH),
+            number("and trainings", importance=KEY),
+            number("loss", importance=LOW),
+        ),
+        [_image_line(difference, images) for difference, images in known],
         _told_of_images([images for _, images in known]),
     )
-    names = (
-        f"only {first.block}",
-        f"only {first.other}",
-        "same",
-        "McNemar, p",
-        "other images",
-        "and trainings",
-        "loss",
-    )
-    table.add_column("position")
-    for name in names:
-        table.add_column(as_text(name), justify="right", overflow="fold")
-    for difference, images in known:
-        table.add_row(*as_cells(_image_line(difference, images)))
-    return table
 
 
 def _image_line(difference: Difference, images: OverImages) -> tuple[str, ...]:
@@ -154,17 +149,13 @@ def _told_of_images(known: list[OverImages]) -> str:
     return text
 
 
-def _drawn(comparison: Comparison) -> Table:
+def _drawn(comparison: Comparison) -> TextTable:
     pairs = list(dict.fromkeys((d.block, d.other) for d in comparison.differences))
     alone = len(pairs) == 1
     title = f"{pairs[0][0]} against {pairs[0][1]}; " if alone else ""
-    table = empty_table(title + describe_group(comparison.group), _told(comparison))
-    for name in [name.format(*pairs[0]) for name in OF_ONE_PAIR] if alone else OF_ALL_PAIRS:
-        left = name in ("position", "block", "against", "verdict")
-        table.add_column(as_text(name), justify="left" if left else "right", overflow="fold")
-    for difference in comparison.differences:
-        table.add_row(*as_cells(_line(difference) if alone else _short_line(difference)))
-    return table
+    lines = [_line(d) if alone else _short_line(d) for d in comparison.differences]
+    columns = OF_ONE_PAIR if alone else OF_ALL_PAIRS
+    return TextTable(title + describe_group(comparison.group), columns, lines, _told(comparison))
 
 
 def _short_line(difference: Difference) -> tuple[str, ...]:

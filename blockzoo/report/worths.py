@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from blockzoo.core.contracts import POSITIONS
+from blockzoo.core.typeset import HIGH, KEY, TextTable, name, number
 from blockzoo.report.crossed import Crossed, Training
 from blockzoo.report.groups import describe_group
-from blockzoo.report.tables import as_cells, as_text, empty_table
-
-if TYPE_CHECKING:
-    from rich.console import Group
-    from rich.table import Table
 
 QUESTION = (
     "Question: how much more accurate are networks with this block at this position than with the average block there, their "
@@ -44,62 +40,52 @@ def worth_rows(models: Iterable[Crossed]) -> list[dict[str, Any]]:
     ]
 
 
-def worth_tables(models: Iterable[Crossed]) -> Group:
+def worth_tables(models: Iterable[Crossed]) -> list[TextTable]:
     """For each model the worths, the block that is worth most first, and what the model says of whole networks."""
-    from rich.console import Group
-
-    return Group(*(part for model in models for part in (_worths(model), _networks(model))))
+    return [part for model in models for part in (_worths(model), _networks(model))]
 
 
-def _worths(model: Crossed) -> Table:
-    table = _table(
-        f"worth in company, points: {describe_group(model.group)}",
-        _told(model),
-        [("block", "left"), *((position, "right") for position in POSITIONS), ("mean", "right")],
-    )
+def _worths(model: Crossed) -> TextTable:
     means = {
         block: statistics.fmean(
             model.worths[block, position].value for position in POSITIONS if (block, position) in model.worths
         )
         for block in sorted({block for block, _ in model.worths})
     }
+    lines = []
     for block, mean in sorted(means.items(), key=lambda pair: -pair[1]):
         cells = [
             f"{100 * worth.value:+.2f} ± {100 * model.half_width * worth.error:.2f}" if worth else "-"
             for worth in (model.worths.get((block, position)) for position in POSITIONS)
         ]
-        table.add_row(*as_cells([block, *cells, f"{100 * mean:+.2f}"]))
-    return table
+        lines.append((block, *cells, f"{100 * mean:+.2f}"))
+    columns = (name("block"), *(number(position, importance=HIGH) for position in POSITIONS), number("mean"))
+    return TextTable(f"worth in company, points: {describe_group(model.group)}", columns, lines, _told(model))
 
 
-def _networks(model: Crossed) -> Table:
+def _networks(model: Crossed) -> TextTable:
     """The networks that are predicted to be best; what came out where they were trained afterwards, beside others at random."""
     seen: dict[tuple[str, ...], list[Training]] = {}
     for training in model.tested:
         seen.setdefault(training.network, []).append(training)
     predicted = {network: value for value, network in model.best(BEST)}
     predicted |= {network: model.predicted(network) for network in seen if _is_known(model, network)}
-    table = _table(
-        f"networks of these blocks: {' x '.join(str(len(at)) for at in model.blocks)}",
-        "predicted: the mean and the worths of its blocks, over the seeds of the design; seen: trained afterwards, with a seed "
-        "that the model has not seen",
-        [*((position, "left") for position in POSITIONS), ("predicted, %", "right"), ("seen, %", "right")],
-    )
+    columns = (*map(name, POSITIONS), number("predicted", "%", KEY), number("seen", "%", HIGH))
+    lines = []
     for network, value in sorted(predicted.items(), key=lambda pair: -pair[1]):
         came = f"{100 * statistics.fmean(t.accuracy for t in seen[network]):.2f}" if network in seen else ""
-        table.add_row(*as_cells([*network, f"{100 * value:.2f}", came]))
-    return table
+        lines.append((*network, f"{100 * value:.2f}", came))
+    return TextTable(
+        f"networks of these blocks: {' x '.join(str(len(at)) for at in model.blocks)}",
+        columns,
+        lines,
+        "predicted: the mean and the worths of its blocks, over the seeds of the design; seen: trained afterwards, with a seed "
+        "that the model has not seen",
+    )
 
 
 def _is_known(model: Crossed, network: tuple[str, ...]) -> bool:
     return all(block in at for block, at in zip(network, model.blocks, strict=True))
-
-
-def _table(title: str, caption: str, columns: list[tuple[str, str]]) -> Table:
-    table = empty_table(title, caption)
-    for name, side in columns:
-        table.add_column(as_text(name), justify="left" if side == "left" else "right", overflow="fold")
-    return table
 
 
 def _told(model: Crossed) -> str:

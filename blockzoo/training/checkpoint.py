@@ -13,6 +13,7 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from blockzoo.core.documents import checked, first_line
 from blockzoo.core.errors import DataError, StoreError, UsageError
 from blockzoo.core.files import write_atomically
+from blockzoo.core.progress import Task
 from blockzoo.training.archives import read_saved
 
 
@@ -45,11 +46,41 @@ class DurableCheckpoints(CheckpointIO):
         Path(path).unlink(missing_ok=True)
 
 
+TRAINING = 0.9
+"""Share of an epoch's time that is training, about; the rest is validation. Only displays depend on it."""
+
+
 class AfterEachEpoch(L.Callback):
     """Saves a checkpoint and reports the epoch, after its validation."""
 
-    def __init__(self, path: Path | None, report: Callable[[int, dict[str, float]], None]) -> None:
-        self._path, self._report = path, report
+    def __init__(
+        self, path: Path | None, report: Callable[[int, dict[str, float]], None], task: Task | None = None
+    ) -> None:
+        self._path, self._report, self._task = path, report, task
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: object, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        """A step is done."""
+        if self._task is not None:
+            self._task.at(
+                trainer.current_epoch + TRAINING * min(1.0, (batch_idx + 1) / trainer.num_training_batches)
+            )
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        module: object,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """So much of the split is read."""
+        if self._task is not None:
+            if batch_idx == 0:
+                self._task.now("evaluating", sum(trainer.num_test_batches), "batches")
+            self._task.at(batch_idx + 1)
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: Any) -> None:
         if self._path is not None:

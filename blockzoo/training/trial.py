@@ -18,6 +18,7 @@ from torch import nn
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import Diverged, OutOfMemory, UsageError
 from blockzoo.core.outcomes import check_outcomes
+from blockzoo.core.progress import working
 from blockzoo.core.record import Record
 from blockzoo.core.sources import check_unedited
 from blockzoo.core.spec import TrialSpec, fingerprint_of
@@ -127,16 +128,17 @@ def _run(
     checked = [*_checked_images(train, validation), *(block.deviation for block in examined)]
     unused = ranks.many and leaves_parameters_unused(spec, data, place)
     options = ranks.trainer_options(unused_parameters=unused)
-    trainer = _trainer(spec, place, dtype, checkpoint, on_epoch, options)
     record = Record("trial", spec.fingerprint(), spec.network.subject, spec.to_json())
     record.environment = _circumstances(process.device, dtype, ranks)
     resume = str(checkpoint) if checkpoint is not None and checkpoint.is_file() else None
     if resume is None and spec.start_with_optimizer:
         resume = spec.start
     try:
-        trainer.fit(classifier, train, validation, ckpt_path=resume)
-        if read_test:
-            trainer.test(classifier, test, verbose=False)
+        with working(f"training {spec.network.subject}", spec.epochs, "epochs") as task:
+            trainer = _trainer(spec, place, dtype, AfterEachEpoch(checkpoint, on_epoch, task), options)
+            trainer.fit(classifier, train, validation, ckpt_path=resume)
+            if read_test:
+                trainer.test(classifier, test, verbose=False)
     except Diverged as error:
         record.status, record.reason = "diverged", str(error)
     except (torch.OutOfMemoryError, RuntimeError) as error:
@@ -214,8 +216,10 @@ def _evaluate(spec: TrialSpec, data: ImageData, split: str, process: TrainingPro
     _, validation, test = _loaders(spec, data, place, ranks, process.workers)
     checked = _checked_images(validation, test)
     options = ranks.trainer_options(unused_parameters=False)
-    trainer = _trainer(spec, place, dtype, None, lambda epoch, values: None, options)
-    trainer.test(classifier, validation if split == "val" else test, verbose=False)
+    with working("evaluating") as task:
+        callback = AfterEachEpoch(None, lambda epoch, values: None, task)
+        trainer = _trainer(spec, place, dtype, callback, options)
+        trainer.test(classifier, validation if split == "val" else test, verbose=False)
     identity = fingerprint_of({"evaluation": spec.start_identity, "split": split, "of": spec.identity()})
     record = Record("evaluation", identity, spec.network.subject, spec.to_json())
     record.environment = _circumstances(process.device, dtype, ranks)
@@ -276,8 +280,7 @@ def _trainer(
     spec: TrialSpec,
     device: torch.device,
     dtype: torch.dtype,
-    checkpoint: Path | None,
-    on_epoch: EpochReport,
+    callback: AfterEachEpoch,
     options: dict[str, Any],
 ) -> L.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -289,7 +292,7 @@ def _trainer(
             max_epochs=spec.epochs,
             precision="bf16-mixed" if dtype == torch.bfloat16 else "32-true",
             plugins=[DurableCheckpoints(), LightningEnvironment()],
-            callbacks=[AfterEachEpoch(checkpoint, on_epoch)],
+            callbacks=[callback],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,

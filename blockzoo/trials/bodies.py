@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import random
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 COUNTED = 24
 """Networks whose multiply-adds an estimate counts; any beyond these are taken to cost what these do on average."""
+COUNTING_S = 5.0
+"""Seconds after which it counts no more of them: it comes before the long part, and is short itself."""
+BEFORE_TRAINING = 3.0
+"""What a trial does with its network before it is trained (building, counting, its memory, two images), in counts of its MACs."""
 
 
 def execute_trial(
@@ -92,14 +97,19 @@ def execute_timing(
 def execute_calibration(
     specs: list[dict[str, Any]], *, data_dir: str | None, device: str, plugins: list[str], report: object
 ) -> list[Record]:
-    """Estimates the seconds of all trials, one after the other."""
+    """Estimates the seconds of all trials, one after the other.
+
+    The record's values: `seconds` of all trainings; `each`, of what a trial does beside its training; `took`, of this estimate.
+    """
     from blockzoo.data import load_dataset
     from blockzoo.training.steps import training_images_worth
 
+    began = time.perf_counter()
     load_plugins(plugins, ambient=False)
     trials = [TrialSpec(**spec) for spec in specs]
     first = trials[0]
     data = load_dataset(first.dataset, data_dir, image_size=first.image_size, images=first.images)
+    loaded = time.perf_counter() - began
 
     @functools.cache
     def macs(network: NetworkSpec) -> int | None:
@@ -112,7 +122,15 @@ def execute_calibration(
             return None
 
     networks = list(dict.fromkeys(trial.network for trial in trials))
-    counted = networks if len(networks) <= COUNTED else random.Random(0).sample(networks, COUNTED)
+    drawn = networks if len(networks) <= COUNTED else random.Random(0).sample(networks, COUNTED)
+    counting = time.perf_counter()
+    counted = []
+    for network in drawn:
+        macs(network)
+        counted.append(network)
+        if time.perf_counter() - counting > COUNTING_S:
+            break
+    one = (time.perf_counter() - counting) / len(counted)
     per_mac = _seconds_per_mac(
         [t for t in trials if t.network in counted], data, available_device(device), macs
     )
@@ -121,9 +139,9 @@ def execute_calibration(
     seconds = sum(
         per_mac * training_images_worth(trial, data) * known.get(trial.network, mean) for trial in trials
     )
-    return [
-        Record("calibration", first.fingerprint(), first.network.subject, {}, values={"seconds": seconds})
-    ]
+    took = {"each": loaded + BEFORE_TRAINING * one, "took": time.perf_counter() - began}
+    values: dict[str, float | int | str | None] = {"seconds": seconds, **took}
+    return [Record("calibration", first.fingerprint(), first.network.subject, {}, values=values)]
 
 
 BODIES = Bodies(trial=execute_trial, timing=execute_timing, calibration=execute_calibration)

@@ -90,7 +90,7 @@ def run_trials(
         "data_dir": None if run.data_dir is None else str(run.data_dir),
     }
     if call.dry_run:
-        return _rehearsed(trials, Outputs.at(run.output), sweeping.workers, call, how)
+        return _rehearsed(trials, run, sweeping.workers, call, how)
     with at_work(run, sweeping, call.progress, call.request, keep_weights=call.keep_weights) as place:
         store, outputs = place.store, place.outputs
         store.add(*call.prepared)
@@ -100,7 +100,7 @@ def run_trials(
         )
         story = {"experiment_name": run.experiment_name, "notes": run.notes}
         try:
-            place.journal.planned(plan, queue.estimate())
+            place.journal.planned(plan, queue.estimate(latency=run.latency))
             queue.train(run.on_oom, story, keep_weights=call.keep_weights, strict=run.strict)
             if run.latency:
                 queue.time(shape)
@@ -111,17 +111,18 @@ def run_trials(
 
 def _rehearsed(
     trials: list[TrialSpec],
-    outputs: Outputs,
+    run: Run,
     workers: int | None,
     call: Call,
     how: dict[str, Any],
 ) -> SweepResult:
     """The plan and its estimate, which leave nothing behind."""
+    outputs = Outputs.at(run.output)
     store = outputs.store(create=False) if outputs.database.is_file() else None
     plan = plan_of(trials, store, workers, how["device"], call.only)
     with TemporaryDirectory(prefix="blockzoo-plan-") as folder:
         queue = TrialQueue(plan=plan, store=store, outputs=Outputs.at(folder), progress=call.progress, **how)
-        call.progress.planned(plan, queue.estimate())
+        call.progress.planned(plan, queue.estimate(latency=run.latency))
     rows = [] if store is None else rows_of(store, [t.fingerprint() for t in trials])
     return SweepResult(plan, rows, outputs.csv, outputs.database)
 

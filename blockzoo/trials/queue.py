@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from blockzoo.core.environment import environment
+from blockzoo.core.progress import working
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.store import Store
@@ -15,6 +17,8 @@ from blockzoo.execution.jobs import Body, Job
 from blockzoo.execution.queue import Plan, Queue, clear_checkpoint
 
 log = logging.getLogger(__name__)
+TIMING_S = 6.0
+"""Seconds that the times of one network may take."""
 
 
 @dataclass(frozen=True)
@@ -41,21 +45,36 @@ class TrialQueue(Queue[TrialSpec]):
     bodies: Bodies
     here: ExecutorMaker | None = None
 
-    def estimate(self) -> float | None:
-        """Seconds that the pending trials will take: a step of the first is timed, the others scaled by MACs."""
+    def estimate(self, *, latency: bool = False) -> float | None:
+        """Seconds until the end: a step of the first pending trial is timed, the others are scaled by MACs.
+
+        Starting a process, reading its images and counting its network, which each trial does, are timed too, and added. What the
+        libraries take to be loaded is counted once.
+
+        Args:
+            latency: the networks are timed afterwards, which has its own seconds.
+        """
         if not self.plan.pending:
             return 0.0
+        began = time.monotonic()
         specs = [trial.to_json() for trial in self.plan.pending]
         stub = Record(
             "calibration", self.plan.pending[0].fingerprint(), self.plan.pending[0].network.subject, {}
         )
         job = self._job(self.bodies.calibration, stub, specs=specs, data_dir=self.data_dir)
         executor = self.executor(1, self.plan.threads, make=self.here)
-        records = list(executor.run([job]))  # run to the end, it takes its spool file along
+        with working("estimating how long it takes"):
+            *_, record = executor.run([job])  # run to the end, it takes its spool file along
         self.watch.check_sources()
-        record = records[-1]
-        seconds = record.values.get("seconds") if record.status == "ok" else None
-        return None if seconds is None else float(seconds) / self.plan.workers
+        if record.status != "ok" or "seconds" not in record.values:
+            return None
+        asked = {
+            name: float(value) for name, value in record.values.items() if isinstance(value, (int, float))
+        }
+        start = max(0.0, time.monotonic() - began - asked["took"])
+        trials = asked["seconds"] + asked["each"] * len(self.plan.pending)
+        networks = {trial.network for trial in self.plan.pending} if latency else ()
+        return start + trials / self.plan.workers + TIMING_S * len(networks) + start * bool(networks)
 
     def train(
         self, on_oom: str, story: dict[str, str], *, keep_weights: bool = False, strict: bool = False
@@ -119,7 +138,7 @@ class TrialQueue(Queue[TrialSpec]):
         kind, first = "probe" if probe else "latency", networks[0]
         stub = Record(kind, first.timing_key(shape[1]), first.subject, asdict(first))
         options: dict[str, Any] = {"networks": [asdict(n) for n in networks], "shape": shape}
-        options |= {"seconds": 6.0 * len(networks), "probe": probe}
+        options |= {"seconds": TIMING_S * len(networks), "probe": probe}
         job = self._job(self.bodies.timing, stub, **options)
         records = list(self.executor(1, self.plan.cores, make=self.here).run([job]))
         self.watch.check_sources()

@@ -26,7 +26,8 @@ import contextlib, io
 from pathlib import Path
 
 from blockzoo.cli import main
-from blockzoo.cli.sweep.run import _changed, run
+from blockzoo.cli.app import build
+from blockzoo.cli.everywhere import OptionsFile
 from blockzoo.core.errors import BlockzooError
 from blockzoo.core.keywords import RecipeKeywords
 from blockzoo.core.record import Record
@@ -65,12 +66,18 @@ Path("table.csv").write_text("block,position,lookahead,lookahead_of,lookahead_st
 assert (read["lookahead"], read["lookahead_of"], read["lookahead_start"]) == (0.5, "all", "007")
 
 # a sweep file
-given = {name: p.default for name, p in __import__("inspect").signature(run).parameters.items()}
-assert _changed({"lookahead": 0.5}, given, Path("x.yaml")) == {"lookahead": 0.5}
+def of_file(value):
+    app = build()
+    app.config = [OptionsFile(Path("x.yaml"), {"lookahead": value})]
+    _, bound, _ = app.parse_args(["sweep", "run", "--blocks", "X"], exit_on_error=False, print_error=False)
+    return bound.arguments["lookahead"]
+
+
+assert of_file(0.5) == 0.5
 try:
-    _changed({"lookahead": "much"}, given, Path("x.yaml"))
-except BlockzooError as error:
-    assert "lookahead" in str(error)
+    of_file("much")
+except Exception as error:
+    assert "lookahead" in str(error) and "x.yaml" in str(error)
 else:
     raise AssertionError("a word for a number")
 

@@ -45,7 +45,8 @@ def test_what_misses_its_budget_is_marked_and_by_far_in_no_verdict() -> None:
     rows = [at(name, ratio, seed=s, accuracy=0.5 + s / 100)
             for name, ratio in (("ResNetBasicBlock", 1.0), ("Near", 1.019), ("Some", 0.93), ("Far", 1.3))
             for s in range(3)]  # fmt: skip
-    ((title, lines, told),) = tables(rows)
+    (made,) = tables(rows)
+    title, lines, told = made.title, made.lines, made.caption
     assert {line[0] for line in lines} == {
         "ResNetBasicBlock",
         "Near",
@@ -61,7 +62,7 @@ def test_what_misses_its_budget_is_marked_and_by_far_in_no_verdict() -> None:
 
 def test_budgets_are_groups_of_their_own() -> None:
     rows = [row("A"), at("A", 1.0), at("A", 1.0, "iso-macs 2"), row("B")]
-    assert [len(lines) for _, lines, _ in tables(rows)] in ([2, 1, 1], [1, 1, 2], [1, 2, 1])
+    assert [len(made.lines) for made in tables(rows)] in ([2, 1, 1], [1, 1, 2], [1, 2, 1])
 
 
 def test_a_time_is_that_of_all_beside_one_another() -> None:
@@ -80,6 +81,6 @@ def test_trainings_of_two_dtypes_are_not_compared() -> None:
     rows = [row("A", seed=s, dtype="float32") for s in range(3)] + [
         row("B", seed=s, dtype="bfloat16") for s in range(3)
     ]
-    assert [group for group, *_ in tables(rows) if "bfloat16" in group] and len(list(tables(rows))) == 2
+    assert [made for made in tables(rows) if "bfloat16" in made.title] and len(list(tables(rows))) == 2
     with pytest.raises(UsageError):
         compare(rows, "A", "B")

@@ -26,6 +26,7 @@ from blockzoo.blockwise.curvature.options import Searching
 from blockzoo.blockwise.curvature.precision import Rounding, in_double
 from blockzoo.blockwise.curvature.search import Limits, Search
 from blockzoo.core.checked import sorted_into
+from blockzoo.core.progress import working
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -149,8 +150,16 @@ def coupling_map(
     given.check_entries(columns=True)
     hessian = in_double(given)
     limits = Limits(asked.max_products, None if asked.max_seconds is None else begin + asked.max_seconds)
-    search = Search(hessian, Rounding(hessian, given), asked, limits, report)
-    search.run()
+    entries = len(hessian.sizes) * (len(hessian.sizes) + 1) // 2
+    with working("coupling map", entries, "entries") as task:
+
+        def told(done: int, of: int) -> None:
+            task.total = of
+            task.at(done)
+            report(done, of)
+
+        search = Search(hessian, Rounding(hessian, given), asked, limits, told)
+        search.run()
     known = search.known()
     sigma, upper, residual, frobenius, converged = (
         np.array([[getattr(entry, name) for entry in row] for row in known])

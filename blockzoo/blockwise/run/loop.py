@@ -36,6 +36,7 @@ from blockzoo.blockwise.units import make_units
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import Diverged, StoreError, UsageError
 from blockzoo.core.files import write_atomically
+from blockzoo.core.progress import followed
 from blockzoo.core.record import Record
 from blockzoo.training.stoppers import check_fed, make_stopper
 
@@ -126,7 +127,7 @@ class Training:
             reason = self.stopper.reason_to_stop(report["validation"])
             if reason:
                 return reason
-        while self.frame.round < rounds:
+        for _ in followed(range(self.frame.round, rounds), "training", rounds - self.frame.round, "rounds"):
             record = self._round()
             if self.frame.round % config.measurement_sampling_rate == 0:
                 self._measure(self.frame.round)

@@ -22,7 +22,10 @@ Model = Annotated[
 ]
 Config = Annotated[
     str,
-    Parameter(help='widths of the hidden layers, "[64,64]"; for ensembles a list each, "[[16,16],[32,32]]"'),
+    Parameter(
+        ("--widths", "--config"),
+        help='widths of the hidden layers, "[64,64]"; for ensembles a list each, "[[16,16],[32,32]]"',
+    ),
 ]
 Combine = Annotated[str, Parameter(help="outputs of an ensemble: average or vote")]
 Partition = Annotated[
@@ -32,7 +35,7 @@ Partition = Annotated[
     ),
 ]
 DryRun = Annotated[bool, Parameter(help="build everything, run nothing", negative=())]
-Output = Annotated[Path, Parameter(name=("--output", "--out-dir"), help="results folder")]
+Output = Annotated[Path, Parameter(name=("--output", "--out-dir", "-o"), help="results folder")]
 
 
 def run_config(*, config: str, data_dir: Path | None, device: str, **fields: Any) -> RunConfig:

@@ -13,6 +13,7 @@ from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.blockwise import _options as own
 from blockzoo.cli.expanded import expanded
+from blockzoo.core import typeset as t
 from blockzoo.core.checked import together
 
 
@@ -43,9 +44,15 @@ def curvature(
     device: o.Device = "auto",
     output: own.Output = Path("results"),
     dry_run: own.DryRun = False,
+    format: o.Format = "table",
     plugins: o.Plugins = (),
 ) -> int:
-    """Measure sigma_max(H_ij) for all pairs of network blocks; write coupling.csv, .png, .pdf and .html."""
+    """Measure sigma_max(H_ij) for all pairs of network blocks; write coupling.csv, .png, .pdf and .html.
+
+    Examples:
+        blockzoo blockwise curvature --model cnn --widths "[8,8]" --dataset digits --image-size 8
+        blockzoo blockwise curvature --run results/blockwise/my-run --no-spectra
+    """
     from blockzoo.blockwise.curvature import report
     from blockzoo.blockwise.run.options import Options
 
@@ -81,7 +88,8 @@ def curvature(
             **together(searching),
         )
     coupling = measured.coupling
-    _print(measured.blocks, coupling.rows())
+    pairs = coupling.rows()
+    screen.show(_tables(measured.blocks, pairs), pairs, format)
     marked = int((~coupling.converged).sum())
     screen.out.print(
         f"{coupling.products} products, {coupling.seconds:.1f} s; {coupling.converged.size - marked} of "
@@ -99,7 +107,7 @@ def curvature(
     return 0
 
 
-def _print(blocks: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> None:
+def _tables(blocks: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> list[t.TextTable]:
     names = ["largest", "trace", "row_norm"]
     lines = [
         [
@@ -110,10 +118,13 @@ def _print(blocks: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> None:
         ]
         for r in blocks
     ]
-    columns = ["block", "parameters", "smallest", "largest", "trace", "coupling to all others"]
+    of_block = [
+        "block",
+        *map(t.number, ("parameters", "smallest", "largest", "trace", "coupling to all others")),
+    ]
     unsure = any(r["converged"] is False for r in blocks)
     caption = "! ends of the spectrum that have not converged" if unsure else ""
-    screen.out.print(screen.table("curvature of each block", columns, lines, caption))
+    made = [screen.table("curvature of each block", of_block, lines, caption)]
     between = [r for r in pairs if r["first"] != r["second"]][:12]
     lines = [
         [
@@ -124,9 +135,14 @@ def _print(blocks: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> None:
         ]
         for r in between
     ]
-    columns = ["block", "block", "sigma", "at most", "residual", "Frobenius norm"]
+    columns = [
+        "block",
+        t.name("other block"),
+        t.number("sigma", importance=t.KEY),
+        *map(t.number, ("at most", "residual", "Frobenius norm")),
+    ]
     caption = "" if all(r["converged"] for r in between) else "! has not converged: a lower bound"
-    screen.out.print(screen.table("strongest couplings between two blocks", columns, lines, caption))
+    return [*made, screen.table("strongest couplings between two blocks", columns, lines, caption)]
 
 
 def _short(value: float | None) -> str:

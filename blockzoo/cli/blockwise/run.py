@@ -52,8 +52,14 @@ def run(
     handling: Handling,
     plugins: o.Plugins = (),
     dry_run: own.DryRun = False,
+    format: o.Format = "table",
 ) -> int:
-    """Train; one folder a run, with parameters, progress, measurements, status and checkpoint."""
+    """Train; one folder a run, with parameters, progress, measurements, status and checkpoint.
+
+    Examples:
+        blockzoo blockwise run --model feedforward --widths "[32,32]" --dataset digits --rounds 20
+        blockzoo blockwise run --training-mode gauss-seidel --model model:resnet18 --stopper accuracy:0.9
+    """
 
     from blockzoo.blockwise.units import read_units
     from blockzoo.trials.training import available_device
@@ -80,16 +86,23 @@ def run(
     from blockzoo.blockwise.run.runs import run_blockwise
     from blockzoo.core.plugins import load_plugins
 
+    last: dict[str, Any] = {}
+
+    def heard(report: dict[str, Any]) -> None:
+        last.update({key: value for key, value in report.items() if isinstance(value, (str, int, float))})
+        _print(report)
+
     screen.threads_used(asked.threads, asked.device)
     trained = run_blockwise(
         asked,
         output,
-        on_report=_print,
+        on_report=heard,
         **together(replace(handling, adopt=resume), replace(processes, plugins=tuple(load_plugins(plugins)))),
     )
     if trained.folder is not None:
-        screen.out.print(f"{trained.status}: {trained.reason}", markup=False)
-        screen.out.print(f"reports in {trained.folder}", soft_wrap=True)
+        row = {"status": trained.status, "reason": trained.reason, "folder": str(trained.folder), **last}
+        screen.answer(f"{trained.status}: {trained.reason}", [row], format)
+        screen.say(f"reports in {trained.folder}")
     return 0 if trained.status == "finished" else 1
 
 

@@ -7,12 +7,14 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.blockwise import _options as own
 from blockzoo.cli.expanded import expanded
 from blockzoo.core import units
 from blockzoo.core.checked import together
 from blockzoo.core.settings import Run, Sweeping
+from blockzoo.core.typeset import HIGH, KEY, LOW, name, number
 
 
 @expanded("on_oom", "latency", "strict", "experiment_name", "notes")
@@ -22,8 +24,14 @@ def sweep(
     run: Run,
     sweeping: Sweeping,
     dry_run: own.DryRun = False,
+    format: o.Format = "table",
 ) -> int:
-    """Run every combination and seed, skip what is finished; print and draw the comparison."""
+    """Run every combination and seed, skip what is finished; print and draw the comparison.
+
+    Examples:
+        blockzoo blockwise sweep study.yaml --dry-run
+        blockzoo blockwise sweep study.yaml --workers 4 --output results
+    """
     from blockzoo.blockwise import sweep as studies
     from blockzoo.blockwise.cost_curves import over_costs
     from blockzoo.cli.progress import LiveProgress
@@ -39,11 +47,8 @@ def sweep(
     output = run.output
     lines = studies.compare(asked, outcomes)
     rows = studies.rows(lines)
-    screen.out.print(_table(study.stem, lines))
-    for line in lines:
-        if line.reason:
-            screen.out.print(f"{_name(line)}: {line.reason}", soft_wrap=True, markup=False)
-    screen.out.print(_at_equal_costs(lines))
+    reasons = [f"{_name(line)}: {line.reason}" for line in lines if line.reason]
+    screen.show([_table(study.stem, lines), _at_equal_costs(lines)], rows, format, below="\n".join(reasons))
     text = screen.as_text(rows, "csv")
     write_text(output / f"{study.stem}.csv", text)
     figure = over_costs(lines, ["gradient_evaluations", "critical_steps", "seconds"])
@@ -57,15 +62,15 @@ def sweep(
 def _table(title: str, lines: list[Any]) -> Any:
     options = list(dict([*lines[0].setting, *lines[0].tuned])) if lines else []
     columns = [
-        *options,
-        "validation loss",
-        "accuracy",
-        "n",
+        *map(name, options),
+        number("validation loss", importance=KEY),
+        number("accuracy", importance=HIGH),
+        number("n", importance=HIGH),
         "gradients",
-        "critical",
-        "bytes",
-        "seconds",
-        "failed",
+        number("critical", importance=LOW),
+        number("bytes", importance=LOW),
+        number("seconds", importance=4),
+        number("failed", importance=6),
     ]
     cells = []
     for line in lines:
@@ -74,7 +79,7 @@ def _table(title: str, lines: list[Any]) -> Any:
         seconds = line.costs.get("seconds")
         cells.append(
             [
-                *(str(chosen[name]) for name in options),
+                *(str(chosen[option]) for option in options),
                 _interval(line.validation_loss),
                 _interval(line.validation_accuracy, missing=""),
                 str(len(line.runs)),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from blockzoo.cli import screen
+from blockzoo.core.typeset import HIGH, KEY, number, prose
 
 if TYPE_CHECKING:
     from blockzoo.nas.ranking.studies import Correlation
@@ -14,5 +15,11 @@ if TYPE_CHECKING:
 def correlations(title: str, ranked: Sequence[Correlation], form: str) -> None:
     """Rank correlations, in their order."""
     lines = [(c.proxy, f"{c.spearman:.3f}", f"{c.kendall_tau:.3f}", str(c.n)) for c in ranked]
-    made = screen.table(title, ["proxy", "Spearman", "Kendall tau", "n"], lines)
+    columns = [
+        prose("proxy", KEY),
+        number("Spearman", importance=KEY),
+        number("Kendall tau"),
+        number("n", importance=HIGH),
+    ]
+    made = screen.table(title, columns, lines)
     screen.show(made, [c._asdict() for c in ranked], form, None)

@@ -17,7 +17,7 @@ def build(
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"], help="folder for the files")],
     formats: Annotated[
-        tuple[str, ...], Parameter(consume_multiple=True, help="native, blox, csv, pickle")
+        tuple[str, ...], Parameter(negative=(), consume_multiple=True, help="native, blox, csv, pickle")
     ] = (
         "native",
         "csv",
@@ -33,7 +33,12 @@ def build(
     allow_pickle: own.AllowPickle = False,
     plugins: o.Plugins = (),
 ) -> None:
-    """Write blox-base, blox-ext, blox-env of each seed and blox-info; list what is missing."""
+    """Write blox-base, blox-ext, blox-env of each seed and blox-info; list what is missing.
+
+    Examples:
+        blockzoo nas build exp --output release
+        blockzoo nas build exp --output release --formats native blox csv --overwrite
+    """
     from blockzoo.nas.benchmark.release import build_release
 
     made = build_release(

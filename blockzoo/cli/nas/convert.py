@@ -23,7 +23,12 @@ def convert(
     allow_pickle: own.AllowPickle = False,
     plugins: o.Plugins = (),
 ) -> None:
-    """Convert dataset files without loss; what a format cannot hold is refused with the column named."""
+    """Convert dataset files without loss; what a format cannot hold is refused with the column named.
+
+    Examples:
+        blockzoo nas convert blox-base-0.blox blox-base-0.csv
+        blockzoo nas convert release converted --to native
+    """
     from blockzoo.nas.files.maintenance import convert as run
 
     for path in run(source, target, suffix=to, overwrite=overwrite, allow_pickle=allow_pickle):

@@ -17,12 +17,18 @@ def diff(
     second: Annotated[Path, Parameter(help="another")],
     *,
     allow_pickle: own.AllowPickle = False,
+    format: o.Format = "table",
     plugins: o.Plugins = (),
 ) -> int:
-    """Say whether two files hold the same; exit code 1 where they do not."""
+    """Say whether two files hold the same; exit code 1 where they do not.
+
+    Examples:
+        blockzoo nas diff blox-base-0.blox blox-base-0.csv
+        blockzoo nas diff old/blox-info.native new/blox-info.native
+    """
     from blockzoo.nas.files.io import read_dataset_file
     from blockzoo.nas.files.maintenance import differences
 
     lines = differences(*(read_dataset_file(path, allow_pickle=allow_pickle) for path in (first, second)))
-    screen.out.print("\n".join(lines) if lines else "equal", markup=False)
+    screen.answer("\n".join(lines) if lines else "equal", [{"difference": line} for line in lines], format)
     return 1 if lines else 0

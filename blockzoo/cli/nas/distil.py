@@ -27,9 +27,15 @@ def distil(
     image_size: o.ImageSize = None,
     limit_train: o.LimitTrain = None,
     seed: o.Seed = 0,
+    format: o.Format = "table",
     plugins: o.Plugins = (),
 ) -> None:
-    """Train a network of the space beside a teacher of the space and print both validation accuracies."""
+    """Train a network of the space beside a teacher of the space and print both validation accuracies.
+
+    Examples:
+        blockzoo nas distil 1234 --teacher 4321 --dataset digits --epochs 2
+        blockzoo nas distil 1234 --scenario scratch --dataset digits
+    """
     from blockzoo.nas.training.distillation import Lesson
     from blockzoo.nas.training.lessons import Images, teach
     from blockzoo.trials.request import load_data
@@ -37,5 +43,6 @@ def distil(
     images = Images(load_data(dataset, data_dir, image_size), batch_size, limit_train, seed)
     lesson = Lesson(epochs, lr, finetune_epochs)
     accuracies = teach(student, teacher, scenario, images, lesson, width=width)
-    for name, value in accuracies.items():
-        screen.out.print(f"{name:8s}  validation accuracy {value:.4f}")
+    said = "\n".join(f"{name:8s}  validation accuracy {value:.4f}" for name, value in accuracies.items())
+    rows = [{"network": name, "val_acc": value} for name, value in accuracies.items()]
+    screen.answer(said, rows, format)

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.core import units
+from blockzoo.core.typeset import KEY, LOW, name, number, prose
 
 
 def download(
@@ -18,9 +19,15 @@ def download(
     mirror: Annotated[
         Path | None, Parameter(help="a local copy of the release: copy from there first")
     ] = None,
+    format: o.Format = "table",
     plugins: o.Plugins = (),
 ) -> int:
-    """Explain where the published benchmark is; copy it from a mirror; check sizes and checksums."""
+    """Explain where the published benchmark is; copy it from a mirror; check sizes and checksums.
+
+    Examples:
+        blockzoo nas download
+        blockzoo nas download release --mirror /mnt/blox
+    """
     from blockzoo.core.errors import UsageError
     from blockzoo.nas.benchmark.download import EXPLANATION, check, fetch
 
@@ -37,7 +44,10 @@ def download(
         raise UsageError(f"{folder} is no folder")
     files = check(folder)
     lines = [(f.path.name, units.size(f.size), f.sha256[:16], "; ".join(f.faults) or "ok") for f in files]
-    made = screen.table("", ["file", "size", "SHA-256", ""], lines)
-    made.columns[3].justify = "left"
-    screen.out.print(made)
+    columns = ["file", number("size"), name("SHA-256", LOW), prose("verdict", KEY)]
+    rows = [
+        {"file": str(f.path), "bytes": f.size, "sha256": f.sha256, "faults": "; ".join(f.faults)}
+        for f in files
+    ]
+    screen.show(screen.table("", columns, lines), rows, format)
     return 1 if any(f.faults for f in files) else 0

@@ -24,7 +24,12 @@ def draw(
     ] = Path("benchmark.png"),
     plugins: o.Plugins = (),
 ) -> None:
-    """Draw a benchmark as accuracy against MACs and parameters, or one network as its graph."""
+    """Draw a benchmark as accuracy against MACs and parameters, or one network as its graph.
+
+    Examples:
+        blockzoo nas draw --benchmark mini --output benchmark.svg
+        blockzoo nas draw 1234 --output network.png
+    """
     from blockzoo.nas.benchmark.loading import open_benchmark
     from blockzoo.nas.figures import accuracy_against_cost, draw_architecture
     from blockzoo.nas.space.published import published_space

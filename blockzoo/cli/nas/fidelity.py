@@ -10,7 +10,12 @@ from blockzoo.cli.nas._tables import correlations
 def fidelity(
     *, benchmark: own.Benchmark = "mini", format: o.Format = "table", plugins: o.Plugins = ()
 ) -> None:
-    """Print the rank correlation of validation accuracy at each epoch with the final test accuracy."""
+    """Print the rank correlation of validation accuracy at each epoch with the final test accuracy.
+
+    Examples:
+        blockzoo nas fidelity
+        blockzoo nas fidelity --benchmark release --format csv
+    """
     from blockzoo.nas.benchmark.loading import open_benchmark
     from blockzoo.nas.ranking.studies import fidelity as run
 

@@ -11,6 +11,7 @@ from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.nas import _options as own
 from blockzoo.core import units
+from blockzoo.core.typeset import HIGH, KEY, LOW, MIDDLE, name, number, prose
 
 
 def info(
@@ -19,9 +20,15 @@ def info(
     ] = Path("mini"),
     *,
     allow_pickle: own.AllowPickle = False,
+    format: o.Format = "table",
     plugins: o.Plugins = (),
 ) -> None:
-    """Describe dataset files: part, rows, columns, size on disk and in memory."""
+    """Describe dataset files: part, rows, columns, size on disk and in memory.
+
+    Examples:
+        blockzoo nas info mini
+        blockzoo nas info release/blox-base-0.native --format json
+    """
     from blockzoo.nas.benchmark.loading import BUNDLED
     from blockzoo.nas.files.folder import Folder
     from blockzoo.nas.files.maintenance import describe_file
@@ -32,23 +39,27 @@ def info(
         paths = [path for part in sorted(files.files, key=lambda p: p.stem) if (path := files.file(part))]
     else:
         paths = [place]
-    lines = []
-    for path in paths:
-        f = describe_file(path, allow_pickle=allow_pickle)
-        sizes = [units.size(int(str(f[name]))) for name in ("file_bytes", "memory_bytes")]
-        lines.append(
-            (
-                path.name,
-                str(f["type"]),
-                f"{f['rows']:,}",
-                str(f["epochs"] or "-"),
-                str(f["dataset"] or "-"),
-                *sizes,
-                str(f["columns"]),
-            )
+    rows = [{"file": path.name, **describe_file(path, allow_pickle=allow_pickle)} for path in paths]
+    lines = [
+        (
+            str(row["file"]),
+            str(row["type"]),
+            f"{row['rows']:,}",
+            str(row["epochs"] or "-"),
+            str(row["dataset"] or "-"),
+            *(units.size(int(str(row[size]))) for size in ("file_bytes", "memory_bytes")),
+            str(row["columns"]),
         )
-    made = screen.table(
-        "", ["file", "type", "rows", "epochs", "images", "on disk", "in memory", "columns"], lines
-    )
-    made.columns[7].justify = "left"
-    screen.out.print(made)
+        for row in rows
+    ]
+    columns = [
+        "file",
+        name("type", LOW),
+        number("rows", importance=KEY),
+        number("epochs"),
+        name("images", MIDDLE),
+        number("on disk"),
+        number("in memory", importance=LOW),
+        prose("columns", HIGH),
+    ]
+    screen.show(screen.table("", columns, lines), rows, format)

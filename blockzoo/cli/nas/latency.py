@@ -26,9 +26,15 @@ def latency(
     output: Annotated[
         Path, Parameter(name=["--output", "-o"], help="folder for the file and the picture")
     ] = Path("results/nas-latency"),
+    format: o.Format = "table",
     plugins: o.Plugins = (),
 ) -> None:
-    """Time 45 cells at 3 stages, stem, reductions and head, all in turns; write blox-bench-NAME and the agreement."""
+    """Time 45 cells at 3 stages, stem, reductions and head, all in turns; write blox-bench-NAME and the agreement.
+
+    Examples:
+        blockzoo nas latency --seconds 60 --name laptop
+        blockzoo nas latency --width 16 --num-classes 10 --check 10
+    """
     from blockzoo.nas.figures import latency_agreement
     from blockzoo.nas.ranking.latency_table import measure_latency
     from blockzoo.nas.space.costs import Skeleton
@@ -45,4 +51,5 @@ def latency(
     save(
         latency_agreement(error, f"{where}, fp32, one image, {table.environment['threads']} threads"), picture
     )
-    screen.out.print(f"{error}\nwritten   {path}\npicture   {picture}", soft_wrap=True)
+    screen.answer(str(error), [error.summary()], format)
+    screen.say(f"written   {path}\npicture   {picture}")

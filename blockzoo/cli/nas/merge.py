@@ -21,7 +21,12 @@ def merge(
     allow_pickle: own.AllowPickle = False,
     plugins: o.Plugins = (),
 ) -> None:
-    """Merge dataset files; a network that two of them hold must be the same in both."""
+    """Merge dataset files; a network that two of them hold must be the same in both.
+
+    Examples:
+        blockzoo nas merge part-1.native part-2.native --output all.native
+        blockzoo nas merge part-1.csv part-2.csv --output all.csv --overwrite
+    """
     from blockzoo.nas.files.maintenance import merge as run
 
     path = run(sources, output, allow_pickle=allow_pickle, overwrite=overwrite)

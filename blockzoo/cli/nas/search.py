@@ -10,12 +10,13 @@ from cyclopts import Parameter
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.nas import _options as own
+from blockzoo.core.typeset import HIGH, KEY, LOW, number
 
 
 def search(
     *,
     algorithm: Annotated[
-        list[str] | None, Parameter(consume_multiple=True, help="names, or all (default)")
+        list[str] | None, Parameter(negative=(), consume_multiple=True, help="names, or all (default: all)")
     ] = None,
     benchmark: own.Benchmark = "mini-surrogate",
     budget: Annotated[float, Parameter(help="how much each search may spend")] = 200,
@@ -31,7 +32,12 @@ def search(
     dry_run: own.DryRun = False,
     plugins: o.Plugins = (),
 ) -> None:
-    """Compare search algorithms: mean regret with 95 % bootstrap intervals over seeds."""
+    """Compare search algorithms: mean regret with 95 % bootstrap intervals over seeds.
+
+    Examples:
+        blockzoo nas search --algorithm random evolution --seeds 10
+        blockzoo nas search --benchmark mini --budget 50 --output search
+    """
     from blockzoo.core.files import write_text
     from blockzoo.nas.benchmark.loading import open_benchmark
     from blockzoo.nas.figures import regret_curves
@@ -58,12 +64,16 @@ def search(
         for row in rows
     ]
     title = f"regret in points of test accuracy on {made.label}, budget {budget:g} {unit}"
-    columns = ["algorithm", "at 10 %", "at 50 %", "at the end", "95 % interval", "n"]
+    columns = [
+        "algorithm",
+        number("at 10 %", importance=LOW),
+        number("at 50 %", importance=LOW),
+        number("at the end", importance=KEY),
+        number("95 % interval", importance=KEY),
+        number("n", importance=HIGH),
+    ]
     screen.show(screen.table(title, columns, lines), rows, format, None)
     write_text(output / "regret.csv", screen.as_text(rows, "csv"))
     for suffix in ("png", "svg"):
         save(regret_curves(made), output / f"regret.{suffix}")
-    if format == "table":
-        screen.out.print(
-            f"table     {output / 'regret.csv'}\npicture   {output / 'regret.png'}", soft_wrap=True
-        )
+    screen.say(f"table     {output / 'regret.csv'}\npicture   {output / 'regret.png'}")

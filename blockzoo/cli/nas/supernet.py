@@ -29,9 +29,15 @@ def supernet(
     limit_train: o.LimitTrain = None,
     seed: o.Seed = 0,
     dry_run: own.DryRun = False,
+    format: o.Format = "table",
     plugins: o.Plugins = (),
 ) -> None:
-    """Train shared weights by single paths and print how they rank the benchmark's networks."""
+    """Train shared weights by single paths and print how they rank the benchmark's networks.
+
+    Examples:
+        blockzoo nas supernet --dataset digits --epochs 5 --networks 50
+        blockzoo nas supernet --search --dataset digits
+    """
     from blockzoo.nas.benchmark.loading import open_benchmark
     from blockzoo.nas.training.lessons import Images, rank_by_supernet, search_by_supernet
 
@@ -48,10 +54,12 @@ def supernet(
         correlation = rank_by_supernet(
             opened, images, networks=networks, epochs=epochs, width=width, report=report
         )
-        correlations(f"rank correlation with test accuracy, {opened.title}", [correlation], "table")
+        correlations(f"rank correlation with test accuracy, {opened.title}", [correlation], format)
         return
     index = search_by_supernet(opened, images, epochs=epochs, width=width, report=report)
     if index is None:
-        screen.out.print("the logits prefer a vector without a path from input to output")
+        screen.answer("the logits prefer a vector without a path from input to output", [], format)
     else:
-        screen.out.print(f"found     macro:{index}  {opened.space.arch_vec(index)}")
+        vector = opened.space.arch_vec(index)
+        row = {"subject": f"macro:{index}", "index": index, "arch_vec": str(vector)}
+        screen.answer(f"found     macro:{index}  {vector}", [row], format)

@@ -23,8 +23,12 @@ RUN = Run(output=Path("exp"))
 @expanded("latency", "on_oom")
 def train(
     *,
-    range: Annotated[tuple[int, int] | None, Parameter(help="indices, the first and the last + 1")] = None,
-    indices: Annotated[list[int] | None, Parameter(consume_multiple=True, help="indices themselves")] = None,
+    range: Annotated[
+        tuple[int, int] | None, Parameter(negative=(), help="indices, the first and the last + 1")
+    ] = None,
+    indices: Annotated[
+        list[int] | None, Parameter(negative=(), consume_multiple=True, help="indices themselves")
+    ] = None,
     sample: Annotated[int | None, Parameter(help="so many networks, drawn uniformly")] = None,
     sample_seed: Annotated[int, Parameter(help="seed of that draw")] = 0,
     first: Annotated[int | None, Parameter(help="only the first so many of the chosen networks")] = None,
@@ -48,10 +52,15 @@ def train(
     ] = None,
     cpu: o.Cpu = False,
     dry_run: o.PlanOnly = False,
+    format: o.Format = "table",
 ) -> int:
     """Train networks of the macro space; the same command goes on where it was interrupted.
 
     `blockzoo nas build OUTPUT -o release` makes a benchmark of the results.
+
+    Examples:
+        blockzoo nas train --sample 20 --dataset digits --epochs 2 --dry-run
+        blockzoo nas train --range 0 50 --dataset cifar100 --output exp
     """
     from blockzoo.cli import screen
     from blockzoo.cli.progress import LiveProgress
@@ -80,7 +89,7 @@ def train(
         return 0
     wrong = [row for row in done.rows if row["status"] != "ok"]
     without = [row for row in done.rows if row["status"] not in FINAL]
-    screen.out.print(f"{len(done.rows) - len(wrong)} trainings done, {len(wrong)} not")
+    screen.answer(f"{len(done.rows) - len(wrong)} trainings done, {len(wrong)} not", done.rows, format)
     for row in wrong[:10]:
         screen.out.print(f"{row['status']}: {row['block']} seed {row['seed']}: {row['reason']}", markup=False)
     screen.out.print(f"store     {done.database}", soft_wrap=True)

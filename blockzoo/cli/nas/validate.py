@@ -10,15 +10,24 @@ from cyclopts import Parameter
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.nas import _options as own
+from blockzoo.core.typeset import KEY, LOW, number, prose
 
 
 def validate(
     folder: Annotated[Path, Parameter(help="a folder of dataset files")],
     *,
     allow_pickle: own.AllowPickle = False,
+    format: o.Format = "table",
+    output: o.OutputFile = None,
     plugins: o.Plugins = (),
 ) -> int:
-    """Print the seconds that each file took and whether the formats of each part hold the same."""
+    """Print the seconds that each file took and whether the formats of each part hold the same.
+
+    Examples:
+        blockzoo nas validate release
+        blockzoo nas validate release --allow-pickle --format json
+    """
+    screen.check_output(output)
     from blockzoo.nas.files.maintenance import validate as run
 
     checked = run(folder, allow_pickle=allow_pickle)
@@ -28,9 +37,20 @@ def validate(
         else (c.path.name, "-", "-", "not opened: a pickle (--allow-pickle)")
         for c in checked
     ]
-    made = screen.table("", ["file", "rows", "seconds", "contents"], lines)
-    made.columns[3].justify = "left"
-    screen.out.print(made)
+    made = screen.table(
+        "", ["file", "rows", number("seconds", importance=LOW), prose("contents", KEY)], lines
+    )
+    rows = [
+        {
+            "file": str(c.path),
+            "opened": c.opened,
+            "rows": c.rows if c.opened else None,
+            "seconds": c.seconds if c.opened else None,
+            "faults": "; ".join(c.faults),
+        }
+        for c in checked
+    ]
+    screen.show(made, rows, format, output)
     wrong = sum(bool(c.faults) for c in checked)
     opened = sum(c.opened for c in checked)
     screen.out.print(

@@ -24,7 +24,12 @@ def zero_cost(
     dry_run: own.DryRun = False,
     plugins: o.Plugins = (),
 ) -> None:
-    """Print rank correlations of grad_norm, snip, synflow, jacov, naswot and zen, beside parameters and MACs."""
+    """Print rank correlations of grad_norm, snip, synflow, jacov, naswot and zen, beside parameters and MACs.
+
+    Examples:
+        blockzoo nas zero-cost --networks 20 --dataset digits
+        blockzoo nas zero-cost --benchmark mini --format csv
+    """
     from blockzoo.nas.benchmark.loading import open_benchmark
     from blockzoo.nas.ranking.studies import zero_cost as run
     from blockzoo.nas.training.lessons import Images

@@ -26,7 +26,12 @@ def export(
         Parameter(help="but for those that these files hold", consume_multiple=True, negative=()),
     ] = None,
 ) -> None:
-    """Write the whole table, as it is needed where a large one is behind its store, or was altered; or a file of records."""
+    """Write the whole table, as it is needed where a large one is behind its store, or was altered; or a file of records.
+
+    Examples:
+        blockzoo store export results
+        blockzoo store export results --records records.jsonl.gz
+    """
     from blockzoo.core.errors import UsageError
     from blockzoo.core.export import export as export_table
     from blockzoo.core.outputs import Outputs, open_store

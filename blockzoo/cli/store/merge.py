@@ -25,6 +25,10 @@ def merge(
     """Copy what is not there yet, in the order of the sources; a result that is there stays the one that counts.
 
     Exit code 1 where a record is not as it was written: it is left out, and `blockzoo store check` of its folder names it.
+
+    Examples:
+        blockzoo store merge laptop server --output results
+        blockzoo store merge records.jsonl.gz --output results
     """
     from blockzoo.core.errors import UsageError
     from blockzoo.core.export import export

@@ -12,6 +12,10 @@ def repair(source: Source = Path("results"), /) -> None:
     """Move damaged records to a quarantine, make counts, columns and the CSV anew, and store what a killed sweep had finished.
 
     A record in quarantine is run again where its trial is asked for.
+
+    Examples:
+        blockzoo store repair
+        blockzoo store repair results
     """
     from blockzoo.core.export import export
     from blockzoo.core.outputs import Outputs

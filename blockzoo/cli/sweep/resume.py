@@ -16,17 +16,25 @@ def resume(
     plugins: o.Plugins = (),
     plots: o.Plots = True,
     dry_run: o.PlanOnly = False,
+    format: o.Format = "table",
 ) -> int:
     """Run what is left, with the options that the sweep was started with; code of your own is named again, with --plugin.
 
     Trials that failed stay as they are: `blockzoo sweep retry` tries those.
+
+    Examples:
+        blockzoo sweep resume
+        blockzoo sweep resume --output results --workers 4
     """
     given = {"workers": workers, "address": address}
-    return again("queued", output, given, plots, dry_run)
+    return again("queued", output, given, (plots, dry_run, format))
 
 
-def again(only: str, output: Path, given: dict[str, Any], plots: bool, dry_run: bool) -> int:
-    """Start the last sweep of a folder once more, for some of its trials; what is `given` takes the place of what it had."""
+def again(only: str, output: Path, given: dict[str, Any], shown: tuple[bool, bool, str]) -> int:
+    """Start the last sweep of a folder once more, for some of its trials; what is `given` takes the place of what it had.
+
+    `shown`: whether pictures are drawn, whether only the plan is printed, and the format of the table.
+    """
     from blockzoo.cli.sweep.run import finish
     from blockzoo.core import consent
     from blockzoo.core.checked import settings_of
@@ -50,7 +58,8 @@ def again(only: str, output: Path, given: dict[str, Any], plots: bool, dry_run: 
             consent.check_address(request.get("address"))
         _check_code(request)
         request |= {name: value for name, value in given.items() if value is not None}
-        return finish(draw=plots, **request, output=output, only=only, dry_run=dry_run)
+        draw, dry_run, format = shown
+        return finish(draw=draw, format=format, **request, output=output, only=only, dry_run=dry_run)
 
 
 def _check_code(request: dict[str, Any]) -> None:

@@ -16,7 +16,13 @@ def retry(
     plugins: o.Plugins = (),
     plots: o.Plots = True,
     dry_run: o.PlanOnly = False,
+    format: o.Format = "table",
 ) -> int:
-    """Run the trials again that failed, were killed, ran out of memory or out of time; those that diverged did not fail."""
+    """Run the trials again that failed, were killed, ran out of memory or out of time; those that diverged did not fail.
+
+    Examples:
+        blockzoo sweep retry
+        blockzoo sweep retry --output results --dry-run
+    """
     given = {"workers": workers, "address": address}
-    return again("failed", output, given, plots, dry_run)
+    return again("failed", output, given, (plots, dry_run, format))

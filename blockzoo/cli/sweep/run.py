@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from inspect import signature
-from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.expanded import expanded
-from blockzoo.core import consent
-from blockzoo.core.checked import settings_of, together
-from blockzoo.core.documents import check_fields, describe
+from blockzoo.core.checked import together
 from blockzoo.core.errors import UsageError
-from blockzoo.core.settings import OF_SWEEPS, Budgeting, Data, Designing, Recipe, Run, Scaffold, Sweeping
+from blockzoo.core.settings import Budgeting, Data, Designing, Recipe, Run, Scaffold, Sweeping
 
 
 @expanded("devices", "sync_batch_norm")
 def run(
     *,
-    blocks: Annotated[list[str] | None, Parameter(help="subjects, or all", consume_multiple=True)] = None,
+    blocks: Annotated[
+        list[str] | None, Parameter(negative=(), help="subjects, or all", consume_multiple=True)
+    ] = None,
     positions: Annotated[
         list[str] | None,
-        Parameter(help="all, or some of early, mid, late (default all)", consume_multiple=True),
+        Parameter(negative=(), help="all, or some of early, mid, late (default all)", consume_multiple=True),
     ] = None,
     seeds: Annotated[int, Parameter(help="how many seeds: 0, 1, ...")] = 1,
     scaffold: Scaffold,
@@ -38,23 +36,20 @@ def run(
         bool, Parameter(help="print the plan and the estimate, train nothing", negative=())
     ] = False,
     plots: o.Plots = True,
-    config: Annotated[
-        Path | None, Parameter(help="a YAML or TOML file with these options; the command line wins")
-    ] = None,
+    format: o.Format = "table",
 ) -> int:
     """Run every block at every position with every seed; skip what is done; then time all side by side.
 
     Interrupt it at any time (Ctrl-C; once more to end at once): the same command goes on from there. Exit code 1 where a trial
     came to no result. `blockzoo sweep status`, `resume`, `retry` and `cancel` are about the last sweep of a folder.
+
+    Examples:
+        blockzoo sweep run --blocks ResNetBasicBlock InvertedResidual --dataset digits --epochs 2
+        blockzoo sweep run --config grid.yaml --seeds 5 --dry-run
     """
     options: dict[str, Any] = {"blocks": blocks, "positions": positions, "seeds": seeds}
-    options |= {"dry_run": dry_run, "plots": plots}
+    options |= {"dry_run": dry_run, "plots": plots, "format": format}
     options |= together(scaffold, budgeting, designing, recipe, data, running, sweeping)
-    if config:
-        changed = _changed(_from_file(config), options, config)
-        with consent.text_of(config):
-            consent.check_address(changed.get("address"))
-        options |= changed
     if not options["blocks"]:
         raise UsageError(
             "the grid is empty: name at least one block, as in --blocks ResNetBasicBlock, or --blocks all"
@@ -64,7 +59,7 @@ def run(
     return finish(draw=draw, **options)
 
 
-def finish(*, draw: bool = True, **options: Any) -> int:
+def finish(*, draw: bool = True, format: str = "table", **options: Any) -> int:
     """Run a sweep with a progress bar and print its table. 1 where a trial came to no result."""
     from blockzoo.cli.progress import LiveProgress
     from blockzoo.core.errors import reason_of
@@ -76,7 +71,7 @@ def finish(*, draw: bool = True, **options: Any) -> int:
         done = run_sweep(**options, progress=progress)
     if options.get("dry_run"):
         return 0
-    _show(done.rows, str(options.get("design", "isolated")))
+    _show(done.rows, str(options.get("design", "isolated")), format)
     for row in [row for row in done.rows if row["status"] != "ok"][:10]:
         screen.out.print(
             f"{row['status']}: {row['block']}/{row['position']} seed {row['seed']}: {row['reason']}",
@@ -97,7 +92,7 @@ def finish(*, draw: bool = True, **options: Any) -> int:
     return 1 if without else 0
 
 
-def _show(rows: list[dict[str, Any]], design: str) -> None:
+def _show(rows: list[dict[str, Any]], design: str, format: str) -> None:
     """What a design was for: a table of means; worths in company; the verdicts on the survivors."""
     from blockzoo.core.errors import UsageError
     from blockzoo.report.comparison import verdicts
@@ -109,61 +104,13 @@ def _show(rows: list[dict[str, Any]], design: str) -> None:
 
     if design == "crossed":
         try:
-            screen.out.print(worth_tables(crossed_models(rows)))
+            screen.show(worth_tables(crossed_models(rows)), rows, format)
             return
         except UsageError as error:  # too few came to a result
             screen.out.print(f"no worths: {error}", markup=False)
     if design == "halving":
         rows = [row for row in rows if str(row["experiment_name"]).endswith(HALVING_END)]
-    for made in results_table(rows):
-        screen.out.print(made)
+    tables = results_table(rows)
     if design == "halving":
-        screen.out.print(comparison_tables([one for one in verdicts(rows) if one.differences]))
-
-
-def _from_file(path: Path) -> dict[str, Any]:
-    from blockzoo.core.plugins import absolute, read_options
-
-    options = read_options(path)
-    plugins = options.get("plugins") or options.get("plugin") or ()
-    named = [plugins] if isinstance(plugins, str) else plugins if isinstance(plugins, list) else []
-    with consent.text_of(path):
-        for plugin in named:
-            consent.check(absolute(str(plugin)))
-    return options
-
-
-def _changed(from_file: dict[str, Any], given: dict[str, Any], file: Path) -> dict[str, Any]:
-    """The file's options, but for those given on the command line (where they differ from the defaults)."""
-    kinds = {name: kind for name, kind in get_type_hints(run).items() if name not in ("config", "return")}
-    spellings = {
-        spelling.strip("-").replace("-", "_"): name
-        for name, field in settings_of(*OF_SWEEPS).items()
-        for spelling in field.metadata["names"]
-    }
-    read = {spellings.get(k, k): v for k, v in ((k.replace("-", "_"), v) for k, v in from_file.items())}
-    if unknown := set(read) - set(kinds):
-        raise UsageError(
-            f"unknown options in the sweep file {file}: {', '.join(map(describe, sorted(unknown)))}; "
-            f"known: {', '.join(kinds)}"
-        )
-    for name, kind in kinds.items():
-        if name in read:
-            read[name] = _as_written(read[name], kind)
-    check_fields(kinds, read, str(file))
-    defaults = {name: parameter.default for name, parameter in signature(run).parameters.items()}
-    return {name: value for name, value in read.items() if given[name] == defaults[name]}
-
-
-def _as_written(value: Any, kind: Any) -> Any:
-    """A value of a file as a command has it: a path of its text, several of one text."""
-    kinds = {
-        get_origin(part) or part for part in (kind, *get_args(kind), *get_args(get_args(kind)[:1] or ()))
-    }
-    if isinstance(value, str) and Path in kinds:
-        return Path(value)
-    if isinstance(value, str) and list in kinds:
-        return [value]
-    if tuple in kinds and isinstance(value, (str, list)):
-        return (value,) if isinstance(value, str) else tuple(value)
-    return value
+        tables += comparison_tables([one for one in verdicts(rows) if one.differences])
+    screen.show(tables, rows, format)

@@ -6,26 +6,31 @@ from pathlib import Path
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.core.typeset import name, number, prose
 
 
 def status(*, output: o.Output = Path("results"), format: o.Format = "table", plugins: o.Plugins = ()) -> int:
     """Print how many trials are queued, leased, running, done and otherwise; then those that run and those without a result.
 
     It reads the folder and writes nothing; a sweep may be running there, on this machine or another.
+
+    Examples:
+        blockzoo sweep status
+        blockzoo sweep status --output results --format json
     """
     from blockzoo.core.outputs import Outputs
     from blockzoo.execution.journal import standing
 
     sweep = standing(Outputs.at(output))
+    rows = [dict(zip(("state", "subject", "seed", "said"), trial, strict=True)) for trial in sweep.trials]
     if format != "table":
-        rows = [dict(zip(("state", "subject", "seed", "said"), trial, strict=True)) for trial in sweep.trials]
-        screen.out.file.write(screen.as_text(rows, format))
+        columns = ["state", name("subject"), number("seed"), prose("what is said")]
+        lines = [tuple(map(str, trial)) for trial in sweep.trials]
+        screen.show(screen.table("", columns, lines), rows, format)
         return 0
     counts = ", ".join(f"{number} {state}" for state, number in sorted(sweep.counts.items()))
-    screen.out.print(
-        f"{len(sweep.trials)} trials: {counts}; {'a process works at them' if sweep.alive else 'nobody works at them'}",
-        markup=False,
-    )
+    works = "a process works at them" if sweep.alive else "nobody works at them"
+    screen.answer(f"{len(sweep.trials)} trials: {counts}; {works}", rows)
     for state, subject, seed, said in [t for t in sweep.trials if t[0] not in ("done", "queued")][:20]:
         screen.out.print(f"{state}: {subject} seed {seed}: {said}", markup=False, soft_wrap=True)
     return 0

@@ -33,7 +33,7 @@ BlockSize = Annotated[
 ]
 Blocking = Annotated[
     str | None,
-    Parameter(help="fixed (tiles of so many pixels) or hierarchical (so many tiles; default fixed)"),
+    Parameter(help="fixed (tiles of so many pixels) or hierarchical (so many tiles) (default: fixed)"),
 ]
 Type = Annotated[int | None, Parameter(name="--type", help="the same as a number: 0 fixed, 1 hierarchical")]
 PaddingMode = Annotated[
@@ -65,7 +65,7 @@ ValidationSplit = Annotated[
     float | None,
     Parameter(
         name=("--validation-split", "--valid-size", "--vs"),
-        help="share of the training images that validates (default, and 0: the dataset's own split)",
+        help="share of the training images that validates; 0: the dataset's own split (default: 0)",
     ),
 ]
 WeightDecay = Annotated[

@@ -17,6 +17,7 @@ from blockzoo.core.errors import UsageError
 from blockzoo.core.settings import Data, Recipe, Run
 
 if TYPE_CHECKING:
+    from blockzoo.core.record import Record
     from blockzoo.tiling.experiments.training import Start, TiledRecipe
     from blockzoo.tiling.tags import Tiling
 
@@ -50,10 +51,15 @@ def eval(
     deterministic: own.Deterministic = False,
     workers: o.Workers = None,
     run: Run,
+    format: o.Format = "table",
 ) -> int:
     """Print the accuracy and the loss of weights, and keep them as a record in the results store.
 
     The weights of a network that is not cut fit the same network on tiles: the names are the same.
+
+    Examples:
+        blockzoo tile eval --arch resnet18 --pretrained --dataset imagenet
+        blockzoo tile eval --arch block_resnet18 --resume-from weights.pt --split test
     """
     from blockzoo.tiling.experiments.training import TiledRecipe
 
@@ -68,9 +74,8 @@ def eval(
     }
     asked = TiledRecipe(**{**vars(recipe), **sizes})
     start = weights_to_evaluate(arch, resume_from, pretrained)
-    return evaluated(
-        arch, tiling, asked, data, start, split, replace(run, device=device, data_dir=data_dir), workers
-    )
+    run = replace(run, device=device, data_dir=data_dir)
+    return print_evaluation(evaluated(arch, tiling, asked, data, start, split, run, workers), split, format)
 
 
 def weights_to_evaluate(arch: str, resume_from: Path | None, pretrained: bool) -> Start | None:
@@ -97,19 +102,23 @@ def evaluated(
     split: str,
     run: Run,
     workers: int | None,
-) -> int:
-    """Evaluate and print."""
+) -> Record:
+    """What came of an evaluation."""
     from blockzoo.tiling.experiments.training import evaluate_tiled, tiled_spec
     from blockzoo.trials.request import images_of
 
     images = images_of(data, run.data_dir)
     spec, _ = tiled_spec(arch, tiling, images, recipe, start=start, image_size=data.image_size)
-    record = evaluate_tiled(spec, split=split, workers=workers, **together(run))
+    return evaluate_tiled(spec, split=split, workers=workers, **together(run))
+
+
+def print_evaluation(record: Record, split: str, format: str) -> int:
+    """Accuracy and loss, and whose."""
     values = record.values
-    screen.out.print(
-        f"{record.subject} on {values['images']:,} {'validation' if split == 'val' else 'test'} images of {spec.dataset}: "
-        f"accuracy {values[f'{split}_acc']:.4f}, top-5 accuracy {values[f'{split}_top5']:.4f}, "
-        f"loss {values[f'{split}_loss']:.4f}; weights: {values['weights']}",
-        soft_wrap=True,
+    said = (
+        f"{record.subject} on {values['images']:,} {'validation' if split == 'val' else 'test'} images of "
+        f"{record.spec['dataset']}: accuracy {values[f'{split}_acc']:.4f}, top-5 accuracy {values[f'{split}_top5']:.4f}, "
+        f"loss {values[f'{split}_loss']:.4f}; weights: {values['weights']}"
     )
+    screen.answer(said, [{"subject": record.subject, **values}], format)
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -13,6 +13,9 @@ from blockzoo.cli.expanded import expanded
 from blockzoo.cli.tile import _options as own
 from blockzoo.core.checked import together
 from blockzoo.tiling.planning.options import Cutting
+
+if TYPE_CHECKING:
+    from blockzoo.tiling.onnx.deployment import Deployed
 
 
 @expanded()
@@ -24,7 +27,7 @@ def export(
         ),
     ],
     *,
-    output: Annotated[Path, Parameter(help="the file to write, NETWORK.onnx")],
+    output: Annotated[Path, Parameter(name=("--output", "-o"), help="the file to write, NETWORK.onnx")],
     cutting: Cutting,
     dtype: Annotated[
         Literal["fp32", "int8"], Parameter(help="of the file; int8 is calibrated on --dataset")
@@ -65,11 +68,16 @@ def export(
             help="refuse a file that makes something else of NaN and infinities than the network", negative=()
         ),
     ] = False,
+    format: o.Format = "table",
     plugins: o.Plugins = (),
 ) -> int:
     """Write an ONNX file, and print its peak memory in ONNX Runtime and how far it is from what it should compute.
 
     A fused file holds a stage's layers once for each tile, with slices before and concatenations behind; weights are shared.
+
+    Examples:
+        blockzoo tile export model:resnet8_half --image-size 64 --output network.onnx
+        blockzoo tile export block_resnet18 --pretrained --dtype int8 --dataset imagenet -o resnet18.onnx
     """
     from blockzoo.tiling.onnx.deployment import Deployment, Quantising, export_subject
     from blockzoo.tiling.onnx.files import free
@@ -93,8 +101,24 @@ def export(
         evaluate=split if evaluate else "",
     )
     made = export_subject(deployment, output, fusing=fusing, overwrite=overwrite, strict=strict)
-    screen.out.print(str(made.report), soft_wrap=True, markup=False)
-    screen.out.print(f"weights: {made.weights}", soft_wrap=True, markup=False)
-    if made.accuracies is not None:
-        screen.out.print(str(made.accuracies), soft_wrap=True, markup=False)
+    said = [str(made.report), f"weights: {made.weights}"]
+    said += [str(made.accuracies)] if made.accuracies is not None else []
+    screen.answer("\n".join(said), [_row(made)], format)
     return 0
+
+
+def _row(made: Deployed) -> dict[str, Any]:
+    """The report's figures, flat."""
+    kept = {
+        key: str(value) if isinstance(value, Path) else value
+        for key, value in vars(made.report).items()
+        if isinstance(value, (str, int, float, Path)) or value is None
+    }
+    accuracies = (
+        {} if made.accuracies is None else {f"accuracy_{k}": v for k, v in vars(made.accuracies).items()}
+    )
+    return {
+        **kept,
+        "weights": made.weights,
+        **{k: v for k, v in accuracies.items() if not isinstance(v, dict)},
+    }

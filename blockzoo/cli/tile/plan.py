@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -13,7 +13,11 @@ from blockzoo.cli.expanded import expanded
 from blockzoo.cli.tile import _options as own
 from blockzoo.core import units
 from blockzoo.core.checked import settings_of, together
+from blockzoo.core.typeset import HIGH, KEY, name, number, prose
 from blockzoo.tiling.planning.options import Cutting, Planning
+
+if TYPE_CHECKING:
+    from blockzoo.tiling.planning.plan import Plan
 
 AS_A_FILE = (
     "Counted as this package runs it. A file of `tile export` joins its tiles and needs more: the same command with "
@@ -56,11 +60,16 @@ def plan(
             help="torch: run by this package; onnx: the file that `tile export` writes, which joins tiles"
         ),
     ] = "torch",
+    format: o.Format = "table",
     plugins: o.Plugins = (),
 ) -> int:
     """Print a plan: its stages, peak memory, multiply-adds and tiles, beside the network layer by layer.
 
     Without --budget or --grid: the least memory for at most 1.2 times the multiply-adds.
+
+    Examples:
+        blockzoo tile plan model:resnet8_half --image-size 64 --budget 64KiB
+        blockzoo tile plan torchvision:resnet18 --pareto --format csv
     """
     import torch
 
@@ -75,20 +84,20 @@ def plan(
     from blockzoo.tiling.tags import tiled_subject
 
     tiling = own.tiling(subject, block_size, blocking, type_, padding_mode)
-    name = tiled_subject(subject, tiling, image_size)
-    channels, classes = channels_of(name), classes_of(name, num_classes, CLASSES)
-    model = build_network(NetworkSpec(name, in_channels=channels, out_dim=classes)).eval()
+    named = tiled_subject(subject, tiling, image_size)
+    channels, classes = channels_of(named), classes_of(named, num_classes, CLASSES)
+    model = build_network(NetworkSpec(named, in_channels=channels, out_dim=classes)).eval()
     image = torch.zeros(1, channels, image_size, image_size)
     if results is not None:
         if planning != Planning():
             raise UsageError(
                 "--results plans each of its settings as it stands there: leave the options of Planning out"
             )
-        return _with_accuracy(subject, model, image, results)
+        return _with_accuracy(subject, model, image, results, format)
     if target == "onnx":
         from blockzoo.tiling.onnx.plan import pareto_onnx, plan_onnx
 
-        of_file: Any = {name: getattr(planning, name) for name in settings_of(Cutting)}
+        of_file: Any = {key: getattr(planning, key) for key in settings_of(Cutting)}
         usual = Planning(**of_file, dtype=planning.dtype)
         if buffer is not None or figure is not None or planning != usual:
             raise UsageError(
@@ -97,33 +106,67 @@ def plan(
             )
         of_file["dtype"] = planning.dtype or "fp32"
         if pareto:
-            _print_front(pareto_onnx(model, image, **of_file))
+            _print_front(pareto_onnx(model, image, **of_file), format)
             return 0
-        screen.out.print(str(plan_onnx(model, image, **of_file)), soft_wrap=True)
+        _print_plan(plan_onnx(model, image, **of_file), format)
         return 0
     if pareto:
-        _print_front(planner.pareto(model, image, **together(planning)))
-        screen.out.print(AS_A_FILE, soft_wrap=True)
+        _print_front(planner.pareto(model, image, **together(planning)), format)
+        screen.out.print(AS_A_FILE)
         return 0
     made = proved(model, planner.plan(model, image, **together(planning)))
-    screen.out.print(str(made), soft_wrap=True)
+    _print_plan(made, format)
     if made.tiles:
-        screen.out.print(AS_A_FILE, soft_wrap=True)
+        screen.out.print(AS_A_FILE)
     if buffer is not None:
         ours, layers = traffic(model, made, planner.bytes_of(buffer))
-        screen.out.print(f"beyond {buffer} on chip: {ours}", soft_wrap=True)
-        screen.out.print(f"layer by layer: {layers}", soft_wrap=True)
+        screen.out.print(f"beyond {buffer} on chip: {ours}")
+        screen.out.print(f"layer by layer: {layers}")
     if figure is not None:
         from blockzoo.report.pictures.looks import save
         from blockzoo.tiling.experiments.memory_figure import memory_over_layers
 
         title = f"{subject}, {made.mode}, {made.dtype}, {image_size} x {image_size}"
         save(memory_over_layers(made, *planner.timelines(model, made), title=title), figure)
-        screen.out.print(f"written   {figure}", soft_wrap=True)
+        screen.say(f"written   {figure}")
     return 0
 
 
-def _print_front(plans: list[Any]) -> None:
+def _print_plan(made: Plan, format: str) -> None:
+    head, *_ = str(made).split("\n")
+    steps = list(zip(made.steps, made.labels, made.cost.steps, strict=True))
+    lines = [(label, step.how, units.aligned_size(size)) for step, label, size in steps]
+    rows = [
+        {
+            "step": label,
+            "kind": step.kind,
+            "grid_rows": step.grid[0],
+            "grid_columns": step.grid[1],
+            "batch": step.batch,
+            "peak_bytes": size,
+            "plan_peak_bytes": made.peak_bytes,
+            "plan_macs": made.macs,
+            "layer_by_layer_peak_bytes": made.layer_by_layer.peak_bytes,
+            "layer_by_layer_macs": made.layer_by_layer.macs,
+        }
+        for step, label, size in steps
+    ]
+    columns = ["step", prose("how it is run", HIGH), number("peak", importance=KEY)]
+    screen.show(screen.table(head, columns, lines), rows, format)
+
+
+def _row(made: Plan) -> dict[str, Any]:
+    return {
+        "peak_bytes": made.peak_bytes,
+        "macs": made.macs,
+        "tiles": made.tiles,
+        "steps": len(made.steps),
+        "layer_by_layer_peak_bytes": made.layer_by_layer.peak_bytes,
+        "layer_by_layer_macs": made.layer_by_layer.macs,
+    }
+
+
+def _print_front(plans: list[Plan], format: str) -> None:
     base = plans[0].layer_by_layer
     rows = [
         [
@@ -136,28 +179,25 @@ def _print_front(plans: list[Any]) -> None:
         for p in plans
     ]
     caption = f"Layer by layer: {units.size(base.peak_bytes)}. MACs include halos that are computed again."
-    screen.out.print(
-        screen.table(
-            "Pareto-optimal plans",
-            ["peak", "of layer by layer", "x MACs", "tiles", "steps"],
-            rows,
-            caption,
-        )
+    columns = [name("peak"), *(number(text) for text in ("of layer by layer", "x MACs", "tiles", "steps"))]
+    screen.show(
+        screen.table("Pareto-optimal plans", columns, rows, caption), [_row(p) for p in plans], format
     )
 
 
-def _with_accuracy(subject: str, model: Any, image: Any, results: Path) -> int:
+def _with_accuracy(subject: str, model: Any, image: Any, results: Path, format: str) -> int:
     from blockzoo.core.errors import UsageError
     from blockzoo.tiling.experiments.accuracy import read_results, settings
     from blockzoo.tiling.tags import plain_subject
 
     lines = read_results(results)
-    name = plain_subject(subject).rpartition(":")[2]
-    chosen = [line for line in lines if line.get("arch") == name]
+    arch = plain_subject(subject).rpartition(":")[2]
+    chosen = [line for line in lines if line.get("arch") == arch]
     if not chosen:
         raise UsageError(
-            f"{results} has no line of {name}; it has {', '.join(sorted({str(x.get('arch')) for x in lines}))}"
+            f"{results} has no line of {arch}; it has {', '.join(sorted({str(x.get('arch')) for x in lines}))}"
         )
+    of_study = list(settings(model, image, chosen))
     rows = [
         [
             f"{s.blocking} {s.padding}, {s.way}",
@@ -166,9 +206,24 @@ def _with_accuracy(subject: str, model: Any, image: Any, results: Path) -> int:
             units.size(s.plan.peak_bytes),
             units.size(s.plan.layer_by_layer.peak_bytes),
         ]
-        for s in settings(model, image, chosen)
+        for s in of_study
     ]
-    columns = ["setting", "test accuracy, %", "seeds", "least peak", "layer by layer"]
+    columns = [
+        "setting",
+        *(number(text) for text in ("test accuracy, %", "seeds", "least peak", "layer by layer")),
+    ]
     caption = "Accuracy as measured by the study, mean and 95 % interval over seeds; peaks of live activations as planned, fp32."
-    screen.out.print(screen.table(f"{name} at {image.shape[-1]} x {image.shape[-1]}", columns, rows, caption))
+    flat = [
+        {
+            "arch": arch,
+            "setting": f"{s.blocking} {s.padding}, {s.way}",
+            "test_acc": s.accuracy.mean,
+            "n": s.accuracy.n,
+            "peak_bytes": s.plan.peak_bytes,
+            "layer_by_layer_peak_bytes": s.plan.layer_by_layer.peak_bytes,
+        }
+        for s in of_study
+    ]
+    title = f"{arch} at {image.shape[-1]} x {image.shape[-1]}"
+    screen.show(screen.table(title, columns, rows, caption), flat, format)
     return 0

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.expanded import expanded
 from blockzoo.cli.tile import _options as own
@@ -25,12 +26,17 @@ def study(
     dataset: Annotated[str | None, Parameter(help="in place of the study's")] = None,
     run: Run,
     sweeping: Sweeping,
-    markdown: Annotated[bool, Parameter(help="print the tables in Markdown", negative=())] = False,
+    markdown: Annotated[bool, Parameter(help="the same as --format markdown", negative=())] = False,
     dry_run: Annotated[bool, Parameter(help="print what would run, train nothing", negative=())] = False,
+    format: o.Format = "table",
 ) -> int:
     """Run what is not done yet, then print the three kinds of table with intervals beside the published figures.
 
     Interrupt it at any time: the same command goes on from there.
+
+    Examples:
+        blockzoo tile study study.yaml --dry-run
+        blockzoo tile study study.yaml --dataset digits --format markdown
     """
     from blockzoo.cli.progress import LiveProgress
     from blockzoo.core.files import write_text
@@ -48,12 +54,7 @@ def study(
         lines = run_tiling_study(asked, progress=progress, **options)
     output = run.output
     tables = comparisons(lines, asked.base.tag)
-    if markdown:
-        screen.out.file.write("\n\n".join(table.markdown() for table in tables) + "\n")
-    else:
-        for table in tables:
-            shown = [[name, *map(str, cells)] for name, cells in table.rows]
-            screen.out.print(screen.table(table.title, ["network", *table.columns], shown, table.caption))
+    screen.show([table.typeset() for table in tables], lines, "markdown" if markdown else format)
     write_text(output / f"{file.stem}.csv", screen.as_text(lines, "csv"))
     write_text(output / f"{file.stem}.md", "\n\n".join(table.markdown() for table in tables) + "\n")
     for suffix in ("csv", "md"):

@@ -63,12 +63,17 @@ def train(
     run: Run,
     save: Annotated[Path | None, Parameter(help="leave the weights in this file too")] = None,
     dry_run: Annotated[bool, Parameter(help="check everything, train nothing", negative=())] = False,
+    format: o.Format = "table",
 ) -> int:
     """Train one network, add its row to the results and keep its weights in the results folder.
 
     What is not given is the preset's: the published hyper-parameters of the network, from scratch or (with --pretrained or
     --resume-from FILE --reset-optimizer) for fine-tuning. A killed run goes on with the same command; a finished one is not
     run again.
+
+    Examples:
+        blockzoo tile train --arch model:resnet8_half --block-size 8 --dataset digits --epochs 2
+        blockzoo tile train --arch block_resnet18 --pretrained --dataset imagenet --gpus 0,1
     """
     from blockzoo.tiling.experiments.training import TiledRecipe, starting_point, tiled_spec, train_tiled
     from blockzoo.trials.request import images_of
@@ -89,10 +94,11 @@ def train(
     }
     asked = TiledRecipe(**{**vars(recipe), **overrides})
     if do_eval and not do_train:
-        from blockzoo.cli.tile.eval import evaluated, weights_to_evaluate
+        from blockzoo.cli.tile.eval import evaluated, print_evaluation, weights_to_evaluate
 
         start = weights_to_evaluate(arch, resume_from, pretrained)
-        return evaluated(arch, tiling, asked, data, start, "test", run, workers)
+        record = evaluated(arch, tiling, asked, data, start, "test", run, workers)
+        return print_evaluation(record, "test", format)
     start = starting_point(arch, resume_from, reset_optimizer=reset_optimizer, pretrained=pretrained)
     spec, preset = tiled_spec(
         arch,
@@ -123,10 +129,10 @@ def train(
     )
     if save is not None and done.record.status == "ok":
         write_atomically(save, lambda temporary: shutil.copyfile(done.weights, temporary))
-    return _print(done, save)
+    return _print(done, save, format)
 
 
-def _print(done: TiledRun, save: Path | None) -> int:
+def _print(done: TiledRun, save: Path | None, format: str) -> int:
     values = done.record.values
     if done.record.status != "ok":
         screen.out.print(f"{done.record.status}: {done.record.reason}", markup=False)
@@ -134,8 +140,11 @@ def _print(done: TiledRun, save: Path | None) -> int:
     if not done.anew:
         screen.out.print("this run is in the store already; nothing was trained")
     tested = f"test accuracy {values['test_acc']:.4f}, " if "test_acc" in values else ""
-    screen.out.print(f"{tested}validation {values['val_acc']:.4f}, {values['training_time']:.1f} s")
-    screen.out.print(f"row       {done.csv}\nweights   {save or done.weights}", soft_wrap=True)
+    row = {"subject": done.record.subject, "status": done.record.status, **values}
+    screen.answer(
+        f"{tested}validation {values['val_acc']:.4f}, {values['training_time']:.1f} s", [row], format
+    )
+    screen.say(f"row       {done.csv}\nweights   {save or done.weights}")
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from blockzoo.core.progress import followed
 from blockzoo.nas.benchmark.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def zero_cost(
     indices = dataset.indices if networks is None else np.asarray(networks)
     classes = int(labels.max()) + 1
     by_proxy: dict[str, list[float]] = {}
-    for done, index in enumerate(indices.tolist(), 1):
+    each = followed(indices.tolist(), "scoring", len(indices), "networks")
+    for done, index in enumerate(each, 1):
         network = build(index, classes, space=dataset.space, width=dataset.width, seed=seed)
         for name, value in scores(network, images, labels).items():
             by_proxy.setdefault(name, []).append(value)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blockzoo.core.errors import UsageError
+from blockzoo.core.progress import followed
 from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.search.task import BudgetSpent, Ledger, Task
 from blockzoo.report.statistics import LEAST_SEEDS
@@ -177,10 +178,12 @@ def _parallel(jobs: list[Any], workers: int | None) -> list[Values]:
 
     workers = workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
     if workers < 2 or len(jobs) < 2 * workers or "torch" in sys.modules:
-        return [_one(job) for job in jobs]
+        return [_one(job) for job in followed(jobs, "searching", len(jobs), "searches")]
     _JOBS[:] = jobs
     try:
         with multiprocessing.get_context("fork").Pool(workers) as pool:
-            return pool.map(_by_place, range(len(jobs)), chunksize=max(1, len(jobs) // (8 * workers)))
+            chunk = max(1, len(jobs) // (8 * workers))
+            curves = pool.imap(_by_place, range(len(jobs)), chunksize=chunk)
+            return list(followed(curves, "searching", len(jobs), "searches"))
     finally:
         _JOBS.clear()

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from blockzoo.core.errors import UsageError
+from blockzoo.core.progress import followed
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -73,7 +74,7 @@ def distil_blocks(
     )  # blocks differ by orders of magnitude in their gradients
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(batches))
     losses = [0.0] * len(blocks)
-    for epoch in range(epochs):
+    for epoch in followed(range(epochs), "learning block by block", epochs, "epochs"):
         losses, n = [0.0] * len(blocks), 0
         student.train()
         for x, _ in batches:
@@ -124,7 +125,7 @@ def train_network(
         network.parameters(), lesson.lr, momentum=0.9, weight_decay=5e-4, nesterov=True
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(batches))
-    for epoch in range(epochs):
+    for epoch in followed(range(epochs), "training", epochs, "epochs"):
         network.train()
         total, n = 0.0, 0
         for x, y in batches:

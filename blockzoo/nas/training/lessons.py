@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from blockzoo.core.errors import UsageError
+from blockzoo.core.progress import followed
 from blockzoo.data import ImageData
 from blockzoo.data.batches import Chances, ResidentBatches, pixels_of
 from blockzoo.nas.benchmark.dataset import Dataset
@@ -92,7 +93,8 @@ def rank_by_supernet(
     chosen = benchmark.indices[:: max(1, len(benchmark.indices) // networks)][:networks]
     calibration = list(itertools.islice(images.train(), 4))
     validation = list(images.validation(4 * EVALUATION_BATCH))
-    accuracies = [shared_accuracy(supernet, int(index), calibration, validation) for index in chosen]
+    each = followed(chosen, "evaluating", len(chosen), "networks")
+    accuracies = [shared_accuracy(supernet, int(index), calibration, validation) for index in each]
     return rank_correlation("shared weights", accuracies, benchmark.test_acc(chosen, seed="mean"))
 
 

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed, UsageError
+from blockzoo.core.progress import followed
 from blockzoo.models.agreement import deviation
 from blockzoo.models.macro import Head, Reduction, connections, conv_bn_relu
 from blockzoo.nas.space.macro import Architecture, MacroSpace
@@ -222,7 +223,7 @@ def _train(
     optimizer = torch.optim.SGD(weights, lr, momentum=0.9, weight_decay=5e-4, nesterov=True)
     steps = epochs * len(batches)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for epoch in range(epochs):
+    for epoch in followed(range(epochs), "training the supernet", epochs, "epochs"):
         total, n = 0.0, 0
         for x, y in batches:
             loss = step(x, y)

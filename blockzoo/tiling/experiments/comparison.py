@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from blockzoo.core.text import markdown
+from blockzoo.core.typeset import TextTable, as_markdown, name, number
 from blockzoo.report.statistics import Estimate, estimate
 from blockzoo.tiling.experiments import published
 
@@ -49,12 +49,16 @@ class Comparison:
     rows: list[tuple[str, list[Cell]]]
     caption: str
 
+    def typeset(self) -> TextTable:
+        """For the terminal, Markdown or LaTeX."""
+        columns = (name("network"), *(number(column) for column in self.columns))
+        return TextTable(
+            self.title, columns, [(network, *map(str, cells)) for network, cells in self.rows], self.caption
+        )
+
     def markdown(self) -> str:
         """The table in Markdown."""
-        columns = " | ".join(map(markdown, ("network", *self.columns)))
-        head = f"**{markdown(self.title)}**\n\n| {columns} |\n|---|{'---:|' * len(self.columns)}\n"
-        body = "\n".join(f"| {' | '.join(map(markdown, (name, *cells)))} |" for name, cells in self.rows)
-        return f"{head}{body}\n\n{self.caption}"
+        return as_markdown(self.typeset())
 
 
 CAPTION = (

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from blockzoo.core.errors import UsageError
+from blockzoo.core.progress import working
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.subject import Subject
 from blockzoo.tiling.tags import IMAGENET_SIDE, Tiling, plain_subject, tiled_subject
@@ -189,7 +190,8 @@ def export_subject(
     stated = weights_stated(name, weights, deployment.pretrained)
     example = _example(deployment)
     file = WantedFile(Path(path), overwrite, strict, {"subject": spec.subject, "weights": stated})
-    report = exported(network, example, file, fusing, _calibration(deployment))
+    with working("writing and checking the file"):
+        report = exported(network, example, file, fusing, _calibration(deployment))
     if not deployment.evaluate or deployment.data is None:
         return Deployed(report, stated)
     models = [*_as_floats(network, example, report), Path(path)]

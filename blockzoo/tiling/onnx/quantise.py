@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from blockzoo.core.errors import UsageError
+from blockzoo.core.progress import followed
 from blockzoo.tiling.onnx.files import free, needed, saved
 from blockzoo.tiling.onnx.fuse import Layers, layers_of
 from blockzoo.tiling.onnx.normalise import normalised
@@ -124,7 +125,8 @@ def _reader(quantisation: Any, name: str, size: int, images: np.ndarray) -> Any:
             self.batches = self._all()
 
         def _all(self) -> Iterator[np.ndarray]:
-            for start in range(0, len(images), size):
+            starts = range(0, len(images), size)
+            for start in followed(starts, "calibrating", len(starts), "batches"):
                 some = images[start : start + size]
                 yield np.concatenate([some, np.resize(images, (size - len(some), *images.shape[1:]))])
 

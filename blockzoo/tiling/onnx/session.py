@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from blockzoo.core.errors import UsageError
+from blockzoo.core.progress import followed
 from blockzoo.tiling.onnx.files import OnnxSource, needed
 from blockzoo.tiling.onnx.nodes import Value
 from blockzoo.tiling.operations.lookup import in_place_nodes
@@ -277,7 +278,8 @@ def _batches(
 ) -> Iterator[np.ndarray]:
     ready = session(model, optimised=optimised, threads=threads)
     size = ready.get_inputs()[0].shape[0]
-    for start in range(0, len(images), size):
+    starts = range(0, len(images), size)
+    for start in followed(starts, "running the file", len(starts), "batches"):
         some = np.asarray(prepare(images[start : start + size]), np.float32)
         filled = np.concatenate([some, np.zeros((size - len(some), *some.shape[1:]), np.float32)])
         yield ready.run(None, _feed(ready, [filled, *others]))[0][: len(some)]

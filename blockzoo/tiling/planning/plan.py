@@ -41,6 +41,13 @@ class Step:
     grid: tuple[int, int] = (1, 1)
     batch: int = 1
 
+    @property
+    def how(self) -> str:
+        """In words."""
+        if self.kind == "whole":
+            return "whole"
+        return f"{self.grid[0]} x {self.grid[1]} tiles, {self.batch} at a time"
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -124,12 +131,7 @@ class Plan:
             + ("" if self.agreement is None else f", result {self.agreement:.1e}")
         ]
         for step, label, size in zip(self.steps, self.labels, after.steps, strict=True):
-            how = (
-                f"{step.grid[0]} x {step.grid[1]} tiles, {step.batch} at a time"
-                if step.kind != "whole"
-                else "whole"
-            )
-            lines.append(f"  {label:44} {how:30} {aligned_size(size):>14}")
+            lines.append(f"  {label:44} {step.how:30} {aligned_size(size):>14}")
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:

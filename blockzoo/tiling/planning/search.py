@@ -15,6 +15,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from blockzoo.core.errors import UsageError
+from blockzoo.core.progress import followed
 from blockzoo.core.units import aligned_size
 from blockzoo.tiling.graph.network import Network
 from blockzoo.tiling.planning.plan import (
@@ -189,10 +190,10 @@ class Planner:
     def _segments(self) -> dict[tuple[int, int], list[_Way]]:
         """From each state to each later one: whole, if it is the next one, and in tiles."""
         ends = self._states
+        pairs = [(start, stop, ends[place - 1]) for place, stop in enumerate(ends) for start in ends[:place]]
         return {
-            (start, stop): list(self._between(start, stop, start == ends[place - 1]))
-            for place, stop in enumerate(ends)
-            for start in ends[:place]
+            (start, stop): list(self._between(start, stop, start == before))
+            for start, stop, before in followed(pairs, "planning", len(pairs), "parts")
         }
 
     def _between(self, start: int, stop: int, adjacent: bool) -> Iterator[_Way]:

@@ -7,7 +7,6 @@ from typing import Any
 
 from blockzoo.blockwise import sweep
 from blockzoo.blockwise.units import make_units, read_units
-from blockzoo.cli.sweep import run as sweeps
 from blockzoo.core.errors import BlockzooError, UsageError
 from blockzoo.core.plugins import project_of
 from blockzoo.nas.benchmark.download import known_sums
@@ -79,10 +78,19 @@ def put(folder: Path, name: str, text: str) -> Path:
 
 def sweep_options(path: Path) -> Any:
     """The options of the file, as `blockzoo sweep --config` takes them up."""
-    import inspect
+    from cyclopts.exceptions import CycloptsError
 
-    given = {n: p.default for n, p in inspect.signature(sweeps.run).parameters.items() if n != "config"}
-    return sweeps._changed(sweeps._from_file(path), given, path)
+    from blockzoo.cli.app import build
+    from blockzoo.cli.everywhere import OptionsFile
+
+    app, file = build(), OptionsFile.read(path)
+    app.config = [file]
+    try:
+        _, bound, _ = app.parse_args(["sweep", "run"], exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        raise UsageError(str(error)) from None
+    file.check()
+    return dict(bound.arguments)
 
 
 def trials(path: Path) -> Any:
