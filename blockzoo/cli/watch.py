@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TextIO
 from blockzoo.cli import screen
 from blockzoo.cli.screen import Screen
 from blockzoo.core.progress import Task, heard_by
-from blockzoo.core.text import plain
 from blockzoo.core.units import duration
 
 if TYPE_CHECKING:
@@ -175,8 +174,7 @@ class Watch:
             "begins" if not self._said else f"works for {duration(passed)}" + (f": {tasks}" if tasks else "")
         )
         self._said = number
-        sys.stderr.write(plain(f"{time.strftime('%H:%M:%S')}  {self._name} {since}\n"))
-        sys.stderr.flush()
+        Screen(stderr=True, soft_wrap=True).print(f"{time.strftime('%H:%M:%S')}  {self._name} {since}")
 
     def make_way(self) -> None:
         """Take the bar away until it is drawn again."""
