@@ -93,7 +93,7 @@ ALLOWED = {
     (
         "blockzoo/cli/app.py",
         "complete",
-        "build().install_completion",
+        "shell=",
     ): "the name of one of three; a file is written, nothing runs",
     ("blockzoo/nas/files/io.py", "_mapped", "os.open"): "to read",
     (
