@@ -5,6 +5,8 @@ Tables and messages differ in how many digits they show, so there are several of
 
 from __future__ import annotations
 
+import math
+
 BYTES = ("B", "KiB", "MiB", "GiB")
 PREFIXES = (("G", 10**9), ("M", 10**6), ("k", 10**3))
 
@@ -13,14 +15,14 @@ def number(value: float | str | None) -> str:
     """A number short enough to read; a text as it is.
 
     Examples:
-        >>> number(1_295_000_000), number(12_400), number(9_999), number(2.3333333), number(None)
-        ('1.29 G', '12.4 k', '9,999', '2.333', '-')
+        >>> number(1_295_000_000), number(12_400), number(72_593.3), number(9_999), number(2.3333333), number(None)
+        ('1.29 G', '12.4 k', '72.6 k', '9,999', '2.333', '-')
     """
     if value is None:
         return "-"
     if isinstance(value, str):
         return value
-    if isinstance(value, int) or float(value).is_integer():
+    if isinstance(value, int) or float(value).is_integer() or 9_999 < abs(value) < math.inf:
         for unit, size in PREFIXES:
             if abs(value) >= 10 * size or (unit != "k" and abs(value) >= size):
                 return (
