@@ -108,7 +108,7 @@ def test_tables_and_verdicts_leave_the_search_out_and_say_the_rates() -> None:
     assert "lr 0.2: FasterNetBlock, ResNetBasicBlock" in told
     assert "smallest (0.05) for 1 and the largest (0.8) for 1 of 4 blocks: theirs may lie beyond" in told
     given = [row | {"lr_among": None} for row in rows]
-    assert not any("lie beyond" in told for _, _, told in tables(given))
+    assert not any("lie beyond" in one.caption for one in tables(given))
     (comparison,) = compare(rows, "RepMixer", "FasterNetBlock")
     assert all(len(difference.seeds) == 3 for difference in comparison.differences)
     assert "lr 0.2" not in describe_group(group_of(rows[0]))
@@ -158,3 +158,22 @@ def test_a_sweep_searches_records_and_goes_on(tmp_path) -> None:
     again = swept()
     assert [r["fingerprint"] for r in again.rows] == [r["fingerprint"] for r in done.rows]
     assert [r["timestamp"] for r in again.rows] == [r["timestamp"] for r in done.rows]
+
+
+@pytest.mark.parametrize(
+    ("settings", "trainings"),
+    [
+        ({"learning_rates": (0.05, 0.2, 0.8)}, 3 * 4 + 4 * 3 * 2),
+        ({"design": "halving", "survivors": 1}, 4 * 3 + 2 * 3 + 1 * 3 * 2),
+        ({"design": "isolated", "precision": 1.0}, 4 * 3 * 2),
+    ],
+)
+def test_a_dry_run_knows_the_trainings_of_all_rounds(tmp_path, settings, trainings) -> None:
+    plan = run_sweep(BLOCKS, "all", 2, dry_run=True, output=tmp_path / "results", **SMALL, **settings).plan
+    assert len(plan.trials) == trainings
+
+
+def test_a_dry_run_of_a_crossed_design_knows_what_comes_before_its_model(tmp_path) -> None:
+    given = {"design": "crossed", "replicates": 2, "repeats": 1, "follow": 3}
+    plan = run_sweep([*BLOCKS, "RepVGGBlock"], "all", 1, dry_run=True, output=tmp_path, **SMALL, **given).plan
+    assert len(plan.trials) == 5 * 2 + 5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from blockzoo.core.checked import sorted_into
 from blockzoo.core.devices import DEVICES
 from blockzoo.core.documents import describe
 from blockzoo.core.errors import UsageError
+from blockzoo.core.export import rows_of
 from blockzoo.core.keywords import (
     BudgetingKeywords,
     DataKeywords,
@@ -29,7 +30,7 @@ from blockzoo.core.subject import Subject
 from blockzoo.execution.progress import Progress, SilentProgress
 from blockzoo.report.groups import LR_SEARCH_SEED
 from blockzoo.trials.budgets import budgeted
-from blockzoo.trials.designs import Round, halving, in_company, isolated
+from blockzoo.trials.designs import Round, Rounds, halving, in_company, isolated
 from blockzoo.trials.grid import MOST_TRIALS, Call, SweepResult, names_of, networks_of, run_trials
 from blockzoo.trials.rates import with_learning_rates
 from blockzoo.trials.request import images_of, network_spec, trial_spec
@@ -37,6 +38,7 @@ from blockzoo.trials.request import images_of, network_spec, trial_spec
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from blockzoo.core.store import Store
     from blockzoo.data import ImageData
 
 
@@ -98,35 +100,61 @@ def run_sweep(
     call = Call(only, dry_run, progress or SilentProgress(), request=request)
     _check_design(designing, budgeting, networks, which)
     _check_rates(designing, recipe, which)
+    outputs = Outputs.at(run.output)
+    store = outputs.store(create=False) if outputs.database.is_file() else None
     if designing.design == "crossed":
         if positions != "all" and list(positions) != ["all"]:
             raise UsageError("a crossed design has every block at every position: leave out --positions")
         pattern = network_spec(str(networks[0].parsed), None, images, Scaffold(**_shared(scaffold)))
         rounds = in_company(pattern, [str(Subject.parse(name)) for name in names_of(blocks)], designing)
     else:
-        outputs = Outputs.at(run.output)
-        store = outputs.store(create=False) if outputs.database.is_file() else None
         given = budgeted(networks, budgeting, images.shape, store, call.progress)
         call = replace(call, prepared=tuple(given.records))
         make = halving if designing.design == "halving" else isolated
         design = functools.partial(make, given.networks, which, designing)
         rates = designing.learning_rates
         rounds = with_learning_rates(given.networks, rates, design) if rates else design()
-    trials: list[TrialSpec] = []
-    asked_next = next(rounds)
+    trials_of = functools.partial(_trials, images=images, recipe=recipe, data=data)
+    asked_next, trials = next(rounds), list[TrialSpec]()
+    if dry_run:
+        foreseen = _foreseen(rounds, asked_next, trials_of, store, call.progress)
+        return run_trials(foreseen, images.shape, run, sweeping, call)
     while True:
-        trials = list(dict.fromkeys([*trials, *_trials(asked_next, images, recipe, data)]))
+        trials = list(dict.fromkeys([*trials, *trials_of(asked_next)]))
         names = (run.experiment_name, asked_next.name)
         named = replace(run, experiment_name=", ".join(filter(None, names)))
         if asked_next.why:
             call.progress.phase(asked_next.why)
         result = run_trials(trials, images.shape, named, sweeping, call)
-        if dry_run:
-            return result
+        call = replace(call, prepared=())
         try:
             asked_next = rounds.send(result.rows)
         except StopIteration:
             return result
+
+
+def _foreseen(
+    rounds: Rounds,
+    asked: Round,
+    trials_of: Callable[[Round], list[TrialSpec]],
+    store: Store | None,
+    progress: Progress,
+) -> list[TrialSpec]:
+    """The trials of all rounds, as far as they can be known before the results that are not in the store yet.
+
+    Which learning rates will be chosen and which blocks survive is not known; how many trainings follow a search is.
+    """
+    trials: dict[TrialSpec, None] = {}
+    while not trials.keys() >= set(asked_of := trials_of(asked)):
+        trials |= dict.fromkeys(asked_of)
+        if asked.why:
+            progress.phase(asked.why)
+        rows = [] if store is None else rows_of(store, [trial.fingerprint() for trial in trials])
+        try:
+            asked = rounds.send(rows)
+        except (StopIteration, UsageError):  # the latter: there is no model yet of what is not trained
+            break
+    return list(trials)
 
 
 def _seeds(seeds: int | Sequence[int]) -> Sequence[int]:
