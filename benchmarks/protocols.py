@@ -34,7 +34,7 @@ from scipy.stats import f, norm
 
 from blockzoo.core.environment import describe, environment
 from blockzoo.report.additive import tables_of
-from blockzoo.report.ranks import kendall_taus
+from blockzoo.report.pairs import kendall_taus
 from blockzoo.trials.sweep import run_sweep
 
 if TYPE_CHECKING:

@@ -64,7 +64,7 @@ def test_a_quantity_is_in_every_place(changed: Copy, tmp_path: Path) -> None:
     profile, train, results, visualize = map(
         shlex.split, blocks_of(DOORS["A quantity"], "bash")[0].splitlines()
     )
-    assert re.search(r"largest output +│ +16 KiB │ +8 KiB", printed(profile, changed, tmp_path))
+    assert re.search(r"largest output +16 KiB +8 KiB", printed(profile, changed, tmp_path))
     (row,) = csv.DictReader(printed([*profile, "--format", "csv"], changed, tmp_path).splitlines())
     wanted = {"largest_output_bytes": "16384", "stage_largest_output_bytes": "8192"}
     assert wanted.items() <= row.items()

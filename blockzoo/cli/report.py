@@ -32,6 +32,10 @@ def report(
     """Write a site that any web server, or none, can show: its pages carry their data and load nothing.
 
     A site that is written again into its folder keeps its history: what changed since is added to it.
+
+    Examples:
+        blockzoo report results -o site
+        blockzoo report results.csv -o site --title "Blocks at equal multiply-adds"
     """
     from blockzoo.cli._cards import measured
     from blockzoo.core.outputs import is_table, open_store

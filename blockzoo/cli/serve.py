@@ -24,6 +24,10 @@ def serve(
     """Show a site at http://127.0.0.1, until it is interrupted. Nothing outside this machine can reach it.
 
     Of results the site is made anew, in a temporary folder.
+
+    Examples:
+        blockzoo serve results
+        blockzoo serve site --port 8080
     """
     from blockzoo.core.outputs import is_table, open_store
     from blockzoo.report.site.build import build_site

@@ -34,6 +34,10 @@ def validity(
     """Print Kendall's tau of worths alone with worths in company, effects of operations and published accuracies.
 
     Each with an interval, with what two repetitions would agree at, and with what it tells and does not.
+
+    Examples:
+        blockzoo validity results
+        blockzoo validity results --mixed results/crossed --benchmark none
     """
     from blockzoo.core.outputs import each_row
     from blockzoo.core.reading import Asked

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from blockzoo.core.typeset import HIGH, KEY, LOW, TextTable, name, number, prose
+from blockzoo.core.typeset import HIGH, KEY, TextTable, name, number, prose
 from blockzoo.report.agreement import Agreement
 from blockzoo.report.elsewhere import Elsewhere
 
@@ -25,7 +25,7 @@ COLUMNS = (
     number("blocks", importance=HIGH),
     *AGREEMENT,
 )
-SAME = prose("both with", LOW)
+SAME = prose("both with", KEY)
 MOST_SENTENCES = 6
 TOLD = (
     "tau: Kendall's tau-b of mean accuracies, 1 for the same order of the blocks, 0 for unrelated ones, -1 for the reverse; "

@@ -119,7 +119,7 @@ def test_the_command_curvature_keeps_earlier_maps_and_marks_what_has_not_converg
     assert {row["converged"] for row in rows} == {"False"}
     assert all(float(row["upper"]) >= float(row["sigma"]) for row in rows)
     assert "hatched" not in (tmp_path / "curvature" / "coupling.html").read_text()
-    assert '"doubtful": [[true' in (second / "coupling.html").read_text()
+    assert '"doubtful":[[true' in (second / "coupling.html").read_text()
 
 
 def test_maps_along_a_run_mark_what_has_not_converged(
