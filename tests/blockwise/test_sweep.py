@@ -147,7 +147,7 @@ def test_a_study_in_which_nothing_finished_says_why(
     )
     command = ["blockwise", "sweep", str(tmp_path / "wild.yaml"), "--output", str(tmp_path)]
     assert main([*command, "--data-dir", str(tmp_path)]) == 1, "a run without a result"
-    assert "smaller learning rate" in capsys.readouterr().out
+    assert "smaller learning rate" in " ".join(capsys.readouterr().out.split())
     wild, absent = csv.DictReader((tmp_path / "wild.csv").open())
     assert (wild["n"], wild["not_finished"]) == ("0", "1") and "diverged: block" in wild["reason"]
     assert absent["dataset"] == "cifar10" and "dataset cifar10 was not found" in absent["reason"]
