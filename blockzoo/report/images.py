@@ -75,15 +75,9 @@ class Counted:
 
 @dataclass(frozen=True)
 class OverImages(Counted):
-    """How two blocks differ on single test images, with intervals over them.
+    """The same counts, with intervals of the differences over test images.
 
     Args:
-        images: of the test split.
-        seeds: that both have, with outcomes.
-        only_first: images that the first block classifies rightly and the other does not, in a training on average.
-        only_second: the other way.
-        mcnemar: for each seed, the probability of so uneven counts between equally good networks (exact).
-        spread_of_images: standard error of the difference that is due to the test images being some of many.
         accuracy: 95 % interval of the difference, by BCa bootstrap over images, and over seeds where there are six.
         loss: the difference of the test losses, and its interval, made alike.
         chance: standard deviation between trainings of one block that independent errors on so many images give; None for one.

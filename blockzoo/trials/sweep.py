@@ -152,8 +152,12 @@ def _foreseen(
         rows = [] if store is None else rows_of(store, [trial.fingerprint() for trial in trials])
         try:
             asked = rounds.send(rows)
-        except (StopIteration, UsageError):  # the latter: there is no model yet of what is not trained
+        except StopIteration:
             break
+        except UsageError:
+            if len(rows) == len(trials):
+                raise
+            break  # there is no model yet of what is not trained
     return list(trials)
 
 
