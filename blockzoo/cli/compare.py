@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
@@ -25,9 +24,7 @@ def compare(
         Parameter(help="that position alone (default: each that has both, and the mean over them)"),
     ] = None,
     on: Annotated[Literal["test", "validation"], Parameter(help="images that the accuracy is of")] = "test",
-    equal_within: Annotated[
-        float, Parameter(help="percentage points that count as equal", validator=Number(gt=0, lte=100))
-    ] = 0.5,
+    equal_within: o.EqualWithin = 0.5,
     format: o.Format = "table",
     output: o.OutputFile = None,
     plugins: o.Plugins = (),

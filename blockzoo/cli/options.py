@@ -108,6 +108,9 @@ OtherAddress = Annotated[
 Output = Annotated[
     Path, _option("--output", "--out-dir", "-o", help="results folder, or the path of the CSV")
 ]
+EqualWithin = Annotated[
+    float, Parameter(help="percentage points that count as equal", validator=Number(gt=0, lte=100))
+]
 OutputFile = Annotated[
     Path | None,
     _option("--output", "--out-dir", "-o", help="also write to this file; .csv or .json by its name"),

@@ -89,7 +89,7 @@ def from_reference(table: Table, fitted: Fitted, comparison: Comparison, referen
         for block in blocks if len(blocks) > 1 else ():
             shares = {(other, place): -1 / len(blocks) for other in blocks}
             shares[block, place] += 1
-            made.append(_contrast(table, fitted, block, place, shares))
+            made.append(contrast(table, fitted, block, (place,), shares))
     return _among_themselves(made)
 
 
@@ -114,7 +114,7 @@ def specialisations(table: Table, fitted: Fitted) -> Effects:
                 for other in blocks
                 for at in places
             }
-            made.append(_contrast(table, fitted, block, place, shares))
+            made.append(contrast(table, fitted, block, (place,), shares))
     return _among_themselves(made)
 
 
@@ -134,17 +134,30 @@ def _among_themselves(made: list[Difference]) -> Effects:
     return Effects(corrected(made), "", sum(d.p is not None for d in made))
 
 
-def _contrast(table: Table, fitted: Fitted, block: str, place: str, shares: dict[Cell, float]) -> Difference:
+def contrast(
+    table: Table, fitted: Fitted, block: str, places: tuple[str, ...], shares: dict[Cell, float]
+) -> Difference:
     """A sum of cells with shares that add up to 0, over the seeds that all of them have.
 
-    The means of the difference are the block's accuracy there, and that less the sum.
+    Args:
+        table: of accuracies, fractions.
+        fitted: to it.
+        block: that the sum is about.
+        places: where; of several the position of the difference is "", the mean over them.
+        shares: of each cell, those of the block among them.
+
+    Returns:
+        The sum as a difference, not yet corrected for others: its means are the block's accuracy there, and that less the sum.
     """
     cells = [table[cell] for cell in shares]
     seeds = [seed for seed in cells[0] if all(seed in cell for cell in cells)]
-    own = float(np.mean([table[block, place][seed] for seed in seeds or table[block, place]]))
+    own = float(
+        np.mean([table[block, place][seed] for place in places for seed in seeds or table[block, place]])
+    )
     values = [_sum(table, shares, (seed,)) for seed in seeds]
     value = float(np.mean(values)) if values else _sum(table, shares, ())
-    made = Difference(block, "", place, (own, own - value), tuple(values), None, 0, 0, None, MARGIN)
+    position = places[0] if len(places) == 1 else ""
+    made = Difference(block, "", position, (own, own - value), tuple(values), None, 0, 0, None, MARGIN)
     if fitted.shared and fitted.deviation and seeds:
         of_networks = Counter[Cell]()
         for cell, share in shares.items():
