@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from blockzoo.data import ImageData
     from blockzoo.training.launch import Circumstances
 
+PRESET = ("batch_size", "lr", "momentum", "weight_decay")
+"""What a preset says where a recipe does not, beside epochs and milestones."""
 EpochReport = Callable[[int, dict[str, float]], None]
 
 
@@ -97,44 +99,38 @@ def tiled_spec(
     Raises:
         UsageError: an unknown network, or a value out of its range.
     """
+    from blockzoo.training.protocols import check_mirrored, protocol_of
+
     preset = preset_for(arch, fine_tuning=start is not None and not start.with_optimizer)
     epochs = recipe.epochs or preset.epochs
-    milestones = recipe.milestones or preset.scaled_milestones(epochs)
     train, val, test = _limits(recipe, data)
-    network = NetworkSpec(tiled_subject(arch, tiling, data.shape[1]), data.num_classes, data.shape[0])
     protocol = "step-v1" if recipe.milestones else preset.protocol
+    given = {field.name: getattr(recipe, field.name) for field in fields(Recipe)}
+    of_preset = {name: getattr(preset, name) for name in PRESET if given[name] is None}
     spec = TrialSpec(
-        network=network,
+        network=NetworkSpec(tiled_subject(arch, tiling, data.shape[1]), data.num_classes, data.shape[0]),
+        **given
+        | of_preset
+        | {
+            "epochs": epochs,
+            "milestones": recipe.milestones or preset.scaled_milestones(epochs),
+            "protocol": protocol,
+        },
         dataset=data.name,
-        protocol=protocol,
-        epochs=epochs,
-        batch_size=recipe.batch_size or preset.batch_size,
-        lr=recipe.lr or preset.lr,
         seed=seed,
         image_size=image_size,
         limit_train=train,
         limit_val=val,
         limit_test=test,
-        momentum=preset.momentum if recipe.momentum is None else recipe.momentum,
-        weight_decay=preset.weight_decay if recipe.weight_decay is None else recipe.weight_decay,
-        milestones=milestones,
         validation_share=recipe.validation_share,
         start=None if start is None else str(start.path),
         start_identity=None if start is None else start.identity,
         start_with_optimizer=start is not None and start.with_optimizer,
-        devices=recipe.devices,
-        sync_batch_norm=recipe.sync_batch_norm,
-        train_dtype=recipe.train_dtype,
-        warmup_share=recipe.warmup_share,
-        ema_decay=recipe.ema_decay,
-        initial_scale=recipe.initial_scale,
-        muon_lr=recipe.muon_lr,
-        flip_average=recipe.flip_average,
-        threads=recipe.threads,
         images=data.kept,
         data_digest=data.digest or None,
         code_digest=digest_of_codes([PROTOCOLS.own_origin(protocol)]),
     )
+    check_mirrored(protocol_of(spec), data)
     return spec, preset
 
 
