@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Any, TypeGuard
 
 from blockzoo.core.budget import Budget
+from blockzoo.core.contracts import DEFAULT_FILLER
 
 Row = dict[str, Any]
 
@@ -22,6 +23,8 @@ SHARED = (
     "limit_train",
     "budget",
     "dtype",
+    "filler",
+    "transition",
 )
 """What rows of one group have in common; also the key of rows that carry no `comparable`."""
 LR_SEARCH, LR_SEARCH_SEED = "learning rates", 999
@@ -80,6 +83,8 @@ def describe_group(group: tuple[tuple[str, Any], ...]) -> str:
     if "limit_train" in facts:
         parts.append(f"{facts['limit_train']:,} training images")
     parts += ["bfloat16"] if facts.get("dtype") == "bfloat16" else []
+    parts += [f"fillers {facts['filler']}"] if facts.get("filler", DEFAULT_FILLER) != DEFAULT_FILLER else []
+    parts += [f"{facts['transition']} transitions"] if facts.get("transition", "own") != "own" else []
     return ", ".join(parts)
 
 

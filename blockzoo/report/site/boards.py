@@ -24,7 +24,7 @@ from blockzoo.report.statistics import Summary, Time, average_positions, summari
 TIME = "latency_ms"
 DTYPES = ("fp32", "bf16", "fp16", "int8")
 """Words of a way of timing that end the name of the hardware."""
-DIFFERS = ("filler", "transition", "split", "image_size", "images", "devices", "threads")
+DIFFERS = ("split", "image_size", "images", "devices", "threads")
 """Columns that tell two groups apart which are described alike."""
 
 
