@@ -109,29 +109,56 @@ def fitted_to(table: Table) -> Fitted:
     places = [
         (c, s) for c, cell in enumerate(cells) for s, seed in enumerate(seeds) if seed in values_of[cell]
     ]
-    values = np.array([values_of[cells[c]][seeds[s]] for c, s in places])
-    design = np.zeros((len(places), len(cells) + len(seeds)))
-    for row, (c, s) in enumerate(places):
-        design[row, c] = design[row, len(cells) + s] = 1
     none = Fitted(None, 0, len(cells), shared=True, networks=networks)
     if not places:
         return none
-    solution, _, rank, _ = np.linalg.lstsq(design, values, rcond=None)
-    left, degrees = values - design @ solution, len(values) - int(rank)
+    values = np.array([values_of[cells[c]][seeds[s]] for c, s in places])
+    left, effects, rank = _least_squares(places, values, (len(cells), len(seeds)))
+    degrees = len(values) - rank
     deviation = math.sqrt(float(left @ left) / max(degrees, 1))
     if degrees < 1 or deviation <= ROUNDED * float(np.abs(values).max()):
         return none
     common = {s for s, seed in enumerate(seeds) if 2 * counts[seed] > len(cells)}
-    of_cells = [left[[c == number and s in common for c, s in places]] for number in range(len(cells))]
-    effects = solution[len(cells) :]
+    of_cells: list[list[float]] = [[] for _ in cells]
+    for (c, s), rest in zip(places, left.tolist(), strict=True):
+        if s in common:
+            of_cells[c].append(rest)
     is_connected = (
-        int(rank) == len(cells) + len(seeds) - 1
+        rank == len(cells) + len(seeds) - 1
     )  # else cells and seeds could be shifted against each other
     luck = dict(zip(seeds, (effects - effects.mean()).tolist(), strict=True)) if is_connected else {}
     return Fitted(deviation, degrees, len(cells), _alike(of_cells), networks, luck)
 
 
-def _alike(of_cells: Sequence[Float[np.ndarray, " seeds"]]) -> bool:
+def _least_squares(
+    places: Sequence[tuple[int, int]], values: Float[np.ndarray, " values"], size: tuple[int, int]
+) -> tuple[Float[np.ndarray, " values"], Float[np.ndarray, " seeds"], int]:
+    """Values as cell + seed + what is left.
+
+    With the cells eliminated (each is the mean of its values less its seeds'), as many equations are left as there are seeds: of
+    thousands of cells that is a moment, where all equations at once are minutes.
+
+    Args:
+        places: the cell and the seed of each value.
+        values: of each place.
+        size: numbers of cells and of seeds.
+
+    Returns:
+        What is left of each value, the seeds' effects (the shortest of those that fit), and the rank of the model.
+    """
+    cell, seed = np.array(places).T
+    there = np.zeros(size)
+    there[cell, seed] = 1
+    counts = np.maximum(there.sum(1), 1)
+    sums = np.bincount(cell, values, size[0])
+    equations = np.diag(there.sum(0)) - there.T @ (there / counts[:, None])
+    apart = values - (sums / counts)[cell]
+    effects, _, rank, _ = np.linalg.lstsq(equations, np.bincount(seed, apart, size[1]), rcond=1e-9)
+    left = apart - effects[seed] + (there @ effects / counts)[cell]
+    return left, effects, int(rank) + int((there.sum(1) > 0).sum())
+
+
+def _alike(of_cells: Sequence[Sequence[float]]) -> bool:
     """Do cells of three seeds and more vary alike, by Brown and Forsythe's test? Of two cells what is left mirrors itself."""
     several = [left for left in of_cells if len(left) >= 3]
     if len(several) < 3:
