@@ -23,25 +23,50 @@ from tests.designing import SMALL, carried_out, networks
 BLOCKS = ["ResNetBasicBlock", "GhostBottleneck", "RepMixer", "FasterNetBlock"]
 RATES = (0.05, 0.2, 0.8)
 BEST = dict(zip(BLOCKS, (0.2, 0.8, 0.05, 0.2), strict=True))
+PLACE = {rate: place for place, rate in enumerate((0.003125, 0.0125, *RATES, 3.2, 12.8))}
+"""Of a rate among all that a search can come to."""
 
 
 def accuracy(network: NetworkSpec, seed: int, lr: float | None) -> float:
-    return 0.5 - abs((lr or 0) - BEST[network.parsed.label]) / 10 + seed / 1e5
+    return 0.5 - abs(PLACE[lr or 0.2] - PLACE[BEST[network.parsed.label]]) / 100 + seed / 1e5
 
 
 def test_each_block_has_its_best_rate_at_all_positions(caplog: pytest.LogCaptureFixture) -> None:
     given = networks(BLOCKS, "early", "mid", "late")
     design = functools.partial(isolated, given, [0, 1], Designing())
     made, rows = carried_out(with_learning_rates(given, RATES, design), accuracy)
-    assert "is the smallest (0.05) for 1 and the largest (0.8) for 1 of 4 blocks" in caplog.text
-    assert [len(one.trainings) for one in made] == [4, 4, 4, 24]
-    assert [one.name for one in made] == [LR_SEARCH] * 3 + [""]
-    assert {t.network.parsed.position for one in made[:3] for t in one.trainings} == {"mid"}
-    assert {t.seed for one in made[:3] for t in one.trainings} == {LR_SEARCH_SEED}
+    assert "theirs may lie further" not in caplog.text
+    assert [len(one.trainings) for one in made] == [4, 4, 4, 2, 24]
+    assert [one.name for one in made] == [LR_SEARCH] * 4 + [""]
+    assert {(t.network.parsed.label, t.lr) for t in made[3].trainings} == {
+        ("GhostBottleneck", 3.2),
+        ("RepMixer", 0.0125),
+    }
+    assert {t.network.parsed.position for one in made[:4] for t in one.trainings} == {"mid"}
+    assert {t.seed for one in made[:4] for t in one.trainings} == {LR_SEARCH_SEED}
     assert all(
         t.lr == BEST[t.network.parsed.label] and t.lr_among == "0.05 0.2 0.8" for t in made[-1].trainings
     )
-    assert len(rows) == 36
+    assert len(rows) == 38
+
+
+@pytest.mark.parametrize(
+    "best, tried, is_last",
+    [(3.2, (3.2, 12.8), False), (12.8, (3.2, 12.8), True), (0.0125, (0.0125, 0.003125), False)],
+)
+def test_a_search_goes_on_beyond_its_end(
+    best: float, tried: tuple[float, ...], is_last: bool, caplog
+) -> None:
+    given = networks(["RepMixer"], "mid")
+
+    def there(network: NetworkSpec, seed: int, lr: float | None) -> float:
+        return 0.5 - abs(PLACE[lr or 0.2] - PLACE[best]) / 100
+
+    made, _ = carried_out(
+        with_learning_rates(given, RATES, functools.partial(isolated, given, [0], Designing())), there
+    )
+    assert [t.lr for one in made for t in one.trainings] == [*RATES, *tried, best]
+    assert ("the last searched for 1 of 1 blocks (12.8)" in caplog.text) == is_last
 
 
 def test_without_mid_the_first_position_is_searched_and_budgets_apart() -> None:
@@ -60,8 +85,8 @@ def test_the_rounds_of_a_design_see_none_of_the_search() -> None:
     given = networks(BLOCKS, "mid")
     design = functools.partial(halving, given, [0], Designing(design="halving", survivors=2))
     made, _ = carried_out(with_learning_rates(given, RATES, design), accuracy)
-    assert [len(one.trainings) for one in made] == [4, 4, 4, 4, 2]
-    assert all(t.lr_among for one in made[3:] for t in one.trainings)
+    assert [len(one.trainings) for one in made] == [4, 4, 4, 2, 4, 2]
+    assert all(t.lr_among for one in made[4:] for t in one.trainings)
 
 
 def test_a_block_of_which_nothing_came_to_a_result_is_trained_all_the_same() -> None:
@@ -104,11 +129,12 @@ def test_tables_and_verdicts_leave_the_search_out_and_say_the_rates() -> None:
     assert {s.accuracies["test_acc"].n for s in summarise(rows)} == {3}
     (made,) = tables(rows)
     title, told = made.title, made.caption
-    assert "each block's best lr of 0.05 0.2 0.8" in title and "lr 0.05: RepMixer\n" in told
-    assert "lr 0.2: FasterNetBlock, ResNetBasicBlock" in told
-    assert "smallest (0.05) for 1 and the largest (0.8) for 1 of 4 blocks: theirs may lie beyond" in told
-    given = [row | {"lr_among": None} for row in rows]
-    assert not any("lie beyond" in one.caption for one in tables(given))
+    assert "each block's best lr, from 0.05 0.2 0.8" in title and "lr 0.05: RepMixer" in told
+    assert "lr 0.2: FasterNetBlock, ResNetBasicBlock" in told and "lie further" not in told
+    (last,) = tables([row | {"lr": 12.8} if row["block"] == "RepMixer" else row for row in rows])
+    assert "the last searched for 1 of 4 blocks (12.8): theirs may lie further" in last.caption
+    given = [row | {"lr_among": None, "lr": 12.8} for row in rows]
+    assert not any("lie further" in one.caption for one in tables(given))
     (comparison,) = compare(rows, "RepMixer", "FasterNetBlock")
     assert all(len(difference.seeds) == 3 for difference in comparison.differences)
     assert "lr 0.2" not in describe_group(group_of(rows[0]))
@@ -143,18 +169,19 @@ def test_a_sweep_searches_records_and_goes_on(tmp_path) -> None:
         )
 
     done = swept()
-    assert len(done.rows) == 6 and len([r for r in done.rows if r["seed"] == LR_SEARCH_SEED]) == 4
+    of_the_search = [r["lr"] for r in done.rows if r["seed"] == LR_SEARCH_SEED]
+    assert len(of_the_search) in (6, 7, 8)  # of two rates the best is at an end
+    assert len(done.rows) == len(of_the_search) + 2
     assert all(r["status"] == "ok" for r in done.rows)
     with (tmp_path / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     of_search = {(r["block"], r["lr"]): r for r in rows if r["seed"] == str(LR_SEARCH_SEED)}
     for r in rows:
         if r["lr_among"]:
-            mine, other = (
-                of_search[r["block"], lr]["val_acc"]
-                for lr in (r["lr"], {"0.05": "0.4", "0.4": "0.05"}[r["lr"]])
-            )
-            assert float(mine) >= float(other)
+            of_block = {
+                lr: float(o["val_acc"]) for (block, lr), o in of_search.items() if block == r["block"]
+            }
+            assert len(of_block) in (3, 4) and of_block[r["lr"]] == max(of_block.values())
     again = swept()
     assert [r["fingerprint"] for r in again.rows] == [r["fingerprint"] for r in done.rows]
     assert [r["timestamp"] for r in again.rows] == [r["timestamp"] for r in done.rows]

@@ -114,8 +114,8 @@ class Designing(Checked):
     hours: Positive | None = setting(None, "with precision: begin no further seeds after so long", unit="h")
     learning_rates: tuple[Positive, ...] = setting(
         (),
-        "isolated and halving: choose each block's learning rate among these, by validation accuracy, in trainings with a "
-        "seed of their own at one position (mid where it is asked for); --lr is for all blocks",
+        "isolated and halving: choose each block's learning rate among these, and up to two beyond an end where the best lies, "
+        "by validation accuracy, in trainings with a seed of their own at one position (mid if it is there); --lr is for all",
     )
 
 

@@ -175,7 +175,8 @@ class TrialSpec(Recipe, Data, Seeded, Spec):
         False, "go on with the optimiser state and the epoch of that file too"
     )
     lr_among: str | None = setting(
-        None, "what lr was chosen among, by validation accuracy, as '0.05 0.2 0.8' (default: not chosen)"
+        None,
+        "what the search for lr began with, by validation accuracy, as '0.05 0.2 0.8' (default: not chosen)",
     )
     micro_batches: Count = setting(
         1,

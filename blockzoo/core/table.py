@@ -67,7 +67,7 @@ COLUMNS: dict[str, str] = {
     "train_acc": "accuracy on the augmented training images during the last epoch, a fraction in 0..1",
     **of_setting("seed"),
     **of_setting("protocol"),
-    "lr_among": "the learning rates that lr was chosen among, by validation accuracy; empty: it was given",
+    "lr_among": "the learning rates that the search for lr began with, by validation accuracy; empty: it was given",
     "split": "the train / validation / test split, name and version; of images that their name does not tell, a digest too",
     **of_setting("image_size"),
     **of_setting("limit_train"),

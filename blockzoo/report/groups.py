@@ -27,6 +27,8 @@ SHARED = (
     "transition",
 )
 """What rows of one group have in common; also the key of rows that carry no `comparable`."""
+BEYOND = 2
+"""Rates that a search goes on to beyond each end of what it was given, where the best lies there."""
 LR_SEARCH, LR_SEARCH_SEED = "learning rates", 999
 """The end of the experiment name, and the seed, of trainings that learning rates are chosen by."""
 OF_STAGE_SIZE = ("active_width", "active_blocks")
@@ -45,25 +47,38 @@ def is_of_a_search(row: Row) -> bool:
     return row.get("seed") == LR_SEARCH_SEED and str(row.get("experiment_name") or "").endswith(LR_SEARCH)
 
 
+def beyond(among: Sequence[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Learning rates that a search goes on with below and above those that it was given, by the factor of the last two there.
+
+    Examples:
+        >>> beyond([0.2, 0.8])
+        ((0.05, 0.0125), (3.2, 12.8))
+    """
+    rates = sorted(among)
+    steps = range(1, BEYOND + 1)
+    lower = tuple(float(f"{rates[0] * (rates[0] / rates[1]) ** step:.6g}") for step in steps)
+    return lower, tuple(float(f"{rates[-1] * (rates[-1] / rates[-2]) ** step:.6g}") for step in steps)
+
+
 def rates_at_ends(chosen: Sequence[float], among: Sequence[float]) -> str:
-    """For how many blocks the best learning rate is the smallest or the largest of those searched, and theirs may lie beyond; ""
-    for none.
+    """For how many blocks the best learning rate is the last that the search went on to, and theirs may lie further; "" for none.
 
     Args:
         chosen: of each block.
-        among: what it was chosen among.
+        among: what the search was given.
 
     Examples:
-        >>> rates_at_ends([0.05, 0.2, 0.8, 0.8], [0.05, 0.2, 0.8])[:93]
-        'the best learning rate searched is the smallest (0.05) for 1 and the largest (0.8) for 2 of 4'
+        >>> rates_at_ends([0.0125, 0.2, 0.8, 3.2], [0.2, 0.8])[:70]
+        'the best learning rate is the last searched for 1 of 4 blocks (0.0125)'
     """
-    ends = (("smallest", min(among)), ("largest", max(among)))
-    said = [f"the {word} ({rate:g}) for {n}" for word, rate in ends if (n := list(chosen).count(rate))]
-    if not said:
+    lower, higher = beyond(among)
+    last = [rate for rate in chosen if rate in (lower[-1], higher[-1])]
+    if not last:
         return ""
+    which = ", ".join(f"{rate:g}" for rate in sorted(set(last)))
     return (
-        f"the best learning rate searched is {' and '.join(said)} of {len(chosen)} blocks: theirs may lie beyond, so search a "
-        "longer list for them"
+        f"the best learning rate is the last searched for {len(last)} of {len(chosen)} blocks ({which}): theirs may lie further, "
+        "so search from another list"
     )
 
 
@@ -75,7 +90,7 @@ def describe_group(group: tuple[tuple[str, Any], ...]) -> str:
     parts += [f"{facts['epochs']} epochs"] if "epochs" in facts else []
     parts += [f"batch {facts['batch_size']}"] if "batch_size" in facts else []
     parts += [f"lr {facts['lr']:g}"] if "lr" in facts else []
-    parts += [f"each block's best lr of {facts['lr_among']}"] if "lr_among" in facts else []
+    parts += [f"each block's best lr, from {facts['lr_among']}"] if "lr_among" in facts else []
     if "num_blocks" in facts:
         plural = "" if facts["num_blocks"] == 1 else "s"
         parts.append(f"{facts['num_blocks']} block{plural} a stage, width {facts.get('base_channels')}")

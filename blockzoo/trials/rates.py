@@ -8,7 +8,15 @@ from collections.abc import Callable, Sequence
 from blockzoo.core.contracts import POSITIONS
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.table import Row
-from blockzoo.report.groups import LR_SEARCH, LR_SEARCH_SEED, is_of_a_search, name_of, rates_at_ends
+from blockzoo.report.groups import (
+    BEYOND,
+    LR_SEARCH,
+    LR_SEARCH_SEED,
+    beyond,
+    is_of_a_search,
+    name_of,
+    rates_at_ends,
+)
 from blockzoo.trials.designs import Round, Rounds, Training, row_of
 
 log = logging.getLogger(__name__)
@@ -23,8 +31,9 @@ def with_learning_rates(
     """A design whose trainings have each the learning rate that was best for its block.
 
     Each block is trained once with each rate, at one position, with a seed that the design does not use. The best has the highest
-    accuracy on the validation images after the last epoch; the test images are not looked at. At each budget anew, as that gives
-    another width.
+    accuracy on the validation images after the last epoch; the test images are not looked at. Where it is the smallest or the
+    largest, the search goes on beyond it, by the same factor, until a rate is worse or `BEYOND` more were tried. At each budget
+    anew, as that gives another width.
 
     Args:
         networks: those of the design.
@@ -36,13 +45,30 @@ def with_learning_rates(
         if _order(network) < _order(searched[_tuned_with(network)]):
             searched[_tuned_with(network)] = network
     rows: list[Row] = []
+    listed = ", ".join(f"{rate:g}" for rate in rates)
     for rate in rates:
         rows = yield Round(
             [Training(network, LR_SEARCH_SEED, rate) for network in searched.values()],
             LR_SEARCH,
-            f"learning rate {rate:g} of {', '.join(f'{r:g}' for r in rates)}: {len(searched)} networks",
+            f"learning rate {rate:g} of {listed}: {len(searched)} networks",
         )
-    best = _best(rows, rates)
+    lower, higher = beyond(rates)
+    for step in range(BEYOND):
+        best = _best(rows)
+        further = [
+            Training(network, LR_SEARCH_SEED, outer[step])
+            for block, network in searched.items()
+            for end, outer in ((min(rates), lower), (max(rates), higher))
+            if best.get(block) == (end, *outer)[step]
+        ]
+        if not further:
+            break
+        rows = yield Round(
+            further,
+            LR_SEARCH,
+            f"learning rates beyond {listed}, where the best is at an end: {len(further)} networks",
+        )
+    best = _best(rows)
     among = " ".join(f"{rate:g}" for rate in rates)
     if said := rates_at_ends(list(best.values()), rates):
         log.warning("%s", said)
@@ -70,14 +96,10 @@ def _order(network: NetworkSpec) -> int:
     return FIRST_OF.index(position) if position in FIRST_OF else len(FIRST_OF)
 
 
-def _best(rows: Sequence[Row], rates: Sequence[float]) -> dict[tuple[str | None, str], float]:
-    """By validation accuracy; the first of equal ones. A block of which none came to a result has none."""
+def _best(rows: Sequence[Row]) -> dict[tuple[str | None, str], float]:
+    """By validation accuracy; the smallest of equal ones. A block of which none came to a result has none."""
     accuracies: dict[tuple[str | None, str], dict[float, float]] = {}
     for row in rows:
         if is_of_a_search(row) and row.get("status") == "ok" and row.get("val_acc") is not None:
             accuracies.setdefault((row.get("budget"), name_of(row)), {})[row["lr"]] = row["val_acc"]
-    return {
-        block: max((rate for rate in rates if rate in of_block), key=of_block.__getitem__)
-        for block, of_block in accuracies.items()
-        if any(rate in of_block for rate in rates)
-    }
+    return {block: max(sorted(of_block), key=of_block.__getitem__) for block, of_block in accuracies.items()}
