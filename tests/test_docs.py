@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from blockzoo.cli import main
 from blockzoo.core.contracts import BLOCKS
 from blockzoo.core.table import COLUMNS
 from tests.documented import PAGES, ROOT, fenced, prepared, run_page
@@ -93,7 +94,12 @@ def test_the_command_of_each_lens_runs() -> None:
     assert shown == [line.partition("  # ")[0] for line in block.splitlines()]
 
 
-def test_rows_of_the_readme_are_rows_of_the_table() -> None:
-    rows = re.findall(r"^\| \w+ \| (?:early|mid|late) \|.*$", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert len(rows) == 6
-    assert set(rows) <= set((ROOT / "docs" / "isolate.md").read_text().splitlines())
+@pytest.mark.parametrize("page", ["README.md", "docs/conclusions.md"])
+def test_the_result_that_is_shown_is_what_its_command_prints(
+    page: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / page).read_text()
+    assert "blockzoo claims docs/results/cifar10.csv\n" in text
+    assert main(["claims", str(ROOT / "docs" / "results" / "cifar10.csv"), "--format", "markdown"]) == 0
+    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert len(printed) == 8 and set(printed) <= set(text.splitlines())

@@ -249,9 +249,8 @@ def _fastest(block: str, names: Sequence[str], places: Sequence[str], times: Tim
         shown &= len(slower) == len(others)
         if faster:
             best = min(faster, key=lambda name: others[name].ms)
-            said.append(
-                f"at {place} {len(faster)} of {len(others)} are faster, {best} {own.ms / others[best].ms:.2g} times as fast"
-            )
+            more = f" (and {len(faster) - 1} more)" if len(faster) > 1 else ""
+            said.append(f"at {place} {best}{more} is {own.ms / others[best].ms:.2g} times as fast")
     if said:
-        return "does not hold", "; ".join(said)
+        return "does not hold", ", ".join(said)
     return ("holds", "fastest at every position") if shown else ("not shown", "others may be as fast")
