@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from blockzoo.core.errors import UsageError
+from blockzoo.core.extras import how_to_install
 from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.search.task import Query, Task
 
@@ -28,7 +29,7 @@ class OptunaSearch:
         try:
             import optuna
         except ImportError:
-            raise UsageError("search algorithm optuna needs Optuna: pip install 'blockzoo[nas]'") from None
+            raise UsageError(f"search algorithm optuna needs Optuna: {how_to_install('nas')}") from None
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._optuna, self._task = optuna, task
         self._known = set(task.known.tolist())
