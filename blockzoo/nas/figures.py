@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from blockzoo.core.text import picture
+from blockzoo.core.typeset import wrapped
 from blockzoo.core.units import engineering
 from blockzoo.nas.space.macro import Architecture, MacroSpace
 from blockzoo.report.pareto import pareto_front
@@ -88,7 +89,8 @@ def regret_curves(comparison: Comparison) -> Figure:
     )
     axes.set_ylabel("regret, percentage points of test accuracy")
     n = len(next(iter(comparison.curves.values())))
-    axes.set_title(f"{picture(comparison.label)}, n = {n} seeds", loc="left", fontsize=10, color="#333333")
+    title = "\n".join(map(picture, wrapped(f"{comparison.heading}; n = {n} seeds", 100)))
+    axes.set_title(title, loc="left", fontsize=9, color="#333333")
     _plain(axes)
     return figure
 

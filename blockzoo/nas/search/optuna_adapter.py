@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class OptunaSearch:
     """Optuna's TPE (or another sampler) over the coordinates of the vector; invalid vectors are pruned.
 
+    Source: Akiba et al., Optuna: A Next-generation Hyperparameter Optimization Framework, KDD 2019, arXiv:1907.10902.
+
     Args:
         sampler: an Optuna sampler; by default TPE with the seed.
     """
