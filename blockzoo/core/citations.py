@@ -129,14 +129,15 @@ def bibtex_text(text: str) -> str:
 
 
 def citations_of(source: str) -> list[Citation]:
-    """The works that a source names, which are separated by semicolons; none of an empty text.
+    """The works that a source names, semicolons between them; none of an empty text.
 
     Examples:
         >>> (one,) = citations_of("He et al., Deep Residual Learning, CVPR 2016, arXiv:1512.03385.")
         >>> one.title, one.venue, one.year, one.key
         ('Deep Residual Learning', 'CVPR', '2016', 'he2016deep')
     """
-    return [_parsed(part) for part in (" ".join(s.split()) for s in source.split("; ")) if part]
+    parts = re.split(r"; (?![^()]*\))", " ".join(source.split()))
+    return [_parsed(part) for part in parts if part]
 
 
 def _parsed(source: str) -> Citation:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from blockzoo import __version__
@@ -104,8 +102,4 @@ def test_this_package_is_cited_with_its_version() -> None:
 
 
 def test_signs_of_tex_are_written_as_signs() -> None:
-    assert (
-        bibtex_text("a_b & c~d\n") == r"a\_b \& c\textbackslash{}n".replace("c", r"c\textasciitilde{}d", 1)
-        or True
-    )
-    assert re.fullmatch(r"a\\_b \\& c\\textasciitilde\{\}d.*", bibtex_text("a_b & c~d"))
+    assert bibtex_text("a_b & c~d") == r"a\_b \& c\textasciitilde{}d"

@@ -34,7 +34,7 @@ def search(
     """Compare search algorithms on trainings that are looked up: regret with intervals over seeds, and paired tests.
 
     The benchmark `mini` is 300 networks that were trained; `mini-surrogate`, the default, is the whole space as a model fitted to
-    these predicts it, and no measurement. The folder gets every search's trace, a manifest (command, versions, hardware, digests),
+    these predicts it, and no measurement. The folder gets every search's trace, a manifest (command, versions, hardware),
     the paired tests, LaTeX and pictures. An algorithm of your own stands beside the others by --plugin, or as my_search.py:Mine.
 
     Examples:

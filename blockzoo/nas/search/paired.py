@@ -116,7 +116,7 @@ def signed_ranks(differences: npt.NDArray[np.float64]) -> float | None:
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Probabilities after Holm's correction: each is below a level where its hypothesis falls, all of them together at that level.
+    """Probabilities after Holm's correction: below a level where the hypothesis falls, with all of them together at that level.
 
     Examples:
         >>> holm([0.01, 0.04, 0.03])
@@ -157,8 +157,8 @@ def paired_table(made: Comparison, pairs: Sequence[Pair]) -> TextTable:
     )
     title = f"differences of regret after {made.budget:g} {made.unit}, paired by seed; {made.heading}"
     caption = (
-        f"difference of mean regrets in points of test accuracy, bootstrap over seeds; Wilcoxon's signed ranks, Holm's correction "
-        f"over {len(pairs)} pairs; smaller / equal / larger: seeds"
+        "difference of mean regrets in points of test accuracy, bootstrap over seeds; Wilcoxon's signed ranks, Holm's "
+        f"correction over {len(pairs)} pairs; smaller / equal / larger: seeds"
     )
     return TextTable(title, columns, lines, caption)
 

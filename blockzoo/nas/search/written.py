@@ -69,8 +69,8 @@ def write(made: Comparison, task: Task, request: Request, folder: Path, *, secon
         seconds: that the searches took, on the wall clock.
 
     Returns:
-        `regret.csv`, `paired.csv`, `traces.csv` (every answer of every search), the LaTeX of the first two, `manifest.json` and the
-        pictures.
+        `regret.csv`, `paired.csv`, `traces.csv` (every answer of every search), the LaTeX of the first two, `manifest.json`
+        and the pictures.
     """
     pairs = paired(made)
     rows = made.rows()
@@ -97,8 +97,8 @@ def write(made: Comparison, task: Task, request: Request, folder: Path, *, secon
 
 
 def trace_rows(made: Comparison) -> Iterator[dict[str, Any]]:
-    """Every answer of every search: `spent` of the budget so far, `val_acc` that the algorithm was told, in per cent, `regret` of the
-    network that would be chosen then, in points of test accuracy.
+    """Every answer of every search: `spent` of the budget so far, `val_acc` that the algorithm was told, in per cent, `regret` of
+    the network that would be chosen then, in points of test accuracy.
     """
     for name, traces in made.traces.items():
         for seed, trace in enumerate(traces):
