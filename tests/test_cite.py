@@ -168,7 +168,7 @@ def test_the_command(
     ]
     assert main(["cite", "ResNetBasicBlock", "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [row["name"] for row in rows] == ["ResNetBasicBlock", "blockzoo"]
+    assert [row["name"] for row in rows] == ["ResNetBasicBlock", "timm", "blockzoo"]
     assert main(["cite"]) == 0
     assert [key for _, key, _ in entries(capsys.readouterr().out)] == ["blockzoo"]
     assert main(["cite", "no-such-thing"]) == 2
