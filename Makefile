@@ -1,8 +1,9 @@
 # `make` prints the targets.
-# With another Python: `make test PYTHON3=python3.13 VENV=.venv-3.13`
+# With another Python: `make test PYTHON3=python3.13 VENV=.venv-3.13`; without CUDA, which is most of what is downloaded: `make setup CPU=1`
 VENV    := .venv
 PYTHON3 := python3
 PYTHON  := $(VENV)/bin/python
+WITHOUT_CUDA := https://download.pytorch.org/whl/cpu
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
@@ -15,6 +16,7 @@ setup: $(VENV)/.installed ## make .venv with the tested versions
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON3) -m venv $(VENV)
+	$(if $(CPU),$(PYTHON) -m pip install --quiet -c constraints.txt torch torchvision --index-url $(WITHOUT_CUDA))
 	$(PYTHON) -m pip install --quiet -c constraints.txt -e '.[test]'
 	touch $@
 

@@ -24,6 +24,7 @@ LAYERS = [
     {"train", "sweep"},
     {"nas", "blockwise", "tiling"},
     {"contracts"},
+    {"cite"},
     {"cli"},
     {"__main__"},
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,29 @@ def test_no_round_begins_after_the_hours() -> None:
         lambda n, s: float(draw.normal(0.6, 0.01)),
     )
     assert len(made) == 1
+
+
+def test_a_round_that_would_end_after_the_hours_is_not_begun(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each training takes 100 s and starting took 50 s: of 1,000 s, two rounds of four and one of two fit, and no other."""
+    clock = SimpleNamespace(now=50.0)
+    clock.perf_counter = lambda: clock.now
+    monkeypatch.setattr("blockzoo.trials.designs.time", clock)
+    monkeypatch.setattr("blockzoo.measure.deadline.time", clock)
+    monkeypatch.setattr("blockzoo.measure.deadline.began", lambda: 0.0)
+    draw = np.random.default_rng(0)
+
+    def accuracy(network: NetworkSpec, seed: int) -> float:
+        clock.now += 100
+        return float(draw.normal(0.6, 0.01))
+
+    made, _ = carried_out(
+        isolated(networks(BLOCKS[:2]), [0, 1], Designing(precision=0.01, hours=1000 / 3600)), accuracy
+    )
+    sizes = [len(one.trainings) for one in made]
+    assert clock.now <= 1000 < clock.now + 100 * sizes[-1], sizes
+    assert "trainings more would not be done" in caplog.text
 
 
 def test_looking_after_each_seed_finds_nothing_where_nothing_is() -> None:

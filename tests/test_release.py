@@ -23,7 +23,7 @@ def test_the_version_is_written_once() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", blockzoo.__version__)
     assert _read(ROOT / "CITATION.cff")["version"] == blockzoo.__version__
     project = (ROOT / "pyproject.toml").read_text()
-    assert 'dynamic = ["version"]' in project
+    assert 'dynamic = ["version", "readme"]' in project
     assert 'version = { attr = "blockzoo.__version__" }' in project
     assert not re.search(r"^version = \"", project, re.MULTILINE)
 

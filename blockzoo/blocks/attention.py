@@ -14,7 +14,9 @@ from blockzoo.core.contracts import ATTENTIONS
 def squeeze_excite(channels: int) -> nn.Module:
     """Squeeze-and-excitation: channels weighted by a small network of their means.
 
-    Source: Hu et al., CVPR 2018; timm's SEModule, which reduces to a sixteenth.
+    As timm's SEModule, which reduces to a sixteenth.
+
+    Source: Hu et al., Squeeze-and-Excitation Networks, CVPR 2018, arXiv:1709.01507.
     """
     from timm.layers.squeeze_excite import SEModule
 
@@ -26,7 +28,10 @@ def squeeze_excite(channels: int) -> nn.Module:
 def efficient_channel(channels: int) -> nn.Module:
     """Efficient channel attention: channels weighted by a convolution over the means of their neighbours.
 
-    Source: Wang et al., CVPR 2020; timm's EcaModule, whose kernel grows with the logarithm of the width.
+    As timm's EcaModule, whose kernel grows with the logarithm of the width.
+
+    Source: Wang et al., ECA-Net: Efficient Channel Attention for Deep Convolutional Neural Networks, CVPR 2020,
+    arXiv:1910.03151.
     """
     from timm.layers.eca import EcaModule
 
@@ -38,7 +43,9 @@ def efficient_channel(channels: int) -> nn.Module:
 def convolutional_attention(channels: int) -> nn.Module:
     """CBAM: channels weighted by their means and maxima, then places by a 7x7 convolution.
 
-    Source: Woo et al., ECCV 2018; timm's CbamModule.
+    As timm's CbamModule.
+
+    Source: Woo et al., CBAM: Convolutional Block Attention Module, ECCV 2018, arXiv:1807.06521.
     """
     from timm.layers.cbam import CbamModule
 
@@ -50,7 +57,9 @@ def convolutional_attention(channels: int) -> nn.Module:
 def coordinate(channels: int) -> nn.Module:
     """Coordinate attention: weights of rows and of columns, from means along the other side.
 
-    Source: Hou et al., CVPR 2021; timm's CoordAttn.
+    As timm's CoordAttn.
+
+    Source: Hou et al., Coordinate Attention for Efficient Mobile Network Design, CVPR 2021, arXiv:2103.02907.
     """
     from timm.layers.coord_attn import CoordAttn
 
@@ -62,7 +71,10 @@ def coordinate(channels: int) -> nn.Module:
 def global_context(channels: int) -> nn.Module:
     """Global context: channels weighted by a small network of a mean whose weights are learned.
 
-    Source: Cao et al., ICCV workshops 2019; timm's GlobalContext, which scales where the paper's default adds.
+    As timm's GlobalContext, which scales where the paper's default adds.
+
+    Source: Cao et al., GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond, ICCV Workshops 2019,
+    arXiv:1904.11492.
     """
     from timm.layers.global_context import GlobalContext
 

@@ -11,8 +11,10 @@ import sys
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     from blockzoo.cli.app import run
+    from blockzoo.core.began import process_age
     from blockzoo.core.safe_path import be_a_command
 
-    if argv is None:
-        be_a_command()
-    return run(sys.argv[1:] if argv is None else argv)
+    if argv is not None:
+        return run(argv)
+    be_a_command()
+    return run(sys.argv[1:], process_age())

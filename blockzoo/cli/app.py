@@ -18,7 +18,7 @@ from blockzoo.cli.everywhere import OptionsFile, apart
 from blockzoo.cli.help import Line, overview, page, split_doc
 from blockzoo.cli.screen import Screen
 from blockzoo.cli.watch import AboveTheBar, watching
-from blockzoo.core import consent
+from blockzoo.core import began, consent
 from blockzoo.core.bounds import allowing
 from blockzoo.core.discovery import first_sentence
 from blockzoo.core.documents import describe, first_line
@@ -153,8 +153,13 @@ def complete(shell: list[str]) -> int:
     return 0
 
 
-def run(argv: list[str]) -> int:
-    """Run one command: 0 done, 2 a bad request, 1 another failure, 130 interrupted."""
+def run(argv: list[str], age: float = 0.0) -> int:
+    """Run one command: 0 done, 2 a bad request, 1 another failure, 130 interrupted.
+
+    Args:
+        argv: its words.
+        age: seconds since it was given, from which its budgets of time count.
+    """
     argv, everywhere = apart(normalised(argv))
     errors = Screen(stderr=True, soft_wrap=True)
     told = AboveTheBar(sys.stderr)
@@ -167,7 +172,7 @@ def run(argv: list[str]) -> int:
         if argv[0] == "--install-completion":
             return complete(argv[1:])
         screen.out.quiet = everywhere.quiet
-        with watching(_named(argv), quiet=everywhere.quiet):
+        with began.command(age), watching(_named(argv), quiet=everywhere.quiet):
             file = None if everywhere.config is None else OptionsFile.read(everywhere.config)
             return _run(argv, file, everywhere.max_memory)
     except Exception as error:

@@ -27,11 +27,18 @@ class Declaration:
     summary: str
     aliases: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    source: str = ""
 
 
 def first_sentence(docstring: str | None) -> str:
     """The first paragraph of a docstring, on one line."""
     return " ".join((docstring or "").strip().split("\n\n")[0].split())
+
+
+def source_of(docstring: str | None) -> str:
+    """What a docstring gives as its source, on one line: the paragraph that begins so; "" where there is none."""
+    paragraphs = (" ".join(part.split()) for part in (docstring or "").strip().split("\n\n"))
+    return next((part.removeprefix("Source: ") for part in paragraphs if part.startswith("Source: ")), "")
 
 
 def declarations(registry: str) -> Iterator[Declaration]:
@@ -78,7 +85,6 @@ def _of_definition(node: ast.ClassDef | ast.FunctionDef, module: str, registry: 
             if decorator.args:
                 name = ast.literal_eval(decorator.args[0])
             options = {k.arg: tuple(ast.literal_eval(k.value)) for k in decorator.keywords}
-        summary = first_sentence(ast.get_docstring(node))
-        yield Declaration(
-            name, module, node.name, summary, options.get("aliases", ()), options.get("tags", ())
-        )
+        said = ast.get_docstring(node)
+        aliases, tags = options.get("aliases", ()), options.get("tags", ())
+        yield Declaration(name, module, node.name, first_sentence(said), aliases, tags, source_of(said))

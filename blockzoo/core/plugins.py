@@ -59,8 +59,8 @@ def load_module(plugin: str) -> ModuleType:
     consent.check(absolute(plugin))
     try:
         if _OWN not in sys.meta_path:
-            # once before: what it loads would be looked for by the finder, which asks it
-            importlib.import_module("blockzoo.core.sources").is_own(Path(__file__))
+            # once before, of a path that every library is asked about: what that loads the finder would look for, which asks it
+            importlib.import_module("blockzoo.core.sources").is_own(Path("/"))
             sys.meta_path.insert(0, _OWN)
         if not plugin.endswith(".py"):
             return importlib.import_module(plugin)

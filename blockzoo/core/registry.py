@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, MutableMapping
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar, overload
 
-from blockzoo.core.discovery import declarations, first_sentence
+from blockzoo.core.discovery import declarations, first_sentence, source_of
 from blockzoo.core.errors import UnknownNameError, UsageError
 from blockzoo.core.plugins import load_object, own_code
 
@@ -24,9 +24,14 @@ class _Named(Generic[Entry]):
     """A name that is known; its object may still be unimported."""
 
     def __init__(
-        self, summary: str, load: Callable[[], Entry], origin: str, tags: tuple[str, ...] = ()
+        self,
+        summary: str,
+        load: Callable[[], Entry],
+        origin: str,
+        tags: tuple[str, ...] = (),
+        source: str = "",
     ) -> None:
-        self.summary, self.load, self.origin, self.tags = summary, load, origin, tags
+        self.summary, self.load, self.origin, self.tags, self.source = summary, load, origin, tags, source
 
 
 class Registry(MutableMapping[str, Entry]):
@@ -93,7 +98,8 @@ class Registry(MutableMapping[str, Entry]):
         if not isinstance(name, str) or not name or set(name) & set("/:"):
             raise UsageError(f"{self.kind} name {name!r}: a name is a non-empty text without '/' and ':'")
         origin = getattr(obj, "__module__", "") or ""
-        self._own[name] = _Named(first_sentence(inspect.getdoc(obj)), lambda: obj, origin)
+        said = inspect.getdoc(obj)
+        self._own[name] = _Named(first_sentence(said), lambda: obj, origin, source=source_of(said))
 
     def __delitem__(self, name: str) -> None:
         if name not in self._own:
@@ -153,6 +159,10 @@ class Registry(MutableMapping[str, Entry]):
             return first_sentence(inspect.getdoc(self._own_object(*code)))
         return self._entries[self.canonical(name)].summary
 
+    def source(self, name: str) -> str:
+        """What the entry's docstring gives as its source; of code that is not registered nothing, for it would have to run."""
+        return "" if self._code(name) else self._entries[self.canonical(name)].source
+
     def tagged(self, tag: str) -> frozenset[str]:
         """The names that were registered with this tag."""
         return frozenset(name for name, entry in self._entries.items() if tag in entry.tags)
@@ -206,7 +216,7 @@ class Registry(MutableMapping[str, Entry]):
             }
             for d in declarations(self.constant):
                 self._discovered[d.name] = _Named(
-                    d.summary, _importer(d.module, d.attribute), d.module, d.tags
+                    d.summary, _importer(d.module, d.attribute), d.module, d.tags, d.source
                 )
                 self._aliases.update(dict.fromkeys(d.aliases, d.name))
         return self._discovered

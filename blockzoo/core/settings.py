@@ -111,7 +111,11 @@ class Designing(Checked):
         "isolated: add seeds where a verdict is open, until intervals of differences are at most so wide to either side",
         unit="points",
     )
-    hours: Positive | None = setting(None, "with precision: begin no further seeds after so long", unit="h")
+    hours: Positive | None = setting(
+        None,
+        "with precision: begin no further seeds that would not be done so long after the start",
+        unit="h",
+    )
     learning_rates: tuple[Positive, ...] = setting(
         (),
         "isolated and halving: choose each block's learning rate among these, and up to two beyond an end where the best lies, "

@@ -132,7 +132,7 @@ class Cifar:
 class Cifar10(Cifar):
     """60,000 colour images of 32x32 in 10 classes; 45,000 train, 5,000 validation, 10,000 test.
 
-    Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
+    Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, University of Toronto 2009.
     """
 
     name = "cifar10"
@@ -156,7 +156,7 @@ class Cifar10(Cifar):
 class Cifar100(Cifar):
     """60,000 colour images of 32x32 in 100 classes; 45,000 train, 5,000 validation, 10,000 test.
 
-    Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
+    Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, University of Toronto 2009.
     """
 
     name = "cifar100"

@@ -23,7 +23,7 @@ class Digits:
 
     Split into stratified fifths by a fixed seed: three train, one validation, one test.
 
-    Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI repository, 1998.
+    Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository 1998.
     """
 
     split = "stratified-fifths-v1"

@@ -148,7 +148,7 @@ class ImageNet(ClassFolders):
     As is usual, images are kept at 8/7 of that (256): evaluation sees the middle, training random resized crops. They
     are crops of the central square at this size, not of the original.
 
-    Source: Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, 2015, arXiv:1409.0575.
+    Source: Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, IJCV 2015, arXiv:1409.0575.
     """
 
     name, default_size, expected_classes = "imagenet", 224, 1000
@@ -161,7 +161,7 @@ class ImageNet(ClassFolders):
 class MiniImageNet(ClassFolders):
     """A part of ImageNet as mini_imagenet/train/CLASS/, or mini_imagenet/CLASS/; 32x32 unless --image-size.
 
-    Source: Vinyals et al., Matching networks for one shot learning, 2016, arXiv:1606.04080.
+    Source: Vinyals et al., Matching Networks for One Shot Learning, NIPS 2016, arXiv:1606.04080.
     """
 
     name = "mini_imagenet"

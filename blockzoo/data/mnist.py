@@ -25,7 +25,7 @@ FILES = {"train": "train", "test": "t10k"}
 class MNIST:
     """70,000 handwritten digits of 28x28, as three equal channels; 54,000 train, 6,000 validation, 10,000 test.
 
-    Source: LeCun et al., Gradient-based learning applied to document recognition, 1998.
+    Source: LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proceedings of the IEEE 1998.
     """
 
     name, folder, split = "mnist", "MNIST/raw", "54k-6k-v1"
@@ -67,21 +67,30 @@ class MNIST:
 
 @DATASETS.register("mini_mnist")
 class MiniMNIST(MNIST):
-    """500 images of each class of MNIST's training images, a tenth of them for validation; all 10,000 to test."""
+    """500 images of each class of MNIST's training images, a tenth of them for validation; all 10,000 to test.
+
+    Source: LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proceedings of the IEEE 1998.
+    """
 
     name, split, per_class = "mini_mnist", "mini-4500-500-v1", 500
 
 
 @DATASETS.register("mini_mnist_8chanel")
 class MiniMNIST8(MiniMNIST):
-    """The images of mini_mnist as eight equal channels."""
+    """The images of mini_mnist as eight equal channels.
+
+    Source: LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proceedings of the IEEE 1998.
+    """
 
     name, channels = "mini_mnist_8chanel", 8
 
 
 @DATASETS.register("mnist_flat")
 class FlatMNIST(MNIST):
-    """The images of mnist with one channel, for networks that take each pixel as a number."""
+    """The images of mnist with one channel, for networks that take each pixel as a number.
+
+    Source: LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proceedings of the IEEE 1998.
+    """
 
     name, channels = "mnist_flat", 1
 
@@ -90,7 +99,8 @@ class FlatMNIST(MNIST):
 class FashionMNIST(MNIST):
     """70,000 pictures of clothes of 28x28, as three equal channels; 54,000 train, 6,000 validation, 10,000 test.
 
-    Source: Xiao et al., Fashion-MNIST, 2017.
+    Source: Xiao et al., Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms, 2017,
+    arXiv:1708.07747.
     """
 
     name, folder = "fashion-mnist", "FashionMNIST/raw"

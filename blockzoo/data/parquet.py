@@ -15,6 +15,7 @@ import numpy as np
 from blockzoo.core.bounds import allowance, check_room
 from blockzoo.core.documents import first_line
 from blockzoo.core.errors import DataError
+from blockzoo.core.extras import how_to_install
 from blockzoo.core.text import plain
 from blockzoo.data.cache import cached_array, stamps
 from blockzoo.data.decoding import opened
@@ -113,9 +114,7 @@ def _open(name: str, files: Sequence[Path], count: int, label_columns: Sequence[
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise DataError(
-            f"{files[0]}: reading Parquet needs pyarrow; pip install 'blockzoo[parquet]'"
-        ) from None
+        raise DataError(f"{files[0]}: reading Parquet needs pyarrow: {how_to_install('parquet')}") from None
     sources, faults = [], []
     for path in files:
         try:

@@ -21,7 +21,7 @@ SIDE = 32
 class SVHN:
     """99,289 house numbers of 32x32 in 10 classes: 73,257 to train and validate (a tenth), 26,032 test.
 
-    Source: Netzer et al., Reading digits in natural images, 2011.
+    Source: Netzer et al., Reading Digits in Natural Images with Unsupervised Feature Learning, NIPS Workshops 2011.
     """
 
     name, split = "svhn", "nine-tenths-v1"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from blockzoo.core import consent
 from blockzoo.core.errors import RunnersLost, UsageError
+from blockzoo.core.extras import how_to_install
 from blockzoo.core.record import Record, Status, now
 from blockzoo.core.safe_path import VARIABLE, elsewhere, safe_path
 from blockzoo.execution.board import Board, Pen
@@ -82,7 +83,7 @@ class RayCluster:
         **place: Unpack[Place],
     ) -> None:
         if importlib.util.find_spec("ray") is None:
-            raise UsageError("executor ray needs the package ray: pip install 'blockzoo[ray]'")
+            raise UsageError(f"executor ray needs the package ray: {how_to_install('ray')}")
         self._workers, self._threads, self._listener = workers, threads, listener or Silent()
         self._watch, gpus = watch or Watch(), place.get("gpus")
         self._address = place.get("address") or os.environ.get("RAY_ADDRESS")

@@ -14,6 +14,7 @@ from typing import Any
 
 from blockzoo.core import consent
 from blockzoo.core.errors import Damaged, StoreError, UsageError
+from blockzoo.core.extras import how_to_install
 from blockzoo.core.record import Record, now
 from blockzoo.core.safe_path import safe_path
 from blockzoo.execution.contracts import EXECUTORS
@@ -60,7 +61,7 @@ class SlurmJobs:
         options: Sequence[str] = (),
     ) -> None:
         if importlib.util.find_spec("submitit") is None:
-            raise UsageError("executor slurm needs the package submitit: pip install 'blockzoo[slurm]'")
+            raise UsageError(f"executor slurm needs the package submitit: {how_to_install('slurm')}")
         self._spool, self._workers, self._threads = spool, workers, threads
         self._listener, self._watch = listener or Silent(), watch or Watch()
         self._gpus = devices[0].count(",") + 1 if devices else 0

@@ -11,7 +11,7 @@ import torch
 
 from blockzoo.blocks.adapters import adapted
 from blockzoo.blocks.lookup import block_class
-from blockzoo.core.discovery import first_sentence
+from blockzoo.core.discovery import first_sentence, source_of
 from blockzoo.core.errors import UsageError, reason_of
 from blockzoo.core.subject import Subject
 from blockzoo.measure.costs import measure
@@ -112,7 +112,7 @@ def card_of(name: str) -> BlockCard:
     maker = adapted(block_class(Subject.parse(name)))
     said = inspect.cleandoc(maker.__doc__ or "")
     sentence, *rest = [" ".join(part.split()) for part in said.split("\n\n")]
-    source = next((part.removeprefix("Source: ") for part in rest if part.startswith("Source: ")), "")
+    source = source_of(said)
     sizes = tuple(_size(maker, width) for width in WIDTHS)
     width = next((size.width for size in sizes if not size.refused), None)
     if width is None:

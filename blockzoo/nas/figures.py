@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from blockzoo.core.text import picture
+from blockzoo.core.typeset import wrapped
 from blockzoo.core.units import engineering
+from blockzoo.nas.benchmark.surrogate import numbers_of
 from blockzoo.nas.space.macro import Architecture, MacroSpace
 from blockzoo.report.pareto import pareto_front
 from blockzoo.report.pictures.looks import COLOURS
@@ -61,8 +63,10 @@ def accuracy_against_cost(dataset: Dataset) -> Figure:
     handles, labels = figure.axes[1].get_legend_handles_labels()
     figure.legend(handles, labels, fontsize=8, frameon=False, loc="outside lower left", ncols=len(handles))
     seeds = f"{len(dataset.seeds)} seed{'s' * (len(dataset.seeds) > 1)}"
-    title = f"{dataset.title}: {len(index):,} networks, {dataset.dataset}, {dataset.epochs} epochs, {seeds}"
-    figure.suptitle(picture(title), x=0.01, ha="left", fontsize=10, color="#333333")
+    title = f"{dataset.title}: {numbers_of(dataset)}; {dataset.dataset}, {dataset.epochs} epochs, {seeds}"
+    figure.suptitle(
+        "\n".join(map(picture, wrapped(title, 130))), x=0.01, ha="left", fontsize=10, color="#333333"
+    )
     return figure
 
 
@@ -88,7 +92,8 @@ def regret_curves(comparison: Comparison) -> Figure:
     )
     axes.set_ylabel("regret, percentage points of test accuracy")
     n = len(next(iter(comparison.curves.values())))
-    axes.set_title(f"{picture(comparison.label)}, n = {n} seeds", loc="left", fontsize=10, color="#333333")
+    title = "\n".join(map(picture, wrapped(f"{comparison.heading}; n = {n} seeds", 100)))
+    axes.set_title(title, loc="left", fontsize=9, color="#333333")
     _plain(axes)
     return figure
 

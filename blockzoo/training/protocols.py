@@ -61,6 +61,8 @@ def published_v1() -> Protocol:
     """Adam 1e-3, learning rate halved when the validation loss stalls for 3 epochs, batch 256, crop and flip, fp32.
 
     The recipe behind tables published earlier (50 epochs).
+
+    Source: Kingma and Ba, Adam: A Method for Stochastic Optimization, ICLR 2015, arXiv:1412.6980.
     """
     return Protocol("published-v1", epochs=50, batch_size=256, lr=1e-3, optimizer="adam", schedule="plateau")
 
@@ -70,6 +72,10 @@ def fast_v1() -> Protocol:
     """SGD with Nesterov momentum, one-cycle, label smoothing 0.1, reflected crop and flip, bfloat16 where it pays.
 
     A fixed schedule, so nothing is chosen while training; weight decay on weights only, not on norms and biases.
+
+    Source: Smith and Topin, Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates, 2018,
+    arXiv:1708.07120; Szegedy et al., Rethinking the Inception Architecture for Computer Vision, CVPR 2016, arXiv:1512.00567
+    (label smoothing).
     """
     return Protocol(
         "fast-v1",
@@ -90,7 +96,11 @@ def fast_v1() -> Protocol:
 def blox_v1() -> Protocol:
     """SGD 0.01 with momentum, cosine to 0 over 200 epochs, crop, flip, RandAugment 2x14, cutout 16, tested by best validation.
 
-    The recipe of the published macro benchmark (Chau et al., Blox, NeurIPS 2022).
+    The recipe of the published macro benchmark.
+
+    Source: Chau et al., BLOX: Macro Neural Architecture Search Benchmark and Algorithms, NeurIPS 2022, arXiv:2210.07271; Cubuk
+    et al., RandAugment: Practical Automated Data Augmentation with a Reduced Search Space, NeurIPS 2020, arXiv:1909.13719;
+    DeVries and Taylor, Improved Regularization of Convolutional Neural Networks with Cutout, 2017, arXiv:1708.04552.
     """
     return Protocol(
         "blox-v1",
@@ -132,7 +142,10 @@ def step_v1() -> Protocol:
 
 @PROTOCOLS.register("cosine-v1")
 def cosine_v1() -> Protocol:
-    """As step-v1, but the learning rate falls along a cosine to 0."""
+    """As step-v1, but the learning rate falls along a cosine to 0.
+
+    Source: Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, ICLR 2017, arXiv:1608.03983.
+    """
     return replace(step_v1(), name="cosine-v1", schedule="cosine", milestones=())
 
 

@@ -5,6 +5,7 @@ A design is a generator: it yields rounds, and is sent the rows of all trainings
 
 from __future__ import annotations
 
+import logging
 import random
 import statistics
 import time
@@ -18,10 +19,12 @@ from blockzoo.core.errors import UsageError
 from blockzoo.core.settings import Designing
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.table import Row
+from blockzoo.measure.deadline import Deadline
 from blockzoo.report.comparison import Difference, compare, verdicts
 from blockzoo.report.crossed import FOLLOW_UP, crossed_models
 from blockzoo.report.groups import group_of, name_of
 
+log = logging.getLogger(__name__)
 FRESH = 1000
 """The first seed of trainings that nothing was chosen by."""
 SURE = 0.001
@@ -67,17 +70,33 @@ def isolated(networks: Sequence[NetworkSpec], seeds: Sequence[int], designing: D
     Args:
         networks: blocks at positions.
         seeds: of the first round.
-        designing: its precision, and the hours within which rounds begin.
+        designing: its precision, and the hours, of the command from its start, within which a further round is to end at the
+            pace of the rounds so far.
     """
-    began = time.monotonic()
-    rows = yield Round([Training(network, seed) for seed in seeds for network in networks])
-    while designing.precision is not None:
-        if designing.hours is not None and time.monotonic() - began > 3600 * designing.hours:
+    deadline = Deadline.of_command(None if designing.hours is None else 3600 * designing.hours)
+    following = Round([Training(network, seed) for seed in seeds for network in networks])
+    slowest = 0.0
+    while True:
+        before = time.perf_counter()
+        rows = yield following
+        took = (time.perf_counter() - before) / len(following.trainings)
+        slowest = max(took, slowest)
+        if designing.precision is None or not (more := _open(networks, rows, designing.precision / 100)):
             return
-        more = _open(networks, rows, designing.precision / 100)
-        if not more:
+        if max(slowest * len(more), _longest(rows)) > deadline.left():
+            log.warning(
+                "--hours %g: %.2g h are left, in which %d trainings more would not be done, so open verdicts stay open",
+                designing.hours,
+                deadline.left() / 3600,
+                len(more),
+            )
             return
-        rows = yield Round(more, why=f"{len(more)} trainings more, where a verdict is open")
+        following = Round(more, why=f"{len(more)} trainings more, where a verdict is open")
+
+
+def _longest(rows: list[Row]) -> float:
+    """Seconds of the longest training: a round takes as long, whatever was in the store before."""
+    return max((float(row.get("training_time") or 0.0) for row in rows), default=0.0)
 
 
 def _open(networks: Sequence[NetworkSpec], rows: list[Row], precision: float) -> list[Training]:

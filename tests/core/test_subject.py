@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,7 @@ def test_a_class_stands_for_the_text_that_names_it(tmp_path: Path) -> None:
 
     for name in ("InvertedResidual", "InvertedResidual@published"):
         assert str(Subject.parse(BLOCKS[name])) == name
-    assert str(Subject.parse(Path)) == "pathlib:Path"
+    assert str(Subject.parse(Fraction)) == "fractions:Fraction"
     file = tmp_path / "own.py"
     file.write_text(OWN)
     assert str(Subject.parse(load_object(str(file), "Block"))) == f"{file}:Block"

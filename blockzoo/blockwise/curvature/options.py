@@ -32,7 +32,11 @@ class Searching:
     max_products: int | None = setting(
         None, "stop after so many products, the worst entries first, though entries have not converged"
     )
-    max_seconds: float | None = setting(None, "stop after so long", unit="s")
+    max_seconds: float | None = setting(
+        None,
+        "be done within so long: of the command, torch's import included, of a call from it on",
+        unit="s",
+    )
 
     def __post_init__(self) -> None:
         check_types(self)

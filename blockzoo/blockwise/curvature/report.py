@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -23,6 +24,7 @@ from blockzoo.core.environment import environment
 from blockzoo.core.errors import UsageError
 from blockzoo.core.files import write_text
 from blockzoo.core.text import csv_text
+from blockzoo.measure.deadline import Deadline
 from blockzoo.report.heatmap import HeatMap, animate, draw_map, draw_strip, write_page
 
 if TYPE_CHECKING:
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 
     from blockzoo.blockwise.curvature.keywords import SearchingKeywords
 
+SHARE_OF_MAP = 0.7
+"""Of the seconds that are given: what the map may take where spectra follow."""
+OF_SPECTRUM = 160
+"""Products that the spectrum of a block takes at most: its ends and its trace."""
 NAMES = {"hessian": "Hessian", "ggn": "Gauss-Newton matrix"}
 
 
@@ -78,11 +84,16 @@ def measure(
         batches: how many batches of the training data it is measured on.
         batch_size: examples in each of them.
         spectra: also compute eigenvalues and traces; without it these columns are None.
-        searching: see `coupling_map`.
+        searching: see `coupling_map`; `max_seconds` are for all of it, from the call (of a command: its start) on. Blocks whose
+            spectra would not be done by then have none, and the map's `stopped` says so.
     """
+    deadline = Deadline.of_command(searching.get("max_seconds"))
     data = frame.probe(batches, batch_size)
+    if searching.get("max_seconds") is not None:
+        searching["max_seconds"] = deadline.left() * (SHARE_OF_MAP if spectra else 1.0)
     coupling = coupling_map(frame.model, frame.criterion, data, frame.partition, **searching)
-    blocks = []
+    blocks, left_out = list[dict[str, Any]](), list[str]()
+    longest = OF_SPECTRUM * coupling.seconds / max(1, coupling.products)
     matrix = searching.get("matrix", "hessian")
     hessian = MATRICES[matrix](frame.model, frame.criterion, data, frame.partition) if spectra else None
     for i, (label, size) in enumerate(zip(coupling.labels, coupling.sizes, strict=True)):
@@ -94,11 +105,18 @@ def measure(
             "converged": None,
             "trace": None,
         }
-        if hessian is not None:
+        if hessian is not None and longest > deadline.left():
+            left_out.append(label)
+        elif hessian is not None:
+            before = deadline.left()
             ends = extreme_eigenvalues(hessian, i)
             row |= {"smallest": ends.smallest, "largest": ends.largest, "converged": ends.converged}
             row["trace"] = trace(hessian, i)
+            longest = max(before - deadline.left(), longest if blocks else 0.0) if before < math.inf else 0.0
         blocks.append({**row, "row_norm": float(coupling.row_bounds()[1][i])})
+    if left_out:
+        said = f"no spectra of {', '.join(left_out)} (max_seconds)"
+        coupling = replace(coupling, stopped="; ".join(filter(None, (coupling.stopped, said))))
     return Curvature(coupling, blocks)
 
 

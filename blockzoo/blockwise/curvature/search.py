@@ -6,7 +6,7 @@ import heapq
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -34,26 +34,32 @@ PER_ENTRY = 10
 MOST_NUMBERS = 2**26
 """Of the columns of a block that is computed whole."""
 Place = tuple[int, int]
+OF_CHECKS = 4
+"""Products, about, that the checks at the end of a search take."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a search may take: products, and a time on the clock of `time.perf_counter`; None is no limit."""
+    """What a search may take: products, and a time on the clock of `time.perf_counter` by which it is done; None: no limit."""
 
     products: int | None = None
     deadline: float | None = None
+    began: float = field(default_factory=lambda: time.perf_counter())
 
     @property
     def any(self) -> bool:
         """Whether there are any."""
         return self.products is not None or self.deadline is not None
 
-    def reached(self, products: int) -> str:
-        """Which limit so many products are over, or the time now; empty if none."""
+    def reached(self, products: int, done: int = 0) -> str:
+        """Which limit a step would be over, up to so many products from those done, at the pace of these; empty if none."""
         if self.products is not None and products > self.products:
             return "max_products"
-        late = self.deadline is not None and time.perf_counter() > self.deadline
-        return "max_seconds" if late else ""
+        if self.deadline is None:
+            return ""
+        now = time.perf_counter()
+        pace = (now - self.began) / done if done else 0.0
+        return "max_seconds" if now + pace * (products - done + OF_CHECKS) > self.deadline else ""
 
 
 class _Entry:
@@ -202,7 +208,7 @@ class Search:
         rest = []
         for n, j in enumerate(order):
             few = sizes[j] <= PER_ENTRY * (len(order) - n) and sizes[j] * total <= MOST_NUMBERS
-            if (small or few) and not self._limits.reached(self.products + sizes[j]):
+            if (small or few) and not self._limits.reached(self.products + sizes[j], self.products):
                 self._compute_whole(j)
             else:
                 rest.append(j)
@@ -229,7 +235,7 @@ class Search:
         """The entries (i, j) with blocks i no smaller than j, which products along random directions in block j begin."""
         hessian, size = self._hessian, self._hessian.sizes[j]
         rank = min(self._rank, size)
-        if self._limits.reached(self.products + rank * len(others)):
+        if self._limits.reached(self.products + rank * len(others), self.products):
             rank = 1
         drawn = torch.randn(size, rank, generator=self._generator, dtype=torch.float64)
         directions = torch.linalg.qr(drawn)[0].to(hessian.like)
@@ -269,7 +275,7 @@ class Search:
             entry = entries[queue[0][1]]
             process = entry.process
             price = process.price
-            if reached := self._limits.reached(self.products + price):
+            if reached := self._limits.reached(self.products + price, self.products):
                 self._reached = reached
                 return
             process.step()

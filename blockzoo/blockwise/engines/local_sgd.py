@@ -1,6 +1,6 @@
 """Local SGD: as many workers as blocks, each with the whole network; after K steps their parameters are averaged.
 
-The baseline that communicates as rarely as block-wise training, but whole networks. Source: Stich, Local SGD, ICLR 2019.
+The baseline that communicates as rarely as block-wise training, but whole networks.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from blockzoo.core.seeds import mixed
 @ENGINES.register("local-sgd", aliases=("local_sgd",))
 class LocalSGD:
     """Worker i draws the batches that block i would; running statistics are averaged like parameters.
+
+    Source: Stich, Local SGD Converges Fast and Communicates Little, ICLR 2019, arXiv:1805.09767.
 
     Bytes are those of a ring all-reduce: 2 (W - 1) / W networks per worker.
     """

@@ -21,6 +21,7 @@ import numpy as np
 from blockzoo.blockwise.run.reading import read_lines, split_lines
 from blockzoo.core.arrays import add_sums
 from blockzoo.core.errors import StoreError, UsageError
+from blockzoo.core.extras import how_to_install
 from blockzoo.core.files import append_text, remove, write_atomically, write_text
 from blockzoo.core.locks import Held, Lock
 from blockzoo.core.record import Record, now
@@ -273,5 +274,6 @@ def _summary_writer() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise UsageError("--tensorboard needs the package tensorboard: pip install tensorboard") from None
+        how = how_to_install("tensorboard")
+        raise UsageError(f"--tensorboard needs the package tensorboard: {how}") from None
     return SummaryWriter

@@ -1,4 +1,4 @@
-"""nas: the macro search space as a benchmark: files, queries, training, search
+"""nas: a macro search space of 91,125 networks, 300 of them trained, a model of the rest: files, training, search
 
 Examples:
     blockzoo nas info mini

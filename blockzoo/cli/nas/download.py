@@ -1,4 +1,4 @@
-"""download: where the published files are, their licence, and whether those at hand are sound"""
+"""download: downloads nothing: where the published files are, their licence, and whether those at hand are sound"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def download(
     format: o.Format = "table",
     plugins: o.Plugins = (),
 ) -> int:
-    """Explain where the published benchmark is; copy it from a mirror; check sizes and checksums.
+    """Say where the published benchmark is, copy it from a folder that you have, check sizes and checksums; nothing is downloaded.
 
     Examples:
         blockzoo nas download

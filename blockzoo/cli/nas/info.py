@@ -29,10 +29,15 @@ def info(
         blockzoo nas info mini
         blockzoo nas info release/blox-base-0.native --format json
     """
-    from blockzoo.nas.benchmark.loading import BUNDLED
+    from blockzoo.nas.benchmark.loading import BUNDLED, bundled, load
+    from blockzoo.nas.benchmark.surrogate import numbers_of
     from blockzoo.nas.files.folder import Folder
     from blockzoo.nas.files.maintenance import describe_file
 
+    if str(source) in bundled() and not (BUNDLED / source).is_dir() and not source.exists():
+        said = numbers_of(load(str(source)))
+        screen.answer(f"{source}: {said}", [{"benchmark": str(source), "numbers": said}], format)
+        return
     place = BUNDLED / source if not source.exists() and (BUNDLED / source).is_dir() else source
     if place.is_dir():
         files = Folder.open(place, allow_pickle=allow_pickle)

@@ -18,7 +18,9 @@ def latency(
     image_size: Annotated[int, Parameter(help="side length of the images", validator=o.at_least_one)] = 32,
     num_classes: Annotated[int, Parameter(help="of the networks")] = 100,
     check: Annotated[int, Parameter(help="whole networks timed to state the error")] = 30,
-    seconds: Annotated[float, Parameter(help="for all timings")] = 60.0,
+    seconds: Annotated[
+        float, Parameter(help="for the whole command, torch's import included; one round is always made")
+    ] = 60.0,
     device: o.Device = "auto",
     seed: o.Seed = 0,
     dry_run: own.DryRun = False,

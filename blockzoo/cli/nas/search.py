@@ -10,7 +10,6 @@ from cyclopts import Parameter
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.nas import _options as own
-from blockzoo.core.typeset import HIGH, KEY, LOW, number
 
 
 def search(
@@ -25,55 +24,45 @@ def search(
     seeds: Annotated[int, Parameter(help="searches per algorithm")] = 20,
     seed: Annotated[int | None, Parameter(help="training seed of the benchmark (default: its first)")] = None,
     workers: Annotated[int | None, Parameter(help="processes (default: one per core)")] = None,
-    output: Annotated[Path, Parameter(name=["--output", "-o"], help="folder for table and picture")] = Path(
-        "results/nas-search"
-    ),
+    output: Annotated[
+        Path, Parameter(name=["--output", "-o"], help="folder for tables, traces, manifest and pictures")
+    ] = Path("results/nas-search"),
     format: o.Format = "table",
     dry_run: own.DryRun = False,
     plugins: o.Plugins = (),
 ) -> None:
-    """Compare search algorithms: mean regret with 95 % bootstrap intervals over seeds.
+    """Compare search algorithms on trainings that are looked up: regret with intervals over seeds, and paired tests.
+
+    The benchmark `mini` is 300 networks that were trained; `mini-surrogate`, the default, is the whole space as a model fitted to
+    these predicts it, and no measurement. The folder gets every search's trace, a manifest (command, versions, hardware),
+    the paired tests, LaTeX and pictures. An algorithm of your own stands beside the others by --plugin, or as my_search.py:Mine.
 
     Examples:
         blockzoo nas search --algorithm random evolution --seeds 10
         blockzoo nas search --benchmark mini --budget 50 --output search
+        blockzoo nas search --algorithm my_search.py:Mine random --seeds 10
     """
-    from blockzoo.core.files import write_text
+    import time
+
     from blockzoo.nas.benchmark.loading import open_benchmark
-    from blockzoo.nas.figures import regret_curves
+    from blockzoo.nas.benchmark.surrogate import numbers_of
+    from blockzoo.nas.search.paired import paired, paired_table, regret_table
     from blockzoo.nas.search.simulate import compare, selected
     from blockzoo.nas.search.task import Task
-    from blockzoo.report.pictures.looks import save
+    from blockzoo.nas.search.written import Request, write
 
     task = Task(open_benchmark(benchmark), budget, unit, duplicates, seed)
+    names = selected(algorithm or ["all"])
     if dry_run:
-        names = selected(algorithm or ["all"])
-        screen.out.print(
-            f"{len(names)} algorithms x {seeds} seeds on {task.dataset.title}: {', '.join(names)}"
-        )
+        screen.say(f"{len(names)} algorithms x {seeds} seeds, simulated: {', '.join(names)}")
+        screen.say(f"{task.dataset.title}: {numbers_of(task.dataset)}")
         return
-    made = compare(task, algorithm or ["all"], seeds, workers)
-    rows = made.rows()
-    lines = [
-        (
-            row["algorithm"],
-            *(f"{row[name]:.2f}" for name in ("regret_at_10_percent", "regret_at_50_percent", "regret")),
-            "-" if row["regret_low"] is None else f"{row['regret_low']:.2f} to {row['regret_high']:.2f}",
-            str(row["n"]),
-        )
-        for row in rows
-    ]
-    title = f"regret in points of test accuracy on {made.label}, budget {budget:g} {unit}"
-    columns = [
-        "algorithm",
-        number("at 10 %", importance=LOW),
-        number("at 50 %", importance=LOW),
-        number("at the end", importance=KEY),
-        number("95 % interval", importance=KEY),
-        number("n", importance=HIGH),
-    ]
-    screen.show(screen.table(title, columns, lines), rows, format, None)
-    write_text(output / "regret.csv", screen.as_text(rows, "csv"))
-    for suffix in ("png", "svg"):
-        save(regret_curves(made), output / f"regret.{suffix}")
-    screen.say(f"table     {output / 'regret.csv'}\npicture   {output / 'regret.png'}")
+    began = time.perf_counter()
+    made = compare(task, names, seeds, workers)
+    seconds = time.perf_counter() - began
+    pairs = paired(made)
+    tables = [regret_table(made), *([paired_table(made, pairs)] if pairs else [])]
+    screen.show(tables, made.rows(), format, None)
+    request = Request(benchmark, names, seeds, plugins)
+    for path in write(made, task, request, output, seconds=seconds):
+        screen.say(f"written   {path}")

@@ -140,3 +140,15 @@ class Surrogate(Dataset):
             f"Surrogate, no measurement, fitted to {self.fitted_to} networks, off by "
             f"{self.test_error:.2f} points of test accuracy on one left out: {super().__repr__()}"
         )
+
+
+def numbers_of(dataset: Dataset) -> str:
+    """What the numbers of a benchmark are, for headings: trained, or predicted and by how much off."""
+    if isinstance(dataset, Surrogate):
+        return (
+            f"numbers of a model fitted to {dataset.fitted_to} trained networks, off by {dataset.test_error:.2f} points of "
+            "test accuracy on one left out: no measurement"
+        )
+    if dataset.header.get("surrogate"):  # which was written to files and read again
+        return f"numbers of a model, {len(dataset):,} networks: no measurement"
+    return f"{len(dataset):,} trained networks of {len(dataset.space):,}"

@@ -143,10 +143,13 @@ def measure_latency(
         skeleton: of the networks; three channels, one cell a stage.
         check: random networks timed whole, to state the error.
         device: cpu, cuda or auto.
-        seconds: for all of it.
+        seconds: for all of it, from the call (of a command: its start) on; one round is always made.
         seed: of the draw of these networks.
         space: of the networks; None for the published one.
     """
+    from blockzoo.measure.deadline import Deadline
+
+    deadline = Deadline.of_command(seconds)
     import torch
 
     from blockzoo.measure.contenders import time_modules
@@ -167,7 +170,9 @@ def measure_latency(
         _add_parts(parts, network, cell, torch.zeros(shape))
     drawn = space.sample(check, seed)
     wholes = {f"network {i}": (made(int(i)), shape) for i in drawn}
-    samples, environment = time_modules({**parts, **wholes}, device=device, seconds=seconds, seed=seed)
+    samples, environment = time_modules(
+        {**parts, **wholes}, device=device, seconds=deadline.left(), seed=seed
+    )
     medians = {name: float(np.median(values)) for name, values in samples.items()}
     cells = np.array([[medians[f"cell {s} {c}"] for c in range(count)] for s in range(space.stages)])
     fixed = sum(value for name, value in medians.items() if name.startswith("fixed"))

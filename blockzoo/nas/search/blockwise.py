@@ -24,6 +24,8 @@ ENUMERATED = 10_000_000
 class BlockwiseSearch:
     """Trains one variant per cell and stage of a random reference network, then networks in order of their summed scores.
 
+    Source: Chau et al., BLOX: Macro Neural Architecture Search Benchmark and Algorithms, NeurIPS 2022, arXiv:2210.07271.
+
     Variants that the dataset lacks score the mean of their stage.
     """
 

@@ -1,7 +1,4 @@
-"""Regularised evolution: the oldest dies, the best of a sample has a mutated child.
-
-Source: Real et al., Regularized evolution for image classifier architecture search, AAAI 2019.
-"""
+"""Regularised evolution: the oldest dies, the best of a sample has a mutated child."""
 
 from __future__ import annotations
 
@@ -15,6 +12,8 @@ from blockzoo.nas.search.task import Query, Task
 @SEARCHES.register("evolution")
 class RegularisedEvolution:
     """Regularised (ageing) evolution.
+
+    Source: Real et al., Regularized Evolution for Image Classifier Architecture Search, AAAI 2019, arXiv:1802.01548.
 
     Args:
         population: networks alive at a time.

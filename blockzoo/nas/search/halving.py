@@ -1,7 +1,4 @@
-"""Successive halving and Hyperband: many networks for few epochs, the best of them for more.
-
-Sources: Jamieson and Talwalkar, AISTATS 2016; Li et al., Hyperband, JMLR 2018.
-"""
+"""Successive halving and Hyperband: many networks for few epochs, the best of them for more."""
 
 from __future__ import annotations
 
@@ -61,6 +58,9 @@ def _rungs(epochs: int, eta: int) -> int:
 class SuccessiveHalving(_Brackets):
     """Brackets that all start at one epoch.
 
+    Source: Jamieson and Talwalkar, Non-stochastic Best Arm Identification and Hyperparameter Optimization, AISTATS 2016,
+    arXiv:1502.07943.
+
     Args:
         eta: of this many networks one goes on, for this many times the epochs.
     """
@@ -73,6 +73,8 @@ class SuccessiveHalving(_Brackets):
 @SEARCHES.register("hyperband")
 class Hyperband(_Brackets):
     """Brackets that start at one epoch, at `eta` epochs, and so on up to all of them.
+
+    Source: Li et al., Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization, JMLR 2018, arXiv:1603.06560.
 
     Args:
         eta: of this many networks one goes on, for this many times the epochs.

@@ -1,7 +1,4 @@
-"""Local search: step to the first better neighbour; where there is none, start anew.
-
-Source: White et al., Exploring the loss landscape in neural architecture search, UAI 2021.
-"""
+"""Local search: step to the first better neighbour; where there is none, start anew."""
 
 from __future__ import annotations
 
@@ -12,7 +9,10 @@ from blockzoo.nas.search.task import Query, Task
 
 @SEARCHES.register("local")
 class LocalSearch:
-    """First-improvement hill climbing with restarts."""
+    """First-improvement hill climbing with restarts.
+
+    Source: White et al., Exploring the Loss Landscape in Neural Architecture Search, UAI 2021, arXiv:2005.02960.
+    """
 
     def __init__(self, task: Task, seed: int) -> None:
         self._moves = Moves(task, seed)

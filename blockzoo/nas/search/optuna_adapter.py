@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from blockzoo.core.errors import UsageError
+from blockzoo.core.extras import how_to_install
 from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.search.task import Query, Task
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 class OptunaSearch:
     """Optuna's TPE (or another sampler) over the coordinates of the vector; invalid vectors are pruned.
 
+    Source: Akiba et al., Optuna: A Next-generation Hyperparameter Optimization Framework, KDD 2019, arXiv:1907.10902.
+
     Args:
         sampler: an Optuna sampler; by default TPE with the seed.
     """
@@ -28,7 +31,7 @@ class OptunaSearch:
         try:
             import optuna
         except ImportError:
-            raise UsageError("search algorithm optuna needs Optuna: pip install 'blockzoo[nas]'") from None
+            raise UsageError(f"search algorithm optuna needs Optuna: {how_to_install('nas')}") from None
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._optuna, self._task = optuna, task
         self._known = set(task.known.tolist())

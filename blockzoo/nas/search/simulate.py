@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from blockzoo.core.errors import UsageError
 from blockzoo.core.progress import followed
+from blockzoo.nas.benchmark.surrogate import numbers_of
 from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.search.task import BudgetSpent, Ledger, Task
+from blockzoo.nas.space.macro import Indices
 from blockzoo.report.statistics import LEAST_SEEDS
 
 Values = npt.NDArray[np.float64]
@@ -64,16 +66,49 @@ def regret(ledger: Ledger, at: Values) -> Values:
     none was yet. Before the first answer the regret is that of the worst network.
     """
     task = ledger.task
+    trace = trace_of(ledger)
+    place = np.searchsorted(trace.spent, at, side="right") - 1
+    worst = task.best_test - float(task.test[task.known].min())
+    return np.where(place < 0, worst, trace.regret[np.maximum(place, 0)])
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one search asked for, answer by answer; without those that cost nothing, for it had them already.
+
+    Args:
+        spent: (answers,) of the budget so far.
+        index: (answers,) networks.
+        epochs: (answers,) that were asked for.
+        accuracy: (answers,) of validation, as the algorithm was told, in per cent.
+        incumbent: (answers,) the network that would be chosen then.
+        regret: (answers,) of the incumbent, in points of test accuracy; the algorithm does not see it.
+    """
+
+    spent: Values
+    index: Indices
+    epochs: Indices
+    accuracy: Values
+    incumbent: Indices
+    regret: Values
+
+
+def trace_of(ledger: Ledger) -> Trace:
+    """The answers of a ledger, with the incumbent after each, see `regret`.
+
+    Raises:
+        UsageError: there is none.
+    """
+    task = ledger.task
     if not ledger.history:
         raise UsageError(nothing_bought(task))
     spent, index, value, full = (np.array(column) for column in zip(*ledger.history, strict=True))
-    value = np.where(full, value, value - 1000)
-    best = np.maximum.accumulate(value)
-    incumbent = index[np.maximum.accumulate(np.where(value == best, np.arange(len(value)), 0))]
-    place = np.searchsorted(spent, at, side="right") - 1
-    curve = task.best_test - task.test[incumbent]
-    worst = task.best_test - float(task.test[task.known].min())
-    return np.where(place < 0, worst, curve[np.maximum(place, 0)])
+    ranked = np.where(full, value, value - 1000)
+    best = np.maximum.accumulate(ranked)
+    incumbent = index[np.maximum.accumulate(np.where(ranked == best, np.arange(len(ranked)), 0))]
+    told = (np.diff(spent, prepend=0.0) > 0) | (np.diff(incumbent, prepend=-1) != 0)
+    columns = (spent, index, np.array(ledger.epochs), value, incumbent, task.best_test - task.test[incumbent])
+    return Trace(*(column[told] for column in columns))
 
 
 @dataclass(frozen=True)
@@ -85,6 +120,20 @@ class Comparison:
     """By algorithm: (seeds, budgets)."""
     unit: str
     label: str
+    numbers: str = ""
+    """What the accuracies are: trained, or predicted."""
+    traces: dict[str, list[Trace]] = field(default_factory=dict)
+    """By algorithm: one a seed."""
+
+    @property
+    def budget(self) -> float:
+        """What each search could spend."""
+        return float(self.at[-1])
+
+    @property
+    def heading(self) -> str:
+        """Of tables and pictures: what was simulated, on which numbers."""
+        return f"simulated searches on {self.label}: {self.numbers}" if self.numbers else self.label
 
     def interval(self, algorithm: str, draws: int = 1000, seed: int = 0) -> tuple[Values, Values, Values]:
         """Mean regret at each budget, and its 95 % bootstrap interval over seeds: NaN for fewer seeds than one needs."""
@@ -139,12 +188,11 @@ def compare(
     at = np.geomspace(max(task.budget / 1000, min(1.0, task.budget)), task.budget, points)
     jobs = [(name, seed) for name in names for seed in range(seeds)]
     _ = task.prices, task.test, task.best_test, task.accuracies(), task.known, task.is_complete
-    curves_of_jobs = _parallel([(task, name, seed, at) for name, seed in jobs], workers)
-    curves = {
-        name: np.stack([c for (n, _), c in zip(jobs, curves_of_jobs, strict=True) if n == name])
-        for name in names
-    }
-    return Comparison(at, curves, task.unit, task.dataset.title)
+    outcomes = _parallel([(task, name, seed, at) for name, seed in jobs], workers)
+    of = {name: [o for (n, _), o in zip(jobs, outcomes, strict=True) if n == name] for name in names}
+    curves = {name: np.stack([curve for curve, _ in of[name]]) for name in names}
+    traces = {name: [trace for _, trace in of[name]] for name in names}
+    return Comparison(at, curves, task.unit, task.dataset.title, numbers_of(task.dataset), traces)
 
 
 def selected(algorithms: Sequence[str]) -> list[str]:
@@ -158,19 +206,21 @@ def selected(algorithms: Sequence[str]) -> list[str]:
     return [SEARCHES.canonical(name) for name in algorithms]
 
 
-def _one(job: tuple[Task, str, int, Values]) -> Values:
+def _one(job: tuple[Task, str, int, Values]) -> Outcome:
     task, name, seed, at = job
-    return regret(search(task, name, seed), at)
+    ledger = search(task, name, seed)
+    return regret(ledger, at), trace_of(ledger)
 
 
+Outcome: TypeAlias = tuple[Values, Trace]
 _JOBS: list[Any] = []
 
 
-def _by_place(place: int) -> Values:
+def _by_place(place: int) -> Outcome:
     return _one(_JOBS[place])
 
 
-def _parallel(jobs: list[Any], workers: int | None) -> list[Values]:
+def _parallel(jobs: list[Any], workers: int | None) -> list[Outcome]:
     """Results in order, on several processes that share the task's tables by forking."""
     import multiprocessing
     import os
@@ -183,7 +233,7 @@ def _parallel(jobs: list[Any], workers: int | None) -> list[Values]:
     try:
         with multiprocessing.get_context("fork").Pool(workers) as pool:
             chunk = max(1, len(jobs) // (8 * workers))
-            curves = pool.imap(_by_place, range(len(jobs)), chunksize=chunk)
-            return list(followed(curves, "searching", len(jobs), "searches"))
+            outcomes = pool.imap(_by_place, range(len(jobs)), chunksize=chunk)
+            return list(followed(outcomes, "searching", len(jobs), "searches"))
     finally:
         _JOBS.clear()

@@ -137,6 +137,8 @@ class Ledger:
     trained: dict[int, int] = field(default_factory=dict)
     history: list[tuple[float, int, float, bool]] = field(default_factory=list)
     """(spent so far, index, accuracy, trained for all epochs) of every answer."""
+    epochs: list[int] = field(default_factory=list)
+    """How many epochs each answer was asked for."""
 
     def query(self, query: Query) -> float:
         """The accuracy of a query.
@@ -156,6 +158,7 @@ class Ledger:
             self.spent = spent
             self.trained[index] = asked
         self.history.append((self.spent, index, value, asked == task.epochs))
+        self.epochs.append(asked)
         return value
 
     def _looked_up(self, query: Query) -> tuple[int, int | None, float]:

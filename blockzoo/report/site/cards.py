@@ -42,12 +42,11 @@ def card_of(block: str) -> Card | None:
     kinds = ast.ClassDef | ast.FunctionDef
     (node,) = [n for n in ast.parse(text).body if isinstance(n, kinds) and n.name == declaration.attribute]
     parts = [" ".join(part.split()) for part in (ast.get_docstring(node) or "").split("\n\n")]
-    source = next((part.removeprefix("Source: ") for part in parts if part.startswith("Source: ")), "")
     caveats = tuple(
         part for part in parts[1:] if not part.startswith(("Source:", "Args:", "Raises:", "Examples:"))
     )
     code = ast.get_source_segment(text, node) or ""
-    return Card(first_sentence(parts[0]), caveats, source, declaration.module, code)
+    return Card(first_sentence(parts[0]), caveats, declaration.source, declaration.module, code)
 
 
 @cache

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from blockzoo.core.citations import bibtex_text, entry
 from blockzoo.core.text import file_name, page, plain
 
-SPECIAL = re.compile(r"[\\{}$&#%_~^]")
-NAMED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 LETTER = 6.6
 """Pixels of a letter of a badge, on average; the text is drawn as wide as is reckoned with."""
 LONGEST = 40
@@ -47,16 +46,6 @@ class Row:
         return f"{self.block} at {self.position}" if self.position else self.block
 
 
-def bibtex_text(text: str) -> str:
-    """For a value of BibTeX in braces: signs that mean something to TeX are written as signs.
-
-    Examples:
-        >>> bibtex_text("50 % of {a_b}")
-        '50 \\\\% of \\\\{a\\\\_b\\\\}'
-    """
-    return SPECIAL.sub(lambda match: NAMED.get(match[0], f"\\{match[0]}"), plain(text, lines=False))
-
-
 def bibtex(row: Row) -> str:
     """An entry of the row."""
     key = f"blockzoo-{re.sub(r'[^A-Za-z0-9-]', '', file_name(row.block))[:40]}-{row.position or 'network'}-{row.key}"
@@ -69,9 +58,7 @@ def bibtex(row: Row) -> str:
         "note": bibtex_text(note),
         "howpublished": bibtex_text(f"blockzoo {row.version}, table {row.key}, {row.date[:10]}"),
     }
-    return (
-        f"@misc{{{key},\n" + ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items()) + "\n}\n"
-    )
+    return entry("misc", key, fields)
 
 
 def badge(row: Row) -> str:
