@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from math import isfinite
 from typing import Any, TypeGuard
@@ -35,6 +37,12 @@ def group_of(row: Row) -> tuple[tuple[str, Any], ...]:
     own = "lr" if row.get("lr_among") else ""
     shared = [(name, row.get(name)) for name in SHARED if name != own and row.get(name) is not None]
     return (*shared, ("comparable", row.get("comparable")))
+
+
+def short_name(group: Sequence[tuple[str, Any]]) -> str:
+    """Of a group, for addresses: equal for equal groups, whatever else the results hold."""
+    text = json.dumps([list(pair) for pair in group], default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def is_of_a_search(row: Row) -> bool:

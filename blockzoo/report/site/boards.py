@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -17,7 +15,7 @@ from blockzoo.report.charts import AXES, Panel, panel_of, spread_at
 from blockzoo.report.comparable import Comparable
 from blockzoo.report.effects import USUAL
 from blockzoo.report.front import spread_of
-from blockzoo.report.groups import describe_group
+from blockzoo.report.groups import describe_group, short_name
 from blockzoo.report.site.pairs import MEAN, Pairs, alike
 from blockzoo.report.statistics import Summary, Time, average_positions, summarise
 
@@ -30,7 +28,7 @@ DIFFERS = ("filler", "transition", "split", "image_size", "images", "devices", "
 
 def key_of(of: Comparable) -> str:
     """A short name of a group for addresses: equal for equal groups, whatever else the results hold."""
-    return hashlib.sha256(json.dumps([list(pair) for pair in of.group], default=str).encode()).hexdigest()[:8]
+    return short_name(of.group)
 
 
 def facets_of(of: Comparable) -> dict[str, str]:
