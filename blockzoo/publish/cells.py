@@ -130,4 +130,3 @@ def cells_of(rows: Iterable[Row]) -> list[Cell]:
         for group, cells in groups.items()
         for (block, position), by_seed in cells.items()
     ]
-

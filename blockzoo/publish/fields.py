@@ -154,9 +154,7 @@ def settings_beside() -> list[Field]:
                 continue
             unit = str(one.metadata.get("unit", ""))
             sentence = str(one.metadata.get("sentence", ""))
-            made.append(
-                Field(with_unit(one.name, unit), kind_of(hints[one.name]), sentence, unit, one.name)
-            )
+            made.append(Field(with_unit(one.name, unit), kind_of(hints[one.name]), sentence, unit, one.name))
     return made
 
 

@@ -47,7 +47,7 @@ class Wishes:
 
 
 def export_results(
-    source: str | Path, output: str | Path, form: Form = "dataset", wishes: Wishes = Wishes()  # noqa: B008
+    source: str | Path, output: str | Path, form: Form = "dataset", wishes: Wishes = Wishes()
 ) -> list[tuple[Path, int | None]]:
     """Write the results of a store for others.
 

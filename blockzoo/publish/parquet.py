@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +60,12 @@ def write_tables(walk: Walk, folder: Path) -> list[Written]:
         with ExitStack() as stack:
             sinks = {name: stack.enter_context(_Sink(path, columns[name])) for name, path in targets.items()}
             for row, record in walk.each_trial():
-                sinks["trials"].add([trial_cells(columns["trials"], row, record)])
-                sinks["curves"].add(curve_cells(columns["curves"], record))
-                sinks["images"].add(image_cells(row, record))
+                sinks["trials"].add(1, trial_cells(columns["trials"], row, record))
+                sinks["curves"].add(*curve_cells(columns["curves"], record))
+                sinks["images"].add(*image_cells(row, record))
             for record in walk.each_timing():
-                sinks["timings"].add(timing_cells(columns["timings"], record))
+                for count, cells in timing_cells(columns["timings"], record):
+                    sinks["timings"].add(count, cells)
         counts.update({name: sink.rows for name, sink in sinks.items()})
 
     _all_at_once(list(paths.items()), {}, write)
@@ -103,7 +104,8 @@ class _Sink:
             ],
             metadata=told,
         )
-        self.rows, self._waiting = 0, list[Mapping[str, Any]]()
+        self.rows, self._waiting = 0, 0
+        self._columns: dict[str, list[Any]] = {one.name: [] for one in fields}
         self._most = BATCH_OF_LISTS if any(one.kind in LISTS for one in fields) else BATCH
         self._writer = pq.ParquetWriter(path, self.schema, compression="zstd")
 
@@ -114,23 +116,33 @@ class _Sink:
         self._flush()
         self._writer.close()
 
-    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write rows, at the latest at the end."""
-        for row in rows:
-            self._waiting.append(row)
-            if len(self._waiting) == self._most:
-                self._flush()
+    def add(self, rows: int, cells: Mapping[str, Any]) -> None:
+        """Write rows, at the latest at the end.
+
+        Args:
+            rows: how many.
+            cells: by column: a list with one for each of them, or the one that all of them have.
+        """
+        for name, column in self._columns.items():
+            value = cells.get(name)
+            if isinstance(value, list):
+                column.extend(value)
+            else:
+                column.extend([value] * rows)
+        self._waiting += rows
+        if self._waiting >= self._most:
+            self._flush()
 
     def _flush(self) -> None:
         import pyarrow as pa
 
         if self._waiting:
-            columns = [
-                pa.array([row.get(one.name) for row in self._waiting], one.type) for one in self.schema
-            ]
-            self._writer.write_table(pa.Table.from_arrays(columns, schema=self.schema))
-            self.rows += len(self._waiting)
-            self._waiting.clear()
+            arrays = [pa.array(self._columns[one.name], one.type) for one in self.schema]
+            self._writer.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
+            self.rows += self._waiting
+            self._waiting = 0
+            for column in self._columns.values():
+                column.clear()
 
 
 def digest_of(path: Path) -> str:

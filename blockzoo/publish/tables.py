@@ -7,7 +7,7 @@ import json
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -121,9 +121,14 @@ class Shape:
 
     def fields(self) -> dict[TableName, list[Field]]:
         """The columns of each table."""
-        trials = [f.settled(one, self.seen[one.source]) for one in (*f.columns_of_trials(), *f.settings_beside())]
+        trials = [
+            f.settled(one, self.seen[one.source]) for one in (*f.columns_of_trials(), *f.settings_beside())
+        ]
         taken = {one.name for one in (*trials, *OF_TRIALS)}
-        for prefix, known, make in (("value ", self.values, f.value_field), ("fact ", self.facts, f.fact_field)):
+        for prefix, known, make in (
+            ("value ", self.values, f.value_field),
+            ("fact ", self.facts, f.fact_field),
+        ):
             for name in known:
                 one = f.settled(make(name), self.seen[prefix + name])
                 if one.name not in taken:
@@ -164,12 +169,17 @@ def _facts(record: Record, beside: Container[str] = COLUMNS) -> dict[str, Any]:
     }
 
 
-def _number(record: Record, series: str, value: object) -> float | None:
-    """A sample; None where it is none, which is said of what is no number."""
-    if value is not None and f.kind_seen(value) not in ("number", "integer"):
-        log.warning("%s %s: %r in the series %s is no number and is left out", record.kind, record.fingerprint, value, series)
-        return None
-    return None if value is None else float(value)  # type: ignore[arg-type]
+def _numbers(record: Record, series: str, length: int) -> list[float | None]:
+    """A series with None where a value is missing; one that is no number is missing too, which is said."""
+    values = record.samples.get(series, [])
+    if not all(type(value) is float for value in values):
+        if wrong := [v for v in values if v is not None and f.kind_seen(v) not in ("number", "integer")]:
+            log.warning(
+                "%s %s: %r in the series %s is no number and is left out",
+                record.kind, record.fingerprint, wrong[0], series,
+            )  # fmt: skip
+        values = [float(v) if f.kind_seen(v) in ("number", "integer") else None for v in values]  # type: ignore[misc]
+    return [*values, *[None] * (length - len(values))]
 
 
 def trial_cells(fields: Iterable[Field], row: Row, record: Record) -> dict[str, Any]:
@@ -196,10 +206,12 @@ def trial_cells(fields: Iterable[Field], row: Row, record: Record) -> dict[str, 
     return cells
 
 
-def timing_cells(fields: Iterable[Field], record: Record) -> Iterator[dict[str, Any]]:
-    """The rows of timings that a record gives, one for each sample."""
+def timing_cells(fields: Iterable[Field], record: Record) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of timings that a record gives, one for each sample: how many, and their cells, series by series."""
     facts = _facts(record, beside=())
-    shared = {one.name: f.cell_of(one, facts.get(one.source)) for one in fields if one.name == f"env_{one.source}"}
+    shared = {
+        one.name: f.cell_of(one, facts.get(one.source)) for one in fields if one.name == f"env_{one.source}"
+    }
     shared |= {
         "timing_key": record.fingerprint,
         "subject": record.subject,
@@ -208,44 +220,43 @@ def timing_cells(fields: Iterable[Field], record: Record) -> Iterator[dict[str, 
         "timed_on": way_of(record),
     }
     for series, samples in record.samples.items():
-        match = SERIES_OF_TIMES.fullmatch(series)
-        own = {
-            **shared,
-            "series": series,
-            "part": match["part"] if match else None,
-            "batch_size_images": int(match["batch"]) if match else None,
-        }
-        column = "time_ms" if match else "value"
-        for number, value in enumerate(samples):
-            yield {**own, "sample": number, column: _number(record, series, value)}
+        match, count = SERIES_OF_TIMES.fullmatch(series), len(samples)
+        yield (
+            count,
+            {
+                **shared,
+                "series": series,
+                "part": match["part"] if match else None,
+                "batch_size_images": int(match["batch"]) if match else None,
+                "sample": list(range(count)),
+                "time_ms" if match else "value": _numbers(record, series, count),
+            },
+        )
 
 
-def curve_cells(fields: Iterable[Field], record: Record) -> Iterator[dict[str, Any]]:
-    """The rows of curves that a trial gives, one for each epoch."""
-    series = [(one, record.samples.get(one.source, [])) for one in fields if one not in OF_CURVES]
-    for epoch in range(max((len(values) for _, values in series), default=0)):
-        cells = {
-            one.name: _number(record, one.source, values[epoch]) if epoch < len(values) else None
-            for one, values in series
-        }
-        yield {"fingerprint": record.fingerprint, "epoch": epoch + 1, **cells}
+def curve_cells(fields: Iterable[Field], record: Record) -> tuple[int, dict[str, Any]]:
+    """The rows of curves that a trial gives, one for each epoch: how many, and their cells."""
+    count = max(map(len, record.samples.values()), default=0)
+    series = {one.name: _numbers(record, one.source, count) for one in fields if one not in OF_CURVES}
+    return count, {"fingerprint": record.fingerprint, "epoch": list(range(1, count + 1)), **series}
 
 
-def image_cells(row: Row, record: Record) -> Iterator[Mapping[str, Any]]:
-    """The row of images that a trial gives, where its outcomes are stored."""
-    if record.outcomes:
-        try:
-            hits, codes = bits_of(record)
-        except Damaged as error:
-            log.warning("trial %s: %s; they are left out", record.fingerprint, error)
-            return
-        yield {
-            "fingerprint": record.fingerprint,
-            "split": row.get("split"),
-            "test_images": len(hits),
-            "hits": hits,
-            "loss_codes": codes,
-        }
+def image_cells(row: Row, record: Record) -> tuple[int, dict[str, Any]]:
+    """The row of images that a trial gives, and its cells; none where its outcomes are not stored."""
+    if not record.outcomes:
+        return 0, {}
+    try:
+        hits, codes = bits_of(record)
+    except Damaged as error:
+        log.warning("trial %s: %s; they are left out", record.fingerprint, error)
+        return 0, {}
+    return 1, {
+        "fingerprint": record.fingerprint,
+        "split": row.get("split"),
+        "test_images": len(hits),
+        "hits": [hits],
+        "loss_codes": [codes],
+    }
 
 
 def bits_of(record: Record) -> tuple[Bool[np.ndarray, " images"], UInt8[np.ndarray, " images"]]:

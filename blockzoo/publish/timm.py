@@ -101,4 +101,3 @@ def _count(cell: Cell) -> str:
 
 def _text(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
-

@@ -48,13 +48,28 @@ def trial(block: int = 0, seed: int = 0, *, status: Any = "ok", position: str = 
         "timing_key": spec.network.timing_key(32), "training_time": sum(curves["seconds"]),
         "params_total": 1000 + block, "macs": 2**53 - block, "flops": 2 * (2**53 - block), "stage_macs": 10,
     }  # fmt: skip
-    given: dict[str, Any] = {"environment": ENVIRONMENT, "outcomes": Outcomes(hits, losses).to_texts(), **more}
+    given: dict[str, Any] = {
+        "environment": ENVIRONMENT,
+        "outcomes": Outcomes(hits, losses).to_texts(),
+        **more,
+    }
     values |= given.pop("values", {})
     samples = curves | given.pop("samples", {})
-    return Record("trial", spec.fingerprint(), spec.subject, spec.to_json(), status, values=values, samples=samples, **given)  # type: ignore[arg-type]
+    return Record(
+        "trial",
+        spec.fingerprint(),
+        spec.subject,
+        spec.to_json(),
+        status,
+        values=values,
+        samples=samples,
+        **given,
+    )  # type: ignore[arg-type]
 
 
-def timing(block: int = 0, *, position: str = "mid", way: str = "Some CPU, fp32, eager", n: int = 7) -> Record:
+def timing(
+    block: int = 0, *, position: str = "mid", way: str = "Some CPU, fp32, eager", n: int = 7
+) -> Record:
     """Times of the network of a block."""
     network = trial(block, position=position).spec["network"]
     draw = random.Random(f"{block} {way}")

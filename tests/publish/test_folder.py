@@ -11,6 +11,7 @@ import resource
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,9 @@ from blockzoo.publish.fields import columns_of_trials, unit_of
 from blockzoo.publish.folder import Wishes, export_results
 from tests.publish.made_up import IMAGES, stored, timing, trial, usual
 
-HOSTILE = "=cmd|'/c calc'!A1 <script>alert(1)</script> | [x](javascript:1) \x1b[31m \u202e --- \n---\nlicense: mit"
+HOSTILE = (
+    "=cmd|'/c calc'!A1 <script>alert(1)</script> | [x](javascript:1) \x1b[31m \u202e --- \n---\nlicense: mit"
+)
 
 
 def read(folder: Path, name: str) -> list[dict[str, Any]]:
@@ -111,7 +114,11 @@ def test_accuracies_are_fractions_and_units_end_the_names() -> None:
     for field in columns_of_trials():
         if field.source.endswith("_acc") or field.source in ("val_acc", "test_acc"):
             assert field.name == f"{field.source}_fraction"
-    assert (unit_of("latency_low_ms"), unit_of("stage_peak_activation_bytes"), unit_of("notes")) == ("ms", "bytes", "")
+    assert (unit_of("latency_low_ms"), unit_of("stage_peak_activation_bytes"), unit_of("notes")) == (
+        "ms",
+        "bytes",
+        "",
+    )
     names = {field.source: field.name for field in columns_of_trials()}
     assert names["training_time"] == "training_time_s" and names["memory_mb"] == "memory_mib"
     assert names["throughput"] == "throughput_images_per_s" and names["batch_size"] == "batch_size_images"
@@ -148,9 +155,7 @@ def test_the_card_is_one_the_hub_reads(made: Path) -> None:
         table = pq.ParquetFile(made / "dataset" / file["path"])
         assert config["config_name"] == info["config_name"] and file["split"] == info["splits"][0]["name"]
         assert info["splits"][0]["num_examples"] == table.metadata.num_rows
-        declared = {
-            f["name"]: f.get("dtype") or f"list<element: {f['sequence']}>" for f in info["features"]
-        }
+        declared = {f["name"]: f.get("dtype") or f"list<element: {f['sequence']}>" for f in info["features"]}
         assert declared == {own.name: types.get(str(own.type), str(own.type)) for own in table.schema_arrow}
     text = card.read_text()
     assert all(f"| `{field.name}` |" in text for field in columns_of_trials())
@@ -159,18 +164,33 @@ def test_the_card_is_one_the_hub_reads(made: Path) -> None:
 def test_the_metadata_is_croissant(made: Path) -> None:
     """By what the specification of version 1.0 asks for; where mlcroissant is, it judges too."""
     document = json.loads((made / "dataset" / "croissant.json").read_text())
-    for name in ("@context", "@type", "conformsTo", "description", "license", "name", "url", "creator", "datePublished"):
+    for name in (
+        "@context",
+        "@type",
+        "conformsTo",
+        "description",
+        "license",
+        "name",
+        "url",
+        "creator",
+        "datePublished",
+    ):
         assert document[name]
     assert document["conformsTo"] == "http://mlcommons.org/croissant/1.0"
     files = {file["@id"]: file for file in document["distribution"]}
     for name, file in files.items():
         content = (made / "dataset" / name).read_bytes()
-        assert file["sha256"] == hashlib.sha256(content).hexdigest() and file["contentSize"] == f"{len(content)} B"
+        assert (
+            file["sha256"] == hashlib.sha256(content).hexdigest()
+            and file["contentSize"] == f"{len(content)} B"
+        )
         assert {"@type", "name", "contentUrl", "encodingFormat"} <= set(file)
     known = {field["@id"] for records in document["recordSet"] for field in records["field"]}
     for records in document["recordSet"]:
         table = pq.ParquetFile(made / "dataset" / f"{records['name']}.parquet")
-        assert [field["source"]["extract"]["column"] for field in records["field"]] == table.schema_arrow.names
+        assert [
+            field["source"]["extract"]["column"] for field in records["field"]
+        ] == table.schema_arrow.names
         for field in records["field"]:
             assert field["source"]["fileObject"]["@id"] in files and field["dataType"].startswith("sc:")
             assert field.get("references", {"field": {"@id": field["@id"]}})["field"]["@id"] in known
@@ -178,7 +198,9 @@ def test_the_metadata_is_croissant(made: Path) -> None:
 
 
 def test_mlcroissant_reads_the_metadata(made: Path) -> None:
-    croissant = pytest.importorskip("mlcroissant", reason="mlcroissant judges the metadata where it is installed")
+    croissant = pytest.importorskip(
+        "mlcroissant", reason="mlcroissant judges the metadata where it is installed"
+    )
     dataset = croissant.Dataset(str(made / "dataset" / "croissant.json"))
     assert not dataset.metadata.ctx.issues.errors
     first = next(iter(dataset.records(record_set="curves")))
@@ -193,11 +215,19 @@ def test_the_citation_is_one(made: Path) -> None:
 
 
 def test_names_and_remarks_of_others_do_no_harm(tmp_path: Path) -> None:
-    record = trial(0, 0, notes=HOSTILE, experiment_name=HOSTILE, values={HOSTILE: 1, "odd name": "=1+1", "own_value": HOSTILE})
+    record = trial(
+        0,
+        0,
+        notes=HOSTILE,
+        experiment_name=HOSTILE,
+        values={HOSTILE: 1, "odd name": "=1+1", "own_value": HOSTILE},
+    )
     record.environment = {**record.environment, HOSTILE: HOSTILE, "arithmetic": HOSTILE, "nested": {"a": [1]}}
     record.samples[HOSTILE] = [1.0, 2.0]
     stored(tmp_path / "results", record)
-    export_results(tmp_path / "results", tmp_path / "dataset", wishes=Wishes(HOSTILE, author=HOSTILE, url=HOSTILE))
+    export_results(
+        tmp_path / "results", tmp_path / "dataset", wishes=Wishes(HOSTILE, author=HOSTILE, url=HOSTILE)
+    )
     (row,) = read(tmp_path / "dataset", "trials")
     assert row["notes"] == HOSTILE and row["own_value"] == HOSTILE and row["env_arithmetic"] == HOSTILE
     left = json.loads(row["other_json"])
@@ -213,7 +243,11 @@ def test_names_and_remarks_of_others_do_no_harm(tmp_path: Path) -> None:
 
 def test_a_cell_that_does_not_fit_its_column_is_kept(tmp_path: Path) -> None:
     """A column is as wide as its values ask for, and no number is rounded."""
-    records = [trial(0, 0, values={"own": 1}), trial(0, 1, values={"own": 2**60 + 1}), trial(0, 2, values={"params_total": 1.5})]
+    records = [
+        trial(0, 0, values={"own": 1}),
+        trial(0, 1, values={"own": 2**60 + 1}),
+        trial(0, 2, values={"params_total": 1.5}),
+    ]
     stored(tmp_path / "results", *records)
     export_results(tmp_path / "results", tmp_path / "dataset")
     rows = read(tmp_path / "dataset", "trials")
@@ -241,7 +275,10 @@ def test_timm_has_its_two_tables(made: Path, capsys: pytest.CaptureFixture[str])
     files = sorted(path.name for path in (made / "timm").iterdir())
     assert [name.split("-")[0] for name in files] == ["benchmark", "results"]
     results, times = (list(csv.DictReader((made / "timm" / name).open())) for name in reversed(files))
-    assert list(results[0]) == "model top1 top1_err top5 top5_err param_count img_size crop_pct interpolation".split()
+    assert (
+        list(results[0])
+        == "model top1 top1_err top5 top5_err param_count img_size crop_pct interpolation".split()
+    )
     assert list(times[0]) == ("model infer_img_size infer_samples_per_sec infer_step_time infer_batch_size param_count "
                               "infer_gmacs infer_macts").split()  # fmt: skip
     store = open_store(made / "results")
@@ -250,10 +287,14 @@ def test_timm_has_its_two_tables(made: Path, capsys: pytest.CaptureFixture[str])
         own = [row["test_acc"] for row in store.rows() if row["block"] == block and row["status"] == "ok"]
         assert float(line["top1"]) == pytest.approx(100 * sum(own) / len(own), abs=6e-4)
         assert float(line["top1"]) + float(line["top1_err"]) == pytest.approx(100)
-    assert [float(line["top1"]) for line in results] == sorted((float(line["top1"]) for line in results), reverse=True)
+    assert [float(line["top1"]) for line in results] == sorted(
+        (float(line["top1"]) for line in results), reverse=True
+    )
     latencies = {row["block"]: row["latency_ms"] for row in store.rows()}
     for line in times:
-        assert float(line["infer_step_time"]) == pytest.approx(latencies[line["model"].partition("/")[0]], abs=6e-4)
+        assert float(line["infer_step_time"]) == pytest.approx(
+            latencies[line["model"].partition("/")[0]], abs=6e-4
+        )
 
 
 def check_eval(document: dict[str, Any]) -> None:
@@ -261,8 +302,12 @@ def check_eval(document: dict[str, Any]) -> None:
     needed = {"schema_version", "evaluation_id", "retrieved_timestamp", "source_metadata", "model_info", "eval_library",
               "evaluation_results"}  # fmt: skip
     assert needed <= set(document) <= needed | {"evaluation_timestamp", "detailed_evaluation_results"}
-    assert {"source_type", "source_organization_name", "evaluator_relationship"} <= set(document["source_metadata"])
-    assert {"name", "version"} <= set(document["eval_library"]) and {"name", "id"} <= set(document["model_info"])
+    assert {"source_type", "source_organization_name", "evaluator_relationship"} <= set(
+        document["source_metadata"]
+    )
+    assert {"name", "version"} <= set(document["eval_library"]) and {"name", "id"} <= set(
+        document["model_info"]
+    )
     for result in document["evaluation_results"]:
         assert {"evaluation_name", "source_data", "metric_config", "score_details"} <= set(result)
         metric = result["metric_config"]
@@ -284,12 +329,18 @@ def test_every_eval_has_a_file_for_each_block_and_protocol(made: Path) -> None:
         check_eval(document)
         by_metric = {r["metric_config"]["metric_id"]: r for r in document["evaluation_results"]}
         block = document["model_info"]["name"]
-        own = [row["test_acc"] for row in open_store(made / "results").rows() if row["block"] == block and row["test_acc"]]
+        own = [
+            row["test_acc"]
+            for row in open_store(made / "results").rows()
+            if row["block"] == block and row["test_acc"]
+        ]
         accuracy = by_metric["accuracy"]
         assert accuracy["metric_config"]["lower_is_better"] is False
         assert accuracy["score_details"]["score"] == pytest.approx(sum(own) / 3, abs=1e-15)
         uncertainty = accuracy["score_details"]["uncertainty"]
-        assert uncertainty["num_samples"] == 3 and uncertainty["confidence_interval"]["confidence_level"] == 0.95
+        assert (
+            uncertainty["num_samples"] == 3 and uncertainty["confidence_interval"]["confidence_level"] == 0.95
+        )
         assert uncertainty["standard_deviation"] == pytest.approx(float(np.std(own, ddof=1)))
         assert by_metric["blockzoo.latency_ms"]["metric_config"]["lower_is_better"] is True
         assert by_metric["blockzoo.latency_ms"]["metric_config"]["metric_unit"] == "ms"
@@ -349,7 +400,9 @@ def test_a_setting_and_a_quantity_that_are_added_are_exported(tmp_path: Path) ->
         '    unit = "bytes"\n'
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", ADDED], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", ADDED], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -368,11 +421,16 @@ def test_ten_thousand_rows_take_seconds_and_little_memory(tmp_path: Path) -> Non
     few, many = (tmp_path / name for name in ("few", "many"))
     for folder, count in ((few, 1_000), (many, 10_000)):
         folder.mkdir()
-        stored(folder / "results", *(trial(0, seed, samples={"long": [0.5] * 300}) for seed in range(count)))
+        one = trial(samples={"long": [0.5] * 30})
+        spec = one.spec
+        records = (replace(one, fingerprint=f"{n:016x}", spec={**spec, "seed": n}) for n in range(count))
+        stored(folder / "results", *records)
     grown = {}
     for folder in (few, many):
         began = time.process_time() + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
-        done = subprocess.run([sys.executable, "-c", BIG, "dataset"], cwd=folder, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", BIG, "dataset"], cwd=folder, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
         took = time.process_time() + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - began
         before, after = map(int, done.stdout.split())
