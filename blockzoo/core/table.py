@@ -126,8 +126,8 @@ TEXTS = COLUMNS.keys() & {
     *texts_of(Scaffold, Recipe, Data, Seeded, NetworkSpec, TrialSpec, Record),
 }
 """Columns that are never read as numbers."""
-OWN = "own"
-"""The tier of a record that was made here."""
+OWN, REPORTED, REPRODUCED = TIERS = ("own", "reported", "reproduced")
+"""Of a record: made here; handed in by others; handed in, and a rerun agreed."""
 FRACTIONS = ("val_acc", "best_val_acc", "test_acc", "train_acc")
 """Columns that are 0 to 1."""
 OF_ANY_SIGN = ("val_loss", "test_loss", "train_loss")

@@ -1,4 +1,4 @@
-"""What a data set of results says of itself: one description, which its card, its schema and its metadata write each in their way."""
+"""What a data set of results says of itself: its card, its schema and its metadata each write it in their way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a block came to at a position: its trainings over seeds, within one comparable group. Others' formats have a line for each."""
+"""What a block came to at a position: its trainings over seeds in one comparable group. Others' formats have a line for each."""
 
 from __future__ import annotations
 

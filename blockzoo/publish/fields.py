@@ -188,7 +188,7 @@ def is_name(name: str, taken: Iterable[str]) -> bool:
 
 
 def kind_seen(value: object) -> str:
-    """What a value is: a kind, "large" or "huge" for whole numbers beyond float64 or 64 bits, "nested" for what is no one value."""
+    """A kind; "large" or "huge" for whole numbers beyond float64 or 64 bits, "nested" for what is no single value."""
     if isinstance(value, bool):
         return "flag"
     if isinstance(value, int):

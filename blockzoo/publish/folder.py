@@ -54,8 +54,8 @@ def export_results(
     Args:
         source: a results folder, or its store.
         output: the folder to write to.
-        form: dataset: Parquet tables, card, schema, Croissant metadata and citation; timm: its tables of results; every-eval-ever:
-            a JSON for each block and protocol.
+        form: dataset: Parquet tables, card, schema, Croissant metadata and citation; timm: its tables of results;
+            every-eval-ever: a JSON for each block and protocol.
         wishes: title, licence and so on.
 
     Returns:
