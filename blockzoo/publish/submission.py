@@ -217,7 +217,10 @@ def _faults_of_trial(record: Record) -> Iterator[str]:
     if "seconds" in series and values.get("training_time") != sum(series["seconds"]):
         yield f"training_time is {values.get('training_time')}, and its epochs took {fsum(series['seconds'])}"
     if record.outcomes and not missing:
-        check_outcomes(record.outcomes, values["test_acc"], values["test_loss"])  # type: ignore[arg-type]
+        try:
+            check_outcomes(record.outcomes, values["test_acc"], values["test_loss"])  # type: ignore[arg-type]
+        except BlockzooError as error:
+            yield str(error)
 
 
 def _faults_of_times(record: Record) -> Iterator[str]:

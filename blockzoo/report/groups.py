@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import isfinite
 from typing import Any, TypeGuard
 
 from blockzoo.core.budget import Budget
+from blockzoo.core.table import OWN, TIERS
 
 Row = dict[str, Any]
 
@@ -48,6 +50,12 @@ def short_name(group: Sequence[tuple[str, Any]]) -> str:
 def is_of_a_search(row: Row) -> bool:
     """Whether a learning rate was chosen by this training: then its accuracy flatters, and it stands in no table of means."""
     return row.get("seed") == LR_SEARCH_SEED and str(row.get("experiment_name") or "").endswith(LR_SEARCH)
+
+
+def tiers_of(rows: Iterable[Row]) -> dict[str, int]:
+    """How many rows others handed in, by tier."""
+    counts = Counter(tier for row in rows if (tier := row.get("tier")) not in (None, "", OWN))
+    return {tier: counts[tier] for tier in TIERS if tier in counts}
 
 
 def rates_at_ends(chosen: Sequence[float], among: Sequence[float]) -> str:

@@ -171,6 +171,6 @@ def test_a_damaged_file_is_not_taken(tmp_path: Path) -> None:
     file = tmp_path / "records.jsonl.gz"
     write_records(file, [sound(1)])
     file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(Damaged, match="not as it was written|cut off|end is missing"):
+    with pytest.raises(Damaged, match=r"not as it was written|cut off|end is missing"):
         submit(file, store, "A. Person")
     assert open_store(tmp_path / "mine").status(sound(1).fingerprint) is None

@@ -213,9 +213,20 @@ def _columns(of: Comparable, here: Sequence[Summary], judged: Mapping[str, _Judg
         "best": [None if j.best is None else round(j.best, 4) for j in known],
         "n": alike([0 if e is None else e.n for e in own]),
         "lost": alike([", ".join(f"{count} {status}" for status, count in s.not_ok.items()) for s in here]),
+        "tier": alike([tier_words(s) for s in here]),
         "off": alike([_short(s.off_budget) for s in here]),
         "lr": alike([_short(s.lr) for s in here]),
     }
+
+
+def tier_words(summary: Summary) -> str:
+    """Who vouches for a line; empty where all of it was measured here.
+
+    Examples:
+        >>> tier_words(Summary((), "B", "mid", {}, {}, of_others={"reported": 2}))
+        '2 reported'
+    """
+    return ", ".join(f"{count} {tier}" for tier, count in summary.of_others.items())
 
 
 def _rank(pairs: Pairs, block: str, place: str, number: int) -> list[int] | None:
