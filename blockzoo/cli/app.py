@@ -80,7 +80,7 @@ def build() -> App:
                 group.command(f"blockzoo.cli.{name}.{own}:{own}", name=_typed(own), help=_capital(what))
             app.command(group, name=name)
         else:
-            app.command(f"blockzoo.cli.{name}:{name}", name=name, help=_capital(sentence))
+            app.command(f"blockzoo.cli.{name}:{name}", name=_typed(name), help=_capital(sentence))
     return app
 
 
@@ -115,9 +115,10 @@ def help_page(argv: list[str]) -> Iterator[Line] | None:
     width = screen.out.width
     words = [word for word in argv[:2] if not word.startswith("-")]
     if not words:
-        return overview("blockzoo", "The laboratory for convolutional blocks.", commands(), EXAMPLES, width)
+        own = {_typed(command): sentence for command, sentence in commands().items()}
+        return overview("blockzoo", "The laboratory for convolutional blocks.", own, EXAMPLES, width)
     name, *rest = words
-    if name not in commands():
+    if name not in map(_typed, commands()):
         return None
     if not (HERE / name).is_dir():
         return _command_page((name,), width)

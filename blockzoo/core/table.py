@@ -110,12 +110,15 @@ COLUMNS: dict[str, str] = {
     "environment_id": "equal where training times may be compared",
     "comparable": "equal where accuracies may be compared: same protocol, data and overrides",
     "fingerprint": "identity of the trial: the same request has the same fingerprint everywhere",
+    "tier": "own; reported: handed in by others and not rerun; reproduced: handed in, and a rerun agreed",
+    "submitted_by": "who handed the record in; empty: own",
+    "submission": "digest of the file that it was handed in with",
 }
 COLUMNS |= {name: meaning for name, meaning in OF_TRIALS.items() if name not in COLUMNS}
 """Every column of the results table and what it means. docs/results.md is made from this."""
 _OTHER_TEXTS = (
     "block position device split said uncounted_operations latency_doubt stage_latency_doubt throughput_doubt latency_device "
-    "dtype cpu gpu torch blockzoo environment_id comparable"
+    "dtype cpu gpu torch blockzoo environment_id comparable tier submitted_by submission"
 )
 """Columns of texts that no field of a setting, a spec or a record has."""
 TEXTS = COLUMNS.keys() & {
@@ -123,6 +126,8 @@ TEXTS = COLUMNS.keys() & {
     *texts_of(Scaffold, Recipe, Data, Seeded, NetworkSpec, TrialSpec, Record),
 }
 """Columns that are never read as numbers."""
+OWN, REPORTED, REPRODUCED = TIERS = ("own", "reported", "reproduced")
+"""Of a record: made here; handed in by others; handed in, and a rerun agreed."""
 FRACTIONS = ("val_acc", "best_val_acc", "test_acc", "train_acc")
 """Columns that are 0 to 1."""
 OF_ANY_SIGN = ("val_loss", "test_loss", "train_loss")
@@ -222,6 +227,7 @@ def trial_row(trial: Record) -> Row:
         "out_dim": network.out_dim,
         "comparable": spec.comparable(),
         "lr_among": spec.lr_among,
+        "tier": OWN,
         **trial.values,
         **{k: getattr(trial, k) for k in ("timestamp", "status", "reason", "experiment_name", "notes")},
         "fingerprint": trial.fingerprint,

@@ -12,6 +12,7 @@ from .benchmark.loading import load as load
 from .files import io as io
 from .files.io import read_dataset_file as read_dataset_file
 from .files.io import write_dataset_file as write_dataset_file
+from .search.objective import OptunaObjective as OptunaObjective
 from .space import graph_utils as graph_utils
 from .space import search_space as search_space
 from .space.costs import Skeleton as Skeleton

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import isfinite
 from typing import Any, TypeGuard
 
 from blockzoo.core.budget import Budget
 from blockzoo.core.contracts import DEFAULT_FILLER
+from blockzoo.core.table import OWN, TIERS
 
 Row = dict[str, Any]
 
@@ -42,6 +46,12 @@ def group_of(row: Row) -> tuple[tuple[str, Any], ...]:
     return (*shared, ("comparable", row.get("comparable")))
 
 
+def short_name(group: Sequence[tuple[str, Any]]) -> str:
+    """Of a group, for addresses: equal for equal groups, whatever else the results hold."""
+    text = json.dumps([list(pair) for pair in group], default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
 def is_of_a_search(row: Row) -> bool:
     """Whether a learning rate was chosen by this training: then its accuracy flatters, and it stands in no table of means."""
     return row.get("seed") == LR_SEARCH_SEED and str(row.get("experiment_name") or "").endswith(LR_SEARCH)
@@ -58,6 +68,12 @@ def beyond(among: Sequence[float]) -> tuple[tuple[float, ...], tuple[float, ...]
     steps = range(1, BEYOND + 1)
     lower = tuple(float(f"{rates[0] * (rates[0] / rates[1]) ** step:.6g}") for step in steps)
     return lower, tuple(float(f"{rates[-1] * (rates[-1] / rates[-2]) ** step:.6g}") for step in steps)
+
+
+def tiers_of(rows: Iterable[Row]) -> dict[str, int]:
+    """How many rows others handed in, by tier."""
+    counts = Counter(tier for row in rows if (tier := row.get("tier")) not in (None, "", OWN))
+    return {tier: counts[tier] for tier in TIERS if tier in counts}
 
 
 def rates_at_ends(chosen: Sequence[float], among: Sequence[float]) -> str:

@@ -22,6 +22,7 @@ from blockzoo.report.groups import (
     is_number,
     is_of_a_search,
     name_of,
+    tiers_of,
 )
 
 COSTS = tuple(name for name, quantity in quantities().items() if quantity.axis or quantity.heading[0])
@@ -105,6 +106,7 @@ class Summary:
     )  # latency_ms, stage_latency_ms; all of a group taken in one way
     timed_on: str = ""  # which that is
     not_ok: dict[str, int] = field(default_factory=dict)  # status -> rows
+    of_others: dict[str, int] = field(default_factory=dict)  # tier -> rows that others handed in
     off_budget: float | None = None  # what its stage costs, as a multiple of a budget that it misses
     compared: bool = True  # it does not miss it by so much that it is in no verdict
     lr: float | None = None  # of its trainings, where each block has its own
@@ -176,6 +178,7 @@ LOOKED_AT = tuple(
             "seed",
             "experiment_name",
             "status",
+            "tier",
             "budget_ratio",
             *OF_STAGE_SIZE,
             *ACCURACIES,
@@ -256,6 +259,7 @@ def _summary(group: Any, block: str, position: str, rows: list[Row], spent: Spen
         times,
         timed_on=ways[0] if ways else "",
         not_ok=dict(not_ok),
+        of_others=tiers_of(good),
         off_budget=off,
         compared=compared,
         lr=lr,

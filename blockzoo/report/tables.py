@@ -7,11 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from blockzoo.core.quantity import OnTheClock, quantities
+from blockzoo.core.table import REPORTED, REPRODUCED
 from blockzoo.core.typeset import HIGH, KEY, LOW, Column, TextTable, as_markdown, name, number
 from blockzoo.core.units import scaled
 from blockzoo.report.groups import Row, describe_group, rates_at_ends
 from blockzoo.report.statistics import Estimate, Summary, Time, summarise
 
+OF_TIER = {
+    REPORTED: "handed in by others, and not rerun here",
+    REPRODUCED: "handed in by others, and a rerun agreed",
+}
+"""What is said of rows of others."""
 HEADED = [quantity for _, quantity in sorted(quantities().items()) if quantity.heading[0]]
 COSTS = {quantity.name: quantity.heading for quantity in HEADED if not isinstance(quantity, OnTheClock)}
 TIMES = {quantity.name: quantity.heading[0] for quantity in HEADED if isinstance(quantity, OnTheClock)}
@@ -65,6 +71,8 @@ def caption(members: Iterable[Summary]) -> str:
     for rate in sorted(of_rate):
         text += f"\nlr {rate:g}: {', '.join(sorted(of_rate[rate]))}"
     text += _ends(members)
+    others = dict.fromkeys(tier for s in members for tier in s.of_others)
+    text += f"\n{'; '.join(f'{tier}: {OF_TIER[tier]}' for tier in others)}" if others else ""
     for compared, beside in ((True, ""), (False, ", and is in no verdict")):
         off = [
             f"{s.block}/{s.position} {s.off_budget:.3g}"
@@ -106,7 +114,8 @@ def _rank(summary: Summary) -> float:
 
 def _line(summary: Summary) -> tuple[str, ...]:
     best = summary.accuracies.get("test_acc") or summary.accuracies.get("val_acc")
-    lost = ", ".join(f"{count} {status}" for status, count in summary.not_ok.items())
+    told = {**summary.of_others, **summary.not_ok}
+    lost = ", ".join(f"{count} {what}" for what, count in told.items())
     n = f"{best.n if best else 0}{f' ({lost})' if lost else ''}"
     macs = summary.costs.get("macs") or _half(summary.costs.get("flops"))
     costs = {**summary.costs, "macs": macs}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -17,7 +15,7 @@ from blockzoo.report.charts import AXES, Panel, panel_of, spread_at
 from blockzoo.report.comparable import Comparable
 from blockzoo.report.effects import USUAL
 from blockzoo.report.front import spread_of
-from blockzoo.report.groups import describe_group
+from blockzoo.report.groups import describe_group, short_name
 from blockzoo.report.site.pairs import MEAN, Pairs, alike
 from blockzoo.report.statistics import Summary, Time, average_positions, summarise
 
@@ -30,7 +28,7 @@ DIFFERS = ("split", "image_size", "images", "devices", "threads")
 
 def key_of(of: Comparable) -> str:
     """A short name of a group for addresses: equal for equal groups, whatever else the results hold."""
-    return hashlib.sha256(json.dumps([list(pair) for pair in of.group], default=str).encode()).hexdigest()[:8]
+    return short_name(of.group)
 
 
 def facets_of(of: Comparable) -> dict[str, str]:
@@ -215,9 +213,20 @@ def _columns(of: Comparable, here: Sequence[Summary], judged: Mapping[str, _Judg
         "best": [None if j.best is None else round(j.best, 4) for j in known],
         "n": alike([0 if e is None else e.n for e in own]),
         "lost": alike([", ".join(f"{count} {status}" for status, count in s.not_ok.items()) for s in here]),
+        "tier": alike([tier_words(s) for s in here]),
         "off": alike([_short(s.off_budget) for s in here]),
         "lr": alike([_short(s.lr) for s in here]),
     }
+
+
+def tier_words(summary: Summary) -> str:
+    """Who vouches for a line; empty where all of it was measured here.
+
+    Examples:
+        >>> tier_words(Summary((), "B", "mid", {}, {}, of_others={"reported": 2}))
+        '2 reported'
+    """
+    return ", ".join(f"{count} {tier}" for tier, count in summary.of_others.items())
 
 
 def _rank(pairs: Pairs, block: str, place: str, number: int) -> list[int] | None:

@@ -14,10 +14,11 @@ from blockzoo import __version__
 from blockzoo.core.files import append_text, write_text
 from blockzoo.core.outcomes import Outcomes
 from blockzoo.core.record import Record, now
-from blockzoo.core.table import Row
+from blockzoo.core.table import OWN, Row
 from blockzoo.core.text import csv_text, file_name, plain
 from blockzoo.report.comparable import Comparable
 from blockzoo.report.groups import name_of
+from blockzoo.report.site.api import Figures, api_files
 from blockzoo.report.site.block_page import body_of
 from blockzoo.report.site.boards import board_of, titles_of
 from blockzoo.report.site.cards import card_of
@@ -32,6 +33,7 @@ from blockzoo.report.site.pairs import Pairs
 from blockzoo.report.site.shell import Shell
 from blockzoo.report.site.standing import Entry, Subject, entries_of, lines_of_block
 from blockzoo.report.site.versus import comparable_of, compare_page, outcomes_of
+from blockzoo.report.site.words import at
 from blockzoo.report.statistics import usable
 
 MOST_BYTES = 4 * 2**20
@@ -144,7 +146,13 @@ class Site:
             yield address, self.frame.page(words, body, here=address)
         yield from self._compared()
         yield from self._blocks()
-        yield "leaderboard.csv", csv_text(list(lines_of(self.boards)))
+        lines = list(lines_of(self.boards))
+        yield "leaderboard.csv", csv_text(lines)
+        yield from api_files(self._told_by_api(lines))
+
+    def _told_by_api(self, lines: list[dict[str, Any]]) -> Figures:
+        keyed = {board["key"]: (board, of.rows) for board, of in zip(self.boards, self.groups, strict=True)}
+        return Figures(plain(self.title, lines=False), self.made, lines, keyed, self.addresses)
 
     def _leaderboards(self) -> Iterator[tuple[str, str]]:
         parts = in_parts(self.boards)
@@ -245,6 +253,7 @@ def lines_of(boards: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
                     "accuracy_percent": place["mean"][row],
                     "low": together[0] if together else None,
                     "high": together[1] if together else None,
+                    "tier": at(place["tier"], row) or OWN,
                     "n": place["n"][row] if isinstance(place["n"], list) else place["n"],
                     "rank": rank[0] if rank else None,
                     "rank_low": rank[1] if rank and len(rank) > 1 else None,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from blockzoo.core.record import Record
-from blockzoo.core.table import way_of
+from blockzoo.core.table import OWN, Row, way_of
 from blockzoo.core.text import markdown, plain
 from blockzoo.core.times import median_interval, throughput
 from blockzoo.report.site.citing import Row as Cited
@@ -126,13 +126,24 @@ def trainings_of(subject: Subject) -> Markup:
         (
             entry.short, "" if row.get("seed") is None else row["seed"],
             _percent(row.get("test_acc")), _percent(row.get("val_acc")),
-            row.get("status") or "ok", plain(str(row.get("reason") or ""), lines=False), str(row.get("timestamp") or "")[:19],
+            row.get("status") or "ok", _tier(row), plain(str(row.get("reason") or ""), lines=False),
+            str(row.get("timestamp") or "")[:19],
             str(row.get("fingerprint") or ""),
         )
         for entry in subject.positions
         for row in entry.rows
     ]  # fmt: skip
-    heads = ("position", "seed", "test, %", "validation, %", "status", "reason", "ended (UTC)", "fingerprint")
+    heads = (
+        "position",
+        "seed",
+        "test, %",
+        "validation, %",
+        "status",
+        "tier",
+        "reason",
+        "ended (UTC)",
+        "fingerprint",
+    )
     where: dict[str, dict[str, None]] = {}
     for entry in subject.positions:
         sources = [told.environment for told in entry.told] or entry.rows
@@ -145,8 +156,13 @@ def trainings_of(subject: Subject) -> Markup:
     return tag(
         "section", tag("h2", "Where the figures come from"),
         facts([*told, ("remarks", "; ".join(notes)[:2000])]),
-        tag("details", tag("summary", f"All {len(lines)} trainings"), table("Trainings", heads, lines, left=(4, 5, 6, 7))),
+        tag("details", tag("summary", f"All {len(lines)} trainings"), table("Trainings", heads, lines, left=(4, 5, 6, 7, 8))),
     )  # fmt: skip
+
+
+def _tier(row: Row) -> str:
+    tier, by = str(row.get("tier") or OWN), row.get("submitted_by")
+    return plain(f"{tier}, by {by}" if by else tier, lines=False)
 
 
 def _percent(value: object) -> str:

@@ -39,6 +39,7 @@ TOLD = (
     "notes",
     "fingerprint",
     "training_time",
+    "submitted_by",
 )
 """Columns that pages show beside those that summaries are made of."""
 

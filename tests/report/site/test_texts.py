@@ -173,7 +173,7 @@ def test_hostile_names_harm_no_file(tmp_path: Path) -> None:
         made_up.store(tmp_path / "results", HOSTILE, text=HOSTILE[1]), tmp_path / "site", title=HOSTILE[1]
     )
     files = [path for path in (tmp_path / "site").rglob("*") if path.is_file()]
-    assert len({path.suffix for path in files}) == 4
+    assert len({path.suffix for path in files}) == 5
     for path in files:
         text = path.read_text()
         assert "\u202e" not in text, path

@@ -35,7 +35,7 @@ function linesOf(board, place, choice) {
     const line = {
       block, row, place: place.name, name: board.blocks[block],
       rank: place.rank[row], mean: place.mean[row], together: place.together[row], alone: place.alone[row],
-      best: place.best[row], n: at(place.n, row), lost: at(place.lost, row), off: at(place.off, row), lr: at(place.lr, row),
+      best: place.best[row], n: at(place.n, row), lost: at(place.lost, row), tier: at(place.tier, row), off: at(place.off, row), lr: at(place.lr, row),
       time: times ? times.whole[row] : null, stage: times ? times.stage[row] : null, costs: {}, fronts: {},
       against: known(choice.reference) ? verdict(place, block, choice.reference) : null,
     };
@@ -87,6 +87,7 @@ function figures(line, board, place) {
     told.push([axis.label, figure], ["on that front", share(line.fronts[name])]);
   }
   told.push(["seeds", line.n + (line.lost ? " (" + line.lost + ")" : "")]);
+  if (line.tier) told.push(["tier", line.tier]);
   if (known(line.off)) told.push(["costs of its budget", line.off + " times"]);
   if (known(line.lr)) told.push(["learning rate", String(line.lr)]);
   return told;
