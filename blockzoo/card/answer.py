@@ -13,7 +13,8 @@ from blockzoo.report.comparison import MARGIN, Difference
 
 NEAR = 0.05
 """Costs that differ by less are said to be alike."""
-STAGE = "stage_batch64"
+TIMES = ("stage_batch64", "stage_batch1")
+"""Of which the first that is sure is spoken of."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,12 @@ class Evidence:
         values = [value for value in known if value is not None]
         return sum(values) / len(values) if values else None
 
+    @property
+    def time(self) -> Mapping[str, Any] | None:
+        """Of the stage as a multiple of the reference's; None where no such time is sure."""
+        known = (self.ratios.get(name) for name in TIMES)
+        return next((one for one in known if one and one["interval"] and not one["doubted"]), None)
+
 
 def answer(of: Evidence) -> list[str]:
     """Sentences, the answer first."""
@@ -57,36 +64,42 @@ def answer(of: Evidence) -> list[str]:
 
 def headline(of: Evidence) -> str:
     """One sentence: yes, no, it depends, or not known yet."""
-    better, worse = of.at("better"), of.at("worse")
-    who, other = of.name, of.reference
-    price = _price(of)
+    better, worse, equal = (of.at(kind) for kind in ("better", "worse", "equal"))
+    who, other, price = of.name, of.reference, _price(of)
     if not of.differences:
-        known = bool(of.standing.lines)
-        why = (
+        untold = (
             f"{other} has no training to compare it with"
-            if known
-            else "it was not trained: nothing fitted the time"
+            if of.standing.lines
+            else "no training of it fitted the time, or ended"
         )
-        return f"Not known: {why}."
+        return f"Not known: {untold}."
     if better and worse:
-        return f"It depends on where it stands: {who} is better than {other} at {_listed(better)} and worse at {_listed(worse)}{price}."
+        both = f"better than {other} at {_listed(better)} and worse at {_listed(worse)}"
+        return f"It depends on where it stands: {who} is {both}{price}."
     if better:
-        rest = "" if len(better) == len(of.differences) else ", and nowhere worse as far as can be told"
-        return f"Yes, in this test: {who} is more accurate than {other} at {_listed(better)}{rest}{price}."
+        rest = "" if len(better) == len(of.differences) else "; elsewhere it is not told from it, or as good"
+        return f"Yes, in this test: {who} is more accurate than {other} at {_listed(better)}{price}{rest}."
+    cheaper = of.macs is not None and of.macs < 1 - NEAR
     if worse:
-        if of.macs is not None and of.macs < 1 - NEAR:
-            return f"It is a trade: {who} is less accurate than {other} at {_listed(worse)}{price}."
-        return f"No, not in this test: {who} is less accurate than {other} at {_listed(worse)}{price}."
-    equal = of.at("equal")
+        says = "It is a trade" if cheaper else "No, not in this test"
+        return f"{says}: {who} is less accurate than {other} at {_listed(worse)}{price}."
     if len(equal) == len(of.differences):
-        cheap = of.macs is not None and of.macs < 1 - NEAR
-        return f"{'Yes, in this test: ' if cheap else ''}{who} is as accurate as {other} within {100 * MARGIN:g} points{price}."
+        says = "Yes, in this test: " if cheaper else ""
+        return f"{says}{who} is as accurate as {other} within {100 * MARGIN:g} points{price}."
+    return f"Not decided: {_seeds(of)} cannot tell {who} from {other} in accuracy{price}{_needed(of)}."
+
+
+def _seeds(of: Evidence) -> str:
+    n = max((one.n for one in of.differences.values()), default=0)
+    return f"{n} seed{'s' * (n != 1)} of each"
+
+
+def _needed(of: Evidence) -> str:
+    """Seeds that would tell, where the difference is largest for its noise; nothing where nobody knows."""
     needed = [
         one.needed for one in of.differences.values() if one.kind == "unresolved" and one.error is not None
     ]
-    seeds = f"; about {min(needed)} seeds would tell where the difference is largest" if needed else ""
-    n = max((one.n for one in of.differences.values()), default=0)
-    return f"Not decided: {n} seed{'s' * (n != 1)} cannot tell {who} from {other} in accuracy{price}{seeds}."
+    return f"; about {min(needed)} would, at one position" if needed and min(needed) <= 1000 else ""
 
 
 def _price(of: Evidence) -> str:
@@ -96,71 +109,81 @@ def _price(of: Evidence) -> str:
         parts.append(
             "equal multiply-adds" if abs(of.macs - 1) < NEAR else f"{of.macs:.2f} times the multiply-adds"
         )
-    time = of.ratios.get(STAGE)
-    if time and time.get("interval"):
-        low, high = time["interval"]
-        unsure = low < 1 < high
-        parts.append("about the same time" if unsure else f"{time['ratio']:.2f} times the time")
+    if of.time is not None:
+        low, high = of.time["interval"]
+        parts.append("about the same time" if low < 1 < high else f"{of.time['ratio']:.2f} times the time")
     return f", for {' and '.join(parts)}" if parts else ""
 
 
 def _accuracy(of: Evidence) -> str:
     """Each position with its difference and interval."""
-    said = []
-    for place in (*of.differences, "mean"):
-        one = of.standing.differences.get(place)
-        if one is None:
-            continue
-        interval = one.interval
-        half = "" if interval is None else f" \u00b1 {100 * (interval[1] - one.value):.2f}"
-        said.append(
-            f"{'on average' if place == 'mean' else place} {100 * one.value:+.2f}{half} points ({one.kind})".replace(
-                "-", "\u2212"
-            )
-        )
-    if not said:
+    words = {
+        place: difference_words(one)
+        for place, one in of.standing.differences.items()
+        if place in (*of.differences, "mean")
+    }
+    if not words:
         return ""
+    said = [f"{place} {words[place]} ({one.kind})" for place, one in of.differences.items()]
+    said += (
+        [f"on average {words['mean']} ({of.standing.differences['mean'].kind})"] if "mean" in words else []
+    )
     counts = sorted({one.n for one in of.differences.values()})
     seeds = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
     accuracy = of.standing.of.accuracy if of.standing.of else "accuracy"
-    return f"Less {of.reference}, in {accuracy} over {seeds} seeds: {', '.join(said)}."
+    return f"{accuracy.capitalize()} less that of {of.reference}, in points over {seeds} paired seeds: {', '.join(said)}."
+
+
+def difference_words(difference: Difference) -> str:
+    """In points, with half of its interval."""
+    interval = difference.interval
+    half = "" if interval is None else f" \u00b1 {100 * (interval[1] - difference.value):.2f}"
+    return f"{100 * difference.value:+.2f}".replace("-", "\u2212") + half
 
 
 def _costs(of: Evidence) -> str:
     said = []
     for place in POSITIONS:
-        macs, params = (
-            ratio(of.costs, (of.name, of.reference), place, f"stage_{what}")
-            for what in ("macs", "params_total")
-        )
+        whose = (of.name, of.reference)
+        macs, params = (ratio(of.costs, whose, place, f"stage_{what}") for what in ("macs", "params_total"))
         if macs is not None and params is not None:
             said.append(f"{place} {macs:.2f} and {params:.2f}")
-    time = [
-        f"{one['ratio']:.2f}{_span(one['interval'])} times the time at batch {name.rpartition('batch')[2]}"
-        for name, one in of.ratios.items()
-        if name.startswith("stage")
-    ]
     if not said:
         return ""
-    clock = f". On this machine its stage at mid takes {' and '.join(time)}" if time else ""
+    clock = ""
+    if of.time is not None:
+        low, high = of.time["interval"]
+        clock = (
+            f". Deployed on this machine its stage at mid takes {of.time['ratio']:.2f} ({low:.2f} to {high:.2f}) times the time, "
+            f"{of.time['batch']} image{'s' * (of.time['batch'] != 1)} a call"
+        )
+    elif of.ratios:
+        clock = ". Its times on this machine are not sure: see below"
     return f"Multiply-adds and parameters of its stage, as multiples of those of {of.reference}: {', '.join(said)}{clock}."
 
 
-def _span(interval: Any) -> str:
-    return f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else ""
-
-
 def _front(of: Evidence) -> str:
-    """How probably nothing that costs no more is more accurate."""
+    """How probably nothing that costs no more is more accurate, where something does."""
+    board = of.standing.board
+    if board is None:
+        return ""
     said = []
     for cost, ranked in of.standing.ranked.items():
-        chances = [f"{one.front:.0%} at {place}" for place, one in ranked.items() if one.front is not None]
+        chances = [
+            f"at {place} it is the cheapest"
+            if place in of.standing.cheapest(cost)
+            else f"{one.front:.0%} at {place}"
+            for place, one in ranked.items()
+            if one.front is not None
+        ]
         if chances:
             said.append(f"by {FRONTS[cost]} {', '.join(chances)}")
-    board = of.standing.board
-    if not said or board is None:
+    if not said:
         return ""
-    return f"Among the {len(board['blocks'])} blocks compared, the probability that none which costs no more is more accurate: {'; '.join(said)}."
+    return (
+        f"The front: how probably none of the {len(board['blocks'])} blocks compared is more accurate and costs no more: "
+        f"{'; '.join(said)}."
+    )
 
 
 def _listed(words: list[str]) -> str:

@@ -33,7 +33,7 @@ class WhatItIs:
 
     def seconds(self, desk: Desk) -> float:
         """Some passes through a block and its gradients, and a picture."""
-        return 8.0 * desk.pace
+        return 4.0 * desk.pace
 
     def make(self, desk: Desk, within: float) -> Made:
         from blockzoo.measure.block_graph import block_graph

@@ -34,7 +34,7 @@ class CellCosts:
 
     def seconds(self, desk: Desk) -> float:
         """Nothing is computed."""
-        return 4.0 * desk.pace
+        return 3.0 * desk.pace
 
     def make(self, desk: Desk, within: float) -> Made:
         from blockzoo.nas.space.costs import Skeleton, static_info
@@ -56,8 +56,9 @@ class CellCosts:
             })  # fmt: skip
         own = rows[0]
         says = [
-            f"With {desk.asked.name} as the one node of each cell, {own['share_of_space_with_fewer_macs']:.0%} of the {len(macs):,} "
-            f"networks of the space cost fewer multiply-adds, and {own['share_of_space_with_fewer_params']:.0%} have fewer parameters."
+            f"With {desk.asked.name} as the one node of each cell, {own['share_of_space_with_fewer_macs']:.1%} of the {len(macs):,} "
+            "networks of the space, most of which have two nodes in a cell, cost fewer multiply-adds, and "
+            f"{own['share_of_space_with_fewer_params']:.1%} have fewer parameters."
         ]
         effects, told = self._effects()
         line = command(
@@ -81,8 +82,8 @@ class CellCosts:
             for (op, stage), value in made.effects.items()
         ]
         return rows, (
-            f"What one node more of the space's own operations adds is from {made.networks} networks of the bundled benchmark `mini`, "
-            "trained on CIFAR-10; it says nothing of this block."
+            f"What one node more of the space's own operations adds is from {made.networks} networks of the bundled benchmark "
+            "mini, trained on CIFAR-10; it says nothing of this block."
         )
 
 

@@ -18,6 +18,8 @@ BATCHES, BATCH_SIZE, TOLERANCE = 2, 32, 0.05
 """Training examples on which the loss is, and the relative error of an entry."""
 LONGEST_S, SHARE = 60.0, 0.12
 """Seconds that the search takes at most, and of the budget."""
+LEAST_S = 5.0
+"""Seconds below which nothing would converge."""
 BESIDE = 1.6
 """Its checks take so much more."""
 
@@ -33,7 +35,8 @@ class Coupling:
         return 0.5 if self._known(desk) else BESIDE * self._longest(desk) + 2.0 * desk.pace
 
     def _longest(self, desk: Desk) -> float:
-        return min(LONGEST_S, SHARE * seconds_of(desk.asked.carding.time_budget))
+        longest = min(LONGEST_S, SHARE * seconds_of(desk.asked.carding.time_budget))
+        return max(LEAST_S, min(longest, (desk.left() - 2.0 * desk.pace) / BESIDE))
 
     def _identity(self, desk: Desk) -> tuple[str, dict[str, Any]]:
         trial = desk.trial(desk.asked.name, MIDDLE, 0)
@@ -75,6 +78,7 @@ class Coupling:
         if not record.values["converged"]:
             says.append(f"Not all entries have converged: {record.reason}. Those are lower bounds.")
         figures = {
+            "strongest": pairs[0][0] if pairs else None,
             "labels": labels, "sigma": sigma, "weights": record.spec["weights"], "tol": TOLERANCE,
             "converged": bool(record.values["converged"]), "products": record.values["products"],
         }  # fmt: skip

@@ -137,9 +137,7 @@ class Desk:
         key = (subject, position, seed)
         if key not in self._trials:
             network = self.network(subject, position)
-            self._trials[key] = trial_spec(
-                network, self.images, self.asked.recipe, self.asked.data, seed
-            )
+            self._trials[key] = trial_spec(network, self.images, self.asked.recipe, self.asked.data, seed)
         return self._trials[key]
 
     @cached_property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,8 +42,10 @@ def as_table(made: TextTable) -> dict[str, Any]:
     }
 
 
-USUAL_S = 4.0
-"""Seconds that costs on paper take on a usual machine: by these other parts are estimated."""
+USUAL_S = 8.0
+"""Seconds that costs on paper take on an idle machine, most of them to load what follows operations."""
+LEAST_S = 4.0
+"""Seconds below which times are not worth taking."""
 
 
 class Costs:
@@ -61,7 +64,12 @@ class Costs:
         from blockzoo.report.operation_tables import paper_tables
         from blockzoo.report.why import why
 
-        begin, shape, scaffold = desk.clock(), (1, *desk.images.shape), vars(desk.asked.scaffold)
+        begin, worked, shape, scaffold = (
+            desk.clock(),
+            time.process_time(),
+            (1, *desk.images.shape),
+            vars(desk.asked.scaffold),
+        )
         names = (desk.asked.name, desk.asked.reference)
         costs: dict[str, dict[str, Any]] = {}
         for name in names:
@@ -79,7 +87,7 @@ class Costs:
         says = [why(f"{own.profile.subject}, the stage under test", own.of()), *own.profile.notes]
         if uncounted := own.profile.network.uncounted_operations:
             says.append(f"The MACs lack those of {', '.join(uncounted)}.")
-        desk.pace = max(1.0, (desk.clock() - begin) / USUAL_S)
+        desk.pace = max(1.0, (desk.clock() - begin) / max(time.process_time() - worked, 0.1))
         size = " ".join(map(str, shape))
         line = command(
             "profile",
@@ -136,12 +144,20 @@ class Clocks:
                 pair = samples.get((own, part, batch)), samples.get((other, part, batch))
                 if pair[0] and pair[1]:
                     value, interval = paired_ratio(pair[0], pair[1])
-                    ratios[f"{part}_batch{batch}"] = {"ratio": value, "interval": interval, "n": len(pair[0])}
-        says = [
-            f"{row['subject']}, {row['part']}, batch {row['batch_size']}: {row['doubt']}"
-            for row in rows
-            if row["doubt"]
-        ]
+                    doubted = any(r["doubt"] for r in rows if (r["part"], r["batch_size"]) == (part, batch))
+                    what = {"part": part, "batch": batch, "doubted": doubted}
+                    ratios[f"{part}_batch{batch}"] = {
+                        "ratio": value,
+                        "interval": interval,
+                        "n": len(pair[0]),
+                        **what,
+                    }
+        says = []
+        for doubt in dict.fromkeys(row["doubt"] for row in rows if row["doubt"]):
+            whose = (
+                f"{r['subject']} ({r['part']}, batch {r['batch_size']})" for r in rows if r["doubt"] == doubt
+            )
+            says.append(f"Not to be taken as sure: {', '.join(whose)}: {doubt}.")
         says += [f"{', '.join(subjects)}: {reason}" for (reason, _), subjects in timed.refusals().items()]
         line = command(
             "benchmark",
@@ -169,7 +185,8 @@ def clock_seconds(desk: Desk) -> float:
     """That times are taken for."""
     from blockzoo.card.options import seconds_of
 
-    return min(TIMED_S, SHARE * seconds_of(desk.asked.carding.time_budget))
+    longest = min(TIMED_S, SHARE * seconds_of(desk.asked.carding.time_budget))
+    return max(LEAST_S, min(longest, desk.left() - 2.0 * desk.pace))
 
 
 class Operations:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from blockzoo.card.answer import Evidence
 from blockzoo.card.desk import Asked
 from blockzoo.card.schedule import Outcome, in_words
 from blockzoo.card.standing import Standings
@@ -22,6 +23,7 @@ class Card:
         answer: in sentences, the answer first.
         outcomes: of all parts.
         standings: its accuracies beside those of others.
+        evidence: what the answer rests on.
         provenance: command, versions, hardware, protocol, data.
         seconds: that the command took, and those it was given.
         database: the store of its records.
@@ -32,6 +34,7 @@ class Card:
     answer: list[str]
     outcomes: list[Outcome]
     standings: Standings
+    evidence: Evidence
     provenance: dict[str, str]
     seconds: tuple[float, float]
     database: Path
@@ -99,7 +102,9 @@ def _together(outcomes: list[Outcome], total: int) -> tuple[str, str]:
     first = outcomes[0]
     if len(outcomes) == 1:
         return first.title, first.why
-    title = f"{first.part}, {len(outcomes)} of {total} pairs of trainings ({first.title} to {outcomes[-1].title})"
+    title = (
+        f"{first.part}, {len(outcomes)} of {total} pairs of trainings ({first.title} to {outcomes[-1].title})"
+    )
     known = [one.estimated_s for one in outcomes if one.estimated_s is not None]
     if first.status != "no time" or not known:
         return title, first.why

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blockzoo import __version__
@@ -39,6 +40,7 @@ FOLDER = "cards"
 """Of the results folder."""
 RESERVE_S, RESERVE = 3.0, 0.02
 """Seconds that are kept for the page, and of the budget."""
+VERSIONS = ("blockzoo", "torch", "python", "numpy")
 LATER = 3
 """Seeds of what is trained beside the subject in the scaffold: on tiles, as a cell."""
 
@@ -97,13 +99,12 @@ def make_card(
     outcomes = schedule.run(desk, heard)
     desk.export()
     standings = Standings.of(desk)
-    card = Card(asked, [], outcomes, standings, {}, (clock() - began, budget), database=desk.outputs.database)
-    costs, clocks = card.done("costs"), card.done("clocks")
-    evidence = Evidence(
-        asked.name, asked.reference, standings.block,
-        costs.made.figures["costs"] if costs else {}, clocks.made.figures["ratios"] if clocks else {},
-    )  # fmt: skip
-    card = replace(card, answer=[*answer(evidence), _scope(desk)], provenance=_provenance(desk))
+    done = {one.part: one.made.figures for one in outcomes if one.status == "done"}
+    costs, ratios = done.get("costs", {}).get("costs", {}), done.get("clocks", {}).get("ratios", {})
+    evidence = Evidence(asked.name, asked.reference, standings.block, costs, ratios)
+    said = [*answer(evidence), _scope(desk)]
+    spent = (clock() - began, budget)
+    card = Card(asked, said, outcomes, standings, evidence, _provenance(desk), spent, desk.outputs.database)
     return _written(card, desk, clock() - began)
 
 
@@ -119,39 +120,41 @@ def _desk(asked: Asked, clock: Clock) -> Desk:
 
 def _scope(desk: Desk) -> str:
     """What the answer is of."""
-    images, recipe = desk.images, desk.asked.recipe
+    images, scaffold = desk.images, desk.asked.scaffold
     spec = desk.trial(desk.asked.name, POSITIONS[1], 0)
+    trained, tested = (
+        min(limit or len(split.labels), len(split.labels))
+        for limit, split in ((spec.limit_train, images.train), (spec.limit_test, images.test))
+    )
     return (
-        f"Of networks of {desk.asked.scaffold.num_blocks} block{'s' * (desk.asked.scaffold.num_blocks != 1)} a stage, width "
-        f"{desk.asked.scaffold.base_channels}, trained for {spec.epochs} epochs ({recipe.protocol}) on {len(images.train.labels):,} images of "
-        f"{images.name} and tested on {len(images.test.labels):,}: what holds here need not hold at other sizes or on other images."
+        f"All of it in networks of {scaffold.num_blocks} block{'s' * (scaffold.num_blocks != 1)} a stage, width "
+        f"{scaffold.base_channels}, trained for {spec.epochs} epochs ({spec.protocol}) on {trained:,} images of {images.name} "
+        f"and tested on {tested:,}: what holds here need not hold at other sizes or on other images."
     )
 
 
 def _provenance(desk: Desk) -> dict[str, str]:
     """Command, versions, hardware, protocol, data."""
     facts, spec = environment(), desk.trial(desk.asked.name, POSITIONS[1], 0)
+    scaffold = {
+        name.replace("_", " "): value
+        for name, value in vars(desk.asked.scaffold).items()
+        if value is not None
+    }
+    zoo = f", and the trainings in {desk.asked.carding.zoo}" if desk.asked.carding.zoo else ""
+    called = (
+        shlex.join(["blockzoo", *sys.argv[1:]]) if Path(sys.argv[0]).stem in ("blockzoo", "__main__") else ""
+    )
     return {
-        "command": shlex.join(["blockzoo", *sys.argv[1:]])
-        if "blockzoo" in sys.argv[0]
-        else f"make_card({desk.asked.name!r})",
+        "command": called or f"make_card({desk.asked.name!r})",
         "protocol": f"{spec.protocol}, {spec.epochs} epochs, batch {spec.batch_size}, lr {spec.lr:g}, {spec.threads} thread(s)",
         "data": f"{desk.images.name}, split {desk.images.split}, images {' x '.join(map(str, desk.images.shape))}",
-        "scaffold": ", ".join(
-            f"{name.replace('_', ' ')} {value}"
-            for name, value in vars(desk.asked.scaffold).items()
-            if value is not None
-        ),
-        "compared with": desk.asked.reference
-        + (f", and the trainings in {desk.asked.carding.zoo}" if desk.asked.carding.zoo else ""),
+        "scaffold": ", ".join(f"{name} {value}" for name, value in scaffold.items()),
+        "compared with": f"{desk.asked.reference}{zoo}",
         "hardware": describe(facts),
-        "versions": ", ".join(
-            f"{name} {facts.get(name)}"
-            for name in ("blockzoo", "torch", "python", "numpy")
-            if facts.get(name)
-        ),
+        "versions": ", ".join(f"{name} {facts[name]}" for name in VERSIONS if facts.get(name)),
         "revision": str(facts.get("revision") or ""),
-        "source": str(spec.network.parsed.source_digest() or ""),
+        "source of the block": str(spec.network.parsed.source_digest() or ""),
         "records": str(desk.outputs.database),
         "made": now(),
     }

@@ -16,7 +16,7 @@ OTHER = "InvertedResidual"
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 SCAFFOLD = Scaffold(num_blocks=1, base_channels=16)
 RECIPE = Recipe(epochs=5, batch_size=64, lr=0.2)
-DATA = Data(dataset="digits")
+DATA = Data(dataset="digits", image_size=16)
 RUN = Run(output=Path("results/card"))
 """Small enough for several trainings of each network in minutes, on images that come with the package's dependencies."""
 

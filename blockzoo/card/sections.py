@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from blockzoo.card.schedule import Outcome
 from blockzoo.core.text import plain
 from blockzoo.report.site.evidence import copied
-from blockzoo.report.site.markup import EMPTY, Markup, tag
+from blockzoo.report.site.markup import EMPTY, Markup, table, tag
+
+
+def shown(text: object) -> str:
+    """On one line, whatever a name holds."""
+    return plain(str(text), lines=False)
 
 
 def section(title: str, outcomes: Sequence[Outcome], body: Markup) -> Markup:
@@ -19,16 +25,14 @@ def section(title: str, outcomes: Sequence[Outcome], body: Markup) -> Markup:
         body: the figures.
     """
     done = [one for one in outcomes if one.status == "done"]
-    says = dict.fromkeys(plain(sentence, lines=False) for one in done for sentence in one.made.says)
+    says = dict.fromkeys(shown(sentence) for one in done for sentence in one.made.says)
     counts: dict[str, int] = {}
     for one in done:
         for what, count in one.made.n.items():
             counts[what] = counts.get(what, 0) + count
-    n = f"n: {', '.join(f'{count:,} {what}' for what, count in counts.items())}." if counts else ""
     commands = dict.fromkeys(one.made.command for one in done if one.made.command)
     again = [
-        copied(f"command-{done[0].part.replace(' ', '-')}-{i}", plain(line, lines=False))
-        for i, line in enumerate(commands)
+        copied(f"command-{done[0].part.replace(' ', '-')}-{i}", shown(c)) for i, c in enumerate(commands)
     ]
     return tag(
         "section",
@@ -36,15 +40,34 @@ def section(title: str, outcomes: Sequence[Outcome], body: Markup) -> Markup:
         *(tag("p", sentence) for sentence in says),
         body,
         nothing(outcomes),
-        tag("p", n, class_="small") if n else None,
-        tag("details", tag("summary", "Make it again"), *again) if again else None,
+        tag("p", f"n: {counted(counts)}.", class_="small") if counts else None,
+        tag("details", tag("summary", "Make these figures again"), *again) if again else None,
     )
 
 
 def nothing(outcomes: Sequence[Outcome]) -> Markup:
-    """Why parts are not there, those of one reason together; empty where all are."""
+    """Why parts are not there; empty where all are."""
     missing = [one for one in outcomes if one.status != "done"]
     if not missing:
         return EMPTY
-    lines = [tag("li", plain(f"{one.title}: {one.why}", lines=False)) for one in missing]
+    what = {"no time": "left out for want of time", "cannot": "not possible"}
+    lines = [tag("li", f"{shown(one.title)}, {what[one.status]}: {shown(one.why)}.") for one in missing]
     return tag("ul", *lines, class_="changes quiet")
+
+
+def counted(counts: dict[str, int]) -> str:
+    """How many of each thing.
+
+    Examples:
+        >>> counted({"calls": 1200, "runs": 1})
+        '1,200 calls, 1 run'
+    """
+    return ", ".join(
+        f"{count:,} {what.removesuffix('s') if count == 1 else what}" for what, count in counts.items()
+    )
+
+
+def of_text(made: dict[str, Any]) -> Markup:
+    """A table that was kept as plain values."""
+    lines = [[shown(cell) for cell in line] for line in made["lines"]]
+    return table(shown(made["title"]), made["columns"], lines)

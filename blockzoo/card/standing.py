@@ -18,7 +18,7 @@ from blockzoo.core.reading import Asked
 from blockzoo.core.table import Row
 from blockzoo.report.comparable import Comparable
 from blockzoo.report.comparison import Difference
-from blockzoo.report.groups import group_of, name_of
+from blockzoo.report.groups import group_of, is_number, name_of
 from blockzoo.report.ranks import Ranked, rankings
 from blockzoo.report.site.boards import board_of, titles_of
 from blockzoo.report.site.gathered import TOLD
@@ -90,17 +90,31 @@ class Standing:
     def ranked(self) -> dict[str, dict[str, Ranked]]:
         """By what the front is of, and by position."""
         made: dict[str, dict[str, Ranked]] = {}
+        if self.of is None:
+            return made
         for cost in FRONTS:
             try:
-                for ranking in rankings(
-                    self.of.rows if self.of else [],
-                    column=self.of.column if self.of else "test_acc",
-                    cost=cost,
-                ):
-                    made[cost] = {one.position: one for one in ranking.ranked if one.block == self.name}
+                all_of_it = rankings(self.of.rows, column=self.of.column, cost=cost)
             except UsageError:  # nothing to compare with
                 continue
+            made[cost] = {
+                one.position: one for of in all_of_it for one in of.ranked if one.block == self.name
+            }
         return made
+
+    def costs(self, cost: str) -> dict[tuple[str, str], float]:
+        """Of each block at each position."""
+        rows = self.of.rows if self.of else []
+        return {
+            (name_of(r), str(r.get("position") or "")): float(v) for r in rows if is_number(v := r.get(cost))
+        }
+
+    def cheapest(self, cost: str) -> list[str]:
+        """The positions at which nothing else costs as little."""
+        costs = self.costs(cost)
+        own = {place: value for (block, place), value in costs.items() if block == self.name}
+        others = [(place, value) for (block, place), value in costs.items() if block != self.name]
+        return [place for place, value in own.items() if all(v > value for p, v in others if p == place)]
 
     def figures(self) -> dict[str, Any]:
         """As plain values."""

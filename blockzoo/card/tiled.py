@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -45,13 +46,7 @@ class TilePlan:
             except Exception as error:
                 says.append(f"{MODES[mode]}: not possible, {reason_of(error)}")
                 continue
-            plan = figures[mode]
-            says.append(
-                f"{MODES[mode]}: {size(plan['peak_bytes'])} at the peak where layer by layer needs "
-                f"{size(plan['layer_by_layer_peak_bytes'])}, for {plan['macs'] / max(1, plan['layer_by_layer_macs']):.2f} times the MACs; "
-                f"with {size(plan['buffer_bytes'])} on chip {size(plan['traffic_bytes'])} go beyond it instead of "
-                f"{size(plan['layer_by_layer_traffic_bytes'])}."
-            )
+            says.append(f"{MODES[mode]}: {_said(figures[mode])}.")
         if not figures:
             raise Untiled("; ".join(says))
         side = desk.asked.carding.plan_size
@@ -85,6 +80,17 @@ class TilePlan:
         return figures | {
             "steps": [f"{label}: {step.how}" for label, step in zip(made.labels, made.steps, strict=True)]
         }
+
+
+def _said(plan: Mapping[str, Any]) -> str:
+    """What a plan needs, beside layer by layer."""
+    peak, whole = size(plan["peak_bytes"]), size(plan["layer_by_layer_peak_bytes"])
+    more = plan["macs"] / max(1, plan["layer_by_layer_macs"])
+    ours, theirs = size(plan["traffic_bytes"]), size(plan["layer_by_layer_traffic_bytes"])
+    return (
+        f"{peak} at the peak where layer by layer needs {whole}, for {more:.2f} times the MACs; with {size(plan['buffer_bytes'])} on "
+        f"chip {ours} go beyond it instead of {theirs}"
+    )
 
 
 MODES = {"exact": "Exact tiles, halos computed again", "block": "Tiles that do not see each other"}

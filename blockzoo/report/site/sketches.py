@@ -11,6 +11,8 @@ from blockzoo.report.site.markup import EMPTY, Markup, joined, tag
 WIDE, HIGH, LEFT, BELOW = 270, 130, 54, 22
 """Pixels of a curve's picture, and of its edges."""
 STRIP = 340
+SHOWN = 40
+"""Letters of a name beside a picture."""
 NAMED = 6
 """Points of a picture that bear their names."""
 
@@ -87,7 +89,8 @@ def spans(title: str, lines: Sequence[tuple[str, float, tuple[float, float] | No
         return EMPTY
     ends = [end for _, mean, interval in lines for end in (interval or (mean, mean))]
     low, high = min(ends), max(ends)
-    wide, left, step = 560, 190, 22
+    left = 24 + round(6.6 * max(len(name[:SHOWN]) for name, _, _ in lines))
+    wide, step = left + 370, 22
 
     def x(value: float) -> float:
         return round(left + (value - low) / ((high - low) or 1) * (wide - left - 14), 1)
@@ -95,7 +98,7 @@ def spans(title: str, lines: Sequence[tuple[str, float, tuple[float, float] | No
     drawn = []
     for place, (name, mean, interval) in enumerate(lines):
         y = 14 + step * place
-        drawn.append(_text(left - 14, y + 4, name[:28], "end"))
+        drawn.append(_text(left - 14, y + 4, name[:SHOWN], "end"))
         if interval is not None:
             drawn.append(tag("line", class_="line", x1=x(interval[0]), x2=x(interval[1]), y1=y, y2=y))
         drawn.append(tag("circle", class_="part", cx=x(mean), cy=y, r=4))
