@@ -56,8 +56,8 @@ class CellCosts:
             })  # fmt: skip
         own = rows[0]
         says = [
-            f"With {desk.asked.name} as the one node of each cell, {own['share_of_space_with_fewer_macs']:.1%} of the {len(macs):,} "
-            "networks of the space, most of which have two nodes in a cell, cost fewer multiply-adds, and "
+            f"With {desk.asked.name} as the one node of each cell, {own['share_of_space_with_fewer_macs']:.1%} of the "
+            f"{len(macs):,} networks of the space, most of which have two nodes in a cell, cost fewer multiply-adds, and "
             f"{own['share_of_space_with_fewer_params']:.1%} have fewer parameters."
         ]
         effects, told = self._effects()

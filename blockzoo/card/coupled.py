@@ -36,7 +36,7 @@ class Coupling:
 
     def _longest(self, desk: Desk) -> float:
         longest = min(LONGEST_S, SHARE * seconds_of(desk.asked.carding.time_budget))
-        return max(LEAST_S, min(longest, (desk.left() - 2.0 * desk.pace) / BESIDE))
+        return max(LEAST_S, min(longest, (0.9 * desk.left() - 2.0 * desk.pace) / BESIDE))
 
     def _identity(self, desk: Desk) -> tuple[str, dict[str, Any]]:
         trial = desk.trial(desk.asked.name, MIDDLE, 0)

@@ -45,8 +45,8 @@ def accuracies(card: Card) -> Markup:
         "on the front",
     )
     told = (
-        "\u00b1: all of the table hold together in 95 % of tables; verdicts after Holm's correction over all pairs. On the front: "
-        f"the probability that none of these which costs no more ({AXIS}) is more accurate; the cheapest is always on it."
+        "\u00b1: all of the table hold together in 95 % of tables; verdicts after Holm's correction over all pairs. On the "
+        f"front: the probability that none of these which costs no more ({AXIS}) is more accurate; the cheapest is always on it."
     )
     body = [
         table(shown(standing.board["title"]), heads, lines, left=(4,)),

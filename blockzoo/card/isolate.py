@@ -11,6 +11,7 @@ from typing import Any
 from blockzoo.card.desk import MIDDLE, Desk
 from blockzoo.card.schedule import Made, TimeIsUp
 from blockzoo.core.contracts import POSITIONS
+from blockzoo.core.errors import UsageError
 from blockzoo.core.settings import Benchmarking
 from blockzoo.core.typeset import TextTable
 
@@ -186,7 +187,7 @@ def clock_seconds(desk: Desk) -> float:
     from blockzoo.card.options import seconds_of
 
     longest = min(TIMED_S, SHARE * seconds_of(desk.asked.carding.time_budget))
-    return max(LEAST_S, min(longest, desk.left() - 2.0 * desk.pace))
+    return max(LEAST_S, min(longest, 0.9 * desk.left() - 2.0 * desk.pace))
 
 
 class Operations:
@@ -207,10 +208,15 @@ class Operations:
         seconds = min(clock_seconds(desk), within)
         own, other = f"{desk.asked.name}/{MIDDLE}", f"{desk.asked.reference}/{MIDDLE}"
         shape = (BATCHES[-1], *desk.images.shape)
-        timed = benchmark_operations(
-            [own, other], out_dim=desk.images.num_classes, input_shape=shape, device=desk.device,
-            threads=desk.asked.recipe.threads, seconds=seconds, **vars(desk.asked.scaffold),
-        )  # fmt: skip
+        try:
+            timed = benchmark_operations(
+                [own, other], out_dim=desk.images.num_classes, input_shape=shape, device=desk.device,
+                threads=desk.asked.recipe.threads, seconds=seconds, **vars(desk.asked.scaffold),
+            )  # fmt: skip
+        except UsageError as error:
+            if "--seconds" not in str(error):
+                raise
+            raise TimeIsUp(str(error)) from None
         first, second = timed.breakdowns
         says = [why(first.label, first.timed, timed.machine), difference(second, first), added_up(first)]
         tables = timed_tables(first, timed.machine)[:1]

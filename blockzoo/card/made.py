@@ -8,7 +8,7 @@ from typing import Any
 
 from blockzoo.card.answer import Evidence
 from blockzoo.card.desk import Asked
-from blockzoo.card.schedule import Outcome, in_words
+from blockzoo.card.schedule import Outcome, in_words, left_out
 from blockzoo.card.standing import Standings
 
 SCHEMA = 1
@@ -56,10 +56,7 @@ class Card:
     @property
     def left_out(self) -> list[tuple[str, str]]:
         """What is not there and why, parts of one kind together."""
-        groups: dict[tuple[str, str], list[Outcome]] = {}
-        for one in self.missing:
-            groups.setdefault((one.part, one.status if one.status == "no time" else one.why), []).append(one)
-        return [_together(of, len(self.of(of[0].part))) for of in groups.values()]
+        return left_out(self.outcomes)
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -95,17 +92,3 @@ class Card:
     def told(self) -> str:
         """How long it took."""
         return f"{in_words(self.seconds[0])} of {in_words(self.seconds[1])}"
-
-
-def _together(outcomes: list[Outcome], total: int) -> tuple[str, str]:
-    """Parts of one kind that are not there for one reason, in words."""
-    first = outcomes[0]
-    if len(outcomes) == 1:
-        return first.title, first.why
-    title = (
-        f"{first.part}, {len(outcomes)} of {total} pairs of trainings ({first.title} to {outcomes[-1].title})"
-    )
-    known = [one.estimated_s for one in outcomes if one.estimated_s is not None]
-    if first.status != "no time" or not known:
-        return title, first.why
-    return title, f"together they need about {in_words(sum(known))}; the first of them: {first.why}"

@@ -179,9 +179,10 @@ class Schedule(Generic[Desk]):
         told = (part.name, part.title)
         try:
             made = part.make(desk, left)
-        except TimeIsUp:
-            why = f"estimated at {estimate:.0f} s, it was not done after {self.clock() - begin:.0f} s; the same command goes on"
-            return Outcome(*told, "no time", why, estimate, self.clock() - begin)
+        except TimeIsUp as over:
+            took = self.clock() - begin
+            why = f"estimated at {in_words(estimate)}, it was not done after {in_words(took)}; the same command goes on with it"
+            return Outcome(*told, "no time", str(over) or why, estimate, took)
         except Exception as error:
             return Outcome(*told, "cannot", reason_of(error), estimate, self.clock() - begin)
         return Outcome(*told, "done", "", estimate, self.clock() - begin, made)
@@ -205,3 +206,23 @@ def in_words(seconds: float) -> str:
     whole = round(seconds)
     minutes, rest = divmod(whole, 60)
     return f"{whole} s" if not minutes else f"{minutes} min" + (f" {rest} s" if rest else "")
+
+
+def left_out(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
+    """What is not there and why, in words, parts of one kind together."""
+    groups: dict[tuple[str, str], list[Outcome]] = {}
+    for one in outcomes:
+        if one.status != "done":
+            groups.setdefault((one.part, one.status if one.status == "no time" else one.why), []).append(one)
+    return [_together(of, sum(other.part == of[0].part for other in outcomes)) for of in groups.values()]
+
+
+def _together(of: Sequence[Outcome], total: int) -> tuple[str, str]:
+    first, last = of[0], of[-1]
+    if len(of) == 1:
+        return first.title, first.why
+    title = f"{first.part}, {len(of)} of {total} pairs of trainings ({first.title} to {last.title})"
+    known = [one.estimated_s for one in of if one.estimated_s is not None]
+    if first.status != "no time" or not known:
+        return title, first.why
+    return title, f"together they need about {in_words(sum(known))}; the first of them {first.why}"

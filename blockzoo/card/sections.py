@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from blockzoo.card.schedule import Outcome
+from blockzoo.card.schedule import Outcome, left_out
 from blockzoo.core.text import plain
 from blockzoo.report.site.evidence import copied
 from blockzoo.report.site.markup import EMPTY, Markup, table, tag
@@ -47,12 +47,8 @@ def section(title: str, outcomes: Sequence[Outcome], body: Markup) -> Markup:
 
 def nothing(outcomes: Sequence[Outcome]) -> Markup:
     """Why parts are not there; empty where all are."""
-    missing = [one for one in outcomes if one.status != "done"]
-    if not missing:
-        return EMPTY
-    what = {"no time": "left out for want of time", "cannot": "not possible"}
-    lines = [tag("li", f"{shown(one.title)}, {what[one.status]}: {shown(one.why)}.") for one in missing]
-    return tag("ul", *lines, class_="changes quiet")
+    lines = [tag("li", f"{shown(title)}: {shown(why)}.") for title, why in left_out(outcomes)]
+    return tag("ul", *lines, class_="changes quiet") if lines else EMPTY
 
 
 def counted(counts: dict[str, int]) -> str:

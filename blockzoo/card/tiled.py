@@ -88,8 +88,8 @@ def _said(plan: Mapping[str, Any]) -> str:
     more = plan["macs"] / max(1, plan["layer_by_layer_macs"])
     ours, theirs = size(plan["traffic_bytes"]), size(plan["layer_by_layer_traffic_bytes"])
     return (
-        f"{peak} at the peak where layer by layer needs {whole}, for {more:.2f} times the MACs; with {size(plan['buffer_bytes'])} on "
-        f"chip {ours} go beyond it instead of {theirs}"
+        f"{peak} at the peak where layer by layer needs {whole}, for {more:.2f} times the MACs; with "
+        f"{size(plan['buffer_bytes'])} on chip {ours} go beyond it instead of {theirs}"
     )
 
 
