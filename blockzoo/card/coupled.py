@@ -98,11 +98,11 @@ class Coupling:
         network = build_network(trial.network, seed=0)
         if spec["weights"] == trial.fingerprint():
             load_weights(network, desk.outputs.weights(trial.fingerprint()))
-        splits = [
-            (torch.from_numpy(images.seen(s.images)), torch.from_numpy(s.labels))
-            for s in (images.train, images.val)
-        ]
-        objective = Objective(network.eval(), *splits, nn.functional.cross_entropy)
+        train, held_out = (
+            (torch.from_numpy(images.seen(split.images)), torch.from_numpy(split.labels))
+            for split in (images.train, images.val)
+        )
+        objective = Objective(network.eval(), train, held_out, nn.functional.cross_entropy)
         batches = objective.probe(BATCHES, BATCH_SIZE)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "coupling map: ")  # it is in the record

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from blockzoo.card.isolate import ratio
 from blockzoo.card.made import Card
 from blockzoo.card.sections import of_text, section, shown
@@ -69,13 +71,13 @@ def _clocked(card: Card) -> Markup:
     figures = done.made.figures
     times = [
         (shown(f"{row['subject']}, {row['part']}"), row["batch_size"], f"{row['latency_ms']:.4g}{' ?' * bool(row['doubt'])}",
-         _ends(row["latency_low_ms"], row["latency_high_ms"], ".4g"), f"{row['throughput']:,.0f}",
+         _ends((row["latency_low_ms"], row["latency_high_ms"]), ".4g"), f"{row['throughput']:,.0f}",
          f"{row['aa_ratio']:.3f}", row["n"])
         for row in figures["timings"]
     ]  # fmt: skip
     ratios = [
         (f"{one['part']}, batch {one['batch']}", f"{one['ratio']:.3f}{' ?' * one['doubted']}",
-         _ends(*(one["interval"] or (None, None)), ".3f"), one["n"])
+         _ends(one["interval"], ".3f"), one["n"])
         for one in figures["ratios"].values()
     ]  # fmt: skip
     of_reference = f"As multiples of those of {shown(card.asked.reference)}, round by round"
@@ -87,8 +89,10 @@ def _clocked(card: Card) -> Markup:
     return joined([on, table(of_reference, ("", "ratio", "95 % interval", "n"), ratios), every])
 
 
-def _ends(low: float | None, high: float | None, form: str) -> str:
-    return NONE if low is None or high is None else f"{low:{form}} to {high:{form}}"
+def _ends(interval: Sequence[float | None] | None, form: str) -> str:
+    if not interval or interval[0] is None or interval[1] is None:
+        return NONE
+    return f"{interval[0]:{form}} to {interval[1]:{form}}"
 
 
 def coupling(card: Card) -> Markup:

@@ -69,19 +69,27 @@ class Outcome:
 
 
 class Part(Protocol[Of]):
-    """A part of a card.
+    """A part of a card."""
 
-    Args:
-        name: of it; equal names are one thing on the page.
-        title: in words.
-        worth: beside other parts.
-        after: names of parts that come before it, whatever they come to.
-    """
+    @property
+    def name(self) -> str:
+        """Equal names are one thing on the page."""
+        ...
 
-    name: str
-    title: str
-    worth: float
-    after: tuple[str, ...]
+    @property
+    def title(self) -> str:
+        """In words."""
+        ...
+
+    @property
+    def worth(self) -> float:
+        """Beside other parts."""
+        ...
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """Names of parts that come before it, whatever they come to."""
+        ...
 
     def seconds(self, desk: Of) -> float:
         """What it will take, by what is known now.

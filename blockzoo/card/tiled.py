@@ -15,6 +15,7 @@ from blockzoo.core.errors import BlockzooError, reason_of
 from blockzoo.core.record import Record
 from blockzoo.core.spec import fingerprint_of
 from blockzoo.core.units import size
+from blockzoo.tiling.planning.stage import Mode
 
 KIND = "tiles"
 """Of the record."""
@@ -40,7 +41,8 @@ class TilePlan:
     def make(self, desk: Desk, within: float) -> Made:
         figures: dict[str, Any] = {}
         says: list[str] = []
-        for mode, subject in (("exact", desk.asked.name), ("block", tiled_name(desk))):
+        asked: tuple[tuple[Mode, str], ...] = (("exact", desk.asked.name), ("block", tiled_name(desk)))
+        for mode, subject in asked:
             try:
                 figures[mode] = self._planned(desk, mode, subject)
             except Exception as error:
@@ -53,7 +55,7 @@ class TilePlan:
         line = f"of {desk.asked.name}/{FIRST} in the scaffold, images of {side} x {side}; each plan was run once and compared"
         return Made({"plans": figures, "what": line}, says, {"runs": len(figures)})
 
-    def _planned(self, desk: Desk, mode: str, subject: str) -> dict[str, Any]:
+    def _planned(self, desk: Desk, mode: Mode, subject: str) -> dict[str, Any]:
         import torch
 
         from blockzoo.models.resolve import build_network

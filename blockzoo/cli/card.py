@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from blockzoo.card.options import DATA, RECIPE, RUN, SCAFFOLD, Carding
+from cyclopts import Parameter
+
+from blockzoo.card.options import DATA, RECIPE, RUN, SCAFFOLD, Carding, seconds_of
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.expanded import expanded
@@ -25,6 +27,7 @@ def card(
     recipe: Recipe = RECIPE,
     data: Data = DATA,
     run: Run = RUN,
+    dry_run: Annotated[bool, Parameter(help="say what would be made, look at nothing", negative=())] = False,
     format: o.Format = "table",
 ) -> int:
     """Look at one block through all lenses, and write a page and a JSON: costs, times, accuracy, coupling, tiles, as a cell.
@@ -39,8 +42,18 @@ def card(
         blockzoo card MyBlock --plugin mine.py --zoo results
     """
     began = time.monotonic()
-    from blockzoo.card.make import make_card
+    from blockzoo.card.desk import Asked
+    from blockzoo.card.make import make_card, parts_of
     from blockzoo.card.schedule import in_words
+
+    if dry_run:
+        asked = Asked.of(subject, carding, scaffold, recipe, data, run)
+        planned = [{"part": part.title, "worth": part.worth} for part in parts_of(carding.most_seeds)]
+        title = f"{asked.name} beside {asked.reference}, in {in_words(seconds_of(carding.time_budget))}"
+        told = "The parts of a card; what is worth most for its seconds is made first, and what does not fit is left out."
+        parts = [(str(row["part"]), f"{row['worth']:g}") for row in planned]
+        screen.show(screen.table(title, ["part", t.number("worth")], parts, told), planned, format)
+        return 0
 
     def heard(outcome: Outcome) -> None:
         if outcome.status == "no time" and outcome.took_s is None:
