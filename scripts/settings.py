@@ -17,6 +17,7 @@ from blockzoo.blockwise.curvature.options import Searching
 from blockzoo.blockwise.run.config import RunConfig
 from blockzoo.blockwise.run.handling import Handling, Processes
 from blockzoo.blockwise.run.options import Network, Options
+from blockzoo.card.options import Carding
 from blockzoo.core.checked import settings_of
 from blockzoo.core.settings import TABLES
 from blockzoo.tiling.planning.options import Cutting, Planning
@@ -25,6 +26,8 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "settings.md"
 BLOCKWISE = (Options, RunConfig, Network, Handling, Processes, Searching)
 """The settings of `blockzoo blockwise`."""
+OF_CARDS = (Carding,)
+"""The settings of `blockzoo card`."""
 TILING = (Planning,)
 """The settings of `blockzoo tile plan`."""
 KEYWORDS = {
@@ -104,7 +107,7 @@ def page() -> str:
         "",
         "`python scripts/settings.py` writes this page.",
     ]
-    for kind in (*TABLES, *BLOCKWISE, *TILING):
+    for kind in (*TABLES, *OF_CARDS, *BLOCKWISE, *TILING):
         hints = get_type_hints(kind, include_extras=True)
         made += [
             "",

@@ -23,6 +23,7 @@ LAYERS = [
     {"trials"},
     {"train", "sweep"},
     {"nas", "blockwise", "tiling"},
+    {"card"},
     {"contracts"},
     {"cite"},
     {"cli"},

@@ -30,7 +30,7 @@ SHORT, HARD = 28, "\u00a0"
 FIRST, REST = "Common options", "Other options"
 STAGES = {
     "Look at blocks": ("blocks", "datasets", "profile"),
-    "Measure them": ("benchmark", "train", "sweep"),
+    "Measure them": ("card", "benchmark", "train", "sweep"),
     "Compare": ("results", "compare", "visualize"),
     "Other questions about networks": ("nas", "blockwise", "tile"),
 }

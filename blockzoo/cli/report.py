@@ -37,7 +37,7 @@ def report(
         blockzoo report results -o site
         blockzoo report results.csv -o site --title "Blocks at equal multiply-adds"
     """
-    from blockzoo.cli._cards import measured
+    from blockzoo.card.block import measured
     from blockzoo.core.outputs import is_table, open_store
     from blockzoo.report.site.build import build_site
 

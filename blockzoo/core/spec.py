@@ -86,7 +86,7 @@ class NetworkSpec(Scaffold, Spec):
         subject = Subject.parse(self.subject)
         if self.budget is not None:
             object.__setattr__(self, "budget", str(Budget.parse(self.budget)))
-        if subject.innermost.is_block and subject.innermost.position is None:
+        if subject.is_block and subject.position is None:
             raise UsageError(_without_position(str(self.subject), subject.innermost.taken_for_a_block))
         object.__setattr__(self, "subject", str(subject))
         own_class = subject.innermost.prefix == "code" and not subject.innermost.is_block
@@ -132,7 +132,7 @@ class NetworkSpec(Scaffold, Spec):
         if subject.innermost.stages:
             own |= {"num_blocks": self.num_blocks, "base_channels": self.base_channels}
             own |= {name: value for name, value in unusual(self) if name == "transition"}
-        if subject.innermost.is_block:
+        if subject.is_block:
             own |= {name: value for name, value in unusual(self) if name in settings_of(Scaffold)}
             own |= {"filler": self.filler_name, "active_blocks": self.active_blocks or self.num_blocks}
             own |= {"converted": "stage"} if subject.wrapped else {}  # once it was all stages
@@ -144,9 +144,7 @@ class NetworkSpec(Scaffold, Spec):
 
     def filler_code(self) -> str | None:
         """The user's own code that the other stages are made of, as its origin."""
-        return (
-            BLOCKS.own_origin(self.filler_name.partition("+")[0]) if self.parsed.innermost.is_block else None
-        )
+        return BLOCKS.own_origin(self.filler_name.partition("+")[0]) if self.parsed.is_block else None
 
     def timing_key(self, image_size: int | None) -> str:
         """The fingerprint of this network at a side length of its images: times belong to both."""

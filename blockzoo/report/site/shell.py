@@ -32,11 +32,13 @@ class Shell:
         title: of the site.
         made: how and when it was made, for the foot.
         pages: of the head: words and addresses from the root of the site.
+        home: the address of its first page.
     """
 
     title: str
     made: str
     pages: Sequence[tuple[str, str]]
+    home: str = "index.html"
 
     def page(
         self,
@@ -80,7 +82,7 @@ class Shell:
 </head>
 <body>
 <a class="skip" href="#main">Skip to the content</a>
-<header class="top"><nav aria-label="Pages"><a class="mark" href="{page(up)}index.html">{page(self.title)}</a>{links}</nav>
+<header class="top"><nav aria-label="Pages"><a class="mark" href="{page(up + self.home)}">{page(self.title)}</a>{links}</nav>
 <button type="button" id="theme" hidden>Dark</button></header>
 <main id="main" tabindex="-1">
 {body}

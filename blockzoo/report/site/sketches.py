@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+from blockzoo.core.units import number
 from blockzoo.report.site.markup import EMPTY, Markup, joined, tag
 
 WIDE, HIGH, LEFT, BELOW = 270, 130, 54, 22
 """Pixels of a curve's picture, and of its edges."""
 STRIP = 340
+SHOWN = 40
+"""Letters of a name beside a picture."""
+NAMED = 6
+"""Points of a picture that bear their names."""
 
 
 def curves(title: str, lines: Sequence[Sequence[float]], unit: str = "") -> Markup:
@@ -83,15 +89,16 @@ def spans(title: str, lines: Sequence[tuple[str, float, tuple[float, float] | No
         return EMPTY
     ends = [end for _, mean, interval in lines for end in (interval or (mean, mean))]
     low, high = min(ends), max(ends)
-    wide, left, step = 560, 190, 22
+    left = 24 + round(6.6 * max(len(name[:SHOWN]) for name, _, _ in lines))
+    wide, step = left + 370, 22
 
     def x(value: float) -> float:
         return round(left + (value - low) / ((high - low) or 1) * (wide - left - 14), 1)
 
     drawn = []
-    for number, (name, mean, interval) in enumerate(lines):
-        y = 14 + step * number
-        drawn.append(_text(left - 14, y + 4, name[:28], "end"))
+    for place, (name, mean, interval) in enumerate(lines):
+        y = 14 + step * place
+        drawn.append(_text(left - 14, y + 4, name[:SHOWN], "end"))
         if interval is not None:
             drawn.append(tag("line", class_="line", x1=x(interval[0]), x2=x(interval[1]), y1=y, y2=y))
         drawn.append(tag("circle", class_="part", cx=x(mean), cy=y, r=4))
@@ -105,6 +112,102 @@ def spans(title: str, lines: Sequence[tuple[str, float, tuple[float, float] | No
         "svg", joined(drawn),
         class_="sketch", viewBox=f"0 0 {wide} {high_of}", width=wide, height=high_of, role="img", aria_label=told,
     )  # fmt: skip
+
+
+def cloud(
+    title: str, points: Sequence[tuple[str, float, float, tuple[float, float] | None]], axis: str, chosen: str
+) -> Markup:
+    """Accuracies against a cost, with intervals; empty where there is nothing.
+
+    Args:
+        title: what is drawn.
+        points: a name, the cost, the accuracy in percent and its interval each.
+        axis: what the cost is.
+        chosen: the name that is told from the others; it and its neighbours bear their names.
+    """
+    if not points:
+        return EMPTY
+    wide, high, left, below = 340, 230, 50, 40
+    ends = [end for _, _, value, interval in points for end in (interval or (value, value))]
+    bottom, top = min(ends), max(ends)
+    costs = [cost for _, cost, _, _ in points]
+    least, most = min(costs), max(costs)
+
+    def x(cost: float) -> float:
+        return round(left + 14 + (cost - least) / ((most - least) or 1) * (wide - left - 40), 1)
+
+    def y(value: float) -> float:
+        return round(high - below - 8 - (value - bottom) / ((top - bottom) or 1) * (high - below - 30), 1)
+
+    drawn = [tag("path", class_="grid", d=f"M{left} 8V{high - below}H{wide - 6}", fill="none")]
+    ordered = sorted(points, key=lambda point: point[0] == chosen)
+    for name, cost, value, interval in ordered:
+        kind = "part" if name == chosen else "dot"
+        if interval is not None:
+            ends_of = {"x1": x(cost), "x2": x(cost), "y1": y(interval[0]), "y2": y(interval[1])}
+            drawn.append(tag("line", class_="line" if name == chosen else "span", **ends_of))
+        dot = tag("circle", class_=kind, cx=x(cost), cy=y(value), r=5 if name == chosen else 4)
+        drawn.append(tag("g", tag("title", f"{name}: {value:.2f} %, {number(cost)}"), dot))
+    if len(points) <= NAMED:
+        drawn += [
+            tag("text", name[:24], class_="label", x=x(cost) + (9 if x(cost) < wide / 2 else -9), y=y(value) + 4,
+                text_anchor=None if x(cost) < wide / 2 else "end")
+            for name, cost, value, _ in ordered
+        ]  # fmt: skip
+    words = [
+        _text(left - 6, 16, f"{top:.1f} %", "end"),
+        _text(left - 6, high - below - 4, f"{bottom:.1f} %", "end"),
+        _text(left, high - below + 16, number(least)),
+        _text(wide - 6, high - below + 16, number(most), "end"),
+        _text((left + wide) / 2, high - 6, axis, "middle"),
+    ]
+    told = f"{title}: " + ", ".join(
+        f"{name} {value:.2f} % at {number(cost)}" for name, cost, value, _ in ordered
+    )
+    picture = tag(
+        "svg", *drawn, *words,
+        class_="sketch", viewBox=f"0 0 {wide} {high}", width=wide, height=high, role="img", aria_label=told,
+    )  # fmt: skip
+    return tag("figure", picture, tag("figcaption", title, class_="small"))
+
+
+def heat(title: str, labels: Sequence[str], values: Sequence[Sequence[float]]) -> Markup:
+    """A square of values, the larger the darker on a logarithmic scale; empty where there is none.
+
+    Args:
+        title: what is drawn.
+        labels: of its rows, which are those of its columns.
+        values: not negative.
+    """
+    count = len(labels)
+    if not count:
+        return EMPTY
+    cell = max(16, min(44, 300 // count))
+    left, side = 150, cell * count
+    known = [value for row in values for value in row if value > 0]
+    low, high = (math.log(min(known)), math.log(max(known))) if known else (0.0, 1.0)
+    drawn = []
+    for i, row in enumerate(values):
+        drawn.append(_text(left - 8, 10 + cell * i + cell / 2 + 4, f"{labels[i][:20]}", "end"))
+        for j, value in enumerate(row):
+            share = 0.08 + 0.92 * (math.log(value) - low) / ((high - low) or 1) if value > 0 else 0.0
+            told = tag("title", f"{labels[i]}, {labels[j]}: {value:.3g}")
+            square = f"M{left + cell * j} {10 + cell * i}h{cell - 2}v{cell - 2}h{2 - cell}z"
+            drawn.append(tag("g", told, tag("path", class_="part", fill_opacity=f"{share:.2f}", d=square)))
+    drawn += [_text(left + cell * j + cell / 2 - 1, 24 + side, str(j), "middle") for j in range(count)]
+    told = f"{title}: {count} x {count} values from {math.exp(low):.3g} to {math.exp(high):.3g}"
+    wide, tall = left + side + 10, side + 32
+    picture = tag(
+        "svg",
+        *drawn,
+        class_="sketch",
+        viewBox=f"0 0 {wide} {tall}",
+        width=wide,
+        height=tall,
+        role="img",
+        aria_label=told,
+    )
+    return tag("figure", picture, tag("figcaption", title, class_="small"))
 
 
 def _text(x: float, y: float, words: str, anchor: str | None = None) -> Markup:

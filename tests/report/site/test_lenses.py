@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from blockzoo.card.block import measured
 from blockzoo.cli import main
-from blockzoo.cli._cards import measured
 from blockzoo.core.store import Store
 from blockzoo.core.text import csv_text
 from blockzoo.report.comparable import comparables

@@ -1,20 +1,52 @@
-"""What is measured of a block of the zoo for its page: size, reach, signals, its graph, and its costs by operation."""
+"""What is measured of a block for a page: size, reach, signals, its graph, and its costs by operation."""
 
 from __future__ import annotations
 
 import base64
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
+from blockzoo.card.desk import Desk
+from blockzoo.card.isolate import command
+from blockzoo.card.schedule import Made
 from blockzoo.core.checked import settings_of
 from blockzoo.core.errors import BlockzooError
 from blockzoo.core.settings import Scaffold
 from blockzoo.core.table import Row
 from blockzoo.report.site.markup import EMPTY, Markup, facts, joined, table, tag
 
+if TYPE_CHECKING:
+    from blockzoo.measure.card import BlockCard
+
 log = logging.getLogger(__name__)
+
+
+class WhatItIs:
+    """Size over widths, reach, signals, and the graph."""
+
+    name, title, worth = "block", "Size, reach, signals and graph", 12.0
+    after = ("costs",)
+
+    def seconds(self, desk: Desk) -> float:
+        """Some passes through a block and its gradients, and a picture."""
+        return 4.0 * desk.pace
+
+    def make(self, desk: Desk, within: float) -> Made:
+        from blockzoo.measure.block_graph import block_graph
+        from blockzoo.measure.card import DRAWS, card_of
+        from blockzoo.report.pictures.block_graph import draw_block
+
+        card, graph = card_of(desk.asked.name), block_graph(desk.asked.name)
+        with TemporaryDirectory() as folder:
+            pictures = {"graph": inline(draw_block(graph, Path(folder) / "block.svg"))}
+        told = f"Graph of {card.name}: {graph.operations} operations, {len(graph.boxes)} boxes"
+        line = command("blocks", desk.asked.name, desk=desk)
+        pictures["card"] = card_markup(card)
+        return Made({"card": asdict(card), "graph": told}, [], {"draws": DRAWS}, line, pictures)
 
 
 def measured(block: str, row: Row) -> Markup:
@@ -36,9 +68,15 @@ def _or_why(part: Callable[[str, Row], Markup], block: str, row: Row) -> Markup:
 
 
 def _card(block: str, row: Row) -> Markup:
-    from blockzoo.measure.card import DRAWS, SIDE, card_of
+    from blockzoo.measure.card import card_of
 
-    card = card_of(block)
+    return card_markup(card_of(block))
+
+
+def card_markup(card: BlockCard) -> Markup:
+    """Size over widths, reach and signals, to be opened."""
+    from blockzoo.measure.card import DRAWS, SIDE
+
     reach = "the whole map" if card.reach.side is None else f"{card.reach.side} x {card.reach.side} inputs"
     effective = (
         f"{card.reach.effective} x {card.reach.effective} (95 % of the gradient, median of {DRAWS} draws)"
@@ -69,9 +107,23 @@ def _graph(block: str, row: Row) -> Markup:
 
     graph = block_graph(block)
     with TemporaryDirectory() as folder:
-        path = draw_block(graph, Path(folder) / "block.svg")
-        address = f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}"
+        address = inline(draw_block(graph, Path(folder) / "block.svg"))
     told = f"Graph of {block}: {graph.operations} operations, {len(graph.boxes)} boxes"
+    return graph_markup(address, told)
+
+
+def inline(path: Path) -> str:
+    """The address of an SVG that stands in the page itself."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def graph_markup(address: str, told: str) -> Markup:
+    """The picture of a graph, to be opened.
+
+    Args:
+        address: see `inline`.
+        told: what it shows.
+    """
     return tag("details", tag("summary", "Graph"), tag("img", src=address, alt=told, class_="graph"))
 
 

@@ -1,0 +1,1 @@
+"""One subject through all lenses, within a time: `blockzoo card`."""
