@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import runpy
@@ -9,6 +10,7 @@ import shlex
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -59,6 +61,44 @@ def test_what_is_hidden_is_hidden_and_not_declared() -> None:
     done = subprocess.run([sys.executable, "-c", HIDES + "import pandas"], capture_output=True, text=True)
     assert "ModuleNotFoundError" in done.stderr
     assert not {canonicalize_name(one.name) for one in declared()} & set(HIDDEN)
+
+
+IMPORTED_AS = {"PyYAML": "yaml", "pillow": "PIL", "scikit-learn": "sklearn", "lazy-loader": "lazy_loader"}
+"""Packages whose modules have another name."""
+
+
+def imported() -> Iterator[tuple[str, bool, str]]:
+    """Each package that a file of ours imports when it runs, whether that is within a function, and the file."""
+
+    def visit(nodes: list[ast.stmt], within: bool) -> Iterator[tuple[str, bool]]:
+        for node in nodes:
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                yield from visit(node.orelse, within)
+                continue
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module]
+            yield from ((name.partition(".")[0], within) for name in names)
+            deeper = within or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            for field in ("body", "orelse", "finalbody", "handlers"):
+                yield from visit(getattr(node, field, []) or [], deeper)
+
+    for path in (ROOT / "blockzoo").rglob("*.py"):
+        for package, within in visit(ast.parse(path.read_text(encoding="utf-8")).body, False):
+            if package not in sys.stdlib_module_names and package != "blockzoo":
+                yield package, within, str(path.relative_to(ROOT))
+
+
+def test_what_is_imported_is_declared_or_of_an_extra() -> None:
+    """At the top of a file only what every installation has; within a function also what an extra brings."""
+    always = {IMPORTED_AS.get(one.name, one.name).replace("-", "_") for one in declared()} | {"tomli"}
+    wrong = {
+        (package, file)
+        for package, within, file in imported()
+        if package not in always | (set(HIDDEN) | {"pynvml"} if within else set())
+    }
+    assert wrong == set()
+    assert {"numpy", "torch", "yaml"} <= {package for package, within, _ in imported() if not within}
 
 
 # --- the README as an index shows it ----------------------------------------------------------------

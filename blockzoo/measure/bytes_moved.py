@@ -7,13 +7,15 @@ rest of a cache line are not in it. A view moves nothing, nor does memory that i
 from __future__ import annotations
 
 from math import prod
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from jaxtyping import Shaped
 from torch.utils._pytree import tree_leaves
 
 from blockzoo.measure.outside import ALLOCATE, storages
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
 
 SELECTING = frozenset("embedding index index_select gather take _unsafe_index masked_select".split())
 """Read of their first tensor as much as they give back."""

@@ -6,10 +6,9 @@ import copy
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from jaxtyping import Shaped
 from torch import nn
 
 from blockzoo.core.devices import choose_device
@@ -29,6 +28,9 @@ from blockzoo.models.deploy import deployed
 from blockzoo.models.layouts import laid_out
 from blockzoo.models.resolve import build_network
 from blockzoo.models.scaffold import ScaffoldNet
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
 
 log = logging.getLogger(__name__)
 

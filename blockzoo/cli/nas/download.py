@@ -22,7 +22,7 @@ def download(
     format: o.Format = "table",
     plugins: o.Plugins = (),
 ) -> int:
-    """Say where the published benchmark is, copy it from a folder that you have, check sizes and checksums; nothing is downloaded.
+    """Say where the published benchmark is, copy it from a folder of yours, check sizes and checksums; nothing is downloaded.
 
     Examples:
         blockzoo nas download

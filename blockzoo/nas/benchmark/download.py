@@ -23,8 +23,9 @@ LICENCE = (
 PAPER = "Chau et al., BLOX: Macro Neural Architecture Search Benchmark and Algorithms, NeurIPS 2022 Datasets and Benchmarks"
 SUMS = "SHA256SUMS"
 NETWORKS = 91_125
-EXPLANATION = f"""Nothing is downloaded: this command copies files that you have, and checks sizes and checksums. In the package are 300 networks
-that this project trained (mini), and a model fitted to them (mini-surrogate); the published trainings are not.
+EXPLANATION = f"""Nothing is downloaded: this command copies files that you have, and checks sizes and checksums.
+In the package are 300 networks that this project trained (mini), and a model fitted to them (mini-surrogate); the published
+trainings are not.
 
 The published benchmark: 91,125 networks trained on CIFAR-100 for 200 epochs.
   where     {RELEASES}
