@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,11 +132,15 @@ def write_blackbox(dataset: Dataset, folder: str | Path, task: str = "") -> list
     for name, content in texts.items():
         write_text(place / name, json.dumps(content) + "\n", durable=False)
     for name, array in arrays.items():
-        write_atomically(place / name, lambda path, array=array: np.save(path, array, allow_pickle=False))
+        write_atomically(place / name, partial(_save, array))
     table = pa.table({name: vectors[:, column] for column, name in enumerate(names)})
     parquet = place / "hyperparameters.parquet"
     write_atomically(parquet, lambda path: pq.write_table(table, path, compression="gzip"))
     return [*(place / name for name in (*texts, *arrays)), parquet]
+
+
+def _save(array: np.ndarray[Any, Any], path: Path) -> None:
+    np.save(path, array, allow_pickle=False)
 
 
 def _values(options: Any) -> list[int]:
