@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1] / "blockzoo"
 LAYERS = [
     {"core"},
     {"models", "data", "blocks"},
-    {"report", "execution", "training", "measure"},
+    {"report", "execution", "training", "measure", "publish"},
     {"profile", "benchmark", "operations", "visualize", "wrappers", "testing"},
     {"trials"},
     {"train", "sweep"},

@@ -21,7 +21,7 @@ LONG = {
     "compat/README.md",
     *(
         f"docs/{name}.md"
-        for name in ("blockwise", "comparison", "isolate", "nas", "scale", "tiling", "why-slower")
+        for name in ("blockwise", "comparison", "isolate", "nas", "records", "scale", "tiling", "why-slower")
     ),
 }
 """Pages whose commands take minutes: they run in the slow list."""

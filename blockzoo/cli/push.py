@@ -26,7 +26,9 @@ def push(
     plugins: o.Plugins = (),
     format: o.Format = "table",
 ) -> None:
-    """Send the files of a folder to a repository of the Hub, private unless --public is given, by the login that `hf auth login` made.
+    """Send the files of a folder to a repository of the Hub, private unless --public is given.
+
+    Who sends is known by the login that `hf auth login` made.
 
     Examples:
         blockzoo push dataset somebody/block-results --dry-run

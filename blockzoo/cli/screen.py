@@ -220,9 +220,13 @@ def say(text: object) -> None:
     out.print(text, soft_wrap=True)
 
 
+FOR_PROGRAMS = ("json", "csv", "markdown", "latex")
+"""Forms of results that programs and papers read; other formats are of files."""
+
+
 def words_apart(form: str) -> None:
-    """Whatever is said beside results in another form than `table` goes to the standard error: those are read by programs."""
-    out.stderr = form != "table"
+    """Whatever is said beside results in a form that programs read goes to the standard error."""
+    out.stderr = form in FOR_PROGRAMS
 
 
 def form_of(output: Path) -> str:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, get_type_hints
+from typing import Literal, get_type_hints
 
 from blockzoo.core.checked import settings_of
 from blockzoo.core.quantity import OnPaper, quantities
@@ -215,12 +215,18 @@ def settled(field: Field, seen: set[str]) -> Field:
     return replace(field, kind="text")
 
 
-def cell_of(field: Field, value: Any) -> Any:
-    """The value as the column holds it; in a text column what is no text is JSON."""
+def cell_of(field: Field, value: object) -> str | float | None:
+    """The value as the column holds it; in a text column what is no text is JSON.
+
+    Raises:
+        ValueError: it does not fit, see `settled`.
+    """
     if value is None:
         return None
     if field.kind == "text":
         return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    if not isinstance(value, int | float):
+        raise ValueError(f"{field.name} cannot be {str(value)[:40]!r}")
     return float(value) if field.kind == "number" else value
 
 

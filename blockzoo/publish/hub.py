@@ -1,4 +1,4 @@
-"""A folder that `export-records` or `export` made, to the Hugging Face Hub: what would be public is listed before anything is sent."""
+"""A folder that `export-records` or `export` made, to the Hugging Face Hub: what would be public is listed before it is sent."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def planned(folder: str | Path, repository: str, *, public: bool) -> Plan:
 
 
 def push(plan: Plan) -> str:
-    """Send the files, those that were planned and no others; the address of the commit. Who sends is known to the Hub's own login.
+    """Send the files that were planned and no others; the address of the commit. Who sends is known to the Hub's own login.
 
     Raises:
         UsageError: huggingface_hub is not installed, or the Hub refuses.

@@ -162,7 +162,8 @@ def _onnx(network: nn.Module, wanted: Wanted, path: Path, example: Float[torch.T
     )
     if not difference <= TOLERANCE:
         raise CheckFailed(
-            f"{path.name} differs from {wanted.network.subject} by {difference:.3g} of its largest output; tolerated are {TOLERANCE:g}"
+            f"{path.name} differs from {wanted.network.subject} by {difference:.3g} of its largest output; tolerated are "
+            f"{TOLERANCE:g}"
         )
     write_atomically(path, lambda own: own.write_bytes(content))
     return difference

@@ -16,6 +16,8 @@ from tests.cli.test_cli import commands_of_the_package
 
 COMMANDS = commands_of_the_package()
 PRINT_NO_RESULTS = {
+    ("submit",),
+    ("nas", "export"),
     ("report",),
     ("serve",),
     ("trust",),

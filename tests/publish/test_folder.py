@@ -273,6 +273,7 @@ def test_superseded_trials_and_other_kinds_are_left_out_and_said(tmp_path: Path)
 def test_timm_has_its_two_tables(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export-records", str(made / "results"), "-o", str(made / "timm"), "--format", "timm"]) == 0
     files = sorted(path.name for path in (made / "timm").iterdir())
+    assert all(name in capsys.readouterr().out for name in files[:1]), "what was written is the result"
     assert [name.split("-")[0] for name in files] == ["benchmark", "results"]
     results, times = (list(csv.DictReader((made / "timm" / name).open())) for name in reversed(files))
     assert (

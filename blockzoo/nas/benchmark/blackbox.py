@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,18 +30,27 @@ MOST_VECTORS = 10**6
 
 
 def names_of(space: MacroSpace) -> list[str]:
-    """The coordinates of a flat vector: the operation of each node, then which earlier ones it skips from.
+    """The coordinates of a flat vector: the operation of each node, what it reads, whether the one before goes to the output too.
 
     Examples:
-        >>> names_of(MacroSpace())[:5]
-        ['stage1_node1_op', 'stage1_node1_skip1', 'stage1_node2_op', 'stage1_node2_skip1', 'stage1_node2_skip2']
+        >>> names_of(MacroSpace())[:3]
+        ['stage1_node1_op', 'stage1_node2_op', 'stage1_node2_reads_node1']
+        >>> names_of(MacroSpace())[3:5]
+        ['stage1_node2_reads_input', 'stage1_node1_to_output']
     """
     return [
-        f"stage{stage}_node{node}_{f'skip{place}' if place else 'op'}"
+        f"stage{stage}_{name}"
         for stage, nodes in enumerate(space.shape, 1)
         for node, options in enumerate(nodes, 1)
-        for place in range(len(options))
+        for name in _names_of_node(node, len(options))
     ]
+
+
+def _names_of_node(node: int, coordinates: int) -> list[str]:
+    """The first node reads the input alone; of node k see `space.cells`."""
+    earlier = [f"node{node}_reads_node{k}" for k in range(node - 1, 0, -1)]
+    others = [*earlier, f"node{node}_reads_input", f"node{node - 1}_to_output"]
+    return [f"node{node}_op", *others[: coordinates - 1]]
 
 
 def vectors_of(
@@ -131,11 +141,15 @@ def write_blackbox(dataset: Dataset, folder: str | Path, task: str = "") -> list
     for name, content in texts.items():
         write_text(place / name, json.dumps(content) + "\n", durable=False)
     for name, array in arrays.items():
-        write_atomically(place / name, lambda path, array=array: np.save(path, array, allow_pickle=False))
+        write_atomically(place / name, partial(_save, array))
     table = pa.table({name: vectors[:, column] for column, name in enumerate(names)})
     parquet = place / "hyperparameters.parquet"
     write_atomically(parquet, lambda path: pq.write_table(table, path, compression="gzip"))
     return [*(place / name for name in (*texts, *arrays)), parquet]
+
+
+def _save(array: np.ndarray[Any, Any], path: Path) -> None:
+    np.save(path, array, allow_pickle=False)
 
 
 def _values(options: Any) -> list[int]:

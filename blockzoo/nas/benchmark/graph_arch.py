@@ -85,7 +85,7 @@ def columns_of(dataset: Dataset) -> dict[str, list[Any]]:
     space, epochs = dataset.space, dataset.epochs
     accuracies, times = dataset.val_acc(index, seed=MEAN), dataset.train_time(index, seed=MEAN)
     params, macs = dataset.params(index), dataset.macs(index)
-    counts = sum(np.isin(index, dataset.indices_of(seed)).astype(int) for seed in dataset.seeds)
+    counts = np.sum([np.isin(index, dataset.indices_of(seed)) for seed in dataset.seeds], axis=0)
     latencies = {f"lat_{device}": dataset.latency(index, device) for device in dataset.devices}
     made: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     for place, (one, text) in enumerate(zip(index.tolist(), space.hashes()[index].tolist(), strict=True)):

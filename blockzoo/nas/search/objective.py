@@ -47,10 +47,13 @@ class OptunaObjective:
         trial.set_user_attr("index", index)
         epochs = self.dataset.epochs or 1
         for epoch in range(1, epochs + 1):
-            accuracy = self.dataset.val_acc(index, epoch, best=False, seed=self.seed)
-            trial.report(accuracy, epoch)
+            trial.report(_known(self.dataset.val_acc(index, epoch, best=False, seed=self.seed)), epoch)
             trial.set_user_attr("train_time_s", self.dataset.train_time(index, epoch, seed=self.seed))
             if epoch < epochs and trial.should_prune():
                 raise self._pruned(f"after {epoch} epochs")
-        best = self.dataset.val_acc(index, seed=self.seed)
-        return float(best)
+        return _known(self.dataset.val_acc(index, seed=self.seed))
+
+
+def _known(value: float | None) -> float:
+    assert value is not None, "the network is known"
+    return float(value)
