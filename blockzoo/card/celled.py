@@ -15,7 +15,7 @@ WIDTH = 8
 
 def cell_name(block: str) -> str:
     """The network with a block in each cell."""
-    return f"cell:{WIDTH}:{block}"
+    return f"celled:{WIDTH}:{block}"
 
 
 def operations() -> dict[str, str]:
@@ -29,7 +29,7 @@ def operations() -> dict[str, str]:
 class CellCosts:
     """What the network costs beside those of the operations of the space, and beside all of its networks."""
 
-    name, title, worth = "cell", "As a cell of the macro space", 30.0
+    name, title, worth = "cell", "As a cell of the macro space", 150.0
     after = ("costs",)
 
     def seconds(self, desk: Desk) -> float:
@@ -98,7 +98,7 @@ class CellTraining:
     seed: int
 
     name = "cell accuracy"
-    after = ("costs", "accuracy")
+    after = ("costs",)
 
     @property
     def title(self) -> str:
@@ -108,7 +108,7 @@ class CellTraining:
     @property
     def worth(self) -> float:
         """Less than the subject's in the scaffold."""
-        return (50.0, 45.0, 40.0)[self.seed] if self.seed < 3 else 10.0
+        return (200.0, 190.0, 80.0)[self.seed] if self.seed < 3 else 10.0
 
     def _trials(self, desk: Desk) -> list[Any]:
         return [

@@ -116,7 +116,7 @@ def ratio(
 class Clocks:
     """Times of the network and of the stage under test at mid, beside those of the reference, with an A/A reference."""
 
-    name, title, worth = "clocks", "What it takes on a clock", 60.0
+    name, title, worth = "clocks", "What it takes on a clock", 1000.0
     after = ("costs",)
 
     def seconds(self, desk: Desk) -> float:
@@ -193,7 +193,7 @@ def clock_seconds(desk: Desk) -> float:
 class Operations:
     """Which operations the time goes to, and what limits them on this machine."""
 
-    name, title, worth = "operations", "What its time goes to", 6.0
+    name, title, worth = "operations", "What its time goes to", 100.0
     after = ("clocks",)
 
     def seconds(self, desk: Desk) -> float:

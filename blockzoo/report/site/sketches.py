@@ -195,7 +195,7 @@ def heat(title: str, labels: Sequence[str], values: Sequence[Sequence[float]]) -
             square = f"M{left + cell * j} {10 + cell * i}h{cell - 2}v{cell - 2}h{2 - cell}z"
             drawn.append(tag("g", told, tag("path", class_="part", fill_opacity=f"{share:.2f}", d=square)))
     drawn += [_text(left + cell * j + cell / 2 - 1, 24 + side, str(j), "middle") for j in range(count)]
-    told = f"{title}: {count} x {count} values from {math.exp(low):.3g} to {math.exp(high):.3g}"
+    words = f"{title}: {count} x {count} values from {math.exp(low):.3g} to {math.exp(high):.3g}"
     wide, tall = left + side + 10, side + 32
     picture = tag(
         "svg",
@@ -205,7 +205,7 @@ def heat(title: str, labels: Sequence[str], values: Sequence[Sequence[float]]) -
         width=wide,
         height=tall,
         role="img",
-        aria_label=told,
+        aria_label=words,
     )
     return tag("figure", picture, tag("figcaption", title, class_="small"))
 
