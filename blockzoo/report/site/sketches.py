@@ -210,5 +210,45 @@ def heat(title: str, labels: Sequence[str], values: Sequence[Sequence[float]]) -
     return tag("figure", picture, tag("figcaption", title, class_="small"))
 
 
+def bars(title: str, values: Sequence[float], unit: str, count: int = 24) -> Markup:
+    """How many values lie where, in intervals of equal width; empty where there are none.
+
+    Args:
+        title: what is drawn.
+        values: all of them.
+        unit: of them.
+        count: of intervals.
+    """
+    if not values:
+        return EMPTY
+    low, high = min(values), max(values)
+    counts = [0] * count
+    for value in values:
+        counts[min(count - 1, int((value - low) / ((high - low) or 1) * count))] += 1
+    wide, step = 560, (560 - LEFT - 8) / count
+    drawn = []
+    for place, many in enumerate(counts):
+        tall = many / max(counts) * (HIGH - BELOW - 12)
+        told = tag("title", f"{many} from {low + (high - low) * place / count:.2f}{unit}")
+        shape = {
+            "x": round(LEFT + step * place, 1),
+            "y": round(HIGH - BELOW - tall, 1),
+            "width": round(step - 1, 1),
+            "height": round(tall, 1),
+        }
+        drawn.append(tag("g", told, tag("rect", class_="part", **shape)))
+    words = [
+        _text(LEFT - 6, 16, str(max(counts)), "end"),
+        _text(LEFT, HIGH - 5, f"{low:.4g}{unit}"),
+        _text(wide - 8, HIGH - 5, f"{high:.4g}{unit}", "end"),
+    ]
+    said = f"{title}: {len(values)} from {low:.4g}{unit} to {high:.4g}{unit}"
+    picture = tag(
+        "svg", *drawn, *words,
+        class_="sketch", viewBox=f"0 0 {wide} {HIGH}", width=wide, height=HIGH, role="img", aria_label=said,
+    )  # fmt: skip
+    return tag("figure", picture, tag("figcaption", title, class_="small"))
+
+
 def _text(x: float, y: float, words: str, anchor: str | None = None) -> Markup:
     return tag("text", words, x=x, y=y, text_anchor=anchor)
