@@ -47,7 +47,7 @@ def renamed(
     rows: list[dict[str, Any]], name: str, at: str | None = None, less: float = 0.0
 ) -> list[dict[str, Any]]:
     """The trainings of one block under another name, so much less accurate."""
-    own = [row for row in rows if row["block"] == "RepMixer" and (at is None or row["position"] == at)]
+    own = [row for row in rows if row["block"] == "Block0000" and (at is None or row["position"] == at)]
     return [
         row | {"block": name, "test_acc": row["test_acc"] - less, "fingerprint": f"{name}{i}"}
         for i, row in enumerate(own)
@@ -65,11 +65,11 @@ def test_a_map_is_drawn_with_all_its_numbers() -> None:
 
 def test_plans_and_trainings_on_tiles() -> None:
     rows = [row for row in made_up.rows(6) if row["position"] == "early"]
-    rows += renamed(rows, "tiled:H2x2:RepMixer", less=0.1)
+    rows += renamed(rows, "tiled:H2x2:Block0000", less=0.1)
     groups = comparables(rows)
     page = tiles_body([plan_record()], groups, "tiled")
     assert "1 KiB" in page and "4 KiB" in page and "1.20" in page and "64 x 64" in page and "<b>" not in page
-    (difference,) = compare(groups[0].rows, "tiled:H2x2:RepMixer", "RepMixer")[0].differences
+    (difference,) = compare(groups[0].rows, "tiled:H2x2:Block0000", "Block0000")[0].differences
     assert difference.value == pytest.approx(-0.1)
     assert "\u221210.00" in page and difference.verdict in page
     assert tiles_body([], groups, "") == "" and "Plans" not in tiles_body([], groups, "tiled")
@@ -109,11 +109,12 @@ def test_bars_hold_every_value() -> None:
 
 def test_pictures_escape_names_and_keep_within_their_edges() -> None:
     points = [(NASTY, 10.0, 90.0, (89.0, 91.0)), ("other", 20.0, 95.0, None)]
-    for picture in (
+    pictures = (
         cloud(NASTY, points, NASTY, NASTY),
         heat(NASTY, [NASTY, "b"], [[1.0, 0.0], [0.0, 2.0]]),
         bars(NASTY, [1.0], NASTY),
-    ):
+    )
+    for picture in pictures:
         assert "<b>" not in picture and "\u202e" not in picture
     where = [float(x) for x in re.findall(r'c[xy]="([\d.]+)"', cloud("t", points, "MACs", "other"))]
     assert len(where) == 4 and all(0 < x < 340 for x in where)
