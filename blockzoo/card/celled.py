@@ -26,6 +26,16 @@ def operations() -> dict[str, str]:
     return {op: f"macro:{cell_of_one(op)}@{WIDTH}" for op in published_space().ops}
 
 
+def share_of_space(share: float) -> str:
+    """Of its networks, in percent.
+
+    Examples:
+        >>> share_of_space(0.0), share_of_space(0.00004), share_of_space(0.125)
+        ('none', 'under 0.1%', '12.5%')
+    """
+    return "none" if share == 0 else "under 0.1%" if share < 0.001 else f"{share:.1%}"
+
+
 class CellCosts:
     """What the network costs beside those of the operations of the space, and beside all of its networks."""
 
@@ -56,9 +66,9 @@ class CellCosts:
             })  # fmt: skip
         own = rows[0]
         says = [
-            f"With {desk.asked.name} as the one node of each cell, {own['share_of_space_with_fewer_macs']:.1%} of the "
+            f"With {desk.asked.name} as the one node of each cell, {share_of_space(own['share_of_space_with_fewer_macs'])} of the "
             f"{len(macs):,} networks of the space, most of which have two nodes in a cell, cost fewer multiply-adds, and "
-            f"{own['share_of_space_with_fewer_params']:.1%} have fewer parameters."
+            f"{share_of_space(own['share_of_space_with_fewer_params'])} have fewer parameters."
         ]
         effects, told = self._effects()
         line = command(

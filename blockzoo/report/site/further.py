@@ -71,7 +71,7 @@ def coupling_body(maps: Sequence[Record]) -> Markup:
         made.append(
             tag(
                 "section", tag("h2", plain(record.subject, lines=False)), tag("p", about, class_="small"),
-                heat("Coupling of every two blocks: darker is stronger", labels, sigma),
+                heat("Coupling of every two blocks: the fuller the colour, the stronger", labels, sigma),
                 tag("details", tag("summary", "The numbers"), table("Spectral norms", ("", *map(str, range(count))), lines)),
             )
         )  # fmt: skip
@@ -96,8 +96,8 @@ def tiles_body(plans: Sequence[Record], groups: Iterable[Comparable], prefix: st
     parts = [table("Plans, each run once and compared", heads, lines, left=(1, 2))] if lines else []
     compared = [line for of in groups for line in _on_tiles(of, prefix)] if prefix else []
     if compared:
-        heads = ("on tiles", "table", "position", "less the block itself, points", "verdict", "n")
-        parts.append(table("Trained on tiles that do not see each other", heads, compared, left=(1, 2, 4)))
+        columns = ("on tiles", "table", "position", "less the block itself, points", "verdict", "n")
+        parts.append(table("Trained on tiles that do not see each other", columns, compared, left=(1, 2, 4)))
     told = "Memory, traffic and accuracy of networks that are cut into spatial tiles."
     return joined([tag("h1", "In tiles"), tag("p", told, class_="lead"), *parts]) if parts else EMPTY
 

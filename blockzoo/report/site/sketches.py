@@ -172,7 +172,7 @@ def cloud(
 
 
 def heat(title: str, labels: Sequence[str], values: Sequence[Sequence[float]]) -> Markup:
-    """A square of values, the larger the darker on a logarithmic scale; empty where there is none.
+    """A square of values, the larger the fuller the colour, on a logarithmic scale; empty where there is none.
 
     Args:
         title: what is drawn.
