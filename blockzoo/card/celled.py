@@ -64,11 +64,12 @@ class CellCosts:
                 "share_of_space_with_fewer_macs": float((macs < costs.macs).mean()),
                 "share_of_space_with_fewer_params": float((params < costs.params_trained).mean()),
             })  # fmt: skip
-        own = rows[0]
+        fewer, smaller = (
+            share_of_space(rows[0][f"share_of_space_with_fewer_{what}"]) for what in ("macs", "params")
+        )
         says = [
-            f"With {desk.asked.name} as the one node of each cell, {share_of_space(own['share_of_space_with_fewer_macs'])} of the "
-            f"{len(macs):,} networks of the space, most of which have two nodes in a cell, cost fewer multiply-adds, and "
-            f"{share_of_space(own['share_of_space_with_fewer_params'])} have fewer parameters."
+            f"With {desk.asked.name} as the one node of each cell, {fewer} of the {len(macs):,} networks of the space, most of which "
+            f"have two nodes in a cell, cost fewer multiply-adds, and {smaller} have fewer parameters."
         ]
         effects, told = self._effects()
         line = command(

@@ -57,9 +57,8 @@ def cell_of_one(operation: str, space: MacroSpace | None = None) -> int:
         UsageError: the space has no such operation.
 
     Examples:
-        >>> space = published_space()
-        >>> space.arch_vec(cell_of_one("mbconv"))[0]
-        [[1], [0, 0, 0, 1]]
+        >>> cell_of_one("mbconv")
+        20710
     """
     space = space or published_space()
     if operation not in space.ops:
