@@ -13,6 +13,8 @@ from blockzoo.report.comparison import MARGIN, Difference
 
 NEAR = 0.05
 """Costs that differ by less are said to be alike."""
+CERTAIN = "stage_macs"
+"""A cost that is no measurement."""
 TIMES = ("stage_batch64", "stage_batch1")
 """Of which the first that is sure is spoken of."""
 
@@ -99,7 +101,7 @@ def _needed(of: Evidence) -> str:
     needed = [
         one.needed for one in of.differences.values() if one.kind == "unresolved" and one.error is not None
     ]
-    return f"; about {min(needed)} would, at one position" if needed and min(needed) <= 1000 else ""
+    return f"; about {min(needed)} seeds would tell at one position" if needed and min(needed) <= 1000 else ""
 
 
 def _price(of: Evidence) -> str:
@@ -169,6 +171,8 @@ def _front(of: Evidence) -> str:
         return ""
     said = []
     for cost, ranked in of.standing.ranked.items():
+        if cost != CERTAIN and of.time is None:
+            continue
         chances = [
             f"at {place} it is the cheapest"
             if place in of.standing.cheapest(cost)

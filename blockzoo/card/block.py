@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 class WhatItIs:
     """Size over widths, reach, signals, and the graph."""
 
-    name, title, worth = "block", "Size, reach, signals and graph", 12.0
+    name, title, worth = "block", "Size, reach, signals and graph", 60.0
     after = ("costs",)
 
     def seconds(self, desk: Desk) -> float:

@@ -16,7 +16,7 @@ KIND = "coupling"
 """Of the record."""
 BATCHES, BATCH_SIZE, TOLERANCE = 2, 32, 0.05
 """Training examples on which the loss is, and the relative error of an entry."""
-LONGEST_S, SHARE = 60.0, 0.12
+LONGEST_S, SHARE = 30.0, 0.08
 """Seconds that the search takes at most, and of the budget."""
 LEAST_S = 5.0
 """Seconds below which nothing would converge."""
@@ -27,8 +27,8 @@ BESIDE = 1.6
 class Coupling:
     """The spectral norm of each block of the Hessian of the subject's network at mid."""
 
-    name, title, worth = "coupling", "How strongly its network's blocks are coupled", 30.0
-    after = ("costs", "accuracy")
+    name, title, worth = "coupling", "How strongly its network's blocks are coupled", 400.0
+    after = ("costs", f"accuracy at {MIDDLE}, seed 0")
 
     def seconds(self, desk: Desk) -> float:
         """It ends by a limit of its own; nothing where it is known."""

@@ -155,13 +155,13 @@ class Desk:
 
     def seconds(self, spec: TrialSpec) -> float:
         """What a training will take: as long as another of the same network took; else by a timed step, as far as such steps told
-        the truth so far. Nothing where its outcome is known.
+        the truth so far, and no shorter than the shortest. Nothing where its outcome is known.
         """
         if self.is_known(spec):
             return 0.0
         if spec.network.label in self.told:
             return self.told[spec.network.label]
-        return self.by_step(spec) * self._truth
+        return max(self.by_step(spec) * self._truth, min(self.told.values(), default=0.0))
 
     def by_step(self, spec: TrialSpec) -> float:
         """By its steps alone; a block at another position is taken to be as fast as where it was tried first.

@@ -116,7 +116,7 @@ def ratio(
 class Clocks:
     """Times of the network and of the stage under test at mid, beside those of the reference, with an A/A reference."""
 
-    name, title, worth = "clocks", "What it takes on a clock", 60.0
+    name, title, worth = "clocks", "What it takes on a clock", 1000.0
     after = ("costs",)
 
     def seconds(self, desk: Desk) -> float:
@@ -153,12 +153,14 @@ class Clocks:
                         "n": len(pair[0]),
                         **what,
                     }
-        says = []
-        for doubt in dict.fromkeys(row["doubt"] for row in rows if row["doubt"]):
-            whose = (
-                f"{r['subject']} ({r['part']}, batch {r['batch_size']})" for r in rows if r["doubt"] == doubt
-            )
-            says.append(f"Not to be taken as sure: {', '.join(whose)}: {doubt}.")
+        unsure = sum(bool(row["doubt"]) for row in rows)
+        says = (
+            [
+                f"{unsure} of {len(rows)} times are not sure and have a ?, each with its reason among all times."
+            ]
+            if unsure
+            else []
+        )
         says += [f"{', '.join(subjects)}: {reason}" for (reason, _), subjects in timed.refusals().items()]
         line = command(
             "benchmark",
@@ -193,7 +195,7 @@ def clock_seconds(desk: Desk) -> float:
 class Operations:
     """Which operations the time goes to, and what limits them on this machine."""
 
-    name, title, worth = "operations", "What its time goes to", 6.0
+    name, title, worth = "operations", "What its time goes to", 100.0
     after = ("clocks",)
 
     def seconds(self, desk: Desk) -> float:
@@ -218,7 +220,11 @@ class Operations:
                 raise
             raise TimeIsUp(str(error)) from None
         first, second = timed.breakdowns
-        says = [why(first.label, first.timed, timed.machine), difference(second, first), added_up(first)]
+        says = [
+            why(first.label, first.timed, timed.machine),
+            difference(second, first),
+            *added_up(first).split("\n"),
+        ]
         tables = timed_tables(first, timed.machine)[:1]
         line = command(
             "benchmark",

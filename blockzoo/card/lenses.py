@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from blockzoo.card.celled import share_of_space
 from blockzoo.card.isolate import ratio
 from blockzoo.card.made import Card
 from blockzoo.card.sections import of_text, section, shown
@@ -81,9 +82,12 @@ def _clocked(card: Card) -> Markup:
         for one in figures["ratios"].values()
     ]  # fmt: skip
     of_reference = f"As multiples of those of {shown(card.asked.reference)}, round by round"
-    heads = ("", "batch", "median ms", "95 % interval", "images/s", "A/A", "n")
+    heads = ("", "batch", "median ms", "95 % interval", "images/s", "A/A", "n", "doubt")
     every = tag(
-        "details", tag("summary", "All times"), table("Times", heads, times), tag("p", TIMED, class_="small")
+        "details",
+        tag("summary", "All times"),
+        table("Times", heads, times, left=(7,)),
+        tag("p", TIMED, class_="small"),
     )
     on = tag("p", shown(f"On {figures['timed_on']}."), class_="quiet")
     return joined([on, table(of_reference, ("", "ratio", "95 % interval", "n"), ratios), every])
@@ -109,7 +113,11 @@ def coupling(card: Card) -> Markup:
     )
     numbers = table("Spectral norms", ("", *map(str, range(len(labels)))), lines)
     body = [
-        heat("Coupling of every two blocks of its network: darker is stronger", labels, figures["sigma"]),
+        heat(
+            "Coupling of every two blocks of its network: the fuller the colour, the stronger",
+            labels,
+            figures["sigma"],
+        ),
         tag("p", told, class_="small"),
         tag("details", tag("summary", "The numbers"), numbers),
     ]
@@ -139,8 +147,8 @@ def cell(card: Card) -> Markup:
     done = card.done("cell")
     networks = done.made.figures["networks"] if done else []
     lines = [
-        (shown(row["node"]), units.number(row["macs"]), f"{row['share_of_space_with_fewer_macs']:.1%}",
-         f"{row['params']:,}", f"{row['share_of_space_with_fewer_params']:.1%}")
+        (shown(row["node"]), units.number(row["macs"]), share_of_space(row["share_of_space_with_fewer_macs"]),
+         f"{row['params']:,}", share_of_space(row["share_of_space_with_fewer_params"]))
         for row in networks
     ]  # fmt: skip
     heads = ("one node of it in each cell", "MACs", "cheaper networks", "parameters", "smaller networks")

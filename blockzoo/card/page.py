@@ -103,7 +103,7 @@ def _glance(card: Card) -> Markup:
                 f"{within}; blocks of its network",
             )
         )
-    if (line := card.standings.cell.lines.get("")) is not None and line.against:
+    if (line := card.standings.cell.lines.get("")) is not None and line.against and line.n > 1:
         made.append(("as a cell, points", line.against[0], f"less convolutions, n = {line.n}"))
     boxes = [
         tag("div", tag("dt", what), tag("dd", value), tag("dd", more, class_="small"))

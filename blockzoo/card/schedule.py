@@ -88,7 +88,7 @@ class Part(Protocol[Of]):
 
     @property
     def after(self) -> tuple[str, ...]:
-        """Names of parts that come before it, whatever they come to."""
+        """Names or titles of parts that come before it, whatever they come to."""
         ...
 
     def seconds(self, desk: Of) -> float:
@@ -180,7 +180,7 @@ class Schedule(Generic[Desk]):
         return outcomes
 
     def _waits(self, part: Part[Desk], waiting: Sequence[Part[Desk]]) -> bool:
-        return any(other.name in part.after for other in waiting if other is not part)
+        return any({other.name, other.title} & set(part.after) for other in waiting if other is not part)
 
     def _made(self, part: Part[Desk], desk: Desk, estimate: float) -> Outcome:
         begin, left = self.clock(), self.left

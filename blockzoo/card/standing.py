@@ -189,7 +189,7 @@ class Standings:
 def _plain(row: Row, name: str) -> bool:
     """Whether a row is of a block among equal fillers, and of no other form of the subject."""
     block = str(row["block"])
-    return block == name or block.partition(":")[0] not in ("tiled", "cell", "macro", "stages")
+    return block == name or block.partition(":")[0] not in ("tiled", "celled", "macro", "stages")
 
 
 def _group(rows: Mapping[str, Row], fingerprints: Iterable[str]) -> tuple[tuple[str, Any], ...] | None:

@@ -31,7 +31,7 @@ def tiled_name(desk: Desk) -> str:
 class TilePlan:
     """The least memory of the subject's network at early, exact tiles and tiles that do not see each other, and the traffic."""
 
-    name, title, worth = "tiles", "Its network in tiles: memory and traffic", 40.0
+    name, title, worth = "tiles", "Its network in tiles: memory and traffic", 300.0
     after = ("costs",)
 
     def seconds(self, desk: Desk) -> float:
@@ -113,7 +113,11 @@ class TiledTraining:
     seed: int
 
     name = "tiled accuracy"
-    after = ("costs", "accuracy")
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """The block itself comes first."""
+        return ("costs", f"accuracy at {FIRST}, seed {self.seed}")
 
     @property
     def title(self) -> str:
@@ -123,7 +127,7 @@ class TiledTraining:
     @property
     def worth(self) -> float:
         """Less than the subject's own."""
-        return (60.0, 55.0, 50.0)[self.seed] if self.seed < 3 else 10.0
+        return (200.0, 190.0, 100.0)[self.seed] if self.seed < 3 else 10.0
 
     def _trials(self, desk: Desk) -> list[Any]:
         return [desk.trial(name, FIRST, self.seed) for name in (tiled_name(desk), desk.asked.name)]

@@ -38,9 +38,12 @@ def report(
         blockzoo report results.csv -o site --title "Blocks at equal multiply-adds"
     """
     from blockzoo.card.block import measured
+    from blockzoo.card.further import further_of
     from blockzoo.core.outputs import is_table, open_store
     from blockzoo.report.site.build import build_site
 
-    runs = [] if is_table(source) else open_store(source).records("blockwise")
-    written = build_site(source, output, title=title, measured=measured if cards else None, runs=runs)
+    store = None if is_table(source) else open_store(source)
+    runs = [] if store is None else store.records("blockwise")
+    of_card = measured if cards else None
+    written = build_site(source, output, title=title, measured=of_card, runs=runs, further=further_of(store))
     screen.out.print(f"{len(written)} files; open {output / 'index.html'}", soft_wrap=True)

@@ -29,6 +29,7 @@ def serve(
         blockzoo serve results
         blockzoo serve site --port 8080
     """
+    from blockzoo.card.further import further_of
     from blockzoo.core.outputs import is_table, open_store
     from blockzoo.report.site.build import build_site
 
@@ -36,8 +37,9 @@ def serve(
         _show(source, port)
         return
     with TemporaryDirectory() as folder:
-        runs = [] if is_table(source) else open_store(source).records("blockwise")
-        build_site(source, folder, runs=runs)
+        store = None if is_table(source) else open_store(source)
+        runs = [] if store is None else store.records("blockwise")
+        build_site(source, folder, runs=runs, further=further_of(store))
         _show(Path(folder), port)
 
 

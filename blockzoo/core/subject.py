@@ -5,7 +5,7 @@ ResNetBasicBlock+eca        with attention behind it
 ResNetBasicBlock/mid        in the scaffold         timm:resnet18                a network of a library
 my_file.py:MyBlock[/mid]    the user's own code     package.module:MyBlock[/mid]
 tiled:F28:NETWORK           that network on tiles    tiled:F8:BLOCK[/mid]    a block on tiles
-cell:16:BLOCK               a network of the macro space with that block in each of its cells
+celled:16:BLOCK               a network of the macro space with that block in each of its cells
 stages:A,B,C                the scaffold with a block in each of its stages
 
 Code with a `stride` in its constructor (or any arguments, or a width it must be told, such as `dim`) is a block, any other a

@@ -38,7 +38,7 @@ def test_what_is_read_from_the_source_is_what_importing_gives() -> None:
 
 
 def test_a_tag_is_read_without_importing() -> None:
-    assert SUBJECTS.tagged(core_contracts.WRAPPER) == {"tiled", "cell"} and not SUBJECTS.tagged("nothing")
+    assert SUBJECTS.tagged(core_contracts.WRAPPER) == {"tiled", "celled"} and not SUBJECTS.tagged("nothing")
 
 
 def test_plugins_written_earlier_find_all_doors_in_core() -> None:

@@ -1,4 +1,4 @@
-"""The prefix `cell:`: a network of the macro space whose cells are one block each, as a subject."""
+"""The prefix `celled:`: a network of the macro space whose cells are one block each, as a subject."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ ALONE = [0, 0, 0, 1]
 """A second node that reads nothing, past which the first one is the output."""
 
 
-@SUBJECTS.register("cell", tags=("wrapper",))
+@SUBJECTS.register("celled", tags=("wrapper",))
 def cell_network(subject: Subject, spec: NetworkSpec) -> nn.Module:
-    """A network of the macro space with a block as the one node of each of its cells: `cell:16:RepMixer`, its first width 16.
+    """A network of the macro space with a block as the one node of each of its cells: `celled:16:RepMixer`, its first width 16.
 
     Raises:
         UsageError: no width, or what is no block without a position.
@@ -35,9 +35,11 @@ def cell_network(subject: Subject, spec: NetworkSpec) -> nn.Module:
     width, _, inner = subject.name.partition(":")
     block = Subject.parse(inner)
     if not width.isdecimal() or not 1 <= int(width) <= 4096:
-        raise UsageError(f"{subject}: after cell: comes the width of the first stage, as in cell:16:RepMixer")
+        raise UsageError(
+            f"{subject}: after celled: comes the width of the first stage, as in celled:16:RepMixer"
+        )
     if not block.is_block or block.position:
-        raise UsageError(f"{subject}: name a block without a position, as in cell:16:RepMixer")
+        raise UsageError(f"{subject}: name a block without a position, as in celled:16:RepMixer")
     make = adapted(block_class(block))
     return MacroNet(
         [[[0]]] * STAGES,
@@ -55,12 +57,13 @@ def cell_of_one(operation: str, space: MacroSpace | None = None) -> int:
         UsageError: the space has no such operation.
 
     Examples:
-        >>> space = published_space()
-        >>> space.arch_vec(cell_of_one("mbconv"))[0]
-        [[1], [0, 0, 0, 1]]
+        >>> cell_of_one("mbconv")
+        20710
     """
     space = space or published_space()
     if operation not in space.ops:
         raise UsageError(f"{operation!r}: the operations of this space are {', '.join(space.ops)}")
     vector = [[space.ops.index(operation)], ALONE]
-    return int(space.index([vector] * space.stages))
+    index = space.index([vector] * space.stages)
+    assert index is not None
+    return index

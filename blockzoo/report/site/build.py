@@ -25,6 +25,7 @@ from blockzoo.report.site.cards import card_of
 from blockzoo.report.site.chronicle import FILE, Day, continued, state_of
 from blockzoo.report.site.chronicle import body_of as chronicle_of
 from blockzoo.report.site.evidence import badges_of
+from blockzoo.report.site.further import Further
 from blockzoo.report.site.gathered import Gathered, gather
 from blockzoo.report.site.leaderboard import leaderboard
 from blockzoo.report.site.lenses import company_body, runs_body
@@ -50,6 +51,7 @@ class Site:
         made: when.
         measured: what more there is to say of a block of the zoo, by its name and one of its rows.
         runs: records of block-wise runs.
+        further: what there is of other lenses.
     """
 
     gathered: Gathered
@@ -57,6 +59,7 @@ class Site:
     made: str = field(default_factory=now)
     measured: Callable[[str, Row], Markup] | None = None
     runs: Sequence[Record] = ()
+    further: Further = Further()
 
     @cached_property
     def groups(self) -> list[Comparable]:
@@ -127,6 +130,7 @@ class Site:
         made = [
             ("company.html", "In company", company_body(crossed)),
             ("runs.html", "Block-wise", runs_body(self.runs)),
+            *self.further.pages(self.gathered.groups),
         ]
         return [page for page in made if page[2]]
 
@@ -269,6 +273,7 @@ def build_site(
     title: str | None = None,
     measured: Callable[[str, Row], Markup] | None = None,
     runs: Sequence[Record] = (),
+    further: Further | None = None,
 ) -> list[Path]:
     """Write the site of a results folder, a store or a table.
 
@@ -278,6 +283,7 @@ def build_site(
         title: of its pages.
         measured: what more there is to say of a block of the zoo, by its name and one of its rows.
         runs: records of block-wise runs.
+        further: what there is of other lenses.
 
     Returns:
         The files.
@@ -286,7 +292,9 @@ def build_site(
         UsageError, StoreError: the results cannot be read, or the folder cannot be written.
         Damaged: the history in the folder is not as it was written.
     """
-    site = Site(gather(source), title or Site.title, measured=measured, runs=runs)
+    site = Site(
+        gather(source), title or Site.title, measured=measured, runs=runs, further=further or Further()
+    )
     folder, written = Path(output), []
     history, line = continued(folder / FILE, site.today())
     for address, text in site.pages(history):

@@ -172,7 +172,7 @@ def cloud(
 
 
 def heat(title: str, labels: Sequence[str], values: Sequence[Sequence[float]]) -> Markup:
-    """A square of values, the larger the darker on a logarithmic scale; empty where there is none.
+    """A square of values, the larger the fuller the colour, on a logarithmic scale; empty where there is none.
 
     Args:
         title: what is drawn.
@@ -195,7 +195,7 @@ def heat(title: str, labels: Sequence[str], values: Sequence[Sequence[float]]) -
             square = f"M{left + cell * j} {10 + cell * i}h{cell - 2}v{cell - 2}h{2 - cell}z"
             drawn.append(tag("g", told, tag("path", class_="part", fill_opacity=f"{share:.2f}", d=square)))
     drawn += [_text(left + cell * j + cell / 2 - 1, 24 + side, str(j), "middle") for j in range(count)]
-    told = f"{title}: {count} x {count} values from {math.exp(low):.3g} to {math.exp(high):.3g}"
+    words = f"{title}: {count} x {count} values from {math.exp(low):.3g} to {math.exp(high):.3g}"
     wide, tall = left + side + 10, side + 32
     picture = tag(
         "svg",
@@ -205,8 +205,48 @@ def heat(title: str, labels: Sequence[str], values: Sequence[Sequence[float]]) -
         width=wide,
         height=tall,
         role="img",
-        aria_label=told,
+        aria_label=words,
     )
+    return tag("figure", picture, tag("figcaption", title, class_="small"))
+
+
+def bars(title: str, values: Sequence[float], unit: str, count: int = 24) -> Markup:
+    """How many values lie where, in intervals of equal width; empty where there are none.
+
+    Args:
+        title: what is drawn.
+        values: all of them.
+        unit: of them.
+        count: of intervals.
+    """
+    if not values:
+        return EMPTY
+    low, high = min(values), max(values)
+    counts = [0] * count
+    for value in values:
+        counts[min(count - 1, int((value - low) / ((high - low) or 1) * count))] += 1
+    wide, step = 560, (560 - LEFT - 8) / count
+    drawn = []
+    for place, many in enumerate(counts):
+        tall = many / max(counts) * (HIGH - BELOW - 12)
+        told = tag("title", f"{many} from {low + (high - low) * place / count:.2f}{unit}")
+        shape = {
+            "x": round(LEFT + step * place, 1),
+            "y": round(HIGH - BELOW - tall, 1),
+            "width": round(step - 1, 1),
+            "height": round(tall, 1),
+        }
+        drawn.append(tag("g", told, tag("rect", class_="part", **shape)))
+    words = [
+        _text(LEFT - 6, 16, str(max(counts)), "end"),
+        _text(LEFT, HIGH - 5, f"{low:.4g}{unit}"),
+        _text(wide - 8, HIGH - 5, f"{high:.4g}{unit}", "end"),
+    ]
+    said = f"{title}: {len(values)} from {low:.4g}{unit} to {high:.4g}{unit}"
+    picture = tag(
+        "svg", *drawn, *words,
+        class_="sketch", viewBox=f"0 0 {wide} {HIGH}", width=wide, height=HIGH, role="img", aria_label=said,
+    )  # fmt: skip
     return tag("figure", picture, tag("figcaption", title, class_="small"))
 
 

@@ -1,0 +1,175 @@
+"""Pages of the other lenses, where a store has them: coupling maps, plans in tiles and their accuracy, networks of a space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from blockzoo.core.errors import UsageError
+from blockzoo.core.record import Record
+from blockzoo.core.table import Row
+from blockzoo.core.text import plain
+from blockzoo.core.units import number, size
+from blockzoo.report.comparable import Comparable
+from blockzoo.report.comparison import compare
+from blockzoo.report.groups import describe_group, is_number
+from blockzoo.report.site.markup import EMPTY, Markup, joined, table, tag
+from blockzoo.report.site.sketches import bars, heat
+from blockzoo.report.site.words import NONE
+from blockzoo.report.statistics import usable
+
+BEST = 20
+"""Networks of a space that are listed."""
+
+
+@dataclass(frozen=True)
+class Further:
+    """What a store has of other lenses.
+
+    Args:
+        maps: records of coupling maps.
+        plans: records of plans in tiles.
+        on_tiles: how names of blocks on tiles begin, up to their colon.
+        of_space: how names of networks of a search space begin.
+    """
+
+    maps: Sequence[Record] = ()
+    plans: Sequence[Record] = ()
+    on_tiles: str = ""
+    of_space: str = ""
+
+    def pages(self, groups: Sequence[Comparable]) -> list[tuple[str, str, Markup]]:
+        """Address, words and body of each page; empty bodies of those that have nothing to show.
+
+        Args:
+            groups: of trainings.
+        """
+        return [
+            ("space.html", "Search space", space_body(groups, self.of_space)),
+            ("coupling.html", "Coupling", coupling_body(self.maps)),
+            ("tiles.html", "In tiles", tiles_body(self.plans, groups, self.on_tiles)),
+        ]
+
+
+def coupling_body(maps: Sequence[Record]) -> Markup:
+    """How strongly the blocks of networks are coupled; empty where there is no map."""
+    made = []
+    for record in maps:
+        labels = [plain(str(label), lines=False) for label in record.spec.get("labels", ())]
+        count, flat = len(labels), record.samples.get("sigma", [])
+        if not count or len(flat) != count * count:
+            continue
+        sigma = [flat[row * count : (row + 1) * count] for row in range(count)]
+        lines = [
+            (label, *(f"{value:.3g}" for value in row)) for label, row in zip(labels, sigma, strict=True)
+        ]
+        facts = [f"weights {record.spec.get('weights', NONE)}", f"{record.spec.get('examples', NONE)} training examples of "
+                 f"{record.spec.get('dataset', NONE)}", f"within {record.spec.get('tol', NONE)} of the truth"]  # fmt: skip
+        facts += [] if record.values.get("converged") else [f"not converged: {record.reason}"]
+        about = plain("; ".join(facts), lines=False)
+        made.append(
+            tag(
+                "section", tag("h2", plain(record.subject, lines=False)), tag("p", about, class_="small"),
+                heat("Coupling of every two blocks: the fuller the colour, the stronger", labels, sigma),
+                tag("details", tag("summary", "The numbers"), table("Spectral norms", ("", *map(str, range(count))), lines)),
+            )
+        )  # fmt: skip
+    told = "Spectral norms of the blocks of the Hessian of the loss, for every two blocks of a network."
+    return joined([tag("h1", "Coupling of blocks"), tag("p", told, class_="lead"), *made]) if made else EMPTY
+
+
+def tiles_body(plans: Sequence[Record], groups: Iterable[Comparable], prefix: str) -> Markup:
+    """What networks need in tiles, and what tiles that do not see each other cost in accuracy; empty where nothing is known."""
+    lines = [_plan(record) for record in plans if record.values.get("peak_bytes")]
+    heads = (
+        "network",
+        "tiles",
+        "image",
+        "peak",
+        "layer by layer",
+        "x MACs",
+        "tiles run",
+        "traffic",
+        "layer by layer",
+    )
+    parts = [table("Plans, each run once and compared", heads, lines, left=(1, 2))] if lines else []
+    compared = [line for of in groups for line in _on_tiles(of, prefix)] if prefix else []
+    if compared:
+        columns = ("on tiles", "table", "position", "less the block itself, points", "verdict", "n")
+        parts.append(table("Trained on tiles that do not see each other", columns, compared, left=(1, 2, 4)))
+    told = "Memory, traffic and accuracy of networks that are cut into spatial tiles."
+    return joined([tag("h1", "In tiles"), tag("p", told, class_="lead"), *parts]) if parts else EMPTY
+
+
+def _plan(record: Record) -> tuple[object, ...]:
+    values = {name: value if is_number(value) else 0 for name, value in record.values.items()}
+    side, more = record.spec.get("image_size", NONE), values["macs"] / max(1, values["layer_by_layer_macs"])
+    traffic = [
+        size(values[name]) if name in values else NONE
+        for name in ("traffic_bytes", "layer_by_layer_traffic_bytes")
+    ]
+    return (
+        plain(record.subject, lines=False), str(record.spec.get("mode", NONE)), f"{side} x {side}", size(values["peak_bytes"]),
+        size(values["layer_by_layer_peak_bytes"]), f"{more:.2f}", values.get("tiles", NONE), *traffic,
+    )  # fmt: skip
+
+
+def _on_tiles(of: Comparable, prefix: str) -> list[tuple[object, ...]]:
+    """Each block on tiles less the block itself, where the group has both."""
+    lines: list[tuple[object, ...]] = []
+    for block in sorted({block for block, _ in of.table if block.startswith(f"{prefix}:")}):
+        itself = block.partition(":")[2].partition(":")[2]
+        try:
+            made = compare(of.rows, block, itself, column=of.column)
+        except UsageError:  # it was not trained whole
+            continue
+        for one in (difference for comparison in made for difference in comparison.differences):
+            interval = one.interval
+            half = "" if interval is None else f" \u00b1 {100 * (interval[1] - one.value):.2f}"
+            told = f"{100 * one.value:+.2f}{half}".replace("-", "\u2212")
+            words = plain(describe_group(of.group), lines=False)
+            lines.append((plain(block, lines=False), words, one.position or "all", told, one.verdict, one.n))
+    return lines
+
+
+def space_body(groups: Iterable[Comparable], prefix: str) -> Markup:
+    """How accurate the networks of a search space are; empty where none was trained."""
+    made = [part for of in groups for part in _space(of, prefix)] if prefix else []
+    told = "Networks of the macro space, each a mean over its seeds."
+    return (
+        joined([tag("h1", "Networks of the search space"), tag("p", told, class_="lead"), *made])
+        if made
+        else EMPTY
+    )
+
+
+def _space(of: Comparable, prefix: str) -> list[Markup]:
+    values: dict[str, list[float]] = {}
+    costs: dict[str, Row] = {}
+    for row in usable(of.rows):
+        block = str(row["block"])
+        if block.startswith(f"{prefix}:") and is_number(accuracy := row.get(of.column)):
+            values.setdefault(block, []).append(100 * accuracy)
+            costs[block] = row
+    if not values:
+        return []
+    means = {block: sum(own) / len(own) for block, own in values.items()}
+    ordered = sorted(means, key=lambda block: -means[block])
+    lines = [
+        (plain(block, lines=False), f"{means[block]:.2f}", len(values[block]),
+         number(costs[block].get("macs")), number(costs[block].get("params_total")))
+        for block in ordered[:BEST]
+    ]  # fmt: skip
+    told = (
+        f"{len(means):,} networks: {of.accuracy} from {min(means.values()):.2f} to {max(means.values()):.2f} %, "
+        f"median {median(means.values()):.2f} %."
+    )
+    heads = ("network", f"{of.accuracy}, %", "n", "MACs", "parameters")
+    return [
+        tag(
+            "section", tag("h2", plain(describe_group(of.group), lines=False)), tag("p", told),
+            bars(f"Networks by {of.accuracy}", list(means.values()), " %"),
+            table(f"The most accurate {len(lines)}; of the largest of many noisy means the true one is lower", heads, lines),
+        )
+    ]  # fmt: skip
