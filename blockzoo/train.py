@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blockzoo.core.checked import sorted_into
+from blockzoo.core.contracts import RESULTS
 from blockzoo.core.errors import StoreError, reason_of
 from blockzoo.core.export import export, rows_of
 from blockzoo.core.keywords import (
@@ -21,6 +22,7 @@ from blockzoo.core.keywords import (
 from blockzoo.core.once import only_trainer
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
+from blockzoo.core.result import Result
 from blockzoo.core.settings import Data, Recipe, Run, Scaffold, Seeded
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.store import Store
@@ -32,17 +34,43 @@ from blockzoo.trials.training import EpochReport, circumstances, time_networks, 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from blockzoo.report.drawing import Figure
+
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Trained:
-    """One finished trial: its row of the table, and where it was written."""
+@RESULTS.register("training")
+@dataclass(frozen=True, eq=False, repr=False)
+class Trained(Result):
+    """One finished trial: its record with the values after each epoch, its row of the table, and where that was written."""
 
     record: Record
     row: Row
     csv: Path
+
+    def headline(self) -> str:
+        row = self.row
+        accuracies = {"validation": row.get("val_acc"), "test": row.get("test_acc")}
+        said = ", ".join(f"{name} {100 * acc:.2f} %" for name, acc in accuracies.items() if acc is not None)
+        where = f"{self.record.subject} on {row.get('dataset')}, {row.get('epochs')} epochs, seed {row.get('seed')}"
+        return f"{where}: {said if self.record.status == 'ok' else f'{self.record.status}, {self.record.reason}'}"
+
+    def table_rows(self) -> list[Row]:
+        """One row per epoch, from 1."""
+        curves = self.record.samples
+        longest = max(map(len, curves.values()), default=0)
+        return [
+            {"epoch": i + 1} | {name: values[i] for name, values in curves.items() if i < len(values)}
+            for i in range(longest)
+        ]
+
+    def figure(self) -> Figure:
+        """The learning curves."""
+        from blockzoo.report.pictures.curves import draw_curves
+
+        epochs = range(1, len(self.table_rows()) + 1)
+        return draw_curves(self.headline(), self.record.samples, epochs, "epoch")
 
 
 class TrialKeywords(ScaffoldKeywords, RecipeKeywords, DataKeywords, SeededKeywords, RunKeywords, total=False):

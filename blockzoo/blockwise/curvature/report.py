@@ -18,10 +18,12 @@ from blockzoo.blockwise.run.config import RunConfig
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.reading import read_array, read_checkpoint, read_lines, read_parameters
 from blockzoo.core import consent
+from blockzoo.core.contracts import RESULTS
 from blockzoo.core.documents import first_line
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import UsageError
 from blockzoo.core.files import write_text
+from blockzoo.core.result import Result
 from blockzoo.core.text import csv_text
 from blockzoo.report.heatmap import HeatMap, animate, draw_map, draw_strip, write_page
 
@@ -29,16 +31,29 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from blockzoo.blockwise.curvature.keywords import SearchingKeywords
+    from blockzoo.report.drawing import Figure
 
 NAMES = {"hessian": "Hessian", "ggn": "Gauss-Newton matrix"}
 
 
-@dataclass(frozen=True)
-class Curvature:
+@RESULTS.register("curvature")
+@dataclass(frozen=True, eq=False, repr=False)
+class Curvature(Result):
     """The map, and one row per block."""
 
     coupling: CouplingMap
     blocks: list[dict[str, Any]]
+
+    def headline(self) -> str:
+        return self.coupling.headline()
+
+    def table_rows(self) -> list[dict[str, Any]]:
+        """One row per block; those of the pairs are `coupling.table_rows()`."""
+        return list(self.blocks)
+
+    def figure(self) -> Figure:
+        """The map."""
+        return self.coupling.figure()
 
 
 def frame_of(config: RunConfig, run: Path | None = None) -> Frame:
@@ -110,7 +125,7 @@ def write(measured: Curvature, title: str, parent: Path) -> list[Path]:
     names = [f"coupling{suffix}" for suffix in (".png", ".pdf", ".html", ".csv", ".json")] + ["blocks.csv"]
     paths = [free_folder(parent, names) / name for name in names]
     coupling = measured.coupling
-    chart = chart_of(coupling, title)
+    chart = coupling.heat_map(title)
     draw_map(chart, paths[0])
     draw_map(chart, paths[1])
     write_page(chart, paths[2])
@@ -182,15 +197,3 @@ def draw_along(run: Path | None, parent: Path, most: int = 6) -> list[Path]:
 def _not_converged(run: Path, values: dict[str, Any]) -> npt.NDArray[np.bool_] | None:
     """Which entries of a measured map; None where an earlier version did not write it."""
     return ~read_array(run, values["converged"], 2).astype(bool) if "converged" in values else None
-
-
-def chart_of(coupling: CouplingMap, title: str) -> HeatMap:
-    """What is drawn of a map."""
-    return HeatMap(
-        coupling.sigma,
-        coupling.labels,
-        title,
-        "spectral norm of the block of the matrix",
-        {"at most": coupling.upper, "residual": coupling.residual, "Frobenius norm": coupling.frobenius},
-        ~coupling.converged,
-    )
