@@ -9,8 +9,8 @@ from .benchmark import benchmark_model as benchmark_model
 from .benchmark import quick_benchmark as quick_benchmark
 from .core.result import Result as Result
 from .core.result import load_result as load_result
+from .measure.benchmarked import OperationBenchmark as OperationBenchmark
 from .models.scaffold import ScaffoldNet as ScaffoldNet
-from .operations import OperationBenchmark as OperationBenchmark
 from .operations import OperationProfile as OperationProfile
 from .operations import benchmark_operations as benchmark_operations
 from .operations import profile_operations as profile_operations

