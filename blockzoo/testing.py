@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import nn
@@ -84,11 +85,10 @@ def check_block(
     maker = adapted(block)
     faults: dict[str, None] = {}
     for shape in shapes:
+        build = partial(_trained, maker, (*shape, position))
         for check in CHECKED_HERE:
             try:
-                largest = max(
-                    largest, check(lambda seed, shape=shape: _trained(maker, (*shape, position), seed), shape)
-                )
+                largest = max(largest, check(build, shape))
             except Broken as broken:
                 faults[str(broken)] = None
     if faults:
@@ -117,7 +117,12 @@ def _trained(maker: Maker, arguments: tuple[int, int, int, str], seed: int) -> n
         torch.manual_seed(seed)
         module = maker(*arguments)
         for layer in module.modules():
-            if isinstance(layer, nn.BatchNorm2d) and layer.running_var is not None and layer.affine:
+            if (
+                isinstance(layer, nn.BatchNorm2d)
+                and layer.affine
+                and layer.running_mean is not None
+                and layer.running_var is not None
+            ):
                 layer.running_mean.normal_(0, 0.2)
                 layer.running_var.uniform_(0.5, 1.5)
                 nn.init.uniform_(layer.weight, 0.5, 1.5)

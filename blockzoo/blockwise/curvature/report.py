@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -15,9 +15,10 @@ from torch import nn
 
 from blockzoo.blockwise.curvature.coupling import MATRICES, CouplingMap, coupling_map
 from blockzoo.blockwise.curvature.diagonal import extreme_eigenvalues, trace
-from blockzoo.blockwise.curvature.frozen_loss import Batch, LossFunction
+from blockzoo.blockwise.curvature.frozen_loss import Batches, LossFunction
 from blockzoo.blockwise.curvature.hessian import How
 from blockzoo.blockwise.run.config import RunConfig
+from blockzoo.blockwise.run.data import as_batches
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.reading import read_array, read_checkpoint, read_lines, read_parameters
 from blockzoo.core import consent
@@ -105,7 +106,7 @@ def measure(
 def curvature_of(
     model: nn.Module,
     loss_fn: LossFunction,
-    batches: Iterable[Batch],
+    batches: Batches,
     partition: How = "blocks",
     *,
     spectra: bool = True,
@@ -115,8 +116,8 @@ def curvature_of(
 
     Args:
         model: any network; it is left as it is.
-        loss_fn: (output, target) -> one number, the mean over the examples.
-        batches: pairs (x, y), as a DataLoader gives them; the loss is over all of them.
+        loss_fn: (output, target) -> one number, a mean or a sum over the examples.
+        batches: (x, y), or several, as a DataLoader gives them once; the loss is over all of them.
         partition: what the blocks are, see `make_partition`.
         spectra: also compute eigenvalues and traces; without it these columns are None.
         searching: see `coupling_map`.
@@ -124,7 +125,7 @@ def curvature_of(
     Raises:
         UsageError, CheckFailed: as `coupling_map`.
     """
-    data = list(batches)
+    data = as_batches(batches)  # a loader that shuffles has other ones each time
     coupling = coupling_map(model, loss_fn, data, partition, **searching)
     blocks = []
     matrix = searching.get("matrix", "hessian")
