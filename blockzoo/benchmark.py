@@ -5,22 +5,22 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.checked import sorted_into
 from blockzoo.core.devices import choose_device
 from blockzoo.core.environment import environment, version_of
-from blockzoo.core.errors import BlockzooError, UsageError, reason_of
+from blockzoo.core.errors import BlockzooError, UsageError
 from blockzoo.core.keywords import BenchmarkingKeywords, ScaffoldKeywords, SeededKeywords
-from blockzoo.core.record import Record
 from blockzoo.core.settings import Benchmarking, Scaffold, Seeded
 from blockzoo.core.spec import CLASSES, NetworkSpec
 from blockzoo.core.subject import Subject
+from blockzoo.measure.benchmarked import Benchmark as Benchmark
 from blockzoo.measure.contracts import RUNTIMES
 from blockzoo.measure.deadline import Deadline
 from blockzoo.measure.timing_options import DTYPES, Way, check_options, ways_of
-from blockzoo.measure.timings import Timing, round_seconds, timings_of
+from blockzoo.measure.timings import round_seconds, timings_of
 from blockzoo.profile import check_shape
 
 if TYPE_CHECKING:
@@ -30,78 +30,11 @@ if TYPE_CHECKING:
 
     from blockzoo.measure.contenders import Failure
     from blockzoo.measure.meters import Meter
-    from blockzoo.report.orders import OrderAgreement
 
 log = logging.getLogger(__name__)
 
 SECONDS = 30.0
 """For a whole command, where neither the time nor the rounds are given."""
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """All timings of one run, and the circumstances they share."""
-
-    timings: list[Timing]
-    environment: dict[str, Any]
-    specs: dict[str, NetworkSpec]
-    input_shape: tuple[int, ...]
-    ways: dict[Way, dict[str, Any]] = field(
-        default_factory=dict
-    )  # the circumstances of each, the first in `environment`
-    left_out: list[str] = field(default_factory=list)  # batch sizes that did not fit, each with its sentence
-    failures: list[Failure] = field(default_factory=list)  # what could not be timed, and why
-
-    def records(self) -> list[Record]:
-        """One latency record per network and way, for the results store: `failed` without any time of the whole network."""
-        return [
-            self._record(name, spec, way, facts)
-            for way, facts in self.ways.items()
-            for name, spec in self.specs.items()
-        ]
-
-    def refusals(self) -> dict[tuple[str, Way | None], list[str]]:
-        """What could not be timed, by reason and way: one sentence where a way does not suit any network."""
-        together: dict[tuple[str, Way | None], list[str]] = {}
-        for failure in self.failures:
-            where = f"{failure.subject}, {failure.part}"
-            subjects = together.setdefault((reason_of(failure.error), failure.way), [])
-            subjects.append(where + (f", batch {failure.batch_size}" if failure.batch_size else ""))
-        return together
-
-    def orders(self) -> list[tuple[int, OrderAgreement]]:
-        """How far the ways put the networks into one order, at each batch size at which two of them timed four together."""
-        from blockzoo.report.orders import orders
-
-        times: dict[int, dict[str, dict[str, list[float]]]] = {}
-        for timing in self.timings:
-            if timing.part == "network":
-                of_batch = times.setdefault(timing.batch_size, {})
-                of_batch.setdefault(str(timing.way), {})[timing.subject] = timing.samples_ms
-        return [(batch, agreement) for batch, ways in times.items() for agreement in orders(ways)]
-
-    def _record(self, name: str, spec: NetworkSpec, way: Way, facts: dict[str, Any]) -> Record:
-        record = Record("latency", spec.timing_key(self.input_shape[2]), spec.subject, asdict(spec))
-        timings = [timing for timing in self.timings if (timing.subject, timing.way) == (name, way)]
-        faults = [
-            failure.reason
-            for failure in self.failures
-            if failure.subject == name and failure.way in (None, way)
-        ]
-        whole = any(timing.part == "network" for timing in timings)
-        record.status = "ok" if whole else "failed"
-        record.reason = "; ".join(faults if faults or whole else self.left_out)
-        record.environment = facts
-        for timing in timings:
-            record.samples[f"{timing.part}_batch{timing.batch_size}_ms"] = timing.samples_ms
-            record.values[f"{timing.part}_batch{timing.batch_size}_aa_ratio"] = timing.noise[0]
-            record.values[f"{timing.part}_batch{timing.batch_size}_doubt"] = timing.doubt
-            record.values[f"{timing.part}_checked"] = timing.checked
-            if timing.from_eager is not None:
-                record.values[f"{timing.part}_batch{timing.batch_size}_from_eager"] = timing.from_eager
-            for name_of, value in timing.energy.columns().items() if timing.energy else ():
-                record.values[f"{timing.part}_batch{timing.batch_size}_{name_of}"] = value
-        return record
 
 
 class BenchmarkKeywords(ScaffoldKeywords, BenchmarkingKeywords, SeededKeywords, total=False):

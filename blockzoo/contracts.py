@@ -27,6 +27,7 @@ from blockzoo.core.contracts import (
     POSITIONS,
     PROTOCOLS,
     QUANTITIES,
+    RESULTS,
     SUBJECTS,
     Attention,
     Block,
@@ -38,6 +39,7 @@ from blockzoo.core.contracts import (
     SubjectResolver,
 )
 from blockzoo.core.quantity import OnPaper, OnTheClock, Quantity
+from blockzoo.core.result import Result
 from blockzoo.data.contracts import DATASETS, Dataset, StreamedDataset
 from blockzoo.execution.contracts import EXECUTORS, Executor, ExecutorMaker
 from blockzoo.measure.contracts import RUNTIMES, Runtime
@@ -59,6 +61,7 @@ __all__ = [
     "POSITIONS",
     "PROTOCOLS",
     "QUANTITIES",
+    "RESULTS",
     "RUNTIMES",
     "SCHEDULES",
     "SEARCHES",
@@ -84,6 +87,7 @@ __all__ = [
     "OnTheClock",
     "ProtocolMaker",
     "Quantity",
+    "Result",
     "Resumable",
     "Runtime",
     "Schedule",

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from blockzoo.benchmark import BenchmarkKeywords, circumstances, deadline_of, device_of, networks_of
 from blockzoo.core.breakdown import Breakdown
 from blockzoo.core.checked import sorted_into
-from blockzoo.core.contracts import POSITIONS
+from blockzoo.core.contracts import POSITIONS, RESULTS
 from blockzoo.core.errors import BlockzooError, UsageError, reason_of
 from blockzoo.core.keywords import ScaffoldKeywords
-from blockzoo.core.roofline import Machine, Operation
+from blockzoo.core.result import Result, Row
+from blockzoo.core.roofline import Operation
 from blockzoo.core.settings import Benchmarking, Scaffold, Seeded
 from blockzoo.core.spec import NetworkSpec
+from blockzoo.core.units import number
+from blockzoo.measure.benchmarked import OperationBenchmark
 from blockzoo.measure.contracts import RUNTIMES
 from blockzoo.measure.deadline import Deadline
 from blockzoo.measure.timing_options import DTYPES, Way, check_options, ways_of
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from blockzoo.measure.contenders import Contender
+    from blockzoo.report.drawing import Figure
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +39,9 @@ FORMS = {"deployed": "inference", "trained": "training"}
 Part = Literal["stage", "network"]
 
 
-@dataclass(frozen=True)
-class OperationProfile:
+@RESULTS.register("operation profile")
+@dataclass(frozen=True, eq=False, repr=False)
+class OperationProfile(Result):
     """The operations of one call, on paper.
 
     Args:
@@ -67,6 +72,23 @@ class OperationProfile:
                 f"{self.profile.subject} has no stage under test: leave out the part, or give network"
             )
         return part or ("network" if self.stage is None else "stage")
+
+    def headline(self) -> str:
+        macs = number(sum(one.macs for one in self.of()))
+        return f"{self.profile.subject}, {self.part()}, {self.form}: {len(self.of())} operations, {macs} MACs"
+
+    def table_rows(self) -> list[Row]:
+        from blockzoo.report.operation_tables import operation_rows
+
+        return operation_rows(self.profile.subject, self.part(), self.of())
+
+    def figure(self) -> Figure:
+        """Shares of MACs and bytes by kind of operation, of the stage under test where there is one."""
+        from blockzoo.report.pictures.on_paper import draw_kinds
+
+        return draw_kinds(
+            self.profile.subject, self.of(), self.part(), f"Form: {self.form}. Bytes are those of fp32."
+        )
 
 
 def profile_operations(
@@ -122,23 +144,6 @@ def profile_operations(
 
 def _inside(part: str, operation: Operation) -> Operation:
     return replace(operation, layer=f"{part}.{operation.layer}".strip(".")) if part else operation
-
-
-@dataclass(frozen=True)
-class OperationBenchmark:
-    """Where the time of networks goes, and the limits of the machine they were timed on.
-
-    Args:
-        breakdowns: of each subject at each batch size.
-        machine: its limits, measured just before, with the same threads and dtype.
-        environment: the circumstances.
-        left_out: batch sizes that did not fit, each with its sentence.
-    """
-
-    breakdowns: list[Breakdown]
-    machine: Machine
-    environment: dict[str, Any]
-    left_out: list[str]
 
 
 SHARE_OF_LIMITS = 0.2

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blockzoo.core.checked import sorted_into
-from blockzoo.core.contracts import BLOCKS
+from blockzoo.core.contracts import BLOCKS, RESULTS
 from blockzoo.core.errors import BlockzooError, UsageError
 from blockzoo.core.keywords import ScaffoldKeywords
+from blockzoo.core.result import Result, Row
 from blockzoo.core.settings import Scaffold
 from blockzoo.core.spec import CLASSES, NetworkSpec
 from blockzoo.core.subject import Subject
+from blockzoo.core.units import number
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,14 +23,16 @@ if TYPE_CHECKING:
 
     from blockzoo.core.quantity import OnPaper
     from blockzoo.measure.costs import Costs, Measured
+    from blockzoo.report.drawing import Figure
 
 DEFAULT_SHAPE = (1, 3, 32, 32)
 HOW_TO_COUNT = "torch.utils.flop_counter.register_flop_formula gives it a formula (2 FLOPs = 1 MAC)"
 """The remedy for an operation whose multiply-adds nobody knows."""
 
 
-@dataclass(frozen=True)
-class Profile:
+@RESULTS.register("profile")
+@dataclass(frozen=True, eq=False, repr=False)
+class Profile(Result):
     """Costs on paper for one input of `input_shape` (B, C, H, W); `stage` is None for a whole network."""
 
     subject: str
@@ -47,6 +51,28 @@ class Profile:
         notes = {"notes": "; ".join(self.notes)} if self.notes else {}
         said = {"said": self.said} if self.said else {}
         return {"subject": self.subject, **shapes, **_columns(self.network), **stage, **notes, **said}
+
+    def headline(self) -> str:
+        costs, shape = self.network, " x ".join(map(str, self.input_shape))
+        return f"{self.subject}: {number(costs.macs)} MACs, {number(costs.params_total)} parameters, input {shape}"
+
+    def table_rows(self) -> list[Row]:
+        return [self.columns()]
+
+    def figure(self) -> Figure:
+        """The share of the stage under test in each cost; of a network without one its memory."""
+        from blockzoo.report.pictures.on_paper import draw_costs
+
+        stage = None if self.stage is None else vars(self.stage)
+        return draw_costs(
+            self.subject, vars(self.network), stage, "; ".join((*self.notes, self.said)).strip("; ")
+        )
+
+    @classmethod
+    def types_by_name(cls) -> dict[str, Any]:
+        from blockzoo.measure.costs import Costs
+
+        return {"Costs": Costs}
 
 
 def _columns(costs: Costs) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blockzoo.core.checked import sorted_into
-from blockzoo.core.errors import StoreError, reason_of
+from blockzoo.core.contracts import RESULTS
+from blockzoo.core.errors import StoreError, UsageError, reason_of
 from blockzoo.core.export import export, rows_of
 from blockzoo.core.keywords import (
     DataKeywords,
@@ -21,28 +23,60 @@ from blockzoo.core.keywords import (
 from blockzoo.core.once import only_trainer
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
+from blockzoo.core.result import Result
 from blockzoo.core.settings import Data, Recipe, Run, Scaffold, Seeded
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.store import Store
 from blockzoo.core.table import Row
+from blockzoo.core.text import file_name
 from blockzoo.trials.preflight import known_before
 from blockzoo.trials.request import images_of, network_spec, trial_spec
 from blockzoo.trials.training import EpochReport, circumstances, time_networks, train_spec
 
 if TYPE_CHECKING:
+    from lightning.pytorch import Callback
+    from lightning.pytorch.loggers import Logger
     from typing_extensions import Unpack
+
+    from blockzoo.core.spec import TrialSpec
+    from blockzoo.report.drawing import Figure
+    from blockzoo.training.listeners import Listeners
 
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Trained:
-    """One finished trial: its row of the table, and where it was written."""
+@RESULTS.register("training")
+@dataclass(frozen=True, eq=False, repr=False)
+class Trained(Result):
+    """One finished trial: its record with the values after each epoch, its row of the table, and where that was written."""
 
     record: Record
     row: Row
     csv: Path
+
+    def headline(self) -> str:
+        row = self.row
+        accuracies = {"validation": row.get("val_acc"), "test": row.get("test_acc")}
+        said = ", ".join(f"{name} {100 * acc:.2f} %" for name, acc in accuracies.items() if acc is not None)
+        where = f"{self.record.subject} on {row.get('dataset')}, {row.get('epochs')} epochs, seed {row.get('seed')}"
+        return f"{where}: {said if self.record.status == 'ok' else f'{self.record.status}, {self.record.reason}'}"
+
+    def table_rows(self) -> list[Row]:
+        """One row per epoch, from 1."""
+        curves = self.record.samples
+        longest = max(map(len, curves.values()), default=0)
+        return [
+            {"epoch": i + 1} | {name: values[i] for name, values in curves.items() if i < len(values)}
+            for i in range(longest)
+        ]
+
+    def figure(self) -> Figure:
+        """The learning curves."""
+        from blockzoo.report.pictures.curves import draw_curves
+
+        epochs = range(1, len(self.table_rows()) + 1)
+        return draw_curves(self.headline(), self.record.samples, epochs, "epoch")
 
 
 class TrialKeywords(ScaffoldKeywords, RecipeKeywords, DataKeywords, SeededKeywords, RunKeywords, total=False):
@@ -56,6 +90,8 @@ def train_block(
     workers: int | None = None,
     resume: bool = False,
     on_epoch: EpochReport = lambda epoch, values: None,
+    callbacks: Sequence[Callback] = (),
+    loggers: Sequence[Logger | str] = (),
     **settings: Unpack[TrialKeywords],
 ) -> Trained:
     """Train one network, write its row to the results store and export the table as CSV.
@@ -66,6 +102,10 @@ def train_block(
         workers: processes that read image files, where these are streamed (default: one per core).
         resume: go on from the checkpoint of the same trial, if there is one.
         on_epoch: told the epoch (from 1) and its values.
+        callbacks: of Lightning. They can change what a training comes to, so the trial is another one, by its fingerprint, its
+            column `comparable` and its remark `said`.
+        loggers: of Lightning, or "tensorboard", "wandb", "mlflow", which write to the folder `logs` of the results and send
+            nothing. They change no number; the environment names them.
         settings: by name, of the tables Scaffold, Recipe, Data, Seeded and Run in docs/settings.md.
 
     Raises:
@@ -80,8 +120,11 @@ def train_block(
     network = network_spec(subject, position, images, scaffold)
     spec = trial_spec(network, images, recipe, data, seeded.seed)
     where = circumstances(run.device, run.data_dir, run.plugins, workers=workers)
-    check_devices(spec, where.device)
     outputs = Outputs.at(run.output)
+    if callbacks or loggers:
+        listeners = _listeners(spec, callbacks, loggers, outputs)
+        spec, where = spec.with_(callbacks=listeners.identity()), replace(where, listeners=listeners)
+    check_devices(spec, where.device)
     store = outputs.store()  # before the work: a folder that cannot be written is known now
     checkpoint = outputs.checkpoint(spec.fingerprint())
     with only_trainer(checkpoint):
@@ -98,6 +141,24 @@ def train_block(
         _store_times(spec.network, images.shape, where.device, store)
     csv = export(outputs, store)
     return Trained(record, rows_of(store, [record.fingerprint])[0], csv)
+
+
+def _listeners(
+    spec: TrialSpec, callbacks: Sequence[Callback], loggers: Sequence[Logger | str], outputs: Outputs
+) -> Listeners:
+    """What hears of a training.
+
+    Raises:
+        UsageError: it is of several devices, or what is handed over is no callback or logger.
+    """
+    from blockzoo.training.listeners import listeners_of
+
+    if spec.devices > 1:
+        raise UsageError(
+            f"callbacks and loggers are objects of this process, and devices={spec.devices} trains in others: give devices=1"
+        )
+    run = f"{file_name(spec.network.subject)}-seed{spec.seed}-{spec.fingerprint()[:8]}"
+    return listeners_of(callbacks, loggers, outputs.folder, run)
 
 
 def _stored(record: Record, store: Store, checkpoint: Path) -> None:

@@ -173,6 +173,8 @@ ANY = {
     "core.documents.from_yaml": SAID_BY_SOMEBODY,
     "core.plugins.load_object": SAID_BY_SOMEBODY,
     "core.record.plain": SAID_BY_SOMEBODY,
+    "core.values.from_plain": SAID_BY_SOMEBODY,
+    "core.values.to_plain": SAID_BY_SOMEBODY,
     "core.scan.Times.add": SAID_BY_SOMEBODY,
     "core.spec.TrialSpec.with_": HANDED_ON,
     "data.images.ImageData.held_out": HANDED_ON,

@@ -9,5 +9,11 @@ from .curvature.diagonal import trace as trace
 from .curvature.gauss_newton import GaussNewton as GaussNewton
 from .curvature.hessian import Hessian as Hessian
 from .curvature.hessian import exact_hessian as exact_hessian
+from .curvature.report import Curvature as Curvature
+from .curvature.report import curvature_of as curvature_of
 from .partition import Partition as Partition
 from .partition import make_partition as make_partition
+from .run.config import RunConfig as RunConfig
+from .run.loop import RunResult as RunResult
+from .run.options import Options as Options
+from .run.runs import run_blockwise as run_blockwise

@@ -1,4 +1,4 @@
-"""The doors of what a spec names (blocks, networks, recipes), of quantities and of checks. All doors: `blockzoo.contracts`.
+"""The doors of what a spec names (blocks, networks, recipes), of quantities, results and checks. All doors: `blockzoo.contracts`.
 
 Each door is a contract (what to write) and a registry (where it is found). Adding one thing touches one
 file: a registry reads the source of the package, so nothing is listed twice.
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from blockzoo.core.quantity import Quantity
+    from blockzoo.core.result import Result
     from blockzoo.core.spec import NetworkSpec
     from blockzoo.core.subject import Subject
 
@@ -142,6 +143,7 @@ NETWORKS: Registry[Network] = Registry("NETWORKS", "network", files=False)
 SUBJECTS: Registry[SubjectResolver] = Registry("SUBJECTS", "subject prefix", files=False)
 PROTOCOLS: Registry[ProtocolMaker] = Registry("PROTOCOLS", "protocol")
 QUANTITIES: Registry[type[Quantity]] = Registry("QUANTITIES", "quantity", files=False)
+RESULTS: Registry[type[Result]] = Registry("RESULTS", "result", files=False)
 CHECKS: Registry[Check] = Registry("CHECKS", "check", files=False)
 
 if not TYPE_CHECKING:

@@ -187,6 +187,10 @@ class TrialSpec(Recipe, Data, Seeded, Spec):
         None, "of the user's own code that it rests on beside the network's: its protocol, the filler"
     )
 
+    callbacks: str | None = setting(
+        None, "the Lightning callbacks that it was handed, which can change its numbers (default: none)"
+    )
+
     def __post_init__(self) -> None:
         if isinstance(self.network, dict):
             object.__setattr__(self, "network", NetworkSpec(**self.network))

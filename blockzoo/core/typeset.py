@@ -1,4 +1,4 @@
-"""Tables of results, typeset: for a terminal of any width, in Markdown and in LaTeX. The one place where a table is laid out.
+"""Tables of results, typeset: for a terminal of any width, in Markdown, LaTeX and HTML. The one place where a table is laid out.
 
 A table that is too wide first breaks its headings, then its prose, then leaves out its least important columns, and says which.
 A number is never broken, and nothing is ever cut.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
-from blockzoo.core.text import latex, markdown, plain
+from blockzoo.core.text import latex, markdown, page, plain
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -169,6 +169,20 @@ def as_latex(table: TextTable) -> str:
         "\\end{tabular}",
     ]
     return "\n".join(["\\begin{table}", "\\centering", *caption, *inner, "\\end{table}"]) + "\n"
+
+
+def as_html(table: TextTable) -> str:
+    """The table as an element of a page, such as a notebook, with all its columns."""
+
+    def line(texts: Sequence[str], tag: str) -> str:
+        pairs = zip(table.columns, texts, strict=True)
+        return "".join(f'<{tag} style="text-align: {column.align}">{page(t)}</{tag}>' for column, t in pairs)
+
+    head = line([column.heading for column in table.columns], "th")
+    body = "".join(f"<tr>{line(texts, 'td')}</tr>\n" for texts in table.lines)
+    title = f"<caption>{page(table.title)}</caption>" if table.title else ""
+    caption = f"\n<p>{page(table.caption)}</p>" if table.caption else ""
+    return f"<table>{title}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>{caption}"
 
 
 def wrapped(text: str, width: int) -> list[str]:

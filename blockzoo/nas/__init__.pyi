@@ -13,6 +13,12 @@ from .files import io as io
 from .files.io import read_dataset_file as read_dataset_file
 from .files.io import write_dataset_file as write_dataset_file
 from .search.objective import OptunaObjective as OptunaObjective
+from .search.simulate import Comparison as Comparison
+from .search.simulate import compare as compare
+from .search.simulate import regret as regret
+from .search.task import Ledger as Ledger
+from .search.task import Query as Query
+from .search.task import Task as Task
 from .space import graph_utils as graph_utils
 from .space import search_space as search_space
 from .space.costs import Skeleton as Skeleton

@@ -6,13 +6,25 @@ settings again without it; a program of the user's has those that it made.
 
 from __future__ import annotations
 
+import io
+
 import matplotlib
-from matplotlib.figure import Figure
+from matplotlib import figure as of_matplotlib
 
 from blockzoo.core import consent
 from blockzoo.core.safe_path import elsewhere
 
 __all__ = ["Figure"]
+
+
+class Figure(of_matplotlib.Figure):
+    """One of matplotlib that a notebook shows where it is the last value of a cell; no window and no backend is asked for."""
+
+    def _repr_png_(self) -> bytes:
+        shown = io.BytesIO()
+        self.savefig(shown, format="png", dpi=100)
+        return shown.getvalue()
+
 
 if consent.granted() is not None:
     with elsewhere():

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from blockzoo.core.files import write_atomically, write_text
 from blockzoo.core.text import page, picture, script
+
+if TYPE_CHECKING:
+    from blockzoo.report.drawing import Figure
 
 Matrix = npt.NDArray[np.float64]
 COLOURS = "viridis"
@@ -53,6 +56,12 @@ class HeatMap:
 
 def draw_map(chart: HeatMap, path: Path) -> Path:
     """One map as a picture; the suffix of `path` says which kind."""
+    _save(map_figure(chart), path)
+    return path
+
+
+def map_figure(chart: HeatMap) -> Figure:
+    """One map as a figure."""
     from blockzoo.report.drawing import Figure
 
     count = len(chart.labels)
@@ -64,8 +73,7 @@ def draw_map(chart: HeatMap, path: Path) -> Path:
     figure.colorbar(image, ax=axes, label=picture(chart.quantity), shrink=0.85)
     if count <= MOST_WRITTEN:
         _write_values(axes, chart, image)
-    _save(figure, path)
-    return path
+    return figure
 
 
 def draw_strip(charts: Sequence[HeatMap], path: Path) -> Path:

@@ -57,6 +57,11 @@ class Means(NamedTuple):
     top5: float
 
 
+def _named(split: str, means: Means) -> dict[str, float]:
+    """As loggers and callbacks know them."""
+    return {f"{split}_{name}": value for name, value in means._asdict().items()}
+
+
 class _Sums:
     """Loss, hits among the first and the first five, and count of an epoch, on the device."""
 
@@ -187,7 +192,7 @@ class Classifier(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         train, val = self._training_means, self._evaluated(self.trainer.val_dataloaders)
-        self.log("val_loss", val.loss)
+        self.log_dict(_named("train", train) | _named("val", val))
         if self.protocol.tested == "best" and val.acc > max(self.history.curves["val_acc"], default=-1.0):
             self._best = copied(self.network.state_dict())
         if self._average is not None:
@@ -219,6 +224,7 @@ class Classifier(L.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         self.tested = self._evaluated(self.trainer.test_dataloaders)
+        self.log_dict(_named("test", self.tested))
         self.outcomes = self._of_each().to_texts() if math.isfinite(self.tested.loss) else {}
 
     def _of_each(self) -> Outcomes:

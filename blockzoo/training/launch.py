@@ -16,6 +16,7 @@ from blockzoo.core.spec import TrialSpec
 from blockzoo.data import ImageData, load_dataset
 from blockzoo.execution.queue import cores
 from blockzoo.execution.ranks import EndsAll, run_together
+from blockzoo.training.listeners import Listeners
 from blockzoo.training.together import ALONE, Ranks
 from blockzoo.training.trial import TrainingProcess, evaluate_trial, run_trial
 
@@ -24,7 +25,7 @@ EpochReport = Callable[[int, dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Circumstances:
-    """How a trial runs, beside what it is: none of it changes its numbers.
+    """How a trial runs, beside what it is: none of it changes its numbers, but for callbacks, which its spec names.
 
     Args:
         device: "cpu" or "cuda".
@@ -32,12 +33,14 @@ class Circumstances:
         plugins: files and modules with the user's own code, for ranks to load too.
         workers: processes that read images, of all devices together, where images stay in their files; 0: each device's
             training reads them itself; None: one per core.
+        listeners: callbacks and loggers, of trials on one device.
     """
 
     device: str = "cpu"
     data_dir: str | None = None
     plugins: Sequence[str] = ()
     workers: int | None = None
+    listeners: Listeners = Listeners()
 
     def workers_of_each(self, devices: int) -> int:
         """Processes that read images for one of so many devices."""
@@ -47,7 +50,7 @@ class Circumstances:
 
     def process_of(self, ranks: Ranks) -> TrainingProcess:
         """One of the processes."""
-        return TrainingProcess(self.device, ranks, self.workers_of_each(ranks.count))
+        return TrainingProcess(self.device, ranks, self.workers_of_each(ranks.count), self.listeners)
 
 
 def run_on_devices(

@@ -33,6 +33,7 @@ from blockzoo.models.scaffold import examined_blocks
 from blockzoo.training.checkpoint import AfterEachEpoch, DurableCheckpoints
 from blockzoo.training.classifier import Classifier
 from blockzoo.training.hardware import keep_freed_memory, made_ready, number_format
+from blockzoo.training.listeners import Listeners
 from blockzoo.training.loaders import Batches, asked_for
 from blockzoo.training.loaders import loaders as _loaders
 from blockzoo.training.protocols import check_mirrored, protocol_of
@@ -53,11 +54,13 @@ class TrainingProcess:
         device: "cpu" or "cuda".
         ranks: this process among the spec's `devices`; all of them make the same call.
         workers: processes that read images for this one, where they stay in their files.
+        listeners: what hears of the training.
     """
 
     device: str = "cpu"
     ranks: Ranks = ALONE
     workers: int = 0
+    listeners: Listeners = Listeners()
 
 
 HERE = TrainingProcess()
@@ -127,15 +130,16 @@ def _run(
     conversion = check_conversion(spec.network, (1, *data.shape))
     checked = [*_checked_images(train, validation), *(block.deviation for block in examined)]
     unused = ranks.many and leaves_parameters_unused(spec, data, place)
-    options = ranks.trainer_options(unused_parameters=unused)
+    options = {**ranks.trainer_options(unused_parameters=unused), **process.listeners.options}
     record = Record("trial", spec.fingerprint(), spec.network.subject, spec.to_json())
-    record.environment = _circumstances(process.device, dtype, ranks)
+    record.environment = _circumstances(process, dtype)
     resume = str(checkpoint) if checkpoint is not None and checkpoint.is_file() else None
     if resume is None and spec.start_with_optimizer:
         resume = spec.start
     try:
         with working(f"training {spec.network.subject}", spec.epochs, "epochs") as task:
-            trainer = _trainer(spec, place, dtype, AfterEachEpoch(checkpoint, on_epoch, task), options)
+            callbacks = [*process.listeners.callbacks, AfterEachEpoch(checkpoint, on_epoch, task)]
+            trainer = _trainer(spec, place, dtype, callbacks, options)
             trainer.fit(classifier, train, validation, ckpt_path=resume)
             if read_test:
                 trainer.test(classifier, test, verbose=False)
@@ -153,7 +157,7 @@ def _run(
         "timing_key": spec.network.timing_key(data.shape[1]),  # while the user's own code is here
         "training_time": sum(curves["seconds"]),
         **({"limit_train": len(data.train.labels)} if spec.limit_train else {}),
-        **_said(spec, examined, [conversion, output, in_parts(spec, network)]),
+        **_said(spec, examined, [conversion, output, in_parts(spec, network), _handed(spec)]),
         "params_trained": count_params(network).total,
         **{name: values[-1] for name, values in curves.items() if values and name != "seconds"},
     }
@@ -218,11 +222,11 @@ def _evaluate(spec: TrialSpec, data: ImageData, split: str, process: TrainingPro
     options = ranks.trainer_options(unused_parameters=False)
     with working("evaluating") as task:
         callback = AfterEachEpoch(None, lambda epoch, values: None, task)
-        trainer = _trainer(spec, place, dtype, callback, options)
+        trainer = _trainer(spec, place, dtype, [callback], options | Listeners().options)
         trainer.test(classifier, validation if split == "val" else test, verbose=False)
     identity = fingerprint_of({"evaluation": spec.start_identity, "split": split, "of": spec.identity()})
     record = Record("evaluation", identity, spec.network.subject, spec.to_json())
-    record.environment = _circumstances(process.device, dtype, ranks)
+    record.environment = _circumstances(process, dtype)
     record.values = {f"{split}_{name}": value for name, value in classifier.tested._asdict().items()}
     images = len((data.val if split == "val" else data.test).labels)
     record.values |= {"split": data.split, "images": images, "image_size": data.shape[1]}
@@ -252,9 +256,13 @@ def _built(spec: TrialSpec) -> nn.Module:
     return network
 
 
-def _circumstances(device: str, dtype: torch.dtype, ranks: Ranks) -> dict[str, Any]:
-    number = str(dtype).removeprefix("torch.")
-    return environment(device=device, dtype=number, threads=torch.get_num_threads(), **ranks.facts)
+def _circumstances(process: TrainingProcess, dtype: torch.dtype) -> dict[str, Any]:
+    number, facts = str(dtype).removeprefix("torch."), process.ranks.facts | process.listeners.facts
+    return environment(device=process.device, dtype=number, threads=torch.get_num_threads(), **facts)
+
+
+def _handed(spec: TrialSpec) -> str:
+    return f"callbacks, which can change its numbers: {spec.callbacks}" if spec.callbacks else ""
 
 
 def _said(spec: TrialSpec, examined: list[Examined], others: list[str]) -> dict[str, str]:
@@ -280,7 +288,7 @@ def _trainer(
     spec: TrialSpec,
     device: torch.device,
     dtype: torch.dtype,
-    callback: AfterEachEpoch,
+    callbacks: list[L.Callback],
     options: dict[str, Any],
 ) -> L.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -292,10 +300,7 @@ def _trainer(
             max_epochs=spec.epochs,
             precision="bf16-mixed" if dtype == torch.bfloat16 else "32-true",
             plugins=[DurableCheckpoints(), LightningEnvironment()],
-            callbacks=[callback],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
+            callbacks=callbacks,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,

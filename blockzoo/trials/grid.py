@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from blockzoo.core.contracts import BLOCKS, POSITIONS
+from blockzoo.core.contracts import BLOCKS, POSITIONS, RESULTS
 from blockzoo.core.documents import describe
 from blockzoo.core.errors import UsageError
 from blockzoo.core.export import export, rows_of
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.plugins import load_plugins
 from blockzoo.core.record import Record
+from blockzoo.core.result import Result
 from blockzoo.core.settings import Data, Recipe, Run, Scaffold, Sweeping
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.subject import Subject
@@ -29,20 +31,42 @@ from blockzoo.trials.workplace import at_work, executor_of
 
 if TYPE_CHECKING:
     from blockzoo.data import ImageData
+    from blockzoo.report.drawing import Figure
 
 
 MOST_TRIALS = 1_000_000
 """Of a grid: what one store is made for."""
 
 
-@dataclass(frozen=True)
-class SweepResult:
+@RESULTS.register("sweep")
+@dataclass(frozen=True, eq=False, repr=False)
+class SweepResult(Result):
     """The rows of the grid, in its order, and where the whole table was written."""
 
     plan: Plan[TrialSpec]
     rows: list[Row]
     csv: Path
     database: Path
+
+    columns_first: ClassVar[tuple[str, ...]] = (
+        *("block", "position", "seed", "status", "val_acc", "test_acc", "macs", "params_total", "latency_ms"),
+        *("dataset", "protocol", "epochs"),
+    )
+
+    def headline(self) -> str:
+        statuses = Counter(str(row["status"]) for row in self.rows)
+        said = ", ".join(f"{count} {status}" for status, count in statuses.items()) or "no outcome yet"
+        blocks = dict.fromkeys(str(row["block"]) for row in self.rows)
+        return f"{len(self.plan.trials)} trainings of {len(blocks)} blocks: {said}; {self.csv}"
+
+    def table_rows(self) -> list[Row]:
+        return list(self.rows)
+
+    def figure(self) -> Figure:
+        """Which blocks differ from the reference, or else what accuracy costs; `plot_results` draws all pictures."""
+        from blockzoo.report.pictures.drawn import first_picture
+
+        return first_picture(self.rows)
 
 
 @dataclass(frozen=True)

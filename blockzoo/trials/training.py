@@ -74,7 +74,9 @@ def train_spec(
             spec, data, where, checkpoint=checkpoint, on_epoch=on_epoch, read_test=read_test
         )
     except OutOfMemory:
-        if on_oom != "halve" or spec.devices > 1:
+        if (
+            on_oom != "halve" or spec.devices > 1 or where.listeners
+        ):  # they have heard of a training that is none
             raise
         part = spec.with_(batch_size=spec.batch_size // spec.micro_batches, micro_batches=1)
         fits = fitting_batch_size(part, data, torch.device(where.device))

@@ -116,7 +116,7 @@ def test_every_door_takes_a_class_of_a_file_and_of_a_module_but_where_it_means_s
     absolute = f"{tmp_path / 'mine.py'}:Mine"
     if not door.files:
         assert door.constant in (
-            "ATTENTIONS", "CHECKS", "CONVERSIONS", "NETWORKS", "QUANTITIES", "SUBJECTS",
+            "ATTENTIONS", "CHECKS", "CONVERSIONS", "NETWORKS", "QUANTITIES", "RESULTS", "SUBJECTS",
         )  # fmt: skip
         assert "mine.py:Mine" not in door and absolute not in door
         with pytest.raises(UnknownNameError):

@@ -26,19 +26,24 @@ from blockzoo.blockwise.curvature.options import Searching
 from blockzoo.blockwise.curvature.precision import Rounding, in_double
 from blockzoo.blockwise.curvature.search import Limits, Search
 from blockzoo.core.checked import sorted_into
+from blockzoo.core.contracts import RESULTS
 from blockzoo.core.progress import working
+from blockzoo.core.result import Result
+from blockzoo.report.heatmap import HeatMap, map_figure
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from blockzoo.blockwise.curvature.keywords import SearchingKeywords
+    from blockzoo.report.drawing import Figure
 
 MATRICES: dict[str, type[Hessian]] = {"hessian": Hessian, "ggn": GaussNewton}
 Matrix = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class CouplingMap:
+@RESULTS.register("coupling map")
+@dataclass(frozen=True, eq=False, repr=False)
+class CouplingMap(Result):
     """Spectral norms of all blocks of a Hessian, with how far they can be trusted.
 
     Args:
@@ -99,6 +104,24 @@ class CouplingMap:
             for j in range(i, len(self.labels))
         ]
         return sorted(pairs, key=lambda row: -row["sigma"])
+
+    def headline(self) -> str:
+        count, within = self.converged.size, int(self.converged.sum())
+        sure = f"{within} of {count} entries within {self.tol:g} of the truth"
+        return f"{len(self.labels)} blocks, {sure}, {self.products} products"
+
+    def table_rows(self) -> list[dict[str, Any]]:
+        return self.rows()
+
+    def heat_map(self, title: str = "Couplings of network blocks") -> HeatMap:
+        """What is drawn of it."""
+        details = {"at most": self.upper, "residual": self.residual, "Frobenius norm": self.frobenius}
+        quantity = "spectral norm of the block of the matrix"
+        return HeatMap(self.sigma, self.labels, title, quantity, details, ~self.converged)
+
+    def figure(self) -> Figure:
+        """The map, with what has not converged hatched."""
+        return map_figure(self.heat_map())
 
 
 def coupling_map(

@@ -12,17 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import nn
 
 from blockzoo.blockwise.curvature.coupling import MATRICES, CouplingMap, coupling_map
 from blockzoo.blockwise.curvature.diagonal import extreme_eigenvalues, trace
+from blockzoo.blockwise.curvature.frozen_loss import Batches, LossFunction
+from blockzoo.blockwise.curvature.hessian import How
 from blockzoo.blockwise.run.config import RunConfig
+from blockzoo.blockwise.run.data import as_batches
 from blockzoo.blockwise.run.frame import Frame
 from blockzoo.blockwise.run.reading import read_array, read_checkpoint, read_lines, read_parameters
 from blockzoo.core import consent
+from blockzoo.core.contracts import RESULTS
 from blockzoo.core.documents import first_line
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import UsageError
 from blockzoo.core.files import write_text
+from blockzoo.core.result import Result
 from blockzoo.core.text import csv_text
 from blockzoo.measure.deadline import Deadline
 from blockzoo.report.heatmap import HeatMap, animate, draw_map, draw_strip, write_page
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from blockzoo.blockwise.curvature.keywords import SearchingKeywords
+    from blockzoo.report.drawing import Figure
 
 SHARE_OF_MAP = 0.7
 """Of the seconds that are given: what the map may take where spectra follow."""
@@ -39,12 +46,24 @@ OF_SPECTRUM = 160
 NAMES = {"hessian": "Hessian", "ggn": "Gauss-Newton matrix"}
 
 
-@dataclass(frozen=True)
-class Curvature:
+@RESULTS.register("curvature")
+@dataclass(frozen=True, eq=False, repr=False)
+class Curvature(Result):
     """The map, and one row per block."""
 
     coupling: CouplingMap
     blocks: list[dict[str, Any]]
+
+    def headline(self) -> str:
+        return self.coupling.headline()
+
+    def table_rows(self) -> list[dict[str, Any]]:
+        """One row per block; those of the pairs are `coupling.table_rows()`."""
+        return list(self.blocks)
+
+    def figure(self) -> Figure:
+        """The map."""
+        return self.coupling.figure()
 
 
 def frame_of(config: RunConfig, run: Path | None = None) -> Frame:
@@ -90,12 +109,41 @@ def measure(
     deadline = Deadline.of_command(searching.get("max_seconds"))
     data = frame.probe(batches, batch_size)
     if searching.get("max_seconds") is not None:
+        searching["max_seconds"] = deadline.left()
+    return curvature_of(frame.model, frame.criterion, data, frame.partition, spectra=spectra, **searching)
+
+
+def curvature_of(
+    model: nn.Module,
+    loss_fn: LossFunction,
+    batches: Batches,
+    partition: How = "blocks",
+    *,
+    spectra: bool = True,
+    **searching: Unpack[SearchingKeywords],
+) -> Curvature:
+    """The same of any network, loss and examples.
+
+    Args:
+        model: any network; it is left as it is.
+        loss_fn: (output, target) -> one number, a mean or a sum over the examples.
+        batches: (x, y), or several, as a DataLoader gives them once; the loss is over all of them.
+        partition: what the blocks are, see `make_partition`.
+        spectra: also compute eigenvalues and traces; without it these columns are None.
+        searching: see `coupling_map`; `max_seconds` are for all of it, from the call on.
+
+    Raises:
+        UsageError, CheckFailed: as `coupling_map`.
+    """
+    deadline = Deadline(searching.get("max_seconds"))
+    data = as_batches(batches)  # a loader that shuffles has other ones each time
+    if searching.get("max_seconds") is not None:
         searching["max_seconds"] = deadline.left() * (SHARE_OF_MAP if spectra else 1.0)
-    coupling = coupling_map(frame.model, frame.criterion, data, frame.partition, **searching)
+    coupling = coupling_map(model, loss_fn, data, partition, **searching)
     blocks, left_out = list[dict[str, Any]](), list[str]()
     longest = OF_SPECTRUM * coupling.seconds / max(1, coupling.products)
     matrix = searching.get("matrix", "hessian")
-    hessian = MATRICES[matrix](frame.model, frame.criterion, data, frame.partition) if spectra else None
+    hessian = MATRICES[matrix](model, loss_fn, data, partition) if spectra else None
     for i, (label, size) in enumerate(zip(coupling.labels, coupling.sizes, strict=True)):
         row: dict[str, Any] = {
             "block": label,
@@ -128,7 +176,7 @@ def write(measured: Curvature, title: str, parent: Path) -> list[Path]:
     names = [f"coupling{suffix}" for suffix in (".png", ".pdf", ".html", ".csv", ".json")] + ["blocks.csv"]
     paths = [free_folder(parent, names) / name for name in names]
     coupling = measured.coupling
-    chart = chart_of(coupling, title)
+    chart = coupling.heat_map(title)
     draw_map(chart, paths[0])
     draw_map(chart, paths[1])
     write_page(chart, paths[2])
@@ -200,15 +248,3 @@ def draw_along(run: Path | None, parent: Path, most: int = 6) -> list[Path]:
 def _not_converged(run: Path, values: dict[str, Any]) -> npt.NDArray[np.bool_] | None:
     """Which entries of a measured map; None where an earlier version did not write it."""
     return ~read_array(run, values["converged"], 2).astype(bool) if "converged" in values else None
-
-
-def chart_of(coupling: CouplingMap, title: str) -> HeatMap:
-    """What is drawn of a map."""
-    return HeatMap(
-        coupling.sigma,
-        coupling.labels,
-        title,
-        "spectral norm of the block of the matrix",
-        {"at most": coupling.upper, "residual": coupling.residual, "Frobenius norm": coupling.frobenius},
-        ~coupling.converged,
-    )

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -33,26 +33,62 @@ from blockzoo.blockwise.run.termination import Terminated, terminated_is_an_exce
 from blockzoo.blockwise.run.view import RunView
 from blockzoo.blockwise.schedules import make_schedule
 from blockzoo.blockwise.units import make_units
+from blockzoo.core.contracts import RESULTS
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import Diverged, StoreError, UsageError
 from blockzoo.core.files import write_atomically
 from blockzoo.core.progress import followed
 from blockzoo.core.record import Record
+from blockzoo.core.result import Result
+from blockzoo.core.values import BEHIND
 from blockzoo.training.stoppers import check_fed, make_stopper
+
+if TYPE_CHECKING:
+    from blockzoo.report.drawing import Figure
 
 log = logging.getLogger(__name__)
 Progress = Callable[[dict[str, Any]], None]
 
 
-@dataclass(frozen=True)
-class RunResult:
+@RESULTS.register("blockwise run")
+@dataclass(frozen=True, eq=False, repr=False)
+class RunResult(Result):
     """How a run ended, and its reports in order."""
 
     status: str
     reason: str
     reports: list[dict[str, Any]]
     folder: Path | None
-    frame: Frame
+    _frame: Frame | None = field(default=None, metadata=BEHIND)
+
+    @property
+    def frame(self) -> Frame:
+        """The network as it was trained, and all that the run keeps beside it.
+
+        Raises:
+            UsageError: the result was read from a file, which does not hold it.
+        """
+        if self._frame is None:
+            where = f"its checkpoint lies in {self.folder}" if self.folder else "it was not kept"
+            raise UsageError(f"the file of a run holds its reports, and not the network: {where}")
+        return self._frame
+
+    def headline(self) -> str:
+        last = self.reports[-1] if self.reports else {}
+        loss = f"validation loss {last['validation_loss']:.4g}" if "validation_loss" in last else "no report"
+        return f"{self.status} after round {last.get('round', 0)} ({self.reason}): {loss}"
+
+    def table_rows(self) -> list[dict[str, Any]]:
+        """One row per report."""
+        return [{k: v for k, v in report.items() if not isinstance(v, dict)} for report in self.reports]
+
+    def figure(self) -> Figure:
+        """The learning curves."""
+        from blockzoo.report.pictures.curves import draw_curves
+
+        rows = self.table_rows()
+        curves = {name: [row.get(name) for row in rows] for name in (rows[0] if rows else ())}
+        return draw_curves(self.headline(), curves, [row["round"] for row in rows], "round")
 
     def record(self, config: RunConfig) -> Record:
         """The run as a record of the results store: final values, and one sample per report."""

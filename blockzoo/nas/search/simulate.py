@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from blockzoo.core.contracts import RESULTS
 from blockzoo.core.errors import UsageError
 from blockzoo.core.progress import followed
+from blockzoo.core.result import Result
 from blockzoo.nas.benchmark.surrogate import numbers_of
 from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.search.task import BudgetSpent, Ledger, Task
 from blockzoo.nas.space.macro import Indices
 from blockzoo.report.statistics import LEAST_SEEDS
+
+if TYPE_CHECKING:
+    from blockzoo.report.drawing import Figure
 
 Values = npt.NDArray[np.float64]
 PATIENCE = 10_000
@@ -111,8 +116,9 @@ def trace_of(ledger: Ledger) -> Trace:
     return Trace(*(column[told] for column in columns))
 
 
-@dataclass(frozen=True)
-class Comparison:
+@RESULTS.register("comparison of searches")
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Result):
     """Regret curves of several algorithms over the same seeds and budgets."""
 
     at: Values
@@ -164,6 +170,25 @@ class Comparison:
                 }
             )
         return sorted(rows, key=lambda row: row["regret"])
+
+    def headline(self) -> str:
+        best, *others = self.rows()
+        n, spent = best["n"], f"{self.at[-1]:g} {self.unit}"
+        first = (
+            f"{best['algorithm']} has the least mean regret, {best['regret']:.2f} points"
+            if others
+            else (f"{best['algorithm']}: regret {best['regret']:.2f} points")
+        )
+        return f"{len(self.curves)} algorithms on {self.label}, {n} seeds: after {spent} {first}"
+
+    def table_rows(self) -> list[dict[str, Any]]:
+        return self.rows()
+
+    def figure(self) -> Figure:
+        """Regret over the budget."""
+        from blockzoo.nas.figures import regret_curves
+
+        return regret_curves(self)
 
 
 def compare(

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from blockzoo.core.errors import UsageError
+from blockzoo.core.table import Row
 from blockzoo.report.charts import charts
-from blockzoo.report.comparable import Comparable
+from blockzoo.report.comparable import Comparable, comparables
 from blockzoo.report.comparison import MARGIN
 from blockzoo.report.crossed import Crossed, crossed_models
 from blockzoo.report.effects import Effects, from_reference, in_company, reference_of, specialisations
-from blockzoo.report.groups import describe_group
+from blockzoo.report.groups import describe_group, name_of
 from blockzoo.report.pictures.accuracy import draw
 from blockzoo.report.pictures.forest import draw_forest
-from blockzoo.report.pictures.looks import Mark
+from blockzoo.report.pictures.looks import Mark, look
 from blockzoo.report.pictures.predictions import draw_predictions
 from blockzoo.report.pictures.profiles import draw_profiles
 from blockzoo.report.pictures.verdict_map import draw_verdicts
+from blockzoo.report.statistics import usable
 
 if TYPE_CHECKING:
     from blockzoo.report.drawing import Figure
@@ -47,6 +49,24 @@ def pictures(of: Comparable, looks: dict[str, Mark], *, against: str | None = No
         yield f"accuracy_{chart.name}", partial(draw, chart, looks)
     if of.crossed:
         yield from _of_networks(of)
+
+
+def first_picture(rows: Sequence[Row]) -> Figure:
+    """The first picture of the largest comparable group of a table's rows.
+
+    Raises:
+        UsageError: nothing can be drawn; the message says why.
+    """
+    groups = [of for of in comparables(rows) if usable(of.rows)]
+    reasons = []
+    for of in sorted(groups, key=lambda of: -len(of.rows)):
+        for _, drawing in pictures(of, look(name_of(row) for row in of.rows)):
+            if not isinstance(drawing, str):
+                return drawing()
+            reasons.append(drawing)
+    raise UsageError(
+        f"nothing to draw: {'; '.join(reasons) or f'{len(rows)} rows, none with accuracy and costs'}"
+    )
 
 
 def _of_pairs(of: Comparable, against: str | None) -> Iterator[Drawing]:

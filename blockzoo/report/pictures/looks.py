@@ -5,23 +5,17 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from blockzoo.core.files import write_atomically
+from blockzoo.core.figures import UNKNOWN_LETTER as UNKNOWN_LETTER
+from blockzoo.core.figures import save as save  # all pictures are written alike
 from blockzoo.core.text import picture
 from blockzoo.report.comparison import Kind
-
-if TYPE_CHECKING:
-    from blockzoo.report.drawing import Figure
 
 # Okabe and Ito's colours, which the colour-blind can tell apart; then Tol's muted ones
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A4FA3", "#8C564B", "#5F6B6D", "#B3A100",
            "#332288", "#882255", "#44AA99", "#AA4499", "#117733")  # fmt: skip
 MARKERS = "osD^vPX"
 INK, FAINT, GRID = "#333333", "#8A8A8A", "#E6E6E6"
-UNKNOWN_LETTER = r"(?s)Glyph \d+ .*missing"
-"""What matplotlib warns of, at each text, where its font lacks a letter: it draws a box, and an SVG has the letter."""
 LONGEST = 30
 """Letters of a name that are shown; of a longer one its beginning and its end."""
 
@@ -89,18 +83,3 @@ def wrapped(text: str, inches: float, points: float) -> list[str]:
     """Lines of a text that is so wide at most at so many points, escaped for matplotlib."""
     width = max(20, int(inches * 72 / (0.56 * points)))
     return [picture(line) for part in text.split("\n") for line in textwrap.wrap(part, width) or [""]]
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure; the format is the suffix's. The same figure gives the same SVG."""
-    import warnings
-
-    import matplotlib
-
-    metadata = {"Date": None} if path.suffix == ".svg" else None
-    with (
-        matplotlib.rc_context({"svg.hashsalt": "blockzoo", "svg.fonttype": "none"}),
-        warnings.catch_warnings(),
-    ):
-        warnings.filterwarnings("ignore", message=UNKNOWN_LETTER)
-        write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=150, metadata=metadata))

@@ -55,3 +55,35 @@ def memory_over_layers(
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9)
     return figure
+
+
+def memory_of_steps(plan: Plan) -> Figure:
+    """Peak bytes of each step of a plan, in their order, below those of the network layer by layer.
+
+    Args:
+        plan: as it was made, or read from its file.
+    """
+    from blockzoo.report.pictures.frame import Frame, line, round_ticks, tidy
+
+    rows = plan.table_rows()
+    unit, name = (2**20, "MiB") if plan.layer_by_layer.peak_bytes >= 2**20 else (2**10, "KiB")
+    before, after = plan.layer_by_layer.peak_bytes / unit, plan.peak_bytes / unit
+    legend = [
+        line(f"layer by layer: {before:.2f} {name}", 1.4, COLOURS[0]),
+        line(f"as planned: {after:.2f} {name}", 1.4, COLOURS[1]),
+    ]
+    question = "What each step of the plan needs at most"
+    figure, (axes,) = Frame(question, plan.headline(), "The image is not counted.", legend).figure(
+        (8.4, 0.32 * len(rows) + 0.9)
+    )
+    sizes = [(row["peak_bytes"] or 0) / unit for row in rows]
+    axes.barh(range(len(rows)), sizes, height=0.62, color=COLOURS[1], alpha=0.35)
+    axes.axvline(before, color=COLOURS[0], lw=1.4)
+    axes.axvline(after, color=COLOURS[1], lw=1.4)
+    tidy(axes)
+    axes.set_yticks(range(len(rows)), [picture(f"{row['step']}, {row['how']}") for row in rows], fontsize=7.5)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlim(left=0)
+    axes.set_xlabel(f"live activations, {name}", fontsize=8.5)
+    round_ticks(axes.xaxis)
+    return figure

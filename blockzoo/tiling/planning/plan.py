@@ -6,13 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from math import prod
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from blockzoo.core.contracts import RESULTS
 from blockzoo.core.errors import UsageError
+from blockzoo.core.result import Result
 from blockzoo.core.units import aligned_size
 from blockzoo.tiling.graph.network import Network, Operation, overwritten, roots
 from blockzoo.tiling.planning.grouping import Place, groups, tile_deaths
 from blockzoo.tiling.planning.stage import Mode, Stage, check_options, make_stage
+
+if TYPE_CHECKING:
+    from blockzoo.report.drawing import Figure
 
 ITEM_BYTES = {"int8": 1, "fp16": 2, "bf16": 2, "fp32": 4, "fp64": 8}
 """Of one activation."""
@@ -67,8 +72,9 @@ class Cost:
     steps: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class Plan:
+@RESULTS.register("plan")
+@dataclass(frozen=True, repr=False)
+class Plan(Result):
     """How a network is run, and what that costs.
 
     Args:
@@ -137,6 +143,22 @@ class Plan:
     def as_dict(self) -> dict[str, Any]:
         """For a JSON file."""
         return asdict(self)
+
+    def headline(self) -> str:
+        return str(self).partition("\n")[0]
+
+    def table_rows(self) -> list[dict[str, Any]]:
+        """One row per step."""
+        labels = self.labels or [step.output for step in self.steps]
+        peaks = self.cost.steps or [None] * len(self.steps)
+        made = zip(labels, self.steps, peaks, strict=True)
+        return [{"step": label, "how": step.how, "peak_bytes": peak} for label, step, peak in made]
+
+    def figure(self) -> Figure:
+        """What each step needs at most, beside the whole network layer by layer."""
+        from blockzoo.tiling.experiments.memory_figure import memory_of_steps
+
+        return memory_of_steps(self)
 
 
 @dataclass(frozen=True)
@@ -324,19 +346,3 @@ def one_stage(network: Network, grid: tuple[int, int], fuse_to: str, batch: int,
     if last.axes:  # no more tiles than the map has pixels
         grid = min(grid[0], last.size(0)), min(grid[1], last.size(1))
     return [*tiled_steps(network, -1, stop, grid, batch), *whole_steps(network, stop)]
-
-
-def labels(network: Network, steps: Iterable[Step]) -> tuple[str, ...]:
-    """What each step does, for people."""
-    texts = []
-    for step in steps:
-        last = str(network.by_name[step.output])
-        first = str(network.by_name[step.operations[0]]) if step.kind == "whole" else ""
-        texts.append(
-            {
-                "whole": f"{first} .. {last}" if first != last else last,
-                "tiled": f".. {last}",
-                "pooled": f".. {last} (mean)",
-            }[step.kind]
-        )
-    return tuple(texts)

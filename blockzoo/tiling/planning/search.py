@@ -18,12 +18,12 @@ from blockzoo.core.errors import UsageError
 from blockzoo.core.progress import followed
 from blockzoo.core.units import aligned_size
 from blockzoo.tiling.graph.network import Network
+from blockzoo.tiling.planning.labels import labels
 from blockzoo.tiling.planning.plan import (
     Cost,
     Plan,
     Step,
     cannot_tile,
-    labels,
     one_stage,
     program,
     tiled_steps,
