@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from blockzoo.contracts import (
     SEARCHES,
 )
 from blockzoo.core.citations import LIBRARIES, METHODS, Citation, citations_of, keyed
+from blockzoo.core.discovery import PACKAGE
 from blockzoo.core.documents import from_json
 from blockzoo.core.errors import UnknownNameError, UsageError
 from blockzoo.core.outputs import Outputs, is_table, open_store, read_rows
@@ -33,6 +33,13 @@ DOORS: dict[str, Registry[Any]] = {
     registry.kind: registry for registry in (BLOCKS, DATASETS, PROTOCOLS, SEARCHES, ENGINES, ATTENTIONS)
 }
 LIBRARY, METHOD = "library", "method"
+LENSES = {
+    "nas": "Chau et al., BLOX: Macro Neural Architecture Search Benchmark and Algorithms, NeurIPS 2022, arXiv:2210.07271",
+    "tile": "Li et al., Block Convolution: Toward Memory-Efficient Inference of Large-Scale CNNs on FPGA, TCAD 2022, "
+    "doi:10.1109/TCAD.2021.3082868",
+}
+WAYS = {**LENSES, **METHODS}
+"""Lenses and settings that are of a paper."""
 KINDS_OF_KEYS = {
     "dataset": DATASETS.kind,
     "protocol": PROTOCOLS.kind,
@@ -44,7 +51,7 @@ KINDS_OF_KEYS = {
 """What a key of a record, a row, a manifest or a file of options names."""
 TRAINED_WITH = ("torch", "torchvision", "lightning", "numpy")
 """Libraries that every training goes through."""
-LOOKED_AT = (*(key for key in KINDS_OF_KEYS), *METHODS)
+LOOKED_AT = (*KINDS_OF_KEYS, *METHODS)
 OTHER_KINDS = ("blockwise",)
 """Kinds of records that are no rows of the table."""
 
@@ -115,7 +122,7 @@ def _pairs(what: str | Path) -> Iterator[tuple[str, str]]:
         if kind != BLOCKS.kind and name in registry:
             yield kind, registry.canonical(name)
             return
-    if name in LIBRARIES or name in METHODS:
+    if name in LIBRARIES or name in WAYS:
         yield (LIBRARY if name in LIBRARIES else METHOD), name
         return
     try:
@@ -126,7 +133,7 @@ def _pairs(what: str | Path) -> Iterator[tuple[str, str]]:
 
 
 def _unknown(text: str) -> str:
-    known = [*chain.from_iterable(registry.names() for registry in DOORS.values()), *LIBRARIES, *METHODS]
+    known = [*chain.from_iterable(registry.names() for registry in DOORS.values()), *LIBRARIES, *WAYS]
     lowered = {name.lower(): name for name in known}
     near = [lowered[name] for name in difflib.get_close_matches(text.lower(), lowered, n=3, cutoff=0.5)]
     meant = f" Did you mean {' or '.join(near)}?" if near else ""
@@ -162,10 +169,10 @@ def _of_subject(subject: Subject) -> Iterator[tuple[str, str]]:
 @cache
 def _imports_of(module: str) -> frozenset[str]:
     """The libraries that a module of ours imports, read from its source."""
-    spec = find_spec(module) if module.startswith("blockzoo.") else None
-    if spec is None or spec.origin is None:
+    path = PACKAGE.parent / f"{module.replace('.', '/')}.py"
+    if not module.startswith("blockzoo.") or not path.is_file():
         return frozenset()
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     modules = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
     modules += [name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names]
     return frozenset(name.partition(".")[0] for name in modules)
@@ -222,7 +229,7 @@ def _of_values(values: object) -> Iterator[tuple[str, str]]:
     if isinstance(values, Mapping):
         for key, value in values.items():
             name = str(key).replace("-", "_")
-            if name in METHODS and value not in (None, "", False):
+            if name in WAYS and value not in (None, "", False):
                 yield METHOD, name
             elif kind := KINDS_OF_KEYS.get(name):
                 yield from _of_names(kind, value)
@@ -249,7 +256,7 @@ def _of_names(kind: str, value: object) -> Iterator[tuple[str, str]]:
 
 def _source(kind: str, name: str) -> str:
     if kind in (LIBRARY, METHOD):
-        return (LIBRARIES if kind == LIBRARY else METHODS)[name]
+        return (LIBRARIES if kind == LIBRARY else WAYS)[name]
     registry = DOORS[kind]
     try:
         return registry.source(name)

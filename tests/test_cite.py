@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from blockzoo.cite import DOORS, LOOKED_AT, bibliography, cite
+from blockzoo.cite import DOORS, LENSES, LOOKED_AT, bibliography, cite
 from blockzoo.cli import main
 from blockzoo.core.citations import citations_of
 from blockzoo.core.contracts import BLOCKS
@@ -48,6 +48,10 @@ def test_every_name_of_a_door_has_a_source_that_is_understood() -> None:
             if not works:
                 without.add(f"{kind} {name}")
     assert without == OWN
+
+
+def test_sources_of_lenses_are_understood() -> None:
+    assert all(work.title and work.venue for source in LENSES.values() for work in citations_of(source))
 
 
 def test_a_source_read_from_the_text_is_that_of_the_class() -> None:

@@ -41,15 +41,12 @@ LIBRARIES = {
 }
 """The packages that blockzoo stands on and that ask to be cited."""
 METHODS = {
-    "nas": "Chau et al., BLOX: Macro Neural Architecture Search Benchmark and Algorithms, NeurIPS 2022, arXiv:2210.07271",
-    "tile": "Li et al., Block Convolution: Toward Memory-Efficient Inference of Large-Scale CNNs on FPGA, TCAD 2022, "
-    "doi:10.1109/TCAD.2021.3082868",
     "muon_lr": "Jordan et al., Muon: An Optimizer for Hidden Layers in Neural Networks, 2024",
     "ema_decay": "Polyak and Juditsky, Acceleration of Stochastic Approximation by Averaging, SIAM Journal on Control and "
     "Optimization 1992; "
     "Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization, UAI 2018, arXiv:1803.05407",
 }
-"""Lenses and settings that are of a paper."""
+"""Settings that are of a paper."""
 
 
 @dataclass(frozen=True)
