@@ -12,7 +12,15 @@ from typing import Any
 from blockzoo.core.extras import needed
 from blockzoo.core.files import write_atomically
 from blockzoo.publish.fields import VERSION, Field
-from blockzoo.publish.tables import Shape, TableName, curve_cells, image_cells, timing_cells, trial_cells
+from blockzoo.publish.tables import (
+    OF_CURVES,
+    Shape,
+    TableName,
+    curve_cells,
+    image_cells,
+    timing_cells,
+    trial_cells,
+)
 from blockzoo.publish.walk import Walk
 
 TYPES = {"text": "string", "integer": "int64", "number": "float64", "flag": "bool_"}
@@ -59,8 +67,9 @@ def write_tables(walk: Walk, folder: Path) -> list[Written]:
     def write(targets: Mapping[TableName, Path]) -> None:
         with ExitStack() as stack:
             sinks = {name: stack.enter_context(_Sink(path, columns[name])) for name, path in targets.items()}
+            series = {one.source for one in columns["curves"] if one not in OF_CURVES}
             for row, record in walk.each_trial():
-                sinks["trials"].add(1, trial_cells(columns["trials"], row, record))
+                sinks["trials"].add(1, trial_cells(columns["trials"], row, record, series))
                 sinks["curves"].add(*curve_cells(columns["curves"], record))
                 sinks["images"].add(*image_cells(row, record))
             for record in walk.each_timing():

@@ -7,7 +7,7 @@ import json
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,7 +34,7 @@ LOSS = f"{LEAST:g} * {MOST / LEAST:g} ** (code / {LEVELS})"
 SERIES_OF_TIMES = re.compile(r"(?P<part>\w+?)_batch(?P<batch>\d+)_ms")
 OF_TRIALS = (
     Field(SPEC, "text", "the request as the store has it: what `blockzoo verify` runs again", "", "spec"),
-    Field(OTHER, "text", "values and facts of the record whose names cannot be columns, as JSON", "", "values, environment"),
+    Field(OTHER, "text", "values, facts and series whose names cannot be columns, as JSON", "", "values, environment, samples"),
 )  # fmt: skip
 OF_TIMINGS = (
     Field("timing_key", "text", "the network that was timed, at its size of images", "", "fingerprint"),
@@ -48,6 +48,12 @@ OF_TIMINGS = (
     Field("sample", "integer", "number of the call in its series, from 0", "", "samples"),
     Field("time_ms", "number", "of one call of the deployed network", "ms", "samples"),
     Field("value", "number", "of a series that has another unit; its name says which", "", "samples"),
+    Field("reason", "text", "what could not be had of the measurement, and why"),
+    Field("values_json", "text", "what else the measurement says, as JSON: doubts, checks", "", "values"),
+    Field(SPEC, "text", "the network as the store has it", "", "spec"),
+    Field(
+        OTHER, "text", "facts of the environment whose names cannot be columns, as JSON", "", "environment"
+    ),
 )
 OF_CURVES = (
     Field("fingerprint", "text", "the trial"),
@@ -71,7 +77,6 @@ class Shape:
         values: further values of trials, in the order in which they were met; facts: of environments; series: of curves.
         facts_of_times: of environments of times.
         kinds_of_times: of those facts.
-        rows: of each table.
     """
 
     seen: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -80,7 +85,6 @@ class Shape:
     series: dict[str, None] = field(default_factory=dict)
     facts_of_times: dict[str, None] = field(default_factory=dict)
     kinds_of_times: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("trials", "timings", "curves", "images"), 0))  # fmt: skip
 
     @classmethod
     def of(cls, walk: Walk) -> Shape:
@@ -93,7 +97,6 @@ class Shape:
                 made._known(made.facts_of_times, name)
                 if value is not None:
                     made.kinds_of_times[name].add(f.kind_seen(value))
-            made.rows["timings"] += sum(len(samples) for samples in record.samples.values())
         return made
 
     def _meet(self, row: Row, record: Record) -> None:
@@ -110,9 +113,6 @@ class Shape:
                     self.seen[prefix + name].add(f.kind_seen(value))
         for name in record.samples:
             self._known(self.series, name)
-        self.rows["trials"] += 1
-        self.rows["curves"] += max(map(len, record.samples.values()), default=0)
-        self.rows["images"] += bool(record.outcomes)
 
     @staticmethod
     def _known(known: dict[str, None], name: str) -> None:
@@ -182,8 +182,15 @@ def _numbers(record: Record, series: str, length: int) -> list[float | None]:
     return [*values, *[None] * (length - len(values))]
 
 
-def trial_cells(fields: Iterable[Field], row: Row, record: Record) -> dict[str, Any]:
-    """A row of trials."""
+def trial_cells(fields: Iterable[Field], row: Row, record: Record, series: Container[str]) -> dict[str, Any]:
+    """A row of trials.
+
+    Args:
+        fields: its columns.
+        row: of the results table.
+        record: of the training.
+        series: those that are columns of curves.
+    """
     given: dict[str, Any] = {
         **{f"fact {name}": value for name, value in _facts(record).items()},
         **{f"value {name}": value for name, value in _values(record).items()},
@@ -202,8 +209,13 @@ def trial_cells(fields: Iterable[Field], row: Row, record: Record) -> dict[str, 
             left.pop(key, None)
         cells[one.name] = f.cell_of(one, value)
     cells[SPEC] = json.dumps(record.spec, sort_keys=True)
-    cells[OTHER] = json.dumps(left, sort_keys=True) if left else None
+    left |= {f"series {name}": samples for name, samples in record.samples.items() if name not in series}
+    cells[OTHER] = _json_or_none(left)
     return cells
+
+
+def _json_or_none(values: Mapping[str, Any]) -> str | None:
+    return json.dumps(values, sort_keys=True) if values else None
 
 
 def timing_cells(fields: Iterable[Field], record: Record) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -213,6 +225,10 @@ def timing_cells(fields: Iterable[Field], record: Record) -> Iterator[tuple[int,
         one.name: f.cell_of(one, facts.get(one.source)) for one in fields if one.name == f"env_{one.source}"
     }
     shared |= {
+        "spec_json": json.dumps(record.spec, sort_keys=True),
+        "values_json": _json_or_none(record.values),
+        OTHER: _json_or_none({n: v for n, v in facts.items() if f"env_{n}" not in shared}),
+        "reason": record.reason,
         "timing_key": record.fingerprint,
         "subject": record.subject,
         "timestamp": record.timestamp,

@@ -85,6 +85,10 @@ def test_every_sample_is_a_row(made: Path) -> None:
     assert parts == {("network_batch1_ms", "network", 1), ("network_batch64_ms", "network", 64),
                      ("stage_batch1_ms", "stage", 1)}  # fmt: skip
     assert {t["env_cpu"] for t in timings} == {"Some CPU"} and len(timings) == 6 * 21
+    by_key = {record.fingerprint: record for record in records}
+    for one in timings:
+        assert json.loads(one["spec_json"]) == by_key[one["timing_key"]].spec and one["other_json"] is None
+        assert "secret-machine" not in json.dumps(one)
 
 
 def test_every_epoch_is_a_row(made: Path) -> None:
@@ -231,7 +235,12 @@ def test_names_and_remarks_of_others_do_no_harm(tmp_path: Path) -> None:
     (row,) = read(tmp_path / "dataset", "trials")
     assert row["notes"] == HOSTILE and row["own_value"] == HOSTILE and row["env_arithmetic"] == HOSTILE
     left = json.loads(row["other_json"])
-    assert left == {f"value {HOSTILE}": 1, "value odd name": "=1+1", f"fact {HOSTILE}": HOSTILE}
+    assert left == {
+        f"value {HOSTILE}": 1,
+        "value odd name": "=1+1",
+        f"fact {HOSTILE}": HOSTILE,
+        f"series {HOSTILE}": [1.0, 2.0],
+    }
     assert json.loads(row["env_nested"]) == {"a": [1]}
     values = front_matter(tmp_path / "dataset" / "README.md")
     assert (values["license"], values["pretty_name"]) == ("cc-by-4.0", HOSTILE)
@@ -239,6 +248,24 @@ def test_names_and_remarks_of_others_do_no_harm(tmp_path: Path) -> None:
     assert "<script>" not in body and "\x1b" not in body and "[x](" not in body
     assert yaml.safe_load((tmp_path / "dataset" / "CITATION.cff").read_text())["title"] == HOSTILE
     assert json.loads((tmp_path / "dataset" / "croissant.json").read_text())["name"] == HOSTILE
+
+
+def test_what_a_measurement_says_beside_its_samples_is_kept(tmp_path: Path) -> None:
+    record = timing()
+    record.values, record.reason = {"network_batch1_doubt": "A/A 1.20"}, "no counter"
+    record.environment = {**record.environment, HOSTILE: [1]}
+    record.samples["network_batch1_joules"] = [0.5, 0.25]
+    stored(tmp_path / "results", record)
+    export_results(tmp_path / "results", tmp_path / "dataset")
+    rows = read(tmp_path / "dataset", "timings")
+    for row in rows:
+        assert json.loads(row["values_json"]) == record.values and row["reason"] == "no counter"
+        assert json.loads(row["other_json"]) == {HOSTILE: [1]}
+    joules = [row for row in rows if row["series"] == "network_batch1_joules"]
+    assert [(row["value"], row["time_ms"], row["sample"]) for row in joules] == [
+        (0.5, None, 0),
+        (0.25, None, 1),
+    ]
 
 
 def test_a_cell_that_does_not_fit_its_column_is_kept(tmp_path: Path) -> None:

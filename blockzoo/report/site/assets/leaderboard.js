@@ -41,7 +41,7 @@ function columnsOf(now) {
     add("verdict", "verdict", (l) => (l.against ? "weub".indexOf(l.against.kind) : null), null, { number: false, verdict: true });
   }
   add("n", "n", (l) => l.n, (l) => l.n + (l.lost ? " (" + l.lost + ")" : ""), { title: "seeds" });
-  if (has((l) => l.tier)) add("tier", "tier", (l) => l.tier, (l) => l.tier || "own", { number: false, title: "reported: handed in by others; reproduced: and a rerun agreed" });
+  if (has((l) => l.tier)) add("tier", "tier", (l) => l.tier, (l) => l.tier || "own", { number: false, title: "trainings that others handed in: reported; reproduced, where a rerun agreed" });
   for (const [name, axis] of Object.entries(data.axes)) {
     if (has((l) => known(l.costs[name]))) add(name, axis.short, (l) => l.costs[name], (l) => (name === "latency_ms" ? timeText(l.time) : amount(l.costs[name])));
   }
