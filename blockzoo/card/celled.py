@@ -54,7 +54,7 @@ class CellCosts:
         classes = desk.images.num_classes
         params, macs = static_info(None, Skeleton(WIDTH, 1, classes, side, channels))
         networks = {desk.asked.name: cell_name(desk.asked.name), **operations()}
-        rows = []
+        rows: list[dict[str, Any]] = []
         for name, subject in networks.items():
             costs = profile_block(
                 subject, out_dim=classes, input_shape=(1, channels, side, side), memory=False
