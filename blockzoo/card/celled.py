@@ -54,7 +54,7 @@ class CellCosts:
         classes = desk.images.num_classes
         params, macs = static_info(None, Skeleton(WIDTH, 1, classes, side, channels))
         networks = {desk.asked.name: cell_name(desk.asked.name), **operations()}
-        rows = []
+        rows: list[dict[str, Any]] = []
         for name, subject in networks.items():
             costs = profile_block(
                 subject, out_dim=classes, input_shape=(1, channels, side, side), memory=False
@@ -68,8 +68,8 @@ class CellCosts:
             share_of_space(rows[0][f"share_of_space_with_fewer_{what}"]) for what in ("macs", "params")
         )
         says = [
-            f"With {desk.asked.name} as the one node of each cell, {fewer} of the {len(macs):,} networks of the space, most of which "
-            f"have two nodes in a cell, cost fewer multiply-adds, and {smaller} have fewer parameters."
+            f"With {desk.asked.name} as the one node of each cell, {fewer} of the {len(macs):,} networks of the space, most of "
+            f"which have two nodes in a cell, cost fewer multiply-adds, and {smaller} have fewer parameters."
         ]
         effects, told = self._effects()
         line = command(

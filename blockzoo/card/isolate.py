@@ -14,6 +14,7 @@ from blockzoo.core.contracts import POSITIONS
 from blockzoo.core.errors import UsageError
 from blockzoo.core.settings import Benchmarking
 from blockzoo.core.typeset import TextTable
+from blockzoo.report.site.commands import command_of
 
 BATCHES = (1, 64)
 """Images of a call that is timed."""
@@ -283,13 +284,12 @@ class Training:
 
 
 def trained(desk: Desk, trials: list[Any], within: float) -> Made:
-    """Train what is not trained yet."""
+    """Train what is not trained yet; the command is that of the first of them."""
     begin, statuses = desk.clock(), {}
     for trial in trials:
         desk.train(trial, within - (desk.clock() - begin))
         statuses[f"{trial.network.subject}, seed {trial.seed}"] = desk.statuses.get(trial.fingerprint(), "ok")
-    return Made(
-        {"trainings": statuses},
-        [f"{one}: {status}" for one, status in statuses.items() if status != "ok"],
-        {"trainings": len(trials)},
-    )
+    first = trials[0].network.parsed
+    line = command_of(trials[0].to_json(), first.label, first.position or "", [trials[0].seed])
+    says = [f"{one}: {status}" for one, status in statuses.items() if status != "ok"]
+    return Made({"trainings": statuses}, says, {"trainings": len(trials)}, line)

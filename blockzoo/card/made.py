@@ -73,9 +73,15 @@ class Card:
             "accuracy": self.standings.block.figures(),
             "tiled_accuracy": self.standings.tiled.figures(),
             "cell_accuracy": self.standings.cell.figures(),
-            "parts": [one.to_json() for one in self.outcomes],
+            "parts": [self._part(one) for one in self.outcomes],
             "provenance": self.provenance,
         }
+
+    def _part(self, outcome: Outcome) -> dict[str, Any]:
+        """Where no other command makes its figures, that of the card does."""
+        values = outcome.to_json()
+        values["made"]["command"] = values["made"]["command"] or self.provenance.get("command", "")
+        return values
 
     def rows(self) -> list[dict[str, Any]]:
         """One flat row for each part, for tables and programs."""

@@ -30,7 +30,9 @@ def section(title: str, outcomes: Sequence[Outcome], body: Markup) -> Markup:
     for one in done:
         for what, count in one.made.n.items():
             counts[what] = counts.get(what, 0) + count
-    commands = dict.fromkeys(one.made.command for one in done if one.made.command)
+    commands = {
+        one.part: one.made.command for one in done if one.made.command
+    }.values()  # the last of each kind
     again = [
         copied(f"command-{done[0].part.replace(' ', '-')}-{i}", shown(c)) for i, c in enumerate(commands)
     ]
