@@ -102,6 +102,8 @@ ALLOWED = {
         "shutil.copytree",
     ): "to a name that was removed before, links as links",
     ("blockzoo/blockwise/run/launch.py", "_take_part", "torch.save"): "into memory",
+    ("blockzoo/testing.py", "_saved_and_loaded", "torch.save"): "into memory",
+    ("blockzoo/report/drawing.py", "Figure._repr_png_", "savefig"): "into memory",
     (
         "blockzoo/blockwise/run/reports.py",
         "ReportFolder.afresh",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from blockzoo.core.errors import UsageError
+from blockzoo.core.extras import needed
 from blockzoo.nas.benchmark.blackbox import names_of
 from blockzoo.nas.benchmark.dataset import Dataset
 
@@ -29,11 +29,7 @@ class OptunaObjective:
     direction = "maximize"
 
     def __init__(self, dataset: Dataset, seed: int | None = None) -> None:
-        try:
-            import optuna
-        except ImportError:
-            raise UsageError("an objective of Optuna needs it: pip install 'blockzoo[nas]'") from None
-        self._pruned = optuna.TrialPruned
+        self._pruned = needed("optuna", "nas", "objectives of Optuna").TrialPruned
         self.dataset, self.seed = dataset, seed
         self.known = frozenset(dataset.indices_of(seed).tolist())
         options = list(dataset.space.cells.options) * dataset.space.stages
