@@ -87,7 +87,7 @@ def test_what_it_cannot_do_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="Texts cannot be exported to ONNX: it returns str"):
         runtime(Texts(), x)
     monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
-    with pytest.raises(UsageError, match=r"pip install -c constraints.txt -e '\.\[onnx\]'"):
+    with pytest.raises(UsageError, match=r"pip install -c .*constraints.txt -e .*\[onnx\]"):
         runtime(model, x)
 
 
