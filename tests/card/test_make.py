@@ -204,7 +204,7 @@ def test_all_lenses_on_one_page(tmp_path: Path) -> None:
         "When it is tiled",
         "macro space",
         "Accuracy by position",
-        "Curves",
+        "How this card was made",
     ):
         assert words in page
     (coupling,) = (one.made.figures for one in card.of("coupling"))

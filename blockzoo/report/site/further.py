@@ -19,6 +19,8 @@ from blockzoo.report.site.sketches import bars, heat
 from blockzoo.report.site.words import NONE
 from blockzoo.report.statistics import usable
 
+FEWEST = 5
+"""Networks of a space that are worth a page."""
 BEST = 20
 """Networks of a space that are listed."""
 
@@ -64,9 +66,15 @@ def coupling_body(maps: Sequence[Record]) -> Markup:
         lines = [
             (label, *(f"{value:.3g}" for value in row)) for label, row in zip(labels, sigma, strict=True)
         ]
-        facts = [f"weights {record.spec.get('weights', NONE)}", f"{record.spec.get('examples', NONE)} training examples of "
-                 f"{record.spec.get('dataset', NONE)}", f"within {record.spec.get('tol', NONE)} of the truth"]  # fmt: skip
-        facts += [] if record.values.get("converged") else [f"not converged: {record.reason}"]
+        facts = [
+            f"weights: {record.spec.get('weights', NONE)}",
+            f"{record.spec.get('examples', NONE)} training examples of {record.spec.get('dataset', NONE)}",
+        ]
+        converged, within = (
+            record.values.get("converged"),
+            f"within {record.spec.get('tol', NONE)} of the truth",
+        )
+        facts.append(within if converged else f"not converged, so lower bounds: {record.reason}")
         about = plain("; ".join(facts), lines=False)
         made.append(
             tag(
@@ -134,7 +142,7 @@ def _on_tiles(of: Comparable, prefix: str) -> list[tuple[object, ...]]:
 
 
 def space_body(groups: Iterable[Comparable], prefix: str) -> Markup:
-    """How accurate the networks of a search space are; empty where none was trained."""
+    """How accurate the networks of a search space are; empty where hardly any was trained."""
     made = [part for of in groups for part in _space(of, prefix)] if prefix else []
     told = "Networks of the macro space, each a mean over its seeds."
     return (
@@ -152,7 +160,7 @@ def _space(of: Comparable, prefix: str) -> list[Markup]:
         if block.startswith(f"{prefix}:") and is_number(accuracy := row.get(of.column)):
             values.setdefault(block, []).append(100 * accuracy)
             costs[block] = row
-    if not values:
+    if len(values) < FEWEST:
         return []
     means = {block: sum(own) / len(own) for block, own in values.items()}
     ordered = sorted(means, key=lambda block: -means[block])
