@@ -43,6 +43,8 @@ def test_every_name_of_a_door_has_a_source_that_is_understood() -> None:
     without = set()
     for kind, registry in DOORS.items():
         for name in registry.names():
+            if not registry.origin(name).startswith("blockzoo."):
+                continue  # another test's own
             works = citations_of(registry.source(name))
             assert all(work.title and work.year for work in works), (name, works)
             if not works:

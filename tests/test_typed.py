@@ -58,7 +58,15 @@ def test_what_comes_with_us_keeps_the_contract_of_its_door(tmp_path: Path) -> No
 
 def test_the_wheel_says_that_it_has_types(tmp_path: Path) -> None:
     pytest.importorskip("setuptools")
-    for name in ("pyproject.toml", "README.md", "LICENSE", "blockzoo"):
+    for name in (
+        "pyproject.toml",
+        "setup.py",
+        "README.md",
+        "LICENSE",
+        "CITATION.cff",
+        "examples",
+        "blockzoo",
+    ):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
     build = "import setuptools.build_meta as backend; backend.build_wheel('.')"

@@ -215,16 +215,19 @@ def commands_of_the_package() -> list[tuple[str, ...]]:
 def test_every_command_takes_plugins(words: tuple[str, ...]) -> None:
     module = importlib.import_module(".".join(["blockzoo.cli", *words]).replace("-", "_"))
     command = getattr(module, words[-1].replace("-", "_"))
-    assert "plugins" in inspect.signature(command).parameters or words[0] in ("trust", "store", "submit"), (
-        "which run none"
-    )
+    assert "plugins" in inspect.signature(command).parameters or words[0] in (
+        "trust",
+        "store",
+        "submit",
+        "examples",
+    ), "which run none"
 
 
 PRIVATE = re.compile(
     r"(?<![\w-])(_\w+|-[a-z][\w-]+|[\w./]*site-packages\S*|/(home|root|tmp|work|usr)/\S*|\w+\.pyc?\b)"
 )
 """A name with an underscore before it (or the dash it becomes), a file of the package, a path of a machine."""
-SAYABLE = {"my_file.py", "my_custom_block.py", "file.py"}
+SAYABLE = {"my_file.py", "my_custom_block.py", "file.py", "mine.py", "my_search.py"}
 
 
 def pages() -> list[tuple[str, ...]]:

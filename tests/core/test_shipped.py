@@ -92,7 +92,7 @@ def test_the_command_lists_and_copies(
     rows = json.loads(capsys.readouterr().out)
     assert [row["example"] for row in rows] == [one.name for one in examples()]
     assert main(["examples", "own_search", "-o", "mine"]) == 0
-    out = capsys.readouterr().out
-    assert "written   mine/own_search.py" in out and "--plugin mine/own_search.py" in out
+    out = " ".join(capsys.readouterr().out.split())
+    assert "written mine/own_search.py" in out and "--plugin mine/own_search.py" in out
     assert main(["examples", "own_search", "-o", "mine"]) == 2
     assert "is there already" in capsys.readouterr().err

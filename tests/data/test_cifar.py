@@ -116,7 +116,7 @@ def test_a_cached_dataset_needs_no_pyarrow(tmp_path: Path, monkeypatch: pytest.M
 def test_pyarrow_missing_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place_parquet(tmp_path)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(DataError, match=r"blockzoo\[parquet\]"):
+    with pytest.raises(DataError, match=r"pip install .*\[parquet\]"):
         load_dataset("tiny", tmp_path)
 
 

@@ -171,8 +171,6 @@ def test_a_logger_that_is_not_installed_names_its_extra(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, BY_NAME[name], None)
-    with pytest.raises(
-        UsageError, match=rf"need {name}, which is not installed: pip install 'blockzoo\[{name}\]'"
-    ):
+    with pytest.raises(UsageError, match=rf"need {name}, which is not installed: pip install .*\[{name}\]'"):
         logger_of(name, tmp_path, "run")
     assert f"\n{name} = [" in (Path(__file__).parents[2] / "pyproject.toml").read_text()

@@ -161,6 +161,8 @@ def test_badges_and_entries_of_any_name(name: str) -> None:
 
 def test_a_block_of_the_zoo_has_a_card_with_its_paper_and_code() -> None:
     for name in BLOCKS.names(variants=True):
+        if not BLOCKS.origin(name).startswith("blockzoo."):
+            continue  # another test's own
         card = card_of(name)
         assert card is not None and card.sentence == BLOCKS.summary(name) and card.code
     assert card_of("nobody's") is None
