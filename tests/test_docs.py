@@ -25,13 +25,15 @@ LONG = {
     ),
 }
 """Pages whose commands take minutes: they run in the slow list."""
+LONG_EXAMPLES = {"docs/tiling.md"}
+"""The same of their Python."""
 OTHERS = [ROOT / name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md")]
 
 
-def _pages() -> list[Any]:
+def _pages(long: set[str]) -> list[Any]:
     names = {page: str(page.relative_to(ROOT)) for page in PAGES}
     return [
-        pytest.param(page, id=name, marks=[pytest.mark.slow] if name in LONG else [])
+        pytest.param(page, id=name, marks=[pytest.mark.slow] if name in long else [])
         for page, name in names.items()
     ]
 
@@ -43,12 +45,13 @@ def commands() -> Iterator[Preloaded]:
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("page", _pages())
+@pytest.mark.parametrize("page", _pages(LONG))
 def test_every_command_runs(page: Path, tmp_path: Path, commands: Preloaded) -> None:
     run_page(page, tmp_path, commands)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("page", _pages(LONG_EXAMPLES))
 def test_every_example_runs(page: Path, tmp_path: Path, commands: Preloaded) -> None:
     environment = prepared(tmp_path)
     if blocks := fenced(page, "python"):
