@@ -28,11 +28,14 @@ def submit(
         blockzoo submit records.jsonl.gz --by "A. Person" --output results
         blockzoo submit their-results --by "A group" -o results
     """
+    from blockzoo.core.errors import UsageError
     from blockzoo.core.export import export
     from blockzoo.core.outputs import Outputs
     from blockzoo.execution.queue import only_writer
     from blockzoo.publish.submission import submit as run
 
+    if not source.exists():
+        raise UsageError(f"{source}: no such file of records, results folder or store")
     outputs = Outputs.at(output)
     with only_writer(outputs):
         store = outputs.store()

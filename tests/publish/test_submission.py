@@ -174,3 +174,10 @@ def test_a_damaged_file_is_not_taken(tmp_path: Path) -> None:
     with pytest.raises(Damaged, match=r"not as it was written|cut off|end is missing"):
         submit(file, store, "A. Person")
     assert open_store(tmp_path / "mine").status(sound(1).fingerprint) is None
+
+
+def test_nothing_to_hand_in_makes_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["submit", str(tmp_path / "none.jsonl.gz"), "--by", "A. Person", "-o", str(tmp_path / "results")]
+    assert main(words) == 2
+    assert "none.jsonl.gz: no such file of records" in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()

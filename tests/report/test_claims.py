@@ -86,6 +86,19 @@ def test_where_nothing_differs_claims_seldom_hold() -> None:
     assert verdicts.count("not shown") > 100
 
 
+def test_where_nothing_differs_no_claim_of_a_family_is_decided_by_a_difference() -> None:
+    """Holm's correction over all claims of a table: in one of twenty tables any of them may be."""
+    draw, wrong = np.random.default_rng(11), 0
+    claims = [
+        Claim("they are good", "accurate everywhere", ("A", "B0", "B1"), "a test"),
+        Claim("they are limited", "less accurate", ("B2", "B3"), "a test"),
+    ]
+    for _ in range(200):
+        made = judged_claims(rows(table(draw, (0.0, 0.0, 0.0))), claims)
+        wrong += any(d.kind in ("better", "worse") for one in made for d in one.differences)
+    assert 1 <= wrong <= 18
+
+
 def timed(times: dict[str, float]) -> list[dict[str, Any]]:
     """Rows whose stages take so many milliseconds, known to 2 %."""
     made = rows(table(np.random.default_rng(4), (0.0, 0.0, 0.0)))
