@@ -42,7 +42,8 @@ def export_records(
         blockzoo export-records results -o dataset
         blockzoo export-records results -o tables --format timm
     """
-    from blockzoo.publish.folder import Wishes, export_results
+    from blockzoo.publish.about import Wishes
+    from blockzoo.publish.folder import export_results
 
     wishes = Wishes(title or Wishes.title, licence, author, url)
     for path, rows in export_results(source, output, format, wishes):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from blockzoo import __version__
+from blockzoo.core.errors import UsageError
 from blockzoo.core.record import now
 from blockzoo.publish.parquet import Written
 
@@ -35,24 +36,40 @@ REFERENCES = {
 
 
 @dataclass(frozen=True)
-class About:
-    """A data set.
+class Wishes:
+    """What is said of a data set by who publishes it.
 
     Args:
         title: of it.
         licence: one of `LICENCES`.
         author: who publishes it; empty: not said.
         url: where it will lie; empty: not said.
+    """
+
+    title: str = "blockzoo results"
+    licence: str = "cc-by-4.0"
+    author: str = ""
+    url: str = ""
+
+    def __post_init__(self) -> None:
+        if self.licence not in LICENCES:
+            raise UsageError(f"licence {self.licence!r}: choose one of {', '.join(LICENCES)}")
+
+
+USUAL = Wishes()
+
+
+@dataclass(frozen=True, kw_only=True)
+class About(Wishes):
+    """A data set.
+
+    Args:
         tables: that were written.
         others: records of the store that it leaves out, by kind.
         made: when, UTC, ISO 8601.
         version: of blockzoo.
     """
 
-    title: str
-    licence: str
-    author: str
-    url: str
     tables: Sequence[Written]
     others: Mapping[str, int] = field(default_factory=dict)
     made: str = field(default_factory=now)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +13,7 @@ from blockzoo.core.record import now
 from blockzoo.core.store import Store
 from blockzoo.core.table import Row
 from blockzoo.publish import citation, croissant, schema_file
-from blockzoo.publish.about import LICENCES, About
+from blockzoo.publish.about import USUAL, About, Wishes
 from blockzoo.publish.card import card_text
 from blockzoo.publish.every_eval import eval_files
 from blockzoo.publish.parquet import write_tables
@@ -25,29 +24,8 @@ Form = Literal["dataset", "timm", "every-eval-ever"]
 CARD = "README.md"
 
 
-@dataclass(frozen=True)
-class Wishes:
-    """What is said of a data set by who publishes it.
-
-    Args:
-        title: of it.
-        licence: one of `LICENCES`.
-        author: who publishes it; empty: not said.
-        url: where it will lie; empty: not said.
-    """
-
-    title: str = "blockzoo results"
-    licence: str = "cc-by-4.0"
-    author: str = ""
-    url: str = ""
-
-    def __post_init__(self) -> None:
-        if self.licence not in LICENCES:
-            raise UsageError(f"licence {self.licence!r}: choose one of {', '.join(LICENCES)}")
-
-
 def export_results(
-    source: str | Path, output: str | Path, form: Form = "dataset", wishes: Wishes = Wishes()
+    source: str | Path, output: str | Path, form: Form = "dataset", wishes: Wishes = USUAL
 ) -> list[tuple[Path, int | None]]:
     """Write the results of a store for others.
 
@@ -85,7 +63,7 @@ def _dataset(store: Store, folder: Path, wishes: Wishes) -> list[tuple[Path, int
     with walking(store) as walk:
         tables = write_tables(walk, folder)
         others = dict(walk.others)
-    about = About(wishes.title, wishes.licence, wishes.author, wishes.url, tables, others)
+    about = About(**vars(wishes), tables=tables, others=others)
     texts = {
         schema_file.FILE: schema_file.schema_text(about),
         croissant.FILE: croissant.croissant_text(about),

@@ -26,9 +26,9 @@ from blockzoo.core.outcomes import LEAST, LEVELS, MOST, Outcomes
 from blockzoo.core.outputs import open_store
 from blockzoo.core.reading import Asked
 from blockzoo.core.table import COLUMNS
-from blockzoo.publish.about import TABLES
+from blockzoo.publish.about import TABLES, Wishes
 from blockzoo.publish.fields import columns_of_trials, unit_of
-from blockzoo.publish.folder import Wishes, export_results
+from blockzoo.publish.folder import export_results
 from tests.publish.made_up import IMAGES, stored, timing, trial, usual
 
 HOSTILE = (
