@@ -28,9 +28,11 @@ from blockzoo.core.contracts import RESULTS
 from blockzoo.core.errors import UsageError
 from blockzoo.core.result import Result, load_result
 from blockzoo.core.values import to_plain
+from blockzoo.nas.ranking.latency_table import measure_latency
 from blockzoo.report.drawing import Figure
 
 PACKAGES = ["blockzoo", "blockzoo.nas", "blockzoo.blockwise", "blockzoo.tiling"]
+
 TINY: dict[str, Any] = {"base_channels": 4, "num_blocks": 1}
 DIGITS: dict[str, Any] = {**TINY, "dataset": "digits", "epochs": 1, "limit_train": 64, "latency": False}
 LONGEST_REPR = 250
@@ -86,6 +88,7 @@ EXAMPLES: dict[str, Callable[[], Result]] = {
     "blockwise run": a_run,
     "plan": a_plan,
     "comparison of searches": lambda: nas.compare(nas.Task(nas.load("mini"), 10), ["random"], seeds=3),
+    "latency agreement": lambda: measure_latency(nas.Skeleton(8, num_classes=10), check=3, seconds=1)[1],
 }
 """A real one of each kind; a kind that lacks one fails below."""
 

@@ -31,6 +31,7 @@ def report(
 ) -> None:
     """Write a site that any web server, or none, can show: its pages carry their data and load nothing.
 
+    A results folder may hold what `nas search`, `nas latency`, `card` and block-wise runs left in it: it gets pages of its own.
     A site that is written again into its folder keeps its history: what changed since is added to it.
 
     Examples:
@@ -39,11 +40,8 @@ def report(
     """
     from blockzoo.card.block import measured
     from blockzoo.card.further import further_of
-    from blockzoo.core.outputs import is_table, open_store
     from blockzoo.report.site.build import build_site
 
-    store = None if is_table(source) else open_store(source)
-    runs = [] if store is None else store.records("blockwise")
     of_card = measured if cards else None
-    written = build_site(source, output, title=title, measured=of_card, runs=runs, further=further_of(store))
+    written = build_site(source, output, title=title, measured=of_card, further=further_of(source))
     screen.out.print(f"{len(written)} files; open {output / 'index.html'}", soft_wrap=True)

@@ -30,16 +30,13 @@ def serve(
         blockzoo serve site --port 8080
     """
     from blockzoo.card.further import further_of
-    from blockzoo.core.outputs import is_table, open_store
     from blockzoo.report.site.build import build_site
 
     if (source / "index.html").is_file():
         _show(source, port)
         return
     with TemporaryDirectory() as folder:
-        store = None if is_table(source) else open_store(source)
-        runs = [] if store is None else store.records("blockwise")
-        build_site(source, folder, runs=runs, further=further_of(store))
+        build_site(source, folder, further=further_of(source))
         _show(Path(folder), port)
 
 

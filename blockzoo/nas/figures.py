@@ -16,7 +16,7 @@ from blockzoo.report.pictures.looks import COLOURS
 
 if TYPE_CHECKING:
     from blockzoo.nas.benchmark.dataset import Dataset
-    from blockzoo.nas.ranking.latency_table import LatencyError
+    from blockzoo.nas.ranking.latency_agreement import LatencyAgreement
     from blockzoo.nas.search.simulate import Comparison
     from blockzoo.report.drawing import Figure
 
@@ -98,7 +98,7 @@ def regret_curves(comparison: Comparison) -> Figure:
     return figure
 
 
-def latency_agreement(error: LatencyError, note: str = "") -> Figure:
+def latency_agreement(error: LatencyAgreement, note: str = "") -> Figure:
     """Predicted against measured times of whole networks."""
     from blockzoo.report.drawing import Figure
 

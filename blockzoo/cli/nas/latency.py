@@ -31,27 +31,23 @@ def latency(
     format: o.Format = "table",
     plugins: o.Plugins = (),
 ) -> None:
-    """Time 45 cells at 3 stages, stem, reductions and head, all in turns; write blox-bench-NAME and the agreement.
+    """Time 45 cells at 3 stages, stem, reductions and head, all in turns; write blox-bench-NAME, and how well it predicts.
 
     Examples:
         blockzoo nas latency --seconds 60 --name laptop
         blockzoo nas latency --width 16 --num-classes 10 --check 10
     """
-    from blockzoo.nas.figures import latency_agreement
     from blockzoo.nas.ranking.latency_table import measure_latency
     from blockzoo.nas.space.costs import Skeleton
-    from blockzoo.report.pictures.looks import save
 
     if dry_run:
         screen.out.print(f"every cell of the space and {check} whole networks, about {seconds:g} s")
         return
     skeleton = Skeleton(width, num_classes=num_classes, image_size=image_size)
-    table, error = measure_latency(skeleton, check=check, device=device, seconds=seconds, seed=seed)
-    path = table.write(output, name, error)
-    where = table.environment.get("gpu") or table.environment.get("cpu")
+    table, agreement = measure_latency(skeleton, check=check, device=device, seconds=seconds, seed=seed)
+    path = table.write(output, name, agreement)
     picture = output / f"latency-{name}.png"
-    save(
-        latency_agreement(error, f"{where}, fp32, one image, {table.environment['threads']} threads"), picture
-    )
-    screen.answer(str(error), [error.summary()], format)
-    screen.say(f"written   {path}\npicture   {picture}")
+    agreement.plot(picture)
+    kept = agreement.save(output / f"latency-{name}.json")
+    screen.answer(str(agreement), [agreement.summary()], format)
+    screen.say(f"written   {path}\nnetworks  {kept}\npicture   {picture}")

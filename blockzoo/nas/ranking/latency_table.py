@@ -15,6 +15,7 @@ from blockzoo.nas.benchmark.release import header_of
 from blockzoo.nas.files.folder import Part
 from blockzoo.nas.files.io import write_dataset_file
 from blockzoo.nas.files.settings import SKELETON
+from blockzoo.nas.ranking.latency_agreement import LatencyAgreement
 from blockzoo.nas.space.costs import Skeleton
 from blockzoo.nas.space.macro import MacroSpace
 from blockzoo.nas.space.published import published_space
@@ -62,7 +63,7 @@ class LatencyTable:
         digits = self.space.digits(np.arange(len(self.space)) if indices is None else indices)
         return np.asarray(self.fixed + sum(self.cells[s][digits[:, s]] for s in range(self.space.stages)))
 
-    def write(self, folder: Path, device: str, error: LatencyError, suffix: str = "native") -> Path:
+    def write(self, folder: Path, device: str, error: LatencyAgreement, suffix: str = "native") -> Path:
         """A benchmarking file of the whole space: seconds, rounded to microseconds, and of which networks, where, how well.
 
         Args:
@@ -85,46 +86,6 @@ class LatencyTable:
         return write_dataset_file(folder / f"{Part('bench', device).stem}.{suffix}", header, table)
 
 
-@dataclass(frozen=True)
-class LatencyError:
-    """Predicted against measured times of whole networks that the table was not made from."""
-
-    measured_ms: Values
-    predicted_ms: Values
-
-    @property
-    def mean_absolute_percentage(self) -> float:
-        """MAPE."""
-        return float(np.abs(self.predicted_ms / self.measured_ms - 1).mean() * 100)
-
-    @property
-    def largest_percentage(self) -> float:
-        """The largest error of any network."""
-        return float(np.abs(self.predicted_ms / self.measured_ms - 1).max() * 100)
-
-    @property
-    def spearman(self) -> float:
-        """Rank correlation."""
-        from scipy.stats import spearmanr
-
-        return float(spearmanr(self.predicted_ms, self.measured_ms).statistic)
-
-    def summary(self) -> dict[str, float]:
-        """What is stored beside every predicted number."""
-        return {
-            "mape_percent": round(self.mean_absolute_percentage, 2),
-            "largest_percent": round(self.largest_percentage, 2),
-            "spearman": round(self.spearman, 3),
-            "n": len(self.measured_ms),
-        }
-
-    def __str__(self) -> str:
-        return (
-            f"MAPE {self.mean_absolute_percentage:.1f} %, largest error {self.largest_percentage:.1f} %, "
-            f"Spearman {self.spearman:.3f} (n = {len(self.measured_ms)} whole networks)"
-        )
-
-
 PUBLISHED = Skeleton()
 
 
@@ -136,7 +97,7 @@ def measure_latency(
     seconds: float = 60.0,
     seed: int = 0,
     space: MacroSpace | None = None,
-) -> tuple[LatencyTable, LatencyError]:
+) -> tuple[LatencyTable, LatencyAgreement]:
     """Time all parts and `check` whole networks in the same shuffled rounds, deployed alike, one image at a time.
 
     Args:
@@ -177,7 +138,9 @@ def measure_latency(
     cells = np.array([[medians[f"cell {s} {c}"] for c in range(count)] for s in range(space.stages)])
     fixed = sum(value for name, value in medians.items() if name.startswith("fixed"))
     table = LatencyTable(space, cells, fixed, skeleton, environment)
-    return table, LatencyError(np.array([medians[name] for name in wholes]), table.predict(drawn))
+    where = f"{environment.get('gpu') or environment.get('cpu')}, fp32, one image, threads: {environment['threads']}"
+    measured = np.array([medians[name] for name in wholes])
+    return table, LatencyAgreement(measured, table.predict(drawn), drawn, where)
 
 
 def _add_parts(parts: dict[str, tuple[nn.Module, tuple[int, ...]]], network: Any, cell: int, x: Any) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.checksums import file_digest
+from blockzoo.core.documents import checked, decoded, from_json
 from blockzoo.core.environment import environment
+from blockzoo.core.errors import DataError
 from blockzoo.core.files import write_lines, write_text
 from blockzoo.core.record import now
 from blockzoo.core.sources import code_digest
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from blockzoo.nas.search.simulate import Comparison
     from blockzoo.nas.search.task import Task
 
+RESULT, SIMULATED = "comparison.json", "search, simulated"
 TRACE = ("algorithm", "seed", "answer", "spent", "index", "epochs", "val_acc", "incumbent", "regret")
 
 
@@ -69,8 +72,8 @@ def write(made: Comparison, task: Task, request: Request, folder: Path, *, secon
         seconds: that the searches took, on the wall clock.
 
     Returns:
-        `regret.csv`, `paired.csv`, `traces.csv` (every answer of every search), the LaTeX of the first two, `manifest.json`
-        and the pictures.
+        `regret.csv`, `paired.csv`, `traces.csv` (every answer of every search), the LaTeX of the first two, the
+        pictures, `comparison.json` (read by `Comparison.load`) and `manifest.json`.
     """
     pairs = paired(made)
     rows = made.rows()
@@ -90,10 +93,34 @@ def write(made: Comparison, task: Task, request: Request, folder: Path, *, secon
     for suffix in ("png", "svg"):
         save(regret_curves(made), folder / f"regret.{suffix}")
         written.append(folder / f"regret.{suffix}")
-    digests = {path.name: file_digest(path) for path in written if path.suffix in (".csv", ".tex")}
+    written.append(made.save(folder / RESULT))
+    digests = {path.name: file_digest(path) for path in written if path.suffix in (".csv", ".tex", ".json")}
     said = {**manifest(task, request, folder), "search_seconds": round(seconds, 3), "files": digests}
     write_text(folder / "manifest.json", json.dumps(said, indent=2) + "\n")
     return [*written, folder / "manifest.json"]
+
+
+def read(folder: Path) -> Comparison | None:
+    """The comparison that `write` left in a folder; None where its manifest is that of something else.
+
+    Raises:
+        DataError: a file is missing, cannot be read or is not the one that was written; the message names it.
+    """
+    from blockzoo.nas.search.simulate import Comparison
+
+    place = folder / "manifest.json"
+    try:
+        content = place.read_bytes()
+    except OSError as error:
+        raise DataError(f"{place} cannot be read: {error.strerror or error}") from None
+    said = checked(dict[str, Any], from_json(decoded(content, str(place)), str(place)), str(place))
+    if said.get("nas") != SIMULATED:
+        return None
+    kept, digests = folder / RESULT, checked(dict[str, str], said.get("files"), f"{place}, files")
+    made = Comparison.load(kept)
+    if file_digest(kept) != digests.get(RESULT):
+        raise DataError(f"{kept} is not the file that {place} tells of: run its command again")
+    return made
 
 
 def trace_rows(made: Comparison) -> Iterator[dict[str, Any]]:
@@ -113,7 +140,7 @@ def manifest(task: Task, request: Request, folder: Path) -> dict[str, Any]:
     own = {name: origin for name in request.algorithms if (origin := SEARCHES.own_origin(name))}
     return {
         "command": request.command(task, folder),
-        "nas": "search, simulated",
+        "nas": SIMULATED,
         "benchmark": {
             "name": request.benchmark,
             "numbers": numbers_of(dataset),

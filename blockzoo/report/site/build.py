@@ -13,7 +13,7 @@ from typing import Any
 from blockzoo import __version__
 from blockzoo.core.files import append_text, write_text
 from blockzoo.core.outcomes import Outcomes
-from blockzoo.core.record import Record, now
+from blockzoo.core.record import now
 from blockzoo.core.table import OWN, Row
 from blockzoo.core.text import csv_text, file_name, plain
 from blockzoo.report.comparable import Comparable
@@ -28,7 +28,7 @@ from blockzoo.report.site.evidence import badges_of
 from blockzoo.report.site.further import Further
 from blockzoo.report.site.gathered import Gathered, gather
 from blockzoo.report.site.leaderboard import leaderboard
-from blockzoo.report.site.lenses import company_body, runs_body
+from blockzoo.report.site.lenses import company_body
 from blockzoo.report.site.markup import EMPTY, Markup
 from blockzoo.report.site.pairs import Pairs
 from blockzoo.report.site.shell import Shell
@@ -50,7 +50,6 @@ class Site:
         title: of its pages.
         made: when.
         measured: what more there is to say of a block of the zoo, by its name and one of its rows.
-        runs: records of block-wise runs.
         further: what there is of other lenses.
     """
 
@@ -58,7 +57,6 @@ class Site:
     title: str = "blockzoo leaderboard"
     made: str = field(default_factory=now)
     measured: Callable[[str, Row], Markup] | None = None
-    runs: Sequence[Record] = ()
     further: Further = Further()
 
     @cached_property
@@ -129,7 +127,6 @@ class Site:
         crossed = [of for of in self.gathered.groups if of.crossed]
         made = [
             ("company.html", "In company", company_body(crossed)),
-            ("runs.html", "Block-wise", runs_body(self.runs)),
             *self.further.pages(self.gathered.groups),
         ]
         return [page for page in made if page[2]]
@@ -272,7 +269,6 @@ def build_site(
     *,
     title: str | None = None,
     measured: Callable[[str, Row], Markup] | None = None,
-    runs: Sequence[Record] = (),
     further: Further | None = None,
 ) -> list[Path]:
     """Write the site of a results folder, a store or a table.
@@ -282,7 +278,6 @@ def build_site(
         output: the folder of the site.
         title: of its pages.
         measured: what more there is to say of a block of the zoo, by its name and one of its rows.
-        runs: records of block-wise runs.
         further: what there is of other lenses.
 
     Returns:
@@ -292,9 +287,7 @@ def build_site(
         UsageError, StoreError: the results cannot be read, or the folder cannot be written.
         Damaged: the history in the folder is not as it was written.
     """
-    site = Site(
-        gather(source), title or Site.title, measured=measured, runs=runs, further=further or Further()
-    )
+    site = Site(gather(source), title or Site.title, measured=measured, further=further or Further())
     folder, written = Path(output), []
     history, line = continued(folder / FILE, site.today())
     for address, text in site.pages(history):

@@ -1,28 +1,22 @@
-"""Pages of the other lenses, where a store has them: coupling maps, plans in tiles and their accuracy, networks of a space."""
+"""Pages of the other lenses, where a store has them: block-wise runs, coupling maps, plans in tiles, a search space."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import median
 
 from blockzoo.core.errors import UsageError
 from blockzoo.core.record import Record
-from blockzoo.core.table import Row
 from blockzoo.core.text import plain
-from blockzoo.core.units import number, size
+from blockzoo.core.units import size
 from blockzoo.report.comparable import Comparable
 from blockzoo.report.comparison import compare
 from blockzoo.report.groups import describe_group, is_number
+from blockzoo.report.site.lenses import runs_body
 from blockzoo.report.site.markup import EMPTY, Markup, joined, table, tag
-from blockzoo.report.site.sketches import bars, heat
+from blockzoo.report.site.sketches import heat
+from blockzoo.report.site.space import AddedUp, Searches, space_body
 from blockzoo.report.site.words import NONE
-from blockzoo.report.statistics import usable
-
-FEWEST = 5
-"""Networks of a space that are worth a page."""
-BEST = 20
-"""Networks of a space that are listed."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +26,20 @@ class Further:
     Args:
         maps: records of coupling maps.
         plans: records of plans in tiles.
+        runs: records of block-wise runs.
         on_tiles: how names of blocks on tiles begin, up to their colon.
         of_space: how names of networks of a search space begin.
+        searches: comparisons of search algorithms.
+        added: times of networks as sums of their parts.
     """
 
     maps: Sequence[Record] = ()
     plans: Sequence[Record] = ()
+    runs: Sequence[Record] = ()
     on_tiles: str = ""
     of_space: str = ""
+    searches: Sequence[Searches] = ()
+    added: Sequence[AddedUp] = ()
 
     def pages(self, groups: Sequence[Comparable]) -> list[tuple[str, str, Markup]]:
         """Address, words and body of each page; empty bodies of those that have nothing to show.
@@ -48,7 +48,8 @@ class Further:
             groups: of trainings.
         """
         return [
-            ("space.html", "Search space", space_body(groups, self.of_space)),
+            ("runs.html", "Block-wise", runs_body(self.runs)),
+            ("space.html", "Search space", space_body(groups, self.of_space, self.searches, self.added)),
             ("coupling.html", "Coupling", coupling_body(self.maps)),
             ("tiles.html", "In tiles", tiles_body(self.plans, groups, self.on_tiles)),
         ]
@@ -139,45 +140,3 @@ def _on_tiles(of: Comparable, prefix: str) -> list[tuple[object, ...]]:
             words = plain(describe_group(of.group), lines=False)
             lines.append((plain(block, lines=False), words, one.position or "all", told, one.verdict, one.n))
     return lines
-
-
-def space_body(groups: Iterable[Comparable], prefix: str) -> Markup:
-    """How accurate the networks of a search space are; empty where hardly any was trained."""
-    made = [part for of in groups for part in _space(of, prefix)] if prefix else []
-    told = "Networks of the macro space, each a mean over its seeds."
-    return (
-        joined([tag("h1", "Networks of the search space"), tag("p", told, class_="lead"), *made])
-        if made
-        else EMPTY
-    )
-
-
-def _space(of: Comparable, prefix: str) -> list[Markup]:
-    values: dict[str, list[float]] = {}
-    costs: dict[str, Row] = {}
-    for row in usable(of.rows):
-        block = str(row["block"])
-        if block.startswith(f"{prefix}:") and is_number(accuracy := row.get(of.column)):
-            values.setdefault(block, []).append(100 * accuracy)
-            costs[block] = row
-    if len(values) < FEWEST:
-        return []
-    means = {block: sum(own) / len(own) for block, own in values.items()}
-    ordered = sorted(means, key=lambda block: -means[block])
-    lines = [
-        (plain(block, lines=False), f"{means[block]:.2f}", len(values[block]),
-         number(costs[block].get("macs")), number(costs[block].get("params_total")))
-        for block in ordered[:BEST]
-    ]  # fmt: skip
-    told = (
-        f"{len(means):,} networks: {of.accuracy} from {min(means.values()):.2f} to {max(means.values()):.2f} %, "
-        f"median {median(means.values()):.2f} %."
-    )
-    heads = ("network", f"{of.accuracy}, %", "n", "MACs", "parameters")
-    return [
-        tag(
-            "section", tag("h2", plain(describe_group(of.group), lines=False)), tag("p", told),
-            bars(f"Networks by {of.accuracy}", list(means.values()), " %"),
-            table(f"The most accurate {len(lines)}; of the largest of many noisy means the true one is lower", heads, lines),
-        )
-    ]  # fmt: skip

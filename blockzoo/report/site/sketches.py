@@ -41,10 +41,10 @@ def curves(title: str, lines: Sequence[Sequence[float]], unit: str = "") -> Mark
         for line in lines
     ]
     words = [
-        _text(LEFT - 6, 14, f"{high:.3g}{unit}", "end"),
-        _text(LEFT - 6, HIGH - BELOW + 4, f"{low:.3g}{unit}", "end"),
-        _text(LEFT, HIGH - 5, "1"),
-        _text(WIDE - 6, HIGH - 5, f"epoch {longest}", "end"),
+        text(LEFT - 6, 14, f"{high:.3g}{unit}", "end"),
+        text(LEFT - 6, HIGH - BELOW + 4, f"{low:.3g}{unit}", "end"),
+        text(LEFT, HIGH - 5, "1"),
+        text(WIDE - 6, HIGH - 5, f"epoch {longest}", "end"),
     ]
     rule = tag("path", class_="grid", d=f"M{LEFT} 8V{HIGH - BELOW}H{WIDE - 6}", fill="none")
     told = f"{title}: {len(lines)} trainings, from {low:.3g}{unit} to {high:.3g}{unit}"
@@ -69,7 +69,7 @@ def strip(title: str, samples: Sequence[float], limits: tuple[float, float], uni
     dots = tag(
         "path", d="".join(f"M{x:.1f} 7v12" for x in places), stroke="currentColor", stroke_opacity=0.35, stroke_width=1
     )  # fmt: skip
-    words = [_text(8, 36, f"{low:.3g} {unit}"), _text(STRIP - 8, 36, f"{high:.3g} {unit}", "end")]
+    words = [text(8, 36, f"{low:.3g} {unit}"), text(STRIP - 8, 36, f"{high:.3g} {unit}", "end")]
     told = f"{title}: {len(samples)} samples from {min(samples):.3g} to {max(samples):.3g} {unit}"
     return tag(
         "svg", dots, *words,
@@ -98,14 +98,14 @@ def spans(title: str, lines: Sequence[tuple[str, float, tuple[float, float] | No
     drawn = []
     for place, (name, mean, interval) in enumerate(lines):
         y = 14 + step * place
-        drawn.append(_text(left - 14, y + 4, name[:SHOWN], "end"))
+        drawn.append(text(left - 14, y + 4, name[:SHOWN], "end"))
         if interval is not None:
             drawn.append(tag("line", class_="line", x1=x(interval[0]), x2=x(interval[1]), y1=y, y2=y))
         drawn.append(tag("circle", class_="part", cx=x(mean), cy=y, r=4))
     high_of = step * len(lines) + 26
     drawn += [
-        _text(left, high_of - 6, f"{low:.4g}{unit}"),
-        _text(wide - 14, high_of - 6, f"{high:.4g}{unit}", "end"),
+        text(left, high_of - 6, f"{low:.4g}{unit}"),
+        text(wide - 14, high_of - 6, f"{high:.4g}{unit}", "end"),
     ]
     told = f"{title}: " + ", ".join(f"{name} {mean:.2f}{unit}" for name, mean, _ in lines)
     return tag(
@@ -155,11 +155,11 @@ def cloud(
             for name, cost, value, _ in ordered
         ]  # fmt: skip
     words = [
-        _text(left - 6, 16, f"{top:.1f} %", "end"),
-        _text(left - 6, high - below - 4, f"{bottom:.1f} %", "end"),
-        _text(left, high - below + 16, number(least)),
-        _text(wide - 6, high - below + 16, number(most), "end"),
-        _text((left + wide) / 2, high - 6, axis, "middle"),
+        text(left - 6, 16, f"{top:.1f} %", "end"),
+        text(left - 6, high - below - 4, f"{bottom:.1f} %", "end"),
+        text(left, high - below + 16, number(least)),
+        text(wide - 6, high - below + 16, number(most), "end"),
+        text((left + wide) / 2, high - 6, axis, "middle"),
     ]
     told = f"{title}: " + ", ".join(
         f"{name} {value:.2f} % at {number(cost)}" for name, cost, value, _ in ordered
@@ -188,13 +188,13 @@ def heat(title: str, labels: Sequence[str], values: Sequence[Sequence[float]]) -
     low, high = (math.log(min(known)), math.log(max(known))) if known else (0.0, 1.0)
     drawn = []
     for i, row in enumerate(values):
-        drawn.append(_text(left - 8, 10 + cell * i + cell / 2 + 4, f"{labels[i][:20]}", "end"))
+        drawn.append(text(left - 8, 10 + cell * i + cell / 2 + 4, f"{labels[i][:20]}", "end"))
         for j, value in enumerate(row):
             share = 0.08 + 0.92 * (math.log(value) - low) / ((high - low) or 1) if value > 0 else 0.0
             told = tag("title", f"{labels[i]}, {labels[j]}: {value:.3g}")
             square = f"M{left + cell * j} {10 + cell * i}h{cell - 2}v{cell - 2}h{2 - cell}z"
             drawn.append(tag("g", told, tag("path", class_="part", fill_opacity=f"{share:.2f}", d=square)))
-    drawn += [_text(left + cell * j + cell / 2 - 1, 24 + side, str(j), "middle") for j in range(count)]
+    drawn += [text(left + cell * j + cell / 2 - 1, 24 + side, str(j), "middle") for j in range(count)]
     words = f"{title}: {count} x {count} values from {math.exp(low):.3g} to {math.exp(high):.3g}"
     wide, tall = left + side + 10, side + 32
     picture = tag(
@@ -238,9 +238,9 @@ def bars(title: str, values: Sequence[float], unit: str, count: int = 24) -> Mar
         }
         drawn.append(tag("g", told, tag("rect", class_="part", **shape)))
     words = [
-        _text(LEFT - 6, 16, str(max(counts)), "end"),
-        _text(LEFT, HIGH - 5, f"{low:.4g}{unit}"),
-        _text(wide - 8, HIGH - 5, f"{high:.4g}{unit}", "end"),
+        text(LEFT - 6, 16, str(max(counts)), "end"),
+        text(LEFT, HIGH - 5, f"{low:.4g}{unit}"),
+        text(wide - 8, HIGH - 5, f"{high:.4g}{unit}", "end"),
     ]
     said = f"{title}: {len(values)} from {low:.4g}{unit} to {high:.4g}{unit}"
     picture = tag(
@@ -250,5 +250,6 @@ def bars(title: str, values: Sequence[float], unit: str, count: int = 24) -> Mar
     return tag("figure", picture, tag("figcaption", title, class_="small"))
 
 
-def _text(x: float, y: float, words: str, anchor: str | None = None) -> Markup:
+def text(x: float, y: float, words: str, anchor: str | None = None) -> Markup:
+    """Words in a picture, beginning at a place, or ending (`end`) or centred (`middle`) there."""
     return tag("text", words, x=x, y=y, text_anchor=anchor)

@@ -14,7 +14,7 @@ from blockzoo.core.record import Record
 from blockzoo.core.store import Store
 from blockzoo.report.comparable import comparables
 from blockzoo.report.comparison import compare
-from blockzoo.report.site.further import Further, coupling_body, space_body, tiles_body
+from blockzoo.report.site.further import Further, coupling_body, tiles_body
 from blockzoo.report.site.sketches import bars, cloud, heat
 from tests.report.site import made_up
 
@@ -75,29 +75,18 @@ def test_plans_and_trainings_on_tiles() -> None:
     assert tiles_body([], groups, "") == "" and "Plans" not in tiles_body([], groups, "tiled")
 
 
-def test_networks_of_a_space() -> None:
-    rows = made_up.rows(6)
-    networks = [row for n in range(30) for row in renamed(rows, f"macro:{n}", "mid", less=n / 1000)]
-    page = space_body(comparables(networks), "macro")
-    assert (
-        "30 networks" in page and page.index("macro:0<") < page.index("macro:1<") and "macro:25" not in page
-    )
-    assert space_body(comparables(rows), "macro") == "" and space_body(comparables(networks), "") == ""
-
-
 def test_a_store_that_has_them_has_their_pages(tmp_path: Path) -> None:
     made_up.store(tmp_path / "results")
     store = Store(tmp_path / "results" / "results.sqlite")
     store.add(coupling_record(), plan_record())
-    assert (len(further_of(store).maps), len(further_of(store).plans)) == (1, 1) and further_of(
-        None
-    ).maps == []
+    further = further_of(tmp_path / "results")
+    assert (len(further.maps), len(further.plans), further.searches) == (1, 1, []) and further.runs
     assert main(["report", str(tmp_path / "results"), "-o", str(tmp_path / "site")]) == 0
     index = (tmp_path / "site" / "index.html").read_text()
     for address in ("coupling.html", "tiles.html"):
         assert f'href="{address}"' in index and (tmp_path / "site" / address).is_file()
     assert not (tmp_path / "site" / "space.html").exists()
-    assert [page[2] for page in Further().pages([])] == ["", "", ""]
+    assert [page[2] for page in Further().pages([])] == [""] * 4
 
 
 def test_bars_hold_every_value() -> None:
