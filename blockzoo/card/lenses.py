@@ -12,6 +12,7 @@ from blockzoo.card.standing import Standing
 from blockzoo.card.tiled import FIRST
 from blockzoo.core import units
 from blockzoo.core.contracts import POSITIONS
+from blockzoo.report.site.further import times_as_long
 from blockzoo.report.site.markup import EMPTY, Markup, joined, table, tag
 from blockzoo.report.site.sketches import heat
 from blockzoo.report.site.words import NONE
@@ -125,21 +126,21 @@ def coupling(card: Card) -> Markup:
 
 
 def tiles(card: Card) -> Markup:
-    """Memory, traffic, accuracy."""
+    """Memory, traffic, time, accuracy."""
     done = card.done("tiles")
     lines = [
         (MODES[mode], units.size(plan["peak_bytes"]), units.size(plan["layer_by_layer_peak_bytes"]),
          f"{plan['macs'] / max(1, plan['layer_by_layer_macs']):.2f}", plan["tiles"],
-         units.size(plan["traffic_bytes"]), units.size(plan["layer_by_layer_traffic_bytes"]))
+         units.size(plan["traffic_bytes"]), units.size(plan["layer_by_layer_traffic_bytes"]), times_as_long(plan))
         for mode, plan in (done.made.figures["plans"] if done else {}).items()
     ]  # fmt: skip
-    heads = ("tiles", "peak", "layer by layer", "x MACs", "tiles run", "traffic", "layer by layer")
+    heads = ("tiles", "peak", "layer by layer", "x MACs", "tiles run", "traffic", "layer by layer", "x time")
     what = tag("p", shown(f"The network {done.made.figures['what']}."), class_="quiet") if done else EMPTY
-    plans = table("Planned, run once, compared", heads, lines) if lines else EMPTY
+    plans = table("Planned, compared, timed", heads, lines) if lines else EMPTY
     caption = f"Trained on tiles ({card.asked.carding.tiles}) at {FIRST}, less the block itself"
     accuracy = _pair(card.standings.tiled, FIRST, caption, {})
     both = [*card.of("tiles"), *card.of("tiled accuracy")]
-    return section("When it is tiled: memory, traffic, accuracy", both, joined([what, plans, accuracy]))
+    return section("When it is tiled: memory, traffic, time, accuracy", both, joined([what, plans, accuracy]))
 
 
 def cell(card: Card) -> Markup:

@@ -19,6 +19,8 @@ from blockzoo.tiling.planning.stage import Mode
 
 KIND = "tiles"
 """Of the record."""
+TIMED = 2.0
+"""Seconds for the times of a plan, on the machine that the pace is of."""
 FIRST = POSITIONS[0]
 """The position whose maps are the largest."""
 
@@ -29,14 +31,14 @@ def tiled_name(desk: Desk) -> str:
 
 
 class TilePlan:
-    """The least memory of the subject's network at early, exact tiles and tiles that do not see each other, and the traffic."""
+    """The least memory of the subject's network at early, exact tiles and tiles that do not see each other, traffic and time."""
 
-    name, title, worth = "tiles", "Its network in tiles: memory and traffic", 300.0
+    name, title, worth = "tiles", "Its network in tiles: memory, traffic, time", 300.0
     after = ("costs",)
 
     def seconds(self, desk: Desk) -> float:
-        """Two plans, each run once."""
-        return 10.0 * desk.pace
+        """Two plans, each run once and timed."""
+        return (10.0 + 2 * TIMED) * desk.pace
 
     def make(self, desk: Desk, within: float) -> Made:
         figures: dict[str, Any] = {}
@@ -52,7 +54,10 @@ class TilePlan:
         if not figures:
             raise Untiled("; ".join(says))
         side = desk.asked.carding.plan_size
-        line = f"of {desk.asked.name}/{FIRST} in the scaffold, images of {side} x {side}; each plan was run once and compared"
+        line = (
+            f"of {desk.asked.name}/{FIRST} in the scaffold, images of {side} x {side}; each plan was compared, and timed in "
+            "turns with the network layer by layer"
+        )
         return Made({"plans": figures, "what": line}, says, {"runs": len(figures)})
 
     def _planned(self, desk: Desk, mode: Mode, subject: str) -> dict[str, Any]:
@@ -62,25 +67,31 @@ class TilePlan:
         from blockzoo.tiling.planning.planner import plan
         from blockzoo.tiling.planning.proof import proved
         from blockzoo.tiling.planning.traffic import traffic
+        from blockzoo.tiling.runtime.timing import time_plan
 
         side, network = desk.asked.carding.plan_size, desk.network(subject, FIRST)
         model = build_network(network, seed=0).eval()
         image = torch.zeros(1, network.in_channels, side, side)
         made = proved(model, plan(model, image, mode=mode))
+        times = time_plan(model, made, seconds=TIMED * desk.pace)
+        ratio, interval = times.ratio
         buffer = made.peak_bytes
         ours, layers = traffic(model, made, buffer)
         figures = {
             "peak_bytes": made.peak_bytes, "layer_by_layer_peak_bytes": made.layer_by_layer.peak_bytes,
             "macs": made.macs, "layer_by_layer_macs": made.layer_by_layer.macs, "tiles": made.tiles,
             "buffer_bytes": buffer, "traffic_bytes": ours.total, "layer_by_layer_traffic_bytes": layers.total,
-            "memory_checked": made.checked, "result_checked": made.agreement,
+            "memory_checked": made.checked, "result_checked": made.agreement, "time_ratio": ratio,
+            "time_ratio_low": interval and interval[0], "time_ratio_high": interval and interval[1],
         }  # fmt: skip
         spec = {"network": asdict(network), "mode": mode, "image_size": side, "dtype": made.dtype}
         record = Record(KIND, fingerprint_of(spec), network.subject, spec)
         record.values, record.environment = dict(figures), environment()
+        record.samples = {"tiled_ms": times.tiled_ms, "whole_ms": times.whole_ms}
         desk.store.add(record)
         return figures | {
-            "steps": [f"{label}: {step.how}" for label, step in zip(made.labels, made.steps, strict=True)]
+            "time": str(times),
+            "steps": [f"{label}: {step.how}" for label, step in zip(made.labels, made.steps, strict=True)],
         }
 
 
@@ -91,7 +102,7 @@ def _said(plan: Mapping[str, Any]) -> str:
     ours, theirs = size(plan["traffic_bytes"]), size(plan["layer_by_layer_traffic_bytes"])
     return (
         f"{peak} at the peak where layer by layer needs {whole}, for {more:.2f} times the MACs; with "
-        f"{size(plan['buffer_bytes'])} on chip {ours} go beyond it instead of {theirs}"
+        f"{size(plan['buffer_bytes'])} on chip {ours} go beyond it instead of {theirs}; as PyTorch runs it {plan['time']}"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from blockzoo.core.errors import UsageError
@@ -101,13 +101,25 @@ def tiles_body(plans: Sequence[Record], groups: Iterable[Comparable], prefix: st
         "tiles run",
         "traffic",
         "layer by layer",
+        "x time",
     )
-    parts = [table("Plans, each run once and compared", heads, lines, left=(1, 2))] if lines else []
+    parts = (
+        [
+            table(
+                "Plans, each run once and compared; times in turns with the network layer by layer, by PyTorch",
+                heads,
+                lines,
+                left=(1, 2),
+            )
+        ]
+        if lines
+        else []
+    )
     compared = [line for of in groups for line in _on_tiles(of, prefix)] if prefix else []
     if compared:
         columns = ("on tiles", "table", "position", "less the block itself, points", "verdict", "n")
         parts.append(table("Trained on tiles that do not see each other", columns, compared, left=(1, 2, 4)))
-    told = "Memory, traffic and accuracy of networks that are cut into spatial tiles."
+    told = "Memory, traffic, time and accuracy of networks that are cut into spatial tiles."
     return joined([tag("h1", "In tiles"), tag("p", told, class_="lead"), *parts]) if parts else EMPTY
 
 
@@ -121,7 +133,16 @@ def _plan(record: Record) -> tuple[object, ...]:
     return (
         plain(record.subject, lines=False), str(record.spec.get("mode", NONE)), f"{side} x {side}", size(values["peak_bytes"]),
         size(values["layer_by_layer_peak_bytes"]), f"{more:.2f}", values.get("tiles", NONE), *traffic,
+        times_as_long(record.values),
     )  # fmt: skip
+
+
+def times_as_long(plan: Mapping[str, object]) -> str:
+    """How many times as long a plan takes as the network layer by layer, with its interval; a dash where it was not timed."""
+    ratio, *ends = (plan.get(f"time_ratio{end}") for end in ("", "_low", "_high"))
+    if not is_number(ratio):
+        return NONE
+    return f"{ratio:.2f}" + (f" ({ends[0]:.2f} to {ends[1]:.2f})" if all(map(is_number, ends)) else "")
 
 
 def _on_tiles(of: Comparable, prefix: str) -> list[tuple[object, ...]]:

@@ -14,7 +14,7 @@ from blockzoo.core.record import Record
 from blockzoo.core.store import Store
 from blockzoo.report.comparable import comparables
 from blockzoo.report.comparison import compare
-from blockzoo.report.site.further import Further, coupling_body, tiles_body
+from blockzoo.report.site.further import Further, coupling_body, tiles_body, times_as_long
 from blockzoo.report.site.sketches import bars, cloud, heat
 from tests.report.site import made_up
 
@@ -39,6 +39,7 @@ def plan_record() -> Record:
     values = {
         "peak_bytes": 1024, "layer_by_layer_peak_bytes": 4096, "macs": 120, "layer_by_layer_macs": 100, "tiles": 4,
         "traffic_bytes": 2048, "layer_by_layer_traffic_bytes": 8192,
+        "time_ratio": 1.5, "time_ratio_low": 1.4, "time_ratio_high": 1.6,
     }  # fmt: skip
     return Record("tiles", "d" * 16, NASTY, {"mode": "exact", "image_size": 64}, values=dict(values))
 
@@ -68,11 +69,23 @@ def test_plans_and_trainings_on_tiles() -> None:
     rows += renamed(rows, "tiled:H2x2:Block0000", less=0.1)
     groups = comparables(rows)
     page = tiles_body([plan_record()], groups, "tiled")
-    assert "1 KiB" in page and "4 KiB" in page and "1.20" in page and "64 x 64" in page and "<b>" not in page
+    assert (
+        "1.50 (1.40 to 1.60)" in page
+        and "1 KiB" in page
+        and "4 KiB" in page
+        and "1.20" in page
+        and "64 x 64" in page
+        and "<b>" not in page
+    )
     (difference,) = compare(groups[0].rows, "tiled:H2x2:Block0000", "Block0000")[0].differences
     assert difference.value == pytest.approx(-0.1)
     assert "\u221210.00" in page and difference.verdict in page
     assert tiles_body([], groups, "") == "" and "Plans" not in tiles_body([], groups, "tiled")
+
+
+def test_how_many_times_as_long() -> None:
+    assert times_as_long({}) == "\u2013" and times_as_long({"time_ratio": None}) == "\u2013"
+    assert times_as_long({"time_ratio": 1.234, "time_ratio_low": None}) == "1.23"
 
 
 def test_a_store_that_has_them_has_their_pages(tmp_path: Path) -> None:
