@@ -17,6 +17,7 @@ from blockzoo.report.comparison import compare, verdicts
 from blockzoo.report.groups import Row
 from blockzoo.trials.sweep import run_sweep
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 ALIKE = ("OneKind", "SameKind", "AlsoKind", "LikeKind")
 BROKEN = {"TenthSilent": 0.1, "HalfSilent": 0.5}
 PLUGIN = """
@@ -45,7 +46,7 @@ EACH = 3
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
-    """Of all blocks and seeds, trained in some minutes."""
+    """Of all blocks and seeds, trained in ten minutes of two cores."""
     folder: Path = tmp_path_factory.mktemp("honest")
     kinds = [(name, 1 + 7 * i, 0.0) for i, name in enumerate(ALIKE)]
     kinds += [(name, 101 + i, share) for i, (name, share) in enumerate(BROKEN.items())]
@@ -65,7 +66,6 @@ def cut(rows: list[Row], *blocks: str) -> list[list[Row]]:
     return [[row for row in rows if row["seed"] in part and row["block"] in blocks] for part in parts]
 
 
-@pytest.mark.slow
 def test_where_nothing_differs_nothing_is_said_to(rows: list[Row]) -> None:
     """Six tables of six pairs, each table false at 5 %: two false ones have a probability of 3 %."""
     made = [verdicts(table) for table in cut(rows, *ALIKE)]
@@ -76,7 +76,6 @@ def test_where_nothing_differs_nothing_is_said_to(rows: list[Row]) -> None:
     assert len({row["test_acc"] for row in rows}) > SEEDS  # they did differ by luck
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("block", BROKEN)
 def test_what_was_broken_is_found_as_often_as_is_stated(rows: list[Row], block: str) -> None:
     """The power that the spread and the effect of all seeds imply, against how many tables of three seeds find it."""
