@@ -21,11 +21,11 @@ LONG = {
     "compat/README.md",
     *(
         f"docs/{name}.md"
-        for name in ("blockwise", "comparison", "isolate", "nas", "records", "scale", "tiling", "why-slower")
+        for name in "blockwise card command-line comparison isolate nas records scale tiling why-slower".split()
     ),
 }
 """Pages whose commands take minutes: they run in the slow list."""
-LONG_EXAMPLES = {"docs/tiling.md"}
+LONG_EXAMPLES = {"docs/card.md", "docs/tiling.md"}
 """The same of their Python."""
 OTHERS = [ROOT / name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md")]
 

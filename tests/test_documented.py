@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,12 @@ def test_a_number_is(runs: tuple[Path, Path], file: str, before: str, after: str
     assert fault.startswith(f"{file}: ")
 
 
+@pytest.fixture(scope="module")
+def commands() -> Iterator[Preloaded]:
+    with Preloaded() as made:
+        yield made
+
+
 @pytest.mark.parametrize(
     ("command", "says"),
     [
@@ -56,12 +63,14 @@ def test_a_number_is(runs: tuple[Path, Path], file: str, before: str, after: str
         ("blockzoo nonsense", "nonsense"),
     ],
 )
-def test_a_page_whose_command_fails_is_found(command: str, says: str, tmp_path: Path) -> None:
+def test_a_page_whose_command_fails_is_found(
+    command: str, says: str, tmp_path: Path, commands: Preloaded
+) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"```bash\nblockzoo --version\n{command}\n```\n")
     folder = tmp_path / "run"
     folder.mkdir()
-    with Preloaded() as commands, pytest.raises(AssertionError, match=says):
+    with pytest.raises(AssertionError, match=says):
         run_page(page, folder, commands)
 
 

@@ -17,6 +17,7 @@ from blockzoo.measure.operation_times import break_down
 from blockzoo.operations import benchmark_operations, profile_operations
 from blockzoo.profile import profile_block
 from blockzoo.report.why import why
+from tests.sampled import sampled
 
 SMALL = {"base_channels": 16, "num_blocks": 1}
 FEW = [
@@ -36,7 +37,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "SIDES", {"cpu": (64, 128)})
 
 
-@pytest.mark.parametrize("name", [n if n in FEW else pytest.param(n, marks=pytest.mark.slow) for n in BLOCKS])
+@pytest.mark.parametrize("name", sampled(BLOCKS, FEW))
 def test_totals_are_those_of_profile(name: str) -> None:
     plain = profile_block(name, "mid", **SMALL)
     made = profile_operations(name, "mid", **SMALL)

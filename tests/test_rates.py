@@ -162,6 +162,7 @@ def test_a_seed_that_the_search_has_is_refused(tmp_path) -> None:
         run_sweep(BLOCKS, "mid", [LR_SEARCH_SEED], output=tmp_path, learning_rates=(0.1, 0.2), **SMALL)
 
 
+@pytest.mark.slow
 def test_a_sweep_searches_records_and_goes_on(tmp_path) -> None:
     def swept() -> Any:
         return run_sweep(

@@ -69,6 +69,7 @@ def test_failing_and_diverging_trials_are_rows(tmp_path: Path) -> None:
     assert len(repeated.plan.pending) == 2, "failed and killed run again, ok does not"
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on(tmp_path: Path) -> None:
     options = {**SMALL, "epochs": 40}
     call = f"run_sweep(['all'], 'all', 1, output={str(tmp_path)!r}, latency=False, **{options!r})"

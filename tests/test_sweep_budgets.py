@@ -14,6 +14,7 @@ from blockzoo.trials.budgets import KIND
 from tests.designing import SMALL
 
 
+@pytest.mark.slow
 def test_two_budgets_of_two_blocks(tmp_path: Path) -> None:
     made = run_sweep(
         ["ResNetBasicBlock", "GhostBottleneck"],

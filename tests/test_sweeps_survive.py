@@ -92,6 +92,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return in_numbers(folder)
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_says_where_it_stands_and_is_gone_on_with(
     tmp_path: Path, quiet: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

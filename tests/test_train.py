@@ -21,6 +21,7 @@ from blockzoo.training.classifier import Classifier
 from blockzoo.training.protocols import protocol_of
 from blockzoo.training.weights import load_weights
 from blockzoo.trials.grid import Call, grid, networks_of, run_trials
+from tests.sampled import sampled
 
 OWN_NETWORK = """
 from torch import nn
@@ -37,7 +38,9 @@ class Small(nn.Module):
 QUICK = {"dataset": "digits", "epochs": 1, "batch_size": 128, "limit_train": 256}
 
 
-@pytest.mark.parametrize("subject", ["timm:mobilenetv3_small_050", "torchvision:mobilenet_v3_small", "own"])
+@pytest.mark.parametrize(
+    "subject", sampled(["timm:mobilenetv3_small_050", "torchvision:mobilenet_v3_small", "own"], ["own"])
+)
 def test_whole_networks_become_rows(tmp_path: Path, subject: str) -> None:
     if subject == "own":
         (tmp_path / "own.py").write_text(OWN_NETWORK)

@@ -15,6 +15,7 @@ from blockzoo.core.subject import Subject
 from blockzoo.models.deploy import deployed
 from blockzoo.models.scaffold import ScaffoldNet, seeded
 from blockzoo.profile import profile_block
+from tests.sampled import sampled
 
 OWN = """
 from torch import nn
@@ -44,7 +45,7 @@ def test_it_weighs_what_the_block_gives(block: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ATTENTIONS.names())
-@pytest.mark.parametrize("width", [8, 24, 64])
+@pytest.mark.parametrize("width", sampled([8, 24, 64], [24]))
 def test_it_adds_its_own_parameters_and_is_deployed(name: str, width: int) -> None:
     options = {"num_blocks": 2, "base_channels": width}
     added = sum(p.numel() for p in ATTENTIONS[name](width).parameters())

@@ -171,6 +171,7 @@ def test_python_dash_m(module: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_bench_all_is_the_sweep_over_the_published_blocks() -> None:
     script = Path(__file__).parents[2] / "scripts" / "bench_all.py"
     done = subprocess.run([sys.executable, script, "--quick", "--dry-run"], capture_output=True, text=True)

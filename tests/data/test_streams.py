@@ -139,6 +139,7 @@ def spec(tmp_path: Path, **changes: object) -> TrialSpec:
     return TrialSpec(network=network, protocol="step-v1", **{**common, **changes})  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_run_on_files_resumes_and_is_the_same_on_two_devices(
     tree: Path, data: StreamedData, tmp_path: Path
 ) -> None:

@@ -44,6 +44,7 @@ def leave(name: str, report: Any) -> list[Record]:
     os._exit(7)
 
 
+@pytest.mark.slow
 def test_each_job_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     jobs = [

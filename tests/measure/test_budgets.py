@@ -14,6 +14,7 @@ from blockzoo.measure.budgets import check_budget, fitted, stage_costs
 from blockzoo.models.scaffold import ScaffoldNet
 from blockzoo.profile import profile_block
 from blockzoo.trials.preflight import known_before
+from tests.sampled import sampled
 
 SHAPE = (1, 3, 32, 32)
 
@@ -38,7 +39,7 @@ def test_the_reference_is_its_own_budget() -> None:
 @pytest.mark.parametrize("track", ["iso-macs", "iso-params"])
 @pytest.mark.parametrize("amount", [0.3, 1.0, 2.5])
 @pytest.mark.parametrize(
-    "subject", ["GhostBottleneck/mid", "InvertedResidual/early", "ResNetBasicBlock/late"]
+    "subject", sampled(["GhostBottleneck/mid", "InvertedResidual/early", "ResNetBasicBlock/late"], 1)
 )
 def test_no_other_width_of_that_depth_is_nearer(subject: str, track: str, amount: float) -> None:
     """By counting all of them, on the network itself."""

@@ -16,13 +16,14 @@ from blockzoo.measure.memory import peak_memory
 from blockzoo.models.deploy import fold_batch_norm
 from blockzoo.models.merging import merge_branches
 from blockzoo.profile import get_model_profile, profile_block, quick_profile
+from tests.sampled import sampled
 
 NAMES = BLOCKS.names(variants=True)
-FEW = [name for name in NAMES if f"{name.partition('@')[0]}@published" in NAMES]
+FEW = [name for name in NAMES if f"{name.partition('@')[0]}@published" in NAMES][::4]
 
 
 @pytest.mark.parametrize("position", POSITIONS)
-@pytest.mark.parametrize("name", [n if n in FEW else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
+@pytest.mark.parametrize("name", sampled(NAMES, FEW))
 def test_parts_add_up_to_the_whole(name: str, position: str) -> None:
     for filler in (None, "identity"):
         parts = profile_block(name, position, base_channels=8, num_blocks=2, filler=filler)

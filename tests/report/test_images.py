@@ -92,6 +92,7 @@ def covered(of_seeds: float, seeds: int, *, tables: int = 100, images: int = 500
     return {name: count / tables for name, count in within.items()}
 
 
+@pytest.mark.slow
 def test_intervals_over_images_hold_the_truth_where_seeds_do_not_differ() -> None:
     held = covered(0.0, 3)
     assert 0.9 <= held["images"] <= 0.99 and held["both"] >= 0.88

@@ -17,13 +17,14 @@ import torch
 from hypothesis import assume, given
 
 from blockzoo.models.merging import mergeable
+from tests.sampled import sampled
 from tests.tiling.forms import FORMS, Truth, drawn, outcome
 from tests.tiling.grammar import Program, programs, the_same_each_time
 from tests.tiling.real_networks import NAMES, network
 
 IN_FILES, IN_TILES = ("exported", "file in tiles"), ("planned", "tiles")
 TABLE = Path(__file__).parents[2] / "docs" / "results" / "agreement.csv"
-QUICK = ("timm:test_resnet", "features:test_convnext")
+QUICK = ("timm:test_resnet",)
 REFUSED: dict[tuple[str, str], str] = {
     **dict.fromkeys([("timm:efficientvit_b0", form) for form in IN_TILES], "sets autocast"),
     **{
@@ -186,9 +187,7 @@ def within_a_minute() -> list[str]:
     return [name for name in NAMES if seconds[name] < 60]
 
 
-@pytest.mark.parametrize(
-    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in within_a_minute()]
-)
+@pytest.mark.parametrize("name", sampled(within_a_minute(), QUICK))
 @pytest.mark.timeout(1800)
 def test_a_real_network(name: str, tmp_path: Path) -> None:
     made, x = network(name)

@@ -171,6 +171,7 @@ def test_a_batch_is_that_of_all_devices(networks: str) -> None:
     assert spec(f"{networks}:Plain", devices=1).fingerprint() == spec(f"{networks}:Plain").fingerprint()
 
 
+@pytest.mark.slow
 def test_each_network_of_a_sweep_on_two_devices(tmp_path: Path) -> None:
     """Ranks are started by a worker that is a process itself, and each trial takes as many cores as it has devices."""
     from blockzoo.cli import main

@@ -25,6 +25,7 @@ from blockzoo.training.checkpoint import DurableCheckpoints
 from blockzoo.training.classifier import Classifier
 from blockzoo.training.protocols import get_protocol, protocol_of
 from blockzoo.training.trial import run_trial
+from tests.sampled import sampled
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def curves(record: Record) -> dict[str, list[float]]:
     return {k: v for k, v in record.samples.items() if k != "seconds"}
 
 
-@pytest.mark.parametrize("protocol", ["fast-v1", "published-v1"])
+@pytest.mark.parametrize("protocol", sampled(["fast-v1", "published-v1"], 1))
 def test_learns_and_repeats_itself(digits: ImageData, protocol: str) -> None:
     lr = get_protocol(protocol).lr
     asked = spec(protocol=protocol, lr=lr, batch_size=32, epochs=6, limit_train=None)
@@ -71,7 +72,7 @@ def _interrupted(asked: TrialSpec, digits: ImageData, after: int, checkpoint: Pa
         run_trial(asked, digits, checkpoint=checkpoint, on_epoch=stop)
 
 
-@pytest.mark.parametrize("protocol", ["fast-v1", "blox-v1"])
+@pytest.mark.parametrize("protocol", sampled(["fast-v1", "blox-v1"], 1))
 def test_interrupted_and_resumed_equals_uninterrupted(
     digits: ImageData, tmp_path: Path, protocol: str
 ) -> None:
@@ -88,6 +89,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert resumed.values["test_acc"] == whole.values["test_acc"]
 
 
+@pytest.mark.slow
 def test_blox_v1_tests_the_weights_of_the_best_epoch(digits: ImageData, tmp_path: Path) -> None:
     """At a learning rate with which validation falls again: the weights of its highest epoch are kept and tested."""
     asked = spec(protocol="blox-v1", epochs=6, lr=0.8, seed=0)

@@ -27,6 +27,7 @@ def test_the_probe_bisects(limit: int) -> None:
         largest(lambda size: False, 128)
 
 
+@pytest.mark.slow
 def test_the_probe_runs_real_steps() -> None:
     """With little memory left, batches are smaller than with much. In a process of its own: what another test freed, and
     the allocator kept, would count as memory that is there."""

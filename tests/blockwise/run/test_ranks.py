@@ -109,6 +109,7 @@ print(json.dumps(threads()))
 """
 
 
+@pytest.mark.slow
 def test_a_worker_that_diverges_ends_all_ranks_alike(tmp_path: Path) -> None:
     asked = config("distributed", options={"step_size": 1e30, "rounds": 50})
     run = run_blockwise(asked, tmp_path, ranks=2)
@@ -245,6 +246,7 @@ def test_a_rank_that_hangs_or_dies_ends_the_run(how: str, says: str, tmp_path: P
     assert status["round"] == 2 and (folder / "checkpoint.pt").exists()
 
 
+@pytest.mark.slow
 def test_a_run_whose_ranks_are_ended_says_so(tmp_path: Path) -> None:
     asked = config("distributed", options={"rounds": 100_000})
     folder = tmp_path / "blockwise" / folder_name(asked)

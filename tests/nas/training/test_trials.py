@@ -38,6 +38,7 @@ def images() -> Images:
 # --- latency ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_latency_is_a_sum_of_parts(tmp_path: Any) -> None:
     space = nas.MacroSpace(("conv", "mbconv"), stages=2)
     skeleton = Skeleton(4, image_size=8, num_classes=10)
@@ -178,6 +179,7 @@ def test_noise_to_signal_by_hand() -> None:
     assert float(noise_to_signal(teacher.mean(0).expand(2, 2), teacher)) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_a_student_of_blocks_follows_its_teacher(images: Images) -> None:
     teacher = nas.build(0, 10, width=8, seed=0)
     train_network(teacher, images.train(), Lesson(epochs=6))

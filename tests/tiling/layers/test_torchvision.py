@@ -8,6 +8,7 @@ import pytest
 import torchvision
 
 from blockzoo.core.contracts import BLOCKS
+from tests.sampled import sampled
 from tests.tiling.layers.conversion import check_conversion
 
 ATTENTION = ("vit_", "swin_", "maxvit_")
@@ -27,9 +28,7 @@ QUICK = [
 ]
 
 
-@pytest.mark.parametrize(
-    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
-)
+@pytest.mark.parametrize("name", sampled(NAMES, QUICK))
 def test_a_network_of_torchvision_is_converted(name: str) -> None:
     report = check_conversion(f"torchvision:{name}")
     whole = [

@@ -33,6 +33,7 @@ def test_the_operation_is_named(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_where_none_differs_none_is_named() -> None:
     from blockzoo.tiling.onnx.export import _exported
 

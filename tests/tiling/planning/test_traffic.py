@@ -85,6 +85,7 @@ def test_the_picture_shows_both_peaks() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def run(*words: str) -> tuple[int, str]:
         code = main(["tile", "plan", "model:resnet8_half", "--image-size", "32", *words])
