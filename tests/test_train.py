@@ -60,6 +60,12 @@ def test_a_class_is_the_same_trial_as_its_name(tmp_path: Path) -> None:
     assert named.row["val_loss"] == given.row["val_loss"]
 
 
+def test_a_filler_under_test_is_one_network_at_every_position(tmp_path: Path) -> None:
+    scaffold = {"num_blocks": 1, "base_channels": 4, "latency": False, "output": tmp_path}
+    early, late = (train_block("ResNetBasicBlock", place, **QUICK, **scaffold) for place in ("early", "late"))
+    assert early.row["val_loss"] == late.row["val_loss"] and early.row["position"] != late.row["position"]
+
+
 def test_what_each_test_image_came_to_is_what_the_weights_do(tmp_path: Path) -> None:
     """Against a plain pass over the test split, image by image, with the weights that are left."""
     images = load_dataset("digits").limited(200, test=77)

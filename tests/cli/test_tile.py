@@ -180,6 +180,7 @@ fine_tune: {epochs: 1, batch_size: 64, effective_train_size: 128}
 """
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_and_prints_three_tables(capsys: pytest.CaptureFixture[str]) -> None:
     Path("s.yaml").write_text(STUDY)
     command = ["tile", "study", "s.yaml", "--output", "out", "--device", "cpu", "-j", "2"]

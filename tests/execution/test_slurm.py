@@ -38,6 +38,7 @@ def sleep(report: Any) -> list[Record]:
     return []
 
 
+@pytest.mark.slow
 def test_each_job_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     jobs = [Job(f, {}, Record("trial", f.__name__, "s", {})) for f in (succeed, fail, leave)]

@@ -135,7 +135,8 @@ class Detector(nn.Module):
         return {"found": pyramid[::-1], "deepest": maps[-1]}
 
 
-@pytest.mark.parametrize("mode", sampled(["block", "exact"], ["exact"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["block", "exact"])
 @torch.no_grad()
 def test_a_detector_is_planned_and_run(mode: Any) -> None:
     model, x = random_statistics(Detector()).eval(), torch.randn(1, 3, 64, 64)

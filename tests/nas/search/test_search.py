@@ -134,6 +134,7 @@ def test_every_algorithm_beats_chance(whole: nas.Dataset, name: str) -> None:
     assert ours < chance
 
 
+@pytest.mark.slow
 def test_optuna_is_asked_and_told(part: nas.Dataset) -> None:
     pytest.importorskip("optuna")
     ledger = search(Task(part, budget=2), "optuna", 0)

@@ -127,7 +127,8 @@ def unet() -> nn.Module:
     return model.eval()
 
 
-@pytest.mark.parametrize("mode", sampled(["block", "exact"], ["exact"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["block", "exact"])
 @torch.no_grad()
 def test_a_unet_is_planned_and_run(mode: Any) -> None:
     model, x = unet(), torch.randn(1, 3, 64, 64)

@@ -17,7 +17,6 @@ from torch import nn
 
 from blockzoo.core.errors import UsageError
 from blockzoo.tiling import TiledRunner, block_convert, plan
-from tests.sampled import sampled
 from tests.tiling.onnx.networks import STAGES, images, integers, layers, network
 
 onnx = pytest.importorskip("onnx")
@@ -57,7 +56,8 @@ def test_fused_exactly_is_the_network(name: str, tmp_path: Path) -> None:
         assert relative_error(got, truth(name)) < SMALLEST
 
 
-@pytest.mark.parametrize("name", sampled(NETWORKS, ["mobilenet_v2"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
 def test_fused_in_blocks_is_what_the_executor_computes(name: str, tmp_path: Path) -> None:
     grid, end, _, _ = STAGES[name]
     report = fused(layers(name), tmp_path / "x.onnx", Fusing(grid, end), images(name).numpy())

@@ -37,6 +37,7 @@ def network(name: str) -> nn.Module:
     return torchvision.models.get_model(name, weights=None).eval()  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 def test_layer_by_layer_peaks_of_int8_networks() -> None:
     v2 = network("mobilenet_v2")
     fused = {"grid": (2, 2), "fuse_to": "features.6", "dtype": "int8"}
@@ -73,7 +74,7 @@ TRACKED = (
 ).split()
 
 
-@pytest.mark.parametrize("name", sampled(TRACKED, ["mobilenet_v3_small", "shufflenet_v2_x0_5"]))
+@pytest.mark.parametrize("name", sampled(TRACKED, ["mobilenet_v3_small"]))
 @torch.no_grad()
 def test_predicted_is_tracked(name: str) -> None:
     """In both modes, one tile and three at a time, and layer by layer: within 1 %, and the exact result is the network's."""
@@ -437,6 +438,7 @@ def test_stages_that_plans_share_cost_what_they_cost_alone() -> None:
                 assert stage_bytes(shared, part, counted) == max(every)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_a_network_of_many_branches_is_planned_in_time() -> None:
     model = network("timm:mobileone_s0")
@@ -461,6 +463,7 @@ def test_the_front_and_budgets_agree(mode: str, counting: str) -> None:
         assert (best.macs, best.tiles) == min((p.macs, p.tiles) for p in below)
 
 
+@pytest.mark.slow
 def test_budgets() -> None:
     model = network("resnet18")
     plan = tiling.plan(model, IMAGE, budget="2MiB", mode="exact")
