@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 
-def sampled(values: Iterable[Any], quick: int | Collection[Any]) -> list[Any]:
+def sampled(values: Iterable[Any], quick: int | Collection[Any], *, unpacked: bool = False) -> list[Any]:
     """For `parametrize`: all values, those that are not quick marked slow.
 
     Args:
         values: of the parameter.
         quick: which are quick, or how many: these are spread evenly over all, the first among them.
+        unpacked: each value is one of several parameters.
     """
     given = list(values)
     if isinstance(quick, int):
@@ -22,6 +23,6 @@ def sampled(values: Iterable[Any], quick: int | Collection[Any]) -> list[Any]:
     else:
         kept = [value in quick for value in given]
     return [
-        value if keep else pytest.param(value, marks=pytest.mark.slow)
+        value if keep else pytest.param(*(value if unpacked else [value]), marks=pytest.mark.slow)
         for value, keep in zip(given, kept, strict=True)
     ]

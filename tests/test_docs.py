@@ -21,7 +21,7 @@ LONG = {
     "compat/README.md",
     *(
         f"docs/{name}.md"
-        for name in "blockwise card command-line comparison isolate nas records scale tiling why-slower".split()
+        for name in "blockwise card command-line comparison index isolate nas records scale tiling why-slower".split()
     ),
 }
 """Pages whose commands take minutes: they run in the slow list."""

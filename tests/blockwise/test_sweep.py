@@ -41,6 +41,7 @@ seeds: 2
 """
 
 
+@pytest.mark.slow
 def test_a_study_compares_at_equal_cost_and_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
 
+@pytest.mark.slow
 def test_int8_within_a_budget_with_accuracies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from blockzoo.core.spec import NetworkSpec
     from blockzoo.models.resolve import build_network

@@ -122,6 +122,7 @@ def test_asked_to_stop_it_ends_at_the_next_report_and_asked_twice_at_once(tmp_pa
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.slow
 def test_a_lost_fork_server_doubles_nothing(tmp_path: Path) -> None:
     """Its workers would run on unseen, beside those that do their jobs again."""
     running = LocalProcesses(tmp_path, workers=1, threads=1).run(

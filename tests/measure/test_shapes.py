@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from blockzoo.core.contracts import BLOCKS
 from blockzoo.measure.memory import peak_memory, saved_for_backward
 from blockzoo.measure.shapes import POINTWISE, POINTWISE_IN_PLACE, ShapesOnly
+from tests.sampled import sampled
 
 EVERY_BLOCK = BLOCKS.names(variants=True)
 
@@ -124,7 +125,7 @@ def test_batch_norm_as_on_a_real_tensor(dtype, of_weights, training):
         assert results[0] == results[1] or (name == "empty" and training), name
 
 
-@pytest.mark.parametrize("name", EVERY_BLOCK)
+@pytest.mark.parametrize("name", sampled(EVERY_BLOCK, 25))
 def test_memory_of_a_block_is_that_of_real_tensors(name):
     def memory(device):
         with torch.device(device):

@@ -154,6 +154,7 @@ def test_a_detector_is_planned_and_run(mode: Any) -> None:
             assert deviation(wanted, got) < 1e-5
 
 
+@pytest.mark.slow
 def test_a_detector_is_exported_with_all_its_outputs(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")

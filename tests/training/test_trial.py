@@ -116,6 +116,7 @@ def _train_forever(path: str) -> None:
     run_trial(spec(epochs=400), load_dataset("digits"), checkpoint=Path(path))
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "c.ckpt"
     context = multiprocessing.get_context("spawn")

@@ -16,6 +16,7 @@ from blockzoo.blockwise.curvature import precision, search
 from blockzoo.blockwise.curvature.hessian import Hessian
 from blockzoo.blockwise.curvature.precision import in_double, measure_rounding
 from tests.reference.coupling import coupling, hessian
+from tests.sampled import sampled
 
 cross_entropy = nn.functional.cross_entropy
 
@@ -76,7 +77,7 @@ SCALES = (1e2, 1e3, 3e3, 1e4)
 
 
 @pytest.mark.parametrize("activation", [torch.tanh, nn.functional.gelu])
-@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("scale", sampled(SCALES, 1))
 def test_a_saturated_softmax(scale: float, activation: Any) -> None:
     for seed in (0, 1, 2):
         model = Steep(scale, seed, activation)
@@ -101,7 +102,7 @@ def test_a_network_that_fits_its_data(matrix: str) -> None:
 
 
 @pytest.mark.mutation("rounding")
-@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("whole", sampled([True, False], 1))
 def test_what_float32_hides_is_not_said_to_have_converged(
     whole: bool, monkeypatch: pytest.MonkeyPatch, nothing_small: None
 ) -> None:
@@ -165,7 +166,7 @@ def test_parameters_that_a_norm_takes_out_again(monkeypatch: pytest.MonkeyPatch)
             assert (measured.upper[1] < 0.05).all()
 
 
-@pytest.mark.parametrize("count", [24, 300])
+@pytest.mark.parametrize("count", sampled([24, 300], 1))
 def test_plain_networks_converge_in_float32_too(count: int, nothing_small: None) -> None:
     """Also where a part of the examples is compared, and where the loss is a sum."""
     for reduction in ("mean", "sum"):

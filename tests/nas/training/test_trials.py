@@ -154,6 +154,7 @@ def test_the_mixture_with_hard_logits_is_a_path() -> None:
     torch.testing.assert_close(supernet(x), supernet(x, index), atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_shared_weights_learn_rank_and_search(images: Images) -> None:
     torch.manual_seed(0)
     supernet = Supernet(num_classes=10, width=4)

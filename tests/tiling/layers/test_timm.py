@@ -11,6 +11,7 @@ import timm
 import torch
 from torch import nn
 
+from tests.sampled import sampled
 from tests.tiling.layers.conversion import check_conversion
 
 LISTS = (Path(__file__).parents[1] / "timm_models.txt").read_text().split("[families]")[1].split("[more]")
@@ -25,7 +26,7 @@ WINDOWS_OF_FUNCTIONS = {
 """Networks with convolutions that are not modules: reported, and left whole."""
 
 
-@pytest.mark.parametrize("name", [*FAMILIES.values(), *MORE])
+@pytest.mark.parametrize("name", sampled([*FAMILIES.values(), *MORE], 16))
 def test_a_network_of_timm_is_converted(name: str) -> None:
     report = check_conversion(f"timm:{name}")
     assert (report.ratio == 1.0) == (name not in WINDOWS_OF_FUNCTIONS), str(report)

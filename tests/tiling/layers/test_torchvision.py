@@ -45,12 +45,11 @@ NOT_WHOLLY = {"CondConvBlock", "ODConvBasicBlock", "WTConvNeXtBlock", "LowFormer
 
 
 PUBLISHED = [name for name in BLOCKS if f"{name}@published" in BLOCKS.names(variants=True)]
-OTHERS = [pytest.param(f"{name}/mid", marks=pytest.mark.slow) for name in BLOCKS if name not in PUBLISHED]
+OURS = [*(f"{name}/mid" for name in BLOCKS), "macro:0", "macro:1234", "model:resnet18"]
 
 
 @pytest.mark.parametrize(
-    "subject",
-    [*(f"{name}/mid" for name in PUBLISHED), *OTHERS, "macro:0", "macro:1234", "model:resnet18"],
+    "subject", sampled(OURS, ["ResNetBasicBlock/mid", "GhostBottleneck/mid", "macro:1234"])
 )
 def test_a_network_of_our_own_is_converted(subject: str) -> None:
     report = check_conversion(subject, pixels=32, block_size=4)

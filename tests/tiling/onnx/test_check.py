@@ -50,6 +50,7 @@ class Activations(nn.Module):
         return torch.cat([*parts, nn.functional.glu(y, 1)], 1)
 
 
+@pytest.mark.slow
 def test_every_activation_is_exported_and_cut(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model, x = Activations().eval(), torch.randn(1, 3, 12, 12)
@@ -91,6 +92,7 @@ def test_a_wrong_cut_is_not_written(mode: Any, tmp_path: Path, monkeypatch: pyte
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.mutation("onnx-file")
 def test_a_wrong_fold_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from blockzoo.tiling.onnx import export
@@ -152,6 +154,7 @@ def test_planned_memory_is_what_the_file_needs_to_the_byte(name: str, made_of: A
         assert again.peak_bytes <= plan.peak_bytes and again.macs <= plan.macs
 
 
+@pytest.mark.slow
 def test_plan_and_export_agree(tmp_path: Path) -> None:
     x = images("small")[:1]
     for options in ({"budget": "8KiB"}, {"grid": (3, 2), "fuse_to": "5"}):

@@ -29,6 +29,7 @@ from blockzoo.tiling.onnx.fuse import Fusing, Layers, fuse_onnx, fused  # noqa: 
 from blockzoo.tiling.onnx.normalise import normalised  # noqa: E402
 from blockzoo.tiling.onnx.quantise import Calibration, quantised  # noqa: E402
 from blockzoo.tiling.onnx.session import executed, outputs, relative_error  # noqa: E402
+from tests.sampled import sampled  # noqa: E402
 
 SMALLEST = 1e-5
 NETWORKS = ("resnet18", "mobilenet_v2", "small")
@@ -39,13 +40,13 @@ def truth(name: str) -> np.ndarray:
         return network(name)(images(name)).numpy()
 
 
-@pytest.mark.parametrize("name", [*NETWORKS, "pooled"])
+@pytest.mark.parametrize("name", sampled([*NETWORKS, "pooled"], ["small", "pooled"]))
 def test_layer_by_layer_as_in_torch(name: str) -> None:
     got = outputs(layers(name).one_by_one(), images(name).numpy())
     assert relative_error(got, truth(name)) < SMALLEST
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", sampled(NETWORKS, ["small"]))
 def test_fused_exactly_is_the_network(name: str, tmp_path: Path) -> None:
     _, _, grid, end = STAGES[name]
     report = fused(layers(name), tmp_path / "x.onnx", Fusing(grid, end, mode="exact"), images(name).numpy())

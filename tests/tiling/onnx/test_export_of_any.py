@@ -98,6 +98,7 @@ def _pooled_and_back(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return nn.functional.max_unpool2d(pooled, places, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("result", [_largest, _pooled_and_back])
 def test_a_layer_of_several_values_is_no_obstacle_where_nothing_is_cut(result: Any, tmp_path: Path) -> None:
     torch.manual_seed(0)

@@ -49,6 +49,7 @@ def compared(model: nn.Module, path: Path) -> None:
         np.testing.assert_allclose(got, wanted.numpy(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_network_of_several_inputs_is_exported_in_tiles(tmp_path: Path) -> None:
     model = Conditioned().eval()
     export_onnx(model, GIVEN, tmp_path / "layers.onnx")

@@ -26,6 +26,7 @@ from blockzoo.tiling.onnx.files import needed, opened
 from blockzoo.tiling.onnx.fuse import Fusing, fuse_onnx
 from blockzoo.tiling.onnx.quantise import Calibration
 from blockzoo.tiling.onnx.special import Special, check_special, differences
+from tests.sampled import sampled
 
 FORMS: dict[str, Callable[[torch.Tensor], Any]] = {
     "max_pool2d": lambda x: F.max_pool2d(x, 3, 2, 1),
@@ -68,7 +69,7 @@ def differs(network: nn.Module, path: Path) -> bool:
     return False
 
 
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", sampled(FORMS, 2))
 def test_it_is_said_exactly_where_file_and_network_differ(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

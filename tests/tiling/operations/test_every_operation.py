@@ -14,6 +14,7 @@ from blockzoo.tiling.graph.network import Network
 from blockzoo.tiling.graph.trace import ready, traced
 from blockzoo.tiling.planning.plan import Part, cannot_tile, program, tiled_steps
 from blockzoo.tiling.runtime.interpreter import Interpreter
+from tests.sampled import sampled
 
 X = probes(torch.empty(1, 3, 12, 10))[0]
 WITHOUT_EXAMPLES = {
@@ -82,7 +83,7 @@ def test_tiles_are_the_whole_in_place_or_not(name: str, example: str) -> None:
     assert deviation(made, interpreter.outputs(interpreter.values_of([X.clone()], parts))) == 0
 
 
-@pytest.mark.parametrize(("name", "example"), EXAMPLES)
+@pytest.mark.parametrize(("name", "example"), sampled(EXAMPLES, 8, unpacked=True))
 @torch.no_grad()
 def test_the_file_is_the_network_whole_and_in_tiles(name: str, example: str) -> None:
     pytest.importorskip("onnxscript")
