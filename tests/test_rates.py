@@ -48,6 +48,7 @@ def test_each_block_has_its_best_rate_at_all_positions(caplog: pytest.LogCapture
         t.lr == BEST[t.network.parsed.label] and t.lr_among == "0.05 0.2 0.8" for t in made[-1].trainings
     )
     assert len(rows) == 38
+    assert ["not counted yet, up to 2 more" in one.why for one in made] == [False, False, True, False, False]
 
 
 @pytest.mark.parametrize(
