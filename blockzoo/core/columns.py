@@ -185,12 +185,34 @@ OF_THE_REGISTRY = frozenset("filler comparable num_blocks base_channels active_w
 
 
 def differs(db: sqlite3.Connection, number: int, record: Record, schema: str = "main") -> str | None:
-    """The first column whose cell is not what the record gives; None where all are."""
+    """The first column that is not what the record gives, or not as it was sealed; None where all are."""
     if (table := OF_KIND.get(record.kind)) is None:
         return None
-    row = db.execute(f"SELECT cells FROM {schema}.{table} WHERE id = ?", (number,)).fetchone()
-    stored, wanted = (_named(text) for text in (row[0] if row else "{}", _values(record)[-2]))
-    return next((n for n in wanted if n not in OF_THE_REGISTRY and stored.get(n, ...) != wanted[n]), None)
+    names = KNOWN if table == "trials" else OF_TIMES
+    row = db.execute(
+        f"SELECT {', '.join(names)}, seal FROM {schema}.{table} WHERE id = ?", (number,)
+    ).fetchone()
+    made = _values(record)
+    cells, wanted = (_named(text) for text in (row[-2] if row else "{}", made[-2]))
+    if other := next(
+        (n for n in wanted if n not in OF_THE_REGISTRY and cells.get(n, ...) != wanted[n]), None
+    ):
+        return other
+    if row and row[-1] == seal(*row[:-1]):
+        return None
+    return next((name for name, old, new in zip(names, row or (), made, strict=False) if old != new), "seal")
+
+
+def without_record(db: sqlite3.Connection) -> list[str]:
+    """Rows that are of no record, one sentence each."""
+    told = []
+    for kind, table in OF_KIND.items():
+        query = f"SELECT id FROM {table} EXCEPT SELECT id FROM records WHERE kind = ?"
+        told += [
+            f"row {number} of the columns of {table} is of no record"
+            for (number,) in db.execute(query, (kind,))
+        ]
+    return told
 
 
 def _named(text: Any) -> Row:

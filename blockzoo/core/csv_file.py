@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import zlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -119,6 +120,10 @@ def read_rows(path: Path, *, verify: bool = False, but: Collection[str] = ()) ->
             reader.fieldnames = [uncell(name) for name in header]
             if not {"block", "position"} <= set(header):
                 raise UsageError(f"{path} is not a results table: it has no columns 'block' and 'position'")
+            if twice := [name for name, times in Counter(reader.fieldnames).items() if times > 1]:
+                raise UsageError(
+                    f"{path}: the column {describe(twice[0])} is there twice; remove one of them"
+                )
             for row in reader:
                 if torn:
                     break

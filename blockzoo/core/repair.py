@@ -74,7 +74,7 @@ def check(outputs: Outputs) -> Report:
                 elif fresh and (name := columns.differs(db, number, record)):
                     report.faults.append(f"record {number}: its column {name} is not what the record says")
             report.damaged |= faults.damaged
-            report.faults += miscounted(db)
+            report.faults += [*miscounted(db), *(columns.without_record(db) if fresh else ())]
     except Damaged as error:
         report.pages = True
         report.faults.append(str(error))

@@ -12,7 +12,7 @@ def pareto_front(points: Points) -> npt.NDArray[np.int64]:
     """Places of the points that no other point beats: none is as small in every objective and smaller in one.
 
     Args:
-        points: (N, objectives). Equal points are all kept.
+        points: (N, objectives). Equal points are all kept; a point with a NaN is on no front and beats none.
 
     Returns:
         Ascending places. Two objectives take one sort; more compare with the front found so far.
@@ -21,6 +21,9 @@ def pareto_front(points: Points) -> npt.NDArray[np.int64]:
         >>> pareto_front(np.array([[1.0, 4.0], [2.0, 2.0], [3.0, 3.0], [4.0, 1.0]]))
         array([0, 1, 3])
     """
+    points = np.asarray(points, np.float64)
+    if (known := ~np.isnan(points).any(1)).sum() < len(points):
+        return np.flatnonzero(known)[pareto_front(points[known])]
     if not len(points):
         return np.zeros(0, np.int64)
     order = np.lexsort(points.T[::-1])

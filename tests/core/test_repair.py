@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from blockzoo.cli import main
+from blockzoo.core import columns
 from blockzoo.core.errors import BlockzooError, StoreError
-from blockzoo.core.outputs import Outputs
+from blockzoo.core.outputs import Outputs, each_row
+from blockzoo.core.reading import Asked
 from blockzoo.core.record import Record
 from blockzoo.core.repair import check, repair
 from blockzoo.core.said import forget_what_was_said
@@ -95,9 +97,49 @@ def test_records_that_vanish_or_appear_are_told(tmp_path: Path, caplog: pytest.L
     altered(outputs.database, "DELETE FROM records WHERE id = 3")
     assert len(Store(outputs.database, create=False).records()) == 2
     assert "it holds 2 records of kind trial, and 3 were stored" in caplog.text
-    assert check(outputs).faults == ["it holds 2 records of kind trial, and 3 were stored"]
+    assert check(outputs).faults == [
+        "it holds 2 records of kind trial, and 3 were stored",
+        "row 3 of the columns of trials is of no record",
+    ]
     repair(outputs)
     assert check(outputs).is_sound
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        *(("trials", name) for name in (*columns.KNOWN, "seal")),
+        *(("times", name) for name in (*columns.OF_TIMES, "seal")),
+    ],
+)
+def test_every_altered_column_is_told_and_made_anew(tmp_path: Path, table: str, column: str) -> None:
+    """What `results` leaves out is what `check` names, and `repair` brings back."""
+    outputs = filled(tmp_path)
+    whole = list(each_row(tmp_path, Asked()))
+    (number,) = number_of(outputs.database, table)
+    altered(
+        outputs.database,
+        f"UPDATE {table} SET {column} = {'1' if column == 'seal' else repr('other')} WHERE id = {number}",
+    )
+    (fault,) = check(outputs).faults
+    assert fault == f"record {number}: its column {column} is not what the record says" or column == "cells"
+    repair(outputs)
+    assert check(outputs).is_sound and list(each_row(tmp_path, Asked())) == whole
+
+
+def test_a_row_of_no_record_is_told(tmp_path: Path) -> None:
+    outputs = filled(tmp_path)
+    names = ", ".join((*columns.KNOWN, "seal"))
+    altered(outputs.database, f"INSERT INTO trials (id, {names}) SELECT 99, {names} FROM trials LIMIT 1")
+    assert check(outputs).faults == ["row 99 of the columns of trials is of no record"]
+    repair(outputs)
+    assert check(outputs).is_sound
+
+
+def number_of(database: Path, table: str) -> tuple[int]:
+    with closing(sqlite3.connect(database)) as db:
+        (row,) = db.execute(f"SELECT max(id) FROM {table}").fetchall()
+    return row  # type: ignore[no-any-return]
 
 
 def test_the_commands_say_what_they_found_and_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

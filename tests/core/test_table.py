@@ -167,6 +167,10 @@ def test_tables_joined_are_one_table_and_other_tables_are_refused(
     path.write_text("\n".join([header, *lines, other, *lines]) + "\n")
     with pytest.raises(UsageError, match="line 4: no number in"):
         read_rows(path)
+    for names in ("block,position,val_acc,val_acc", "block,position,own,own"):
+        path.write_text(f"{names}\nA,mid,0.5,0.9\n")
+        with pytest.raises(UsageError, match="is there twice"):
+            read_rows(path)
     for torn in ('A,mid,"0.5', "A,mid,0.5", "A,mi"):  # who knows what was to follow
         path.write_text(f"block,position,val_acc\nB,mid,0.5\n{torn}")
         assert [row["block"] for row in read_rows(path)] == ["B"]

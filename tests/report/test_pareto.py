@@ -34,3 +34,14 @@ def test_volume_against_counting_unit_cubes(rows: np.ndarray) -> None:
 
 def test_nothing_has_no_front() -> None:
     assert pareto_front(np.zeros((0, 2))).tolist() == [] and hypervolume(np.zeros((0, 2)), [1, 1]) == 0
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3])
+def test_what_is_not_known_is_on_no_front_and_changes_none(objectives: int) -> None:
+    rng = np.random.default_rng(objectives)
+    points = rng.integers(0, 6, (40, objectives)).astype(float)
+    unknown = rng.random(40) < 0.3
+    points[unknown, rng.integers(0, objectives, unknown.sum())] = np.nan
+    kept = np.flatnonzero(~unknown)
+    assert pareto_front(points).tolist() == kept[pareto_front(points[kept])].tolist()
+    assert pareto_front(np.full((2, objectives), np.nan)).tolist() == []

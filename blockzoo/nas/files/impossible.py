@@ -25,6 +25,7 @@ def impossible_values(header: Header, table: Table) -> list[str]:
     for name, column in table.stored.items():
         faults += _out_of_range(name, column)
         faults += _other_epochs(name, column, header.get("epochs"))
+        faults += _curve_or_value(name, column, header.get("epochs"))
     return faults
 
 
@@ -83,6 +84,17 @@ def _other_epochs(name: str, column: Column, epochs: int | None) -> Iterator[str
     lengths = {len(row) for row in column.data} if column.ragged else {column.data.shape[1]}
     if wrong := lengths - {epochs} if epochs else lengths if len(lengths) > 1 else set():
         yield f"{name} has curves of {', '.join(map(str, sorted(wrong)))} epochs, its header says {epochs or 'nothing'}"
+
+
+def _curve_or_value(name: str, column: Column, epochs: int | None) -> Iterator[str]:
+    """Of training and validation there is a number for each epoch, of the test images one: columns that were exchanged show."""
+    part, _, quantity = name.partition("_")
+    if epochs is None or epochs < 2 or quantity not in ("top1", "top5", "loss"):
+        return
+    if part in ("train", "val") and not column.is_list:
+        yield f"{name} is one number a network, and a curve of {epochs} epochs is expected"
+    if part == "test" and column.is_list:
+        yield f"{name} is a curve, and one number a network is expected"
 
 
 def _flat(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -121,6 +121,8 @@ def _parsed_list(name: str, text: str) -> list[Any]:
 
 
 def _number(text: str) -> int | float | None:
+    if "_" in text or not text.isascii():  # 3_4.47 is a number to Python alone
+        return None
     try:
         return int(text)
     except ValueError:

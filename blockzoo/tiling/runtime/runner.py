@@ -28,7 +28,8 @@ class TiledRunner(nn.Module):
     Args:
         model: the network the plan was made for; it is copied.
         plan: from `plan`.
-        check: compare it with the network, which takes that network's own memory for a moment; see `check_runner`.
+        check: compare it with the network, see `check_runner`. Where norms were folded, the network as it was given is kept, to
+            prove that they may be for other numbers of images.
 
     Has:
         checked: the largest difference that was found; None: not compared.
@@ -51,6 +52,10 @@ class TiledRunner(nn.Module):
             )
         self.plan, self.name = plan, type(network).__name__
         self._model = _counting_writes(ready(model, example, plan.fold))
+        changed = network.state_dict().keys() != self._model.state_dict().keys()
+        self._given = (
+            (network,) if check and plan.fold and changed else ()
+        )  # its norms are proven for so many images
         self.checked: float | None = None
         untraced = duplicate(self._model) if check else model
         self._fit(example)
@@ -156,6 +161,7 @@ class TiledRunner(nn.Module):
         if self.checked is None or self._fits in self._proven or any(x.is_meta for x in inputs):
             return
         kinds = self._fits
+        self._prove_folding(inputs)
         self._proven.add(kinds)  # the check runs it
         plain, zeros = duplicate(self._model), [_zeros_like(x) for x in inputs]
         try:
@@ -167,6 +173,27 @@ class TiledRunner(nn.Module):
             self._fits = None
             raise
         self._fit(inputs)
+
+    def _prove_folding(self, inputs: Sequence[torch.Tensor]) -> None:
+        """What was merged and folded may be so for another number of images too: a network can do something else with several.
+
+        Raises:
+            UsageError: it may not.
+        """
+        if not self._given or tuple(inputs[0].shape) == tuple(self.plan.input_shape):
+            return
+        (network,) = self._given
+        planned = planned_inputs(network, self.plan)
+        zeros = [own.new_zeros(x.shape) for own, x in zip(planned, inputs, strict=True)]
+        plainly = torch.autocast(zeros[0].device.type, enabled=False)
+        with _disable_current_modes(), torch.inference_mode(False), plainly:
+            again = ready(network, zeros, True)
+        if again.state_dict().keys() != self._model.state_dict().keys():
+            self._fits = None
+            raise UsageError(
+                f"{self.name} computes something else for {len(inputs[0])} images than for {self.plan.input_shape[0]}, which its "
+                "batch norms were folded for: make a plan and a runner for so many, or fold=False"
+            )
 
     @torch.no_grad()
     def run_stage(self, x: Shaped[torch.Tensor, "N C H W"]) -> Shaped[torch.Tensor, "N ..."]:

@@ -11,6 +11,7 @@ import pytest
 
 import blockzoo.nas as nas
 from blockzoo.cli import main
+from blockzoo.core.errors import DataError
 from blockzoo.nas.benchmark.loading import BUNDLED
 from blockzoo.nas.benchmark.release import header_of
 from blockzoo.nas.files.agreeing import impossible_costs
@@ -132,3 +133,29 @@ def test_what_does_not_say_how_it_was_made_is_doubted_aloud(
         nas.write_dataset_file(tmp_path / f"blox-{part}-0.csv", header, table)
     assert set(_faults(tmp_path).values()) == {""}
     assert "val_top5 of 1 networks is less than val_top1" in caplog.text
+
+
+def test_exchanged_names_of_columns_are_seen(tmp_path: Path) -> None:
+    """Validation has a number for each epoch, the test images one: under exchanged names they do not."""
+    _sound(tmp_path, (0,))
+    path = tmp_path / "blox-base-0.csv"
+    text = path.read_text()
+    path.with_name(path.name + ".sha256").unlink(missing_ok=True)
+    path.write_text(text.replace("- val_top1\n- test_top1", "- test_top1\n- val_top1"))
+    assert path.read_text() != text
+    with pytest.raises(DataError, match=r"test_top1 is a curve.*val_top1 is one number a network"):
+        nas.from_folder(tmp_path)
+    assert main(["nas", "validate", str(tmp_path)]) == 1
+
+
+@pytest.mark.parametrize("text", ["3_4.47", "\u0663\u0664.47", "\uff13"])
+def test_what_is_a_number_to_python_alone_is_none(tmp_path: Path, text: str) -> None:
+    tables = _sound(tmp_path, (0,))
+    path = tmp_path / "blox-base-0.csv"
+    value = f",{tables['blox-base-0']['test_top1'][0]},30"
+    path.with_name(path.name + ".sha256").unlink(missing_ok=True)
+    whole = path.read_text(encoding="utf-8")
+    assert value in whole
+    path.write_text(whole.replace(value, f",{text},30", 1), encoding="utf-8")
+    with pytest.raises(DataError, match="test_top1 holds text"):
+        nas.from_folder(tmp_path)

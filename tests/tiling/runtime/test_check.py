@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from torchvision.ops import DeformConv2d
 
 from blockzoo import tiling
 from blockzoo.core.errors import CheckFailed, UsageError
+from blockzoo.models.agreement import random_statistics
 from blockzoo.tiling.contracts import OPERATIONS, Call, InPlace, Locality, TileableOperation
 from blockzoo.tiling.geometry import Window
 from blockzoo.tiling.operations import convolution
@@ -396,3 +398,39 @@ def test_a_runner_of_a_network_that_takes_no_probe_is_refused_in_words(
         UsageError, match=r"Particular does not take images of 0 to 1 \(RuntimeError: Class values must"
     ):
         TiledRunner(model, plan)
+
+
+class ReadsForSeveral(nn.Module):
+    """A convolution whose norm may be folded for one image, and not for several."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.n, self.b = (
+            nn.Conv2d(3, 8, 3, padding=1),
+            nn.BatchNorm2d(8),
+            nn.Conv2d(8, 4, 3, padding=1),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.a(x)
+        z = self.n(y)
+        return self.b(z + y if x.shape[0] > 1 else z)
+
+
+@torch.no_grad()
+def test_norms_that_may_be_folded_for_one_image_are_not_for_three() -> None:
+    torch.manual_seed(0)
+    network, three = random_statistics(ReadsForSeveral()).eval(), torch.randn(3, 3, 16, 16)
+    example = torch.zeros(1, 3, 16, 16)
+    runner = TiledRunner(network, tiling.plan(network, example, mode="exact"))
+    assert "_given" not in " ".join(runner.state_dict())
+    for one in (runner, copy.deepcopy(runner)):
+        torch.testing.assert_close(one(three[:1]), network(three[:1]), atol=1e-5, rtol=0)
+        for _ in range(2):
+            with pytest.raises(UsageError, match=r"for 3 images than for 1, .* fold=False"):
+                one(three)
+    unfolded = TiledRunner(network, tiling.plan(network, example, mode="exact", fold=False))
+    torch.testing.assert_close(unfolded(three), network(three), atol=1e-5, rtol=0)
+    plain = nn.Sequential(network.a, network.n, network.b)
+    same = TiledRunner(plain, tiling.plan(plain, example, mode="exact"))
+    torch.testing.assert_close(same(three), plain(three), atol=1e-5, rtol=0)
