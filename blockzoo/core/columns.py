@@ -23,7 +23,7 @@ from blockzoo.core.table import COLUMNS, Row, time_columns, timing_key, trial_ro
 
 VERSION = fingerprint_of([2, list(COLUMNS)])
 """Of the cells that a record has: raise the number where the same record gives other ones."""
-FINDING = ("block", "position", "dataset", "experiment_name", "comparable")
+FINDING = ("block", "position", "dataset", "experiment_name", "comparable", "code")
 """Columns with an index."""
 KNOWN = ("fingerprint", "timing_key", *FINDING, "cells")
 """Of a trial, under one seal."""
@@ -47,6 +47,14 @@ def create(db: sqlite3.Connection, schema: str = "main") -> None:
         db.execute(f"CREATE TABLE {schema}.{table} ({columns})")
         for names in INDEXES[table]:
             db.execute(f"CREATE INDEX {schema}.{table}_by_{names[0]} ON {table} ({', '.join(names)})")
+
+
+def create_anew(db: sqlite3.Connection) -> None:
+    """Make the tables, empty, in place of those of this or another version."""
+    db.execute("DROP VIEW IF EXISTS results")
+    for table in TABLES:
+        db.execute(f"DROP TABLE IF EXISTS {table}")
+    create(db)
 
 
 def show(db: sqlite3.Connection) -> None:

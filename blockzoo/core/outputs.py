@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -111,15 +111,56 @@ def read_rows(
 
 
 def each_row(source: str | Path, asked: Asked) -> Iterator[Row]:
-    """The same, row by row."""
-    if not is_table(source):
-        return open_store(source).rows(asked)
+    """The same, row by row. Blocks of one name and other code than the newest bear the digest of theirs in their name."""
+    if is_table(source):
+        codes = {} if not _has_codes(Path(source)) else newest_codes(_codes_of(csv_rows(Path(source))))
+        rows: Iterator[Row] = (row for row in csv_rows(Path(source), verify=True) if asked.fits(row))
+    else:
+        store = open_store(source)
+        if not (codes := newest_codes(store.codes())):
+            return store.rows(asked)
+        rows = store.rows(replace(asked, columns=tuple(dict.fromkeys((*asked.columns, "block", "code")))))
     known = dict.fromkeys(asked.columns)
+    told_apart = (_told_apart(row, codes) for row in rows)
     return (
-        row if len(known) == len(COLUMNS) else {name: row.get(name) for name in known}
-        for row in csv_rows(Path(source), verify=True)
-        if asked.fits(row)
+        row if len(known) == len(COLUMNS) else {name: row.get(name) for name in known} for row in told_apart
     )
+
+
+def newest_codes(codes: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The newest code of each block that has several.
+
+    Args:
+        codes: blocks and the digests of their code, oldest first.
+    """
+    seen: dict[str, dict[str, None]] = {}
+    for block, code in codes:
+        of_block = seen.setdefault(block, {})
+        of_block.pop(code, None)
+        of_block[code] = None
+    return {block: list(of_block)[-1] for block, of_block in seen.items() if len(of_block) > 1}
+
+
+def _told_apart(row: Row, codes: Mapping[str, str]) -> Row:
+    newest, code = codes.get(row.get("block") or ""), row.get("code") or ""
+    return (
+        row
+        if newest is None or code == newest
+        else row | {"block": f"{row['block']} (code {code[:8] or 'unknown'})"}
+    )
+
+
+def _has_codes(path: Path) -> bool:
+    """Whether a table has the column at all."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return "code" in file.readline(1 << 16).rstrip().split(",")
+    except OSError:
+        return False
+
+
+def _codes_of(rows: Iterable[Row]) -> Iterator[tuple[str, str]]:
+    return ((row["block"], str(row.get("code") or "")) for row in rows)
 
 
 def is_table(source: str | Path) -> bool:

@@ -70,8 +70,7 @@ class Store:
         (count,) = db.execute("SELECT count(*) FROM records").fetchone()
         if count > 5000:
             log.warning("%s: the columns of %s records are made, once", self.path, f"{count:,}")
-        for table in columns.TABLES:
-            db.execute(f"DELETE FROM {table}")
+        columns.create_anew(db)
         for number, record in parsed(db, "kind IN ('trial', 'latency')", (), Faults()):
             try:
                 columns.put(db, number, record)
@@ -155,6 +154,17 @@ class Store:
         """Rows of the results table, oldest first, from the columns."""
         with self.reader(asked) as reader:
             yield from reader.rows()
+
+    def codes(self) -> Iterator[tuple[str, str]]:
+        """Of each trial of a block of somebody's own code, oldest first, the block and the digest of that code; "" where it is
+        not known.
+        """
+        with self.database.reading() as db, self._faults(db) as faults:
+            schema = "main" if about(db, "columns") == columns.VERSION else self._with_cells(db, faults)
+            own = f"SELECT DISTINCT block FROM {schema}.trials WHERE code > ''"
+            yield from db.execute(
+                f"SELECT block, code FROM {schema}.trials WHERE block IN ({own}) ORDER BY id"
+            )
 
     @property
     def name(self) -> str | None:

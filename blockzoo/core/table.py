@@ -113,12 +113,13 @@ COLUMNS: dict[str, str] = {
     "tier": "own; reported: handed in by others and not rerun; reproduced: handed in, and a rerun agreed",
     "submitted_by": "who handed the record in; empty: own",
     "submission": "digest of the file that it was handed in with",
+    "code": "digest of your own code that the block is made of, as it was when it trained; an edited file is another block",
 }
 COLUMNS |= {name: meaning for name, meaning in OF_TRIALS.items() if name not in COLUMNS}
 """Every column of the results table and what it means. docs/results.md is made from this."""
 _OTHER_TEXTS = (
     "block position device split said uncounted_operations latency_doubt stage_latency_doubt throughput_doubt latency_device "
-    "dtype cpu gpu torch blockzoo environment_id comparable tier submitted_by submission"
+    "dtype cpu gpu torch blockzoo environment_id comparable tier submitted_by submission code"
 )
 """Columns of texts that no field of a setting, a spec or a record has."""
 TEXTS = COLUMNS.keys() & {
