@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -113,8 +114,9 @@ def read_rows(
 def each_row(source: str | Path, asked: Asked) -> Iterator[Row]:
     """The same, row by row. Blocks of one name and other code than the newest bear the digest of theirs in their name."""
     if is_table(source):
-        codes = {} if not _has_codes(Path(source)) else newest_codes(_codes_of(csv_rows(Path(source))))
-        rows: Iterator[Row] = (row for row in csv_rows(Path(source), verify=True) if asked.fits(row))
+        path, several = Path(source), _has_codes(Path(source))
+        codes = newest_codes(_codes_of(csv_rows(path, verify=True))) if several else {}
+        rows: Iterator[Row] = (row for row in csv_rows(path, verify=not several) if asked.fits(row))
     else:
         store = open_store(source)
         if not (codes := newest_codes(store.codes())):
@@ -153,9 +155,9 @@ def _told_apart(row: Row, codes: Mapping[str, str]) -> Row:
 def _has_codes(path: Path) -> bool:
     """Whether a table has the column at all."""
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return "code" in file.readline(1 << 16).rstrip().split(",")
-    except OSError:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            return "code" in next(csv.reader([file.readline(1 << 16)]), [])
+    except (OSError, csv.Error):
         return False
 
 

@@ -155,7 +155,7 @@ def _run(
         "split": data.split,
         "image_size": data.shape[1],
         "timing_key": spec.network.timing_key(data.shape[1]),  # while the user's own code is here
-        "code": spec.network.parsed.source_digest(),
+        **({"code": digest} if (digest := spec.network.parsed.source_digest()) else {}),
         "training_time": sum(curves["seconds"]),
         **({"limit_train": len(data.train.labels)} if spec.limit_train else {}),
         **_said(spec, examined, [conversion, output, in_parts(spec, network), _handed(spec)]),

@@ -47,11 +47,14 @@ def with_learning_rates(
     rows: list[Row] = []
     listed = ", ".join(f"{rate:g}" for rate in rates)
     for rate in rates:
-        more = f"; then, not counted yet, up to {BEYOND} more of each whose best is at an end"
+        is_last = rate == rates[-1]
+        more = (
+            f"; then, not counted yet, up to {BEYOND} more of each whose best is at an end" if is_last else ""
+        )
         rows = yield Round(
             [Training(network, LR_SEARCH_SEED, rate) for network in searched.values()],
             LR_SEARCH,
-            f"learning rate {rate:g} of {listed}: {len(searched)} networks" + more * (rate == rates[-1]),
+            f"learning rate {rate:g} of {listed}: {len(searched)} networks{more}",
         )
     lower, higher = beyond(rates)
     for step in range(BEYOND):

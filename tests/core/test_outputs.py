@@ -19,6 +19,8 @@ from blockzoo.core.csv_file import read_csv, write_csv
 from blockzoo.core.outputs import Outputs, each_row, newest_codes, read_rows
 from blockzoo.core.reading import Asked
 from blockzoo.core.record import Record
+from blockzoo.core.table import COLUMNS
+from blockzoo.core.text import csv_lines
 from tests.core.test_columns import BLOCKS as SUBJECTS
 from tests.core.test_columns import trial
 
@@ -76,6 +78,17 @@ def test_other_code_of_one_name_is_another_block(tmp_path: Path, kind: str) -> N
         0.5,
     ]
     assert [row["block"] for row in read_rows(place, where={"seed": "5"})] == [name]
+
+
+def test_a_table_whose_header_is_quoted_is_read_alike(tmp_path: Path) -> None:
+    """As a spreadsheet writes it."""
+    outputs = filled(tmp_path, "a" * 16, "b" * 16)
+    whole = read_rows(tmp_path)
+    header, *lines = "".join(csv_lines(outputs.store().rows(Asked()), list(COLUMNS))).splitlines()
+    quoted = ",".join(f'"{name}"' for name in header.split(","))
+    (tmp_path / "table.csv").write_text("\n".join([quoted, *lines]) + "\n")
+    assert [row["block"] for row in read_rows(tmp_path / "table.csv")] == [row["block"] for row in whole]
+    assert whole[1]["block"].endswith("(code aaaaaaaa)")
 
 
 def test_one_code_is_one_block(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from blockzoo.report.pictures.looks import save
 if TYPE_CHECKING:
     from blockzoo.nas.search.simulate import Comparison
     from blockzoo.nas.search.task import Task
+
+log = logging.getLogger(__name__)
 
 RESULT, SIMULATED = "comparison.json", "search, simulated"
 TRACE = ("algorithm", "seed", "answer", "spent", "index", "epochs", "val_acc", "incumbent", "regret")
@@ -101,7 +104,7 @@ def write(made: Comparison, task: Task, request: Request, folder: Path, *, secon
 
 
 def read(folder: Path) -> Comparison | None:
-    """The comparison that `write` left in a folder; None where its manifest is that of something else.
+    """The comparison that `write` left in a folder; None where its manifest is of something else, or of an earlier version.
 
     Raises:
         DataError: a file is missing, cannot be read or is not the one that was written; the message names it.
@@ -117,6 +120,13 @@ def read(folder: Path) -> Comparison | None:
     if said.get("nas") != SIMULATED:
         return None
     kept, digests = folder / RESULT, checked(dict[str, str], said.get("files"), f"{place}, files")
+    if RESULT not in digests:
+        log.warning(
+            "%s tells of a search of an earlier version, which kept no %s: run its command again",
+            place,
+            RESULT,
+        )
+        return None
     made = Comparison.load(kept)
     if file_digest(kept) != digests.get(RESULT):
         raise DataError(f"{kept} is not the file that {place} tells of: run its command again")

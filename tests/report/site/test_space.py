@@ -68,7 +68,9 @@ def test_a_regret_holds_until_it_falls() -> None:
     assert 'class="band"' not in page and "\u2013" in page  # two seeds have no interval
 
 
-def test_a_comparison_that_was_changed_is_refused(results: Path, tmp_path: Path) -> None:
+def test_a_comparison_that_was_changed_is_refused(
+    results: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     import shutil
 
     copy = tmp_path / "results"
@@ -82,7 +84,12 @@ def test_a_comparison_that_was_changed_is_refused(results: Path, tmp_path: Path)
     kept.unlink()
     with pytest.raises(DataError, match=re.escape(str(kept))):
         further_of(copy)
-    (copy / "nas-search" / "manifest.json").write_text("{}")  # of something else
+    manifest = copy / "nas-search" / "manifest.json"
+    said = json.loads(manifest.read_text())
+    del said["files"]["comparison.json"]
+    manifest.write_text(json.dumps(said))
+    assert further_of(copy).searches == [] and "earlier version" in caplog.text
+    manifest.write_text("{}")  # of something else
     assert further_of(copy).searches == []
 
 
