@@ -45,3 +45,11 @@ def test_they_are_those_one_would_name(path: str, first: str) -> None:
         first
         in subprocess.run(words, cwd=finder.ROOT, capture_output=True, text=True, check=True).stdout.split()
     )
+
+
+def test_folders_of_tests_are_packages() -> None:
+    # Where they are not, two files of one name are one module to pytest, and which is collected depends on how it is called.
+    folders = {path.parent for path in (finder.ROOT / "tests").rglob("*.py")}
+    assert not [
+        str(folder.relative_to(finder.ROOT)) for folder in folders if not (folder / "__init__.py").is_file()
+    ]
