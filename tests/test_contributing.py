@@ -17,6 +17,7 @@ import pytest
 
 from tests.documented import ROOT, blocks_of
 from tests.preloaded import Preloaded
+from tests.sampled import sampled
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 EXAMPLES = PAGE.partition("## Your first change")[2].partition("\n## ")[0]
@@ -53,7 +54,7 @@ def printed(words: list[str], changed: Copy, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("door", sampled(DOORS, ["A block", "A protocol"]))
 def test_the_first_change(door: str, changed: Copy, tmp_path: Path) -> None:
     for line in "".join(blocks_of(DOORS[door], "bash")).splitlines():
         printed(shlex.split(line), changed, tmp_path)

@@ -74,6 +74,7 @@ def test_the_number_of_threads_shows_in_the_numbers_and_is_part_of_the_request(t
     assert one.environment["threads"] == 1 and two.environment["threads"] == 2
 
 
+@pytest.mark.slow
 def test_a_sweep_of_two_workers_and_what_is_left_of_an_interrupted_one(
     tmp_path: Path, alone: dict[str, Any]
 ) -> None:

@@ -43,6 +43,7 @@ def declared(extra: str = "") -> list[Requirement]:
 # --- without what is not declared ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["README.md"])
 def test_the_first_lines_of_python_need_only_what_is_declared(page: str, tmp_path: Path) -> None:
     (lines,) = fenced(ROOT / page, "python")

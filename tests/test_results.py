@@ -28,6 +28,7 @@ from blockzoo.core.contracts import RESULTS
 from blockzoo.core.errors import UsageError
 from blockzoo.core.result import Result, load_result
 from blockzoo.core.values import to_plain
+from blockzoo.nas.ranking.latency_agreement import LatencyAgreement
 from blockzoo.nas.ranking.latency_table import measure_latency
 from blockzoo.report.drawing import Figure
 
@@ -72,6 +73,12 @@ def a_plan() -> tiling.Plan:
     return tiling.plan(network.eval(), torch.zeros(1, 3, 16, 16))
 
 
+def a_latency_agreement() -> LatencyAgreement:
+    space = nas.MacroSpace(("conv", "mbconv"), nodes=1, stages=2)
+    skeleton = nas.Skeleton(4, image_size=8, num_classes=10)
+    return measure_latency(skeleton, check=3, seconds=1, space=space)[1]
+
+
 EXAMPLES: dict[str, Callable[[], Result]] = {
     "profile": lambda: blockzoo.profile_block("ResNetBasicBlock/mid", **TINY),
     "operation profile": lambda: blockzoo.profile_operations("ResNetBasicBlock/mid", **TINY),
@@ -88,7 +95,7 @@ EXAMPLES: dict[str, Callable[[], Result]] = {
     "blockwise run": a_run,
     "plan": a_plan,
     "comparison of searches": lambda: nas.compare(nas.Task(nas.load("mini"), 10), ["random"], seeds=3),
-    "latency agreement": lambda: measure_latency(nas.Skeleton(8, num_classes=10), check=3, seconds=1)[1],
+    "latency agreement": a_latency_agreement,
 }
 """A real one of each kind; a kind that lacks one fails below."""
 

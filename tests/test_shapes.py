@@ -23,6 +23,7 @@ from blockzoo.data.images import holdout, resize, stratified
 from blockzoo.data.subsets import drawn, seeded_order
 from blockzoo.models.scaffold import ScaffoldNet
 from blockzoo.training.augmentation import cut_out, rand_augmented
+from tests.sampled import sampled
 
 jaxtyping = pytest.importorskip("jaxtyping")
 KINDS = {name: getattr(jaxtyping, name) for name in ("Float", "Int", "UInt8", "Shaped")}
@@ -77,7 +78,7 @@ def test_a_wrong_shape_is_seen() -> None:
         looked_at(pytest.importorskip)
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize("name", sampled(sorted(NETWORKS), 5))
 def test_networks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network = NETWORKS[name](NetworkSpec(f"model:{name}")).eval()
     if type(network).__module__.startswith("blockzoo."):  # others say no shapes

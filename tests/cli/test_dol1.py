@@ -223,6 +223,7 @@ def test_a_run_leaves_the_earlier_files(compat: Any, tmp_path: Path) -> None:
         dol1.run(given)
 
 
+@pytest.mark.slow
 def test_many_runs_go_on_where_they_were(
     compat: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

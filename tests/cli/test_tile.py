@@ -78,6 +78,7 @@ def test_train_fine_tune_and_evaluate(capsys: pytest.CaptureFixture[str]) -> Non
     assert "test images" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_sizes_are_shares_or_counts_and_devices_share_an_evaluation(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

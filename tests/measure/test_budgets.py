@@ -36,6 +36,7 @@ def test_the_reference_is_its_own_budget() -> None:
     assert (made.active_width, made.active_blocks, made.budget_ratio) == (1.0, 2, 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("track", ["iso-macs", "iso-params"])
 @pytest.mark.parametrize("amount", sampled([0.3, 1.0, 2.5], 1))
 @pytest.mark.parametrize(

@@ -118,6 +118,7 @@ def benchmark(**options: Any) -> Any:
     return benchmark_block("ResNetBasicBlock", base_channels=4, num_blocks=1, device="cpu", **options)
 
 
+@pytest.mark.slow
 def test_a_batch_that_does_not_fit_is_left_out_by_name(made: Any, caplog: pytest.LogCaptureFixture) -> None:
     clock = made(lambda result: 0.01 * len(result))
     timed = benchmark(batch_sizes=(1, 256), seconds=4.0)

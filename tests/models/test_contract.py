@@ -530,6 +530,7 @@ class ChanceWhereWide(Good):
         return F.dropout(super().forward(x), 0.5, x.shape[1] > 99)
 
 
+@pytest.mark.slow
 def test_wide_blocks_are_tried_as_wide_as_they_are() -> None:
     examine.cache_clear()
     profile_block(Good, "late", base_channels=128, memory=False)

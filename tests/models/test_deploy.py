@@ -7,6 +7,7 @@ from torch import nn
 
 from blockzoo.models.deploy import fold_batch_norm, relative_difference
 from blockzoo.models.merging import merge_branches
+from tests.sampled import sampled
 
 
 def settled(module: nn.Module) -> nn.Module:
@@ -18,7 +19,7 @@ def settled(module: nn.Module) -> nn.Module:
     return module.eval()
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "densenet121"])
+@pytest.mark.parametrize("name", sampled(["resnet18", "mobilenet_v3_small", "densenet121"], 2))
 def test_folding_keeps_the_function(name: str) -> None:
     model = settled(torchvision.models.get_model(name))
     x = torch.randn(1, 3, 64, 64)

@@ -86,6 +86,7 @@ def test_where_nothing_differs_claims_seldom_hold() -> None:
     assert verdicts.count("not shown") > 100
 
 
+@pytest.mark.slow
 def test_where_nothing_differs_no_claim_of_a_family_is_decided_by_a_difference() -> None:
     """Holm's correction over all claims of a table: in one of twenty tables any of them may be."""
     draw, wrong = np.random.default_rng(11), 0

@@ -66,6 +66,7 @@ def test_the_probability_is_that_of_a_two_way_analysis_of_variance() -> None:
     assert one.p == pytest.approx(float(f.sf(ratio, *degrees)), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_where_there_is_none_it_is_seen_in_one_table_of_twenty() -> None:
     """200 tables: 10 expected; more than 18 would have a probability of 0.6 %."""
     made = [specialisations(table({}, 0.01, draw=draw))[0] for draw in range(200)]

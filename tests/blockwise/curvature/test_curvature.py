@@ -207,6 +207,7 @@ def test_gauss_newton_against_its_definition() -> None:
     assert blockwise.coupling_map(network, cross_entropy, [(x, y)], matrix="ggn").sigma.shape == (4, 4)
 
 
+@pytest.mark.slow
 def test_one_blocks_own_curvature() -> None:
     network, batches = small()
     hessian = blockwise.Hessian(network, cross_entropy, batches)

@@ -28,6 +28,7 @@ from blockzoo.core.errors import CheckFailed, RankLost, UsageError
 from blockzoo.core.plugins import load_plugins
 from blockzoo.execution.queue import cores
 from tests.blockwise.runs import config, same, started, trained, wait_for_reports, words
+from tests.sampled import sampled
 
 
 def _torchrun(ranks: int, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
@@ -162,6 +163,7 @@ class Drifts:
 """
 
 
+@pytest.mark.slow
 def test_ranks_that_drift_apart_end_the_run(tmp_path: Path) -> None:
     (tmp_path / "drifts.py").write_text(DRIFTS)
     asked = config("distributed", curriculum="drifts", options={"gamma": 0.9}, config=(6,))
@@ -229,7 +231,10 @@ class Own:
 """
 
 
-@pytest.mark.parametrize(("how", "says"), [("SIGSTOP", "--rank-timeout"), ("SIGKILL", "SIGKILL")])
+@pytest.mark.parametrize(
+    ("how", "says"),
+    sampled([("SIGSTOP", "--rank-timeout"), ("SIGKILL", "SIGKILL")], [("SIGKILL", "SIGKILL")], unpacked=True),
+)
 def test_a_rank_that_hangs_or_dies_ends_the_run(how: str, says: str, tmp_path: Path) -> None:
     """The ranks load the plugin that this process has loaded."""
     plugin = tmp_path / "own.py"

@@ -100,6 +100,7 @@ def test_no_file_is_made_of_costs_that_are_not_the_networks(
     assert not (tmp_path / "release").exists()
 
 
+@pytest.mark.slow
 def test_the_published_recipe_runs_end_to_end(tmp_path: Path) -> None:
     """From the command to a file; what the recipe does to images and weights is tested beside the training code."""
     command = ["nas", "train", "--range", "40", "41", "--width", "4", "--dataset", "digits", "--epochs", "2"]

@@ -314,6 +314,7 @@ def _read(raw: bytes) -> tuple[dict[str, Any], Table]:
     return parsed, Table(kinds[parsed["format"]](parsed, payload))
 
 
+@pytest.mark.slow
 def test_every_truncation_and_every_flipped_bit_of_checked_formats(tmp_path: Path) -> None:
     for suffix in ("native", "blox"):
         raw = nas.write_dataset_file(tmp_path / f"x.{suffix}", head(), example(n=2, epochs=2)).read_bytes()

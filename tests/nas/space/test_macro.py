@@ -209,6 +209,7 @@ def test_bad_rows_in_an_array_are_named() -> None:
         SPACE.index(rows)
 
 
+@pytest.mark.slow
 def test_random_and_unique_architectures() -> None:
     drawn = nas.get_random_architectures(20, seed=5)
     assert drawn == nas.get_random_architectures(20, seed=5) != nas.get_random_architectures(20, seed=6)

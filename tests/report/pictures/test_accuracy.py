@@ -128,6 +128,7 @@ def test_of_means_over_positions_each_cost_has_a_panel() -> None:
     assert all(len(panel.points) == 3 for panel in chart.panels)
 
 
+@pytest.mark.slow
 def test_groups_get_pictures_of_their_own(tmp_path: Path) -> None:
     one = [row for row in rows(2, 1) if row["position"] == "mid"]
     mixed = one + [{**row, "comparable": "y", "epochs": 9} for row in one]

@@ -51,6 +51,7 @@ def difference(model: nn.Module, path: Path, x: torch.Tensor) -> float:
     return float(np.nanmax(np.abs(got - wanted)) / np.nanmax(np.abs(wanted)))
 
 
+@pytest.mark.slow
 def test_a_u_net_with_bilinear_upsampling_is_exported_in_tiles(tmp_path: Path) -> None:
     model, x = UNet().eval(), torch.randn(1, 3, 32, 32)
     exact = Fusing(mode="exact", grid=(4, 4), fuse_to="head")
