@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,11 +41,13 @@ def test_each_file_has_tests() -> None:
     ],
 )
 def test_they_are_those_one_would_name(path: str, first: str) -> None:
-    words = [sys.executable, "scripts/tests_of.py", path]
-    assert (
-        first
-        in subprocess.run(words, cwd=finder.ROOT, capture_output=True, text=True, check=True).stdout.split()
-    )
+    assert first in map(str, finder.tests_of(Path(path)))
+
+
+def test_they_are_printed() -> None:
+    words = [sys.executable, "scripts/tests_of.py", "blockzoo/core/text.py"]
+    done = subprocess.run(words, cwd=finder.ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["tests/core/test_text.py"]
 
 
 def test_folders_of_tests_are_packages() -> None:

@@ -157,10 +157,10 @@ def test_sweep_on_cifar10(tmp_path: Path) -> None:
         1,
         dataset="cifar10",
         epochs=2,
-        batch_size=128,
+        batch_size=64,
         num_blocks=1,
-        base_channels=8,
-        limit_train=4000,
+        base_channels=4,
+        limit_train=2000,
         output=tmp_path,
         latency=False,
     )

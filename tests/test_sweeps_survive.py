@@ -199,7 +199,7 @@ def killed_at_random(folder: Path, draw: random.Random, names: Sequence[str]) ->
 
 
 @pytest.mark.parametrize(
-    "moments", [pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(20_000)]), 1]
+    "moments", [pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(20_000)])]
 )
 def test_kill_9_at_random_moments_loses_and_doubles_nothing(
     tmp_path: Path, quiet: dict[str, Any], moments: int

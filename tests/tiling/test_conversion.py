@@ -93,7 +93,7 @@ def test_blocks_of_stages_are_told_apart_by_commas_outside_of_options() -> None:
 
 
 @pytest.mark.parametrize("tag", ["F4", "F5,replicate", "H3x2"])
-@pytest.mark.parametrize("block", ["ResNetBasicBlock", "MobileOneBlock+se", "InceptionV3Block"])
+@pytest.mark.parametrize("block", sampled(["ResNetBasicBlock", "MobileOneBlock+se", "InceptionV3Block"], 1))
 def test_it_is_what_a_conversion_by_hand_makes_of_the_block(block: str, tag: str) -> None:
     tiling = CONVERSIONS["tiled"](tag).tiling  # type: ignore[attr-defined]
     for position, side in (("early", 32), ("mid", 32), ("late", 16)):

@@ -158,7 +158,7 @@ def test_a_unet_on_whole_numbers_bit_for_bit() -> None:
     assert torch.equal(TiledRunner(model, plan)(x.double()), model(x.double()))
 
 
-@pytest.mark.parametrize("mode", sampled(["block", "exact"], ["exact"]))
+@pytest.mark.parametrize("mode", sampled(["block", "exact"], 0))
 def test_a_unet_is_exported_within_its_budget(mode: Any, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     from blockzoo.tiling.onnx.export import export_onnx
@@ -170,7 +170,7 @@ def test_a_unet_is_exported_within_its_budget(mode: Any, tmp_path: Path) -> None
     assert report.peak_bytes == report.planned_bytes <= 192 * 1024 < report.layer_by_layer_bytes
 
 
-@pytest.mark.parametrize("options", sampled(LAYERS, 2), ids=str)
+@pytest.mark.parametrize("options", sampled(LAYERS, 1), ids=str)
 def test_transposed_convolutions_in_files(options: dict[str, Any], tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     from blockzoo.tiling.onnx.export import export_onnx

@@ -10,6 +10,7 @@ import torch
 
 from blockzoo.core.errors import UsageError
 from blockzoo.tiling import block_convert, plan
+from tests.sampled import sampled
 from tests.tiling.onnx.networks import STAGES, images, integers, layers, network
 
 pytest.importorskip("onnx")
@@ -23,7 +24,7 @@ from blockzoo.tiling.onnx.quantise import Calibration, quantise_onnx, quantised
 from blockzoo.tiling.onnx.session import executed, outputs, relative_error
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", sampled(STAGES, ["small"]))
 def test_fused_exactly_is_the_integer_network_bit_for_bit(name: str, tmp_path: Path) -> None:
     _, _, grid, end = STAGES[name]
     report = fused(integers(name), tmp_path / "x.onnx", Fusing(grid, end, mode="exact"))
@@ -34,7 +35,7 @@ def test_fused_exactly_is_the_integer_network_bit_for_bit(name: str, tmp_path: P
         assert np.array_equal(got, outputs(integers(name).model, x, optimised=optimised))
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", sampled(STAGES, ["small"]))
 def test_fused_in_blocks_is_every_layer_cut_for_itself_bit_for_bit(name: str, tmp_path: Path) -> None:
     grid, end, _, _ = STAGES[name]
     report = fused(integers(name), tmp_path / "x.onnx", Fusing(grid, end))
@@ -43,7 +44,7 @@ def test_fused_in_blocks_is_every_layer_cut_for_itself_bit_for_bit(name: str, tm
     assert not np.array_equal(outputs(report.path, images(name).numpy()), unlike)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
+@pytest.mark.parametrize("name", sampled(["resnet18", "mobilenet_v2"], 1))
 def test_arena_lies_within_the_planned_budget(name: str, tmp_path: Path) -> None:
     grid, end, _, _ = STAGES[name]
     planned = plan(network(name), images(name)[:1], grid=grid, fuse_to=end, dtype="int8")
