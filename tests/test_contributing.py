@@ -60,6 +60,7 @@ def test_the_first_change(door: str, changed: Copy, tmp_path: Path) -> None:
         printed(shlex.split(line), changed, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_quantity_is_in_every_place(changed: Copy, tmp_path: Path) -> None:
     """From its one file: a line and columns of `profile`, columns of the results, a heading, a picture, the docs."""
     profile, train, results, visualize = map(

@@ -25,7 +25,7 @@ LONG = {
     ),
 }
 """Pages whose commands take minutes: they run in the slow list."""
-LONG_EXAMPLES = {f"docs/{name}.md" for name in "blockwise card isolate nas tiling why-slower".split()}
+LONG_EXAMPLES = {f"docs/{name}.md" for name in "blockwise card isolate nas python tiling why-slower".split()}
 """The same of their Python."""
 OTHERS = [ROOT / name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md")]
 

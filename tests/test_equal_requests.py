@@ -171,6 +171,7 @@ def test_older_records_keep_their_meaning() -> None:
     assert today.fingerprint() != older.fingerprint() and today.comparable() != older.comparable()
 
 
+@pytest.mark.slow
 def test_block_wise_runs_have_threads_of_their_own(tmp_path: Path) -> None:
     """The same bits in this process, whose threads are others, and as one of two runs of a study."""
     study = BlockwiseStudy(

@@ -144,6 +144,7 @@ def test_a_record_is_durable_before_the_clock_starts(
     assert row["status"] == "ok" and row["latency_ms"] is None
 
 
+@pytest.mark.slow
 def test_a_failed_timing_does_not_hide_an_earlier_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

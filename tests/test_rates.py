@@ -19,6 +19,7 @@ from blockzoo.trials.designs import halving, isolated
 from blockzoo.trials.rates import with_learning_rates
 from blockzoo.trials.sweep import run_sweep
 from tests.designing import SMALL, carried_out, networks
+from tests.sampled import sampled
 
 BLOCKS = ["ResNetBasicBlock", "GhostBottleneck", "RepMixer", "FasterNetBlock"]
 RATES = (0.05, 0.2, 0.8)
@@ -191,11 +192,15 @@ def test_a_sweep_searches_records_and_goes_on(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "trainings"),
-    [
-        ({"learning_rates": (0.05, 0.2, 0.8)}, 3 * 4 + 4 * 3 * 2),
-        ({"design": "halving", "survivors": 1}, 4 * 3 + 2 * 3 + 1 * 3 * 2),
-        ({"design": "isolated", "precision": 1.0}, 4 * 3 * 2),
-    ],
+    sampled(
+        [
+            ({"learning_rates": (0.05, 0.2, 0.8)}, 3 * 4 + 4 * 3 * 2),
+            ({"design": "halving", "survivors": 1}, 4 * 3 + 2 * 3 + 1 * 3 * 2),
+            ({"design": "isolated", "precision": 1.0}, 4 * 3 * 2),
+        ],
+        1,
+        unpacked=True,
+    ),
 )
 def test_a_dry_run_knows_the_trainings_of_all_rounds(tmp_path, settings, trainings) -> None:
     plan = run_sweep(BLOCKS, "all", 2, dry_run=True, output=tmp_path / "results", **SMALL, **settings).plan

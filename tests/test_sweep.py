@@ -46,6 +46,7 @@ def test_own_block_from_file_to_sweep_and_nothing_runs_twice(tmp_path: Path) -> 
     del BLOCKS["MyCustomBlock"]
 
 
+@pytest.mark.slow
 def test_failing_and_diverging_trials_are_rows(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text(
         "import os, signal\nfrom torch import nn\n"

@@ -47,6 +47,7 @@ def test_two_budgets_of_two_blocks(tmp_path: Path) -> None:
     assert not again.plan.pending
 
 
+@pytest.mark.slow
 def test_a_width_that_was_timed_is_not_timed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second time the clock says something else, and the sweep is the same one."""
     times = {"scale": 1.0}

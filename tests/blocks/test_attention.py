@@ -44,7 +44,7 @@ def test_it_weighs_what_the_block_gives(block: str, name: str) -> None:
     assert not torch.equal(made(x), plain(x))
 
 
-@pytest.mark.parametrize("name", ATTENTIONS.names())
+@pytest.mark.parametrize("name", sampled(ATTENTIONS.names(), 2))
 @pytest.mark.parametrize("width", sampled([8, 24, 64], [24]))
 def test_it_adds_its_own_parameters_and_is_deployed(name: str, width: int) -> None:
     options = {"num_blocks": 2, "base_channels": width}

@@ -58,6 +58,7 @@ def test_a_file_of_units_is_read_where_it_is_named(
     assert "unknown measurement unit" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_curvature_measures_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = run_blockwise(config(config=(4,), image_size=4), tmp_path)
     assert run.folder is not None and run.frame is not None

@@ -143,6 +143,7 @@ def test_a_table_with_empty_names(capsys: pytest.CaptureFixture[str]) -> None:
         assert main(words) == 0, capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_map_of_any_names(tmp_path: Path) -> None:
     import numpy as np
 

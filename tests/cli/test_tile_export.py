@@ -52,6 +52,7 @@ def test_random_weights_are_said_to_be(tmp_path: Path, capsys: pytest.CaptureFix
     assert float(said(path)["blockzoo.checked"]) < 1e-4
 
 
+@pytest.mark.slow
 def test_what_a_file_makes_of_nan_is_shown_and_refused_if_asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,6 +69,7 @@ def test_what_a_file_makes_of_nan_is_shown_and_refused_if_asked(
     assert "NaN and infinities: given NaN, the file gives numbers where the network gives NaN" in shown
 
 
+@pytest.mark.slow
 def test_pretrained_weights_are_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,7 +31,7 @@ def test_parts_add_up_to_the_whole(name: str, position: str) -> None:
         assert parts.network == get_model_profile(net).network
 
 
-@pytest.mark.parametrize("name", ["GhostBottleneckV3", "MobileOneBlock", "RepMixer@published"])
+@pytest.mark.parametrize("name", sampled(["GhostBottleneckV3", "MobileOneBlock", "RepMixer@published"], 1))
 def test_meta_device_sees_what_the_cpu_does(name: str) -> None:
     net, x = ScaffoldNet(name, "mid", num_blocks=2, base_channels=8).eval(), torch.randn(1, 3, 32, 32)
     real = peak_memory(fold_batch_norm(merge_branches(net), x), x)

@@ -104,6 +104,7 @@ def test_where_it_cannot_be_read_times_are_shown_and_why(
         benchmark_block("ResNetBasicBlock", **small, strict=True)
 
 
+@pytest.mark.slow
 def test_the_command_has_a_column(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

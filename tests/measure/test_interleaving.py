@@ -47,6 +47,7 @@ def test_clock_measures_the_call() -> None:
     assert 20 <= Clock(torch.device("cpu")).time_ms(lambda: time.sleep(0.02)) < 500
 
 
+@pytest.mark.slow
 def test_options_have_their_effect() -> None:
     timed = benchmark_block(
         ["ResNetBasicBlock", "MobileOneBlock/late"],

@@ -195,6 +195,7 @@ def test_what_cannot_be_trained_is_refused_before_it_is(tmp_path: Path, returns:
         train_block(own(tmp_path, "Mine", returns), output=tmp_path / "out", **SMALL)
 
 
+@pytest.mark.slow
 def test_networks_of_the_libraries_with_training_heads() -> None:
     profile = profile_block("torchvision:googlenet", input_shape=(1, 3, 64, 64))
     assert profile.output_shape == (1, 10)

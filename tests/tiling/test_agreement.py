@@ -141,8 +141,8 @@ def test_random_programs_folded_and_deployed(tmp_path: Path) -> None:
 
 
 def test_random_programs_in_tiles(tmp_path: Path) -> None:
-    agreements = agreeing(12, ["planned", "tiles", "memory"], tmp_path)
-    assert min(agreements["planned"], agreements["tiles"]) >= 11 and agreements["memory"] >= 9, agreements
+    agreements = agreeing(6, ["planned", "tiles", "memory"], tmp_path)
+    assert min(agreements["planned"], agreements["tiles"]) >= 5 and agreements["memory"] >= 4, agreements
 
 
 def test_random_programs_in_files(tmp_path: Path) -> None:

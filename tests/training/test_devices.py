@@ -19,6 +19,7 @@ from blockzoo.execution.queue import grouped
 from blockzoo.execution.ranks import run_together
 from blockzoo.training.launch import Circumstances, run_on_devices
 from blockzoo.training.together import check_equal_ranks, digest_of_weights
+from tests.sampled import sampled
 
 HERE = Path(__file__).parent
 NETWORKS = """
@@ -60,7 +61,11 @@ def spec(subject: str, protocol: str = "step-v1", **changes: object) -> TrialSpe
 
 @pytest.mark.parametrize(
     ("name", "more", "tolerance"),
-    [("Plain", {}, 1e-5), ("Normed", {"sync_batch_norm": True}, 1e-4), ("Normed", {}, 0.2)],
+    sampled(
+        [("Plain", {}, 1e-5), ("Normed", {"sync_batch_norm": True}, 1e-4), ("Normed", {}, 0.2)],
+        1,
+        unpacked=True,
+    ),
 )
 def test_two_processes_learn_what_one_does(
     networks: str, digits: ImageData, name: str, more: dict[str, bool], tolerance: float
@@ -84,6 +89,7 @@ class Stop(Exception):
     """The run is interrupted here."""
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed_by_all_ranks(networks: str, digits: ImageData, tmp_path: Path) -> None:
     def stop(epoch: int, values: dict[str, float]) -> None:
         raise Stop
@@ -119,7 +125,7 @@ def die(rank: int, count: int, report: object, how: str) -> int:
     ("how", "patience", "error", "says"),
     [
         ("SIGKILL", 60, RankLost, r"rank 1 of 2 was ended by signal 9 \(SIGKILL\)"),
-        ("SIGSTOP", 3, RankLost, "rank 0 of 2: .*[Tt]imed out"),
+        pytest.param("SIGSTOP", 3, RankLost, "rank 0 of 2: .*[Tt]imed out", marks=pytest.mark.slow),
         ("refused", 60, UsageError, "not this way"),
     ],
 )

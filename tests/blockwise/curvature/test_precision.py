@@ -166,6 +166,7 @@ def test_parameters_that_a_norm_takes_out_again(monkeypatch: pytest.MonkeyPatch)
             assert (measured.upper[1] < 0.05).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", sampled([24, 300], 1))
 def test_plain_networks_converge_in_float32_too(count: int, nothing_small: None) -> None:
     """Also where a part of the examples is compared, and where the loss is a sum."""

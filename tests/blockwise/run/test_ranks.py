@@ -198,6 +198,7 @@ def test_a_rank_reports_of_its_own_block_what_the_others_hear(tmp_path: Path) ->
         assert told.values is outcome.values
 
 
+@pytest.mark.slow
 def test_a_run_starts_its_own_ranks(tmp_path: Path) -> None:
     """Bit for bit jacobi; the caller has reports as they come, the network, and a whole folder; resumed on other ranks."""
     asked = config("distributed", options={"optimizer": "momentum", "gamma": 0.9, "rounds": 3})

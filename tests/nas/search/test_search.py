@@ -237,6 +237,7 @@ def test_ridge_against_the_normal_equations(part: nas.Dataset) -> None:
         )
 
 
+@pytest.mark.slow
 def test_graph_predictor_learns_an_order(part: nas.Dataset) -> None:
     pytest.importorskip("torch")
     from blockzoo.nas.ranking.predictors.gcn import GraphPredictor

@@ -79,6 +79,7 @@ def test_scores_by_hand() -> None:
     assert naswot(rectified, x, y) == pytest.approx(math.log(2 * 2 - 1), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_scores_of_networks_are_finite_reproducible_and_leave_them_alone() -> None:
     generator = torch.Generator().manual_seed(0)
     x, y = torch.randn(8, 3, 12, 12, generator=generator), torch.arange(8) % 10
@@ -198,6 +199,7 @@ def test_a_student_of_blocks_follows_its_teacher(images: Images) -> None:
     assert noise_to_signal(own, truth) < noise_to_signal(other, truth)
 
 
+@pytest.mark.slow
 def test_scenarios(images: Images) -> None:
     for scenario, teacher in (("scratch", None), ("finetune", None), ("logits", 11), ("blocks", 11)):
         accuracies = teach(10, teacher, scenario, images, Lesson(epochs=1), width=4)

@@ -18,6 +18,7 @@ from blockzoo.report.pictures.looks import look
 from blockzoo.visualize import plot_results
 from tests.report.test_crossed import World
 from tests.report.test_effects import published
+from tests.sampled import sampled
 
 PLACES = ("early", "mid", "late")
 HOSTILE = ("$\\frac{x}{0}$", "_hidden", "a\nb\x1b[31m", "", "L" * 200, "L" * 199 + "M", "<script>", "日本語")
@@ -101,7 +102,9 @@ def of_table(of: Comparable) -> tuple[dict[str, Any], dict[str, str]]:
     return {name: settled(how()) for name, how in made.items() if not isinstance(how, str)}, sentences
 
 
-@pytest.fixture(scope="module", params=[*TABLES, "published"])
+@pytest.fixture(
+    scope="module", params=sampled([*TABLES, "published"], ["hostile", "holes", "one seed", "no position"])
+)
 def drawn(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any], dict[str, str]]:
     of = published() if request.param == "published" else group(TABLES[request.param])
     return (request.param, *of_table(of))
@@ -162,6 +165,7 @@ def test_labels_of_one_axis_are_apart(drawn: Drawn) -> None:
                 assert all(b[0] > a[1] - 1 for a, b in itertools.pairwise(edges)), (name, side)
 
 
+@pytest.mark.slow
 def test_a_block_looks_alike_in_every_picture() -> None:
     figures, _ = of_table(published())
     of_pictures = [

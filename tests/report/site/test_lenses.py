@@ -66,6 +66,7 @@ def test_what_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["serve", str(tmp_path / "site")]) == 1
 
 
+@pytest.mark.slow
 def test_a_card_is_measured_as_its_trainings_were(caplog: pytest.LogCaptureFixture) -> None:
     row = {"position": "late", "num_blocks": 1, "base_channels": 8, "filler": "identity", "image_size": 8}
     page = measured("RepMixer", row)

@@ -108,7 +108,7 @@ LIARS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", LIARS)
+@pytest.mark.parametrize("name", sampled(LIARS, 6))
 @torch.no_grad()
 def test_a_name_proves_nothing(name: str) -> None:
     """In tiles wherever the planner may: the network's own result, or a refusal that says which layer."""
@@ -196,7 +196,7 @@ class Sampled(nn.Module):
         return self.last(F.interpolate(self.first(x), **self.options))
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", sampled(OPTIONS, 6), ids=str)
 @torch.no_grad()
 def test_interpolation_keeps_its_options(options: dict[str, Any]) -> None:
     """In tiles as F.interpolate on the whole map, NaN and infinities included; within the memory that was predicted."""

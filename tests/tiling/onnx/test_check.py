@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from blockzoo.core.errors import CheckFailed, UsageError
+from tests.sampled import sampled
 from tests.tiling.onnx.networks import STAGES, images, integers, layers, network
 
 onnx = pytest.importorskip("onnx")
@@ -60,7 +61,7 @@ def test_every_activation_is_exported_and_cut(tmp_path: Path) -> None:
     assert cut.tiles == 6 and cut.checked < 1e-4
 
 
-@pytest.mark.parametrize("kind", [nn.Hardswish, nn.Mish, nn.LogSigmoid])
+@pytest.mark.parametrize("kind", sampled([nn.Hardswish, nn.Mish, nn.LogSigmoid], 1))
 def test_what_onnx_runtime_replaces_is_counted(kind: Any, tmp_path: Path) -> None:
     model = nn.Sequential(nn.Conv2d(3, 8, 3), kind()).eval()
     report = export_onnx(model, torch.randn(1, 3, 16, 16), tmp_path / "x.onnx")
@@ -141,7 +142,7 @@ def test_a_file_that_needs_more_than_planned_is_not_written(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("name", "made_of"), [("small", layers), ("small", integers), ("pooled", layers), ("residual", layers)]
 )
-@pytest.mark.parametrize("mode", ["block", "exact"])
+@pytest.mark.parametrize("mode", sampled(["block", "exact"], ["exact"]))
 def test_planned_memory_is_what_the_file_needs_to_the_byte(name: str, made_of: Any, mode: Any) -> None:
     """Every plan of the front; and each budget finds a plan that no listed one beats."""
     built = made_of(name)

@@ -71,6 +71,7 @@ def test_the_image_a_constant_and_a_value_twice_are_outputs(tmp_path: Path) -> N
         np.testing.assert_allclose(one, other.numpy(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_what_is_no_tensor_is_named(tmp_path: Path) -> None:
     for result, named in ((lambda y, x: (y, 3), "int"), (lambda y, x: {"y": y, "name": "a"}, "str")):
         with pytest.raises(UsageError, match=f"returns {named} besides tensors"):
@@ -160,6 +161,7 @@ PAST_AUTOGRAD: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
+@pytest.mark.slow
 def test_what_goes_past_autograd_is_exported_as_it_runs(tmp_path: Path) -> None:
     """torch's exporter ends the process at `y.data.mul_(2)`, and keeps constants of others."""
     model = Returning(lambda y, x: [form(y * 1) for form in PAST_AUTOGRAD.values()]).eval()

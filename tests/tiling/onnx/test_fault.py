@@ -25,6 +25,7 @@ class Resized(nn.Module):
         return self.last(F.interpolate(self.first(x).relu(), scale_factor=(1.7, 0.6), mode="nearest"))
 
 
+@pytest.mark.slow
 def test_the_operation_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         CheckFailed, match=r"onnx-file.*it shows in aten\.upsample_nearest2d\.vec of \[1\.7, 0\.6\]"

@@ -69,7 +69,7 @@ def differs(network: nn.Module, path: Path) -> bool:
     return False
 
 
-@pytest.mark.parametrize("name", sampled(FORMS, 2))
+@pytest.mark.parametrize("name", sampled(FORMS, 1))
 def test_it_is_said_exactly_where_file_and_network_differ(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -101,6 +101,7 @@ def test_a_strict_export_refuses_it_and_nothing_else(tmp_path: Path) -> None:
     export_onnx(After(FORMS["relu"]).eval(), X, tmp_path / "y.onnx", strict=True)
 
 
+@pytest.mark.slow
 @pytest.mark.mutation("onnx-special")
 def test_a_file_that_loses_nan_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Losing(nn.Module):
@@ -136,6 +137,7 @@ def test_fused_files_say_it_and_compare_with_what_they_are_made_of(mode: Any, tm
     assert again.special == "", "both are run by ONNX Runtime"
 
 
+@pytest.mark.slow
 def test_integers_have_neither(tmp_path: Path) -> None:
     network, calibration = After(FORMS["relu"]).eval(), Calibration(X.numpy())
     report = export_onnx(network, X, tmp_path / "x.onnx", calibration=calibration)

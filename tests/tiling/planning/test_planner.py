@@ -297,7 +297,7 @@ WITH_COPIES: dict[str, Between] = {
 }
 
 
-@pytest.mark.parametrize("name", WITH_COPIES)
+@pytest.mark.parametrize("name", sampled(WITH_COPIES, 4))
 def test_operations_that_copy_are_predicted_as_they_run(name: str) -> None:
     model, x = WITH_COPIES[name].eval(), torch.zeros(2, 3, 16, 16)
     plan = tiling.plan(model, x, mode="exact")
