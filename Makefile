@@ -32,7 +32,7 @@ site: setup ## the published tables as a site, in build/leaderboard: leaderboard
 test: setup ## lint, types and the quick tests (2 processes)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy --num-workers 2
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal  # threads of two processes would wait for each other, busily
 
 test-slow: setup ## the tests that take minutes
@@ -40,7 +40,7 @@ test-slow: setup ## the tests that take minutes
 
 lint: setup ## lint and types alone
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy --num-workers 2
 
 format: setup ## put the code into its format
 	$(VENV)/bin/ruff check --fix .

@@ -19,6 +19,7 @@ from tests.preloaded import Preloaded
 
 LONG = {
     "compat/README.md",
+    "docs/results.md",
     *(
         f"docs/{name}.md"
         for name in "blockwise card command-line comparison index isolate nas records scale tiling why-slower".split()

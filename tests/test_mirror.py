@@ -22,6 +22,7 @@ def test_folders_of_tests_are_folders_of_the_package() -> None:
     assert not [str(room) for room in rooms if not (finder.ROOT / "blockzoo" / room).is_dir()]
 
 
+@pytest.mark.slow
 def test_each_file_has_tests() -> None:
     files = [
         path.relative_to(finder.ROOT)

@@ -117,6 +117,7 @@ def test_costs_are_known_before_the_training(
     assert "nothing adds up" in seen[0]
 
 
+@pytest.mark.slow
 def test_times_that_cannot_be_had_are_a_reason(tmp_path: Path, blocks: str) -> None:
     row = train_block(f"{blocks}:NotAlone", output=tmp_path / "out", **SMALL).row
     assert row["status"] == "ok" and 0 <= row["test_acc"] <= 1 and row["macs"] > 0

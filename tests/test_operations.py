@@ -144,6 +144,7 @@ def test_bad_requests_are_told(call: object, says: str) -> None:
         call()  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_a_clock_beside_the_paper() -> None:
     made = benchmark_operations(
         ["InvertedResidual/mid", "ResNetBasicBlock/mid"], batch_sizes=(1, 2), benchmark_runs=3, **SMALL

@@ -207,6 +207,7 @@ def test_a_dry_run_knows_the_trainings_of_all_rounds(tmp_path, settings, trainin
     assert len(plan.trials) == trainings
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_a_crossed_design_knows_what_comes_before_its_model(tmp_path) -> None:
     given = {"design": "crossed", "replicates": 2, "repeats": 1, "follow": 3}
     plan = run_sweep([*BLOCKS, "RepVGGBlock"], "all", 1, dry_run=True, output=tmp_path, **SMALL, **given).plan

@@ -116,6 +116,7 @@ def test_an_interrupted_sweep_says_where_it_stands_and_is_gone_on_with(
     assert standing(Outputs.at(folder)).counts == {"done": 4}
 
 
+@pytest.mark.slow
 def test_trials_without_a_result_are_the_exit_code_and_are_tried_again_on_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

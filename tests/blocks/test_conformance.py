@@ -16,7 +16,7 @@ from tests.sampled import sampled
 @pytest.mark.parametrize(
     "shapes", [SHAPES[1:2], pytest.param(SHAPES, marks=pytest.mark.slow)], ids=["one", "all"]
 )
-@pytest.mark.parametrize("name", sampled(BLOCKS.names(variants=True), 10))
+@pytest.mark.parametrize("name", sampled(BLOCKS.names(variants=True), 6))
 def test_block_is_all_that_a_block_is(name: str, shapes: tuple[tuple[int, int, int], ...]) -> None:
     """A block of the zoo is not examined when it is used: here it is. Variants of earlier tables change with their position, and
     keep their limit: whole multiples.

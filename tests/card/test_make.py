@@ -133,6 +133,7 @@ def test_trainings_are_those_of_a_sweep_and_are_not_made_again(
     assert again.standings.block.figures()["positions"] == first.standings.block.figures()["positions"]
 
 
+@pytest.mark.slow
 def test_other_results_stand_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = small(tmp_path / "zoo")
     with_parts(monkeypatch, Costs(), Training("late", 0))

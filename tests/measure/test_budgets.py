@@ -63,6 +63,7 @@ def test_no_other_width_of_that_depth_is_nearer(subject: str, track: str, amount
     assert len(stage) == made.active_blocks
 
 
+@pytest.mark.slow
 def test_a_block_with_heads_of_32_channels_keeps_them() -> None:
     made = fitted(network("EfficientViTMITBlock/mid", base_channels=32), Budget("iso-macs", 1.0), SHAPE)
     assert known_before(made, SHAPE[1:]).values["stage_macs"] > 0

@@ -19,9 +19,9 @@ from blockzoo.measure.card import WIDTHS, card_of
     [
         ("ResNetBasicBlock", 1 + 2 + 2),
         ("Res2NetBottleneck", 1 + 3 * 2),
-        ("VANBlock", 1 + 4 + 6 * 3 + 2),
+        pytest.param("VANBlock", 1 + 4 + 6 * 3 + 2, marks=pytest.mark.slow),
         ("ConvNeXtBlock", 7),
-        ("WTConvNeXtBlock", None),
+        pytest.param("WTConvNeXtBlock", None, marks=pytest.mark.slow),
         ("SEResNetBottleneck", None),
     ],
 )

@@ -19,7 +19,7 @@ from blockzoo.profile import get_model_profile, profile_block, quick_profile
 from tests.sampled import sampled
 
 NAMES = BLOCKS.names(variants=True)
-FEW = [name for name in NAMES if f"{name.partition('@')[0]}@published" in NAMES][::4]
+FEW = [name for name in NAMES if f"{name.partition('@')[0]}@published" in NAMES][::6]
 
 
 @pytest.mark.parametrize("position", sampled(POSITIONS, 1))

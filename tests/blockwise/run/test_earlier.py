@@ -57,6 +57,7 @@ def test_more_rounds_end_as_the_uninterrupted_run(mode: str, tmp_path: Path) -> 
     assert status is not None and status["status"] == "finished", "the earlier run stays"
 
 
+@pytest.mark.slow
 def test_another_stopper_and_another_budget_go_on_too(tmp_path: Path) -> None:
     asked = config(stopper="accuracy:0.3", options={"rounds": 40})
     first = run_blockwise(asked, tmp_path)

@@ -26,7 +26,7 @@ WINDOWS_OF_FUNCTIONS = {
 """Networks with convolutions that are not modules: reported, and left whole."""
 
 
-@pytest.mark.parametrize("name", sampled([*FAMILIES.values(), *MORE], 5))
+@pytest.mark.parametrize("name", sampled([*FAMILIES.values(), *MORE], 3))
 def test_a_network_of_timm_is_converted(name: str) -> None:
     report = check_conversion(f"timm:{name}")
     assert (report.ratio == 1.0) == (name not in WINDOWS_OF_FUNCTIONS), str(report)

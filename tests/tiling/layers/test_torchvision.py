@@ -41,9 +41,7 @@ PUBLISHED = [name for name in BLOCKS if f"{name}@published" in BLOCKS.names(vari
 OURS = [*(f"{name}/mid" for name in BLOCKS), "macro:0", "macro:1234", "model:resnet18"]
 
 
-@pytest.mark.parametrize(
-    "subject", sampled(OURS, ["ResNetBasicBlock/mid", "GhostBottleneck/mid", "macro:1234"])
-)
+@pytest.mark.parametrize("subject", sampled(OURS, ["GhostBottleneck/mid"]))
 def test_a_network_of_our_own_is_converted(subject: str) -> None:
     report = check_conversion(subject, pixels=32, block_size=4)
     assert (report.ratio == 1.0) == (subject.partition("/")[0] not in NOT_WHOLLY)

@@ -53,7 +53,7 @@ def runner_of(model: nn.Module, x: torch.Tensor, mode: Any, grid: tuple[int, int
     )
 
 
-@pytest.mark.parametrize("options", sampled(LAYERS, 4), ids=str)
+@pytest.mark.parametrize("options", sampled(LAYERS, 2), ids=str)
 @pytest.mark.parametrize("batch", sampled([1, 4], [4]))
 @torch.no_grad()
 def test_a_transposed_convolution_in_tiles_is_the_whole_one(options: dict[str, Any], batch: int) -> None:

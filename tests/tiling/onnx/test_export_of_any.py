@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from blockzoo.core.errors import CheckFailed, UsageError
+from tests.sampled import sampled
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -38,6 +39,7 @@ def image(seed: int = 0) -> torch.Tensor:
     return torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_a_network_of_another_precision_becomes_a_file_of_floats(dtype: torch.dtype, tmp_path: Path) -> None:
     model, x = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).to(dtype).eval(), image().to(dtype)
@@ -79,7 +81,7 @@ def test_what_is_no_tensor_is_named(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("fusing", [None, Fusing(mode="exact", grid=(2, 2), fuse_to="conv")])
+@pytest.mark.parametrize("fusing", sampled([None, Fusing(mode="exact", grid=(2, 2), fuse_to="conv")], 1))
 def test_a_mask_and_integers_that_are_always_the_same_are_outputs(
     fusing: Fusing | None, tmp_path: Path
 ) -> None:
@@ -113,6 +115,7 @@ def test_a_layer_of_several_values_is_no_obstacle_where_nothing_is_cut(result: A
         export_onnx(network, image(), tmp_path / "cut.onnx", fusing=Fusing(grid=(2, 2), fuse_to="conv"))
 
 
+@pytest.mark.slow
 def test_a_network_that_takes_images_of_0_to_1_alone_is_refused_in_words(tmp_path: Path) -> None:
     table = nn.Embedding(256, 4)
 

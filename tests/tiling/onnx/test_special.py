@@ -125,7 +125,8 @@ def test_a_file_that_loses_nan_is_seen(tmp_path: Path, monkeypatch: pytest.Monke
     assert "the file gives numbers where the network gives NaN" in report.special
 
 
-@pytest.mark.parametrize("mode", ["block", pytest.param("exact", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["block", "exact"])
 def test_fused_files_say_it_and_compare_with_what_they_are_made_of(mode: Any, tmp_path: Path) -> None:
     network, fusing = After(FORMS["max_pool2d"]).eval(), Fusing((2, 2), "max_pool2d", mode=mode)
     report = export_onnx(network, X, tmp_path / "x.onnx", fusing=fusing)

@@ -20,7 +20,6 @@ from blockzoo.tiling.contracts import OPERATIONS, Locality
 from blockzoo.tiling.geometry import Window
 from blockzoo.tiling.graph.trace import ready, traced
 from blockzoo.tiling.runtime.runner import TiledRunner
-from tests.sampled import sampled
 
 X = torch.randn(1, 3, 32, 28, generator=torch.Generator().manual_seed(0))
 SIZE = 5
@@ -77,8 +76,9 @@ def test_it_is_planned_and_run_in_tiles(plugin: Any, way: str) -> None:
     assert runner.checked is not None and deviation(model(X), runner(X)) < 1e-5
 
 
-@pytest.mark.parametrize("way", sampled(["layer", "function"], 1))
-@pytest.mark.parametrize("mode", sampled(["exact", "block"], 1))
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["layer", "function"])
+@pytest.mark.parametrize("mode", ["exact", "block"])
 def test_it_is_exported_whole_and_in_tiles(plugin: Any, way: str, mode: Any, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     from blockzoo.tiling.onnx.export import export_onnx

@@ -94,7 +94,7 @@ def layer_by_layer(model: nn.Module, x: torch.Tensor, last: str, grid: tuple[int
 
 
 @pytest.mark.parametrize("size", sampled([(32, 32), (37, 50), (19, 23)], [(19, 23)]))
-@pytest.mark.parametrize("grid", [(1, 1), (2, 2), (3, 1), (2, 3)])
+@pytest.mark.parametrize("grid", sampled([(1, 1), (2, 2), (3, 1), (2, 3)], [(2, 3)]))
 @pytest.mark.parametrize("batch", sampled([1, 4], [4]))
 @torch.no_grad()
 def test_whole_numbers_are_equal_bit_for_bit(
@@ -127,7 +127,7 @@ def test_global_means_take_two_passes(batch: int) -> None:
         [("hierarchical", 2), ("hierarchical", 4), ("fixed", 8), ("fixed", 5)], [("fixed", 5)], unpacked=True
     ),
 )
-@pytest.mark.parametrize("padding", sampled(["constant", "replicate", "reflect"], ["reflect"]))
+@pytest.mark.parametrize("padding", sampled(["constant", "replicate", "reflect"], 0))
 @torch.no_grad()
 def test_a_converted_network_keeps_its_own_tiles(blocking: str, block: int, padding: str) -> None:
     model, x = whole_numbers(Mixed()), pixels(1, 2, 64, 56)
