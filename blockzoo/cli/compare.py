@@ -15,10 +15,10 @@ from blockzoo.cli import screen
 def compare(
     block: Annotated[str, Parameter(help="a block of the results")],
     other: Annotated[str, Parameter(help="the block that it is compared with")],
-    *,
     source: Annotated[
         Path, Parameter("--results", help="a results folder, a .sqlite store or a .csv table")
     ] = Path("results"),
+    *,
     position: Annotated[
         Literal["early", "mid", "late"] | None,
         Parameter(help="that position alone (default: each that has both, and the mean over them)"),
@@ -36,7 +36,7 @@ def compare(
 
     Examples:
         blockzoo compare InvertedResidual ResNetBasicBlock
-        blockzoo compare InvertedResidual ResNetBasicBlock --position mid --results results/results.sqlite
+        blockzoo compare InvertedResidual ResNetBasicBlock results/results.sqlite --position mid
     """
     from blockzoo.core.outputs import each_row, is_table, open_store
     from blockzoo.core.reading import Asked

@@ -309,3 +309,17 @@ def test_a_project_plugin_runs_for_commands_with_doors_and_not_where_files_are_r
     assert main(["trust"]) == 0
     main(search)
     assert "loud was run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words", ["sweep status", "sweep resume", "sweep retry", "sweep cancel", "compare A B", "results"]
+)
+def test_a_folder_may_stand_by_itself(words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As it does after `blockzoo results`; by its option it means the same."""
+    folder = str(tmp_path / "none")
+    option = {"compare A B": ["--results"], "results": []}.get(words, ["--output"])
+    said = []
+    for form in ([folder], [*option, folder]):
+        assert main([*words.split(), *form]) in (1, 2)
+        said.append(capsys.readouterr().err.splitlines()[-1])
+    assert said[0] == said[1] and folder in said[0]

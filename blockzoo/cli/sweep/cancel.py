@@ -9,12 +9,12 @@ from blockzoo.cli import screen
 from blockzoo.core.errors import UsageError
 
 
-def cancel(*, output: o.Output = Path("results"), plugins: o.Plugins = ()) -> int:
+def cancel(output: o.Output = Path("results"), *, plugins: o.Plugins = ()) -> int:
     """Ask the sweep that runs in a folder to stop, also from another machine; `blockzoo sweep resume` goes on with it.
 
     Examples:
         blockzoo sweep cancel
-        blockzoo sweep cancel --output results
+        blockzoo sweep cancel results
     """
     from blockzoo.core.files import write_text
     from blockzoo.core.outputs import Outputs

@@ -9,8 +9,8 @@ from blockzoo.cli import options as o
 
 
 def resume(
-    *,
     output: o.Output = Path("results"),
+    *,
     workers: o.OtherWorkers = None,
     address: o.OtherAddress = None,
     plugins: o.Plugins = (),
@@ -24,7 +24,7 @@ def resume(
 
     Examples:
         blockzoo sweep resume
-        blockzoo sweep resume --output results --workers 4
+        blockzoo sweep resume results --workers 4
     """
     given = {"workers": workers, "address": address}
     return again("queued", output, given, (plots, dry_run, format))

@@ -9,8 +9,8 @@ from blockzoo.cli.sweep.resume import again
 
 
 def retry(
-    *,
     output: o.Output = Path("results"),
+    *,
     workers: o.OtherWorkers = None,
     address: o.OtherAddress = None,
     plugins: o.Plugins = (),
@@ -22,7 +22,7 @@ def retry(
 
     Examples:
         blockzoo sweep retry
-        blockzoo sweep retry --output results --dry-run
+        blockzoo sweep retry results --dry-run
     """
     given = {"workers": workers, "address": address}
     return again("failed", output, given, (plots, dry_run, format))

@@ -9,14 +9,14 @@ from blockzoo.cli import screen
 from blockzoo.core.typeset import name, number, prose
 
 
-def status(*, output: o.Output = Path("results"), format: o.Format = "table", plugins: o.Plugins = ()) -> int:
+def status(output: o.Output = Path("results"), *, format: o.Format = "table", plugins: o.Plugins = ()) -> int:
     """Print how many trials are queued, leased, running, done and otherwise; then those that run and those without a result.
 
     It reads the folder and writes nothing; a sweep may be running there, on this machine or another.
 
     Examples:
         blockzoo sweep status
-        blockzoo sweep status --output results --format json
+        blockzoo sweep status results --format json
     """
     from blockzoo.core.outputs import Outputs
     from blockzoo.execution.journal import standing
