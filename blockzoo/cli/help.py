@@ -222,7 +222,9 @@ def _sentence(argument: Argument) -> str:
         notes.append("[required]")
     long = [name for name in argument.names if name.startswith("--") and name not in argument.negatives]
     short = [name for name in argument.names if name.startswith("-") and not name.startswith("--")]
-    plain = [f"--{argument.field_info.name}"]  # an argument by its place that is an option too says by which names
+    plain = [
+        f"--{argument.field_info.name}"
+    ]  # an argument by its place that is an option too says by which names
     others = [*long, *short] if _is_positional(argument) else [*long[1:], *short[1:]]
     if others and others != plain:
         text += f" (also {', '.join(others)})"

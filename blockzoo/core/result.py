@@ -100,7 +100,6 @@ class Result(ABC):
             UsageError: another suffix, or nothing can be drawn.
             StoreError: the file cannot be written.
         """
-        needed("matplotlib", "plots", "pictures")
         if path is not None and Path(path).suffix.lower() not in PICTURES:
             raise UsageError(f"{path}: a picture is a file that ends in {', '.join(PICTURES)}")
         figure = self.figure()
