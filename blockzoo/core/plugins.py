@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -214,9 +215,14 @@ def load_object(origin: str, name: str) -> Any:
     Raises:
         UsageError: as `load_module`, or there is no such class in it.
     """
-    loaded = getattr(load_module(origin), name, None)
+    module = load_module(origin)
+    loaded = getattr(module, name, None)
     if not callable(loaded):
-        raise UsageError(f"{origin} has no class {name!r}")
+        own = {
+            k.lower(): k for k, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__
+        }
+        near = [own[k] for k in difflib.get_close_matches(name.lower(), own, n=3, cutoff=0)]
+        raise UsageError(f"{origin} has no class {name!r}; it has {', '.join(near) or 'none'}")
     return loaded
 
 

@@ -222,6 +222,8 @@ class Registry(MutableMapping[str, Entry]):
         return self._discovered
 
     def _unknown(self, name: str) -> str:
+        if self.files and name.endswith(".py"):
+            return f"{name!r} is a file and no {self.kind}: name a class in it too, as in {name}:ClassName"
         known = self.names(variants="@" in name)
         lowered = {n.lower(): n for n in [*known, *self._aliases]}
         near = [lowered[n] for n in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.5)]

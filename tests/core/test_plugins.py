@@ -108,3 +108,14 @@ def test_a_file_is_the_first_thing_that_a_process_loads(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "blockzoo", "blocks", "--plugin", str(tmp_path / "mine.py")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and "My own." in done.stdout, done.stderr
+
+
+def test_what_a_file_has_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "blocks_of_mine.py"
+    file.write_text("from pathlib import Path\nclass MyBlock: ...\nclass Other: ...\n")
+    with pytest.raises(UsageError, match=r"has no class 'Myblock'; it has MyBlock, Other$"):
+        plugins.load_object(str(file), "Myblock")
+    with pytest.raises(
+        UsageError, match=r"is a file and no block: name a class in it too, as in .*mine\.py:ClassName"
+    ):
+        BLOCKS.canonical(str(file))
