@@ -17,8 +17,9 @@ from blockzoo.data import ImageData, load_dataset
 from blockzoo.execution.queue import cores
 from blockzoo.execution.ranks import EndsAll, run_together
 from blockzoo.training.listeners import Listeners
+from blockzoo.training.process import TrainingProcess
 from blockzoo.training.together import ALONE, Ranks
-from blockzoo.training.trial import TrainingProcess, evaluate_trial, run_trial
+from blockzoo.training.trial import evaluate_trial, run_trial
 
 EpochReport = Callable[[int, dict[str, float]], None]
 

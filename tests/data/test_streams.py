@@ -22,7 +22,8 @@ from blockzoo.data.batches import Chances, Part
 from blockzoo.data.images import Images
 from blockzoo.data.streams import StreamedBatches, StreamedData, check_streamed_images, crop_seed
 from blockzoo.training.launch import Circumstances, run_on_devices
-from blockzoo.training.trial import TrainingProcess, run_trial
+from blockzoo.training.process import TrainingProcess
+from blockzoo.training.trial import run_trial
 from tests.training.test_devices import NETWORKS
 
 SIZE = 16

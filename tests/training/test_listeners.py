@@ -20,7 +20,8 @@ from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.data import load_dataset
 from blockzoo.train import train_block
 from blockzoo.training.listeners import BY_NAME, Listeners, identity_of, listeners_of, logger_of
-from blockzoo.training.trial import TrainingProcess, run_trial
+from blockzoo.training.process import TrainingProcess
+from blockzoo.training.trial import run_trial
 from blockzoo.trials.training import circumstances, train_spec
 
 TINY: dict[str, Any] = {"base_channels": 4, "num_blocks": 1}

@@ -214,7 +214,7 @@ def test_images_grow_over_the_epochs_and_are_validated_whole(
         )
         return made
 
-    monkeypatch.setattr("blockzoo.training.trial.build_network", watched)
+    monkeypatch.setattr("blockzoo.training.prepared.build_network", watched)
     run_trial(spec(initial_scale=0.5), mirrored)
     assert list(dict.fromkeys(size for training, size in sizes if training)) == [(8, 8), (12, 12), (16, 16)]
     assert {size for training, size in sizes if not training} == {(16, 16)}

@@ -20,7 +20,7 @@ from blockzoo.data.batches import Pixels, ResidentBatches
 from blockzoo.models.resolve import build_network
 from blockzoo.train import train_block
 from blockzoo.training import loaders, steps
-from blockzoo.training import trial as trial_module
+from blockzoo.training import prepared as prepared_module
 from blockzoo.training.checkpoint import DurableCheckpoints
 from blockzoo.training.classifier import Classifier
 from blockzoo.training.protocols import get_protocol, protocol_of
@@ -168,7 +168,7 @@ class _Scarce:
 def test_out_of_memory_says_what_fits_or_halves(
     digits: ImageData, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for module in (trial_module, steps):
+    for module in (prepared_module, steps):
         monkeypatch.setattr(module, "build_network", _Scarce(build_network))
     with pytest.raises(OutOfMemory, match="--batch-size 32 fits"):
         run_trial(spec(), digits)
