@@ -110,11 +110,14 @@ def test_asked_to_stop_it_ends_at_the_next_report_and_asked_twice_at_once(tmp_pa
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.05)
 
-    threading.Thread(target=ask).start()
+    (asking := threading.Thread(target=ask)).start()
     executor = LocalProcesses(tmp_path / "spool", workers=1, threads=1, watch=watch)
     records: list[Record] = []
     with watch.hearing(), pytest.raises(KeyboardInterrupt):
-        records.extend(executor.run([job(count, str(steps)), job(sleep)]))
+        try:
+            records.extend(executor.run([job(count, str(steps)), job(sleep)]))
+        finally:
+            asking.join()  # asked again when nothing hears it any more, this process would end
     last = steps.read_text()
     assert records == [] and not list((tmp_path / "spool").iterdir())
     time.sleep(0.3)
