@@ -17,6 +17,7 @@ from blockzoo.cli.app import commands, normalised
 from blockzoo.core.csv_file import read_csv
 from blockzoo.core.table import COLUMNS
 from blockzoo.nas.contracts import SEARCHES
+from tests.sampled import sampled
 
 SMALL = ["--base-channels", "4", "--num-blocks", "1"]
 TRAIN = [*SMALL, *["--dataset", "digits", "--epochs", "1", "--batch-size", "128", "--limit-train", "256"]]
@@ -159,7 +160,7 @@ def test_debug_shows_where() -> None:
         main(["profile", "ResNetBasicBlok", "--debug"])
 
 
-@pytest.mark.parametrize("module", ["profile", "benchmark", "train", "sweep", "visualize"])
+@pytest.mark.parametrize("module", sampled(["profile", "benchmark", "train", "sweep", "visualize"], 2))
 def test_python_dash_m(module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", f"blockzoo.{module}", "--help"], capture_output=True, text=True

@@ -81,7 +81,7 @@ def test_mean_in_the_middle_is_a_sum_of_tiles() -> None:
     assert {"ReduceSum", "Div"} <= {node.op_type for node in made.graph.node}
 
 
-@pytest.mark.parametrize("made_of", sampled([layers, integers], [integers]), ids=["floats", "integers"])
+@pytest.mark.parametrize("made_of", sampled([layers, integers], 0), ids=["floats", "integers"])
 def test_tiles_run_one_after_the_other_in_little_memory(made_of: Any) -> None:
     built = made_of("resnet18")
     grid, end, _, _ = STAGES["resnet18"]

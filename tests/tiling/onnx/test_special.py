@@ -93,6 +93,7 @@ def test_it_is_said_exactly_where_file_and_network_differ(
         assert said == "as the network" and not caplog.records and "NaN" not in str(report)
 
 
+@pytest.mark.slow
 def test_a_strict_export_refuses_it_and_nothing_else(tmp_path: Path) -> None:
     network = After(FORMS["amax"]).eval()
     with pytest.raises(CheckFailed, match=r"After: check 'onnx-special' failed.*amax.*strict"):
