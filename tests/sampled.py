@@ -21,6 +21,7 @@ def sampled(values: Iterable[Any], quick: int | Collection[Any], *, unpacked: bo
         chosen = {place * len(given) // quick for place in range(quick)}
         kept = [place in chosen for place in range(len(given))]
     else:
+        assert all(value in given for value in quick), f"of {list(quick)} not all are cases: {given}"
         kept = [value in quick for value in given]
     return [
         value if keep else pytest.param(*(value if unpacked else [value]), marks=pytest.mark.slow)
