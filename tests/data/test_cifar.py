@@ -272,7 +272,6 @@ def test_image_size_resizes_and_is_cached(tmp_path: Path) -> None:
     assert np.array_equal(data.test.images[3, 1], np.asarray(truth))
 
 
-@pytest.mark.slow
 @pytest.mark.realdata
 def test_cifar10_is_what_it_is_known_to_be() -> None:
     data = load_dataset("cifar10", download=False)
