@@ -223,7 +223,7 @@ def _sentence(argument: Argument) -> str:
     long = [name for name in argument.names if name.startswith("--") and name not in argument.negatives]
     short = [name for name in argument.names if name.startswith("-") and not name.startswith("--")]
     plain = [
-        f"--{argument.field_info.name}"
+        f"--{argument.field_info.name.replace('_', '-')}"
     ]  # an argument by its place that is an option too says by which names
     others = [*long, *short] if _is_positional(argument) else [*long[1:], *short[1:]]
     if others and others != plain:
