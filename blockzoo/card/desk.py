@@ -125,8 +125,8 @@ class Desk:
 
     @cached_property
     def statuses(self) -> dict[str, str]:
-        """What trainings of the store came to, by fingerprint."""
-        return self.store.statuses()
+        """What one's own trainings of the store came to, by fingerprint."""
+        return self.store.own_statuses()
 
     def network(self, subject: str, position: str | None = None) -> NetworkSpec:
         """A block at a position of the scaffold, or a whole network."""

@@ -1,7 +1,7 @@
 """Stores made one: the records of other stores copied into one, each verified on the way, as they stand, in their order.
 
 Nothing is parsed that need not be: a record is copied with its seal, and its row of the table with that of the row. What is
-there already is not copied again, and a result that is there is not superseded.
+there already is not copied again, and a result that is there is not superseded, but for one that others handed in.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from blockzoo.core.schema import SEALED, about, columns_of
 from blockzoo.core.sealed import Faults, parsed, record_of
 from blockzoo.core.spec import fingerprint_of
 from blockzoo.core.store import Store
+from blockzoo.core.table import REPORTED
 
 log = logging.getLogger(__name__)
 SEVERAL = ("latency",)
@@ -93,11 +94,16 @@ def _without_indexes(db: sqlite3.Connection) -> Iterator[None]:
 
 @dataclass
 class _There:
-    """What a store holds: the seals of its records, the newest status of each request, and the last number."""
+    """What a store holds: the seals of its records, the newest status of each request, and the last number.
+
+    Args:
+        reported: requests whose newest result others handed in; one's own supersedes it.
+    """
 
     seals: set[int]
     statuses: dict[tuple[str, str], str]
     last: int
+    reported: set[tuple[str, str]]
 
     @staticmethod
     def of(db: sqlite3.Connection) -> _There:
@@ -106,6 +112,7 @@ class _There:
             {mark for (mark,) in db.execute("SELECT seal FROM records")},
             {(kind, fingerprint): status for kind, fingerprint, status in db.execute(newest)},
             db.execute("SELECT coalesce(max(id), 0) FROM records").fetchone()[0],
+            {("trial", fingerprint) for fingerprint in columns.reported(db)},
         )
 
     def answered(self) -> set[tuple[str, str]]:
@@ -155,7 +162,7 @@ def _chosen(
     merged: Merged,
 ) -> Iterator[tuple[int, tuple[object, ...]]]:
     """Rows to write, under their new numbers, each with its old one; the others are counted."""
-    answered = there.answered()
+    answered, superseded = there.answered(), set[tuple[str, str]]()
     stored = "seal" if "seal" in columns_of(given, "records") else "NULL"
     *short, body = SEALED
     query = (
@@ -168,13 +175,21 @@ def _chosen(
             merged.damaged += 1
         elif own in there.seals:
             merged.there += 1
-        elif (kind, fingerprint) in answered:
+        elif (of := (kind, fingerprint)) in answered and not (of in there.reported and _is_own_result(texts)):
             merged.answered += 1
         else:
+            superseded |= {of} & there.reported
             there.seals.add(own)
             there.statuses[kind, fingerprint] = status
             there.last += 1
             yield old, (there.last, *texts, own)
+    there.reported -= superseded
+
+
+def _is_own_result(texts: list[Any]) -> bool:
+    """Is a sound record a result of one's own, or one that was rerun?"""
+    *_, status, _, _, body = texts
+    return status in FINAL and plain(body).get("values", {}).get("tier") != REPORTED
 
 
 def _is_sound(mark: object, own: int, texts: list[Any], environments: dict[str, str]) -> bool:

@@ -191,6 +191,15 @@ class TrialSpec(Recipe, Data, Seeded, Spec):
         None, "the Lightning callbacks that it was handed, which can change its numbers (default: none)"
     )
 
+    @property
+    def lacks(self) -> str:
+        """What it rests on and does not hold, in words, so that nobody can run it again from its record alone; empty: nothing."""
+        lacking = {
+            "start": f"weights of a file ({self.start_identity})",
+            "callbacks": f"callbacks ({self.callbacks})",
+        }
+        return " and ".join(words for name, words in lacking.items() if getattr(self, name) is not None)
+
     def __post_init__(self) -> None:
         if isinstance(self.network, dict):
             object.__setattr__(self, "network", NetworkSpec(**self.network))

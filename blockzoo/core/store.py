@@ -143,6 +143,17 @@ class Store:
         with self.database.reading() as db, self._faults(db, kind, scan=True):
             return dict(db.execute(query, (kind,)).fetchall())
 
+    def own_statuses(self) -> dict[str, str]:
+        """The same of trials, but for results that others handed in and nobody reran: they answer no request of one's own."""
+        handed_in = self.reported()
+        return {of: status for of, status in self.statuses().items() if of not in handed_in}
+
+    def reported(self) -> set[str]:
+        """Fingerprints of trials whose newest result others handed in, and nobody reran."""
+        with self.database.reading() as db, self._faults(db) as faults:
+            schema = "main" if about(db, "columns") == columns.VERSION else self._with_cells(db, faults)
+            return columns.reported(db, schema)
+
     def status(self, fingerprint: str, kind: str = "trial") -> str | None:
         """The newest status of one fingerprint; None where there is no record of it."""
         query = "SELECT status FROM records WHERE kind = ? AND fingerprint = ? ORDER BY id DESC LIMIT 1"

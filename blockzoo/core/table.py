@@ -127,6 +127,21 @@ TEXTS = COLUMNS.keys() & {
     *texts_of(Scaffold, Recipe, Data, Seeded, NetworkSpec, TrialSpec, Record),
 }
 """Columns that are never read as numbers."""
+OF_RECORD = ("timestamp", "status", "reason", "experiment_name", "notes", "fingerprint")
+"""Columns that are fields of a record."""
+DECIDED_BY_DATA = ("image_size", "limit_train")
+"""Settings of which the data say what they came to: their own size, or fewer images than asked for."""
+OF_ENVIRONMENT = ("device", "dtype", "cpu", "gpu", "threads", "torch", "blockzoo", "environment_id")
+"""Columns that are facts of its environment."""
+SAID_ELSEWHERE = COLUMNS.keys() & {
+    *OF_TRIALS,
+    *"block position out_dim comparable lr_among budget budget_ratio".split(),
+    *OF_RECORD,
+    *OF_ENVIRONMENT,
+    *(name for name in COLUMNS if name.removeprefix("stage_").startswith(("latency_", "throughput"))),
+}
+"""Columns that a trial's request says, its record's fields, its environment or the record of the times: no value of a training
+stands for them."""
 OWN, REPORTED, REPRODUCED = TIERS = ("own", "reported", "reproduced")
 """Of a record: made here; handed in by others; handed in, and a rerun agreed."""
 FRACTIONS = ("val_acc", "best_val_acc", "test_acc", "train_acc")
@@ -217,33 +232,41 @@ def one_way(
 
 def trial_row(trial: Record) -> Row:
     """What a trial's own record says of it; call it within `as_stored`."""
+    row: Row = {
+        "tier": OWN,
+        **{name: value for name, value in trial.values.items() if name not in SAID_ELSEWHERE},
+        **asked_of(trial),
+        **{name: trial.environment.get(name) for name in OF_ENVIRONMENT},
+        **{name: getattr(trial, name) for name in OF_RECORD},
+    }
+    return {name: row.get(name) for name in COLUMNS}
+
+
+def asked_of(trial: Record) -> Row:
+    """The columns that a trial's request says, and what the data made of those that they decide."""
     spec = TrialSpec.from_json(trial.spec)
     network: NetworkSpec = spec.network
     subject = network.parsed
-    values: Row = {
-        **trial.environment,
+    asked: Row = {
         **{name: getattr(spec, name) for name in columns_of(Recipe, Data, Seeded)},
+        **{name: trial.values[name] for name in DECIDED_BY_DATA if trial.values.get(name) is not None},
         "block": subject.label,
         "position": subject.position,
         "out_dim": network.out_dim,
         "comparable": spec.comparable(),
         "lr_among": spec.lr_among,
-        "tier": OWN,
-        **trial.values,
-        **{k: getattr(trial, k) for k in ("timestamp", "status", "reason", "experiment_name", "notes")},
-        "fingerprint": trial.fingerprint,
     }
     if subject.is_block:
-        values |= {name: getattr(network, name) for name in columns_of(Scaffold)}
-        values |= {
+        asked |= {name: getattr(network, name) for name in columns_of(Scaffold)}
+        asked |= {
             "filler": network.filler_name,
             "active_blocks": network.active_blocks or network.num_blocks,
             "budget": network.budget,
             "budget_ratio": network.budget_ratio,
         }
     elif subject.stages:
-        values |= {name: getattr(network, name) for name in ("num_blocks", "base_channels", "transition")}
-    return {name: values.get(name) for name in COLUMNS}
+        asked |= {name: getattr(network, name) for name in ("num_blocks", "base_channels", "transition")}
+    return asked
 
 
 def with_times(row: Row, latency: Record | None, why_no_times: str) -> Row:

@@ -125,7 +125,7 @@ def plan_of(
 
     Args:
         trials: the grid.
-        store: what is known of it; None where nothing is.
+        store: what is known of it; None where nothing is. What others handed in answers no request.
         workers: trials at a time, at most as many as are pending; None: what `worker_count` says.
         device: what the trials run on: cpu, cuda or auto.
         only: of `UNFINISHED`.
@@ -135,7 +135,7 @@ def plan_of(
     """
     if only not in UNFINISHED:
         raise UsageError(f"only {only!r}: choose one of {', '.join(UNFINISHED)}")
-    statuses = {} if store is None else store.statuses()
+    statuses = {} if store is None else store.own_statuses()
 
     def is_pending(status: str | None) -> bool:
         return (

@@ -25,7 +25,7 @@ from blockzoo.core.record_file import is_record_file, read_records
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.store import Store
 from blockzoo.core.subject import as_stored
-from blockzoo.core.table import REPORTED, impossible, trial_row
+from blockzoo.core.table import DECIDED_BY_DATA, REPORTED, SAID_ELSEWHERE, impossible, trial_row
 from blockzoo.core.text import plain
 from blockzoo.publish.parquet import digest_of
 
@@ -201,6 +201,7 @@ def _faults_of_trial(record: Record) -> Iterator[str]:
         own = spec.with_(micro_batches=1).fingerprint()
         if own != record.fingerprint:
             yield f"its request has the fingerprint {own}, not {record.fingerprint[:40]}"
+    yield from _said_elsewhere(record, spec)
     yield from impossible(trial_row(record))
     if record.status != "ok":
         return
@@ -221,6 +222,22 @@ def _faults_of_trial(record: Record) -> Iterator[str]:
             check_outcomes(record.outcomes, values["test_acc"], values["test_loss"])  # type: ignore[arg-type]
         except BlockzooError as error:
             yield str(error)
+
+
+def _said_elsewhere(record: Record, spec: TrialSpec) -> Iterator[str]:
+    """Values that stand for what the request, or the record of the times, says."""
+    values = record.values
+    for name in sorted(values.keys() & SAID_ELSEWHERE - {*DECIDED_BY_DATA}):
+        yield f"it says {name} of itself, which its request, its environment or a record of times says"
+    size = values.get("image_size")
+    if spec.image_size not in (None, size):
+        yield f"image_size is {size}, and its request says {spec.image_size}"
+    if is_known(record) and values.keys() & {"code"}:
+        yield "it is of code of its own, and its request is of none"
+    if is_known(record) and "timing_key" in values:
+        own = spec.network.timing_key(size if isinstance(size, int) else None)
+        if values["timing_key"] != own:
+            yield f"its times would be those of another network: timing_key is not {own}"
 
 
 def _faults_of_times(record: Record) -> Iterator[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -27,6 +27,7 @@ from blockzoo.core.spec import TrialSpec
 from blockzoo.core.store import Store
 from blockzoo.core.table import OWN, REPORTED, REPRODUCED
 from blockzoo.report.statistics import LEAST_SEEDS, deviation, student_t
+from blockzoo.trials.preflight import known_before
 from blockzoo.trials.training import circumstances, train_spec
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ WITHIN = 5.0
 RERUNS = 5
 OF_ENVIRONMENT = ("hostname", "revision", "environment_id")
 """Facts that may differ between two runs that come to the same bits."""
+COUNTED = ("params_total", "params_trainable", "macs", "flops")
+"""Costs that a network has whatever counts them."""
 LAST_SEED = 2**31 - 1
 
 
@@ -137,7 +140,8 @@ class Reruns:
 def verify(source: str | Path, row: str, how: Reruns = Reruns()) -> tuple[Record, Agreement]:
     """Train a row of a results folder again, store what came out, and judge the row by it.
 
-    A reported row with which a rerun agrees is of the tier `reproduced` from then on; with which one disagrees, `reported`.
+    A reported row with which a rerun agrees is of the tier `reproduced` from then on; with which one disagrees, or whose costs
+    are others when they are counted here, `reported`.
 
     Args:
         source: the results folder.
@@ -145,15 +149,18 @@ def verify(source: str | Path, row: str, how: Reruns = Reruns()) -> tuple[Record
         how: see `Reruns`.
 
     Raises:
-        UsageError: no such row, or several; it did not end; it starts from weights that are not in it; it names code that the
-            user did not; its images are others here.
+        UsageError: no such row, or several; it did not end; it rests on weights or callbacks that are not in it; it names code
+            that the user did not; its images are others here.
     """
+    from blockzoo.data import load_dataset
+
     outputs = Outputs.at(source)
     store = outputs.store(create=False)
     record = row_of(store, row)
     spec = spec_of(record)
     where = circumstances(how.device, how.data_dir, how.plugins)
-    reruns = _rerun(spec, record, where, how)
+    data = load_dataset(spec.dataset, how.data_dir, image_size=spec.image_size, images=spec.images)
+    reruns = _rerun(spec, record, data, where, how)
     equal = is_equal(record, reruns[0])
     judged = agreement(
         float(record.values["test_acc"]),  # type: ignore[arg-type]
@@ -162,6 +169,8 @@ def verify(source: str | Path, row: str, how: Reruns = Reruns()) -> tuple[Record
         same_environment=_same_environment(record, reruns[0]),
         within=how.within,
     )
+    if wrong := wrong_costs(record, known_before(spec.network, data.shape).values):
+        judged = replace(judged, verdict="disagrees", why=wrong)
     writable = outputs.store()
     writable.add(verification_of(record, reruns, judged), *promoted(record, judged))
     export(outputs, writable)
@@ -193,9 +202,9 @@ def spec_of(record: Record) -> TrialSpec:
     with consent.text_of(f"row {record.fingerprint}"):
         spec = TrialSpec.from_json(record.spec)
         own = spec.with_(micro_batches=1).fingerprint()
-    if spec.start is not None:
+    if spec.lacks:
         raise UsageError(
-            f"row {record.fingerprint} starts from weights that are not in it: it cannot be rerun"
+            f"row {record.fingerprint} rests on {spec.lacks}, not in the row: it cannot be rerun"
         )
     if own != record.fingerprint:
         raise UsageError(
@@ -204,11 +213,18 @@ def spec_of(record: Record) -> TrialSpec:
     return spec
 
 
-def _rerun(spec: TrialSpec, record: Record, where: Any, how: Reruns) -> list[Record]:
-    """Trainings: with the seed of the row, then, unless that is the same to the last bit, with the seeds that follow."""
-    from blockzoo.data import load_dataset
+def wrong_costs(record: Record, counted: Mapping[str, object]) -> str:
+    """What a row says of its network's size and multiply-adds, and counting it here does not; empty where they are the same."""
+    wrong = [
+        f"{name} is {record.values[name]:,} in the row and {counted[name]:,} here"
+        for name in (f"{part}{name}" for part in ("", "stage_") for name in COUNTED)
+        if record.values.get(name) is not None and counted.get(name) not in (None, record.values[name])
+    ]
+    return "; ".join(wrong)
 
-    data = load_dataset(spec.dataset, how.data_dir, image_size=spec.image_size, images=spec.images)
+
+def _rerun(spec: TrialSpec, record: Record, data: Any, where: Any, how: Reruns) -> list[Record]:
+    """Trainings: with the seed of the row, then, unless that is the same to the last bit, with the seeds that follow."""
     made: list[Record] = []
     with TemporaryDirectory(prefix="blockzoo-verify-") as folder:
         for number in range(how.most):

@@ -12,12 +12,16 @@ import pytest
 
 from blockzoo.cli import main
 from blockzoo.core.errors import Damaged, UsageError
+from blockzoo.core.merging import Merged, merge
 from blockzoo.core.outputs import open_store
 from blockzoo.core.record import Record
 from blockzoo.core.record_file import read_records, write_records
+from blockzoo.core.spec import TrialSpec
 from blockzoo.core.table import COLUMNS
+from blockzoo.execution.queue import plan_of
 from blockzoo.publish.parquet import digest_of
 from blockzoo.publish.submission import MARKS, faults_of, marked, submit
+from blockzoo.trials.verification import agreement, promoted
 from tests.publish.made_up import stored, timing, trial
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +104,13 @@ ALTERED = [
     ({"params_total": -1}, "params_total -1"),
     ({"test_acc": None}, "it has no test_acc"),
     ({"own": "x" * 20_000}, "own has 20,000 characters"),
+    ({"block": "ConvNeXtBlock"}, "it says block of itself"),
+    ({"lr": 0.1}, "it says lr of itself"),
+    ({"budget": "iso-macs 1"}, "it says budget of itself"),
+    ({"cpu": "a faster one"}, "it says cpu of itself"),
+    ({"latency_ms": 0.001}, "it says latency_ms of itself"),
+    ({"timing_key": "0" * 16}, "its times would be those of another network"),
+    ({"code": "abc"}, "it is of code of its own"),
 ]
 
 
@@ -108,7 +119,8 @@ ALTERED = [
 )
 def test_a_record_that_cannot_be_right_is_named(values: dict[str, Any], fault: str, tmp_path: Path) -> None:
     assert faults_of(sound()) == []
-    record = sound(**values)
+    record = sound()
+    record.values |= values
     stored(tmp_path / "theirs", sound(1), record)
     store = stored(tmp_path / "mine", sound(2))
     with pytest.raises(
@@ -116,6 +128,32 @@ def test_a_record_that_cannot_be_right_is_named(values: dict[str, Any], fault: s
     ):
         submit(tmp_path / "theirs", store, "A. Person")
     assert len(store.records("trial")) == 1, "all or none"
+
+
+def test_the_size_of_the_images_is_the_one_asked_for() -> None:
+    record = sound()
+    record.spec["image_size"] = 16
+    assert "image_size is 32, and its request says 16" in "; ".join(faults_of(record))
+
+
+def test_what_others_report_answers_no_request_of_ones_own(tmp_path: Path) -> None:
+    """A sweep trains it, and what was trained elsewhere supersedes it; rerun and agreed with it does answer."""
+    mine = sound(0, 0, test_top5=0.25)
+    asked = TrialSpec.from_json(mine.spec)
+    store = stored(tmp_path / "all", sound(2))
+    submit(stored(tmp_path / "theirs", sound(0, 0)).path.parent, store, "A. Person")
+    assert store.reported() == {mine.fingerprint} and mine.fingerprint in store.statuses()
+    assert plan_of([asked], store, 1, "cpu").pending == [asked]
+    assert merge(store, stored(tmp_path / "third", sound(1, 0)))[0].copied == 1
+    assert merge(store, stored(tmp_path / "mine", mine)) == [Merged(copied=1)]
+    assert not store.reported() and plan_of([asked], store, 1, "cpu").pending == []
+    assert store.records("trial", fingerprint=mine.fingerprint)[-1].values["test_top5"] == 0.25
+
+    other = stored(tmp_path / "other", sound(2))
+    submit(tmp_path / "mine", other, "B. Person")
+    (reported,) = other.records("trial", fingerprint=mine.fingerprint)
+    other.add(*promoted(reported, agreement(0.5, [0.5], equal=True)))
+    assert not other.reported() and plan_of([asked], other, 1, "cpu").pending == []
 
 
 def test_other_things_that_cannot_be(tmp_path: Path) -> None:

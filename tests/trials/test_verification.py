@@ -14,7 +14,7 @@ from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
 from blockzoo.core.record_file import write_records
 from blockzoo.core.store import Store
-from blockzoo.trials.verification import WITHIN, agreement, promoted, row_of, spec_of
+from blockzoo.trials.verification import WITHIN, agreement, promoted, row_of, spec_of, wrong_costs
 
 TRAINED = (
     "ResNetBasicBlock/mid --dataset digits --epochs 1 --batch-size 16 --base-channels 4 --num-blocks 1 --no-latency --quiet"
@@ -77,10 +77,20 @@ def test_a_row_is_found_by_the_beginning_of_its_fingerprint(tmp_path: Path) -> N
     ):
         with pytest.raises(UsageError, match=said):
             row_of(store, wrong)
-    with pytest.raises(UsageError, match="starts from weights"):
+    with pytest.raises(UsageError, match=r"rests on weights of a file \(abc\)"):
         spec_of(replace(trial(), spec={**trial().spec, "start": "w.pth", "start_identity": "abc"}))
+    with pytest.raises(UsageError, match=r"rests on callbacks \(mine:Zero\)"):
+        spec_of(replace(trial(), spec={**trial().spec, "callbacks": "mine:Zero"}))
     with pytest.raises(UsageError, match="of another request than it says"):
         spec_of(replace(trial(), fingerprint="0" * 16))
+
+
+def test_costs_are_counted_again() -> None:
+    row = Record(
+        "trial", "f", "x", {}, values={"macs": 5, "params_total": 7, "stage_macs": 3, "memory_mb": 1.0}
+    )
+    assert wrong_costs(row, {"macs": 5, "params_total": 7, "memory_mb": 2.0}) == ""
+    assert wrong_costs(row, {"macs": 5321, "stage_macs": 3}) == "macs is 5 in the row and 5,321 here"
 
 
 def trained(folder: Path) -> tuple[Store, Record]:
@@ -94,12 +104,13 @@ def trained(folder: Path) -> tuple[Store, Record]:
 def test_real_rows_are_verified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A row that is handed in as it was trained is reproduced; one with another accuracy comes out as disagreeing."""
     _, record = trained(tmp_path / "theirs")
-    honest, altered = tmp_path / "honest.jsonl.gz", tmp_path / "altered.jsonl.gz"
+    honest, altered, smaller = (tmp_path / f"{name}.jsonl.gz" for name in ("honest", "altered", "smaller"))
     write_records(honest, [record])
+    write_records(smaller, [replace(record, values={**record.values, "macs": 5})])
     better = {**record.values, "test_acc": 0.99, "test_loss": 0.01}
     write_records(altered, [replace(record, values=better, outcomes={})])
     verdicts = {}
-    for file, code in ((honest, 0), (altered, 1)):
+    for file, code in ((honest, 0), (altered, 1), (smaller, 1)):
         mine = tmp_path / file.stem
         assert main(["submit", str(file), "--by", "A. Person", "-o", str(mine)]) == 0
         capsys.readouterr()
@@ -112,4 +123,4 @@ def test_real_rows_are_verified(tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert f'"{verification.values["verdict"]}"' in said
         assert len(verification.samples["test_acc"]) == verification.values["n"]
         assert next(iter(store.rows()))["tier"] == ("reproduced" if code == 0 else "reported")
-    assert verdicts == {"honest.jsonl.gz": "agrees", "altered.jsonl.gz": "disagrees"}
+    assert list(verdicts.values()) == ["agrees", "disagrees", "disagrees"]
