@@ -112,9 +112,17 @@ def _price(of: Evidence) -> str:
             "equal multiply-adds" if abs(of.macs - 1) < NEAR else f"{of.macs:.2f} times the multiply-adds"
         )
     if of.time is not None:
-        low, high = of.time["interval"]
-        parts.append("about the same time" if low < 1 < high else f"{of.time['ratio']:.2f} times the time")
+        parts.append(_of_time(of.time))
     return f", for {' and '.join(parts)}" if parts else ""
+
+
+def _of_time(time: Mapping[str, Any]) -> str:
+    """About the same where all of the interval is near 1; where it only holds 1, the interval is said too."""
+    low, high = time["interval"]
+    if low > 1 - NEAR and high < 1 + NEAR:
+        return "about the same time"
+    span = f" ({low:.2f} to {high:.2f})" if low <= 1 <= high else ""
+    return f"{time['ratio']:.2f}{span} times the time"
 
 
 def _accuracy(of: Evidence) -> str:

@@ -11,6 +11,7 @@ from blockzoo.card.schedule import Made
 from blockzoo.core.environment import environment
 from blockzoo.core.record import Record
 from blockzoo.core.spec import fingerprint_of
+from blockzoo.report.groups import is_number
 
 KIND = "coupling"
 """Of the record."""
@@ -56,12 +57,18 @@ class Coupling:
         record = self._known(desk) or self._measured(desk, min(self._longest(desk), within / BESIDE))
         labels = [str(label) for label in record.spec["labels"]]
         width = len(labels)
-        sigma = [record.samples["sigma"][row * width : (row + 1) * width] for row in range(width)]
+        known = [value if is_number(value) else None for value in record.samples["sigma"]]
+        sigma = [known[row * width : (row + 1) * width] for row in range(width)]
         pairs = sorted(
-            ((sigma[i][j], labels[i], labels[j]) for i in range(width) for j in range(i + 1, width)),
+            (
+                (value, labels[i], labels[j])
+                for i in range(width)
+                for j in range(i + 1, width)
+                if (value := sigma[i][j]) is not None
+            ),
             reverse=True,
         )
-        strongest = max(sigma[i][i] for i in range(width))
+        strongest = max((value for i in range(width) if (value := sigma[i][i]) is not None), default=0.0)
         trained = record.spec["weights"] != "as drawn from seed 0"
         at = (
             "after its training from seed 0"
@@ -69,7 +76,7 @@ class Coupling:
             else "at its initial weights, for it was not trained here"
         )
         says = []
-        if pairs:
+        if pairs and strongest:
             value, first, second = pairs[0]
             says.append(
                 f"{at[0].upper()}{at[1:]}, the strongest coupling between two blocks is {value:.3g}, of {first} and {second}: "

@@ -12,7 +12,7 @@ from blockzoo.card.standing import Standing
 from blockzoo.card.tiled import FIRST
 from blockzoo.core import units
 from blockzoo.core.contracts import POSITIONS
-from blockzoo.report.site.further import times_as_long
+from blockzoo.report.site.further import norms, times_as_long
 from blockzoo.report.site.markup import EMPTY, Markup, joined, table, tag
 from blockzoo.report.site.sketches import heat
 from blockzoo.report.site.words import NONE
@@ -106,13 +106,11 @@ def coupling(card: Card) -> Markup:
     if done is None:
         return section("How strongly its network's blocks are coupled", card.of("coupling"), EMPTY)
     figures, labels = done.made.figures, [shown(label) for label in done.made.figures["labels"]]
-    lines = [(label, *(f"{v:.3g}" for v in row)) for label, row in zip(labels, figures["sigma"], strict=True)]
     within = f"each within {figures['tol']:.0%} of the truth{'' if figures['converged'] else ' where it has converged'}"
     told = (
         "Spectral norms of the blocks of the Hessian of the loss on training examples, "
         f"{within}; on the diagonal the curvature of a block itself."
     )
-    numbers = table("Spectral norms", ("", *map(str, range(len(labels)))), lines)
     body = [
         heat(
             "Coupling of every two blocks of its network: the fuller the colour, the stronger",
@@ -120,7 +118,7 @@ def coupling(card: Card) -> Markup:
             figures["sigma"],
         ),
         tag("p", told, class_="small"),
-        tag("details", tag("summary", "The numbers"), numbers),
+        tag("details", tag("summary", "The numbers"), norms(labels, figures["sigma"])),
     ]
     return section(done.title, card.of("coupling"), joined(body))
 

@@ -68,6 +68,9 @@ COLUMNS: dict[str, str] = {
     **of_setting("seed"),
     **of_setting("protocol"),
     "lr_among": "the learning rates that the search for lr began with, by validation accuracy; empty: it was given",
+    "callbacks": "the Lightning callbacks that it was handed, which can change its numbers; empty: none",
+    "start": "what the weights are that training started from: a digest of their file, or the fingerprint of the trial that made "
+    "them; empty: drawn",
     "split": "the train / validation / test split, name and version; of images that their name does not tell, a digest too",
     **of_setting("image_size"),
     **of_setting("limit_train"),
@@ -255,6 +258,8 @@ def asked_of(trial: Record) -> Row:
         "out_dim": network.out_dim,
         "comparable": spec.comparable(),
         "lr_among": spec.lr_among,
+        "callbacks": spec.callbacks,
+        "start": spec.start_identity,
     }
     if subject.is_block:
         asked |= {name: getattr(network, name) for name in columns_of(Scaffold)}

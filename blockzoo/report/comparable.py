@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from blockzoo.core.contracts import STAGES
+from blockzoo.report.accuracies import WORDS, column_of, left_out, left_out_words
 from blockzoo.report.additive import Fitted, Table, fitted_to, positions_of, tables_of
 from blockzoo.report.comparison import Comparison, verdicts
-from blockzoo.report.groups import Row, describe_group, group_of, is_number
-from blockzoo.report.statistics import usable
-
-COLUMNS = {"test_acc": "test accuracy", "val_acc": "validation accuracy"}
+from blockzoo.report.groups import Row, describe_group, group_of
 
 
 @dataclass(frozen=True)
@@ -30,9 +28,13 @@ class Comparable:
 
     @cached_property
     def column(self) -> str:
-        """The test accuracy where all that have one do, else the validation accuracy."""
-        known = [row for row in usable(self.rows) if any(is_number(row.get(name)) for name in COLUMNS)]
-        return "test_acc" if known and all(is_number(row.get("test_acc")) for row in known) else "val_acc"
+        """The accuracy that it is of."""
+        return column_of(self.rows)
+
+    @cached_property
+    def left_out(self) -> str:
+        """Which of its trainings have none, as a clause; empty where all do."""
+        return left_out_words(left_out(self.rows, self.column).total(), self.column)
 
     @cached_property
     def table(self) -> Table:
@@ -70,16 +72,16 @@ class Comparable:
 
     @property
     def words(self) -> str:
-        """What is in common, and the seeds of each block, or the trainings of networks of several."""
+        """What is in common, the seeds of each block, or the trainings of networks of several, and what is left out."""
         counts = {len(of) for of in self.table.values()}
         seeds = " to ".join(map(str, sorted({min(counts), max(counts)}))) if counts else ""
         told = f"{seeds} seed{'' if seeds == '1' else 's'}" if seeds else f"{len(self.crossed)} trainings"
-        return ", ".join(part for part in (describe_group(self.group), told) if part)
+        return ", ".join(part for part in (describe_group(self.group), told, self.left_out) if part)
 
     @property
     def accuracy(self) -> str:
         """The name of the column in words."""
-        return COLUMNS[self.column]
+        return WORDS[self.column]
 
     @property
     def spread(self) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from blockzoo.core.errors import UsageError
 from blockzoo.core.outcomes import Outcomes
+from blockzoo.report.accuracies import left_out
 from blockzoo.report.additive import (
     LEVEL,
     ROUNDED,
@@ -179,6 +180,7 @@ class Comparison:
         differences: by position, or by size.
         shared: one variance holds for all cells.
         deviation: of what block, position and seed leave, where it is shared.
+        left_out: trainings of the group that have no such accuracy.
     """
 
     group: tuple[tuple[str, object], ...]
@@ -186,6 +188,7 @@ class Comparison:
     differences: list[Difference]
     shared: bool
     deviation: float | None
+    left_out: int = 0
 
 
 def compare(
@@ -215,7 +218,7 @@ def compare(
     if block == other:
         raise UsageError(f"{block} is compared with itself: name two blocks")
     comparisons, rows = [], list(rows)
-    tables = tables_of(rows, column)
+    tables, lacking = tables_of(rows, column), left_out(rows, column)
     for group, table in tables.items():
         places = [p for p in positions_of(table) if {(block, p), (other, p)} <= table.keys()]
         places = [p for p in places if position in (None, p)]
@@ -232,7 +235,8 @@ def compare(
             ]
         if len(places) > 1:
             differences.append(difference_of(table, fitted, block, other, tuple(places), margin))
-        comparisons.append(Comparison(group, column, differences, fitted.shared, fitted.deviation))
+        judged = (differences, fitted.shared, fitted.deviation)
+        comparisons.append(Comparison(group, column, *judged, lacking[group]))
     if not comparisons:
         known = sorted(
             {name for table in tables.values() for name, place in table if position in (None, place)}
@@ -263,7 +267,8 @@ def verdicts(rows: Iterable[Row], *, column: str = "test_acc", margin: float = M
         column: the accuracy.
         margin: what counts as equal, as a fraction.
     """
-    comparisons = []
+    comparisons, rows = [], list(rows)
+    lacking = left_out(rows, column)
     for group, table in tables_of(rows, column).items():
         fitted, differences = fitted_to(table), []
         for place in positions_of(table):
@@ -273,7 +278,8 @@ def verdicts(rows: Iterable[Row], *, column: str = "test_acc", margin: float = M
                 for a, b in itertools.combinations(blocks, 2)
             ]
             differences += pairs
-        comparisons.append(Comparison(group, column, corrected(differences), fitted.shared, fitted.deviation))
+        judged = (corrected(differences), fitted.shared, fitted.deviation)
+        comparisons.append(Comparison(group, column, *judged, lacking[group]))
     return comparisons
 
 

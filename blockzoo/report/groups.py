@@ -29,6 +29,8 @@ SHARED = (
     "dtype",
     "filler",
     "transition",
+    "callbacks",
+    "start",
 )
 """What rows of one group have in common; also the key of rows that carry no `comparable`."""
 BEYOND = 2
@@ -116,6 +118,8 @@ def describe_group(group: tuple[tuple[str, Any], ...]) -> str:
     parts += ["bfloat16"] if facts.get("dtype") == "bfloat16" else []
     parts += [f"fillers {facts['filler']}"] if facts.get("filler", DEFAULT_FILLER) != DEFAULT_FILLER else []
     parts += [f"{facts['transition']} transitions"] if facts.get("transition", "own") != "own" else []
+    parts += [f"with callbacks {facts['callbacks']}"] if "callbacks" in facts else []
+    parts += [f"from weights {facts['start']}"] if "start" in facts else []
     return ", ".join(parts)
 
 

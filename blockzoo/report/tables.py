@@ -10,6 +10,7 @@ from blockzoo.core.quantity import OnTheClock, quantities
 from blockzoo.core.table import REPORTED, REPRODUCED
 from blockzoo.core.typeset import HIGH, KEY, LOW, Column, TextTable, as_markdown, name, number
 from blockzoo.core.units import scaled
+from blockzoo.report.accuracies import left_out, left_out_words
 from blockzoo.report.groups import Row, describe_group, rates_at_ends
 from blockzoo.report.statistics import Estimate, Summary, Time, summarise
 
@@ -98,13 +99,16 @@ def markdown_table(rows: Iterable[Row]) -> str:
 
 def tables(rows: Iterable[Row]) -> Iterator[TextTable]:
     """For each comparable group its table."""
+    rows = list(rows)
+    lacking = left_out(rows, "test_acc")
     for group, members in groupby(summarise(rows), key=lambda s: s.group):
         ordered: list[Summary] = []
         for _, cell in groupby(members, key=lambda s: s.position):
             ordered += sorted(cell, key=lambda s: -_rank(s))
-        yield TextTable(
-            describe_group(group), _columns(), [_line(s) for s in ordered], caption(ordered), parted_by=1
-        )
+        tested = any("test_acc" in s.accuracies for s in ordered)
+        told = (caption(ordered), left_out_words(lacking[group], "test_acc") if tested else "")
+        lines, said = [_line(s) for s in ordered], "\n".join(filter(None, told))
+        yield TextTable(describe_group(group), _columns(), lines, said, parted_by=1)
 
 
 def _rank(summary: Summary) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from blockzoo.core.typeset import HIGH, KEY, LOW, TextTable, name, number, prose
+from blockzoo.report.accuracies import WORDS, left_out_words
 from blockzoo.report.comparison import ENOUGH_SIGNS, Comparison, Difference
 from blockzoo.report.groups import describe_group
 from blockzoo.report.images import ENOUGH_SEEDS, OverImages
@@ -187,11 +188,14 @@ def _difference(difference: Difference) -> str:
 
 
 def _told(comparison: Comparison) -> str:
-    """How the differences were judged."""
-    accuracy = "test" if comparison.column == "test_acc" else "validation"
-    first = (
-        f"{accuracy} accuracy over the seeds that both have; ± half of the 95 % interval of the difference, "
-    )
+    """How the differences were judged, and what is in none."""
+    lacking = left_out_words(comparison.left_out, comparison.column)
+    return "\n".join(filter(None, (_judged(comparison), lacking)))
+
+
+def _judged(comparison: Comparison) -> str:
+    accuracy = WORDS[comparison.column]
+    first = f"{accuracy} over the seeds that both have; ± half of the 95 % interval of the difference, "
     judged = [d for d in comparison.differences if d.error is not None]
     if not judged:
         return f"{first}which needs more seeds"

@@ -75,6 +75,10 @@ def test_the_first_sentence(kinds: dict[str, str], macs: float, begins: str, has
             {"ratio": 1.0, "interval": (0.98, 1.02), "doubted": False, "batch": 64, "n": 50},
             "about the same time",
         ),
+        (
+            {"ratio": 1.9, "interval": (0.6, 3.1), "doubted": False, "batch": 64, "n": 7},
+            "1.90 (0.60 to 3.10) times the time",
+        ),
         ({"ratio": 9.0, "interval": (8.0, 10.0), "doubted": True, "batch": 64, "n": 50}, None),
         ({"ratio": 9.0, "interval": None, "doubted": False, "batch": 64, "n": 1}, None),
     ],

@@ -23,7 +23,8 @@ OF_TRAININGS = (
 """Columns of the trainings of a table."""
 MEANINGS = {
     "table": "the key of its table, which is a file of its own, table-KEY.json",
-    "accuracy_percent": "mean over seeds, on the split that the table names, percent",
+    "accuracy_percent": "mean over seeds, percent",
+    "accuracy_of": "the split that it is of: test; validation where most trainings of the table have no test accuracy",
     "low": "lower end of the interval that holds all means of a position together in 95 % of tables, percent",
     "high": "its upper end, percent",
     "n": "seeds",
@@ -75,12 +76,17 @@ def api_files(told: Figures) -> Iterator[tuple[str, str]]:
         "title": told.title,
         "files": {name: f"{FOLDER}/{name}" for name in files},
         "tables": [
-            {"key": key, "title": board["title"], **board["facets"]}
+            {"key": key, "title": board["title"], **board["facets"], "accuracy_of": split_of(board)}
             for key, (board, _) in told.tables.items()
         ],
     }
     for name, content in {"index.json": index, **files}.items():
         yield f"{FOLDER}/{name}", json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+def split_of(board: Mapping[str, Any]) -> str:
+    """What the accuracies of a leaderboard are of: test or validation."""
+    return str(board["accuracy"]).partition(" ")[0]
 
 
 def _table(key: str, board: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
@@ -89,6 +95,8 @@ def _table(key: str, board: Mapping[str, Any], rows: Sequence[Row]) -> dict[str,
         "key": key,
         "title": board["title"],
         **board["facets"],
+        "accuracy_of": split_of(board),
+        "left_out": board["left_out"],
         "trainings": [{name: _value(row.get(name)) for name in OF_TRAININGS} for row in rows],
     }
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from blockzoo.report.site.cards import cited
 from blockzoo.report.site.evidence import again_of, cite_of, copied, curves_of, times_of, trainings_of
-from blockzoo.report.site.markup import EMPTY, Markup, joined, table, tag
+from blockzoo.report.site.markup import EMPTY, Markup, facts, joined, table, tag
 from blockzoo.report.site.sketches import spans
 from blockzoo.report.site.standing import Subject
 
@@ -49,13 +49,15 @@ def _worth(subject: Subject) -> Markup:
         difference, verdict = against or ("", "")
         lines.append(
             (
-                name, line.accuracy, line.rank or "in no comparison", difference,
+                name, ", ".join(filter(None, (line.accuracy, line.of_validation))), line.rank or "in no comparison", difference,
                 "the reference" if line.is_reference else verdict, line.n,
                 line.cost("flops"), line.cost("params_total"), line.time,
             )
         )  # fmt: skip
         if line.mean is not None:
-            drawn.append((entry.short, line.mean, line.interval))
+            drawn.append(
+                (", ".join(filter(None, (entry.short, line.of_validation))), line.mean, line.interval)
+            )
     references = {entry.line.reference for entry in subject.entries}
     reference = references.pop() if len(references) == 1 else None
     heads = (
@@ -69,10 +71,13 @@ def _worth(subject: Subject) -> Markup:
         "parameters",
         "latency, ms",
     )
-    titles = dict.fromkeys(entry.line.board["title"] for entry in subject.entries)
-    tables = [tag("p", title, class_="quiet") for title in titles]
+    boards = {entry.table: entry.line.board for entry in subject.entries}
+    tables = [
+        (told, ". ".join(filter(None, (board["title"], board["left_out"])))) for told, board in boards.items()
+    ]
+    named = tag("p", tables[0][1], class_="quiet") if len(tables) == 1 else facts(tables)
     return tag(
-        "section", tag("h2", "What it is worth", id="worth"), *(tables if len(tables) == 1 else []),
+        "section", tag("h2", "What it is worth", id="worth"), named,
         spans("Accuracy by position and table", drawn, " %"), table("By position and budget", heads, lines, left=(4,)),
     )  # fmt: skip
 

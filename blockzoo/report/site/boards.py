@@ -104,6 +104,7 @@ def board_of(of: Comparable, title: str, pairs: Pairs, timed: Mapping[str, Compa
         "title": title,
         "facets": facets_of(of),
         "accuracy": of.accuracy,
+        "left_out": of.left_out,
         "spread": of.spread,
         "blocks": [plain(block, lines=False) for block in blocks],
         "reference": blocks.index(reference) if reference else None,

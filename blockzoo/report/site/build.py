@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from blockzoo.core.table import OWN, Row
 from blockzoo.core.text import csv_text, file_name, plain
 from blockzoo.report.comparable import Comparable
 from blockzoo.report.groups import name_of
-from blockzoo.report.site.api import Figures, api_files
+from blockzoo.report.site.api import Figures, api_files, split_of
 from blockzoo.report.site.block_page import body_of
 from blockzoo.report.site.boards import board_of, titles_of
 from blockzoo.report.site.cards import card_of
@@ -155,16 +156,19 @@ class Site:
         keyed = {board["key"]: (board, of.rows) for board, of in zip(self.boards, self.groups, strict=True)}
         return Figures(plain(self.title, lines=False), self.made, lines, keyed, self.addresses)
 
+    @cached_property
+    def _parts(self) -> dict[str, list[dict[str, Any]]]:
+        """The leaderboards by the address of their page."""
+        names = itertools.chain(["index.html"], (f"index-{number}.html" for number in itertools.count(2)))
+        return dict(zip(names, in_parts(self.boards), strict=False))
+
     def _leaderboards(self) -> Iterator[tuple[str, str]]:
-        parts = in_parts(self.boards)
-        names = ["index.html", *(f"index-{number}.html" for number in range(2, len(parts) + 1))]
-        titled = [
-            [(board["title"], f"{name}#table={board['key']}") for board in part]
-            for name, part in zip(names, parts, strict=True)
-        ]
-        for name, part in zip(names, parts, strict=True):
+        for name, part in self._parts.items():
             elsewhere = [
-                one for other, titles in zip(names, titled, strict=True) if other != name for one in titles
+                (board["title"], f"{other}#table={board['key']}")
+                for other, boards in self._parts.items()
+                for board in boards
+                if other != name
             ]
             known = {block for board in part for block in board["blocks"]}
             addresses = {block: address for block, address in self.addresses.items() if block in known}
@@ -202,10 +206,11 @@ class Site:
                 shown = plain(name_of(row), lines=False)
                 rows[board["key"], shown, row.get("position") or ""].append(row)
         lines = lines_of_block(self.boards)
+        pages = {board["key"]: page for page, boards in self._parts.items() for board in boards}
         for name, address in self._addresses.items():
             if (shown := plain(name, lines=False)) not in lines:
                 continue
-            entries = entries_of(lines[shown], rows, self.gathered.told)
+            entries = entries_of(lines[shown], rows, self.gathered.told, pages)
             subject = self._subject(name, address, entries)
             yield address, self.frame.page(shown, body_of(subject), here=address)
             yield from badges_of(subject)
@@ -252,6 +257,7 @@ def lines_of(boards: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
                     "position": place["name"],
                     "block": board["blocks"][block],
                     "accuracy_percent": place["mean"][row],
+                    "accuracy_of": split_of(board),
                     "low": together[0] if together else None,
                     "high": together[1] if together else None,
                     "tier": at(place["tier"], row) or OWN,

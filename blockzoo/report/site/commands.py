@@ -17,7 +17,9 @@ OF_BUDGET = ("active_width", "active_blocks")
 
 
 def command_of(spec: Mapping[str, Any], block: str, position: str, seeds: Iterable[int]) -> str:
-    """One line for a shell: the trainings of a block at a position in these seeds.
+    """The trainings of a block at a position in these seeds and no others: lines for a shell, or why there are none.
+
+    Seeds 0 to n - 1 are one sweep; others are trainings, a line each, at the width, depth and learning rate that were found.
 
     Args:
         spec: of one of them, as it is stored.
@@ -25,36 +27,52 @@ def command_of(spec: Mapping[str, Any], block: str, position: str, seeds: Iterab
         position: of it, or several with blanks between; empty for a whole network.
         seeds: of the trainings.
     """
+    if reason := beyond_commands(spec):
+        return f"No command makes it again: {reason}."
+    asked, places = sorted(set(seeds)), position.split()
+    if places and asked == list(range(len(asked))):
+        made = [_sweep(spec, block, places, len(asked))]
+    else:
+        settings = [*_options(Scaffold, (spec.get("network") or {}) if places else {}), *_of_training(spec)]
+        subjects = [f"{block}/{place}" for place in places] or [block]
+        made = [
+            ["blockzoo", "train", subject, "--seed", str(seed), *settings]
+            for seed in asked
+            for subject in subjects
+        ]
+    return "\n".join(plain(shlex.join(words), lines=False) for words in made)
+
+
+def beyond_commands(spec: Mapping[str, Any]) -> str:
+    """Why no command makes a training again, as a clause; "" where one does."""
+    if callbacks := spec.get("callbacks"):
+        return plain(f"it was handed callbacks in Python ({callbacks})", lines=False)
+    if start := spec.get("start_identity"):
+        return plain(f"it began from weights ({start}) that a command would not find", lines=False)
+    return ""
+
+
+def _sweep(spec: Mapping[str, Any], block: str, places: list[str], seeds: int) -> list[str]:
+    """Words of the sweep of so many seeds."""
+    words = ["blockzoo", "sweep", "run", "--blocks", block, "--positions", *places, "--seeds", str(seeds)]
     network = spec.get("network") or {}
-    last = max(seeds, default=0)
-    words = [
-        "blockzoo",
-        "sweep",
-        "run",
-        "--blocks",
-        block,
-        "--positions",
-        *position.split(),
-        "--seeds",
-        str(last + 1),
-    ]
-    if not position:
-        words = ["blockzoo", "train", block, "--seed", str(last)]
-    left_out: set[str] = set()
+    chosen: set[str] = set()
     if network.get("budget"):
         budget = Budget.parse(str(network["budget"]))
         words += ["--track", budget.track, "--budgets", f"{budget.amount:g}"]
         words += ["--against", str(budget.against)] if str(budget.against) != DEFAULT_FILLER else []
-        left_out |= set(OF_BUDGET)
+        chosen |= set(OF_BUDGET)
     if spec.get("lr_among"):
         words += ["--learning-rates", *str(spec["lr_among"]).split()]
-        left_out.add("lr")
-    words += list(_options(Scaffold, network, left_out if position else set(settings_of(Scaffold))))
-    words += [*_options(Recipe, spec, left_out), *_options(Data, spec, left_out)]
-    return plain(shlex.join(words), lines=False)
+        chosen.add("lr")
+    return [*words, *_options(Scaffold, network, chosen), *_of_training(spec, chosen)]
 
 
-def _options(table: type, values: Mapping[str, Any], left_out: set[str]) -> Iterable[str]:
+def _of_training(spec: Mapping[str, Any], left_out: Iterable[str] = ()) -> list[str]:
+    return [*_options(Recipe, spec, left_out), *_options(Data, spec, left_out)]
+
+
+def _options(table: type, values: Mapping[str, Any], left_out: Iterable[str] = ()) -> Iterable[str]:
     """Options of settings that differ from their defaults."""
     for name, field in settings_of(table).items():
         value = values.get(name)

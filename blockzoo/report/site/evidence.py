@@ -10,13 +10,14 @@ from blockzoo.core.record import Record
 from blockzoo.core.table import OWN, Row, way_of
 from blockzoo.core.text import markdown, plain
 from blockzoo.core.times import median_interval, throughput
+from blockzoo.report.groups import is_number
 from blockzoo.report.site.citing import Row as Cited
 from blockzoo.report.site.citing import badge, bibtex
-from blockzoo.report.site.commands import command_of
+from blockzoo.report.site.commands import beyond_commands, command_of
 from blockzoo.report.site.markup import EMPTY, Markup, facts, joined, table, tag
 from blockzoo.report.site.sketches import curves, strip
 from blockzoo.report.site.standing import Entry, Subject
-from blockzoo.report.site.words import NONE
+from blockzoo.report.site.words import NONE, figure
 
 STRIPS = 400
 """Samples of a strip that are drawn."""
@@ -116,8 +117,9 @@ def _timed(subject: Subject) -> Iterator[tuple[Entry, Record]]:
 def _by_batch(record: Record) -> Iterator[tuple[int, list[float]]]:
     for name in sorted(record.samples, key=len):
         size = name.removeprefix("network_batch").removesuffix("_ms")
-        if name.startswith("network_batch") and size.isdigit() and record.samples[name]:
-            yield int(size), record.samples[name]
+        known = [value for value in record.samples[name] if is_number(value)]
+        if name.startswith("network_batch") and size.isdigit() and known:
+            yield int(size), known
 
 
 def trainings_of(subject: Subject) -> Markup:
@@ -166,7 +168,7 @@ def _tier(row: Row) -> str:
 
 
 def _percent(value: object) -> str:
-    return f"{100 * value:.2f}" if isinstance(value, int | float) else NONE
+    return figure(100 * value, ".2f") if is_number(value) else NONE
 
 
 def again_of(subject: Subject) -> Markup:
@@ -179,14 +181,10 @@ def again_of(subject: Subject) -> Markup:
     made = []
     for number, entries in enumerate(together.values()):
         first = entries[0]
-        command = command_of(
-            first.told[-1].spec, block, " ".join(entry.place for entry in entries), first.seeds
-        )
-        made.append(
-            joined(
-                [tag("h3", ", ".join(entry.short for entry in entries)), copied(f"again-{number}", command)]
-            )
-        )
+        spec, places = first.told[-1].spec, " ".join(entry.place for entry in entries)
+        command = command_of(spec, block, places, first.seeds)
+        told = tag("p", command) if beyond_commands(spec) else copied(f"again-{number}", command)
+        made.append(joined([tag("h3", "; ".join(entry.short for entry in entries)), told]))
     if not made:
         made = [tag("p", "A table does not say how its rows were asked for; a store does.", class_="quiet")]
     return tag("section", tag("h2", "Make it again"), *made)
@@ -215,7 +213,7 @@ def cite_of(subject: Subject) -> Markup:
 def _cited(subject: Subject, entry: Entry) -> Cited:
     line, board = entry.line, entry.line.board
     where = (subject.shown, entry.place, board["title"])
-    figures = (f"{line.accuracy} %", line.rank, line.n)
+    figures = (entry.accuracy, line.rank, line.n)
     return Cited(*where, *figures, board["key"], subject.version, subject.date)
 
 

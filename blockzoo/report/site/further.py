@@ -16,7 +16,7 @@ from blockzoo.report.site.lenses import runs_body
 from blockzoo.report.site.markup import EMPTY, Markup, joined, table, tag
 from blockzoo.report.site.sketches import heat
 from blockzoo.report.site.space import AddedUp, Searches, space_body
-from blockzoo.report.site.words import NONE
+from blockzoo.report.site.words import NONE, figure
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,12 @@ def coupling_body(maps: Sequence[Record]) -> Markup:
     """How strongly the blocks of networks are coupled; empty where there is no map."""
     made = []
     for record in maps:
-        labels = [plain(str(label), lines=False) for label in record.spec.get("labels", ())]
+        labels = [plain(str(label), lines=False) for label in record.spec.get("labels") or ()]
         count, flat = len(labels), record.samples.get("sigma", [])
         if not count or len(flat) != count * count:
             continue
-        sigma = [flat[row * count : (row + 1) * count] for row in range(count)]
-        lines = [
-            (label, *(f"{value:.3g}" for value in row)) for label, row in zip(labels, sigma, strict=True)
-        ]
+        known = [value if is_number(value) else None for value in flat]
+        sigma = [known[row * count : (row + 1) * count] for row in range(count)]
         facts = [
             f"weights: {record.spec.get('weights', NONE)}",
             f"{record.spec.get('examples', NONE)} training examples of {record.spec.get('dataset', NONE)}",
@@ -81,16 +79,24 @@ def coupling_body(maps: Sequence[Record]) -> Markup:
             tag(
                 "section", tag("h2", plain(record.subject, lines=False)), tag("p", about, class_="small"),
                 heat("Coupling of every two blocks: the fuller the colour, the stronger", labels, sigma),
-                tag("details", tag("summary", "The numbers"), table("Spectral norms", ("", *map(str, range(count))), lines)),
+                tag("details", tag("summary", "The numbers"), norms(labels, sigma)),
             )
         )  # fmt: skip
     told = "Spectral norms of the blocks of the Hessian of the loss, for every two blocks of a network."
     return joined([tag("h1", "Coupling of blocks"), tag("p", told, class_="lead"), *made]) if made else EMPTY
 
 
+def norms(labels: Sequence[str], sigma: Sequence[Sequence[float | None]]) -> Markup:
+    """The numbers of a coupling map as a table; a dash for one that is not known."""
+    lines = [
+        (label, *(figure(value, ".3g") for value in row)) for label, row in zip(labels, sigma, strict=True)
+    ]
+    return table("Spectral norms", ("", *map(str, range(len(labels)))), lines)
+
+
 def tiles_body(plans: Sequence[Record], groups: Iterable[Comparable], prefix: str) -> Markup:
     """What networks need in tiles, and what tiles that do not see each other cost in accuracy; empty where nothing is known."""
-    lines = [_plan(record) for record in plans if record.values.get("peak_bytes")]
+    lines = [_plan(record) for record in plans if is_number(record.values.get("peak_bytes"))]
     heads = (
         "network",
         "tiles",
@@ -124,16 +130,25 @@ def tiles_body(plans: Sequence[Record], groups: Iterable[Comparable], prefix: st
 
 
 def _plan(record: Record) -> tuple[object, ...]:
-    values = {name: value if is_number(value) else 0 for name, value in record.values.items()}
-    side, more = record.spec.get("image_size", NONE), values["macs"] / max(1, values["layer_by_layer_macs"])
-    traffic = [
+    values = {name: value for name, value in record.values.items() if is_number(value)}
+    side, macs, layers = (
+        record.spec.get("image_size", NONE),
+        values.get("macs"),
+        values.get("layer_by_layer_macs"),
+    )
+    more = NONE if macs is None or layers is None else f"{macs / max(1, layers):.2f}"
+    peak, layered, *traffic = (
         size(values[name]) if name in values else NONE
-        for name in ("traffic_bytes", "layer_by_layer_traffic_bytes")
-    ]
+        for name in (
+            "peak_bytes",
+            "layer_by_layer_peak_bytes",
+            "traffic_bytes",
+            "layer_by_layer_traffic_bytes",
+        )
+    )
     return (
-        plain(record.subject, lines=False), str(record.spec.get("mode", NONE)), f"{side} x {side}", size(values["peak_bytes"]),
-        size(values["layer_by_layer_peak_bytes"]), f"{more:.2f}", values.get("tiles", NONE), *traffic,
-        times_as_long(record.values),
+        plain(record.subject, lines=False), str(record.spec.get("mode", NONE)), f"{side} x {side}", peak, layered, more,
+        values.get("tiles", NONE), *traffic, times_as_long(record.values),
     )  # fmt: skip
 
 

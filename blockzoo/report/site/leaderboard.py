@@ -50,6 +50,8 @@ def leaderboard(
         here: its address.
         elsewhere: titles and addresses of pages with further tables.
     """
+    pages = dict.fromkeys([here, *(address.partition("#")[0] for _, address in elsewhere)])
+    links = ", ".join(f'<a href="{page(address)}">{page(address)}</a>' for address in sorted(pages, key=len))
     more = "".join(f'<li><a href="{page(address)}">{page(title)}</a></li>' for title, address in elsewhere)
     body = f"""<h1>{page(frame.title)}</h1>
 <p class="lead">{page(lead)}</p>
@@ -59,6 +61,7 @@ def leaderboard(
 <div class="controls"><div class="controls" id="controls"></div>
 <label class="field" for="find"><span>search</span><input type="search" id="find" placeholder="block or position"></label></div>
 <p class="quiet" id="none" hidden>Nothing fits this choice.</p>
+<p id="strayed" hidden>This table is not on this page. Pages with tables: {links}.</p>
 <p class="skip" role="status" id="spoken"></p>
 </section>
 <div id="shown"{"" if boards else " hidden"}>

@@ -11,7 +11,7 @@ from blockzoo.report.site.markup import EMPTY, Markup, joined, tag
 WIDE, HIGH, LEFT, BELOW = 270, 130, 54, 22
 """Pixels of a curve's picture, and of its edges."""
 STRIP = 340
-SHOWN = 40
+SHOWN = 64
 """Letters of a name beside a picture."""
 NAMED = 6
 """Points of a picture that bear their names."""
@@ -98,7 +98,9 @@ def spans(title: str, lines: Sequence[tuple[str, float, tuple[float, float] | No
     drawn = []
     for place, (name, mean, interval) in enumerate(lines):
         y = 14 + step * place
-        drawn.append(text(left - 14, y + 4, name[:SHOWN], "end"))
+        drawn.append(
+            text(left - 14, y + 4, name if len(name) <= SHOWN else f"{name[: SHOWN - 1]}\u2026", "end")
+        )
         if interval is not None:
             drawn.append(tag("line", class_="line", x1=x(interval[0]), x2=x(interval[1]), y1=y, y2=y))
         drawn.append(tag("circle", class_="part", cx=x(mean), cy=y, r=4))
@@ -171,25 +173,27 @@ def cloud(
     return tag("figure", picture, tag("figcaption", title, class_="small"))
 
 
-def heat(title: str, labels: Sequence[str], values: Sequence[Sequence[float]]) -> Markup:
+def heat(title: str, labels: Sequence[str], values: Sequence[Sequence[float | None]]) -> Markup:
     """A square of values, the larger the fuller the colour, on a logarithmic scale; empty where there is none.
 
     Args:
         title: what is drawn.
         labels: of its rows, which are those of its columns.
-        values: not negative.
+        values: not negative; nothing is drawn where one is None.
     """
     count = len(labels)
     if not count:
         return EMPTY
     cell = max(16, min(44, 300 // count))
     left, side = 150, cell * count
-    known = [value for row in values for value in row if value > 0]
+    known = [value for row in values for value in row if value is not None and value > 0]
     low, high = (math.log(min(known)), math.log(max(known))) if known else (0.0, 1.0)
     drawn = []
     for i, row in enumerate(values):
         drawn.append(text(left - 8, 10 + cell * i + cell / 2 + 4, f"{labels[i][:20]}", "end"))
         for j, value in enumerate(row):
+            if value is None:
+                continue
             share = 0.08 + 0.92 * (math.log(value) - low) / ((high - low) or 1) if value > 0 else 0.0
             told = tag("title", f"{labels[i]}, {labels[j]}: {value:.3g}")
             square = f"M{left + cell * j} {10 + cell * i}h{cell - 2}v{cell - 2}h{2 - cell}z"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from blockzoo.core.record import Record
 from blockzoo.core.table import Row
 from blockzoo.core.text import plain
+from blockzoo.report.groups import is_of_a_search
 from blockzoo.report.site.cards import Card
 from blockzoo.report.site.gathered import Told
 from blockzoo.report.site.markup import Markup
@@ -25,11 +27,15 @@ class Entry:
         line: of its leaderboard.
         rows: of its trainings, failed ones too.
         told: of those the records, where a store has them.
+        table: what tells its table from the others of its block; empty where there is one.
+        page: of the leaderboard that shows it.
     """
 
     line: Line
     rows: Sequence[Row]
     told: Sequence[Told]
+    table: str = ""
+    page: str = "index.html"
 
     @property
     def place(self) -> str:
@@ -37,27 +43,27 @@ class Entry:
         return str(self.line.place["name"])
 
     @property
-    def title(self) -> str:
-        """Of its table, and the position."""
-        return f"{self.line.board['title']}{', ' if self.place else ''}{self.place}"
+    def short(self) -> str:
+        """The position, and the table where the block is in several: they tell its entries apart."""
+        place = {"mean": "mean of positions", "": "network"}.get(self.place, self.place)
+        return f"{place}{', ' if self.table else ''}{self.table}"
 
     @property
-    def short(self) -> str:
-        """Position and budget, which tell the entries of a block apart best."""
-        place = {"mean": "mean of positions", "": "network"}.get(self.place, self.place)
-        facets = self.line.board["facets"]
-        budget = "" if facets["track"] == "native" else f", {facets['track']} {facets['budget']}"
-        return f"{place}{budget}"
+    def accuracy(self) -> str:
+        """To be cited: mean and interval in percent, and what they are of where they are not the test set's of the one table."""
+        told = [part for part in (self.table, self.line.of_validation) if part]
+        return f"{self.line.accuracy} %" + (f" ({', '.join(told)})" if told else "")
 
     @property
     def seeds(self) -> list[int]:
-        """Of its trainings."""
-        return [seed for row in self.rows if isinstance(seed := row.get("seed"), int)]
+        """Of its trainings, without those that learning rates were chosen by."""
+        known = [row for row in self.rows if not is_of_a_search(row)]
+        return [seed for row in known if isinstance(seed := row.get("seed"), int)]
 
     @property
     def address(self) -> str:
         """Of the leaderboard that shows it, from the root of the site."""
-        return f"index.html#table={self.line.board['key']}&position={self.place}"
+        return f"{self.page}#table={self.line.board['key']}&position={self.place}"
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,10 @@ class Subject:
 
 
 def entries_of(
-    lines: Sequence[Line], rows: Mapping[tuple[str, str, str], Sequence[Row]], told: Mapping[str, Told]
+    lines: Sequence[Line],
+    rows: Mapping[tuple[str, str, str], Sequence[Row]],
+    told: Mapping[str, Told],
+    pages: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Entry]:
     """The entries of a block's lines.
 
@@ -104,13 +113,43 @@ def entries_of(
         lines: of one block.
         rows: by the key of the table, the block and the position.
         told: by fingerprint.
+        pages: of the leaderboard of each table, by its key, where there are several.
     """
-    made = []
+    made, tables = [], told_apart([line.board for line in lines])
     for line in lines:
-        own = rows.get((line.board["key"], line.block, str(line.place["name"])), ())
+        key = line.board["key"]
+        own = rows.get((key, line.block, str(line.place["name"])), ())
         known = [told[print_] for row in usable(own) if (print_ := str(row.get("fingerprint"))) in told]
-        made.append(Entry(line, own, known))
+        made.append(Entry(line, own, known, tables[key], pages.get(key, Entry.page)))
     return made
+
+
+def told_apart(boards: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """By the key of each table what tells it from the others; "" where there is one.
+
+    That is as few of its facets as do, else the words of its title that not all have, else its key.
+    """
+    by_key = {board["key"]: board for board in boards}
+    if len(by_key) == 1:
+        return dict.fromkeys(by_key, "")
+    told: dict[str, tuple[str, ...]] = dict.fromkeys(by_key, ())
+    for facet in ("dataset", "protocol", "budget"):
+        finer = {key: (*words, _facet(by_key[key], facet)) for key, words in told.items()}
+        if len(set(finer.values())) > len(set(told.values())):
+            told = finer
+    if len(set(told.values())) < len(told):
+        titles = {key: board["title"].split(", ") for key, board in by_key.items()}
+        common = set.intersection(*map(set, titles.values()))
+        told = {key: tuple(word for word in words if word not in common) for key, words in titles.items()}
+    often = Counter(told.values())
+    return {key: ", ".join(of) if of and often[of] == 1 else f"table {key}" for key, of in told.items()}
+
+
+def _facet(board: Mapping[str, Any], name: str) -> str:
+    facets = board["facets"]
+    if name != "budget":
+        return str(facets[name])
+    return "no budget" if facets["track"] == "native" else f"{facets['track']} {facets['budget']}"
 
 
 def lines_of_block(boards: Sequence[Mapping[str, Any]]) -> dict[str, list[Line]]:

@@ -101,7 +101,10 @@ def comparable_of(board: Mapping[str, Any], pairs: Pairs, by_cell: ByCell) -> di
                 "images": images_of(pairs, own, by_cell),
             }
         )
-    kept = {name: board[name] for name in ("key", "title", "blocks", "accuracy", "spread", "reference")}
+    kept = {
+        name: board[name]
+        for name in ("key", "title", "blocks", "accuracy", "left_out", "spread", "reference")
+    }
     return {**kept, "places": places, "enough": ENOUGH_SIGNS, "margin": 100 * MARGIN}
 
 
@@ -132,6 +135,7 @@ def compare_page(
     known = {block: addresses[block] for block in board["blocks"] if block in addresses}
     body = f"""<h1>Compare two blocks</h1>
 <p class="lead">{page(board["title"])}</p>
+{f'<p class="small">{page(board["left_out"])}.</p>' if board["left_out"] else ""}
 <div class="controls" id="controls"></div>
 <p class="skip" role="status" id="spoken"></p>
 <div id="answer"></div>

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from blockzoo.core.units import number
+from blockzoo.report.accuracies import WORDS
+from blockzoo.report.groups import is_number
 from blockzoo.report.site.pairs import LETTERS
 
 Value = TypeVar("Value")
@@ -78,6 +80,12 @@ class Line:
         return f"{self.mean:.2f} ({self.interval[0]:.2f} to {self.interval[1]:.2f})"
 
     @property
+    def of_validation(self) -> str:
+        """ "validation accuracy" where it is that; empty where it is the test accuracy, which is the usual one."""
+        named = str(self.board["accuracy"])
+        return "" if named == WORDS["test_acc"] else named
+
+    @property
     def rank(self) -> str:
         """Rank, and the ranks it can have, of how many; empty where it is in no comparison."""
         known = self.place["rank"][self.row]
@@ -120,6 +128,16 @@ class Line:
             return NONE
         half = "" if times[1] is None else f" \u00b1 {max(times[2] - times[0], times[0] - times[1]):.2g}"
         return f"{'' if half else '~'}{times[0]:.3g}{half}{' ?' * (len(times) > 3)}"
+
+
+def figure(value: object, form: str) -> str:
+    """A number in a form such as ".2f"; a dash for what is none, or not finite.
+
+    Examples:
+        >>> figure(0.5, ".2f"), figure(None, ".2f")
+        ('0.50', '\u2013')
+    """
+    return f"{value:{form}}" if is_number(value) else NONE
 
 
 def at(column: Value | list[Value], row: int) -> Value:

@@ -64,6 +64,17 @@ def test_a_map_is_drawn_with_all_its_numbers() -> None:
     assert coupling_body([]) == "" and coupling_body([Record("coupling", "e" * 16, "x", {})]) == ""
 
 
+def test_a_number_that_is_missing_is_a_dash() -> None:
+    record = coupling_record()
+    record.samples["sigma"] = [4.0, None, None, 1.0]  # type: ignore[list-item]  # as a store has what is not finite
+    page = coupling_body([record])
+    assert page.count('class="part"') == 2 and page.count(">\u2013</td>") == 2 and ">4</td>" in page
+    plan = plan_record()
+    plan.values |= {"layer_by_layer_peak_bytes": None, "macs": None, "traffic_bytes": None}  # type: ignore[dict-item]
+    page = tiles_body([plan], [], "")
+    assert page.count(">\u2013</td>") == 3 and ">0 B<" not in page and "1 KiB" in page
+
+
 def test_plans_and_trainings_on_tiles() -> None:
     rows = [row for row in made_up.rows(6) if row["position"] == "early"]
     rows += renamed(rows, "tiled:H2x2:Block0000", less=0.1)

@@ -164,6 +164,13 @@ def test_a_line_leads_to_its_block_and_back(visit: Visit) -> None:
     assert "position=early" in page.url and page.input_value("#by-position") == "early"
 
 
+def test_a_table_of_another_page_is_not_taken_for_the_first_one(visit: Visit) -> None:
+    page = visit.open("index.html#table=nowhere&position=mid")
+    assert page.is_visible("#strayed") and page.is_hidden("#shown") and page.is_hidden("#none")
+    page.click("#strayed a")
+    assert page.is_hidden("#strayed") and visit.blocks
+
+
 def test_dark_and_light(started: Any, site: Path) -> None:
     dark = Visit(started, site, color_scheme="dark")
     page = dark.open("index.html")

@@ -16,8 +16,11 @@ import pytest
 from blockzoo.cli.app import build
 from blockzoo.core.checked import settings_of
 from blockzoo.core.contracts import BLOCKS
+from blockzoo.core.record import Record
 from blockzoo.core.settings import Data, Recipe, Scaffold
 from blockzoo.core.spec import NetworkSpec, TrialSpec
+from blockzoo.core.table import trial_row
+from blockzoo.report.groups import describe_group, group_of
 from blockzoo.report.site.build import build_site
 from blockzoo.report.site.cards import card_of, cited
 from blockzoo.report.site.citing import Row, badge, bibtex
@@ -115,7 +118,7 @@ def test_the_command_asks_for_the_same_training(given: dict[str, Any]) -> None:
 def test_a_budget_and_a_search_of_rates_are_asked_for_again() -> None:
     network = NetworkSpec("RepMixer/late", budget="iso-params 0.5 of GhostBottleneck", active_width=0.7)
     spec = TrialSpec(network=network, dataset="digits", lr=0.2, lr_among="0.05 0.2").to_json()
-    asked = words_of(command_of(spec, "RepMixer", "early late", [0, 2]))
+    asked = words_of(command_of(spec, "RepMixer", "early late", [0, 1, 2]))
     assert (asked["track"], tuple(asked["budgets"]), asked["against"]) == (
         "iso-params",
         (0.5,),
@@ -123,6 +126,33 @@ def test_a_budget_and_a_search_of_rates_are_asked_for_again() -> None:
     )
     assert tuple(asked["learning_rates"]) == (0.05, 0.2) and "lr" not in asked and "active_width" not in asked
     assert asked["seeds"] == 3 and list(asked["positions"]) == ["early", "late"]
+
+
+def test_other_seeds_than_the_first_are_asked_for_one_by_one() -> None:
+    network = NetworkSpec("RepMixer/late", budget="iso-params 0.5", active_width=0.7)
+    spec = TrialSpec(network=network, dataset="digits", lr=0.2, lr_among="0.05 0.2").to_json()
+    lines = [words_of(line) for line in command_of(spec, "RepMixer", "early late", [5, 1000]).splitlines()]
+    asked = [(line["subject"], line["seed"]) for line in lines]
+    assert asked == [(f"RepMixer/{place}", seed) for seed in (5, 1000) for place in ("early", "late")]
+    assert all((line["active_width"], line["lr"]) == (0.7, 0.2) for line in lines)
+    assert [words_of(line)["seed"] for line in command_of(spec, "RepMixer", "late", [0, 2]).splitlines()] == [
+        0,
+        2,
+    ]
+    whole = command_of({"dataset": "digits"}, "timm:resnet18", "", [2, 0, 1]).splitlines()
+    assert whole == [f"blockzoo train timm:resnet18 --seed {seed} --dataset digits" for seed in (0, 1, 2)]
+
+
+@pytest.mark.parametrize(
+    "more", [{"callbacks": "mine.Loud 0a1b"}, {"start": "w.ckpt", "start_identity": "0a1b"}]
+)
+def test_what_no_command_makes_again_has_none(more: dict[str, str]) -> None:
+    spec = TrialSpec(network=NetworkSpec("RepMixer/late"), dataset="digits", **more)  # type: ignore[arg-type]
+    told = command_of(spec.to_json(), "RepMixer", "late", [0])
+    assert told.startswith("No command makes it again") and "0a1b" in told and "blockzoo" not in told
+    row = trial_row(Record("trial", spec.fingerprint(), spec.subject, spec.to_json()))
+    words = {"callbacks": "with callbacks mine.Loud 0a1b", "start": "from weights 0a1b"}
+    assert words[next(iter(more))] in describe_group(group_of(row))
 
 
 def test_a_name_is_one_word_of_a_shell() -> None:

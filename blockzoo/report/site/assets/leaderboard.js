@@ -9,9 +9,10 @@ const fits = (board, but) => Object.keys(FACETS).every((f) => f === but || !choo
 const fitting = () => data.boards.filter((board) => fits(board));
 
 function current() {
-  const there = fitting();
-  const board = there.find((b) => b.key === view.get("table")) || there[0] || null;
-  if (!board) return { board };
+  const there = fitting(), asked = view.get("table", null);
+  const strayed = known(asked) && !data.boards.some((b) => b.key === asked);
+  const board = strayed ? null : there.find((b) => b.key === asked) || there[0] || null;
+  if (!board) return { board, strayed };
   const names = board.places.map((p) => p.name);
   const wanted = view.get("position", names[0]);
   const place = wanted === "all" && names.length > 1 ? "all" : names.includes(wanted) ? wanted : names[0];
@@ -215,8 +216,9 @@ function draw() {
   const now = current();
   drawControls(now);
   $("shown").hidden = !now.board;
-  $("none").hidden = Boolean(now.board);
-  if (!now.board) { spoken.textContent = "no table fits"; return; }
+  $("strayed").hidden = !now.strayed;
+  $("none").hidden = Boolean(now.board || now.strayed);
+  if (!now.board) { spoken.textContent = now.strayed ? "this table is not on this page" : "no table fits"; return; }
   now.lines = now.places.flatMap((p) => linesOf(now.board, p, now.choice));
   for (const line of now.lines) line.address = data.addresses[line.name] || "#";
   const words = view.get("find", "").toLowerCase().split(/\s+/).filter(Boolean);
@@ -234,9 +236,10 @@ function draw() {
 
 function told(now) {
   const { board, places } = now, intervals = now.lines.some((l) => l.together);
-  const parts = [intervals
+  const parts = board.left_out ? [board.left_out + "."] : [];
+  parts.push(intervals
     ? "\u00b1: intervals that hold all means of a position together in 95\u202f% of tables, " + board.spread + "."
-    : "\u00b1: 95\u202f% of each block\u2019s own seeds, where there are three; the table does not say how much trainings vary."];
+    : "\u00b1: 95\u202f% of each block\u2019s own seeds, where there are three; the table does not say how much trainings vary.");
   if (places.some((p) => p.pairs)) {
     parts.push("Ranks in brackets are those a block can have. Verdicts are over all pairs" + (now.place === "mean" ? " of means" : " at all positions") + ", after Holm\u2019s correction; the \u00b1 of a difference is at the level at which its pair was judged.");
   } else if (now.lines.length > 1) parts.push("No verdicts: there are too few seeds, or more than " + data.most + " blocks.");
