@@ -50,7 +50,7 @@ def _worth(subject: Subject) -> Markup:
         lines.append(
             (
                 name, ", ".join(filter(None, (line.accuracy, line.of_validation))), line.rank or "in no comparison", difference,
-                "the reference" if line.is_reference else verdict, line.n,
+                "the reference" if line.is_reference else verdict, "; ".join(filter(None, (str(line.n), line.of_others))),
                 line.cost("flops"), line.cost("params_total"), line.time,
             )
         )  # fmt: skip

@@ -86,6 +86,12 @@ class Line:
         return "" if named == WORDS["test_acc"] else named
 
     @property
+    def of_others(self) -> str:
+        """How many of its trainings others handed in, and whether a rerun agreed; empty where all are own."""
+        tier = at(self.place["tier"], self.row)
+        return f"handed in by others: {tier}" if tier else ""
+
+    @property
     def rank(self) -> str:
         """Rank, and the ranks it can have, of how many; empty where it is in no comparison."""
         known = self.place["rank"][self.row]

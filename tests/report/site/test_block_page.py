@@ -101,3 +101,17 @@ def test_a_link_leads_to_the_page_that_has_the_table(monkeypatch: pytest.MonkeyP
         assert [board["key"] for board in data["boards"]] == [key]
         strayed = pages[address].partition('id="strayed"')[2].partition("</p>")[0]
         assert 'href="index.html"' in strayed and 'href="index-2.html"' in strayed
+
+
+def test_what_others_handed_in_is_said_where_it_is_cited() -> None:
+    rows = made_up.rows(2)
+    first = [row for row in rows if row["block"] == "Block0000" and row["position"] == "mid"]
+    for row in first[:2]:
+        row |= {"tier": "reported", "submitted_by": "A. Person"}
+    pages = pages_of(rows)
+    told = "handed in by others: 2 reported"
+    page = pages["blocks/Block0000.html"]
+    assert f">{len(first)}; {told}</td>" in page and f"({told})" in page[page.index("Cite a row") :]
+    (badge,) = (text for name, text in pages.items() if name.startswith("badges/Block0000-mid"))
+    (other,) = (text for name, text in pages.items() if name.startswith("badges/Block0000-late"))
+    assert told in badge and "reported" not in other and "reported" not in pages["blocks/Block0001.html"]
