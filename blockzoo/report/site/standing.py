@@ -50,8 +50,8 @@ class Entry:
 
     @property
     def accuracy(self) -> str:
-        """To be cited: mean and interval in percent, what they are of where they are not the test set's of the one table, and which
-        of its trainings others handed in.
+        """To be cited: mean and interval in percent, what they are of where they are not the test set's of the one table, and how
+        many of its trainings others handed in.
         """
         told = [part for part in (self.table, self.line.of_validation, self.line.of_others) if part]
         return f"{self.line.accuracy} %" + (f" ({', '.join(told)})" if told else "")
