@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator
@@ -48,15 +49,28 @@ def write_records(path: Path, records: Iterable[Record]) -> int:
 
 
 def export_records(store: Store, path: Path, beside: Iterable[Path] = ()) -> int:
-    """Write the records of a store to a file, but for those that other such files hold: how many they were.
+    """Write the records of a store to a file, each once, but for those that other such files hold: how many they were.
+
+    Of records that are equal word for word the first is written, as `store merge` copies one.
 
     Raises:
         UsageError: the name has another ending, or another file cannot be read.
         Damaged: another file is not as it was written.
         StoreError: the store cannot be read, or the file not be written.
     """
-    there = {record.to_json() for other in beside for record in read_records(other)}
-    return write_records(path, (record for record in store.each_record() if record.to_json() not in there))
+    there = {_digest(record) for other in beside for record in read_records(other)}
+
+    def new() -> Iterator[Record]:
+        for record in store.each_record():
+            if (digest := _digest(record)) not in there:
+                there.add(digest)
+                yield record
+
+    return write_records(path, new())
+
+
+def _digest(record: Record) -> bytes:
+    return hashlib.sha256(record.to_json().encode()).digest()
 
 
 def as_store(path: Path, folder: Path) -> Store:

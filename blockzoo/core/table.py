@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from blockzoo.core.checked import columns_of, texts_of
-from blockzoo.core.errors import UsageError
+from blockzoo.core.errors import BlockzooError, UsageError
 from blockzoo.core.quantity import OnTheClock, quantities
 from blockzoo.core.record import Record
 from blockzoo.core.settings import Data, Recipe, Scaffold, Seeded
@@ -147,6 +147,8 @@ SAID_ELSEWHERE = COLUMNS.keys() & {
 stands for them."""
 OWN, REPORTED, REPRODUCED = TIERS = ("own", "reported", "reproduced")
 """Of a record: made here; handed in by others; handed in, and a rerun agreed."""
+REPORTED_BY = ", reported by "
+"""Within how times were taken that others handed in: before their name."""
 FRACTIONS = ("val_acc", "best_val_acc", "test_acc", "train_acc")
 """Columns that are 0 to 1."""
 OF_ANY_SIGN = ("val_loss", "test_loss", "train_loss")
@@ -294,6 +296,15 @@ def timing_key(trial: Record) -> str:
     if isinstance(stored, str):
         return stored
     return TrialSpec.from_json(trial.spec).network.timing_key(size if isinstance(size, int) else None)
+
+
+def stored_timing_key(trial: Record) -> str:
+    """The same of any record, also an older one, which does not say it; empty where its spec cannot be read."""
+    with as_stored():
+        try:
+            return timing_key(trial)
+        except (BlockzooError, TypeError):
+            return ""
 
 
 def time_columns(record: Record) -> Row:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from blockzoo.core.table import OWN, Row
+from blockzoo.core.table import OWN, REPORTED_BY, Row
 from blockzoo.core.text import plain
 from blockzoo.report.groups import describe_group, group_of, is_number, is_of_a_search, name_of, short_name
 from blockzoo.report.statistics import usable
@@ -93,6 +93,16 @@ class Cell:
         return next((row for row in reversed(self.rows) if is_number(row.get("latency_ms"))), {})
 
     @property
+    def time_doubt(self) -> str:
+        """Why the latency should not be taken as sure; empty where it can."""
+        return str(self._timed.get("latency_doubt") or "")
+
+    @property
+    def is_time_reported(self) -> bool:
+        """Whether others took it."""
+        return REPORTED_BY in self.timed_on
+
+    @property
     def time_interval(self) -> tuple[float, float] | None:
         """Of the latency, in ms."""
         ends = self._timed.get("latency_low_ms"), self._timed.get("latency_high_ms")
@@ -106,7 +116,17 @@ class Cell:
     @property
     def tiers(self) -> list[str]:
         """Of its trainings, each once."""
-        return list(dict.fromkeys(str(row.get("tier") or OWN) for row in self.rows))
+        return list(dict.fromkeys(tier_of(row) for row in self.rows))
+
+    @property
+    def submitters(self) -> list[str]:
+        """Who handed trainings in, each once."""
+        return list(dict.fromkeys(str(row["submitted_by"]) for row in self.rows if row.get("submitted_by")))
+
+
+def tier_of(row: Row) -> str:
+    """Who vouches for it."""
+    return str(row.get("tier") or OWN)
 
 
 def cells_of(rows: Iterable[Row]) -> list[Cell]:

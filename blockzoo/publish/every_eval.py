@@ -25,7 +25,7 @@ from blockzoo.report.statistics import FRACTION, LEAST_SEEDS, deviation, estimat
 
 SCHEMA = "0.2.2"
 NAMESPACE = uuid.UUID("7f2b9f0e-5c0d-5f7a-9a44-2f6d7f0c5a11")
-"""Of the names of files, which follow from what is in them."""
+"""Of the names of files, which follow from what they are of: an export replaces what an earlier one wrote."""
 UNBOUNDED = sys.float_info.max
 """The largest score of what has none: the format asks for a number."""
 COSTS = ("params_total", "macs", "peak_activation_bytes")
@@ -33,7 +33,7 @@ TIME = "latency_ms"
 
 
 def eval_files(rows: Iterable[Row], *, author: str, url: str, made: str) -> Iterator[tuple[str, str]]:
-    """Paths and texts of the files: `data/BENCHMARK/DEVELOPER/MODEL/UUID.json`.
+    """Paths and texts of the files: `data/BENCHMARK/DEVELOPER/MODEL/UUID.json`, one path for each block and protocol.
 
     Args:
         rows: of the results table.
@@ -47,7 +47,7 @@ def eval_files(rows: Iterable[Row], *, author: str, url: str, made: str) -> Iter
             by_block[cell.block, cell.protocol].append(cell)
     for (block, protocol), cells in by_block.items():
         document = _document(block, protocol, cells, author, url, made)
-        name = uuid.uuid5(NAMESPACE, json.dumps(document["evaluation_results"], sort_keys=True))
+        name = uuid.uuid5(NAMESPACE, json.dumps([block, protocol]))
         folder = f"data/blockzoo-{file_name(protocol)}/blockzoo/{file_name(block)}"
         yield f"{folder}/{name}.json", json.dumps(document, indent=1) + "\n"
 
@@ -101,7 +101,8 @@ def _results(cell: Cell, url: str) -> Iterator[dict[str, Any]]:
         {"score": fmean(accuracies), "uncertainty": _over_seeds(accuracies)},
     )
     if cell.latency_ms is not None:
-        score: dict[str, Any] = {"score": cell.latency_ms, "details": {"timed_on": cell.timed_on}}
+        doubt = {"doubt": cell.time_doubt} if cell.time_doubt else {}
+        score: dict[str, Any] = {"score": cell.latency_ms, "details": {"timed_on": cell.timed_on, **doubt}}
         if cell.time_interval is not None:
             low, high = cell.time_interval
             score["uncertainty"] = {
@@ -163,6 +164,8 @@ def _result(cell: Cell, url: str, metric: dict[str, Any], score: dict[str, Any])
                 "position": cell.position,
                 "comparable_group": cell.group,
                 "trainings": ", ".join(cell.fingerprints),
+                "tier": ", ".join(cell.tiers),
+                **({"submitted_by": ", ".join(cell.submitters)} if cell.submitters else {}),
             }
         },
     }

@@ -26,7 +26,6 @@ NAMED = {"ms": "ms", "s": "s", "bytes": "bytes"}
 """Last words of names that are units."""
 TOP5 = "share of images whose class is among the five largest outputs"
 VALUES = {
-    "timing_key": "key of the times of its network: `timing_key` of timings",
     "test_top5": f"{TOP5}, on the test split, read once after the last epoch",
     "val_top5": f"{TOP5}, on the validation split after the last epoch",
     "train_top5": f"{TOP5}, on the augmented training images during the last epoch",
@@ -165,7 +164,7 @@ def value_field(name: str) -> Field:
     meaning = VALUES.get(name, "")
     if not meaning and own in known:
         meaning = known[own].sentence if own == name else f"{own} of the stage under test alone"
-    kind: Kind = "text" if name in VALUES and not unit else "integer" if _counted(name) else "number"
+    kind: Kind = "integer" if _counted(name) else "number"
     return Field(with_unit(name, unit), kind, meaning or f"the value {name} of the record", unit, name)
 
 

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from blockzoo.core.checksums import file_digest
 from blockzoo.core.errors import UsageError
 from blockzoo.core.extras import needed
-from blockzoo.publish import schema_file
+from blockzoo.publish import citation, croissant, schema_file
 
 Kind = Literal["dataset", "model"]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 PERSONAL = ("experiment_name", "notes", "submitted_by", "block", "subject", "spec_json", "env_arithmetic")
 """Columns of texts that people have written."""
-MOST_FILES = 1000
 CARD, CONFIG = "README.md", "config.json"
 """Of a data set or a model, and of a model."""
+TEXTS: Mapping[Kind, tuple[str, ...]] = {
+    "dataset": (CARD, schema_file.FILE, croissant.FILE, citation.FILE),
+    "model": (CARD, CONFIG),
+}
+"""What is sent beside the files whose digests the schema or the configuration has."""
+SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -51,10 +58,11 @@ class Plan:
 
 
 def planned(folder: str | Path, repository: str, *, public: bool) -> Plan:
-    """What a push would send; sends nothing and asks for nothing.
+    """What a push would send: the files that the export wrote, as it wrote them. Sends nothing and asks for nothing.
 
     Raises:
-        UsageError: no such folder, one that blockzoo did not make, one with links or hidden files; no name of a repository.
+        UsageError: no such folder, one that blockzoo did not make, one with links, hidden or other files, or whose files are
+            others than its export wrote; no name of a repository.
     """
     place = Path(folder)
     if not NAME.fullmatch(repository):
@@ -73,10 +81,37 @@ def planned(folder: str | Path, repository: str, *, public: bool) -> Plan:
         own = path.relative_to(place)
         if path.is_symlink() or any(part.startswith(".") for part in own.parts):
             raise UsageError(f"{path} is a link or hidden: nothing is sent as long as it is there")
-    if len(paths) > MOST_FILES:
-        raise UsageError(f"{place} has {len(paths):,} files: more than {MOST_FILES:,} are not sent")
-    files = [(str(path.relative_to(place)), path.stat().st_size) for path in paths]
-    return Plan(repository, kind, place, files, public)
+    names = [path.relative_to(place).as_posix() for path in paths]
+    digests = _digests(place, kind)
+    if others := [name for name in names if name not in digests and name not in TEXTS[kind]]:
+        raise UsageError(
+            f"{place} has files that its export did not write, which are not sent: {_listed(others)}; move them elsewhere, or "
+            "export into an empty folder"
+        )
+    if changed := [n for n, digest in digests.items() if n not in names or file_digest(place / n) != digest]:
+        raise UsageError(
+            f"{place}: {_listed(changed)} is not there, or not as it was exported; export it again, into an empty folder"
+        )
+    sizes = [path.stat().st_size for path in paths]
+    return Plan(repository, kind, place, list(zip(names, sizes, strict=True)), public)
+
+
+def _digests(place: Path, kind: Kind) -> dict[str, str]:
+    """Names and SHA-256 of the files that hold the data or the weights, as the export wrote them down."""
+    told = place / (schema_file.FILE if kind == "dataset" else CONFIG)
+    try:
+        document = json.loads(told.read_text(encoding="utf-8"))
+        files = document["tables"] if kind == "dataset" else [document]
+        return {str(file["file"]): str(file["sha256"]) for file in files}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{told} does not say which files were exported ({type(error).__name__}: {error}); export again"
+        ) from None
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def push(plan: Plan) -> str:

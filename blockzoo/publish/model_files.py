@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,12 +14,13 @@ import torch
 from torch import nn
 
 from blockzoo import __version__
-from blockzoo.core.contracts import BLOCKS
+from blockzoo.core.contracts import ATTENTIONS, BLOCKS, NETWORKS, SUBJECTS
 from blockzoo.core.errors import CheckFailed, UsageError
 from blockzoo.core.extras import needed
 from blockzoo.core.files import write_atomically, write_text
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec
+from blockzoo.core.subject import Subject
 from blockzoo.core.text import markdown
 from blockzoo.models.deploy import deployed
 from blockzoo.models.exporting import onnx_program
@@ -75,15 +77,21 @@ def export_model(wanted: Wanted, folder: str | Path, evaluated: Record | None = 
         evaluated: what these weights came to on a split of a dataset, see `training.trial.evaluate_trial`.
 
     Raises:
-        UsageError: weights of another network, or a package is not installed; torch cannot export it.
+        UsageError: weights of another network, or a package is not installed; torch cannot export it; the folder has the file
+            of another form, which the new configuration and card would not be of.
         CheckFailed: the file computes something else.
     """
+    place = Path(folder)
+    path = place / FILES[wanted.form]
+    if others := [name for name in FILES.values() if name != path.name and (place / name).exists()]:
+        raise UsageError(
+            f"{place} has {' and '.join(others)} of an earlier export, and a folder has one network as one file: choose "
+            f"another --output, or move {'it' if len(others) == 1 else 'them'} away"
+        )
     network = build_network(wanted.network, seed=wanted.seed)
     if wanted.weights is not None:
         load_weights(network, wanted.weights)
     network.eval()
-    place = Path(folder)
-    path = place / FILES[wanted.form]
     example = torch.rand(2, *wanted.shape, generator=torch.Generator().manual_seed(0))
     difference = WRITERS[wanted.form](network, wanted, path, example)
     config = {
@@ -212,16 +220,43 @@ def metadata(wanted: Wanted, evaluated: Record | None) -> dict[str, Any]:
     }
 
 
+def what_is(subject: Subject) -> str:
+    """What a subject is, by its kind: the sentences of what it is made of, or the library that it comes from.
+
+    Examples:
+        >>> what_is(Subject.parse("celled:16:ResNetBasicBlock")).partition(". ")[2]
+        'ResNetBasicBlock: Two 3x3 convolutions and a shortcut (ResNet-18/34).'
+    """
+    if parts := subject.stages or ((subject.wrapped,) if subject.wrapped else ()):
+        return " ".join([_kind_of(subject), *(f"{part.label}: {what_is(part)}" for part in parts)])
+    if subject.prefix == "model":
+        said = [NETWORKS.summary(subject.name)]
+    elif subject.prefix in ("block", "code"):
+        block, _, attention = subject.name.partition("+")
+        said = [BLOCKS.summary(block) if block in BLOCKS else ""]
+        said += [f"Behind it {attention}: {ATTENTIONS.summary(attention)}"] if attention else []
+    else:
+        said = [_kind_of(subject)]
+    own = ["The user's own code."] if subject.own_origin else []
+    return " ".join(filter(None, [*own, *said]))
+
+
+def _kind_of(subject: Subject) -> str:
+    """Of a subject with a prefix: the library with its version, or what the prefix says of itself, but for how it is written."""
+    try:
+        return f"{subject.name} of {subject.prefix} {version(subject.prefix)}."
+    except PackageNotFoundError:
+        return f"{SUBJECTS.summary(subject.prefix).partition(': `')[0].rstrip('.')}."
+
+
 def model_card(wanted: Wanted, file: str, difference: float, evaluated: Record | None) -> str:
     """The text of the card."""
-    network, subject = wanted.network, wanted.network.parsed
-    block = subject.innermost.label.partition("+")[0]
-    what = BLOCKS.summary(block) if block in BLOCKS else "the user's own code"
+    network = wanted.network
     size = " x ".join(map(str, wanted.shape))
     lines = [
         front_matter(metadata(wanted, evaluated)),
         f"# {markdown(network.subject)}",
-        f"{markdown(what)}",
+        markdown(what_is(network.parsed)),
         f"`{file}` is the whole network: the block at a position of blockzoo's scaffold, or a network by its name, for images of "
         f"{size} and {network.num_classes} classes. Its weights are {markdown(_weights_words(wanted))}.",
         f"Written by blockzoo {__version__}; read again, its outputs differ from the network's by at most {difference:.3g}"

@@ -25,7 +25,7 @@ from blockzoo.core.record_file import is_record_file, read_records
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.store import Store
 from blockzoo.core.subject import as_stored
-from blockzoo.core.table import DECIDED_BY_DATA, REPORTED, SAID_ELSEWHERE, impossible, trial_row
+from blockzoo.core.table import DECIDED_BY_DATA, REPORTED, REPORTED_BY, SAID_ELSEWHERE, impossible, trial_row
 from blockzoo.core.text import plain
 from blockzoo.publish.parquet import digest_of
 
@@ -134,7 +134,7 @@ def marked(record: Record, by: str, digest: str) -> Record:
     if record.kind == "trial":
         values = {name: value for name, value in record.values.items() if name not in MARKS}
         return replace(record, values={**values, **dict(zip(MARKS, (REPORTED, by, digest), strict=True))})
-    way = f"{record.environment.get('timed_on')}, reported by {by}"
+    way = f"{record.environment.get('timed_on')}{REPORTED_BY}{by}"
     return replace(record, environment={**record.environment, "timed_on": way})
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from blockzoo.core.errors import Damaged
 from blockzoo.core.outcomes import LEAST, LEVELS, MOST, Outcomes
 from blockzoo.core.record import Record
-from blockzoo.core.table import COLUMNS, Row, way_of
+from blockzoo.core.table import COLUMNS, Row, stored_timing_key, way_of
 from blockzoo.publish import fields as f
 from blockzoo.publish.fields import Field
 from blockzoo.publish.walk import Walk
@@ -28,16 +28,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TableName = Literal["trials", "timings", "curves", "images"]
-SPEC, OTHER = "spec_json", "other_json"
+SPEC, OTHER, KEY = "spec_json", "other_json", "timing_key"
 LOSS = f"{LEAST:g} * {MOST / LEAST:g} ** (code / {LEVELS})"
 """The loss that a code stands for."""
 SERIES_OF_TIMES = re.compile(r"(?P<part>\w+?)_batch(?P<batch>\d+)_ms")
 OF_TRIALS = (
+    Field(KEY, "text", "key of the times of its network: `timing_key` of timings"),
     Field(SPEC, "text", "the request as the store has it: what `blockzoo verify` runs again", "", "spec"),
     Field(OTHER, "text", "values, facts and series whose names cannot be columns, as JSON", "", "values, environment, samples"),
 )  # fmt: skip
 OF_TIMINGS = (
-    Field("timing_key", "text", "the network that was timed, at its size of images", "", "fingerprint"),
+    Field(KEY, "text", "the network that was timed, at its size of images", "", "fingerprint"),
     Field("subject", "text", "the network by its name"),
     Field("timestamp", "text", "end of the measurement, UTC, ISO 8601"),
     Field("status", "text", "ok; of others there are no samples"),
@@ -208,6 +209,7 @@ def trial_cells(fields: Iterable[Field], row: Row, record: Record, series: Conta
             value = given.get(key)
             left.pop(key, None)
         cells[one.name] = f.cell_of(one, value)
+    cells[KEY] = stored_timing_key(record) or None
     cells[SPEC] = json.dumps(record.spec, sort_keys=True)
     left |= {f"series {name}": samples for name, samples in record.samples.items() if name not in series}
     cells[OTHER] = _json_or_none(left)
@@ -229,7 +231,7 @@ def timing_cells(fields: Iterable[Field], record: Record) -> Iterator[tuple[int,
         "values_json": _json_or_none(record.values),
         OTHER: _json_or_none({n: v for n, v in facts.items() if f"env_{n}" not in shared}),
         "reason": record.reason,
-        "timing_key": record.fingerprint,
+        KEY: record.fingerprint,
         "subject": record.subject,
         "timestamp": record.timestamp,
         "status": record.status,

@@ -6,14 +6,17 @@ Source: https://github.com/huggingface/pytorch-image-models/tree/main/results.
 
 from __future__ import annotations
 
+import logging
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from statistics import fmean
-from typing import Any
 
-from blockzoo.core.table import Row
+from blockzoo.core.table import REPORTED, Row
 from blockzoo.core.text import csv_lines, file_name
-from blockzoo.publish.cells import Cell, cells_of
+from blockzoo.publish.cells import Cell, cells_of, tier_of
+
+log = logging.getLogger(__name__)
 
 ACCURACIES = (
     "model",
@@ -37,34 +40,56 @@ TIMES = (
     "infer_macts",
 )
 MILLION, BILLION = 1e6, 1e9
+ENDINGS = {False: ".csv", True: "-reported.csv"}
+"""Of names of files: of own and reproduced results, and of reported ones."""
+SHOWN = 5
 
 
 def timm_files(rows: Iterable[Row], top5: Mapping[str, float]) -> Iterator[tuple[str, Iterator[str]]]:
-    """Names of files and their lines.
+    """Names of files and their lines; what others reported stands in files of its own, whose names end with `-reported`.
+
+    Times that are doubted are left out, which is said: the tables have no column for a doubt.
 
     Args:
         rows: of the results table.
         top5: test top-5 accuracies as fractions, by fingerprint.
     """
-    groups: dict[str, list[Cell]] = {}
-    for cell in cells_of(rows):
-        groups.setdefault(cell.group, []).append(cell)
-    for group, cells in groups.items():
-        name = file_name(f"{cells[0].dataset}-{cells[0].protocol}-{group}")
-        accuracies = sorted(
-            (_accuracy(cell, top5) for cell in cells if cell.accuracies),
-            key=lambda line: (-float(line["top1"]), line["model"]),
-        )
-        if accuracies:
-            yield f"results-{name}.csv", csv_lines(accuracies, ACCURACIES)
-        by_way: dict[str, list[dict[str, Any]]] = {}
+    accuracies: dict[str, list[dict[str, str]]] = defaultdict(list)
+    times: dict[str, dict[str, dict[str, str]]] = defaultdict(dict)
+    doubted: list[str] = []
+    for reported, cells in _apart(rows).items():
         for cell in cells:
-            if cell.latency_ms is not None:
-                by_way.setdefault(cell.timed_on, []).append(_time(cell))
-        for way, lines in by_way.items():
-            lines.sort(key=lambda line: (-float(line["infer_samples_per_sec"]), line["model"]))
-            short = re.sub(r"-+", "-", file_name(way or "unknown"))[:60].strip("-").lower()
-            yield f"benchmark-infer-{short}-{name}.csv", csv_lines(lines, TIMES)
+            name = file_name(f"{cell.dataset}-{cell.protocol}-{cell.group}")
+            if cell.accuracies:
+                accuracies[f"results-{name}{ENDINGS[reported]}"].append(_accuracy(cell, top5))
+            if cell.time_doubt:
+                doubted.append(f"{cell.model} ({cell.time_doubt})")
+            elif cell.latency_ms is not None:
+                short = re.sub(r"-+", "-", file_name(cell.timed_on or "unknown"))[:60].strip("-").lower()
+                ending = ENDINGS[cell.is_time_reported]
+                times[f"benchmark-infer-{short}-{name}{ending}"].setdefault(cell.model, _time(cell))
+    for file, lines in accuracies.items():
+        yield file, csv_lines(_best_first(lines, "top1"), ACCURACIES)
+    for file, of_models in times.items():
+        yield file, csv_lines(_best_first(of_models.values(), "infer_samples_per_sec"), TIMES)
+    if doubted:
+        more = f", and {len(doubted) - SHOWN:,} more" if len(doubted) > SHOWN else ""
+        log.warning(
+            "%d times are left out, since they should not be taken as sure: %s%s; the other formats have them with the doubt",
+            len(doubted), ", ".join(doubted[:SHOWN]), more,
+        )  # fmt: skip
+
+
+def _apart(rows: Iterable[Row]) -> dict[bool, list[Cell]]:
+    """The cells of rows that were not rerun here, under True, and of all others."""
+    of: dict[bool, list[Row]] = {False: [], True: []}
+    for row in rows:
+        of[tier_of(row) == REPORTED].append(row)
+    return {reported: cells_of(own) for reported, own in of.items()}
+
+
+def _best_first(lines: Iterable[dict[str, str]], column: str) -> list[dict[str, str]]:
+    return sorted(lines, key=lambda line: (-float(line[column]), line["model"]))
 
 
 def _accuracy(cell: Cell, top5: Mapping[str, float]) -> dict[str, str]:

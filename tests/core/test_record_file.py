@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from blockzoo.cli import main
 from blockzoo.core.errors import Damaged, UsageError
+from blockzoo.core.merging import merge
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.record_file import as_store, export_records, read_records, write_records
 from blockzoo.core.store import Store
@@ -17,10 +19,10 @@ from tests.fuzz.entries.store import records
 
 def test_a_store_comes_back_record_by_record(tmp_path: Path) -> None:
     store = Store(tmp_path / "results.sqlite")
-    store.add(*records())
+    store.add(*records()[:-1])
     count = export_records(store, tmp_path / "all.jsonl.gz")
     texts = [record.to_json() for record in store.each_record()]
-    assert count == len(texts) == len(records())
+    assert count == len(texts) == len(records()) - 1
     assert [record.to_json() for record in read_records(tmp_path / "all.jsonl.gz")] == texts
     (tmp_path / "other").mkdir()
     again = as_store(tmp_path / "all.jsonl.gz", tmp_path / "other")
@@ -39,6 +41,24 @@ def test_equal_records_make_equal_bytes_and_parts_make_the_whole(tmp_path: Path)
     assert export_records(store, two, [one]) == len(others)
     together = [record.to_json() for part in (one, two) for record in read_records(part)]
     assert together == [record.to_json() for record in store.each_record()]
+
+
+def test_a_record_that_is_stored_twice_is_written_once_and_merged_stores_are_equal(tmp_path: Path) -> None:
+    store = Store(tmp_path / "results.sqlite")
+    first, *others = records()[:-1]
+    store.add(first, *others, first, replace(first, notes="another"))
+    path, plainly = tmp_path / "once.jsonl.gz", tmp_path / "all.jsonl.gz"
+    assert export_records(store, path) == len(others) + 2
+    texts = [record.to_json() for record in read_records(path)]
+    assert len(set(texts)) == len(texts) and texts[0] == first.to_json()
+    assert write_records(plainly, store.each_record()) == len(others) + 3
+    held = []
+    for number, file in enumerate((path, plainly)):
+        target = Store(tmp_path / f"merged-{number}.sqlite")
+        (tmp_path / str(number)).mkdir()
+        merge(target, as_store(file, tmp_path / str(number)))
+        held.append([record.to_json() for record in target.each_record()])
+    assert held[0] == held[1]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -111,13 +113,51 @@ def test_what_is_not_ours_is_not_sent(folder: Path, tmp_path: Path) -> None:
         planned(tmp_path, "a/b", public=False)
     with pytest.raises(UsageError, match="there is no folder"):
         planned(tmp_path / "none", "a/b", public=False)
-    for name in ("README.md", "results-schema.json"):
-        (tmp_path / name).write_text("x")
-    assert planned(tmp_path, "a/b", public=False).size == 2
+    (tmp_path / "README.md").write_text("x")
+    (tmp_path / "results-schema.json").write_text('{"tables": []}')
+    assert planned(tmp_path, "a/b", public=False).size == 15
     (tmp_path / ".env").write_text("secret")
     with pytest.raises(UsageError, match="hidden"):
         planned(tmp_path, "a/b", public=False)
     (tmp_path / ".env").unlink()
     (tmp_path / "link").symlink_to("/etc/passwd")
     with pytest.raises(UsageError, match="a link"):
+        planned(tmp_path, "a/b", public=False)
+
+
+def test_what_the_export_did_not_write_is_not_sent(folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "dataset"
+    shutil.copytree(folder, place)
+    (place / "results-timm.csv").write_text("of another export")
+    with pytest.raises(UsageError, match=r"results-timm\.csv; move them elsewhere"):
+        planned(place, "a/b", public=False)
+    (place / "results-timm.csv").unlink()
+    assert planned(place, "a/b", public=False).files
+    (place / "trials.parquet").write_bytes(b"altered")
+    (place / "curves.parquet").unlink()
+    with pytest.raises(
+        UsageError, match=r"trials\.parquet, curves\.parquet is not there, or not as it was exported"
+    ):
+        planned(place, "a/b", public=False)
+    (place / "results-schema.json").write_text("[]")
+    with pytest.raises(UsageError, match="does not say which files were exported"):
+        planned(place, "a/b", public=False)
+
+
+def test_a_model_is_the_file_of_its_configuration(tmp_path: Path) -> None:
+    weights, digest = b"weights", hashlib.sha256(b"weights").hexdigest()
+    (tmp_path / "model.pth").write_bytes(weights)
+    (tmp_path / "README.md").write_text("a card")
+    (tmp_path / "config.json").write_text(json.dumps({"file": "model.pth", "sha256": digest}))
+    sent = [name for name, _ in planned(tmp_path, "a/b", public=False).files]
+    assert sent == ["README.md", "config.json", "model.pth"]
+    (tmp_path / "model.safetensors").write_bytes(b"of another network")
+    with pytest.raises(UsageError, match=r"model\.safetensors; move them elsewhere"):
+        planned(tmp_path, "a/b", public=False)
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "config.json").write_text(json.dumps({"file": "model.pth", "sha256": "0" * 64}))
+    with pytest.raises(UsageError, match="not as it was exported"):
+        planned(tmp_path, "a/b", public=False)
+    (tmp_path / "config.json").write_text(json.dumps({"file": "../model.pth", "sha256": digest}))
+    with pytest.raises(UsageError, match=r"model\.pth; move them"):
         planned(tmp_path, "a/b", public=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ import torch
 import yaml
 
 from blockzoo.cli import main
+from blockzoo.core.contracts import ATTENTIONS, BLOCKS, NETWORKS
 from blockzoo.core.errors import CheckFailed, UsageError
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec
+from blockzoo.core.subject import Subject
 from blockzoo.models.resolve import build_network
 from blockzoo.publish import model_files
 from blockzoo.publish.hub import planned
-from blockzoo.publish.model_files import Wanted, export_model
+from blockzoo.publish.model_files import Wanted, export_model, what_is
 from blockzoo.training.weights import load_weights
 
 SMALL = ["--base-channels", "4", "--num-blocks", "1"]
@@ -100,6 +103,39 @@ def test_weights_that_are_not_trained_are_not_evaluated(
     assert "give --weights too" in capsys.readouterr().err
     with pytest.raises(UsageError, match="choose one of"):
         Wanted(NetworkSpec(), "onnx", (3, 32, 32), licence="mine")
+
+
+def test_a_folder_has_one_network_and_nothing_is_lost(tmp_path: Path) -> None:
+    network = NetworkSpec(base_channels=4, num_blocks=1)
+    export_model(Wanted(network, "safetensors", (3, 32, 32)), tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(
+        UsageError, match=r"has model\.safetensors of an earlier export.* choose another --output"
+    ):
+        export_model(Wanted(network, "torch", (3, 32, 32)), tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    export_model(Wanted(network, "safetensors", (3, 32, 32), seed=1), tmp_path)
+    assert planned(tmp_path, "a/b", public=False).files
+
+
+@pytest.mark.parametrize(
+    ("subject", "words"),
+    [
+        ("ResNetBasicBlock/mid", BLOCKS.summary("ResNetBasicBlock")),
+        ("ResNetBasicBlock@published+eca", f"Behind it eca: {ATTENTIONS.summary('eca')}"),
+        ("timm:resnet18", f"resnet18 of timm {version('timm')}."),
+        ("torchvision:resnet18", f"resnet18 of torchvision {version('torchvision')}."),
+        ("model:resnet20", NETWORKS.summary("resnet20")),
+        ("macro:7", "A network of the macro space."),
+        ("celled:16:RepMixer", f"of each of its cells. RepMixer: {BLOCKS.summary('RepMixer')}"),
+        ("tiled:F4:timm:resnet18", "on tiles. timm:resnet18: resnet18 of timm"),
+        ("stages:RepMixer,ResNetBasicBlock,GhostBottleneck", f"GhostBottleneck: {BLOCKS.summary('GhostBottleneck')}"),
+        ("tests/my_custom_block.py:MyCustomBlock/mid", "The user's own code."),
+    ],
+)  # fmt: skip
+def test_a_card_says_what_its_network_is(subject: str, words: str) -> None:
+    said = what_is(Subject.parse(subject))
+    assert words in said and ("own code" in said) == subject.startswith("tests/") and "`" not in said
 
 
 @pytest.mark.slow

@@ -9,14 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from blockzoo.core.errors import BlockzooError
 from blockzoo.core.outcomes import Outcomes
 from blockzoo.core.outputs import each_row, is_table, open_store
 from blockzoo.core.reading import Asked
 from blockzoo.core.record import Record
 from blockzoo.core.store import Store
-from blockzoo.core.subject import as_stored
-from blockzoo.core.table import Row, timing_key, way_of
+from blockzoo.core.table import Row, stored_timing_key, way_of
 from blockzoo.report.comparable import Comparable, comparables
 from blockzoo.report.groups import is_number
 from blockzoo.report.statistics import LOOKED_AT, TIMED
@@ -71,18 +69,7 @@ class Told:
         """Of a record."""
         series = {name: [v for v in record.samples.get(name, []) if is_number(v)] for name in CURVES}
         outcomes = Outcomes.of(record.outcomes) if record.outcomes else None
-        key = str(record.values.get("timing_key") or "")
-        with as_stored():
-            key = key or _key_of(record)
-        return cls(record.spec, series, record.environment, key, outcomes)
-
-
-def _key_of(record: Record) -> str:
-    """Of an older record, which does not say it; empty where its spec cannot be read."""
-    try:
-        return timing_key(record)
-    except (BlockzooError, TypeError):
-        return ""
+        return cls(record.spec, series, record.environment, stored_timing_key(record), outcomes)
 
 
 @dataclass(frozen=True)
