@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from blockzoo.core.checksums import file_digest
 from blockzoo.core.extras import needed
 from blockzoo.core.files import write_atomically
 from blockzoo.publish.fields import VERSION, Field
@@ -28,7 +28,6 @@ LISTS = {"flags": "bool_", "codes": "uint8"}
 BATCH = 4096
 """Rows in memory of a table of single values; of one with lists fewer."""
 BATCH_OF_LISTS = 128
-CHUNK = 2**20
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def write_tables(walk: Walk, folder: Path) -> list[Written]:
 
     _all_at_once(list(paths.items()), {}, write)
     return [
-        Written(name, path, columns[name], counts[name], digest_of(path), path.stat().st_size)
+        Written(name, path, columns[name], counts[name], file_digest(path), path.stat().st_size)
         for name, path in paths.items()
     ]
 
@@ -152,17 +151,3 @@ class _Sink:
             self._waiting = 0
             for column in self._columns.values():
                 column.clear()
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    digest = hashlib.sha256()
-    for part in _parts(path):
-        digest.update(part)
-    return digest.hexdigest()
-
-
-def _parts(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while part := file.read(CHUNK):
-            yield part

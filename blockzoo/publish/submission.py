@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from blockzoo.core.checksums import file_digest
 from blockzoo.core.contracts import BLOCKS, PROTOCOLS
 from blockzoo.core.errors import BlockzooError, UsageError
 from blockzoo.core.merging import Merged, merge
@@ -27,7 +28,6 @@ from blockzoo.core.store import Store
 from blockzoo.core.subject import as_stored
 from blockzoo.core.table import DECIDED_BY_DATA, REPORTED, REPORTED_BY, SAID_ELSEWHERE, impossible, trial_row
 from blockzoo.core.text import plain
-from blockzoo.publish.parquet import digest_of
 
 KINDS = ("trial", "latency")
 """That are taken: what answers requests here (as widths for budgets do) is measured here."""
@@ -125,8 +125,8 @@ def _digest(path: Path) -> str:
     if is_record_file(path):
         if not path.is_file():
             raise UsageError(f"there is no file {path}")
-        return digest_of(path)
-    return digest_of(open_store(path).path)
+        return file_digest(path)
+    return file_digest(open_store(path).path)
 
 
 def marked(record: Record, by: str, digest: str) -> Record:

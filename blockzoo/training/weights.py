@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from blockzoo.core.checksums import file_digest
 from blockzoo.core.documents import describe, first_line
 from blockzoo.core.errors import DataError, UsageError
 from blockzoo.training.archives import check_tensors, read_saved
@@ -133,15 +133,11 @@ def digest_of(path: str | Path) -> str:
         UsageError: it cannot be read.
     """
     try:
-        with Path(path).open("rb") as file:
-            digest = hashlib.sha256()
-            while part := file.read(2**20):
-                digest.update(part)
+        return file_digest(Path(path))[:16]
     except OSError as error:
         raise UsageError(
             f"cannot read checkpoint {path}: {error.strerror}; name one that is there"
         ) from error
-    return digest.hexdigest()[:16]
 
 
 def check_continuable(path: str | Path, epochs: int) -> None:

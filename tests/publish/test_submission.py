@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from blockzoo.cli import main
+from blockzoo.core.checksums import file_digest
 from blockzoo.core.errors import Damaged, UsageError
 from blockzoo.core.merging import Merged, merge
 from blockzoo.core.outputs import open_store
@@ -19,7 +20,6 @@ from blockzoo.core.record_file import read_records, write_records
 from blockzoo.core.spec import TrialSpec
 from blockzoo.core.table import COLUMNS
 from blockzoo.execution.queue import plan_of
-from blockzoo.publish.parquet import digest_of
 from blockzoo.publish.submission import MARKS, faults_of, marked, submit
 from blockzoo.trials.verification import agreement, promoted
 from tests.publish.made_up import stored, timing, trial
@@ -57,7 +57,7 @@ def test_a_worked_submission(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "3 taken as reported" in said and "1 of requests that have a result" in said
 
     made = {(row["block"], row["seed"]): row for row in rows(tmp_path / "mine", capsys)}
-    digest = digest_of(file)[:16]
+    digest = file_digest(file)[:16]
     assert {key: (row["tier"], row["submitted_by"], row["submission"]) for key, row in made.items()} == {
         ("ResNetBasicBlock", "0"): ("own", "", ""),
         ("ResNetBasicBlock", "1"): ("reported", "A. Person", digest),
