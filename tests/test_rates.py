@@ -12,7 +12,7 @@ from blockzoo.core.errors import UsageError
 from blockzoo.core.settings import Designing
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.report.comparison import compare
-from blockzoo.report.groups import LR_SEARCH, LR_SEARCH_SEED, describe_group, group_of
+from blockzoo.report.groups import LR_SEARCH, LR_SEARCH_SEED, describe_group, group_of, rates_at_ends
 from blockzoo.report.statistics import summarise
 from blockzoo.report.tables import tables
 from blockzoo.trials.designs import halving, isolated
@@ -69,6 +69,16 @@ def test_a_search_goes_on_beyond_its_end(
     )
     assert [t.lr for one in made for t in one.trainings] == [*RATES, *tried, best]
     assert ("the last searched for 1 of 1 blocks (12.8)" in caplog.text) == is_last
+
+
+def test_rates_of_many_digits_are_recorded_as_they_were_given(caplog: pytest.LogCaptureFixture) -> None:
+    rates, given = (0.12345678, 0.98765432), networks(BLOCKS[:1], "mid")
+    design = functools.partial(isolated, given, [0], Designing())
+    made, _ = carried_out(with_learning_rates(given, rates, design), lambda n, s, lr: (lr or 0.2) / 100)
+    (training,) = made[-1].trainings
+    among = [float(rate) for rate in (training.lr_among or "").split()]
+    assert tuple(among) == rates and training.lr is not None
+    assert rates_at_ends([training.lr], among) in caplog.text and "is the last searched" in caplog.text
 
 
 def test_without_mid_the_first_position_is_searched_and_budgets_apart() -> None:

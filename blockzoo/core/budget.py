@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from blockzoo.core.contracts import DEFAULT_FILLER
 from blockzoo.core.errors import UsageError
 from blockzoo.core.subject import Subject
+from blockzoo.core.units import exact
 
 if TYPE_CHECKING:
     from blockzoo.core.settings import Budgeting
@@ -92,7 +93,7 @@ class Budget:
         )
 
     def __str__(self) -> str:
-        text = f"{self.track} {self.amount:g}"
+        text = f"{self.track} {exact(self.amount)}"
         return text if self.against == DEFAULT_FILLER else f"{text} of {self.against}"
 
     @classmethod

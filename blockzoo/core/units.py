@@ -34,6 +34,17 @@ def number(value: float | str | None) -> str:
     return f"{value:.4g}"
 
 
+def exact(value: float) -> str:
+    """As few digits as give the same number when they are read again, at least six where there are so many.
+
+    Examples:
+        >>> exact(1.0), exact(1 / 3), exact(1_234_567), exact(0.1 + 0.2)
+        ('1', '0.3333333333333333', '1234567', '0.30000000000000004')
+    """
+    texts = (f"{value:.{digits}g}" for digits in range(6, 18))
+    return next((text for text in texts if float(text) == value), str(value))
+
+
 def scaled(value: float | None, unit: float) -> str:
     """A number in a column whose heading names the unit: three digits, or all before the point.
 

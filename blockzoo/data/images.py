@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 import numpy as np
 
 from blockzoo.core.errors import DataError, UsageError
+from blockzoo.core.units import exact
 from blockzoo.data.cache import cached_array
 from blockzoo.data.subsets import VERSION, check_room, drawn, seeded_order
 
@@ -156,7 +157,7 @@ class ImageData:
         by_class = order[np.argsort(both.labels[order], kind="stable")]
         validates = np.zeros(images, bool)
         validates[by_class[np.arange(count) * images // count]] = True
-        name = f"{self.split}-validation-{share:g}-v1"
+        name = f"{self.split}-validation-{exact(share)}-v1"
         rest, held = np.flatnonzero(~validates), np.flatnonzero(validates)
         return replace(self, train=take(both, rest), val=take(both, held), split=name)
 

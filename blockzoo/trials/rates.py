@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from blockzoo.core.contracts import POSITIONS
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.table import Row
+from blockzoo.core.units import exact
 from blockzoo.report.groups import (
     BEYOND,
     LR_SEARCH,
@@ -73,7 +74,7 @@ def with_learning_rates(
             f"learning rates beyond {listed}, where the best is at an end: {len(further)} networks",
         )
     best = _best(rows)
-    among = " ".join(f"{rate:g}" for rate in rates)
+    among = " ".join(map(exact, rates))
     if said := rates_at_ends(list(best.values()), rates):
         log.warning("%s", said)
     rounds = design()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
-from blockzoo.core.budget import Budget, budgets_of
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blockzoo.core.budget import HELD, Budget, budgets_of
 from blockzoo.core.errors import UsageError
 from blockzoo.core.settings import Budgeting
 from blockzoo.core.spec import NetworkSpec, TrialSpec
@@ -15,6 +19,16 @@ from blockzoo.core.spec import NetworkSpec, TrialSpec
 )
 def test_a_text_is_the_text_of_its_budget(text: str) -> None:
     assert str(Budget.parse(text)) == text
+
+
+@given(
+    st.sampled_from(sorted(HELD)),
+    st.floats(0, exclude_min=True, allow_infinity=False),
+    st.sampled_from(["ResNetBasicBlock", "GhostBottleneck", "0.01", "2e6"]),
+)
+def test_a_budget_of_any_number_of_digits_is_read_as_it_was(track: Any, amount: float, against: str) -> None:
+    budget = Budget(track, amount, against)
+    assert Budget.parse(str(budget)) == budget
 
 
 def test_the_reference_is_not_written_where_it_is_the_usual_one() -> None:

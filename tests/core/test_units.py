@@ -1,8 +1,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from blockzoo.core.units import aligned_size, duration, engineering, number, rough_size, scaled, size
+from blockzoo.core.units import aligned_size, duration, engineering, exact, number, rough_size, scaled, size
+
+
+@given(st.floats(allow_nan=False))
+def test_an_exact_text_is_read_as_the_same_number_and_has_no_digit_more_than_it_needs(value: float) -> None:
+    assert float(exact(value)) == value
+    assert float(f"{value:g}") != value or exact(value) == f"{value:g}"
 
 
 def test_ticks() -> None:

@@ -20,6 +20,7 @@ from blockzoo.core.record import now
 from blockzoo.core.sources import code_digest
 from blockzoo.core.text import csv_lines
 from blockzoo.core.typeset import as_latex
+from blockzoo.core.units import exact
 from blockzoo.nas.benchmark.loading import BUNDLED, SURROGATE
 from blockzoo.nas.benchmark.surrogate import numbers_of
 from blockzoo.nas.contracts import SEARCHES
@@ -57,7 +58,7 @@ class Request:
     def command(self, task: Task, output: Path) -> str:
         """The command that does it again, whatever defaults will be then."""
         words = ["blockzoo", "nas", "search", "--algorithm", *self.algorithms]
-        words += ["--benchmark", self.benchmark, "--budget", f"{task.budget:g}", "--unit", task.unit]
+        words += ["--benchmark", self.benchmark, "--budget", exact(task.budget), "--unit", task.unit]
         words += ["--duplicates", task.duplicates, "--seeds", str(self.seeds)]
         words += [] if task.seed is None else ["--seed", str(task.seed)]
         words += [word for plugin in self.plugins for word in ("--plugin", plugin)]

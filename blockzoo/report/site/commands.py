@@ -11,6 +11,7 @@ from blockzoo.core.checked import settings_of
 from blockzoo.core.contracts import DEFAULT_FILLER
 from blockzoo.core.settings import Data, Recipe, Scaffold
 from blockzoo.core.text import plain
+from blockzoo.core.units import exact
 
 OF_BUDGET = ("active_width", "active_blocks")
 """What a budget chooses."""
@@ -59,7 +60,7 @@ def _sweep(spec: Mapping[str, Any], block: str, places: list[str], seeds: int) -
     chosen: set[str] = set()
     if network.get("budget"):
         budget = Budget.parse(str(network["budget"]))
-        words += ["--track", budget.track, "--budgets", f"{budget.amount:g}"]
+        words += ["--track", budget.track, "--budgets", exact(budget.amount)]
         words += ["--against", str(budget.against)] if str(budget.against) != DEFAULT_FILLER else []
         chosen |= set(OF_BUDGET)
     if spec.get("lr_among"):
@@ -92,4 +93,4 @@ def _options(table: type, values: Mapping[str, Any], left_out: Iterable[str] = (
 
 
 def _word(value: object) -> str:
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+    return exact(value) if isinstance(value, float) else str(value)

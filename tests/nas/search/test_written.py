@@ -20,6 +20,7 @@ from blockzoo.nas.benchmark.surrogate import numbers_of
 from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.search.simulate import compare, search, trace_of
 from blockzoo.nas.search.task import Query, Task
+from blockzoo.nas.search.written import Request
 from tests.documented import ROOT
 
 OWN = str(ROOT / "examples" / "nas" / "own_search.py")
@@ -60,6 +61,13 @@ def test_every_search_has_its_trace_and_it_ends_at_the_regret(folder: Path) -> N
         index, epochs = int(row["index"]), int(row["epochs"])
         told = benchmark.val_acc(index, epochs, best=epochs == benchmark.epochs)
         assert float(row["val_acc"]) == told and float(row["spent"]) <= 12 + 1e-9
+
+
+def test_the_command_asks_for_the_very_budget() -> None:
+    words = shlex.split(
+        Request("mini", ["random"], 1).command(Task(nas.load("mini"), budget=100 / 3), Path("out"))
+    )
+    assert float(words[words.index("--budget") + 1]) == 100 / 3
 
 
 def test_a_trace_leaves_out_what_cost_nothing_and_loses_no_regret() -> None:

@@ -116,15 +116,21 @@ def test_the_command_asks_for_the_same_training(given: dict[str, Any]) -> None:
 
 
 def test_a_budget_and_a_search_of_rates_are_asked_for_again() -> None:
-    network = NetworkSpec("RepMixer/late", budget="iso-params 0.5 of GhostBottleneck", active_width=0.7)
-    spec = TrialSpec(network=network, dataset="digits", lr=0.2, lr_among="0.05 0.2").to_json()
+    network = NetworkSpec(
+        "RepMixer/late", budget="iso-params 0.33333333 of GhostBottleneck", active_width=0.7
+    )
+    spec = TrialSpec(network=network, dataset="digits", lr=0.2, lr_among="0.05 0.12345678").to_json()
     asked = words_of(command_of(spec, "RepMixer", "early late", [0, 1, 2]))
     assert (asked["track"], tuple(asked["budgets"]), asked["against"]) == (
         "iso-params",
-        (0.5,),
+        (0.33333333,),
         "GhostBottleneck",
     )
-    assert tuple(asked["learning_rates"]) == (0.05, 0.2) and "lr" not in asked and "active_width" not in asked
+    assert (
+        tuple(asked["learning_rates"]) == (0.05, 0.12345678)
+        and "lr" not in asked
+        and "active_width" not in asked
+    )
     assert asked["seeds"] == 3 and list(asked["positions"]) == ["early", "late"]
 
 

@@ -173,3 +173,5 @@ def test_another_share_validates(digits: ImageData) -> None:
     ]
     assert all(abs(share - 0.25) < 0.02 for share in counts)
     assert data.split != digits.split and data.test is digits.test
+    shares = (0.25, 0.3333333, 0.33333333)
+    assert len({digits.with_validation(share).split for share in shares}) == len(shares)
