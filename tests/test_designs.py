@@ -15,9 +15,12 @@ from blockzoo.core.errors import UsageError
 from blockzoo.core.settings import Designing
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.report.comparison import compare, verdicts
-from blockzoo.report.crossed import FOLLOW_UP, crossed_models
+from blockzoo.report.crossed import crossed_models
+from blockzoo.report.groups import FOLLOW_UP
+from blockzoo.report.statistics import summarise, usable
+from blockzoo.report.tables import results_table
 from blockzoo.sweep import run_sweep
-from blockzoo.trials.designs import FRESH, halving, in_company, isolated
+from blockzoo.trials.designs import FRESH, MOST_SEEDS, halving, in_company, isolated
 from tests.designing import SMALL, carried_out, networks, row
 
 BLOCKS = [
@@ -101,6 +104,32 @@ def test_a_round_that_would_end_after_the_hours_is_not_begun(
     assert "trainings more would not be done" in caplog.text
 
 
+@pytest.mark.parametrize("value", [0.1, 1.0])
+def test_what_is_the_same_in_each_seed_asks_for_no_more(
+    value: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All at chance, or all without a fault: no seed will tell."""
+    blocks = [*BLOCKS[:2], "RepMixer"]
+    made, rows = carried_out(isolated(networks(blocks), [0, 1], Designing(precision=1.0)), lambda n, s: value)
+    assert [len(one.trainings) for one in made] == [6, 3] and len(rows) == 9
+    assert (
+        "that are the same in each of 3 seeds or more: GhostBottleneck and ResNetBasicBlock at mid"
+        in caplog.text
+    )
+
+
+def test_verdicts_that_the_largest_number_of_seeds_leaves_open_are_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    draw = np.random.default_rng(0)
+    made, _ = carried_out(
+        isolated(networks(BLOCKS[:2]), [0, 1], Designing(precision=0.001)),
+        lambda n, s: float(draw.normal(0.6, 0.01)),
+    )
+    assert len(made) == MOST_SEEDS - 1
+    assert f"open after {MOST_SEEDS} seeds: GhostBottleneck and ResNetBasicBlock at mid" in caplog.text
+
+
 def test_looking_after_each_seed_finds_nothing_where_nothing_is() -> None:
     """Of 100 sweeps of two equal blocks that add seeds until 0.7 points, hardly more than 5 end with a difference."""
     wrong = 0
@@ -141,6 +170,37 @@ def test_what_halving_says_of_survivors_is_not_better_than_they_are() -> None:
         own = [r["val_acc"] for r in rows if r["block"] == end[0]["block"] and r["seed"] < FRESH]
         chosen.append(np.mean(own))
     assert np.mean(chosen) > 0.603 and abs(np.mean(fresh) - 0.6) < 0.003
+
+
+def test_no_table_takes_the_rounds_that_survivors_were_chosen_in() -> None:
+    """Of equal blocks the survivors' luck would be in their means; it is in none, and what is left out is said."""
+    designing, chances = Designing(design="halving", survivors=2), []
+    for seed in range(30):
+        draw = np.random.default_rng(seed)
+        made, rows = carried_out(
+            halving(networks(BLOCKS), [0, 1, 2], designing),
+            lambda n, s, draw=draw: float(draw.normal(0.6, 0.01)),  # type: ignore[misc]
+        )
+        chances += [r["test_acc"] for r in usable(rows)]
+    final = {t.network.parsed.label for t in made[-1].trainings}
+    assert {r["block"] for r in usable(rows)} == final and len(usable(rows)) == 6 < len(rows)
+    assert {s.block for s in summarise(rows)} == final and {
+        s.accuracies["test_acc"].n for s in summarise(rows)
+    } == {3}
+    with pytest.raises(UsageError, match="no group"):
+        compare(rows, *[b for b in BLOCKS if b not in final][:2])
+    (comparison,) = verdicts(rows)
+    assert [len(d.seeds) for d in comparison.differences] == [3]
+    (table,) = results_table(rows)
+    assert (
+        f"{sum(len(one.trainings) for one in made[:-1])} that chose blocks, round by round" in table.caption
+    )
+    assert abs(np.mean(chances) - 0.6) < 0.002
+    named = [r | {"experiment_name": f"mine, {r['experiment_name']}"} for r in rows]
+    assert [r["seed"] for r in usable(named)] == [r["seed"] for r in usable(rows)]
+    assert not {t.seed for one in made[:-1] for t in one.trainings} & set(range(100)), (
+        "those of other designs"
+    )
 
 
 def test_a_block_without_a_result_does_not_survive() -> None:
@@ -186,7 +246,8 @@ def test_a_crossed_design_follows_its_predictions_up() -> None:
         ({"design": "crossed", "filler": "identity"}, "no filler"),
         ({"design": "crossed", "seeds": 3}, "--replicates"),
         ({"design": "crossed", "positions": ["mid"]}, "leave out --positions"),
-        ({"design": "crossed", "replicates": 9}, "ask for 3 or fewer"),
+        ({"design": "crossed", "replicates": 9}, "ask for 5 or fewer"),
+        ({"design": "crossed", "replicates": 2}, "--replicates 3 --repeats 1"),
         ({"design": "crossed", "blocks": BLOCKS[:3], "replicates": 1}, "4 or more"),
         ({"design": "crossed", "blocks": ["model:resnet20", *BLOCKS]}, "not of whole networks"),
         ({"design": "latin"}, "isolated"),
@@ -200,17 +261,17 @@ def test_what_does_not_go_together(asked: dict[str, Any], said: str, tmp_path: P
 
 @pytest.mark.slow
 def test_a_crossed_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    done = run_sweep(BLOCKS[:4], design="crossed", replicates=2, follow=1, output=tmp_path, **SMALL)
-    assert len(done.rows) == 14 and {r["status"] for r in done.rows} == {"ok"}
+    done = run_sweep(BLOCKS[:4], design="crossed", replicates=3, follow=1, output=tmp_path, **SMALL)
+    assert len(done.rows) == 18 and {r["status"] for r in done.rows} == {"ok"}
     assert (
-        run_sweep(BLOCKS[:4], design="crossed", replicates=2, follow=1, output=tmp_path, **SMALL).rows
+        run_sweep(BLOCKS[:4], design="crossed", replicates=3, follow=1, output=tmp_path, **SMALL).rows
         == done.rows
     )
     assert main(["results", str(tmp_path), "--worths"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert (
         "Question: how much more accurate are networks with this block" in printed
-        and "12 trainings" in printed
+        and "16 trainings" in printed
     )
 
 

@@ -142,7 +142,11 @@ def test_tables_and_verdicts_leave_the_search_out_and_say_the_rates() -> None:
     (made,) = tables(rows)
     title, told = made.title, made.caption
     assert "each block's best lr, from 0.05 0.2 0.8" in title and "lr 0.05: RepMixer" in told
-    assert "lr 0.2: FasterNetBlock, ResNetBasicBlock" in told and "lie further" not in told
+    assert (
+        "lr 0.2: FasterNetBlock, ResNetBasicBlock" in told
+        and "4 that chose learning rates" in told
+        and "lie further" not in told
+    )
     (last,) = tables([row | {"lr": 12.8} if row["block"] == "RepMixer" else row for row in rows])
     assert "the last searched for 1 of 4 blocks (12.8): theirs may lie further" in last.caption
     given = [row | {"lr_among": None, "lr": 12.8} for row in rows]
@@ -219,6 +223,6 @@ def test_a_dry_run_knows_the_trainings_of_all_rounds(tmp_path, settings, trainin
 
 @pytest.mark.slow
 def test_a_dry_run_of_a_crossed_design_knows_what_comes_before_its_model(tmp_path) -> None:
-    given = {"design": "crossed", "replicates": 2, "repeats": 1, "follow": 3}
+    given = {"design": "crossed", "replicates": 3, "repeats": 1, "follow": 3}
     plan = run_sweep([*BLOCKS, "RepVGGBlock"], "all", 1, dry_run=True, output=tmp_path, **SMALL, **given).plan
-    assert len(plan.trials) == 5 * 2 + 5
+    assert len(plan.trials) == 5 * 3 + 5

@@ -11,33 +11,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from blockzoo.core.contracts import POSITIONS, STAGES
 from blockzoo.core.errors import UsageError
 from blockzoo.core.subject import names_of_stages
-from blockzoo.report.groups import Row, group_of
+from blockzoo.report.effects_fit import Fit, Network, Training
+from blockzoo.report.groups import FOLLOW_UP, Row, group_of
 from blockzoo.report.statistics import usable
 
-if TYPE_CHECKING:
-    from jaxtyping import Float
-
 LEVEL = 0.05
-FOLLOW_UP = "follow-up"
-"""Experiment name of trainings that test the predictions, and are no part of the model."""
-Network = tuple[str, ...]
-"""The blocks at early, mid and late."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """One training: its network, its seed and its accuracy."""
-
-    network: Network
-    seed: object
-    accuracy: float
+ENOUGH = "--replicates 3 --repeats 1"
+"""Of a crossed design, to tell all effects apart and from noise, whatever the number of blocks."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +59,10 @@ class Crossed:
     trainings: list[Training]
     tested: list[Training]
 
-    @cached_property
+    @property
     def blocks(self) -> list[list[str]]:
         """At each position, by name."""
-        return [sorted({t.network[p] for t in self.trainings}) for p in range(len(POSITIONS))]
+        return self.fit.design.blocks
 
     @cached_property
     def seeds(self) -> list[object]:
@@ -86,17 +72,36 @@ class Crossed:
     @cached_property
     def fit(self) -> Fit:
         """To all trainings."""
-        return Fit.to(self.trainings, self.blocks, self.seeds)
+        return Fit.to(self.trainings)
 
     @cached_property
     def worths(self) -> dict[tuple[str, str], Worth]:
-        """Of each block at each position."""
-        made = {}
-        for place, position in enumerate(POSITIONS):
-            for block in self.blocks[place]:
-                value, error = self.fit.of(_coded(block, self.blocks[place]), place)
-                made[block, position] = Worth(block, position, value, error)
-        return made
+        """Of each block at each position of which the trainings tell it."""
+        return {
+            (block, position): Worth(block, position, *told)
+            for place, position in enumerate(POSITIONS)
+            for block in self.blocks[place]
+            if (told := self.fit.of(block, place)) is not None
+        }
+
+    @property
+    def untold(self) -> str:
+        """Which worths have no number, as a sentence; "" where all have one."""
+        missing = {
+            position: [block for block in at if (block, position) not in self.worths]
+            for position, at in zip(POSITIONS, self.blocks, strict=True)
+        }
+        where = [
+            f"{position} ({'all' if len(blocks) == len(at) else ', '.join(blocks)})"
+            for (position, blocks), at in zip(missing.items(), self.blocks, strict=True)
+            if blocks
+        ]
+        if not where:
+            return ""
+        return (
+            "these trainings fit as well with other worths, which therefore have no number, as have networks and means of them: "
+            + ", ".join(where)
+        )
 
     @property
     def half_width(self) -> float:
@@ -150,108 +155,32 @@ class Crossed:
             others = [t for t in self.trainings if t.seed != seed]
             own = [t for t in self.trainings if t.seed == seed]
             fresh = {t.network for t in own} - {t.network for t in others}
-            blocks = [{t.network[p] for t in others} for p in range(len(POSITIONS))]
-            own = [
-                t
-                for t in own
-                if t.network in fresh and all(b in at for b, at in zip(t.network, blocks, strict=True))
-            ]
-            if len(own) < 2 or len(others) <= sum(map(len, self.blocks)):
+            if not others or len(fresh) < 2:
                 continue
-            fit = Fit.to(others, [sorted(at) for at in blocks], sorted({t.seed for t in others}, key=str))
-            mean = float(np.mean([t.accuracy for t in own]))
-            predicted = [fit.predicted(t.network) for t in own]
-            centre = float(np.mean(predicted))
-            pairs += [(p - centre, t.accuracy - mean) for p, t in zip(predicted, own, strict=True)]
+            fit = Fit.to(others)
+            told = [
+                (value, t.accuracy)
+                for t in own
+                if t.network in fresh and (value := fit.predicted(t.network)) is not None
+            ]
+            if len(told) > 1:
+                centre = np.mean(told, 0)
+                pairs += [(float(p), float(s)) for p, s in told - centre]
         return pairs or None
 
-    def predicted(self, network: Sequence[str]) -> float:
-        """Of a network of these blocks, the mean over seeds."""
+    def predicted(self, network: Sequence[str]) -> float | None:
+        """Of a network, the mean over seeds; None where the trainings do not tell it."""
         return self.fit.predicted(tuple(network))
 
     def best(self, count: int) -> list[tuple[float, Network]]:
-        """The networks that the model predicts to be best, of all that these blocks make, with their predictions."""
-        parts = [
-            np.array([self.worths[block, position].value for block in at])
-            for position, at in zip(POSITIONS, self.blocks, strict=True)
-        ]
-        sums = (parts[0][:, None, None] + parts[1][None, :, None] + parts[2][None, None, :]).ravel()
-        count = min(count, len(sums))
-        chosen = np.argsort(-sums, kind="stable")[:count]
-        shape = tuple(map(len, self.blocks))
-        places = zip(*np.unravel_index(chosen, shape), strict=True)
+        """The networks that the model predicts to be best, of all of these blocks that it predicts, with their predictions."""
+        values = self.fit.all_predicted
+        chosen = np.argsort(-values, axis=None, kind="stable")[: min(count, np.isfinite(values).sum())]
+        places = zip(*np.unravel_index(chosen, values.shape), strict=True)
         return [
-            (self.fit.mean + float(sums[at]), tuple(self.blocks[p][int(i)] for p, i in enumerate(place)))
-            for at, place in zip(chosen, places, strict=True)
+            (float(values[place]), tuple(at[int(i)] for at, i in zip(self.blocks, place, strict=True)))
+            for place in places
         ]
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Least squares, effects of each position and of the seeds adding up to 0.
-
-    Args:
-        blocks: at each position.
-        solution: mean, effects of all blocks but the last of each position, of all seeds but the last.
-        inverse: of the design's product with itself.
-        deviation: standard deviation of what is left.
-        degrees: its degrees of freedom.
-        explained: share of the variance that the effects explain, and the same adjusted for their number.
-    """
-
-    blocks: list[list[str]]
-    solution: Float[np.ndarray, " effects"]
-    inverse: Float[np.ndarray, "effects effects"]
-    deviation: float
-    degrees: int
-    explained: tuple[float, float]
-
-    @classmethod
-    def to(cls, trainings: list[Training], blocks: list[list[str]], seeds: list[object]) -> Fit:
-        """Fit it."""
-        design = np.array(
-            [
-                [1.0]
-                + [v for p, at in enumerate(blocks) for v in _coded(t.network[p], at)]
-                + _coded(t.seed, seeds)
-                for t in trainings
-            ]
-        )
-        values = np.array([t.accuracy for t in trainings])
-        solution, _, rank, _ = np.linalg.lstsq(design, values, rcond=None)
-        left, degrees = values - design @ solution, len(values) - int(rank)
-        total = float(((values - values.mean()) ** 2).sum())
-        share = 1 - float(left @ left) / total if total else 1.0
-        adjusted = 1 - (1 - share) * (len(values) - 1) / degrees if degrees > 0 else math.nan
-        deviation = math.sqrt(float(left @ left) / degrees) if degrees > 0 else math.nan
-        inverse = np.linalg.pinv(design.T @ design)
-        return cls(blocks, solution, inverse, deviation, degrees, (share, adjusted))
-
-    @property
-    def mean(self) -> float:
-        """Of all networks and seeds."""
-        return float(self.solution[0])
-
-    def of(self, code: list[float], place: int) -> tuple[float, float]:
-        """The effect of a block at a position, and its standard error."""
-        start = 1 + sum(len(at) - 1 for at in self.blocks[:place])
-        pick = np.zeros(len(self.solution))
-        pick[start : start + len(code)] = code
-        return float(pick @ self.solution), self.deviation * math.sqrt(float(pick @ self.inverse @ pick))
-
-    def predicted(self, network: Network) -> float:
-        """Of a network, the mean over seeds."""
-        return self.mean + sum(
-            self.of(_coded(block, at), p)[0]
-            for p, (block, at) in enumerate(zip(network, self.blocks, strict=True))
-        )
-
-
-def _coded(value: object, values: Sequence[object]) -> list[float]:
-    """One of several whose effects add up to 0: the last is less than all others together."""
-    if value == values[-1]:
-        return [-1.0] * (len(values) - 1)
-    return [float(value == other) for other in values[:-1]]
 
 
 def crossed_models(rows: Iterable[Row], column: str = "test_acc") -> list[Crossed]:
@@ -287,9 +216,10 @@ def crossed_models(rows: Iterable[Row], column: str = "test_acc") -> list[Crosse
             "no networks with a block in every stage here: `blockzoo sweep run --design crossed` trains them"
         )
     for model in models:
-        effects = 1 + sum(len(at) - 1 for at in model.blocks) + len(model.seeds) - 1
-        if model.fit.degrees < 1 or not np.isfinite(model.fit.deviation):
+        trainings, effects = model.fit.design.matrix.shape
+        if model.fit.degrees < 1 or not model.worths:
             raise UsageError(
-                f"{len(model.trainings)} trainings say nothing of {effects} effects: ask for --replicates 3 or more"
+                f"{trainings} trainings say nothing of {effects} effects: `blockzoo sweep retry` tries again what failed; a "
+                f"design with {ENOUGH}, or more of both, tells them"
             )
     return models

@@ -125,8 +125,7 @@ def in_company(model: Crossed) -> Effects:
         known = worth.error > ROUNDED
         p = probability(worth.value / worth.error, model.fit.degrees) if known else None
         error, degrees = (worth.error, model.fit.degrees) if known else (None, 0)
-        means = (model.fit.mean + worth.value, model.fit.mean)
-        made.append(Difference(worth.block, "", worth.position, means, (), error, degrees, 0, p))
+        made.append(Difference(worth.block, "", worth.position, (worth.value, 0.0), (), error, degrees, 0, p))
     return _among_themselves(made)
 
 

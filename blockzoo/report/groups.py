@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import isfinite
@@ -37,6 +38,11 @@ BEYOND = 2
 """Rates that a search goes on to beyond each end of what it was given, where the best lies there."""
 LR_SEARCH, LR_SEARCH_SEED = "learning rates", 999
 """The end of the experiment name, and the seed, of trainings that learning rates are chosen by."""
+HALVING_ROUND, HALVING_SEED = "halving, round {}", 900
+"""The end of the experiment name of trainings that blocks are chosen by; the seed of the first such round."""
+HALVING_END, FOLLOW_UP = "halving, final", "follow-up"
+"""The ends of names of the trainings of what was chosen; of those that test the predictions of worths in company."""
+_OF_HALVING = re.compile(HALVING_ROUND.format(r"\d+") + "$")
 OF_STAGE_SIZE = ("active_width", "active_blocks")
 """Columns of the width and depth of the stage under test."""
 
@@ -54,9 +60,14 @@ def short_name(group: Sequence[tuple[str, Any]]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def is_of_a_search(row: Row) -> bool:
-    """Whether a learning rate was chosen by this training: then its accuracy flatters, and it stands in no table of means."""
+def is_of_rates(row: Row) -> bool:
+    """Whether a learning rate was chosen by this training."""
     return row.get("seed") == LR_SEARCH_SEED and str(row.get("experiment_name") or "").endswith(LR_SEARCH)
+
+
+def is_of_a_search(row: Row) -> bool:
+    """Whether a learning rate or a block was chosen by this training: its accuracy flatters, and stands in no table of means."""
+    return is_of_rates(row) or bool(_OF_HALVING.search(str(row.get("experiment_name") or "")))
 
 
 def beyond(among: Sequence[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:

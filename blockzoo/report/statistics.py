@@ -193,8 +193,8 @@ LOOKED_AT = tuple(
 
 
 def usable(rows: Iterable[Row]) -> list[Row]:
-    """Rows whose trial went well (a table without statuses has only those)."""
-    return [row for row in rows if _is_usable(row)]
+    """Rows whose trial went well (a table without statuses has only those), and by which nothing was chosen."""
+    return [row for row in rows if _is_usable(row) and not is_of_a_search(row)]
 
 
 def _is_usable(row: Row) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
@@ -11,7 +11,7 @@ from blockzoo.core.table import REPORTED, REPRODUCED
 from blockzoo.core.typeset import HIGH, KEY, LOW, Column, TextTable, as_markdown, name, number
 from blockzoo.core.units import scaled
 from blockzoo.report.accuracies import left_out, left_out_words
-from blockzoo.report.groups import Row, describe_group, rates_at_ends
+from blockzoo.report.groups import Row, describe_group, is_of_a_search, is_of_rates, rates_at_ends
 from blockzoo.report.statistics import Estimate, Summary, Time, summarise
 
 OF_TIER = {
@@ -101,14 +101,30 @@ def tables(rows: Iterable[Row]) -> Iterator[TextTable]:
     """For each comparable group its table."""
     rows = list(rows)
     lacking = left_out(rows, "test_acc")
-    for group, members in groupby(summarise(rows), key=lambda s: s.group):
+    groups = [(group, list(members)) for group, members in groupby(summarise(rows), key=lambda s: s.group)]
+    for group, members in groups:
         ordered: list[Summary] = []
         for _, cell in groupby(members, key=lambda s: s.position):
             ordered += sorted(cell, key=lambda s: -_rank(s))
         tested = any("test_acc" in s.accuracies for s in ordered)
-        told = (caption(ordered), left_out_words(lacking[group], "test_acc") if tested else "")
+        told = (
+            caption(ordered),
+            left_out_words(lacking[group], "test_acc") if tested else "",
+            of_searches(rows) if group == groups[-1][0] else "",
+        )
         lines, said = [_line(s) for s in ordered], "\n".join(filter(None, told))
         yield TextTable(describe_group(group), _columns(), lines, said, parted_by=1)
+
+
+def of_searches(rows: Iterable[Row]) -> str:
+    """How many trainings stand in no table since something was chosen by them; "" where there is none."""
+    counts = Counter(
+        "learning rates" if is_of_rates(row) else "blocks, round by round"
+        for row in rows
+        if is_of_a_search(row)
+    )
+    told = ", ".join(f"{count:,} that chose {what}" for what, count in counts.items())
+    return told and f"in no table, since what is chosen by its accuracy looks better than it is: {told}"
 
 
 def _rank(summary: Summary) -> float:

@@ -16,7 +16,8 @@ from blockzoo.report.additive import Table
 from blockzoo.report.agreement import Agreement, Order, agreement
 from blockzoo.report.block_orders import order_at
 from blockzoo.report.comparable import Comparable, comparables
-from blockzoo.report.crossed import Crossed, Network, crossed_models
+from blockzoo.report.crossed import Crossed, crossed_models
+from blockzoo.report.effects_fit import Network
 from blockzoo.report.elsewhere import of_columns
 from blockzoo.report.groups import Row, describe_group
 from blockzoo.report.published import FACTOR, above_the_line, cost_alike

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable
 from typing import Any
 
 from blockzoo.core.contracts import POSITIONS
 from blockzoo.core.typeset import HIGH, KEY, TextTable, name, number
-from blockzoo.report.crossed import Crossed, Training
+from blockzoo.report.crossed import Crossed
+from blockzoo.report.effects_fit import Training
 from blockzoo.report.groups import describe_group
 
 QUESTION = (
@@ -20,23 +22,23 @@ BEST = 5
 
 
 def worth_rows(models: Iterable[Crossed]) -> list[dict[str, Any]]:
-    """One row for each block and position, as fractions."""
+    """One row for each block and position, as fractions; without numbers where the trainings tell none."""
     return [
         {
             "group": describe_group(model.group),
             "column": model.column,
-            "block": worth.block,
-            "position": worth.position,
-            "worth": worth.value,
-            "low": worth.value - model.half_width * worth.error,
-            "high": worth.value + model.half_width * worth.error,
-            "trainings": sum(
-                t.network[POSITIONS.index(worth.position)] == worth.block for t in model.trainings
-            ),
+            "block": block,
+            "position": position,
+            "worth": worth and worth.value,
+            "low": worth and worth.value - model.half_width * worth.error,
+            "high": worth and worth.value + model.half_width * worth.error,
+            "trainings": sum(t.network[place] == block for t in model.trainings),
             "degrees_of_freedom": model.fit.degrees,
         }
         for model in models
-        for worth in model.worths.values()
+        for place, position in enumerate(POSITIONS)
+        for block in model.blocks[place]
+        for worth in [model.worths.get((block, position))]
     ]
 
 
@@ -46,21 +48,23 @@ def worth_tables(models: Iterable[Crossed]) -> list[TextTable]:
 
 
 def _worths(model: Crossed) -> TextTable:
-    means = {
-        block: statistics.fmean(
-            model.worths[block, position].value for position in POSITIONS if (block, position) in model.worths
-        )
-        for block in sorted({block for block, _ in model.worths})
-    }
+    means = {block: _mean(model, block) for block in sorted({block for at in model.blocks for block in at})}
     lines = []
-    for block, mean in sorted(means.items(), key=lambda pair: -pair[1]):
+    for block, mean in sorted(means.items(), key=lambda pair: math.inf if pair[1] is None else -pair[1]):
         cells = [
             f"{100 * worth.value:+.2f} ± {100 * model.half_width * worth.error:.2f}" if worth else "-"
             for worth in (model.worths.get((block, position)) for position in POSITIONS)
         ]
-        lines.append((block, *cells, f"{100 * mean:+.2f}"))
+        lines.append((block, *cells, "-" if mean is None else f"{100 * mean:+.2f}"))
     columns = (name("block"), *(number(position, importance=HIGH) for position in POSITIONS), number("mean"))
     return TextTable(f"worth in company, points: {describe_group(model.group)}", columns, lines, _told(model))
+
+
+def _mean(model: Crossed, block: str) -> float | None:
+    """Over the positions that it stands at; None where its worth at one is not told."""
+    there = [position for position, at in zip(POSITIONS, model.blocks, strict=True) if block in at]
+    worths = [model.worths[block, position] for position in there if (block, position) in model.worths]
+    return statistics.fmean(worth.value for worth in worths) if len(worths) == len(there) else None
 
 
 def _networks(model: Crossed) -> TextTable:
@@ -69,7 +73,7 @@ def _networks(model: Crossed) -> TextTable:
     for training in model.tested:
         seen.setdefault(training.network, []).append(training)
     predicted = {network: value for value, network in model.best(BEST)}
-    predicted |= {network: model.predicted(network) for network in seen if _is_known(model, network)}
+    predicted |= {network: value for network in seen if (value := model.predicted(network)) is not None}
     columns = (*map(name, POSITIONS), number("predicted", "%", KEY), number("seen", "%", HIGH))
     lines = []
     for network, value in sorted(predicted.items(), key=lambda pair: -pair[1]):
@@ -84,10 +88,6 @@ def _networks(model: Crossed) -> TextTable:
     )
 
 
-def _is_known(model: Crossed, network: tuple[str, ...]) -> bool:
-    return all(block in at for block, at in zip(network, model.blocks, strict=True))
-
-
 def _told(model: Crossed) -> str:
     """The question, and how far the answer can be trusted."""
     fit = model.fit
@@ -98,6 +98,7 @@ def _told(model: Crossed) -> str:
         f"{100 * fit.explained[0]:.0f} % of the variance (adjusted {100 * fit.explained[1]:.0f} %) and leave "
         f"{100 * fit.deviation:.2f} points, {fit.degrees} degrees of freedom",
     ]
+    parts += [model.untold] if model.untold else []
     if model.noise and model.interaction:
         size, p = model.interaction
         parts.append(

@@ -21,8 +21,9 @@ from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.table import Row
 from blockzoo.measure.deadline import Deadline
 from blockzoo.report.comparison import Difference, compare, verdicts
-from blockzoo.report.crossed import FOLLOW_UP, crossed_models
-from blockzoo.report.groups import group_of, name_of
+from blockzoo.report.crossed import ENOUGH, crossed_models
+from blockzoo.report.effects_fit import Design, Network
+from blockzoo.report.groups import FOLLOW_UP, HALVING_END, HALVING_ROUND, HALVING_SEED, group_of, name_of
 
 log = logging.getLogger(__name__)
 FRESH = 1000
@@ -30,8 +31,8 @@ FRESH = 1000
 SURE = 0.001
 """Of a difference that is looked at after each seed: a verdict below this stands (Haybittle and Peto), others go on."""
 MOST_SEEDS = 50
-HALVING_ROUND, HALVING_END = "halving, round {}", "halving, final"
-"""Experiment names."""
+ALIKE = 3
+"""Seeds in which a difference is the same, after which no more are added."""
 
 
 class Training(NamedTuple):
@@ -81,15 +82,21 @@ def isolated(networks: Sequence[NetworkSpec], seeds: Sequence[int], designing: D
         rows = yield following
         took = (time.perf_counter() - before) / len(following.trainings)
         slowest = max(took, slowest)
-        if designing.precision is None or not (more := _open(networks, rows, designing.precision / 100)):
+        if designing.precision is None:
             return
-        if max(slowest * len(more), _longest(rows)) > deadline.left():
+        more, ended = _open(networks, rows, designing.precision / 100)
+        is_late = bool(more) and max(slowest * len(more), _longest(rows)) > deadline.left()
+        if is_late:
             log.warning(
                 "--hours %g: %.2g h are left, in which %d trainings more would not be done, so open verdicts stay open",
                 designing.hours,
                 deadline.left() / 3600,
                 len(more),
             )
+        if is_late or not more:
+            for why, pairs in ended.items():
+                more_of = f" and {len(pairs) - 3:,} more" if len(pairs) > 3 else ""
+                log.warning("no seeds are added for differences %s: %s%s", why, ", ".join(pairs[:3]), more_of)
             return
         following = Round(more, why=f"{len(more)} trainings more, where a verdict is open")
 
@@ -99,8 +106,13 @@ def _longest(rows: list[Row]) -> float:
     return max((float(row.get("training_time") or 0.0) for row in rows), default=0.0)
 
 
-def _open(networks: Sequence[NetworkSpec], rows: list[Row], precision: float) -> list[Training]:
-    """The next seed of each network of which a difference is not known well enough."""
+def _open(
+    networks: Sequence[NetworkSpec], rows: list[Row], precision: float
+) -> tuple[list[Training], dict[str, list[str]]]:
+    """The next seed of each network of which a difference is not known well enough; differences of which none follows, by why.
+
+    A difference that is the same in each seed has no interval: blocks that are all at chance, or all without a fault.
+    """
     network_of = {
         (network.budget, name_of(row_of(network)), network.parsed.position): network for network in networks
     }
@@ -111,12 +123,17 @@ def _open(networks: Sequence[NetworkSpec], rows: list[Row], precision: float) ->
             seeds[network].append(int(row["seed"]))
             groups[group_of(row)].append(row)
     more: dict[Training, None] = {}
+    ended: dict[str, list[str]] = defaultdict(list)
     for of_group in groups.values():
         budget = of_group[0].get("budget")
         for difference in _judged(of_group):
             interval = difference.interval
             narrow = interval is not None and (interval[1] - interval[0]) / 2 <= precision
             if narrow or (difference.p is not None and difference.p < SURE):
+                continue
+            pair = f"{difference.block} and {difference.other} at {difference.position}"
+            if interval is None and difference.n >= ALIKE:
+                ended[f"that are the same in each of {ALIKE} seeds or more"].append(pair)
                 continue
             both = [
                 network_of[budget, name, difference.position or None]
@@ -125,7 +142,9 @@ def _open(networks: Sequence[NetworkSpec], rows: list[Row], precision: float) ->
             following = 1 + max(seed for network in both for seed in seeds[network])
             if following < min(seeds[both[0]]) + MOST_SEEDS:
                 more |= {Training(network, following): None for network in both}
-    return list(more)
+            else:
+                ended[f"that are open after {MOST_SEEDS} seeds"].append(pair)
+    return list(more), ended
 
 
 def row_of(network: NetworkSpec) -> Row:
@@ -160,8 +179,8 @@ def _judged(rows: list[Row]) -> list[Difference]:
 def halving(networks: Sequence[NetworkSpec], seeds: Sequence[int], designing: Designing) -> Rounds:
     """One seed of all, one more of the better half at each position, and so on; then fresh seeds for the survivors.
 
-    The halves are chosen by validation accuracy. What is said of the survivors in the end comes from trainings that nothing was
-    chosen by, so that it is not better than they are.
+    The halves are chosen by validation accuracy, with seeds of their own. What is said of the survivors comes from trainings that
+    nothing was chosen by, so that it is not better than they are: the rounds stand in no table.
 
     Args:
         networks: blocks at positions.
@@ -171,7 +190,7 @@ def halving(networks: Sequence[NetworkSpec], seeds: Sequence[int], designing: De
     left, before, number = list(networks), None, 0
     while len(left) != before and (number == 0 or _most_at_once(left) > designing.survivors):
         rows = yield Round(
-            [Training(network, number) for network in left],
+            [Training(network, HALVING_SEED + number) for network in left],
             HALVING_ROUND.format(number + 1),
             f"{len(left)} networks",
         )
@@ -251,9 +270,10 @@ def crossed(
 ) -> list[tuple[str, int]]:
     """Networks with a block in every stage, each with the seed of its training.
 
-    In each replicate every block stands once at each position. Replicate k shifts the middle stage by k and the last by 2k in
-    an order that is drawn once, so no two blocks meet twice at the same two neighbouring positions, nor (where 2k and 0 differ
-    for all k) at the outer two. A replicate is one seed, so seeds take nothing from the comparison of blocks.
+    In each replicate every block stands once at each position. A replicate shifts the middle and the last stage by so many blocks
+    in an order that is drawn once: see `_shifts`. No two blocks meet twice at the same two positions, and the effects of all
+    blocks at all positions can be told apart, which is checked. A replicate is one seed, so seeds take nothing from the
+    comparison of blocks.
 
     Args:
         blocks: their names, at least four.
@@ -262,10 +282,10 @@ def crossed(
         draw: seed of the order.
 
     Raises:
-        UsageError: too few blocks, one twice, or more replicates than there is company.
+        UsageError: too few blocks, one twice, more replicates than there is company, or too few to tell effects apart.
 
     Examples:
-        >>> crossed(["A", "B", "C", "D", "E"], 1)[0]
+        >>> crossed(["A", "B", "C", "D", "E"], 4)[0]
         ('stages:D,D,E', 0)
         >>> len(crossed(["A", "B", "C", "D", "E"], 5, 1))
         30
@@ -277,7 +297,7 @@ def crossed(
         raise UsageError(
             f"a crossed design of {count} blocks: name {LEAST_BLOCKS} or more, so that their company varies"
         )
-    if replicates > (most := count if count % 2 else count // 2):
+    if replicates > (most := count if count % 2 else count - 1):
         raise UsageError(
             f"{replicates} replicates of {count} blocks: from the {most + 1}th on, the same blocks meet again; "
             f"ask for {most} or fewer, or name more blocks"
@@ -285,11 +305,29 @@ def crossed(
     order = random.Random(draw)
     early, mid, late = (order.sample(names, count) for _ in range(3))
 
-    def replicate(shift: int, seed: int) -> list[tuple[str, int]]:
-        return [
-            (f"{STAGES}:{early[i]},{mid[(i + shift) % count]},{late[(i + 2 * shift) % count]}", seed)
-            for i in range(count)
-        ]
+    def replicate(number: int, seed: int) -> list[tuple[Network, int]]:
+        one, other = _shifts(count, number)
+        return [((early[i], mid[(i + one) % count], late[(i + other) % count]), seed) for i in range(count)]
 
-    networks = [one for shift in range(replicates) for one in replicate(shift, shift)]
-    return networks + [one for again in range(repeats) for one in replicate(0, replicates + again)]
+    made = [one for number in range(replicates) for one in replicate(number, number)]
+    made += [one for again in range(repeats) for one in replicate(0, replicates + again)]
+    design = Design.of(made)
+    if len(design.untold) or design.degrees < 1:
+        raise UsageError(
+            f"{replicates} replicates and {repeats} repeats of {count} blocks cannot tell {design.matrix.shape[1]} effects "
+            f"apart, and from noise: ask for {ENOUGH}, or more of both"
+        )
+    return [(f"{STAGES}:{','.join(network)}", seed) for network, seed in made]
+
+
+def _shifts(count: int, number: int) -> tuple[int, int]:
+    """Of the middle and of the last stage in a replicate.
+
+    Of an odd number of blocks by k and 2k. Of an even one 2k would leave blocks at even places with those at even places for
+    ever; there the last stage is shifted by k, and the middle one by half of k, or of k + count, rounded down, where k is odd.
+    In both, shifts of either stage, and their differences, are all different; and three replicates tell effects apart: with w a
+    root of unity of the order of the shifts, their vectors (1, w^shift, w^shift) are linearly independent for each w but 1.
+    """
+    if count % 2:
+        return number, 2 * number
+    return (number + count * (number % 2)) // 2, number

@@ -14,7 +14,7 @@ from blockzoo.report.groups import (
     LR_SEARCH,
     LR_SEARCH_SEED,
     beyond,
-    is_of_a_search,
+    is_of_rates,
     name_of,
     rates_at_ends,
 )
@@ -86,7 +86,7 @@ def with_learning_rates(
         ]
         rows = yield Round(trainings, asked.name, asked.why)
         try:
-            asked = rounds.send([row for row in rows if not is_of_a_search(row)])
+            asked = rounds.send([row for row in rows if not is_of_rates(row)])
         except StopIteration:
             return
 
@@ -105,6 +105,6 @@ def _best(rows: Sequence[Row]) -> dict[tuple[str | None, str], float]:
     """By validation accuracy; the smallest of equal ones. A block of which none came to a result has none."""
     accuracies: dict[tuple[str | None, str], dict[float, float]] = {}
     for row in rows:
-        if is_of_a_search(row) and row.get("status") == "ok" and row.get("val_acc") is not None:
+        if is_of_rates(row) and row.get("status") == "ok" and row.get("val_acc") is not None:
             accuracies.setdefault((row.get("budget"), name_of(row)), {})[row["lr"]] = row["val_acc"]
     return {block: max(sorted(of_block), key=of_block.__getitem__) for block, of_block in accuracies.items()}

@@ -218,6 +218,6 @@ def test_a_sweep_trains_it_beside_the_plain_block_and_refuses_where_it_is_the_pl
         "RepVGGBlock",
         "GhostBottleneck",
     ]
-    made = run_sweep(crossed, design="crossed", replicates=1, dry_run=True, **options)
-    assert len(made.plan.pending) == 8, "four networks, and the same again"
+    made = run_sweep(crossed, design="crossed", replicates=3, dry_run=True, **options)
+    assert len(made.plan.pending) == 16, "twelve networks, and four of them again"
     assert len(run_sweep(crossed[:1], "mid", track="iso-macs", dry_run=True, **options).plan.pending) == 1

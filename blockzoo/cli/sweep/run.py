@@ -100,7 +100,6 @@ def _show(rows: list[dict[str, Any]], design: str, format: str) -> None:
     from blockzoo.report.tables import results_table
     from blockzoo.report.verdicts import comparison_tables
     from blockzoo.report.worths import worth_tables
-    from blockzoo.trials.designs import HALVING_END
 
     if design == "crossed":
         try:
@@ -108,8 +107,6 @@ def _show(rows: list[dict[str, Any]], design: str, format: str) -> None:
             return
         except UsageError as error:  # too few came to a result
             screen.out.print(f"no worths: {error}", markup=False)
-    if design == "halving":
-        rows = [row for row in rows if str(row["experiment_name"]).endswith(HALVING_END)]
     tables = results_table(rows)
     if design == "halving":
         tables += comparison_tables([one for one in verdicts(rows) if one.differences])
