@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import protocols, seeds
-from blockzoo.report.additive import fitted_to
+from blockzoo.report.additive import Table, fitted_to
 
 BLOCKS, SEEDS = 6, 10
 
@@ -24,7 +24,9 @@ def table(chance: np.random.Generator, worths: np.ndarray, deviation: float) -> 
 def test_a_spread_is_that_of_the_additive_model() -> None:
     values = table(np.random.default_rng(0), np.linspace(0, 0.05, BLOCKS), 0.01)
     spread = protocols.spread_of(values)
-    fitted = fitted_to({(str(b), "mid"): dict(enumerate(row)) for b, row in enumerate(values.tolist())})
+    fitted = fitted_to(
+        Table({(str(b), "mid"): dict(enumerate(row)) for b, row in enumerate(values.tolist())})
+    )
     assert spread.variance == pytest.approx((fitted.deviation or 0) ** 2) and spread.degrees == fitted.degrees
     assert spread.worths == pytest.approx(np.var(values.mean(1), ddof=1) - spread.variance / SEEDS)
     flat = protocols.spread_of(table(np.random.default_rng(1), np.zeros(BLOCKS), 0.01))

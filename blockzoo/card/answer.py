@@ -9,7 +9,7 @@ from typing import Any
 from blockzoo.card.isolate import ratio
 from blockzoo.card.standing import FRONTS, Standing
 from blockzoo.core.contracts import POSITIONS
-from blockzoo.report.comparison import MARGIN, Difference
+from blockzoo.report.difference import MARGIN, Difference
 
 NEAR = 0.05
 """Costs that differ by less are said to be alike."""

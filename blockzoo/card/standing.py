@@ -17,7 +17,7 @@ from blockzoo.core.outputs import each_row
 from blockzoo.core.reading import Asked
 from blockzoo.core.table import Row
 from blockzoo.report.comparable import Comparable
-from blockzoo.report.comparison import Difference
+from blockzoo.report.difference import Difference
 from blockzoo.report.groups import group_of, is_number, name_of
 from blockzoo.report.ranks import Ranked, rankings
 from blockzoo.report.site.boards import board_of, titles_of

@@ -8,43 +8,71 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from blockzoo.core.contracts import POSITIONS
-from blockzoo.report.groups import Row, Spent, group_of, is_of_a_search, name_of
-from blockzoo.report.statistics import usable
+from blockzoo.report.difference import LEVEL
+from blockzoo.report.groups import Row, Spent, is_filler, is_number, is_of_a_search
+from blockzoo.report.statistics import ACCURACIES, LOSSES, usable
+from blockzoo.report.trainings import Cell, Group, Trainings, trainings_of
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
-Cell = tuple[str, str]
-"""A block and the position that it stands at."""
-LEVEL = 0.05
 ROUNDED = 1e-12
 """Of a value: spreads up to here are those of rounding."""
-Table = dict[Cell, dict[object, float]]
-"""The accuracy of each cell and seed."""
 
 
-def tables_of(rows: Iterable[Row], column: str) -> dict[tuple[tuple[str, object], ...], Table]:
+class Table(dict[Cell, dict[object, float]]):
+    """The accuracy of each cell and seed.
+
+    Args:
+        values: of each.
+        trainings: that they are of, and those that came to nothing, also of cells without a value; none of a made-up table.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[Cell, dict[object, float]] | None = None,
+        trainings: Mapping[Cell, Trainings] | None = None,
+    ) -> None:
+        super().__init__(values or {})
+        self.trainings = trainings or {}
+
+    def of(self, cells: Iterable[Cell]) -> list[Trainings]:
+        """The trainings of these cells."""
+        return [self.trainings.get(cell, Trainings()) for cell in cells]
+
+    def at(self, position: str) -> Table:
+        """The part of one position."""
+        return Table({cell: of for cell, of in self.items() if cell[1] == position}, self.trainings)
+
+
+def tables_of(rows: Iterable[Row], column: str) -> dict[Group, Table]:
     """One for each comparable group; the last row of a cell and seed counts. What is far off its budget is in none."""
-    tables: dict[tuple[tuple[str, object], ...], Table] = defaultdict(lambda: defaultdict(dict))
-    rows = [row for row in usable(rows) if not is_of_a_search(row)]
-    spent = Spent(rows)
-    for index, row in enumerate(rows):
-        value, seed = row.get(column), row.get("seed")
-        if isinstance(value, int | float) and math.isfinite(value) and spent.is_compared(row):
-            cell = (name_of(row), row.get("position") or "")
-            tables[group_of(row)][cell][index if seed is None else seed] = float(value)
-    return tables
+    rows = [row for row in rows if not is_of_a_search(row)]
+    spent = Spent(usable(rows))
+    trainings = trainings_of(filter(spent.is_compared, rows), lambda row: is_number(row.get(column)))
+    tables = {
+        group: Table(
+            {
+                cell: {seed: float(row[column]) for seed, row in of.rows.items()}
+                for cell, of in cells.items()
+                if of.rows
+            },
+            cells,
+        )
+        for group, cells in trainings.items()
+    }
+    return {group: table for group, table in tables.items() if table}
 
 
-def positions_of(table: Table) -> list[str]:
-    there = {place for _, place in table}
+def positions_of(cells: Iterable[Cell]) -> list[str]:
+    there = {place for _, place in cells}
     return [place for place in (*POSITIONS, "") if place in there]
 
 
@@ -72,27 +100,51 @@ class Fitted:
         """The table without the luck of its seeds, so that means of cells with different seeds can be ordered."""
         if len({frozenset(of) for of in table.values()}) <= 1:
             return table
-        return {
-            cell: {seed: value - self.luck.get(seed, 0.0) for seed, value in of.items()}
-            for cell, of in table.items()
-        }
+        return Table(
+            {
+                cell: {seed: value - self.luck.get(seed, 0.0) for seed, value in of.items()}
+                for cell, of in table.items()
+            },
+            table.trainings,
+        )
 
 
 def networks_of(table: Table) -> dict[Cell, Cell]:
-    """The first of the cells that are one network: the filler as the block under test is the same one at every position.
-
-    It is told by its accuracies, which are equal in each seed that two cells of a block have, at least in two.
-    """
+    """The first of the cells that are one network: the filler as the block under test is the same one at every position."""
     networks: dict[Cell, Cell] = {}
-    for cell, of in table.items():
+    for cell in table:
         firsts = [first for first in dict.fromkeys(networks.values()) if first[0] == cell[0]]
-        networks[cell] = next((first for first in firsts if _is_same(of, table[first])), cell)
+        networks[cell] = next(
+            (first for first in firsts if is_one_network((table, cell), (table, first))), cell
+        )
     return networks
 
 
-def _is_same(a: dict[object, float], b: dict[object, float]) -> bool:
+def is_one_network(one: tuple[Table, Cell], other: tuple[Table, Cell]) -> bool:
+    """Whether cells of two tables, or of one, are of the same trainings of one network, which stands there under two positions.
+
+    Rows that name the filler say it, and accuracies equal in each seed that both have, in two at least, bear it out. Alone these
+    do not show it, as networks tie on few test images: of rows without a filler the losses have to be equal too.
+    """
+    (a, b), rows = (
+        (table[cell] for table, cell in (one, other)),
+        [of.rows for table, cell in (one, other) for of in table.of([cell])],
+    )
     both = a.keys() & b.keys()
-    return len(both) >= min(2, len(a), len(b)) > 0 and all(a[seed] == b[seed] for seed in both)
+    if not len(both) >= min(2, len(a), len(b)) > 0 or any(a[seed] != b[seed] for seed in both):
+        return False
+    pairs = [(rows[0].get(seed, {}), rows[1].get(seed, {})) for seed in both]
+    told = {is_filler(row) for pair in pairs for row in pair}
+    return (
+        told == {True}
+        if None not in told
+        else told == {None} and all(_alike_in_losses(*pair) for pair in pairs)
+    )
+
+
+def _alike_in_losses(row: Row, other: Row) -> bool:
+    known = [name for name in LOSSES if is_number(row.get(name)) and is_number(other.get(name))]
+    return bool(known) and all(row.get(name) == other.get(name) for name in (*known, *ACCURACIES))
 
 
 def fitted_to(table: Table) -> Fitted:
@@ -101,18 +153,10 @@ def fitted_to(table: Table) -> Fitted:
     A seed of one cell alone says nothing of what is left, and is left out.
     """
     networks = networks_of(table)
-    values_of: Table = defaultdict(dict)
-    for cell, first in networks.items():
-        values_of[first] |= table[cell]
-    counts = Counter(seed for of in values_of.values() for seed in of)
-    cells, seeds = list(values_of), [seed for seed, count in counts.items() if count > 1]
-    places = [
-        (c, s) for c, cell in enumerate(cells) for s, seed in enumerate(seeds) if seed in values_of[cell]
-    ]
+    cells, seeds, counts, places, values = _seen(table, networks)
     none = Fitted(None, 0, len(cells), shared=True, networks=networks)
     if not places:
         return none
-    values = np.array([values_of[cells[c]][seeds[s]] for c, s in places])
     left, effects, rank = _least_squares(places, values, (len(cells), len(seeds)))
     degrees = len(values) - rank
     deviation = math.sqrt(float(left @ left) / max(degrees, 1))
@@ -128,6 +172,63 @@ def fitted_to(table: Table) -> Fitted:
     )  # else cells and seeds could be shifted against each other
     luck = dict(zip(seeds, (effects - effects.mean()).tolist(), strict=True)) if is_connected else {}
     return Fitted(deviation, degrees, len(cells), _alike(of_cells), networks, luck)
+
+
+def _seen(
+    table: Table, networks: Mapping[Cell, Cell]
+) -> tuple[list[Cell], list[object], Counter[object], list[tuple[int, int]], Float[np.ndarray, " values"]]:
+    """Cells and seeds that say something of each other, how many cells a seed has, the places of all values, and these."""
+    values_of: dict[Cell, dict[object, float]] = defaultdict(dict)
+    for cell, first in networks.items():
+        values_of[first] |= table[cell]
+    counts = Counter(seed for of in values_of.values() for seed in of)
+    cells, seeds = list(values_of), [seed for seed, count in counts.items() if count > 1]
+    places = [
+        (c, s) for c, cell in enumerate(cells) for s, seed in enumerate(seeds) if seed in values_of[cell]
+    ]
+    return cells, seeds, counts, places, np.array([values_of[cells[c]][seeds[s]] for c, s in places])
+
+
+def interaction(table: Table, fitted: Fitted, blocks: Collection[str]) -> float | None:
+    """Probability of so much interaction of these blocks with their positions where there is none; None without one variance.
+
+    The F test of two fits to the whole table: one with a worth of each cell, and one in which those of these blocks are the sum
+    of a worth of the block and one of the position. It holds whichever seeds are missing.
+    Source: Scheffé, The Analysis of Variance, 1959, sections 2.4 and 4.4.
+
+    Args:
+        table: of accuracies, fractions.
+        fitted: to it.
+        blocks: that stand at every position of the table, another network at each.
+    """
+    if not fitted.shared or not fitted.deviation:
+        return None
+    from scipy.stats import f
+
+    cells, seeds, _, places, values = _seen(table, fitted.networks)
+    names = [(name, "") if name in blocks else (name, place) for name, place in cells]
+    of_unit = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    at = {place: number for number, place in enumerate(positions_of(cells))}
+    units = np.array([of_unit[names[c]] for c, _ in places])
+    design = np.zeros((len(places), len(seeds) + len(at)))
+    for row, (c, s) in enumerate(places):
+        design[row, s] = 1
+        design[row, len(seeds) + at[cells[c][1]]] = cells[c][0] in blocks
+    equations = _within(units, np.column_stack([design, values]))
+    solution, _, rank, _ = np.linalg.lstsq(equations[:, :-1], equations[:, -1], rcond=1e-9)
+    left = equations[:, -1] - equations[:, :-1] @ solution
+    degrees = len(values) - fitted.degrees - len(of_unit) - int(rank)
+    more = float(left @ left) - fitted.degrees * fitted.deviation**2
+    return float(f.sf(more / degrees / fitted.deviation**2, degrees, fitted.degrees)) if degrees else None
+
+
+def _within(
+    units: Int[np.ndarray, " values"], columns: Float[np.ndarray, "values columns"]
+) -> Float[np.ndarray, "values columns"]:
+    """Columns less their means within each unit, by which its own worth is fitted."""
+    sums = np.zeros((int(units.max()) + 1, columns.shape[1]))
+    np.add.at(sums, units, columns)
+    return np.asarray(columns - (sums / np.bincount(units)[:, None])[units])
 
 
 def _least_squares(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blockzoo.report.additive import Table, fitted_to, networks_of
+from blockzoo.report.additive import Table, fitted_to, is_one_network
 from blockzoo.report.agreement import Agreement, Order, agreement
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def order_at(table: Table, position: str, name: str = "") -> Order:
 
     The spread is what block and seed leave at this position, in all of its blocks.
     """
-    cells = {cell: of for cell, of in table.items() if cell[1] == position}
+    cells = table.at(position)
     fitted = fitted_to(cells)
     means = {block: float(np.mean(list(of.values()))) for (block, _), of in fitted.leveled(cells).items()}
     order = Order(name or position, means)
@@ -70,8 +70,8 @@ def shared_noise(first: Placed, second: Placed, orders: list[Order]) -> dict[str
         each = float((left[0] * left[1]).sum()) / ((len(blocks) - 1) * (len(seeds) - 1))
         made = {b: each * len(seeds) / (len(one[b]) * len(other[b])) for b in blocks}
     for block in blocks:
-        twins = networks_of({(block, "one"): one[block], (block, "other"): other[block]})
-        if len(set(twins.values())) == 1 and all(block in order.errors for order in orders):
+        is_one = is_one_network((first[0], (block, first[1])), (second[0], (block, second[1])))
+        if is_one and all(block in order.errors for order in orders):
             made[block] = orders[0].errors[block] * orders[1].errors[block]
     return made
 

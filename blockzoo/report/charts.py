@@ -73,8 +73,9 @@ class Chart:
 
 def charts(of: Comparable, *, average: bool = False) -> list[Chart]:
     """For each cost of the rows one with a panel for each position; of means over positions one with a panel for each cost."""
-    summaries = average_positions(of.rows) if average else summarise(of.rows)
-    shown = [s for s in summaries if of.column in s.accuracies]
+    everywhere = [s for s in average_positions(of.rows) if of.column in s.accuracies] if average else []
+    at_places = [s for s in summarise(of.rows) if of.column in s.accuracies]
+    shown = everywhere if average else at_places
     by_position: dict[str, list[Summary]] = defaultdict(list)
     for summary in shown:
         by_position[summary.position].append(summary)
@@ -89,8 +90,17 @@ def charts(of: Comparable, *, average: bool = False) -> list[Chart]:
                 panels[cost].append(panel)
     of_front = _note_of_front(of, [s for s, _ in spreads.values() if s is not None])
     if average and panels:
+        means = {s.block for s in everywhere}
+        lacking = ", ".join(dict.fromkeys(s.block for s in at_places if s.block not in means))
         told = "; ".join(
-            part for part in (of_front, *(_note(shown, made) for made in panels.values())) if part
+            part
+            for part in (
+                of_front,
+                *(_note(shown, made) for made in panels.values()),
+                lacking and f"no mean over positions, as no seed of theirs is at all of them: {lacking}",
+                of.not_counted,
+            )
+            if part
         )
         question = f"What accuracy costs: {of.accuracy}, mean over positions, against each cost"
         side_by_side = [panel for made in panels.values() for panel in made]
@@ -101,7 +111,7 @@ def charts(of: Comparable, *, average: bool = False) -> list[Chart]:
             f"What accuracy costs: {of.accuracy} against {AXES[cost].axis}",
             of.words,
             f"{of.accuracy}, %",
-            "; ".join(part for part in (of_front, _note(shown, made)) if part),
+            "; ".join(part for part in (of_front, _note(shown, made), of.not_counted) if part),
             made,
         )
         for cost, made in panels.items()

@@ -14,10 +14,11 @@ from typing import Literal
 from blockzoo.core.documents import checked, decoded, from_yaml
 from blockzoo.core.errors import UsageError
 from blockzoo.report.additive import Fitted, Table, fitted_to, positions_of, tables_of
-from blockzoo.report.comparison import MARGIN, Difference, corrected
+from blockzoo.report.difference import MARGIN, Difference, corrected
 from blockzoo.report.effects import contrast
 from blockzoo.report.groups import Row
 from blockzoo.report.statistics import Time, summarise
+from blockzoo.report.trainings import not_counted
 
 Claimed = Literal["accurate everywhere", "less accurate", "fastest"]
 Judgement = Literal["holds", "does not hold", "not shown", "no record"]
@@ -66,6 +67,8 @@ class Judged:
         why: in words: at which position, or against which blocks.
         differences: from the mean of the others, that it was judged by; none of a claim about time.
         others: blocks that it was compared with.
+        left_out: blocks that all groups have, and not at every position.
+        not_counted: which trainings of the group are in no mean, as a sentence; empty for none.
     """
 
     claim: Claim
@@ -75,6 +78,8 @@ class Judged:
     why: str
     differences: tuple[Difference, ...] = ()
     others: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    not_counted: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,19 +139,30 @@ def judged_claims(
         for group, table in tables_of(rows, column).items()
         if {block for block, _ in table} & {*claimed}
     }
-    common = set.intersection(*({b for b, _ in table} for table in tables.values())) if tables else set()
+    seen = [{b for b, _ in table} for table in tables.values()]
+    everywhere = [
+        {b for b in names if _is_everywhere(b, table)}
+        for names, table in zip(seen, tables.values(), strict=True)
+    ]
+    common = set.intersection(*everywhere) if tables else set()
+    lacking = tuple(sorted(set.intersection(*seen) - common)) if tables else ()
     if len(common) < LEAST_OTHERS + 1:
         raise UsageError(
             f"claims about {', '.join(claimed)} are judged beside {LEAST_OTHERS} or more other blocks that all groups of "
-            f"comparable rows have; these {len(tables)} have {', '.join(sorted(common)) or 'none'} in common: name fewer tables, "
-            "or train more"
+            f"comparable rows have; these {len(tables)} have {', '.join(sorted(common)) or 'none'} in common, at every position: "
+            "name fewer tables, or train more"
         )
     times = _times_of(rows)
     return [
-        one
+        replace(one, left_out=lacking, not_counted=not_counted(table.trainings))
         for group, table in tables.items()
         for one in _by_group(group, table, times.get(group, {}), (claims, common, margin))
     ]
+
+
+def _is_everywhere(block: str, table: Table) -> bool:
+    """Whether it is at every position of the table."""
+    return all((block, place) in table for place in positions_of(table))
 
 
 Times = dict[tuple[str, str], Time]
@@ -171,13 +187,13 @@ def _by_group(
     claims, common, margin = asked
     fitted, places = fitted_to(table), tuple(positions_of(table))
     sums = {
-        (block, at): _from_others(table, fitted, block, at, sorted(common - {block}))
+        (block, at): _from_others(table, fitted, block, at, (sorted(common - {block}), margin))
         for claim in claims
         for block in claim.blocks
-        if all((name, place) in table for place in places for name in (block, *common))
+        if _is_everywhere(block, table)
         for at in _compared_at(claim.kind, places)
     }
-    judged_by = {(d.block, d.position): replace(d, margin=margin) for d in corrected(list(sums.values()))}
+    judged_by = {(d.block, d.position): d for d in corrected(list(sums.values()))}
     made = []
     for claim in claims:
         for block in claim.blocks:
@@ -203,15 +219,16 @@ def _compared_at(kind: Claimed, places: tuple[str, ...]) -> list[tuple[str, ...]
 
 
 def _from_others(
-    table: Table, fitted: Fitted, block: str, places: tuple[str, ...], others: Sequence[str]
+    table: Table, fitted: Fitted, block: str, places: tuple[str, ...], than: tuple[Sequence[str], float]
 ) -> Difference:
-    """How much more accurate the block is than the mean of the others there."""
+    """How much more accurate the block is than the mean of the others there, given these and the margin."""
+    others, margin = than
     shares = {
         (name, place): (1.0 if name == block else -1 / len(others)) / len(places)
         for place in places
         for name in (block, *others)
     }
-    return contrast(table, fitted, block, places, shares)
+    return contrast(table, fitted, block, places, shares, margin)
 
 
 def _judged(kind: Claimed, differences: Sequence[Difference]) -> tuple[Judgement, str]:

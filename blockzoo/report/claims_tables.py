@@ -7,7 +7,7 @@ from typing import Any
 
 from blockzoo.core.typeset import HIGH, KEY, TextTable, name, number, prose
 from blockzoo.report.claims import APART, KINDS, Judged
-from blockzoo.report.comparison import Difference
+from blockzoo.report.difference import Difference
 from blockzoo.report.groups import describe_group
 
 COLUMNS = (
@@ -30,8 +30,8 @@ def claim_rows(made: Sequence[Judged]) -> list[dict[str, Any]]:
             "block": one.block,
             "verdict": one.judgement,
             "why": one.why,
-            "differences": {d.position or "mean": d.value for d in one.differences},
-            "intervals": {d.position or "mean": d.interval for d in one.differences},
+            "differences": {d.where: d.value for d in one.differences},
+            "intervals": {d.where: d.interval for d in one.differences},
             "others": list(one.others),
         }
         for one in made
@@ -70,6 +70,7 @@ def _difference(difference: Difference) -> str:
 def _told(made: Sequence[Judged], margin: float) -> list[str]:
     claims = list(dict.fromkeys(one.claim for one in made))
     others = sorted({name for one in made for name in one.others})
+    lacking = sorted({name for one in made for name in one.left_out})
     kinds = dict.fromkeys(claim.kind for claim in claims)
     percent = 100 * (APART - 1)
     return [
@@ -78,6 +79,12 @@ def _told(made: Sequence[Judged], margin: float) -> list[str]:
         f"the other blocks: {', '.join(others)}, which all groups have, but for the block itself; points: test accuracy less "
         "theirs, at each position, or the mean over them, ± half of the interval at the level at which it was judged (Holm's "
         "correction over all claims of a group); times: deployed stages, 95 % intervals of each median",
+        *(
+            [f"not among them, as some group has them at some of its positions alone: {', '.join(lacking)}"]
+            if lacking
+            else []
+        ),
+        *dict.fromkeys(one.not_counted for one in made if one.not_counted),
         *changes(made),
     ]
 

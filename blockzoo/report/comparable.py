@@ -12,6 +12,7 @@ from blockzoo.report.accuracies import WORDS, column_of, left_out, left_out_word
 from blockzoo.report.additive import Fitted, Table, fitted_to, positions_of, tables_of
 from blockzoo.report.comparison import Comparison, verdicts
 from blockzoo.report.groups import Row, describe_group, group_of
+from blockzoo.report.trainings import not_counted
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Comparable:
     def table(self) -> Table:
         """Of blocks at positions; empty where there is none."""
         of_blocks = [row for row in self.rows if not _is_crossed(row)]
-        return tables_of(of_blocks, self.column).get(self.group, {})
+        return tables_of(of_blocks, self.column).get(self.group, Table())
 
     @cached_property
     def fitted(self) -> Fitted:
@@ -57,13 +58,18 @@ class Comparable:
     @cached_property
     def everything(self) -> tuple[Table, Fitted]:
         """The table with networks of several blocks too, and what is fitted to it."""
-        table = tables_of(self.rows, self.column).get(self.group, {})
+        table = tables_of(self.rows, self.column).get(self.group, Table())
         return table, fitted_to(table)
 
     @property
     def crossed(self) -> list[Row]:
         """Its networks with a block in every stage."""
         return [row for row in self.rows if _is_crossed(row)]
+
+    @property
+    def not_counted(self) -> str:
+        """Which trainings of blocks are in no mean, as a sentence; empty for none."""
+        return not_counted(self.table.trainings)
 
     @property
     def positions(self) -> list[str]:

@@ -2,172 +2,22 @@
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 
 from blockzoo.core.errors import UsageError
 from blockzoo.core.outcomes import Outcomes
 from blockzoo.report.accuracies import left_out
-from blockzoo.report.additive import (
-    LEVEL,
-    ROUNDED,
-    Cell,
-    Fitted,
-    Table,
-    fitted_to,
-    positions_of,
-    tables_of,
-)
-from blockzoo.report.groups import Row, group_of, name_of
-from blockzoo.report.images import OverImages, over_images
-from blockzoo.report.statistics import usable
-
-Kind = Literal["better", "worse", "equal", "unresolved"]
-POWER = 0.8
-MARGIN = 0.005
-"""Differences of an accuracy that nobody acts on: half a point."""
-ENOUGH_SIGNS, MOST_SIGNS = 6, 20
-"""Seeds of whose signs something follows, and of which all signs are tried."""
-NOTHING = {0: "no seed in common", 1: "one seed says nothing"}
-MOST_SEEDS = 1000
-"""Beyond which nobody trains to know."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How much better a block is than another at one position, in the same seeds.
-
-    Args:
-        block: whose accuracy the other's is taken from.
-        other: the block that it is compared with.
-        position: of both; "" for the mean over positions.
-        means: of the two, over the seeds that both have; over those of each, where there are none.
-        seeds: the difference in each seed that both have.
-        error: standard error of the difference.
-        degrees: degrees of freedom of that error.
-        cells: of the table that share the variance; 0 where it is this difference's own.
-        p: probability of a difference so large between equal blocks; after Holm's correction where there are several.
-        margin: what counts as equal.
-        level: of the interval and of what is detectable; after Holm's correction smaller.
-        images: what single test images say, where their outcomes are stored.
-    """
-
-    block: str
-    other: str
-    position: str
-    means: tuple[float, float]
-    seeds: tuple[float, ...]
-    error: float | None
-    degrees: int
-    cells: int
-    p: float | None
-    margin: float = MARGIN
-    level: float = LEVEL
-    images: OverImages | None = None
-
-    @property
-    def over_both(self) -> tuple[float, float] | None:
-        """The interval over trainings and test images jointly."""
-        if self.images is None or self.error is None:
-            return None
-        return self.images.over_both(self.value, self.error, self.degrees)
-
-    @property
-    def n(self) -> int:
-        """Seeds that both have."""
-        return len(self.seeds)
-
-    @property
-    def sign_flips(self) -> float | None:
-        """Probability that sums of these differences with signs drawn at random are as far from 0.
-
-        Exact where a difference of equal blocks is as likely to be of either sign, whatever it follows.
-
-        None for fewer than six seeds, of which no probability is below 5 %.
-        """
-        if not ENOUGH_SIGNS <= self.n <= MOST_SIGNS:
-            return None
-        flipped = np.zeros(1)
-        for seed in self.seeds:
-            flipped = np.concatenate([flipped + seed, flipped - seed])
-        reached = abs(math.fsum(self.seeds)) * (1 - 1e-9)
-        return float((np.abs(flipped) >= reached).mean())
-
-    def the_other_way(self) -> Difference:
-        """The same, of the second less the first."""
-        seeds = tuple(-seed for seed in self.seeds)
-        return replace(self, block=self.other, other=self.block, means=self.means[::-1], seeds=seeds)
-
-    @property
-    def value(self) -> float:
-        """Of the first less that of the second."""
-        return self.means[0] - self.means[1]
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Of 95 %, or of what Holm's correction makes of it."""
-        return self.interval_at(self.level)
-
-    def interval_at(self, level: float) -> tuple[float, float] | None:
-        """The one that misses the true difference in so small a share of tables; None where the error is not known."""
-        if self.error is None:
-            return None
-        half = _quantile(1 - level / 2, self.degrees) * self.error
-        return self.value - half, self.value + half
-
-    @property
-    def detectable(self) -> float | None:
-        """The smallest true difference that so many seeds find in about four of five tables."""
-        if self.error is None:
-            return None
-        return (_quantile(1 - self.level / 2, self.degrees) + _quantile(POWER, self.degrees)) * self.error
-
-    @property
-    def is_equal(self) -> bool:
-        """Do two one-sided tests, 5 % each, both say that the difference is smaller than the margin?"""
-        if self.error is None:
-            return False
-        half = _quantile(1 - LEVEL, self.degrees) * self.error
-        return -self.margin < self.value - half and self.value + half < self.margin
-
-    @property
-    def kind(self) -> Kind:
-        """The verdict in one word."""
-        if self.p is not None and self.p < LEVEL:
-            return "better" if self.value > 0 else "worse"
-        return "equal" if self.is_equal else "unresolved"
-
-    @property
-    def verdict(self) -> str:
-        """Better, worse, equal within the margin, or unresolved, with the seeds that would resolve it."""
-        if self.error is None or self.p is None:
-            return f"unresolved: {NOTHING.get(self.n, 'the difference is the same in each seed')}"
-        if self.kind != "unresolved":
-            return f"equal within {100 * self.margin:g}" if self.kind == "equal" else self.kind
-        needed = self.needed
-        return f"unresolved: needs {'over ' if needed > MOST_SEEDS else ''}{min(needed, MOST_SEEDS)} seeds"
-
-    @property
-    def needed(self) -> int:
-        """Seeds that find a difference like this, or like the margin if that is larger, in about four of five tables."""
-        assert self.error is not None
-        wanted, spread = max(abs(self.value), self.margin), self.error * math.sqrt(self.n)
-
-        def is_enough(n: int) -> bool:
-            degrees = (n - 1) * max(self.cells - 1, 1)
-            quantiles = _quantile(1 - self.level / 2, degrees) + _quantile(POWER, degrees)
-            return quantiles * spread <= wanted * math.sqrt(n)
-
-        # what is enough stays so with more seeds: quantiles fall and the root rises
-        return bisect.bisect_left(range(MOST_SEEDS + 1), True, self.n + 1, key=is_enough)
+from blockzoo.report.additive import ROUNDED, Fitted, Table, fitted_to, positions_of, tables_of
+from blockzoo.report.difference import MARGIN, Difference, corrected
+from blockzoo.report.groups import Row
+from blockzoo.report.images import over_images
+from blockzoo.report.trainings import Cell, diverged, not_counted
 
 
 @dataclass(frozen=True)
@@ -181,6 +31,7 @@ class Comparison:
         shared: one variance holds for all cells.
         deviation: of what block, position and seed leave, where it is shared.
         left_out: trainings of the group that have no such accuracy.
+        not_counted: which trainings are in no mean, as a sentence; empty for none.
     """
 
     group: tuple[tuple[str, object], ...]
@@ -189,6 +40,7 @@ class Comparison:
     shared: bool
     deviation: float | None
     left_out: int = 0
+    not_counted: str = ""
 
 
 def compare(
@@ -227,16 +79,20 @@ def compare(
         fitted = fitted_to(table)
         differences = [difference_of(table, fitted, block, other, (p,), margin) for p in places]
         if outcomes is not None and column == "test_acc":
-            of_both = [row for row in rows if group_of(row) == group and name_of(row) in (block, other)]
-            by_seed = _outcomes_of(of_both, outcomes)
             differences = [
-                replace(d, images=over_images(by_seed[block, d.position], by_seed[other, d.position]))
+                replace(
+                    d,
+                    images=over_images(
+                        *(outcomes_of(table, (name, d.position), outcomes) for name in (block, other))
+                    ),
+                )
                 for d in differences
             ]
         if len(places) > 1:
             differences.append(difference_of(table, fitted, block, other, tuple(places), margin))
         judged = (differences, fitted.shared, fitted.deviation)
-        comparisons.append(Comparison(group, column, *judged, lacking[group]))
+        told = not_counted(table.trainings, (block, other))
+        comparisons.append(Comparison(group, column, *judged, lacking[group], told))
     if not comparisons:
         known = sorted(
             {name for table in tables.values() for name, place in table if position in (None, place)}
@@ -248,15 +104,22 @@ def compare(
     return comparisons
 
 
-def _outcomes_of(
-    rows: list[Row], outcomes: Callable[[str], Outcomes | None]
-) -> dict[Cell, dict[object, Outcomes]]:
-    """Of each cell, by seed; the last row of a seed counts."""
-    by_seed: dict[Cell, dict[object, Outcomes]] = defaultdict(dict)
-    for row in usable(rows):
-        if (of := outcomes(str(row.get("fingerprint")))) is not None:
-            by_seed[name_of(row), row.get("position") or ""][row.get("seed")] = of
-    return by_seed
+def outcomes_of(
+    table: Table, cell: Cell, outcomes: Callable[[str], Outcomes | None]
+) -> dict[object, Outcomes]:
+    """What single test images came to in the trainings that a cell of a table is the mean of, by seed.
+
+    Args:
+        table: of test accuracies.
+        cell: of it.
+        outcomes: by the fingerprint of a trial; None where there are none.
+    """
+    known = {
+        seed: outcomes(str(row.get("fingerprint")))
+        for of in table.of([cell])
+        for seed, row in of.rows.items()
+    }
+    return {seed: of for seed, of in known.items() if of is not None}
 
 
 def verdicts(rows: Iterable[Row], *, column: str = "test_acc", margin: float = MARGIN) -> list[Comparison]:
@@ -279,7 +142,7 @@ def verdicts(rows: Iterable[Row], *, column: str = "test_acc", margin: float = M
             ]
             differences += pairs
         judged = (corrected(differences), fitted.shared, fitted.deviation)
-        comparisons.append(Comparison(group, column, *judged, lacking[group]))
+        comparisons.append(Comparison(group, column, *judged, lacking[group], not_counted(table.trainings)))
     return comparisons
 
 
@@ -297,7 +160,11 @@ def difference_of(
     own = tuple(
         _mean([table[block, place][seed] - table[other, place][seed] for place in places]) for seed in seeds
     )
-    made = Difference(block, other, position, (means[0], means[1]), own, None, 0, 0, None, margin)
+    lost = [diverged(table.of((name, place) for place in places)) for name in (block, other)]
+    made = Difference(
+        block, other, position, (means[0], means[1]), own, None, 0, 0, None, margin,
+        places=len(places), diverged=(lost[0], lost[1]),
+    )  # fmt: skip
     if fitted.shared and fitted.deviation and seeds:
         shares = Counter[Cell]()
         for place in places:
@@ -309,35 +176,9 @@ def difference_of(
         error, degrees, cells = spread / math.sqrt(n), n - 1, 0
     else:
         return made
-    return replace(
-        made, error=error, degrees=degrees, cells=cells, p=probability(made.value / error, degrees)
-    )
+    return made.with_error(error, degrees, cells)
 
 
 def _mean(values: list[float]) -> float:
     """What `np.mean` gives, to the bit, in a fifth of the time: of all pairs of a large table there are many."""
     return float(np.add.reduce(values)) / len(values)
-
-
-def corrected(pairs: list[Difference]) -> list[Difference]:
-    """Holm's: the k-th smallest of m probabilities times m - k + 1, never less than the one before."""
-    judged = sorted((pair for pair in pairs if pair.p is not None), key=lambda pair: pair.p or 0.0)
-    made, least = [], 0.0
-    for number, pair in enumerate(judged):
-        least = max(least, min((pair.p or 0.0) * (len(judged) - number), 1.0))
-        made.append(replace(pair, p=least, level=LEVEL / (len(judged) - number)))
-    return made + [pair for pair in pairs if pair.p is None]
-
-
-@lru_cache(maxsize=4096)
-def _quantile(share: float, degrees: int) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(degrees, share))
-
-
-def probability(t: float, degrees: int) -> float:
-    """Of a Student's t so far from 0, to either side."""
-    from scipy.special import stdtr
-
-    return 2 * float(stdtr(degrees, -abs(t)))

@@ -10,13 +10,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blockzoo.report.additive import LEVEL, ROUNDED, Cell, Fitted, Table, positions_of
-from blockzoo.report.comparison import MARGIN, Comparison, Difference, corrected, probability
+from blockzoo.report.additive import ROUNDED, Fitted, Table, positions_of
+from blockzoo.report.comparison import Comparison
+from blockzoo.report.difference import LEVEL, MARGIN, Difference, corrected
+from blockzoo.report.trainings import Cell, diverged
 
 if TYPE_CHECKING:
     from blockzoo.report.crossed import Crossed
@@ -51,7 +53,7 @@ class Effects:
     @property
     def positions(self) -> list[str]:
         """In the order of the network."""
-        return positions_of({(d.block, d.position): {} for d in self.differences})
+        return positions_of((d.block, d.position) for d in self.differences)
 
     def at(self, position: str) -> list[Difference]:
         """Those of a position, the largest first."""
@@ -122,10 +124,8 @@ def in_company(model: Crossed) -> Effects:
     """Worths of the blocks of a crossed design, relative to the average block at the position."""
     made = []
     for worth in model.worths.values():
-        known = worth.error > ROUNDED
-        p = probability(worth.value / worth.error, model.fit.degrees) if known else None
-        error, degrees = (worth.error, model.fit.degrees) if known else (None, 0)
-        made.append(Difference(worth.block, "", worth.position, (worth.value, 0.0), (), error, degrees, 0, p))
+        one = Difference(worth.block, "", worth.position, (worth.value, 0.0), (), None, 0, 0, None)
+        made.append(one.with_error(worth.error, model.fit.degrees, 0) if worth.error > ROUNDED else one)
     return _among_themselves(made)
 
 
@@ -134,7 +134,12 @@ def _among_themselves(made: list[Difference]) -> Effects:
 
 
 def contrast(
-    table: Table, fitted: Fitted, block: str, places: tuple[str, ...], shares: dict[Cell, float]
+    table: Table,
+    fitted: Fitted,
+    block: str,
+    places: tuple[str, ...],
+    shares: dict[Cell, float],
+    margin: float = MARGIN,
 ) -> Difference:
     """A sum of cells with shares that add up to 0, over the seeds that all of them have.
 
@@ -144,6 +149,7 @@ def contrast(
         block: that the sum is about.
         places: where; of several the position of the difference is "", the mean over them.
         shares: of each cell, those of the block among them.
+        margin: what counts as equal.
 
     Returns:
         The sum as a difference, not yet corrected for others: its means are the block's accuracy there, and that less the sum.
@@ -156,7 +162,12 @@ def contrast(
     values = [_sum(table, shares, (seed,)) for seed in seeds]
     value = float(np.mean(values)) if values else _sum(table, shares, ())
     position = places[0] if len(places) == 1 else ""
-    made = Difference(block, "", position, (own, own - value), tuple(values), None, 0, 0, None, MARGIN)
+    of_block = [(cell, share) for cell, share in shares.items() if cell[0] == block]
+    lost = [diverged(table.of(cell for cell, share in of_block if sign * share > 0)) for sign in (1, -1)]
+    made = Difference(
+        block, "", position, (own, own - value), tuple(values), None, 0, 0, None, margin,
+        places=len(places), diverged=(lost[0], lost[1]),
+    )  # fmt: skip
     if fitted.shared and fitted.deviation and seeds:
         of_networks = Counter[Cell]()
         for cell, share in shares.items():
@@ -169,7 +180,7 @@ def contrast(
         return made
     if error <= ROUNDED:  # of one network at every position the sum is what it is
         return made
-    return replace(made, error=error, degrees=degrees, cells=among, p=probability(value / error, degrees))
+    return made.with_error(error, degrees, among)
 
 
 def _sum(table: Table, shares: dict[Cell, float], seeds: Sequence[object]) -> float:

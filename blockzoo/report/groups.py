@@ -147,6 +147,18 @@ def name_of(row: Row) -> str:
     return block
 
 
+def is_filler(row: Row) -> bool | None:
+    """Whether its block is what the other stages hold, as wide and deep: one network at all positions. None: not known."""
+    if row.get("filler") is None:
+        return None
+    usual = row.get("num_blocks")
+    return (
+        row["block"] == row["filler"]
+        and row.get("active_width") in (None, 1)
+        and row.get("active_blocks") in (None, usual)
+    )
+
+
 class Spent:
     """What the stages under test of a table cost, as multiples of their budgets.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -85,3 +87,13 @@ def _volume(points: Points, corner: Points) -> float:
             slab = ranked[:n, :-1]
             total += depth * _volume(slab[pareto_front(slab)], corner[:-1])
     return total
+
+
+def cost_accuracy_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Indices of the Pareto-optimal points (cost, accuracy), by falling neither in cost nor in accuracy.
+
+    A point is beaten if another costs no more, is no less accurate, and is better in one of the two. Equal points
+    are all kept. In order of cost.
+    """
+    values = np.array([(cost, -accuracy) for cost, accuracy in points], float).reshape(-1, 2)
+    return sorted(pareto_front(values).tolist(), key=lambda i: points[i])

@@ -8,6 +8,7 @@ from typing import Any
 from blockzoo.core.typeset import HIGH, KEY, TextTable, name, number
 from blockzoo.report.groups import describe_group
 from blockzoo.report.ranks import Ranked, Ranking
+from blockzoo.report.trainings import not_counted
 
 COLUMNS = (
     name("position"),
@@ -35,6 +36,7 @@ def rank_rows(rankings: Iterable[Ranking]) -> list[dict[str, Any]]:
             "p_best": one.best,
             "front_of": ranking.cost,
             "p_front": one.front,
+            "diverged": one.diverged or None,
         }
         for ranking in rankings
         for one in ranking.ranked
@@ -60,7 +62,7 @@ def _line(one: Ranked) -> tuple[str, ...]:
     return (
         one.position or "-",
         str(one.rank),
-        one.block,
+        one.block + " !" * bool(one.diverged),
         f"{100 * one.mean:.2f}",
         str(low) if low == high else f"{low} to {high}",
         _share(one.best),
@@ -87,6 +89,9 @@ def _told(ranking: Ranking) -> str:
         f"tables; best, on the front: probability that no other (that costs no more {ranking.cost}) is more accurate, with the "
         "spread between trainings of the whole table"
     )
+    if any(one.diverged for one in ranking.ranked):
+        text += "\n! trainings of it diverged: its accuracy is that of the others, so it is shown to be better than none"
+    text += "".join(f"\n{said}" for said in [not_counted(ranking.table.trainings)] if said)
     for one in ranking.agreements:
         text += f"\n{one.sentence}"
     return text

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from blockzoo.core.errors import UsageError
-from blockzoo.report.additive import Cell, Fitted, Table, fitted_to, positions_of, tables_of
+from blockzoo.report.additive import Fitted, Table, fitted_to, positions_of, tables_of
 from blockzoo.report.agreement import Agreement
 from blockzoo.report.block_orders import between
-from blockzoo.report.comparison import Difference, verdicts
-from blockzoo.report.groups import Row, group_of, is_number, name_of
-from blockzoo.report.statistics import usable
+from blockzoo.report.comparison import verdicts
+from blockzoo.report.difference import Difference
+from blockzoo.report.groups import Row, is_number
+from blockzoo.report.trainings import Cell, diverged
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -38,6 +39,8 @@ class Ranked:
         interval: ranks that it can have; all intervals of a group hold their true ranks together in 95 % of tables.
         best: probability that no other is more accurate.
         front: probability that none that costs no more is more accurate; None where a cost is missing.
+        diverged: how many of its trainings did, in words; empty for none. Then its mean flatters: it is better than none,
+            and has no probabilities.
     """
 
     block: str
@@ -47,6 +50,7 @@ class Ranked:
     interval: tuple[int, int]
     best: float | None
     front: float | None
+    diverged: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stag
         if not any(difference for difference in judged[group].differences):
             continue
         intervals = rank_intervals(table, judged[group].differences)
-        costs = _costs(rows, group, cost)
+        costs = _costs(table, cost)
         fitted, ranked = fitted_to(table), []
         seen, table = table, fitted.leveled(table)
         for position in positions_of(table):
@@ -109,15 +113,12 @@ def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stag
             there = drawn is not None and all(value is not None for value in known)
             front = on_front(drawn, np.array(known, float)).mean(0) if there and drawn is not None else None
             for place, cell in enumerate(cells):
+                lost = diverged(table.of([cell]))
+                chances = [None if of is None or lost else float(of[place]) for of in (best, front)]
+                place_and_ends = place + 1, intervals[cell]
                 ranked.append(
                     Ranked(
-                        cell[0],
-                        position,
-                        mean_of(table, cell),
-                        place + 1,
-                        intervals[cell],
-                        None if best is None else float(best[place]),
-                        None if front is None else float(front[place]),
+                        cell[0], position, mean_of(table, cell), *place_and_ends, chances[0], chances[1], lost
                     )
                 )
         made.append(Ranking(group, column, cost, ranked, seen))
@@ -148,11 +149,12 @@ def mean_of(table: Table, cell: Cell) -> float:
     return float(np.mean(list(table[cell].values())))
 
 
-def _costs(rows: list[Row], group: tuple[tuple[str, object], ...], cost: str) -> dict[Cell, float]:
+def _costs(table: Table, cost: str) -> dict[Cell, float]:
     return {
-        (name_of(row), row.get("position") or ""): float(value)
-        for row in usable(rows)
-        if group_of(row) == group and is_number(value := row.get(cost))
+        cell: float(value)
+        for cell, of in table.trainings.items()
+        for row in of.rows.values()
+        if is_number(value := row.get(cost))
     }
 
 

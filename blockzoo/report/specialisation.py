@@ -13,11 +13,12 @@ from typing import Any
 
 from blockzoo.core import typeset
 from blockzoo.core.errors import UsageError
-from blockzoo.report.additive import LEVEL, Fitted, Table, fitted_to, tables_of
-from blockzoo.report.comparison import Difference
+from blockzoo.report.additive import Table, fitted_to, interaction, tables_of
+from blockzoo.report.difference import Difference
 from blockzoo.report.effects import Effects
 from blockzoo.report.effects import specialisations as effects_of
 from blockzoo.report.groups import Row, describe_group
+from blockzoo.report.trainings import not_counted
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Specialisations:
         effects: of each block at each position.
         left_out: blocks that are not at every position, or are one network wherever they stand.
         p: probability of so much interaction of blocks and positions where there is none (F test); None without one variance.
+        table: that they are of.
     """
 
     group: tuple[tuple[str, object], ...]
@@ -37,6 +39,7 @@ class Specialisations:
     effects: Effects
     left_out: list[str]
     p: float | None
+    table: Table
 
 
 def specialisations(rows: Iterable[Row], *, column: str = "test_acc") -> list[Specialisations]:
@@ -52,9 +55,8 @@ def specialisations(rows: Iterable[Row], *, column: str = "test_acc") -> list[Sp
         if any(difference.p is not None for difference in effects.differences):
             there = {difference.block for difference in effects.differences}
             left_out = [name for name in dict.fromkeys(name for name, _ in table) if name not in there]
-            made.append(
-                Specialisations(group, column, effects, left_out, _interaction(table, fitted, effects))
-            )
+            p = interaction(table, fitted, there)
+            made.append(Specialisations(group, column, effects, left_out, p, table))
     if not made:
         raise UsageError(
             "specialisation needs two blocks or more at two or more positions, and two seeds or more of each"
@@ -64,23 +66,9 @@ def specialisations(rows: Iterable[Row], *, column: str = "test_acc") -> list[Sp
 
 def verdict(difference: Difference) -> str:
     """In words, after Holm's correction over all blocks and positions."""
-    if difference.p is None or difference.p >= LEVEL:
-        return "as elsewhere, as far as can be seen"
-    return "better here than elsewhere" if difference.value > 0 else "worse here than elsewhere"
-
-
-def _interaction(table: Table, fitted: Fitted, effects: Effects) -> float | None:
-    """Of the F test."""
-    if not fitted.shared or not fitted.deviation:
-        return None
-    from scipy.stats import f
-
-    places, blocks = effects.positions, {difference.block for difference in effects.differences}
-    degrees = (len(blocks) - 1) * (len(places) - 1)
-    seeds = min(len(table[block, place]) for block in blocks for place in places)
-    of_model = [difference.value * (len(places) - 1) / len(places) for difference in effects.differences]
-    ratio = sum(value**2 for value in of_model) * seeds / degrees / fitted.deviation**2
-    return float(f.sf(ratio, degrees, fitted.degrees))
+    if difference.kind in ("better", "worse"):
+        return f"{difference.kind} here than elsewhere"
+    return "as elsewhere, as far as can be seen"
 
 
 def specialisation_rows(made: Iterable[Specialisations]) -> list[dict[str, Any]]:
@@ -120,6 +108,7 @@ def _table(one: Specialisations) -> typeset.TextTable:
     )
     if one.left_out:
         told += f"\nnot at every position, or one network at all of them: {', '.join(one.left_out)}"
+    told += "".join(f"\n{said}" for said in [not_counted(one.table.trainings)] if said)
     of_block: dict[str, dict[str, Difference]] = {}
     for difference in one.effects.differences:
         of_block.setdefault(difference.block, {})[difference.position] = difference
@@ -137,5 +126,5 @@ def _table(one: Specialisations) -> typeset.TextTable:
 def _text(effects: Effects, difference: Difference) -> str:
     interval = effects.together(difference)
     half = "" if interval is None else f" ± {50 * (interval[1] - interval[0]):.2f}"
-    sure = "*" if difference.p is not None and difference.p < LEVEL else " "
+    sure = "*" if difference.kind in ("better", "worse") else " "
     return f"{100 * difference.value:+.2f}{half}{sure}"

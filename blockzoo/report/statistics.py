@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from math import isfinite
@@ -24,6 +24,7 @@ from blockzoo.report.groups import (
     name_of,
     tiers_of,
 )
+from blockzoo.report.trainings import Group, of_one_network, went_well
 
 COSTS = tuple(name for name, quantity in quantities().items() if quantity.axis or quantity.heading[0])
 """Quantities that a table or a picture shows."""
@@ -35,6 +36,7 @@ TIMED = frozenset(
 ) | {"throughput", "throughput_doubt"}
 """Columns of times, which belong to the way in which they were taken."""
 ACCURACIES = ("val_acc", "test_acc")
+LOSSES = ("val_loss", "test_loss", "train_loss")
 LEAST_SEEDS = 3
 """Seeds that an interval needs. Of two, Student's t makes 6.35 times their distance to each side: that says nothing; of three,
 4.30 standard errors. A mean of fewer stands alone."""
@@ -110,6 +112,9 @@ class Summary:
     off_budget: float | None = None  # what its stage costs, as a multiple of a budget that it misses
     compared: bool = True  # it does not miss it by so much that it is in no verdict
     lr: float | None = None  # of its trainings, where each block has its own
+    older: dict[str, int] = field(
+        default_factory=dict
+    )  # trainings of other networks of its name -> their number
 
 
 def estimate(values: Sequence[float], limits: tuple[float, float] = (-math.inf, math.inf)) -> Estimate:
@@ -182,6 +187,7 @@ LOOKED_AT = tuple(
             "budget_ratio",
             *OF_STAGE_SIZE,
             *ACCURACIES,
+            *LOSSES,
             *COSTS,
             *TIMES,
         ]
@@ -194,23 +200,15 @@ LOOKED_AT = tuple(
 
 def usable(rows: Iterable[Row]) -> list[Row]:
     """Rows whose trial went well (a table without statuses has only those), and by which nothing was chosen."""
-    return [row for row in rows if _is_usable(row) and not is_of_a_search(row)]
-
-
-def _is_usable(row: Row) -> bool:
-    return row.get("status") in (None, "", "ok")
+    return [row for row in rows if went_well(row) and not is_of_a_search(row)]
 
 
 def summarise(rows: Iterable[Row]) -> list[Summary]:
     """One summary per group, block and position, over distinct seeds."""
-    cells: dict[tuple[Any, str, str], list[Row]] = defaultdict(list)
-    timed = _timed_alike(rows)
-    spent = Spent(row for _, row in timed)
-    for group, row in timed:
-        cells[group, name_of(row), row.get("position") or ""].append(row)
+    cells, spent = _cells(rows)
     order = {position: index for index, position in enumerate(POSITIONS)}
     summaries = [
-        _summary(group, block, position, cell, spent) for (group, block, position), cell in cells.items()
+        _summary(group, block, {position: cell}, spent) for (group, block, position), cell in cells.items()
     ]
     return sorted(summaries, key=lambda s: (repr(s.group), order.get(s.position, -1), s.block))
 
@@ -218,35 +216,53 @@ def summarise(rows: Iterable[Row]) -> list[Summary]:
 def average_positions(rows: Iterable[Row]) -> list[Summary]:
     """One summary per group and block: the mean over positions and seeds.
 
-    The interval is that of the per-seed means over the positions, so positions of one seed stay together. Only
-    seeds present at every position of the block count.
+    The interval is that of the per-seed means over the positions, so positions of one seed stay together. Only seeds at every
+    position count, and a block that was not trained at every position of its group is left out. A whole network is its own mean.
     """
-    cells: dict[tuple[Any, str], list[Row]] = defaultdict(list)
+    cells, spent = _cells(rows)
+    of_blocks: dict[tuple[Group, str], dict[str, Sequence[Row]]] = defaultdict(dict)
+    places: dict[Group, set[str]] = defaultdict(set)
+    for (group, block, position), cell in cells.items():
+        if usable(cell):
+            of_blocks[group, block][position] = cell
+            places[group] |= {position} - {""}
+    return [
+        _summary(group, block, of, spent)
+        for (group, block), of in of_blocks.items()
+        if of.keys() in ({""}, places[group])
+    ]
+
+
+def _cells(rows: Iterable[Row]) -> tuple[dict[tuple[Group, str, str], Sequence[Row]], Spent]:
+    """The rows of each group, block and position, and what their stages cost."""
+    cells: dict[tuple[Group, str, str], Sequence[Row]] = defaultdict(list)
     timed = _timed_alike(rows)
-    spent = Spent(row for _, row in timed)
     for group, row in timed:
-        cells[group, name_of(row)].append(row)
-    return [_summary(group, block, "", cell, spent) for (group, block), cell in cells.items()]
+        cells[group, name_of(row), row.get("position") or ""].append(row)  # type: ignore[attr-defined]
+    return cells, Spent(row for _, row in timed)
 
 
-def _summary(group: Any, block: str, position: str, rows: list[Row], spent: Spent) -> Summary:
+def _summary(group: Group, block: str, cells: Mapping[str, Sequence[Row]], spent: Spent) -> Summary:
+    """Of a block, over the positions whose rows are given."""
+    older: Counter[str] = Counter()
+    rows: list[Row] = []
+    for cell in cells.values():
+        own, others = of_one_network(cell)
+        rows += own
+        older.update(others)
+    of_one = len(cells) == 1
+    position = next(iter(cells)) if of_one else ""
     good = usable(rows)
     accuracies = {}
     for name in ACCURACIES:
-        if per_seed := _per_seed(good, name):
+        if per_seed := _per_seed(good, name, len(cells)):
             accuracies[name] = estimate(per_seed, FRACTION)
     costs = {
-        name: mean
-        for name in COSTS
-        if (mean := _mean_over_positions(good, name, of_one=bool(position))) is not None
+        name: mean for name in COSTS if (mean := _mean_over_positions(good, name, of_one=of_one)) is not None
     }
-    times = {name: time for name in TIMES if (time := _time(good, name, of_one=bool(position)))}
+    times = {name: time for name in TIMES if (time := _time(good, name, of_one=of_one))}
     ways = [str(row["latency_device"]) for row in good if row.get("latency_device")]
-    not_ok: dict[str, int] = defaultdict(int)
-    if len(good) < len(rows):
-        for row in rows:
-            if not _is_usable(row):
-                not_ok[row["status"]] += 1
+    not_ok = Counter(row["status"] for row in rows if not went_well(row)) if len(good) < len(rows) else {}
     off = next((ratio for row in rows if (ratio := spent.off(row)) is not None), None)
     compared = all(spent.is_compared(row) for row in rows)
     lr = rows[0]["lr"] if rows[0].get("lr_among") else None
@@ -263,6 +279,7 @@ def _summary(group: Any, block: str, position: str, rows: list[Row], spent: Spen
         off_budget=off,
         compared=compared,
         lr=lr,
+        older=dict(older),
     )
 
 
@@ -308,15 +325,14 @@ def _time(rows: list[Row], name: str, *, of_one: bool) -> Time | None:
     return Time(ms, interval, "; ".join(reasons))
 
 
-def _per_seed(rows: list[Row], name: str) -> list[float]:
-    """For each seed the mean over positions; the newest row of a (seed, position) counts."""
+def _per_seed(rows: list[Row], name: str, positions: int) -> list[float]:
+    """For each seed that so many positions have the mean over them; the newest row of a (seed, position) counts."""
     values: dict[Any, dict[str, float]] = defaultdict(dict)
     for index, row in enumerate(rows):
         if is_number(row.get(name)):
             seed = row.get("seed")
             values[index if seed is None else seed][row.get("position") or ""] = row[name]
-    everywhere = max((len(v) for v in values.values()), default=0)
-    return [statistics.fmean(v.values()) for v in values.values() if len(v) == everywhere]
+    return [statistics.fmean(v.values()) for v in values.values() if len(v) == positions]
 
 
 def _mean_over_positions(rows: list[Row], name: str, *, of_one: bool = False) -> float | None:
@@ -329,17 +345,3 @@ def _mean_over_positions(rows: list[Row], name: str, *, of_one: bool = False) ->
         if is_number(value := row.get(name)):
             cells.setdefault(row.get("position") or "", []).append(value)
     return statistics.fmean([statistics.fmean(v) for v in cells.values()]) if cells else None
-
-
-def cost_accuracy_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Indices of the Pareto-optimal points (cost, accuracy), by falling neither in cost nor in accuracy.
-
-    A point is beaten if another costs no more, is no less accurate, and is better in one of the two. Equal points
-    are all kept. In order of cost.
-    """
-    import numpy as np  # which tables do not need
-
-    from blockzoo.report.pareto import pareto_front
-
-    values = np.array([(cost, -accuracy) for cost, accuracy in points], float).reshape(-1, 2)
-    return sorted(pareto_front(values).tolist(), key=lambda i: points[i])

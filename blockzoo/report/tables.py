@@ -13,6 +13,7 @@ from blockzoo.core.units import scaled
 from blockzoo.report.accuracies import left_out, left_out_words
 from blockzoo.report.groups import Row, describe_group, is_of_a_search, is_of_rates, rates_at_ends
 from blockzoo.report.statistics import Estimate, Summary, Time, summarise
+from blockzoo.report.trainings import older_words
 
 OF_TIER = {
     REPORTED: "handed in by others, and not rerun here",
@@ -74,6 +75,12 @@ def caption(members: Iterable[Summary]) -> str:
     text += _ends(members)
     others = dict.fromkeys(tier for s in members for tier in s.of_others)
     text += f"\n{'; '.join(f'{tier}: {OF_TIER[tier]}' for tier in others)}" if others else ""
+    older = [
+        f"{'/'.join(filter(None, (s.block, s.position)))}: {', '.join(older_words(s.older))}"
+        for s in members
+        if s.older
+    ]
+    text += f"\nleft out: {'; '.join(older)}" if older else ""
     for compared, beside in ((True, ""), (False, ", and is in no verdict")):
         off = [
             f"{s.block}/{s.position} {s.off_budget:.3g}"

@@ -7,7 +7,8 @@ from typing import Any
 
 from blockzoo.core.typeset import HIGH, KEY, LOW, TextTable, name, number, prose
 from blockzoo.report.accuracies import WORDS, left_out_words
-from blockzoo.report.comparison import ENOUGH_SIGNS, Comparison, Difference
+from blockzoo.report.comparison import Comparison
+from blockzoo.report.difference import ENOUGH_SIGNS, Difference
 from blockzoo.report.groups import describe_group
 from blockzoo.report.images import ENOUGH_SEEDS, OverImages
 
@@ -35,7 +36,7 @@ def comparison_rows(comparisons: Iterable[Comparison]) -> list[dict[str, Any]]:
         {
             "group": describe_group(comparison.group),
             "column": comparison.column,
-            "position": difference.position or "mean",
+            "position": difference.where,
             "block": difference.block,
             "other": difference.other,
             "mean": difference.means[0],
@@ -45,6 +46,7 @@ def comparison_rows(comparisons: Iterable[Comparison]) -> list[dict[str, Any]]:
             "high": difference.interval[1] if difference.interval else None,
             "verdict": difference.verdict,
             "p": difference.p,
+            "equal_p": difference.p_equal,
             "sign_flips_p": difference.sign_flips,
             "detectable": difference.detectable,
             "seeds": difference.n,
@@ -64,6 +66,7 @@ def _image_cells(difference: Difference) -> dict[str, Any]:
         return {}
     return {
         "images": images.images,
+        "seeds_of_images": images.seeds,
         "only_block": images.only_first,
         "only_other": images.only_second,
         "agreement": images.agreement,
@@ -96,6 +99,7 @@ def _over_images(comparison: Comparison) -> TextTable:
         f"image by image: {first.block} against {first.other}, {known[0][1].images:,} test images",
         (
             name("position"),
+            number("seeds", importance=HIGH),
             number(f"only {first.block}", importance=HIGH),
             number(f"only {first.other}", importance=HIGH),
             number("same", importance=LOW),
@@ -105,7 +109,9 @@ def _over_images(comparison: Comparison) -> TextTable:
             number("loss", importance=LOW),
         ),
         [_image_line(difference, images) for difference, images in known],
-        _told_of_images([images for _, images in known]),
+        _told_of_images([images for _, images in known])
+        + "\nof fewer seeds than the difference: these trainings alone, so nothing is said over trainings"
+        * any(images.seeds < difference.n for difference, images in known),
     )
 
 
@@ -113,6 +119,7 @@ def _image_line(difference: Difference, images: OverImages) -> tuple[str, ...]:
     both, (loss, of_loss) = difference.over_both, images.loss
     return (
         difference.position or "-",
+        _seeds_of_images(difference, images),
         f"{images.only_first:,.0f}",
         f"{images.only_second:,.0f}",
         f"{100 * images.agreement:.1f} %",
@@ -121,6 +128,11 @@ def _image_line(difference: Difference, images: OverImages) -> tuple[str, ...]:
         _from_to(tuple(100 * end for end in both), "{:+.2f}") if both else "-",
         f"{loss:+.3f} ({_from_to(of_loss, '{:+.3f}')})",
     )
+
+
+def _seeds_of_images(difference: Difference, images: OverImages) -> str:
+    """Those whose outcomes are stored, of those of the difference."""
+    return str(images.seeds) + f" of {difference.n}" * (images.seeds < difference.n)
 
 
 def _from_to(values: tuple[float, ...], form: str) -> str:
@@ -168,7 +180,7 @@ def _short_line(difference: Difference) -> tuple[str, ...]:
 def _line(difference: Difference) -> tuple[str, ...]:
     smallest, flips = difference.detectable, difference.sign_flips
     return (
-        difference.position or "mean",
+        difference.where,
         *(f"{100 * mean:.2f}" for mean in difference.means),
         _difference(difference),
         difference.verdict,
@@ -190,7 +202,7 @@ def _difference(difference: Difference) -> str:
 def _told(comparison: Comparison) -> str:
     """How the differences were judged, and what is in none."""
     lacking = left_out_words(comparison.left_out, comparison.column)
-    return "\n".join(filter(None, (_judged(comparison), lacking)))
+    return "\n".join(filter(None, (_judged(comparison), lacking, comparison.not_counted)))
 
 
 def _judged(comparison: Comparison) -> str:
@@ -201,8 +213,8 @@ def _judged(comparison: Comparison) -> str:
         return f"{first}which needs more seeds"
     several = len({(d.block, d.other) for d in comparison.differences}) > 1
     holm = (
-        "; verdicts after Holm's correction over all pairs. An interval is at the level at which its pair was judged; they do "
-        "not hold all together, those of the picture `forest` do"
+        "; verdicts after Holm's correction over all pairs, for differences and for equality each. An interval is at the level "
+        "at which its pair was judged; they do not hold all together, those of the picture `forest` do"
         if several
         else ""
     )

@@ -20,8 +20,9 @@ from blockzoo.core.settings import Designing
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.table import Row
 from blockzoo.measure.deadline import Deadline
-from blockzoo.report.comparison import Difference, compare, verdicts
+from blockzoo.report.comparison import compare, verdicts
 from blockzoo.report.crossed import ENOUGH, crossed_models
+from blockzoo.report.difference import Difference
 from blockzoo.report.effects_fit import Design, Network
 from blockzoo.report.groups import FOLLOW_UP, HALVING_END, HALVING_ROUND, HALVING_SEED, group_of, name_of
 

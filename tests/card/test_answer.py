@@ -13,7 +13,8 @@ from blockzoo.card.standing import Standing
 from blockzoo.core.outputs import each_row
 from blockzoo.core.reading import Asked
 from blockzoo.report.comparable import comparables
-from blockzoo.report.comparison import Difference, compare
+from blockzoo.report.comparison import compare
+from blockzoo.report.difference import Difference
 from tests.report.site import made_up
 
 KINDS = {

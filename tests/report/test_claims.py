@@ -14,7 +14,7 @@ from blockzoo.core.contracts import POSITIONS
 from blockzoo.core.csv_file import write_csv
 from blockzoo.core.errors import DataError, UsageError
 from blockzoo.report.claims import CLAIMS, Claim, Claimed, Judged, claims_of, judged_claims
-from blockzoo.report.claims_tables import changes
+from blockzoo.report.claims_tables import changes, claim_tables
 from tests.report.test_comparison import Values, rows
 
 OTHERS = tuple(f"B{number}" for number in range(9))
@@ -188,3 +188,22 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     (row,) = json.loads((tmp_path / "judged.json").read_text())
     assert row["verdict"] == "holds" and row["differences"].keys() == {*POSITIONS}
     assert main(["claims"]) == 2 and "name one table" in capsys.readouterr().err
+
+
+def test_a_block_that_lacks_a_position_is_left_out_of_the_others_and_named() -> None:
+    values = table(np.random.default_rng(1), (0.05, 0.05, 0.05))
+    del values["B3", "late"]
+    one = judged(values, "accurate everywhere")
+    assert one.judgement == "holds" and one.left_out == ("B3",)
+    assert one.others == tuple(block for block in OTHERS if block != "B3")
+    assert "positions alone: B3" in claim_tables([one], 0.005)[0].caption
+
+
+def test_a_claimed_block_that_diverged_is_not_shown_to_be_accurate() -> None:
+    made = rows(table(np.random.default_rng(1), (0.05, 0.05, 0.05)))
+    for row in made:
+        if (row["block"], row["position"], row["seed"]) == ("A", "mid", 2):
+            row |= {"status": "diverged", "test_acc": None}
+    (one,) = judged_claims(made, [Claim("as was said", "accurate everywhere", ("A",), "a test")])
+    assert one.judgement == "not shown" and one.why == "unresolved: 1 of 3 trainings diverged at mid"
+    assert "A/mid: 1 of 3 trainings diverged" in claim_tables([one], 0.005)[0].caption

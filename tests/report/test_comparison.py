@@ -12,7 +12,10 @@ from scipy import stats
 
 from blockzoo.cli import main
 from blockzoo.core.errors import UsageError
+from blockzoo.core.outcomes import Outcomes
 from blockzoo.report.comparison import compare, verdicts
+from blockzoo.report.groups import LR_SEARCH_SEED
+from blockzoo.report.verdicts import comparison_rows, comparison_tables
 
 Values = dict[tuple[str, str], list[float]]
 
@@ -31,6 +34,11 @@ def rows(values: Values) -> list[dict[str, Any]]:
         for seed, value in enumerate(of)
         if value is not None
     ]
+
+
+def beside(filler: str, values: Values) -> list[dict[str, Any]]:
+    """The same, of networks whose other stages hold this block."""
+    return [row | {"filler": filler} for row in rows(values)]
 
 
 def simulated(
@@ -87,7 +95,7 @@ def test_one_network_at_several_positions_counts_once() -> None:
     places = ("early", "mid", "late")
     values = {("A", place): list(of) for place, of in zip(places, others, strict=True)}
     values |= {("Filler", place): list(filler) for place in places}
-    (comparison,) = compare(rows(values), "A", "Filler")
+    (comparison,) = compare(beside("Filler", values), "A", "Filler")
     y = np.array([*others, filler])
     left = y - y.mean(1, keepdims=True) - y.mean(0, keepdims=True) + y.mean()
     deviation = np.sqrt((left**2).sum() / (3 * 2))
@@ -102,7 +110,7 @@ def test_a_network_that_lacks_a_seed_at_a_position_is_still_one() -> None:
     filler = list(draw.normal(0.5, 0.02, 3))
     whole = values | {("Filler", "early"): filler, ("Filler", "late"): filler}
     lacking = values | {("Filler", "early"): filler, ("Filler", "late"): [*filler[:2], None]}
-    (first,), (second,) = (compare(rows(of), "A", "Filler") for of in (whole, lacking))
+    (first,), (second,) = (compare(beside("Filler", of), "A", "Filler") for of in (whole, lacking))
     assert second.deviation == pytest.approx(first.deviation)
     assert second.differences[-1].error == pytest.approx(first.differences[-1].error * np.sqrt(3 / 2))
 
@@ -208,3 +216,49 @@ def test_the_commands(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["results", str(table), "--verdicts", "--history"]) == 2
     with pytest.raises(UsageError, match="A, B, C"):
         compare(rows({(name, "mid"): [0.5] for name in "ABC"}), "A", "Z")
+
+
+def with_images(seeds: list[int], known: list[int]) -> tuple[list[dict[str, Any]], dict[str, Outcomes]]:
+    """Trainings of two blocks, the last of the seeds one that a learning rate was chosen by; images of those that are known."""
+    draw, made, of_images = np.random.default_rng(0), [], {}
+    for block, seed in itertools.product("AB", seeds):
+        hits = draw.random(400) < 0.6
+        search = {"experiment_name": "learning rates"} if seed == LR_SEARCH_SEED else {}
+        made += [
+            one | {"seed": seed, "fingerprint": f"{block}{seed}", **search}
+            for one in rows({(block, "mid"): [float(hits.mean())]})
+        ]
+        if seed in known:
+            of_images[f"{block}{seed}"] = Outcomes(hits, draw.exponential(size=400))
+    return made, of_images
+
+
+@pytest.mark.parametrize(("known", "seeds"), [([0], "1 of 3"), ([0, 1, 2, LR_SEARCH_SEED], "3")])
+def test_images_are_those_of_the_trainings_of_the_difference(known: list[int], seeds: str) -> None:
+    made, of_images = with_images([0, 1, 2, LR_SEARCH_SEED], known)
+    (comparison,) = compare(made, "A", "B", outcomes=of_images.get)
+    (difference,) = comparison.differences
+    assert difference.n == 3 and difference.images is not None and difference.images.seeds == int(seeds[0])
+    assert (difference.over_both is None) == (seeds != "3")
+    _, of = comparison_tables([comparison])
+    line = dict(zip([column.title for column in of.columns], of.lines[0], strict=True))
+    assert line["seeds"] == seeds and (line["and trainings"] == "-") == (seeds != "3")
+    (told,) = comparison_rows([comparison])
+    assert told["seeds_of_images"] == int(seeds[0]) and (told["both_low"] is None) == (seeds != "3")
+
+
+def test_a_whole_network_has_no_position_and_is_no_mean() -> None:
+    values = {(f"timm:n{i}", ""): list(np.random.default_rng(i).normal(0.6, 0.01, 3)) for i in range(3)}
+    made = compare(rows(values), "timm:n0", "timm:n1")
+    assert comparison_rows(made)[0]["position"] == "whole network"
+    assert comparison_tables(made)[0].lines[0][0] == "whole network"
+    everywhere = {
+        (b, place): list(np.random.default_rng(0).normal(0.6, 0.01, 3))
+        for b in "AB"
+        for place in ("mid", "late")
+    }
+    assert [row["position"] for row in comparison_rows(compare(rows(everywhere), "A", "B"))] == [
+        "mid",
+        "late",
+        "mean",
+    ]

@@ -16,7 +16,7 @@ from blockzoo.core.errors import UsageError
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.store import Store
-from blockzoo.report.additive import fitted_to, tables_of
+from blockzoo.report.additive import Table, fitted_to, tables_of
 from blockzoo.report.agreement import Order
 from blockzoo.report.block_orders import between, order_at, shared_noise
 from blockzoo.report.elsewhere import Elsewhere, elsewheres
@@ -155,15 +155,20 @@ def test_what_both_trainings_of_a_seed_share_is_seen() -> None:
     for _ in range(600):
         common = draw.normal(0, 0.01, (5, 3))
         tables = [
-            {(b, "mid"): {s: 0.5 + common[i, s] + float(draw.normal(0, 0.01)) for s in range(3)} for i, b in enumerate("ABCDE")}
+            Table({(b, "mid"): dict(enumerate(0.5 + common[i] + draw.normal(0, 0.01, 3))) for i, b in enumerate("ABCDE")})
             for _ in range(2)
         ]  # fmt: skip
         first, second = ((table, "mid") for table in tables)
         estimates.append(shared_noise(first, second, [Order("one", {}), Order("other", {})])["A"])
     assert np.mean(estimates) == pytest.approx(0.01**2 / 3, rel=0.15)
-    same = (tables[0] | {("A", "late"): tables[0]["A", "mid"]}, "late")
-    order = order_at(tables[0], "mid")
-    twin = shared_noise((tables[0], "mid"), same, [order, order])
+    made = [
+        {"block": block, "position": place, "seed": seed, "test_acc": float(value), "filler": "A"}
+        for (block, _), of in tables[0].items() for seed, value in of.items()
+        for place in ("mid", "late") if block == "A" or place == "mid"
+    ]  # fmt: skip
+    ((_, table),) = tables_of(made, "test_acc").items()
+    order = order_at(table, "mid")
+    twin = shared_noise((table, "mid"), (table, "late"), [order, order])
     assert twin["A"] == pytest.approx(order.errors["A"] ** 2)
 
 

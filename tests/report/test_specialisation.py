@@ -66,6 +66,34 @@ def test_the_probability_is_that_of_a_two_way_analysis_of_variance() -> None:
     assert one.p == pytest.approx(float(f.sf(ratio, *degrees)), rel=1e-9)
 
 
+def lost(rows: list[dict[str, Any]], missing: set[tuple[str, str, int]]) -> list[dict[str, Any]]:
+    return [row for row in rows if (row["block"], row["position"], row["seed"]) not in missing]
+
+
+@pytest.mark.parametrize("seeds, missing", [
+    (3, set()),
+    (3, {("A", "mid", 1), ("B", "late", 2)}),
+    (5, {("A", "mid", 1), ("B", "late", 2), ("C", "mid", 3), ("D", "late", 3)}),
+])  # fmt: skip
+def test_interaction_where_there_is_none_whichever_seeds_are_missing(
+    seeds: int, missing: set[tuple[str, str, int]]
+) -> None:
+    """80 tables: 4 expected below 5 %; none, or more than 9, have a probability of 2 %."""
+    below = 0
+    for draw in range(80):
+        (one,) = specialisations(lost(table({}, 0.01, seeds, draw), missing))
+        below += one.p is not None and one.p < 0.05
+    assert 1 <= below <= 9
+
+
+def test_interaction_that_is_planted_shows_though_seeds_are_missing() -> None:
+    rows = table({("A", "early"): 0.04}, 0.01, seeds=5)
+    (one,) = specialisations(
+        lost(rows, {("A", "mid", 1), ("B", "late", 2), ("C", "mid", 3), ("D", "late", 4)})
+    )
+    assert one.p is not None and one.p < 0.001 and "B" not in one.left_out
+
+
 @pytest.mark.slow
 def test_where_there_is_none_it_is_seen_in_one_table_of_twenty() -> None:
     """200 tables: 10 expected; more than 18 would have a probability of 0.6 %."""
@@ -82,7 +110,7 @@ def test_the_filler_and_blocks_that_are_not_everywhere_are_named() -> None:
     rows = [row for row in rows if row["block"] != "A"] + [
         row | {"position": p} for row in early for p in POSITIONS
     ]
-    (one,) = specialisations(rows)
+    (one,) = specialisations([row | {"filler": "A"} for row in rows])
     assert one.left_out == ["A"]
 
 

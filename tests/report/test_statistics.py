@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from blockzoo.core.times import median_interval, p90, paired_ratio, throughput
+from blockzoo.report.charts import charts
+from blockzoo.report.comparable import comparables
+from blockzoo.report.pareto import cost_accuracy_front
 from blockzoo.report.statistics import (
     FRACTION,
     LEAST_SEEDS,
     average_positions,
-    cost_accuracy_front,
     deviation,
     estimate,
     student_t,
@@ -119,6 +121,20 @@ def test_average_over_positions_is_paired_by_seed() -> None:
     assert three.half_width == pytest.approx(stats.t.ppf(0.975, 2) * 0.01 / math.sqrt(3))
     incomplete = [*rows, row("A", "mid", 2, 0.9)]
     assert average_positions(incomplete)[0].accuracies["test_acc"].n == 2
+
+
+def test_a_block_that_lacks_positions_has_no_mean_over_them() -> None:
+    places = ("early", "mid", "late")
+    rows = [row("A", place, s, 0.1 + 0.01 * s) for place in places for s in (0, 1)]
+    assert [s.block for s in average_positions([*rows, row("B", "early", 0, 0.9)])] == ["A"]
+    apart = [row("B", place, s, 0.9) for s, place in enumerate(places)]
+    assert not average_positions([*rows, *apart])[1].accuracies, "no seed is at every position"
+    network = [row("timm:n", None, s, 0.5) for s in (0, 1)]
+    assert [s.block for s in average_positions([*rows, *network])] == ["A", "timm:n"]
+    rows = [one | {"comparable": "x", "macs": 100} for one in [*rows, row("B", "early", 0, 0.9), *apart]]
+    (chart,) = charts(comparables(rows)[0], average=True)
+    assert {point.block for panel in chart.panels for point in panel.points} == {"A"}
+    assert "no seed of theirs is at all of them: B" in chart.note
 
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=12))

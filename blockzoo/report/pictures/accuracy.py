@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from blockzoo.core.units import engineering
 from blockzoo.report.charts import AXES, Chart, Panel, Point
+from blockzoo.report.pareto import cost_accuracy_front
 from blockzoo.report.pictures.frame import Frame, handle, round_ticks, tidy
 from blockzoo.report.pictures.looks import COLOURS, FAINT, INK, Mark, labels
-from blockzoo.report.statistics import cost_accuracy_front
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -10,8 +10,8 @@ from blockzoo.core.errors import UsageError
 from blockzoo.core.table import Row
 from blockzoo.report.charts import charts
 from blockzoo.report.comparable import Comparable, comparables
-from blockzoo.report.comparison import MARGIN
 from blockzoo.report.crossed import Crossed, crossed_models
+from blockzoo.report.difference import MARGIN
 from blockzoo.report.effects import Effects, from_reference, in_company, reference_of, specialisations
 from blockzoo.report.groups import describe_group, name_of
 from blockzoo.report.pictures.accuracy import draw
@@ -79,7 +79,10 @@ def _of_pairs(of: Comparable, against: str | None) -> Iterator[Drawing]:
     axis = f"{of.accuracy} less that of {reference or 'all blocks on average'}, points"
     if effects.differences:
         question = f"Which blocks differ from {reference or 'the average block'}, and by how much"
-        yield "forest", partial(draw_forest, effects, question, of.words, _note_of_forest(of, effects), axis)
+        yield (
+            "forest",
+            partial(draw_forest, effects, question, of.words, _note(of, _note_of_forest(of, effects)), axis),
+        )
     if all(d.error is None for d in of.comparison.differences):
         yield (
             "verdicts",
@@ -90,14 +93,16 @@ def _of_pairs(of: Comparable, against: str | None) -> Iterator[Drawing]:
         pairs = [d for d in of.comparison.differences if d.position == place]
         if pairs:
             name = f"verdicts_{place}" if place else "verdicts"
-            yield name, partial(draw_verdicts, pairs, place, of.words, _note_of_verdicts(of))
+            yield name, partial(draw_verdicts, pairs, place, of.words, _note(of, _note_of_verdicts(of)))
     special = specialisations(of.table, of.fitted)
     if not special.differences:
         yield "profiles", "no profiles: no two blocks stand at several positions"
     else:
         yield (
             "profiles",
-            partial(draw_profiles, effects, special, of.words, _note_of_profiles(of, effects), axis),
+            partial(
+                draw_profiles, effects, special, of.words, _note(of, _note_of_profiles(of, effects)), axis
+            ),
         )
 
 
@@ -122,6 +127,12 @@ def _of_networks(of: Comparable) -> Iterator[Drawing]:
         )
 
 
+def _note(of: Comparable, text: str) -> str:
+    """With what of the group is in no mean."""
+    lost = of.not_counted
+    return f"{text} {lost[:1].upper()}{lost[1:]}." if lost else text
+
+
 def _note_of_forest(of: Comparable, effects: Effects) -> str:
     if not effects.family:
         return "No intervals: one seed, or the same difference in each, says nothing of the spread between trainings."
@@ -139,7 +150,7 @@ def _note_of_verdicts(of: Comparable) -> str:
     return (
         "In a cell: accuracy of the row's block less that of the column's, points; the most accurate on top. Verdicts as "
         "`blockzoo results --verdicts` prints them: Holm's correction over all pairs of the table, errors "
-        f"{of.spread}. Equal: two one-sided tests find less than {100 * MARGIN:g} points to either side."
+        f"{of.spread}. Equal: two one-sided tests find less than {100 * MARGIN:g} points to either side, corrected alike."
     )
 
 

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from blockzoo.report.comparison import MARGIN, Difference
+from blockzoo.report.difference import MARGIN, Difference
 from blockzoo.report.effects import Effects, Interval
 from blockzoo.report.pictures.frame import Frame, handle, line, round_ticks, span, tidy
 from blockzoo.report.pictures.looks import INK, VERDICTS, Mark, labels

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from blockzoo.core.figures import UNKNOWN_LETTER as UNKNOWN_LETTER
 from blockzoo.core.figures import save as save  # all pictures are written alike
 from blockzoo.core.text import picture
-from blockzoo.report.comparison import Kind
+from blockzoo.report.difference import Kind
 
 # Okabe and Ito's colours, which the colour-blind can tell apart; then Tol's muted ones
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A4FA3", "#8C564B", "#5F6B6D", "#B3A100",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from blockzoo.report.comparison import MARGIN
+from blockzoo.report.difference import MARGIN
 from blockzoo.report.effects import Effects
 from blockzoo.report.pictures.forest import BAND, draw_intervals, draw_marks, ends_of
 from blockzoo.report.pictures.frame import Frame, handle, line, round_ticks, span, tidy

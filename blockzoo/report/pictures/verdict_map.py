@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from blockzoo.report.comparison import MARGIN, Difference, Kind
+from blockzoo.report.difference import MARGIN, Difference, Kind
 from blockzoo.report.pictures.frame import Frame
 from blockzoo.report.pictures.looks import INK, VERDICTS, labels
 

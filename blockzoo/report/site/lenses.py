@@ -9,8 +9,8 @@ from blockzoo.core.errors import UsageError
 from blockzoo.core.record import Record
 from blockzoo.core.text import plain
 from blockzoo.report.comparable import Comparable
-from blockzoo.report.comparison import Difference
 from blockzoo.report.crossed import Crossed, crossed_models
+from blockzoo.report.difference import Difference
 from blockzoo.report.effects import Effects, in_company
 from blockzoo.report.groups import describe_group
 from blockzoo.report.runs import RunLines

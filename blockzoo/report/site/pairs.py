@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from blockzoo.report.additive import LEVEL, Cell
 from blockzoo.report.comparable import Comparable
-from blockzoo.report.comparison import MARGIN, Difference, corrected, difference_of
+from blockzoo.report.comparison import difference_of
+from blockzoo.report.difference import LEVEL, MARGIN, Difference, corrected
 from blockzoo.report.ranks import rank_intervals
+from blockzoo.report.trainings import Cell
 
 Value = TypeVar("Value")
 MEAN = ""

@@ -9,13 +9,13 @@ from typing import Any
 
 from blockzoo.core.outcomes import Outcomes
 from blockzoo.core.text import page, plain
-from blockzoo.report.additive import Cell
-from blockzoo.report.comparison import ENOUGH_SIGNS, MARGIN
+from blockzoo.report.difference import ENOUGH_SIGNS, MARGIN
 from blockzoo.report.groups import is_of_a_search, name_of
 from blockzoo.report.images import Counted, counted
 from blockzoo.report.site.pairs import Pairs, alike, thousandths
 from blockzoo.report.site.shell import Shell
 from blockzoo.report.statistics import usable
+from blockzoo.report.trainings import Cell
 
 SCRIPTS = ("boards.js", "compare.js")
 ByCell = dict[Cell, dict[object, Outcomes]]
