@@ -98,9 +98,7 @@ def _seeds(of: Evidence) -> str:
 
 def _needed(of: Evidence) -> str:
     """Seeds that would tell, where the difference is largest for its noise; nothing where nobody knows."""
-    needed = [
-        one.needed for one in of.differences.values() if one.kind == "unresolved" and one.error is not None
-    ]
+    needed = [n for one in of.differences.values() if (n := one.needed) is not None]
     return f"; about {min(needed)} seeds would tell at one position" if needed and min(needed) <= 1000 else ""
 
 

@@ -169,15 +169,18 @@ class Difference:
             return f"unresolved: {self._doubt}"
         if self.error is None or self.p is None:
             return f"unresolved: {NOTHING.get(self.n, 'the difference is the same in each seed')}"
-        if self.kind != "unresolved":
+        if (needed := self.needed) is None:
             return f"equal within {100 * self.margin:g}" if self.kind == "equal" else self.kind
-        needed = self.needed
         return f"unresolved: needs {'over ' if needed > MOST_SEEDS else ''}{min(needed, MOST_SEEDS)} seeds"
 
     @property
-    def needed(self) -> int:
-        """Seeds that find a difference like this, or like the margin if that is larger, in about four of five tables."""
-        assert self.error is not None
+    def needed(self) -> int | None:
+        """Seeds that find a difference like this, or like the margin if that is larger, in about four of five tables.
+
+        None where it is resolved, and where seeds would not resolve it: of one that is not known to vary, or of divergence.
+        """
+        if self.error is None or self._doubt or self.kind != "unresolved":
+            return None
         wanted, spread = max(abs(self.value), self.margin), self.error * math.sqrt(self.n)
 
         def is_enough(n: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -32,7 +33,8 @@ def evidence(kinds: dict[str, str], macs: float = 1.0, time: dict[str, Any] | No
     for place, kind in kinds.items():
         value, error, p = KINDS[kind]
         seeds = (value, value, value)
-        differences[place] = Difference("Mine", "Usual", place, (0.9 + value, 0.9), seeds, error, 20, 11, p)
+        differences[place] = Difference("Mine", "Usual", place, (0.9 + value, 0.9), seeds, None, 0, 0, None)
+        differences[place] = replace(differences[place].with_error(error, 20, 11), p=p)
         assert differences[place].kind == kind
     standing = SimpleNamespace(differences=differences, lines={"mid": 1}, ranked={}, board=None, of=None)
     costs = {

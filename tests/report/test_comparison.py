@@ -194,6 +194,7 @@ def test_so_many_seeds_as_it_asks_for_resolve_it() -> None:
         degrees = (n - 1) * 9
         return float(stats.t.ppf(0.975, degrees) + stats.t.ppf(0.8, degrees)) * spread / np.sqrt(n)
 
+    assert difference.needed is not None
     assert detectable(difference.needed) <= wanted < detectable(difference.needed - 1)
 
 

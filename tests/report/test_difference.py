@@ -70,3 +70,4 @@ def test_a_block_that_diverged_is_better_than_none_and_equal_to_none(
     )
     if kind == "unresolved":
         assert of.verdict == of.the_other_way().verdict == "unresolved: 2 of 3 trainings diverged"
+        assert of.needed is None, "more seeds would not resolve it"

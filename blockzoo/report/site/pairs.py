@@ -99,7 +99,7 @@ class Pairs:
             "value": [thousandths(d.value) for d in judged],
             "half": alike([_half(d, d.level) for d in judged]),
             "kind": "".join(LETTERS[d.kind] for d in judged),
-            "needed": alike([_needed(d) for d in judged]),
+            "needed": alike([d.needed for d in judged]),
         }
 
     def more_columns(self, place: str) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class Pairs:
         return {
             "alone": alike([_half(d, LEVEL) for d in alone]),
             "kindAlone": "".join(LETTERS[d.kind] for d in alone),
-            "neededAlone": alike([_needed(d) for d in alone]),
+            "neededAlone": alike([d.needed for d in alone]),
             "detectable": alike([None if d.detectable is None else thousandths(d.detectable) for d in alone]),
             "signs": alike([None if d.sign_flips is None else round(d.sign_flips, 4) for d in alone]),
             "n": alike([d.n for d in alone]),
@@ -142,8 +142,3 @@ def alike(values: Sequence[Value]) -> Value | list[Value]:
 def _half(difference: Difference, level: float) -> int | None:
     interval = difference.interval_at(level)
     return None if interval is None else thousandths(interval[1] - difference.value)
-
-
-def _needed(difference: Difference) -> int | None:
-    """Seeds that would resolve what is open; None where nothing is, or nobody knows."""
-    return difference.needed if difference.kind == "unresolved" and difference.error is not None else None

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from blockzoo.core.outcomes import Outcomes
 from blockzoo.core.text import page, plain
+from blockzoo.report.additive import Table
+from blockzoo.report.comparison import outcomes_of as outcomes_of_cell
 from blockzoo.report.difference import ENOUGH_SIGNS, MARGIN
-from blockzoo.report.groups import is_of_a_search, name_of
 from blockzoo.report.images import Counted, counted
 from blockzoo.report.site.pairs import Pairs, alike, thousandths
 from blockzoo.report.site.shell import Shell
-from blockzoo.report.statistics import usable
 from blockzoo.report.trainings import Cell
 
 SCRIPTS = ("boards.js", "compare.js")
@@ -22,19 +21,14 @@ ByCell = dict[Cell, dict[object, Outcomes]]
 
 
 def outcomes_of(pairs: Pairs, outcomes: Callable[[str], Outcomes | None]) -> ByCell:
-    """What the store has of single test images, by cell and seed; the last training of a seed counts.
+    """What the store has of single test images, by cell and seed, of the trainings that the table counts.
 
     Args:
         pairs: whose trainings.
         outcomes: by the fingerprint of a trial.
     """
-    by_cell: ByCell = defaultdict(dict)
-    for row in usable(pairs.of.rows) if pairs.of.column == "test_acc" else []:
-        cell = (name_of(row), row.get("position") or "")
-        of = None if is_of_a_search(row) else outcomes(str(row.get("fingerprint")))
-        if of is not None and cell in pairs.of.table:
-            by_cell[cell][row.get("seed")] = of
-    return by_cell
+    table = pairs.of.table if pairs.of.column == "test_acc" else Table()
+    return {cell: of_cell for cell in table if (of_cell := outcomes_of_cell(table, cell, outcomes))}
 
 
 def images_of(pairs: Pairs, place: str, by_cell: ByCell) -> dict[str, Any] | None:
@@ -53,7 +47,7 @@ def images_of(pairs: Pairs, place: str, by_cell: ByCell) -> dict[str, Any] | Non
         return None
     halves = []
     for of, difference in zip(made, pairs.alone[place], strict=True):
-        known = of is not None and difference.error is not None
+        known = of is not None and difference.error is not None and of.seeds >= difference.n
         ends = of.over_both(difference.value, difference.error, difference.degrees) if known else None  # type: ignore[union-attr,arg-type]
         halves.append(None if ends is None else thousandths((ends[1] - ends[0]) / 2))
     return {

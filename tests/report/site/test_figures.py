@@ -97,7 +97,7 @@ def test_columns_of_pairs_say_what_the_differences_do(published: Comparable) -> 
             )
             assert difference.interval is not None
             assert at(columns["half"], number) == round(1e5 * (difference.interval[1] - difference.value))
-            expected = difference.needed if difference.kind == "unresolved" else None
+            expected = difference.needed
             assert at(columns["needed"], number) == expected
 
 
