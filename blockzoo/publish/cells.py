@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from blockzoo.core.table import OWN, REPORTED_BY, Row
 from blockzoo.core.text import plain
-from blockzoo.report.groups import describe_group, group_of, is_number, is_of_a_search, name_of, short_name
-from blockzoo.report.statistics import usable
+from blockzoo.report.groups import describe_group, is_number, short_name
+from blockzoo.report.trainings import trainings_of
 
 
 @dataclass(frozen=True)
@@ -130,23 +129,16 @@ def tier_of(row: Row) -> str:
 
 
 def cells_of(rows: Iterable[Row]) -> list[Cell]:
-    """The cells of a table: trainings that ended, the newest of each seed; those that chose a learning rate are in none."""
-    groups: dict[Any, dict[tuple[str, str], dict[Any, Row]]] = defaultdict(lambda: defaultdict(dict))
-    for number, row in enumerate(usable(list(rows))):
-        if not is_of_a_search(row):
-            seed = row.get("seed")
-            cell = groups[group_of(row)][name_of(row), row.get("position") or ""]
-            key = ("row", number) if seed is None else seed
-            cell.pop(key, None)
-            cell[key] = row
+    """The cells of a table: trainings that went well, as the table counts them."""
     return [
         Cell(
             short_name(group),
             plain(describe_group(group), lines=False),
             plain(block, lines=False),
             plain(position, lines=False),
-            list(by_seed.values()),
+            list(of.rows.values()),
         )
-        for group, cells in groups.items()
-        for (block, position), by_seed in cells.items()
+        for group, cells in trainings_of(rows).items()
+        for (block, position), of in cells.items()
+        if of.rows
     ]

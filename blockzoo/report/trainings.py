@@ -111,6 +111,7 @@ def _trainings(seeded: list[tuple[object, Row]], has_value: Callable[[Row], bool
         if status_of(row) not in FINAL:
             failed[seed] = status_of(row)
         elif status_of(row) == DIVERGED or has_value(row):
+            ended.pop(seed, None)  # the newest come last
             ended[seed] = row
     lost = [DIVERGED for row in ended.values() if status_of(row) == DIVERGED]
     lost += [status for seed, status in failed.items() if seed not in ended]

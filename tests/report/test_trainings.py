@@ -8,6 +8,7 @@ import pytest
 
 from blockzoo.cli import main
 from blockzoo.core.text import csv_text
+from blockzoo.publish.cells import cells_of
 from blockzoo.report.additive import tables_of
 from blockzoo.report.charts import charts
 from blockzoo.report.comparable import comparables
@@ -107,3 +108,10 @@ def test_a_newer_network_without_an_outcome_replaces_none() -> None:
     rows = [one | shared for one in table()] + [row("A", 0) | shared | {"lr": 0.8, "status": "killed"}]
     ((_, cells),) = trainings_of(rows).items()
     assert len(cells["A", "mid"].rows) == 3 and not cells["A", "mid"].left_out
+
+
+def test_what_is_published_is_of_the_same_trainings() -> None:
+    shared = {"lr_among": "0.2 0.8", "lr": 0.2}
+    rows = [one | shared for one in ended("diverged", 2)] + [row("B", 0) | shared | {"lr": 0.8}]
+    published = {cell.block: [one["seed"] for one in cell.rows] for cell in cells_of(rows)}
+    assert published == {"A": [0, 1], "B": [0], "C": [0, 1, 2], "D": [0, 1, 2]}
