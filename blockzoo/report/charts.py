@@ -98,7 +98,7 @@ def charts(of: Comparable, *, average: bool = False) -> list[Chart]:
                 of_front,
                 *(_note(shown, made) for made in panels.values()),
                 lacking and f"no mean over positions, as no seed of theirs is at all of them: {lacking}",
-                of.not_counted,
+                of.remarks,
             )
             if part
         )
@@ -111,7 +111,7 @@ def charts(of: Comparable, *, average: bool = False) -> list[Chart]:
             f"What accuracy costs: {of.accuracy} against {AXES[cost].axis}",
             of.words,
             f"{of.accuracy}, %",
-            "; ".join(part for part in (of_front, _note(shown, made), of.not_counted) if part),
+            "; ".join(part for part in (of_front, _note(shown, made), of.remarks) if part),
             made,
         )
         for cost, made in panels.items()

@@ -18,7 +18,7 @@ from blockzoo.report.difference import MARGIN, Difference, corrected
 from blockzoo.report.effects import contrast
 from blockzoo.report.groups import Row
 from blockzoo.report.statistics import Time, summarise
-from blockzoo.report.trainings import not_counted
+from blockzoo.report.trainings import remarks
 
 Claimed = Literal["accurate everywhere", "less accurate", "fastest"]
 Judgement = Literal["holds", "does not hold", "not shown", "no record"]
@@ -68,7 +68,7 @@ class Judged:
         differences: from the mean of the others, that it was judged by; none of a claim about time.
         others: blocks that it was compared with.
         left_out: blocks that all groups have, and not at every position.
-        not_counted: which trainings of the group are in no mean, as a sentence; empty for none.
+        remarks: which trainings of the group are in no mean, and which others handed in; empty for none.
     """
 
     claim: Claim
@@ -79,7 +79,7 @@ class Judged:
     differences: tuple[Difference, ...] = ()
     others: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
-    not_counted: str = ""
+    remarks: str = ""
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def judged_claims(
         )
     times = _times_of(rows)
     return [
-        replace(one, left_out=lacking, not_counted=not_counted(table.trainings))
+        replace(one, left_out=lacking, remarks=remarks(table.trainings))
         for group, table in tables.items()
         for one in _by_group(group, table, times.get(group, {}), (claims, common, margin))
     ]

@@ -84,7 +84,7 @@ def _told(made: Sequence[Judged], margin: float) -> list[str]:
             if lacking
             else []
         ),
-        *dict.fromkeys(one.not_counted for one in made if one.not_counted),
+        *dict.fromkeys(one.remarks for one in made if one.remarks),
         *changes(made),
     ]
 

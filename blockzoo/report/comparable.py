@@ -12,7 +12,7 @@ from blockzoo.report.accuracies import WORDS, column_of, left_out, left_out_word
 from blockzoo.report.additive import Fitted, Table, fitted_to, positions_of, tables_of
 from blockzoo.report.comparison import Comparison, verdicts
 from blockzoo.report.groups import Row, describe_group, group_of
-from blockzoo.report.trainings import not_counted
+from blockzoo.report.trainings import remarks
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ class Comparable:
         return [row for row in self.rows if _is_crossed(row)]
 
     @property
-    def not_counted(self) -> str:
-        """Which trainings of blocks are in no mean, as a sentence; empty for none."""
-        return not_counted(self.table.trainings)
+    def remarks(self) -> str:
+        """Which trainings are in no mean, and which others handed in; empty for none."""
+        return remarks(self.table.trainings)
 
     @property
     def positions(self) -> list[str]:

@@ -17,7 +17,7 @@ from blockzoo.report.additive import ROUNDED, Fitted, Table, fitted_to, position
 from blockzoo.report.difference import MARGIN, Difference, corrected
 from blockzoo.report.groups import Row
 from blockzoo.report.images import over_images
-from blockzoo.report.trainings import Cell, diverged, not_counted
+from blockzoo.report.trainings import Cell, diverged, remarks
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Comparison:
         shared: one variance holds for all cells.
         deviation: of what block, position and seed leave, where it is shared.
         left_out: trainings of the group that have no such accuracy.
-        not_counted: which trainings are in no mean, as a sentence; empty for none.
+        remarks: which trainings are in no mean, and which others handed in; empty for none.
     """
 
     group: tuple[tuple[str, object], ...]
@@ -40,7 +40,7 @@ class Comparison:
     shared: bool
     deviation: float | None
     left_out: int = 0
-    not_counted: str = ""
+    remarks: str = ""
 
 
 def compare(
@@ -91,7 +91,7 @@ def compare(
         if len(places) > 1:
             differences.append(difference_of(table, fitted, block, other, tuple(places), margin))
         judged = (differences, fitted.shared, fitted.deviation)
-        told = not_counted(table.trainings, (block, other))
+        told = remarks(table.trainings, (block, other))
         comparisons.append(Comparison(group, column, *judged, lacking[group], told))
     if not comparisons:
         known = sorted(
@@ -142,7 +142,7 @@ def verdicts(rows: Iterable[Row], *, column: str = "test_acc", margin: float = M
             ]
             differences += pairs
         judged = (corrected(differences), fitted.shared, fitted.deviation)
-        comparisons.append(Comparison(group, column, *judged, lacking[group], not_counted(table.trainings)))
+        comparisons.append(Comparison(group, column, *judged, lacking[group], remarks(table.trainings)))
     return comparisons
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from blockzoo.core.typeset import HIGH, KEY, TextTable, name, number
 from blockzoo.report.groups import describe_group
 from blockzoo.report.ranks import Ranked, Ranking
-from blockzoo.report.trainings import not_counted
+from blockzoo.report.trainings import remarks
 
 COLUMNS = (
     name("position"),
@@ -91,7 +91,7 @@ def _told(ranking: Ranking) -> str:
     )
     if any(one.diverged for one in ranking.ranked):
         text += "\n! trainings of it diverged: its accuracy is that of the others, so it is shown to be better than none"
-    text += "".join(f"\n{said}" for said in [not_counted(ranking.table.trainings)] if said)
+    text += "".join(f"\n{said}" for said in [remarks(ranking.table.trainings)] if said)
     for one in ranking.agreements:
         text += f"\n{one.sentence}"
     return text

@@ -18,7 +18,7 @@ from blockzoo.report.difference import Difference
 from blockzoo.report.effects import Effects
 from blockzoo.report.effects import specialisations as effects_of
 from blockzoo.report.groups import Row, describe_group
-from blockzoo.report.trainings import not_counted
+from blockzoo.report.trainings import remarks
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _table(one: Specialisations) -> typeset.TextTable:
     )
     if one.left_out:
         told += f"\nnot at every position, or one network at all of them: {', '.join(one.left_out)}"
-    told += "".join(f"\n{said}" for said in [not_counted(one.table.trainings)] if said)
+    told += "".join(f"\n{said}" for said in [remarks(one.table.trainings)] if said)
     of_block: dict[str, dict[str, Difference]] = {}
     for difference in one.effects.differences:
         of_block.setdefault(difference.block, {})[difference.position] = difference

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from blockzoo.core.record import FINAL
-from blockzoo.report.groups import Row, group_of, is_number, is_of_a_search, name_of
+from blockzoo.report.groups import Row, group_of, is_number, is_of_a_search, name_of, tiers_of
 
 Cell = tuple[str, str]
 """A block and the position that it stands at."""
@@ -45,6 +45,12 @@ class Trainings:
         lost = [f"{count} of {self.number} trainings {status}" for status, count in self.lost.items()]
         return ", ".join([*lost, *older_words(self.older)])
 
+    @property
+    def of_others(self) -> str:
+        """How many of those that count others handed in, in words; empty for none."""
+        tiers = [f"{count} {tier}" for tier, count in tiers_of(self.rows.values()).items()]
+        return f"{', '.join(tiers)} of {len(self.rows)}" if tiers else ""
+
 
 def older_words(older: Mapping[str, int]) -> list[str]:
     """Trainings of older networks, in words.
@@ -63,20 +69,26 @@ def diverged(cells: Iterable[Trainings]) -> str:
     return f"{count} of {sum(one.number for one in cells)} trainings {DIVERGED}" if count else ""
 
 
-def not_counted(cells: Mapping[Cell, Trainings], blocks: Iterable[str] | None = None) -> str:
-    """What does not count in these cells, as a sentence for below a table; empty for nothing.
+def remarks(cells: Mapping[Cell, Trainings], blocks: Iterable[str] | None = None) -> str:
+    """What does not count in these cells, and what others handed in, a line each, for below a table; empty for nothing.
 
     Args:
         cells: of a table.
         blocks: those that are spoken of; None for all.
     """
     named = None if blocks is None else {*blocks}
-    said = [
-        f"{'/'.join(filter(None, cell))}: {one.left_out}"
-        for cell, one in cells.items()
-        if one.left_out and (named is None or cell[0] in named)
-    ]
-    return f"left out: {'; '.join(said)}" if said else ""
+    own = {
+        "/".join(filter(None, cell)): one for cell, one in cells.items() if named is None or cell[0] in named
+    }
+    lines = {
+        "left out": {name: one.left_out for name, one in own.items()},
+        "handed in by others": {name: one.of_others for name, one in own.items()},
+    }
+    return "\n".join(
+        f"{what}: {'; '.join(f'{name}: {words}' for name, words in of.items() if words)}"
+        for what, of in lines.items()
+        if any(of.values())
+    )
 
 
 def trainings_of(

@@ -202,7 +202,7 @@ def _difference(difference: Difference) -> str:
 def _told(comparison: Comparison) -> str:
     """How the differences were judged, and what is in none."""
     lacking = left_out_words(comparison.left_out, comparison.column)
-    return "\n".join(filter(None, (_judged(comparison), lacking, comparison.not_counted)))
+    return "\n".join(filter(None, (_judged(comparison), lacking, comparison.remarks)))
 
 
 def _judged(comparison: Comparison) -> str:

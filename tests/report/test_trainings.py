@@ -44,18 +44,24 @@ def ended(status: str, *seeds: int) -> list[Row]:
 def test_a_block_that_diverged_is_not_better() -> None:
     (made,) = compare(ended("diverged", 1, 2), "A", "B")
     assert made.differences[0].verdict == "unresolved: 2 of 3 trainings diverged"
-    assert made.not_counted == "left out: A/mid: 2 of 3 trainings diverged"
+    assert made.remarks == "left out: A/mid: 2 of 3 trainings diverged"
     (other,) = compare(ended("diverged", 1, 2), "C", "A")
     assert other.differences[0].kind == "unresolved"
     (untouched,) = compare(ended("diverged", 1, 2), "B", "C")
-    assert untouched.differences[0].kind == "better" and not untouched.not_counted
+    assert untouched.differences[0].kind == "better" and not untouched.remarks
 
 
 @pytest.mark.parametrize("status", ["killed", "out of memory", "timed out", "failed"])
 def test_reasons_outside_are_said_and_change_no_verdict(status: str) -> None:
     (made,) = compare(ended(status, 2), "A", "B")
     assert made.differences[0].kind == "better"
-    assert made.not_counted == f"left out: A/mid: 1 of 3 trainings {status}"
+    assert made.remarks == f"left out: A/mid: 1 of 3 trainings {status}"
+
+
+def test_what_others_handed_in_is_said() -> None:
+    rows = [one | {"tier": "reported"} if one["block"] == "A" and one["seed"] else one for one in table()]
+    assert compare(rows, "A", "B")[0].remarks == "handed in by others: A/mid: 2 reported of 3"
+    assert not compare(rows, "B", "C")[0].remarks
 
 
 def test_ranks_mark_it_and_give_it_no_probability() -> None:
@@ -77,8 +83,8 @@ def test_every_table_and_picture_says_it(tmp_path: Any, capsys: pytest.CaptureFi
 
 def test_a_training_that_went_well_after_all_is_not_lost() -> None:
     again = [*ended("killed", 1), row("A", 1)]
-    assert not compare(again, "A", "B")[0].not_counted
-    assert not compare([row("A", 1, status="killed"), *table()], "A", "B")[0].not_counted
+    assert not compare(again, "A", "B")[0].remarks
+    assert not compare([row("A", 1, status="killed"), *table()], "A", "B")[0].remarks
 
 
 @pytest.mark.parametrize(
@@ -95,7 +101,7 @@ def test_a_cell_is_of_its_newest_network_alone(shared: Row, own: Row, apart: str
     (of,) = tables_of(rows, "test_acc").values()
     assert of["A", "mid"] == {0: 0.3, 1: 0.31} and len(of["B", "mid"]) == 3
     (made,) = compare(rows, "A", "B")
-    assert made.not_counted == f"left out: A/mid: 3 older trainings with {apart}"
+    assert made.remarks == f"left out: A/mid: 3 older trainings with {apart}"
     for summary in (next(s for s in make(rows) if s.block == "A") for make in (summarise, average_positions)):
         assert summary.accuracies["test_acc"].mean == pytest.approx(0.305)
         assert summary.costs["macs"] == own.get("macs", 100)

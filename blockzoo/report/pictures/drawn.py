@@ -129,7 +129,7 @@ def _of_networks(of: Comparable) -> Iterator[Drawing]:
 
 def _note(of: Comparable, text: str) -> str:
     """With what of the group is in no mean."""
-    lost = of.not_counted
+    lost = of.remarks
     return f"{text} {lost[:1].upper()}{lost[1:]}." if lost else text
 
 
