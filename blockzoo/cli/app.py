@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blockzoo import __version__
-from blockzoo.cli import screen
+from blockzoo.cli import conditions, screen
 from blockzoo.cli.everywhere import OptionsFile, apart
 from blockzoo.cli.help import Line, overview, page, split_doc
 from blockzoo.cli.screen import Screen
@@ -31,7 +31,17 @@ if TYPE_CHECKING:
 
 ONE_COMMAND_BEFORE = ("sweep",)
 """Groups that are also meant alone, and with --help, as their command `run`."""
-NOT_COMMANDS = ("app", "everywhere", "expanded", "help", "options", "progress", "screen", "watch")
+NOT_COMMANDS = (
+    "app",
+    "conditions",
+    "everywhere",
+    "expanded",
+    "help",
+    "options",
+    "progress",
+    "screen",
+    "watch",
+)
 REMARKS = ("notes", "experiment_name")
 """What is said of a run: code in it is not asked for."""
 READERS = {"nas": [[name] for name in ("info", "validate", "convert", "diff", "merge", "download")]}
@@ -205,6 +215,7 @@ def _run(argv: list[str], file: OptionsFile | None, memory: str | None) -> int:
         name: value for name, value in bound.arguments.items() if name not in REMARKS and name not in filled
     }
     _check_numbers(bound.arguments)
+    conditions.check(command, bound.arguments)
     screen.words_apart(str(bound.arguments.get("format", "table")))
     with allowing(memory), consent.only(code_asked_for(said)):
         if "plugins" in inspect.signature(command).parameters:  # not so --version

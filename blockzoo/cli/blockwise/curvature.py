@@ -12,6 +12,7 @@ from blockzoo.blockwise.curvature.options import Searching
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.blockwise import _options as own
+from blockzoo.cli.conditions import Alone, With, Without
 from blockzoo.cli.expanded import expanded
 from blockzoo.core import typeset as t
 from blockzoo.core.checked import together
@@ -20,10 +21,10 @@ from blockzoo.core.checked import together
 @expanded()
 def curvature(
     *,
-    model: own.Model = "feedforward",
-    config: own.Config = "",
-    combine: own.Combine = "average",
-    partition: own.Partition = "blocks",
+    model: Annotated[own.Model, Without("--run")] = "feedforward",
+    config: Annotated[own.Config, Without("--run")] = "",
+    combine: Annotated[own.Combine, Without("--run")] = "average",
+    partition: Annotated[own.Partition, Without("--run")] = "blocks",
     run: Annotated[
         Path | None, Parameter(help="folder of a block-wise run whose network and data are looked at")
     ] = None,
@@ -33,10 +34,12 @@ def curvature(
             help="draw the maps that the run's unit `coupling` measured, as a strip and an animation",
             negative=(),
         ),
+        With("--run"),
+        Alone("--run", "--output", "--plugin"),
     ] = False,
-    dataset: o.Dataset = None,
+    dataset: Annotated[o.Dataset, Without("--run")] = None,
     data_dir: o.DataDir = None,
-    image_size: o.ImageSize = 32,
+    image_size: Annotated[o.ImageSize, Without("--run")] = 32,
     batches: Annotated[int, Parameter(help="fixed batches of training examples")] = 4,
     batch_size: Annotated[int, Parameter(help="examples per batch")] = 64,
     searching: Searching,
@@ -56,7 +59,7 @@ def curvature(
     from blockzoo.blockwise.curvature import report
     from blockzoo.blockwise.run.options import Options
 
-    if along:
+    if along and run is not None:
         for path in report.draw_along(run, output):
             screen.out.print(f"written   {path}", soft_wrap=True)
         return 0

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.conditions import Without
 from blockzoo.cli.expanded import expanded
 from blockzoo.cli.tile import _options as own
 from blockzoo.core import units
@@ -39,26 +40,32 @@ def plan(
     ] = 224,
     planning: Planning,
     buffer: Annotated[
-        str | None, Parameter(help="on-chip memory, 1MiB: state the bytes that go beyond it")
+        str | None,
+        Parameter(help="on-chip memory, 1MiB: state the bytes that go beyond it"),
+        Without("--pareto", "--results"),
     ] = None,
-    pareto: Annotated[bool, Parameter(help="all Pareto-optimal plans", negative=())] = False,
+    pareto: Annotated[
+        bool, Parameter(help="all Pareto-optimal plans", negative=()), Without("--results")
+    ] = False,
     results: Annotated[
         Path | None, Parameter(help="lines of `tile study` (CSV): its settings with memory beside accuracy")
     ] = None,
     figure: Annotated[
         Path | None,
         Parameter(help="picture of memory over the layers, before and after", validator=o.check_picture),
+        Without("--pareto", "--results"),
     ] = None,
-    block_size: own.BlockSize = None,
-    blocking: own.Blocking = None,
-    type_: own.Type = None,
-    padding_mode: own.PaddingMode = "constant",
+    block_size: Annotated[own.BlockSize, Without("--results")] = None,
+    blocking: Annotated[own.Blocking, Without("--results")] = None,
+    type_: Annotated[own.Type, Without("--results")] = None,
+    padding_mode: Annotated[own.PaddingMode, Without("--results")] = "constant",
     num_classes: own.NumClasses = None,
     target: Annotated[
         Literal["torch", "onnx"],
         Parameter(
             help="torch: run by this package; onnx: the file that `tile export` writes, which joins tiles"
         ),
+        Without("--results"),
     ] = "torch",
     format: o.Format = "table",
     plugins: o.Plugins = (),
