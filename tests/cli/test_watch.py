@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import time
+from pathlib import Path
 
 import pytest
 from rich.progress import Progress
@@ -32,6 +33,15 @@ def test_dated_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[st
     assert said.out == "" and re.fullmatch(r"\d\d:\d\d:\d\d  blockzoo train X begins", first)
     assert len(others) == 2 and all("of 4 epochs" in line for line in others)
     assert re.search(r"about \d+ s left", others[1])
+
+
+def test_no_command_reads_a_clock_of_its_own() -> None:
+    """A budget of time counts from the start of the command: `core.began`. What shows progress, or says how long searches took,
+    reads one."""
+    shows = {"watch.py", "progress.py", "search.py"}
+    files = [path for path in Path(module.__file__).parent.rglob("*.py") if path.name not in shows]
+    clocks = re.compile(r"monotonic|perf_counter|time\.time|process_time")
+    assert len(files) > 50 and not [str(path) for path in files if clocks.search(path.read_text())]
 
 
 def test_quiet_says_nothing_and_a_quick_command_neither(
