@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from blockzoo import __version__
 from blockzoo.cli import conditions, screen
-from blockzoo.cli.everywhere import OptionsFile, apart
+from blockzoo.cli.everywhere import Everywhere, OptionsFile, apart
 from blockzoo.cli.help import Line, overview, page, split_doc
 from blockzoo.cli.screen import Screen
 from blockzoo.cli.watch import AboveTheBar, watching
@@ -171,12 +171,13 @@ def run(argv: list[str], age: float = 0.0) -> int:
         argv: its words.
         age: seconds since it was given, from which its budgets of time count.
     """
-    argv, everywhere = apart(normalised(argv))
+    everywhere = Everywhere()
     errors = Screen(stderr=True, soft_wrap=True)
     told = AboveTheBar(sys.stderr)
     told.setFormatter(PlainFormatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[told])
     try:
+        argv, everywhere = apart(normalised(argv))
         if (not argv or "--help" in argv or "-h" in argv) and (lines := help_page(argv)) is not None:
             screen.styled(lines)
             return 0

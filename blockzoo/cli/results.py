@@ -15,6 +15,7 @@ from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.conditions import With
 from blockzoo.core.errors import UsageError
+from blockzoo.core.progress import working
 from blockzoo.core.typeset import TextTable, name
 
 if TYPE_CHECKING:
@@ -256,7 +257,8 @@ def _tables(rows: Iterable[dict[str, Any]]) -> list[TextTable]:
 
     gc.disable()  # a hundred thousand rows hold no circle, and looking for one takes a tenth of the time
     try:
-        return results_table(rows)
+        with working("reading"):
+            return results_table(rows)
     finally:
         gc.enable()
 

@@ -16,6 +16,7 @@ from blockzoo.cli.conditions import Alone, With, Without
 from blockzoo.cli.expanded import expanded
 from blockzoo.core import typeset as t
 from blockzoo.core.checked import together
+from blockzoo.core.progress import working
 
 
 @expanded()
@@ -77,9 +78,9 @@ def curvature(
     )
     frame = report.frame_of(asked, run)
     if dry_run:
-        screen.out.print(
-            f"would measure {len(frame.partition)} blocks of {asked.model} on {len(frame.train)} examples"
-        )
+        planned = {"model": asked.model, "blocks": len(frame.partition), "examples": len(frame.train)}
+        told = f"would measure {planned['blocks']} blocks of {asked.model} on {planned['examples']} examples"
+        screen.answer(told, [planned], format)
         return 0
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "coupling map: ")  # said below
@@ -92,7 +93,8 @@ def curvature(
         )
     coupling = measured.coupling
     pairs = coupling.rows()
-    screen.show(_tables(measured.blocks, pairs), pairs, format)
+    rows = [{"of": "block", **row} for row in measured.blocks] + [{"of": "pair", **row} for row in pairs]
+    screen.show(_tables(measured.blocks, pairs), rows, format)
     marked = int((~coupling.converged).sum())
     screen.out.print(
         f"{coupling.products} products, {coupling.seconds:.1f} s; {coupling.converged.size - marked} of "
@@ -101,9 +103,10 @@ def curvature(
     screen.out.print(
         f"checked   {', '.join(f'{name}: {value:.1g}' for name, value in coupling.checked.items())}"
     )
-    for path in report.write(
-        measured, f"{report.NAMES[searching.matrix]} of {run.name if run else model}", output
-    ):
+    title = f"{report.NAMES[searching.matrix]} of {run.name if run else model}"
+    with working("drawing and writing"):
+        written = report.write(measured, title, output)
+    for path in written:
         screen.out.print(f"written   {path}", soft_wrap=True)
     if coupling.stopped:
         screen.out.print(f"NOT CONVERGED: {coupling.stopped}", style="bold red", soft_wrap=True)

@@ -46,7 +46,7 @@ def supernet(
 
     opened = open_benchmark(benchmark)
     if dry_run:
-        screen.out.print(repr(opened), soft_wrap=True)
+        screen.answer(repr(opened), [{"benchmark": opened.title, "networks": len(opened.indices)}], format)
         return
     images = Images.of(opened, dataset, data_dir, batch_size, limit_train, seed)
 

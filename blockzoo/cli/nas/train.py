@@ -87,6 +87,7 @@ def train(
             **settings,
         )
     if dry_run:
+        screen.for_programs([progress.plan], format)
         return 0
     wrong = [row for row in done.rows if row["status"] != "ok"]
     without = [row for row in done.rows if row["status"] not in FINAL]

@@ -19,6 +19,7 @@ from blockzoo.tiling.planning.options import Cutting, Planning
 
 if TYPE_CHECKING:
     from blockzoo.tiling.planning.plan import Plan
+    from blockzoo.tiling.planning.traffic import Traffic
 
 AS_A_FILE = (
     "Counted as this package runs it. A file of `tile export` joins its tiles and needs more: the same command with "
@@ -115,20 +116,20 @@ def plan(
         if pareto:
             _print_front(pareto_onnx(model, image, **of_file), format)
             return 0
-        _print_plan(plan_onnx(model, image, **of_file), format)
+        _print_plan(plan_onnx(model, image, **of_file), {}, format)
         return 0
     if pareto:
         _print_front(planner.pareto(model, image, **together(planning)), format)
         screen.out.print(AS_A_FILE)
         return 0
     made = proved(model, planner.plan(model, image, **together(planning)))
-    _print_plan(made, format)
+    moved = traffic(model, made, planner.bytes_of(buffer)) if buffer is not None else ()
+    _print_plan(made, dict(zip(("plan", "layer_by_layer"), moved, strict=False)), format)
     if made.tiles:
         screen.out.print(AS_A_FILE)
-    if buffer is not None:
-        ours, layers = traffic(model, made, planner.bytes_of(buffer))
-        screen.out.print(f"beyond {buffer} on chip: {ours}")
-        screen.out.print(f"layer by layer: {layers}")
+    if moved:
+        screen.out.print(f"beyond {buffer} on chip: {moved[0]}")
+        screen.out.print(f"layer by layer: {moved[1]}")
     if figure is not None:
         from blockzoo.report.pictures.looks import save
         from blockzoo.tiling.experiments.memory_figure import memory_over_layers
@@ -139,7 +140,8 @@ def plan(
     return 0
 
 
-def _print_plan(made: Plan, format: str) -> None:
+def _print_plan(made: Plan, moved: dict[str, Traffic], format: str) -> None:
+    """A line for each step; `moved` beyond the chip: by the plan, and layer by layer."""
     head, *_ = str(made).split("\n")
     steps = list(zip(made.steps, made.labels, made.cost.steps, strict=True))
     lines = [(label, step.how, units.aligned_size(size)) for step, label, size in steps]
@@ -155,6 +157,7 @@ def _print_plan(made: Plan, format: str) -> None:
             "plan_macs": made.macs,
             "layer_by_layer_peak_bytes": made.layer_by_layer.peak_bytes,
             "layer_by_layer_macs": made.layer_by_layer.macs,
+            **{f"{whose}_{key}": value for whose, of in moved.items() for key, value in of.columns().items()},
         }
         for step, label, size in steps
     ]
