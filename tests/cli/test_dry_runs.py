@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from blockzoo.cli import main
-from blockzoo.publish.hub import CARD
-from blockzoo.publish.schema_file import FILE
+from blockzoo.core.checksums import file_digest
+from blockzoo.publish.hub import CARD, CONFIG
 from tests.cli.test_cli import TRAIN, commands_of_the_package
 from tests.cli.test_conditions import function_of
 
@@ -52,8 +52,10 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "archs: [model:resnet8_half]\nblockings: [F8]\npaddings: [zeros]\ntrain: {epochs: 1}\n"
     )
     Path("folder").mkdir()
-    for name in (CARD, FILE):
-        Path("folder", name).write_text("{}")
+    weights = Path("folder/model.safetensors")
+    weights.write_bytes(b"weights")
+    Path("folder", CARD).write_text("# A model")
+    Path("folder", CONFIG).write_text(json.dumps({"file": weights.name, "sha256": file_digest(weights)}))
 
 
 def test_no_command_is_left_out() -> None:
