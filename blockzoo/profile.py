@@ -173,6 +173,8 @@ def asked_for(
 
     if isinstance(subject, nn.Module):
         return _at_hand(subject)
+    if not isinstance(subject, type):
+        Subject.parse(subject)  # whatever it is, it is a subject
     from blockzoo.models.conversion import check_conversion
     from blockzoo.models.own import classes_of
     from blockzoo.models.resolve import build_network

@@ -100,7 +100,7 @@ class Desk:
     """
 
     asked: Asked
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = time.perf_counter
     device: str = "cpu"
     elsewhere: list[dict[str, Any]] = field(default_factory=list)
     told: dict[str, float] = field(default_factory=dict)

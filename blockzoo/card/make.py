@@ -6,7 +6,6 @@ import hashlib
 import json
 import shlex
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +21,10 @@ from blockzoo.card.isolate import Clocks, Costs, Operations, Training
 from blockzoo.card.made import Card
 from blockzoo.card.options import DATA, RECIPE, RUN, SCAFFOLD, Carding, seconds_of
 from blockzoo.card.page import page_of
-from blockzoo.card.schedule import Clock, Outcome, Schedule
+from blockzoo.card.schedule import Outcome, Schedule
 from blockzoo.card.standing import Standings, beside
 from blockzoo.card.tiled import TiledTraining, TilePlan
+from blockzoo.core.began import began
 from blockzoo.core.contracts import POSITIONS
 from blockzoo.core.environment import describe, environment
 from blockzoo.core.files import write_text
@@ -69,8 +69,6 @@ def make_card(
     *,
     carding: Carding | None = None,
     settings: tuple[Scaffold, Recipe, Data, Run] = (SCAFFOLD, RECIPE, DATA, RUN),
-    began: float | None = None,
-    clock: Clock = time.monotonic,
     heard: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Card:
     """Look at one block through all lenses within a time, and write a page and a JSON of it.
@@ -79,22 +77,20 @@ def make_card(
 
     Args:
         subject: a block of the zoo, `my_file.py:MyBlock`, or a class.
-        carding: what it is made within, and compared with.
+        carding: what it is made within, from the start of the command on where one runs, and compared with.
         settings: of its trainings.
-        began: on the clock, when the time began; None: now.
-        clock: in seconds.
         heard: told of each part.
 
     Raises:
         UsageError, StoreError, DataError: an unknown name, no block, results that cannot be read or written.
     """
-    began = clock() if began is None else began
+    since = began()
     carding = carding or Carding()
     budget = seconds_of(carding.time_budget)
     load_plugins(settings[3].plugins)
     asked = Asked.of(subject, carding, *settings)
-    desk = _desk(asked, clock)
-    schedule = Schedule(parts_of(carding.most_seeds), budget, began, max(RESERVE_S, RESERVE * budget), clock)
+    desk = _desk(asked)
+    schedule = Schedule(parts_of(carding.most_seeds), budget, since, max(RESERVE_S, RESERVE * budget))
     desk.left = lambda: schedule.left
     outcomes = schedule.run(desk, heard)
     desk.export()
@@ -103,16 +99,16 @@ def make_card(
     costs, ratios = done.get("costs", {}).get("costs", {}), done.get("clocks", {}).get("ratios", {})
     evidence = Evidence(asked.name, asked.reference, standings.block, costs, ratios)
     said = [*answer(evidence), _scope(desk)]
-    spent = (clock() - began, budget)
+    spent = (schedule.clock() - since, budget)
     card = Card(asked, said, outcomes, standings, evidence, _provenance(desk), spent, desk.outputs.database)
-    return _written(card, desk, clock() - began)
+    return _written(card, desk, schedule.clock() - since)
 
 
-def _desk(asked: Asked, clock: Clock) -> Desk:
+def _desk(asked: Asked) -> Desk:
     """With all that can be wrong with the request found first."""
     from blockzoo.trials.training import available_device
 
-    desk = Desk(asked, clock, elsewhere=beside(asked.carding.zoo))
+    desk = Desk(asked, elsewhere=beside(asked.carding.zoo))
     _ = asked.reference, desk.store
     desk.device = available_device(asked.run.device)
     return desk

@@ -121,7 +121,7 @@ class Schedule(Generic[Desk]):
     Args:
         parts: all of them.
         budget_s: of the whole command.
-        began: on the clock, when the command did.
+        began: on the clock, when the command did: see `core.began`.
         reserve_s: for what comes after the parts.
         clock: in seconds.
     """
@@ -130,7 +130,7 @@ class Schedule(Generic[Desk]):
     budget_s: float
     began: float
     reserve_s: float = 2.0
-    clock: Clock = time.monotonic
+    clock: Clock = time.perf_counter
 
     @property
     def left(self) -> float:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blockzoo import __version__
-from blockzoo.cli import screen
-from blockzoo.cli.everywhere import OptionsFile, apart
+from blockzoo.cli import conditions, screen
+from blockzoo.cli.everywhere import Everywhere, OptionsFile, apart
 from blockzoo.cli.help import Line, overview, page, split_doc
 from blockzoo.cli.screen import Screen
 from blockzoo.cli.watch import AboveTheBar, watching
@@ -31,7 +31,17 @@ if TYPE_CHECKING:
 
 ONE_COMMAND_BEFORE = ("sweep",)
 """Groups that are also meant alone, and with --help, as their command `run`."""
-NOT_COMMANDS = ("app", "everywhere", "expanded", "help", "options", "progress", "screen", "watch")
+NOT_COMMANDS = (
+    "app",
+    "conditions",
+    "everywhere",
+    "expanded",
+    "help",
+    "options",
+    "progress",
+    "screen",
+    "watch",
+)
 REMARKS = ("notes", "experiment_name")
 """What is said of a run: code in it is not asked for."""
 READERS = {"nas": [[name] for name in ("info", "validate", "convert", "diff", "merge", "download")]}
@@ -161,12 +171,13 @@ def run(argv: list[str], age: float = 0.0) -> int:
         argv: its words.
         age: seconds since it was given, from which its budgets of time count.
     """
-    argv, everywhere = apart(normalised(argv))
+    everywhere = Everywhere()
     errors = Screen(stderr=True, soft_wrap=True)
     told = AboveTheBar(sys.stderr)
     told.setFormatter(PlainFormatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[told])
     try:
+        argv, everywhere = apart(normalised(argv))
         if (not argv or "--help" in argv or "-h" in argv) and (lines := help_page(argv)) is not None:
             screen.styled(lines)
             return 0
@@ -205,6 +216,7 @@ def _run(argv: list[str], file: OptionsFile | None, memory: str | None) -> int:
         name: value for name, value in bound.arguments.items() if name not in REMARKS and name not in filled
     }
     _check_numbers(bound.arguments)
+    conditions.check(command, bound.arguments)
     screen.words_apart(str(bound.arguments.get("format", "table")))
     with allowing(memory), consent.only(code_asked_for(said)):
         if "plugins" in inspect.signature(command).parameters:  # not so --version

@@ -51,7 +51,6 @@ def benchmark(
         blockzoo benchmark ResNetBasicBlock/mid --by operation --figure roofline.png
     """
     screen.check_output(output)
-    o.check_only_with_by(by, {"--part": part, "--figure": figure})
     from blockzoo.benchmark import benchmark_block
     from blockzoo.core.environment import describe
 

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.conditions import Without
 from blockzoo.core import typeset as t
 from blockzoo.core.errors import UsageError
 
@@ -16,12 +17,13 @@ from blockzoo.core.errors import UsageError
 def blocks(
     name: Annotated[str | None, Parameter(help="show all there is to know of this one")] = None,
     *,
-    variants: Annotated[bool, Parameter(help="also NAME@variant", negative=())] = False,
+    variants: Annotated[bool, Parameter(help="also NAME@variant", negative=()), Without("NAME")] = False,
     duplicates: Annotated[
         bool,
         Parameter(
             help="the pairs that are one block under two names: equal costs, the same graph", negative=()
         ),
+        Without("NAME"),
     ] = False,
     picture: Annotated[
         Path | None, Parameter(help="draw the graph of this one to a file (.png, .svg, .pdf)")

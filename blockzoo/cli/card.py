@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -41,7 +40,6 @@ def card(
         blockzoo card my_file.py:MyBlock --time-budget 3m
         blockzoo card MyBlock --plugin mine.py --zoo results
     """
-    began = time.monotonic()
     from blockzoo.card.desk import Asked
     from blockzoo.card.make import make_card, parts_of
     from blockzoo.card.schedule import in_words
@@ -62,9 +60,7 @@ def card(
         status = outcome.status if outcome.status != "cannot" else "not possible"
         screen.say(f"{outcome.title}: {status}{took}{f': {outcome.why}' if outcome.why else ''}")
 
-    made = make_card(
-        subject, carding=carding, settings=(scaffold, recipe, data, run), began=began, heard=heard
-    )
+    made = make_card(subject, carding=carding, settings=(scaffold, recipe, data, run), heard=heard)
     rows = made.rows()
     told = "\n".join(made.answer)
     if format == "table":

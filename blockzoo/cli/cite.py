@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.core.progress import working
 from blockzoo.core.typeset import HIGH, KEY, name, prose
 
 
@@ -38,7 +39,8 @@ def cite(
     from blockzoo.core.citations import of_this_package
     from blockzoo.core.files import write_text
 
-    used = used_in(*what)
+    with working("reading"):
+        used = used_in(*what)
     text = f"% this package\n{of_this_package()}"
     if used:
         text += f"\n{bibliography(used)}"

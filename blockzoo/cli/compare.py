@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.core.progress import working
 
 
 def compare(
@@ -48,14 +49,15 @@ def compare(
     screen.check_output(output)
     rows = each_row(source, Asked(columns=(*LOOKED_AT, "fingerprint")))
     store = None if is_table(source) else open_store(source)
-    made = differences_of(
-        rows,
-        block,
-        other,
-        position=position,
-        column="test_acc" if on == "test" else "val_acc",
-        margin=equal_within / 100,
-        outcomes=None if store is None else partial(outcomes_in, store),
-    )
+    with working("reading and comparing"):
+        made = differences_of(
+            rows,
+            block,
+            other,
+            position=position,
+            column="test_acc" if on == "test" else "val_acc",
+            margin=equal_within / 100,
+            outcomes=None if store is None else partial(outcomes_in, store),
+        )
     flat: list[dict[str, Any]] = comparison_rows(made)
     screen.show(comparison_tables(made), flat, format, output)

@@ -25,6 +25,11 @@ OPTIONS = {
     "-h, --help": "this page",
 }
 """Each with its sentence, for help pages."""
+VALUES = {
+    "--config": ("config", "give it once, with one file: --config options.yaml"),
+    "--max-memory": ("max_memory", "give it once, with a size: --max-memory 8GiB"),
+}
+"""Those that take a value: their fields, and what to do."""
 SUFFIXES = (".yaml", ".yml", ".toml")
 OWN_CONFIG = ("blockwise",)
 """Groups whose commands have an option of this name too: widths, as in `--config "[64,64]"`, which are no file."""
@@ -43,6 +48,9 @@ class Everywhere:
 def apart(argv: Sequence[str]) -> tuple[list[str], Everywhere]:
     """The words without these options, and what they say.
 
+    Raises:
+        UsageError: one that takes a value stands twice, or without it.
+
     Examples:
         >>> apart(["train", "X", "--debug", "--config", "a.yaml"])
         (['train', 'X'], Everywhere(config=PosixPath('a.yaml'), quiet=False, debug=True, max_memory=None))
@@ -60,13 +68,14 @@ def apart(argv: Sequence[str]) -> tuple[list[str], Everywhere]:
             given["debug"] = True
         elif name in ("--config", "--max-memory"):
             if not equals:
-                value = words.pop(0) if words else ""
-            if name == "--max-memory":
-                given["max_memory"] = value
-            elif own_config and not value.endswith(SUFFIXES):
-                rest += [name, value]
-            else:
-                given["config"] = Path(value)
+                value = words.pop(0) if words and words[0][:1] != "-" else ""
+            if own_config and name == "--config" and not value.endswith(SUFFIXES):
+                rest += [name, value] if value else [name]
+                continue
+            key, remedy = VALUES[name]
+            if not value or key in given:
+                raise UsageError(f"{name}{' is there twice' if value else ''}: {remedy}")
+            given[key] = Path(value) if key == "config" else value
         else:
             rest.append(word)
     return rest, Everywhere(**given)
@@ -101,19 +110,29 @@ class OptionsFile:
         """Give what the command line left open.
 
         Raises:
-            UsageError: an option that the command has not, with the nearest that it has; or no value for one.
+            UsageError: an option that the command has not, with the nearest that it has; two names of one option; no value.
         """
         from cyclopts import Token
 
         known = {_plain(name): argument for argument in arguments for name in argument.names}
         known |= {argument.field_info.name: argument for argument in arguments}
+        named: dict[str, str] = {}
         for key, value in self.options.items():
             argument = known.get(_plain(key))
             if argument is None:
                 near = difflib.get_close_matches(_plain(key), known, n=1)
                 hint = f" Did you mean {near[0]}?" if near else ""
                 raise UsageError(f"{self.path}: the command has no option {describe(key)}.{hint}")
-            if argument.tokens or value is None:
+            own = argument.field_info.name
+            if named.setdefault(own, key) != key:
+                raise UsageError(
+                    f"{self.path}: {describe(named[own])} and {describe(key)} are one option: leave one of them out"
+                )
+            if value is None:
+                raise UsageError(
+                    f"{self.path}: {describe(key)} has no value: give one, or leave the line out"
+                )
+            if argument.tokens:
                 continue
             values = value if isinstance(value, list) else [value]
             if any(isinstance(one, (dict, list)) for one in values):
@@ -123,7 +142,7 @@ class OptionsFile:
                 raise UsageError(
                     f"{self.path}: {describe(key)} is {describe(value)}: give {max(count, 1)} of them"
                 )
-            self.filled.add(argument.field_info.name)
+            self.filled.add(own)
             for place, one in enumerate(values):
                 argument.append(Token(keyword=f"--{key}", value=str(one), source=str(self.path), index=place))
 

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.conditions import With
 from blockzoo.core.typeset import KEY, LOW, prose
 
 
@@ -18,7 +19,9 @@ def examples(
     ] = None,
     *,
     output: Annotated[
-        Path, Parameter(name=["--output", "-o"], help="folder for the copy; a file in it is never replaced")
+        Path,
+        Parameter(name=["--output", "-o"], help="folder for the copy; a file in it is never replaced"),
+        With("NAME"),
     ] = Path(),
     format: o.Format = "table",
 ) -> None:

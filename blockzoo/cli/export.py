@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.conditions import With
 from blockzoo.cli.expanded import expanded
 from blockzoo.core.settings import Data, Scaffold
 from blockzoo.core.units import rough_size
@@ -37,7 +38,7 @@ def export(
     dataset: Annotated[
         str | None, Parameter(help="evaluate the weights on the test images of this dataset, for the card")
     ] = None,
-    data_dir: o.DataDir = None,
+    data_dir: Annotated[o.DataDir, With("--dataset")] = None,
     image_size: o.ImageSize = None,
     out_dim: o.OutDim = None,
     licence: Annotated[

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
+from blockzoo.cli.conditions import conditions
 from blockzoo.cli.everywhere import OPTIONS
 from blockzoo.core.typeset import cells_of, wrapped
 
@@ -210,6 +211,8 @@ def _kinds(hint: Any) -> set[Any]:
 
 def _sentence(argument: Argument) -> str:
     text, default, choices = str(argument.parameter.help or ""), default_of(argument), choices_of(argument)
+    if said_first := ", ".join(one.words for one in conditions(argument.field_info.annotation) if one.words):
+        text = f"{said_first}: {text}"
     notes = []
     said = re.search(r" ?\(default:? ([^()]+)\)", text)
     if said:

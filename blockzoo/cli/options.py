@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from blockzoo.cli.conditions import With
+
 PICTURES = ("png", "svg", "pdf", "jpg", "webp")
 """Suffixes of pictures, in whatever case."""
 
@@ -134,28 +136,18 @@ By = Annotated[
 ]
 Part = Annotated[
     Literal["stage", "network"] | None,
-    _option("--part", help="with --by: of what (default: the stage under test where there is one)"),
+    _option("--part", help="of what (default: the stage under test where there is one)"),
+    With("--by"),
 ]
-Figure = Annotated[Path | None, Parameter(help="with --by: picture of the roofline", validator=check_picture)]
+Figure = Annotated[
+    Path | None, Parameter(help="picture of the roofline", validator=check_picture), With("--by")
+]
 Format = Annotated[
     Literal["table", "json", "csv", "markdown", "latex"],
     _option(
         "--format", help="what to print: a table that fits the terminal, or all of it for programs and papers"
     ),
 ]
-
-
-def check_only_with_by(by: str | None, options: dict[str, object]) -> None:
-    """Options that speak of operations are given with `--by` alone.
-
-    Raises:
-        UsageError: one stands without it.
-    """
-    given = [name for name, value in options.items() if value is not None]
-    if by is None and given:
-        from blockzoo.core.errors import UsageError
-
-        raise UsageError(f"{', '.join(given)}: give --by operation too")
 
 
 def placed(device: str, devices: int | None, gpus: str | None, cpu: bool) -> tuple[str, int]:

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.conditions import With
 from blockzoo.cli.expanded import expanded
 from blockzoo.core import typeset as t
 from blockzoo.core import units
@@ -42,8 +43,9 @@ def profile(
     form: Annotated[
         Literal["deployed", "trained"] | None,
         Parameter(
-            help="with --by: deployed (default: branches merged, norms folded) or trained (as built, in training mode)"
+            help="deployed (default: branches merged, norms folded) or trained (as built, in training mode)"
         ),
+        With("--by"),
     ] = None,
     strict: o.Strict = False,
     plugins: o.Plugins = (),
@@ -62,7 +64,6 @@ def profile(
     from blockzoo.profile import DEFAULT_SHAPE, profile_block
 
     screen.check_output(output)
-    o.check_only_with_by(by, {"--part": part, "--form": form})
     if not subjects:
         raise UsageError("name what is to be profiled, as in blockzoo profile ResNetBasicBlock/mid")
     shape = input_shape or DEFAULT_SHAPE

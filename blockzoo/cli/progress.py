@@ -50,6 +50,8 @@ class LiveProgress:
         self._epochs: dict[str, int] = {}
         self._total_epochs = 1
         self._trials = 0
+        self.plan: dict[str, Any] = {}
+        """What was planned last, as a row."""
         self._line: AbstractContextManager[Task] | None = None
         self._trained: Task | None = None
         self._began = time.monotonic()
@@ -93,6 +95,13 @@ class LiveProgress:
                 self._bar.remove_task(task)
         self._before, self._epochs, self._trials = None, {}, len(plan.pending)
         done = len(plan.trials) - len(plan.pending)
+        self.plan = {
+            "trials": len(plan.trials),
+            "done": done,
+            "to_run": len(plan.pending),
+            "workers": plan.workers,
+        }
+        self.plan |= {"threads": plan.threads, "estimated_s": eta_seconds}
         estimate = "" if eta_seconds is None else f", about {duration(eta_seconds)}"
         self._console.print(
             f"{len(plan.trials)} trials, {done} done already; {len(plan.pending)} to run, "

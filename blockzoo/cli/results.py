@@ -13,7 +13,9 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.conditions import With
 from blockzoo.core.errors import UsageError
+from blockzoo.core.progress import working
 from blockzoo.core.typeset import TextTable, name
 
 if TYPE_CHECKING:
@@ -50,7 +52,8 @@ def results(
     ] = False,
     front: Annotated[
         Literal["stage_macs", "macs", "stage_params_total", "params_total", "stage_latency_ms", "latency_ms"],
-        Parameter(help="with --ranks: the cost that is set against accuracy"),
+        Parameter(help="the cost that is set against accuracy"),
+        With("--ranks"),
     ] = "stage_macs",
     worths: Annotated[
         bool,
@@ -75,7 +78,8 @@ def results(
     ] = False,
     figure: Annotated[
         Path | None,
-        Parameter(help="with --orders: a map of the agreement, as a picture", validator=o.check_picture),
+        Parameter(help="a map of the agreement, as a picture", validator=o.check_picture),
+        With("--orders"),
     ] = None,
     timed_on: Annotated[
         str | None,
@@ -102,8 +106,6 @@ def results(
     from blockzoo.report.statistics import LOOKED_AT
 
     screen.check_output(output)
-    if figure is not None and not orders:
-        raise UsageError("--figure draws the map of --orders; `blockzoo visualize` draws the other pictures")
     shows = {
         "--verdicts": (verdicts, _show_verdicts),
         "--ranks": (ranks, _show_ranks),
@@ -255,7 +257,8 @@ def _tables(rows: Iterable[dict[str, Any]]) -> list[TextTable]:
 
     gc.disable()  # a hundred thousand rows hold no circle, and looking for one takes a tenth of the time
     try:
-        return results_table(rows)
+        with working("reading"):
+            return results_table(rows)
     finally:
         gc.enable()
 

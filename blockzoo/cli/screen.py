@@ -8,6 +8,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,8 @@ class Screen(Console):
 
 
 out = Screen()
-before_results: list[Callable[[], None]] = []
-"""What is done before results are printed: a bar goes."""
+around_results: list[Callable[[], AbstractContextManager[None]]] = []
+"""Within which results are printed: a bar goes, and comes again."""
 
 
 def table(
@@ -160,7 +161,7 @@ def answer(sentences: str, rows: Sequence[dict[str, Any]], form: str = "table") 
 
     Args:
         sentences: a line each, broken between words where it does not fit the terminal.
-        rows: as programs read it; in Markdown and LaTeX a line for each value.
+        rows: as programs read it; in Markdown and LaTeX a table for each, with a line for each value.
         form: see `show`.
     """
     if form in ("json", "csv"):
@@ -169,8 +170,16 @@ def answer(sentences: str, rows: Sequence[dict[str, Any]], form: str = "table") 
         lines = plain(sentences).split("\n")
         write(f"{part}\n" for line in lines for part in (wrapped(line, out.width) if out.fits else [line]))
     else:
-        values = [(key, str(value)) for row in rows for key, value in row.items() if value not in (None, "")]
-        write(in_print([table("", [name(""), prose("value")], values)], form))
+        values = [
+            [(key, str(value)) for key, value in row.items() if value not in (None, "")] for row in rows
+        ]
+        write(in_print([table("", [name(""), prose("value")], of_row) for of_row in values], form))
+
+
+def for_programs(rows: Sequence[dict[str, Any]], form: str) -> None:
+    """What people have read already, as programs and papers read it."""
+    if form in FOR_PROGRAMS:
+        answer("", rows, form)
 
 
 def in_print(tables: Iterable[TextTable], form: str) -> Iterator[str]:
@@ -181,9 +190,7 @@ def in_print(tables: Iterable[TextTable], form: str) -> Iterator[str]:
 
 def show_tables(tables: Sequence[TextTable], below: str = "") -> None:
     """Print tables for people, whatever is silent otherwise."""
-    clear()
-    silent, out.quiet = out.quiet, False
-    try:
+    with still(), loudly():
         for place, one in enumerate(tables):
             if place:
                 write(["\n"])
@@ -193,14 +200,25 @@ def show_tables(tables: Sequence[TextTable], below: str = "") -> None:
                 write(f"{line}\n" for line, _ in typeset(one, out.width, whole=not out.fits))
         if below:
             out.print(f"\n{below}")
+
+
+@contextmanager
+def loudly() -> Iterator[None]:
+    """Within, what is printed is seen, whatever is silent otherwise."""
+    silent, out.quiet = out.quiet, False
+    try:
+        yield
     finally:
         out.quiet = silent
 
 
-def clear() -> None:
-    """Take away what moves."""
-    while before_results:
-        before_results.pop()()
+@contextmanager
+def still() -> Iterator[None]:
+    """Within, nothing moves on the screen."""
+    with ExitStack() as held:
+        for each in around_results:
+            held.enter_context(each())
+        yield
 
 
 def styled(lines: Iterable[tuple[str, str]]) -> None:
@@ -211,8 +229,8 @@ def styled(lines: Iterable[tuple[str, str]]) -> None:
 
 def write(lines: Iterable[str]) -> None:
     """Results, as they are, on the standard output."""
-    clear()
-    sys.stdout.writelines(lines)
+    with still():
+        sys.stdout.writelines(lines)
 
 
 def say(text: object) -> None:

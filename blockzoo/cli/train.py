@@ -65,11 +65,12 @@ def train(
         network = network_spec(subject, position, images, scaffold)
         spec = trial_spec(network, images, recipe, data, seeded.seed)
         if dry_run:
-            screen.out.print(
+            told = (
                 f"would train {spec.network.subject} on {spec.dataset} for {spec.epochs} epochs, "
                 f"batch {spec.batch_size}, lr {spec.lr:g}, seed {spec.seed} ({spec.protocol})"
                 + (f", on {spec.devices} devices" if spec.devices > 1 else "")
             )
+            screen.answer(told, [spec.planned()], format)
             return 0
     from blockzoo.train import train_block
 

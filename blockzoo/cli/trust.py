@@ -8,13 +8,16 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from blockzoo.cli import screen
+from blockzoo.cli.conditions import Alone
 
 
 def trust(
     folder: Annotated[Path, Parameter(help="a folder of the project")] = Path(),
     *,
     forget: Annotated[bool, Parameter(help="trust it no more", negative=())] = False,
-    all: Annotated[bool, Parameter(help="only list the projects that are trusted", negative=())] = False,
+    all: Annotated[
+        bool, Parameter(help="only list the projects that are trusted", negative=()), Alone()
+    ] = False,
 ) -> int:
     """Note a project and the content of its plugins: every command in its folder runs them, until they change.
 

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.conditions import Without
 from blockzoo.visualize import Kind
 
 
@@ -35,10 +36,12 @@ def visualize(
             help="the block that others are compared with (default: ResNetBasicBlock where it stands at every position, else "
             "the mean of all)"
         ),
+        Without("--average-positions"),
     ] = None,
     only: Annotated[
         list[Kind] | None,
         Parameter(help="pictures of these kinds (default: all)", consume_multiple=True, negative=()),
+        Without("--average-positions"),
     ] = None,
     plugins: o.Plugins = (),
 ) -> None:

@@ -7,7 +7,8 @@ import os
 import sys
 import threading
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from blockzoo.cli import screen
@@ -128,6 +129,15 @@ class Watch:
         with _lock:
             self._held -= 1
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within, nothing is shown."""
+        self.hold()
+        try:
+            yield
+        finally:
+            self.go_on()
+
     def _run(self) -> None:
         while not self._over.wait(0.25):
             if not any(task.steady for task in self._tasks):
@@ -233,7 +243,7 @@ def watching(name: str, *, quiet: bool) -> Watch:
     """Within, the work of that command is shown."""
     watch = Watch(name, quiet=quiet)
     _now[:] = [watch]
-    screen.before_results[:] = [watch.hold]
+    screen.around_results[:] = [watch.held]
     return watch
 
 

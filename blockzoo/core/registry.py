@@ -18,6 +18,8 @@ Registered = TypeVar("Registered", bound=Callable[..., Any])
 Entry = TypeVar("Entry")
 """What stands behind each name of a registry: what its door's contract says."""
 Made = TypeVar("Made")
+MOST_NAMED = 8
+"""Known names that the message for a wrong one has."""
 
 
 class _Named(Generic[Entry]):
@@ -230,9 +232,10 @@ class Registry(MutableMapping[str, Entry]):
         parts = [f"unknown {self.kind} {name!r}."]
         if near:
             parts.append(f"Did you mean {' or '.join(near)}?")
-        parts.append(f"Known: {', '.join(known) or 'none yet'}.")
         if self.how_to_add:
             parts.append(self.how_to_add)
+        more = f", and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+        parts.append(f"Known: {', '.join(known[:MOST_NAMED]) or 'none yet'}{more}.")
         return "\n".join(parts)
 
 

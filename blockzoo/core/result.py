@@ -198,10 +198,14 @@ def as_html(rows: list[Row], first: Sequence[str] = ()) -> str:
     ordered = [*(name for name in first if name in known), *(name for name in known if name not in first)]
     names = [name for name in ordered if any(_shown(row.get(name)) for row in rows)]
     if len(rows) == 1:
-        lines = [(name, _shown(rows[0][name])) for name in names]
-        return typeset.as_html(
-            typeset.TextTable("", (typeset.name("quantity"), typeset.number("value")), lines)
+        lines = [(name, _shown(rows[0][name])) for name in names[:MOST_ROWS]]
+        rest = (
+            f"Not shown: {', '.join(names[MOST_ROWS:])}. to_pandas() has everything."
+            if names[MOST_ROWS:]
+            else ""
         )
+        quantities = (typeset.name("quantity"), typeset.number("value"))
+        return typeset.as_html(typeset.TextTable("", quantities, lines, rest))
     columns = [
         typeset.number(n) if all(isinstance(r.get(n), int | float | None) for r in rows) else typeset.name(n)
         for n in names[:MOST_COLUMNS]

@@ -259,6 +259,11 @@ class TrialSpec(Recipe, Data, Seeded, Spec):
             own["network"].pop(key, None)
         return fingerprint_of(own)
 
+    def planned(self) -> dict[str, Any]:
+        """What would be trained, as a row."""
+        names = ("dataset", "epochs", "batch_size", "lr", "seed", "protocol", "devices")
+        return {"subject": self.subject, **{name: getattr(self, name) for name in names}}
+
     def to_json(self) -> dict[str, Any]:
         """All fields as plain values; `TrialSpec.from_json(value)` gives the spec back."""
         return asdict(self)

@@ -241,6 +241,10 @@ def _wrapped(prefix: str, rest: str, text: str) -> tuple[str, str | None]:
 
 def _text_of(obj: object) -> str:
     """The text that names a class, so that another process can find it."""
+    if isinstance(obj, list | tuple | set):
+        raise UsageError(
+            f"a {type(obj).__name__} of {len(obj)}: give one subject and call this for each; `benchmark_block` takes several"
+        )
     if not isinstance(obj, type) and not inspect.isfunction(obj):
         raise UsageError(
             f"{type(obj).__name__} object: a subject is a text or a class, since its weights are drawn from a seed; "

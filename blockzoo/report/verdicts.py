@@ -70,7 +70,7 @@ def _image_cells(difference: Difference) -> dict[str, Any]:
         "only_block": images.only_first,
         "only_other": images.only_second,
         "agreement": images.agreement,
-        "mcnemar_p": " ".join(f"{p:.2g}" for p in images.mcnemar),
+        "mcnemar_p": list(images.mcnemar),
         "images_low": images.accuracy[0],
         "images_high": images.accuracy[1],
         "both_low": both[0] if both else None,

@@ -16,6 +16,7 @@ from blockzoo.card.made import Card
 from blockzoo.card.options import DATA, RECIPE, RUN, SCAFFOLD, Carding
 from blockzoo.card.schedule import Schedule, TimeIsUp
 from blockzoo.cli import main
+from blockzoo.core.began import command
 from blockzoo.core.errors import UsageError
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.settings import Data, Recipe, Run, Scaffold
@@ -54,6 +55,15 @@ def test_without_time_everything_is_left_out_by_name(tmp_path: Path) -> None:
     assert all(one["why"] and one["status"] == "no time" for one in told["parts"])
     assert all(one["made"]["command"] for one in told["parts"])
     assert {"command", "versions", "hardware", "protocol", "data"} <= set(told["provenance"])
+
+
+def test_the_time_counts_from_the_start_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_parts(monkeypatch)
+    with command(age=40.0):
+        card = make.make_card("RepMixer", carding=Carding(time_budget="1m"), settings=small(tmp_path))
+    assert 40 <= card.seconds[0] < 60 and "the time" not in str(card.left_out)
 
 
 def test_a_hostile_name_does_no_harm(tmp_path: Path) -> None:
@@ -153,9 +163,7 @@ def test_a_training_that_runs_out_of_time_goes_on_the_next_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scaffold, recipe, data, run = small(tmp_path)
-    desk = make._desk(
-        Asked.of("RepMixer", Carding(), scaffold, replace(recipe, epochs=2), data, run), make.time.monotonic
-    )
+    desk = make._desk(Asked.of("RepMixer", Carding(), scaffold, replace(recipe, epochs=2), data, run))
     trial = desk.trial("RepMixer", "late", 1)
     with pytest.raises(TimeIsUp):
         desk.train(trial, within=0.0)

@@ -97,8 +97,8 @@ def test_benchmark_compares_two(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["profile", "ResNetBasicBlock", "--by", "layers"], "operation"),
         (["benchmark", "ResNetBasicBlock", "--by", "operatoin"], "operation"),
-        (["profile", "ResNetBasicBlock", "--form", "trained"], "--form: give --by operation too"),
-        (["benchmark", "ResNetBasicBlock", "--figure", "a.png"], "--figure: give --by operation too"),
+        (["profile", "ResNetBasicBlock", "--form", "trained"], "--form has an effect with --by alone"),
+        (["benchmark", "ResNetBasicBlock", "--figure", "a.png"], "--figure has an effect with --by alone"),
         (
             ["benchmark", "ResNetBasicBlock", "--by", "operation", "--figure", "a.doc"],
             "end the name of a picture",

@@ -63,6 +63,9 @@ def test_a_file_gives_what_the_command_line_leaves_open(
         ("position: top\n", "early, mid, late"),
         ("base_channels: [4, 5]\n", "give 1 of them"),
         ("input_shape: [1, 3]\n", "give 4 of them"),
+        ("base_channels: 4\nbase-channels: 8\n", "'base_channels' and 'base-channels' are one option"),
+        ("out_dim: 4\nnum_classes: 8\n", "'out_dim' and 'num_classes' are one option"),
+        ("base_channels:\n", "'base_channels' has no value"),
     ],
 )
 def test_what_a_file_cannot_say(text: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,6 +73,23 @@ def test_what_a_file_cannot_say(text: str, says: str, capsys: pytest.CaptureFixt
     assert main(["profile", "ResNetBasicBlock", "--config", "a.yaml"]) == 2
     error = capsys.readouterr().err
     assert says in error and "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("blocks --config", "--config: give it once"),
+        ("blocks --config --variants", "--config: give it once"),
+        ("blocks --max-memory", "--max-memory: give it once"),
+        ("blocks --config a.yaml --config b.yaml", "--config is there twice"),
+        ("blockwise run --config a.yaml --config [4] --config b.yaml", "--config is there twice"),
+    ],
+)
+def test_they_take_one_value(words: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        Path(name).write_text("format: csv\n")
+    assert main(words.split()) == 2
+    assert says in capsys.readouterr().err
 
 
 def test_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from blockzoo.cli import main, screen
 from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.core.store import Store
-from blockzoo.core.typeset import KEY, cells_of, number
+from blockzoo.core.typeset import KEY, TextTable, cells_of, number
 
 BROKEN = re.compile(r"\d…|…\d|±\s*$|^\s*±")
 """A number that was cut, or an interval that goes on in the next line."""
@@ -112,6 +113,11 @@ def test_columns_that_are_only_named() -> None:
     assert made.columns[0].importance == KEY and made.lines == [("A", "3", "1.5")]
 
 
+def test_a_table_for_each_row_where_sentences_are_results(capsys: pytest.CaptureFixture[str]) -> None:
+    screen.answer("two", [{"a": 1, "b": ""}, {"a": 2}], "latex")
+    assert capsys.readouterr().out.count(r"\begin{tabular}") == 2
+
+
 def test_sentences_are_results_too(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [{"val_acc": 0.5, "reason": ""}]
     for form, says in (
@@ -123,3 +129,44 @@ def test_sentences_are_results_too(capsys: pytest.CaptureFixture[str]) -> None:
     ):
         screen.answer("half", rows, form)
         assert says in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nas", "search", "--benchmark", "mini", "--algorithm", "random", "evolution", "--seeds", "5", "--budget", "4"],
+        [*"blockwise curvature --model feedforward --widths [4] --dataset digits --image-size 4".split(),
+         *"--batches 1 --batch-size 16 --max-products 40".split()],
+        "tile plan model:resnet8_half --image-size 32 --mode exact --budget 64KiB".split(),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)  # fmt: skip
+def test_every_table_has_its_rows_in_what_programs_read(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[TextTable] = []
+    show = screen.show
+
+    def heard(made: TextTable | list[TextTable], *rest: Any, **more: Any) -> None:
+        shown.extend([made] if isinstance(made, TextTable) else made)
+        show(made, *rest, **more)
+
+    monkeypatch.setattr(screen, "show", heard)
+    assert main([*words, "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    texts = [{str(value) for value in row.values()} for row in rows]
+    names = [[cell for cell, column in zip(line, one.columns, strict=True) if column.align == "left"][:1]
+             for one in shown for line in one.lines]  # fmt: skip
+    assert len(names) > 1 and all(any(set(of) <= text for text in texts) for of in names)
+    assert len(rows) >= len(names), "a row for each line"
+
+
+def test_traffic_is_a_result_too(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "tile plan model:resnet8_half --image-size 32 --mode exact --budget 64KiB --buffer 64KiB --format json".split()
+    assert main(words) == 0
+    row = json.loads(capsys.readouterr().out)[0]
+    assert (
+        row["plan_read_bytes"] > 0
+        and row["layer_by_layer_written_bytes"] > 0
+        and row["plan_stays_on_chip"] in (True, False)
+    )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import re
 import time
+from pathlib import Path
 
 import pytest
 from rich.progress import Progress
 
+from blockzoo.cli import screen
 from blockzoo.cli import watch as module
 from blockzoo.cli.screen import Screen
 from blockzoo.cli.watch import Watch, how_far
@@ -34,6 +36,15 @@ def test_dated_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[st
     assert re.search(r"about \d+ s left", others[1])
 
 
+def test_no_command_reads_a_clock_of_its_own() -> None:
+    """A budget of time counts from the start of the command: `core.began`. What shows progress, or says how long searches took,
+    reads one."""
+    shows = {"watch.py", "progress.py", "search.py"}
+    files = [path for path in Path(module.__file__).parent.rglob("*.py") if path.name not in shows]
+    clocks = re.compile(r"monotonic|perf_counter|time\.time|process_time")
+    assert len(files) > 50 and not [str(path) for path in files if clocks.search(path.read_text())]
+
+
 def test_quiet_says_nothing_and_a_quick_command_neither(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -43,6 +54,30 @@ def test_quiet_says_nothing_and_a_quick_command_neither(
     with Watch("x"):
         time.sleep(0.4)
     assert capsys.readouterr().err == ""
+
+
+def test_the_watch_goes_on_after_results(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with module.watching("blockzoo x", quiet=False):
+        screen.write(["a result\n"])
+        screen.show(screen.table("", ["a"], [["1"]]), [{"a": 1}])
+        with working("drawing"):
+            time.sleep(0.8)
+    said = capsys.readouterr()
+    assert "a result" in said.out and "blockzoo x works for" in said.err and ": drawing" in said.err
+
+
+def test_nothing_moves_while_results_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = on_a_terminal(monkeypatch)
+    with module.watching("x", quiet=False):
+        time.sleep(0.4)
+        with screen.still():
+            before = len(file.getvalue())
+            time.sleep(0.5)
+            assert len(file.getvalue()) == before > 0
+        time.sleep(0.4)
+        assert len(file.getvalue()) > before
 
 
 def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:

@@ -82,3 +82,28 @@ def test_every_extra_that_the_code_asks_for_is_one(monkeypatch: pytest.MonkeyPat
         asked |= set(re.findall(r"needed\([^()]*?,\s*\"(\w+)\",", text))
     extras_of = re.findall(r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert len(asked) >= 6 and asked <= set(extras_of)
+
+
+def test_the_table_of_installing_has_the_extras_that_there_are() -> None:
+    text = (ROOT / "docs" / "installing.md").read_text().partition("## Extras")[2].partition("\n## ")[0]
+    told = [
+        name
+        for line in text.splitlines()
+        if line[:3] == "| `"
+        for name in re.findall("`(.+?)`", line.split("|")[1])
+    ]
+    block = (
+        (ROOT / "pyproject.toml")
+        .read_text()
+        .partition("[project.optional-dependencies]")[2]
+        .partition("\n[")[0]
+    )
+    assert sorted(told) == sorted(re.findall(r"^(\w+) = ", block, re.M)), (
+        "docs/installing.md against pyproject.toml"
+    )
+
+
+def test_pages_that_name_an_extra_for_a_package_name_one_that_has_it() -> None:
+    for page in (ROOT / "docs").glob("*.md"):
+        for package, extra in re.findall(r"(\w+) \((?:in )?the extra `(\w+)`\)", page.read_text()):
+            assert package == extra, f"{page.name}: {package} has an extra of its own"

@@ -146,3 +146,13 @@ def test_every_door_takes_a_class_of_a_file_and_of_a_module_but_where_it_means_s
             door[wrong]
     with pytest.raises(UnknownNameError, match="nonsense:Thing"):
         door["nonsense:Thing"]
+
+
+def test_the_message_for_a_wrong_name_has_a_few_names_at_its_end() -> None:
+    doors: Registry[Any] = Registry("DOORS", "door", files=False, how_to_add="Name your own with --plugin.")
+    for number in range(20):
+        doors[f"one{number:02}"] = object
+    with pytest.raises(UnknownNameError) as error:
+        doors["zzz"]
+    lines = str(error.value).splitlines()
+    assert lines[1] == "Name your own with --plugin." and lines[-1].endswith("one07, and 12 more.")

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from blockzoo.core import extras
 from blockzoo.core.contracts import RESULTS
 from blockzoo.core.errors import DataError, UsageError
-from blockzoo.core.result import LARGEST, MOST_ROWS, Result, load_result
+from blockzoo.core.result import LARGEST, MOST_ROWS, Result, as_html, load_result
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m$x$"
 
@@ -118,6 +118,12 @@ def test_a_long_table_says_what_is_left_out() -> None:
         html.count("<tr>") == MOST_ROWS + 1 and "Not shown: 5 more rows. to_pandas() has everything." in html
     )
     assert html.index(">size<") < html.index(">name<") and ">none<" not in html
+
+
+def test_a_long_row_says_what_is_left_out() -> None:
+    html = as_html([{f"value{i:02}": float(i) for i in range(MOST_ROWS + 3)}])
+    assert html.count("<tr>") == MOST_ROWS + 1 and "value19" in html
+    assert "Not shown: value20, value21, value22. to_pandas() has everything." in html
 
 
 def test_columns_beyond_those_shown_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,3 +111,15 @@ def test_records_of_blocks_that_are_gone_can_be_read() -> None:
             subject = Subject.parse(text)
             assert str(subject) == text and subject.source_digest() is None
             assert subject.is_block == ("/" in text)
+
+
+def test_several_subjects_where_one_is_asked_for() -> None:
+    import blockzoo
+
+    for call in (Subject.parse, blockzoo.profile_block, blockzoo.train_block):
+        with pytest.raises(UsageError, match="a list of 2: give one subject"):
+            call(["InvertedResidual/mid", "RepVGGBlock/late"])  # type: ignore[operator]
+    with pytest.raises(UsageError, match="a list: give one network"):
+        blockzoo.tiling.plan([1, 2], None)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="a list: give one RunConfig"):
+        blockzoo.blockwise.run_blockwise([1, 2], None)  # type: ignore[arg-type]

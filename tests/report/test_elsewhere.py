@@ -209,7 +209,7 @@ def test_the_command_says_it_draws_it_and_writes_it(tmp_path: Path, capsys: pyte
     assert main(["results", str(table), "--orders", "--where", "position=mid"]) == 0
     assert "3 epochs" in capsys.readouterr().out
     assert main(["results", str(table), "--figure", str(figure)]) == 2
-    assert "--figure draws the map of --orders" in capsys.readouterr().err
+    assert "--figure has an effect with --orders alone" in capsys.readouterr().err
 
 
 def test_a_store_knows_all_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -147,6 +147,7 @@ def test_compare_prints_both(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         row["images"] == 200
         and row["both_low"] <= row["images_low"] + 0.02 < row["difference"] < row["both_high"]
     )
+    assert row["mcnemar_p"] and all(0 < p <= 1 for p in row["mcnemar_p"])
     assert row["only_block"] - row["only_other"] == pytest.approx(200 * row["difference"], abs=1e-6)
 
 

@@ -212,19 +212,19 @@ def _facts(coupling: CouplingMap, title: str) -> dict[str, Any]:
     }
 
 
-def draw_along(run: Path | None, parent: Path, most: int = 6) -> list[Path]:
+def draw_along(run: Path, parent: Path, most: int = 6) -> list[Path]:
     """The maps that a run's unit `coupling` measured: along.png, at most so many side by side, and along.gif, all of them.
 
     Earlier pictures stay: see `write`.
 
     Raises:
-        UsageError: no run, or one that measured no map.
+        UsageError: no run's folder, or that of one that measured no map.
     """
-    lines = read_lines(run / "measurements.jsonl") if run and (run / "measurements.jsonl").exists() else []
+    lines = read_lines(run / "measurements.jsonl") if (run / "measurements.jsonl").exists() else []
     measured = [
         line for line in lines if "sigma" in line["values"] and isinstance(line["values"].get("labels"), list)
     ]
-    if not measured or run is None:
+    if not measured:
         raise UsageError(f"{run}: name with --run the folder of a run that measured the unit coupling")
     charts = [
         HeatMap(

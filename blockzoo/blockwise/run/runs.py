@@ -17,7 +17,7 @@ from blockzoo.blockwise.run.ranks import Ranks
 from blockzoo.blockwise.run.reading import Checkpoint, read_checkpoint, run_status
 from blockzoo.blockwise.run.reports import Nothing, ReportFolder
 from blockzoo.core.checked import sorted_into
-from blockzoo.core.documents import first_line
+from blockzoo.core.documents import describe, first_line
 from blockzoo.core.environment import environment
 from blockzoo.core.errors import UsageError
 from blockzoo.core.outputs import Outputs
@@ -59,6 +59,8 @@ def run_blockwise(
     """
     from blockzoo.blockwise.run.launch import run_on_ranks, under_torchrun
 
+    if not isinstance(config, RunConfig):
+        raise UsageError(f"{describe(config)}: give one RunConfig, and call this once for each")
     handling, processes = sorted_into(running, Handling, Processes, what="run_blockwise")
     ranks, config = processes.ranks, identified(config)
     if config.options.training_mode != "distributed":

@@ -12,18 +12,20 @@ from blockzoo.blockwise.curvature.options import Searching
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.blockwise import _options as own
+from blockzoo.cli.conditions import Alone, With, Without
 from blockzoo.cli.expanded import expanded
 from blockzoo.core import typeset as t
 from blockzoo.core.checked import together
+from blockzoo.core.progress import working
 
 
 @expanded()
 def curvature(
     *,
-    model: own.Model = "feedforward",
-    config: own.Config = "",
-    combine: own.Combine = "average",
-    partition: own.Partition = "blocks",
+    model: Annotated[own.Model, Without("--run")] = "feedforward",
+    config: Annotated[own.Config, Without("--run")] = "",
+    combine: Annotated[own.Combine, Without("--run")] = "average",
+    partition: Annotated[own.Partition, Without("--run")] = "blocks",
     run: Annotated[
         Path | None, Parameter(help="folder of a block-wise run whose network and data are looked at")
     ] = None,
@@ -33,10 +35,12 @@ def curvature(
             help="draw the maps that the run's unit `coupling` measured, as a strip and an animation",
             negative=(),
         ),
+        With("--run"),
+        Alone("--run", "--output", "--plugin"),
     ] = False,
-    dataset: o.Dataset = None,
+    dataset: Annotated[o.Dataset, Without("--run")] = None,
     data_dir: o.DataDir = None,
-    image_size: o.ImageSize = 32,
+    image_size: Annotated[o.ImageSize, Without("--run")] = 32,
     batches: Annotated[int, Parameter(help="fixed batches of training examples")] = 4,
     batch_size: Annotated[int, Parameter(help="examples per batch")] = 64,
     searching: Searching,
@@ -56,7 +60,7 @@ def curvature(
     from blockzoo.blockwise.curvature import report
     from blockzoo.blockwise.run.options import Options
 
-    if along:
+    if along and run is not None:
         for path in report.draw_along(run, output):
             screen.out.print(f"written   {path}", soft_wrap=True)
         return 0
@@ -74,9 +78,9 @@ def curvature(
     )
     frame = report.frame_of(asked, run)
     if dry_run:
-        screen.out.print(
-            f"would measure {len(frame.partition)} blocks of {asked.model} on {len(frame.train)} examples"
-        )
+        planned = {"model": asked.model, "blocks": len(frame.partition), "examples": len(frame.train)}
+        told = f"would measure {planned['blocks']} blocks of {asked.model} on {planned['examples']} examples"
+        screen.answer(told, [planned], format)
         return 0
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "coupling map: ")  # said below
@@ -89,7 +93,8 @@ def curvature(
         )
     coupling = measured.coupling
     pairs = coupling.rows()
-    screen.show(_tables(measured.blocks, pairs), pairs, format)
+    rows = [{"of": "block", **row} for row in measured.blocks] + [{"of": "pair", **row} for row in pairs]
+    screen.show(_tables(measured.blocks, pairs), rows, format)
     marked = int((~coupling.converged).sum())
     screen.out.print(
         f"{coupling.products} products, {coupling.seconds:.1f} s; {coupling.converged.size - marked} of "
@@ -98,9 +103,10 @@ def curvature(
     screen.out.print(
         f"checked   {', '.join(f'{name}: {value:.1g}' for name, value in coupling.checked.items())}"
     )
-    for path in report.write(
-        measured, f"{report.NAMES[searching.matrix]} of {run.name if run else model}", output
-    ):
+    title = f"{report.NAMES[searching.matrix]} of {run.name if run else model}"
+    with working("drawing and writing"):
+        written = report.write(measured, title, output)
+    for path in written:
         screen.out.print(f"written   {path}", soft_wrap=True)
     if coupling.stopped:
         screen.out.print(f"NOT CONVERGED: {coupling.stopped}", style="bold red", soft_wrap=True)

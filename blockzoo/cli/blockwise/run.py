@@ -81,7 +81,11 @@ def run(
     if dry_run:
         from blockzoo.blockwise.run.launch import planned
 
-        screen.out.print(planned(asked, processes.ranks), soft_wrap=True, markup=False)
+        told = planned(asked, processes.ranks)
+        row = {"model": asked.model, "dataset": asked.dataset, "training_mode": asked.options.training_mode}
+        screen.answer(
+            told, [{**row, "rounds": asked.options.rounds, "seed": asked.options.seed, "plan": told}], format
+        )
         return 0
     from blockzoo.blockwise.run.runs import run_blockwise
     from blockzoo.core.plugins import load_plugins

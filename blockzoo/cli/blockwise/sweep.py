@@ -40,7 +40,9 @@ def sweep(
 
     asked = read_study(study, studies.BlockwiseStudy)
     if dry_run:
-        screen.out.print(f"would run {len(asked.settings())} settings with {asked.seeds} seeds each")
+        count = len(asked.settings())
+        told = f"would run {count} settings with {asked.seeds} seeds each"
+        screen.answer(told, [{"settings": count, "seeds": asked.seeds}], format)
         return 0
     with LiveProgress(screen.out) as progress:
         outcomes = studies.run_blockwise_study(asked, progress=progress, **together(run, sweeping))

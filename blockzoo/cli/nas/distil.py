@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.conditions import With
 
 
 def distil(
@@ -19,7 +20,9 @@ def distil(
     ] = "blocks",
     width: Annotated[int, Parameter(help="channels of the first stage of both")] = 32,
     epochs: Annotated[int, Parameter(help="of the student, and of the teacher")] = 5,
-    finetune_epochs: Annotated[int, Parameter(help="on labels, after learning block by block")] = 1,
+    finetune_epochs: Annotated[
+        int, Parameter(help="on labels, after learning block by block"), With("--scenario blocks")
+    ] = 1,
     batch_size: Annotated[int, Parameter(help="images per step")] = 64,
     lr: Annotated[float, Parameter(help="peak learning rate")] = 0.05,
     dataset: o.Dataset = None,

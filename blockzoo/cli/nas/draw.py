@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.conditions import Without
 from blockzoo.cli.nas import _options as own
 
 
@@ -17,7 +18,7 @@ def draw(
         str | None, Parameter(help="an index or a hash: draw this network instead")
     ] = None,
     *,
-    benchmark: own.Benchmark = "mini",
+    benchmark: Annotated[own.Benchmark, Without("ARCHITECTURE")] = "mini",
     output: Annotated[
         Path,
         Parameter(name=["--output", "-o"], help="the picture: .png or .svg", validator=o.check_picture),

@@ -41,7 +41,12 @@ def latency(
     from blockzoo.nas.space.costs import Skeleton
 
     if dry_run:
-        screen.out.print(f"every cell of the space and {check} whole networks, about {seconds:g} s")
+        told = f"every cell of the space and {check} whole networks, about {seconds:g} s"
+        screen.answer(
+            told,
+            [{"whole_networks": check, "seconds": seconds, "width": width, "image_size": image_size}],
+            format,
+        )
         return
     skeleton = Skeleton(width, num_classes=num_classes, image_size=image_size)
     table, agreement = measure_latency(skeleton, check=check, device=device, seconds=seconds, seed=seed)

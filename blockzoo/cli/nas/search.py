@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.nas import _options as own
+from blockzoo.core.progress import working
 
 
 def search(
@@ -51,18 +52,27 @@ def search(
     from blockzoo.nas.search.task import Task
     from blockzoo.nas.search.written import Request, write
 
-    task = Task(open_benchmark(benchmark), budget, unit, duplicates, seed)
+    with working("reading the benchmark"):
+        task = Task(open_benchmark(benchmark), budget, unit, duplicates, seed)
     names = selected(algorithm or ["all"])
     if dry_run:
-        screen.say(f"{len(names)} algorithms x {seeds} seeds, simulated: {', '.join(names)}")
-        screen.say(f"{task.dataset.title}: {numbers_of(task.dataset)}")
+        numbers = numbers_of(task.dataset)
+        told = f"{len(names)} algorithms x {seeds} seeds, simulated: {', '.join(names)}\n{task.dataset.title}: {numbers}"
+        asked = {"seeds": seeds, "budget": budget, "unit": unit, "benchmark": benchmark, "numbers": numbers}
+        screen.answer(told, [{"algorithm": name, **asked} for name in names], format)
         return
     began = time.perf_counter()
     made = compare(task, names, seeds, workers)
     seconds = time.perf_counter() - began
-    pairs = paired(made)
-    tables = [regret_table(made), *([paired_table(made, pairs)] if pairs else [])]
-    screen.show(tables, made.rows(), format, None)
+    with working("testing pairs"):
+        pairs = paired(made)
+        tables = [regret_table(made), *([paired_table(made, pairs)] if pairs else [])]
+    rows = [{"of": "algorithm", **row} for row in made.rows()] + [
+        {"of": "pair", **pair.row()} for pair in pairs
+    ]
+    screen.show(tables, rows, format)
     request = Request(benchmark, names, seeds, plugins)
-    for path in write(made, task, request, output, seconds=seconds):
+    with working("writing and drawing"):
+        written = write(made, task, request, output, seconds=seconds)
+    for path in written:
         screen.say(f"written   {path}")

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.conditions import Without
 from blockzoo.cli.nas import _options as own
 from blockzoo.cli.nas._tables import correlations
 
@@ -19,7 +20,9 @@ def supernet(
     ] = False,
     epochs: Annotated[int, Parameter(help="passes over the training images")] = 10,
     batch_size: Annotated[int, Parameter(help="images per step")] = 64,
-    networks: Annotated[int, Parameter(help="networks of the benchmark that are ranked")] = 100,
+    networks: Annotated[
+        int, Parameter(help="networks of the benchmark that are ranked"), Without("--search")
+    ] = 100,
     benchmark: own.Benchmark = "mini",
     width: Annotated[
         int | None, Parameter(help="channels of the first stage (default: the benchmark's)")
@@ -43,7 +46,7 @@ def supernet(
 
     opened = open_benchmark(benchmark)
     if dry_run:
-        screen.out.print(repr(opened), soft_wrap=True)
+        screen.answer(repr(opened), [{"benchmark": opened.title, "networks": len(opened.indices)}], format)
         return
     images = Images.of(opened, dataset, data_dir, batch_size, limit_train, seed)
 

@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from blockzoo.cli import options as o
+from blockzoo.cli.conditions import With
 from blockzoo.cli.expanded import expanded
 from blockzoo.core.checked import together
 from blockzoo.core.errors import UsageError
@@ -30,11 +31,11 @@ def train(
         list[int] | None, Parameter(negative=(), consume_multiple=True, help="indices themselves")
     ] = None,
     sample: Annotated[int | None, Parameter(help="so many networks, drawn uniformly")] = None,
-    sample_seed: Annotated[int, Parameter(help="seed of that draw")] = 0,
+    sample_seed: Annotated[int, Parameter(help="seed of that draw"), With("--sample")] = 0,
     first: Annotated[int | None, Parameter(help="only the first so many of the chosen networks")] = None,
-    start: Annotated[int | None, Parameter(help="first index; with --per-worker, for all workers")] = None,
+    start: Annotated[int | None, Parameter(help="first index of what the workers share")] = None,
     per_worker: Annotated[
-        int | None, Parameter(help="networks for each worker, from --start on (default 50)")
+        int | None, Parameter(help="networks for each worker (default 50)"), With("--start")
     ] = None,
     seeds: Annotated[int, Parameter(help="how many seeds: 0, 1, ...")] = 1,
     seed: Annotated[int | None, Parameter(help="this one seed instead")] = None,
@@ -86,6 +87,7 @@ def train(
             **settings,
         )
     if dry_run:
+        screen.for_programs([progress.plan], format)
         return 0
     wrong = [row for row in done.rows if row["status"] != "ok"]
     without = [row for row in done.rows if row["status"] not in FINAL]

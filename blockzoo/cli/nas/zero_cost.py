@@ -36,7 +36,7 @@ def zero_cost(
 
     opened = open_benchmark(benchmark)
     if dry_run:
-        screen.out.print(repr(opened), soft_wrap=True)
+        screen.answer(repr(opened), [{"benchmark": opened.title, "networks": len(opened.indices)}], format)
         return
     images, labels = next(iter(Images.of(opened, dataset, data_dir, batch_size, batch_size, seed).train()))
     by_proxy = run(opened, images, labels, networks=opened.indices[:networks].tolist(), seed=seed)

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from blockzoo.cli import screen
+from blockzoo.cli.conditions import With
 from blockzoo.cli.store.check import Source
 
 
@@ -24,6 +25,7 @@ def export(
     beside: Annotated[
         list[Path] | None,
         Parameter(help="but for those that these files hold", consume_multiple=True, negative=()),
+        With("--records"),
     ] = None,
 ) -> None:
     """Write the whole table, as it is needed where a large one is behind its store, or was altered; or a file of records.
@@ -32,7 +34,6 @@ def export(
         blockzoo store export results
         blockzoo store export results --records records.jsonl.gz
     """
-    from blockzoo.core.errors import UsageError
     from blockzoo.core.export import export as export_table
     from blockzoo.core.outputs import Outputs, open_store
     from blockzoo.core.record_file import export_records
@@ -42,8 +43,6 @@ def export(
         count = export_records(store, records, beside or ())
         screen.out.print(f"records   {records}: {count:,}", soft_wrap=True, markup=False)
         return
-    if beside:
-        raise UsageError("--beside leaves records out of a file: name it with --records")
     outputs = Outputs.at(source)
     table = export_table(outputs, outputs.store(), anew=True)
     screen.out.print(f"table     {table}", soft_wrap=True, markup=False)

@@ -63,6 +63,7 @@ def finish(*, draw: bool = True, format: str = "table", **options: Any) -> int:
     """Run a sweep with a progress bar and print its table. 1 where a trial came to no result."""
     from blockzoo.cli.progress import LiveProgress
     from blockzoo.core.errors import reason_of
+    from blockzoo.core.progress import working
     from blockzoo.core.record import FINAL
     from blockzoo.trials.sweep import run_sweep
     from blockzoo.visualize import plot_results
@@ -70,6 +71,7 @@ def finish(*, draw: bool = True, format: str = "table", **options: Any) -> int:
     with LiveProgress(screen.out) as progress:
         done = run_sweep(**options, progress=progress)
     if options.get("dry_run"):
+        screen.for_programs([progress.plan], format)
         return 0
     _show(done.rows, str(options.get("design", "isolated")), format)
     for row in [row for row in done.rows if row["status"] != "ok"][:10]:
@@ -80,7 +82,9 @@ def finish(*, draw: bool = True, format: str = "table", **options: Any) -> int:
     screen.out.print(f"table     {done.csv}\nstore     {done.database}", soft_wrap=True)
     if draw:
         try:
-            for path in plot_results(done.rows, done.csv.parent / "figures"):
+            with working("drawing"):
+                pictures = plot_results(done.rows, done.csv.parent / "figures")
+            for path in pictures:
                 screen.out.print(f"picture   {path}", soft_wrap=True)
         except Exception as error:  # the rows are stored and shown
             screen.out.print(f"no picture: {reason_of(error)}", markup=False)

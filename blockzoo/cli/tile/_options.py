@@ -118,6 +118,10 @@ def tiling(
 
     cut = any(value is not None for value in (block_size, blocking, type_))
     if not cut and not arch.rpartition(":")[2].startswith("block_"):
+        if padding_mode != "constant":
+            raise UsageError(
+                f"--padding-mode {padding_mode}: {arch} is not cut; say how, as in --block-size 28"
+            )
         return Tiling()
     if block_size is None and (blocking == "hierarchical" or type_ == 1):
         raise UsageError("--blocking hierarchical: say how many tiles, as in --block-size 4,4")

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.conditions import With
 from blockzoo.cli.expanded import expanded
 from blockzoo.cli.tile import _options as own
 from blockzoo.core.checked import together
@@ -40,26 +41,32 @@ def export(
     ] = False,
     num_classes: own.NumClasses = None,
     dataset: o.Dataset = None,
-    data_dir: Annotated[
-        Path | None, Parameter(help="folder with the datasets (default: BLOCKZOO_DATA, then ./data)")
-    ] = None,
+    data_dir: Annotated[o.DataDir, With("--dataset")] = None,
     image_size: o.ImageSize = None,
     block_size: own.BlockSize = None,
     blocking: own.Blocking = None,
     type_: own.Type = None,
     padding_mode: own.PaddingMode = "constant",
-    calibration_images: Annotated[int, Parameter(help="images for training that give the ranges")] = 256,
+    calibration_images: Annotated[
+        int, Parameter(help="images for training that give the ranges"), With("--dtype int8")
+    ] = 256,
     calibration: Annotated[
-        Literal["minmax", "entropy", "percentile"], Parameter(help="how ranges are found")
+        Literal["minmax", "entropy", "percentile"],
+        Parameter(help="how ranges are found"),
+        With("--dtype int8"),
     ] = "minmax",
     weight_bits: Annotated[
-        Literal[7, 8], Parameter(help="7: the same result on processors without VNNI instructions")
+        Literal[7, 8],
+        Parameter(help="7: the same result on processors without VNNI instructions"),
+        With("--dtype int8"),
     ] = 8,
     evaluate: Annotated[
         bool, Parameter(help="accuracy of the file and of the float32 network", negative=())
     ] = False,
     split: Annotated[
-        Literal["val", "test"], Parameter(help="read test once, when all choices are made")
+        Literal["val", "test"],
+        Parameter(help="read test once, when all choices are made"),
+        With("--evaluate"),
     ] = "val",
     overwrite: Annotated[bool, Parameter(help="replace the file if it exists", negative=())] = False,
     strict: Annotated[

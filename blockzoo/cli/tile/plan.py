@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.conditions import Without
 from blockzoo.cli.expanded import expanded
 from blockzoo.cli.tile import _options as own
 from blockzoo.core import units
@@ -18,6 +19,7 @@ from blockzoo.tiling.planning.options import Cutting, Planning
 
 if TYPE_CHECKING:
     from blockzoo.tiling.planning.plan import Plan
+    from blockzoo.tiling.planning.traffic import Traffic
 
 AS_A_FILE = (
     "Counted as this package runs it. A file of `tile export` joins its tiles and needs more: the same command with "
@@ -39,26 +41,32 @@ def plan(
     ] = 224,
     planning: Planning,
     buffer: Annotated[
-        str | None, Parameter(help="on-chip memory, 1MiB: state the bytes that go beyond it")
+        str | None,
+        Parameter(help="on-chip memory, 1MiB: state the bytes that go beyond it"),
+        Without("--pareto", "--results"),
     ] = None,
-    pareto: Annotated[bool, Parameter(help="all Pareto-optimal plans", negative=())] = False,
+    pareto: Annotated[
+        bool, Parameter(help="all Pareto-optimal plans", negative=()), Without("--results")
+    ] = False,
     results: Annotated[
         Path | None, Parameter(help="lines of `tile study` (CSV): its settings with memory beside accuracy")
     ] = None,
     figure: Annotated[
         Path | None,
         Parameter(help="picture of memory over the layers, before and after", validator=o.check_picture),
+        Without("--pareto", "--results"),
     ] = None,
-    block_size: own.BlockSize = None,
-    blocking: own.Blocking = None,
-    type_: own.Type = None,
-    padding_mode: own.PaddingMode = "constant",
+    block_size: Annotated[own.BlockSize, Without("--results")] = None,
+    blocking: Annotated[own.Blocking, Without("--results")] = None,
+    type_: Annotated[own.Type, Without("--results")] = None,
+    padding_mode: Annotated[own.PaddingMode, Without("--results")] = "constant",
     num_classes: own.NumClasses = None,
     target: Annotated[
         Literal["torch", "onnx"],
         Parameter(
             help="torch: run by this package; onnx: the file that `tile export` writes, which joins tiles"
         ),
+        Without("--results"),
     ] = "torch",
     format: o.Format = "table",
     plugins: o.Plugins = (),
@@ -108,20 +116,20 @@ def plan(
         if pareto:
             _print_front(pareto_onnx(model, image, **of_file), format)
             return 0
-        _print_plan(plan_onnx(model, image, **of_file), format)
+        _print_plan(plan_onnx(model, image, **of_file), {}, format)
         return 0
     if pareto:
         _print_front(planner.pareto(model, image, **together(planning)), format)
         screen.out.print(AS_A_FILE)
         return 0
     made = proved(model, planner.plan(model, image, **together(planning)))
-    _print_plan(made, format)
+    moved = traffic(model, made, planner.bytes_of(buffer)) if buffer is not None else ()
+    _print_plan(made, dict(zip(("plan", "layer_by_layer"), moved, strict=False)), format)
     if made.tiles:
         screen.out.print(AS_A_FILE)
-    if buffer is not None:
-        ours, layers = traffic(model, made, planner.bytes_of(buffer))
-        screen.out.print(f"beyond {buffer} on chip: {ours}")
-        screen.out.print(f"layer by layer: {layers}")
+    if moved:
+        screen.out.print(f"beyond {buffer} on chip: {moved[0]}")
+        screen.out.print(f"layer by layer: {moved[1]}")
     if figure is not None:
         from blockzoo.report.pictures.looks import save
         from blockzoo.tiling.experiments.memory_figure import memory_over_layers
@@ -132,7 +140,8 @@ def plan(
     return 0
 
 
-def _print_plan(made: Plan, format: str) -> None:
+def _print_plan(made: Plan, moved: dict[str, Traffic], format: str) -> None:
+    """A line for each step; `moved` beyond the chip: by the plan, and layer by layer."""
     head, *_ = str(made).split("\n")
     steps = list(zip(made.steps, made.labels, made.cost.steps, strict=True))
     lines = [(label, step.how, units.aligned_size(size)) for step, label, size in steps]
@@ -148,6 +157,7 @@ def _print_plan(made: Plan, format: str) -> None:
             "plan_macs": made.macs,
             "layer_by_layer_peak_bytes": made.layer_by_layer.peak_bytes,
             "layer_by_layer_macs": made.layer_by_layer.macs,
+            **{f"{whose}_{key}": value for whose, of in moved.items() for key, value in of.columns().items()},
         }
         for step, label, size in steps
     ]

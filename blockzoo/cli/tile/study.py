@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,7 +49,7 @@ def study(
     asked = replace(asked, dataset=dataset) if dataset else asked
     options = together(replace(run, data_dir=data_dir, latency=False), sweeping)
     if dry_run:
-        run_tiling_study(asked, dry_run=True, on_plan=_print_plan, **options)
+        run_tiling_study(asked, dry_run=True, on_plan=partial(_print_plan, format), **options)
         return 0
     with LiveProgress(screen.out) as progress:
         lines = run_tiling_study(asked, progress=progress, **options)
@@ -63,11 +64,12 @@ def study(
     return 1 if failed else 0
 
 
-def _print_plan(runs: list[Any]) -> None:
+def _print_plan(format: str, runs: list[Any]) -> None:
+    lines = []
     for run in runs:
         started = f", from the baseline {run.spec.start_identity}" if run.spec.start else ""
-        screen.out.print(
-            f"{run.way}: {run.spec.network.subject} seed {run.seed}, {run.spec.epochs} epochs, lr {run.spec.lr:g}{started}",
-            soft_wrap=True,
+        lines.append(
+            f"{run.way}: {run.spec.network.subject} seed {run.seed}, {run.spec.epochs} epochs, lr {run.spec.lr:g}{started}"
         )
-    screen.out.print(f"{len(runs)} runs")
+    rows = [{"way": run.way, **run.spec.planned()} for run in runs]
+    screen.answer("\n".join([*lines, f"{len(runs)} runs"]), rows, format)

@@ -110,15 +110,16 @@ def train(
         image_size=data.image_size,
     )
     falls = f"milestones {','.join(map(str, spec.milestones))}" if spec.milestones else "cosine"
-    screen.out.print(
+    told = (
         f"{spec.network.subject} on {spec.dataset}: {spec.epochs} epochs, batch {spec.batch_size}, lr {spec.lr:g}, "
         f"decay {spec.weight_decay:g}, {falls}, seed {spec.seed} (preset: {preset.name}; {spec.protocol})"
         + (f", on {spec.devices} devices" if spec.devices > 1 else "")
-        + (", images read from their files" if spec.images == "stream" else ""),
-        soft_wrap=True,
+        + (", images read from their files" if spec.images == "stream" else "")
     )
     if dry_run:
+        screen.answer(told, [spec.planned()], format)
         return 0
+    screen.say(told)
     done = train_tiled(
         spec,
         preset,

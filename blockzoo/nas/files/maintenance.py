@@ -60,6 +60,10 @@ def convert(
             if (file := folder.file(part)) is not None
         ]
     else:
+        if suffix and target.suffix not in ("", f".{suffix}"):
+            raise UsageError(
+                f"--to {suffix}: the suffix of {target} says another format; leave one of them out"
+            )
         pairs = [(source, target / f"{source.stem}.{suffix}" if suffix and not target.suffix else target)]
     there = [str(path) for _, path in pairs if path.exists()]
     if there and not overwrite:

@@ -169,7 +169,7 @@ def regret_table(made: Comparison) -> TextTable:
     lines = [
         (
             row["algorithm"],
-            *(f"{row[share]:.2f}" for share in shares),
+            *("-" if row[share] is None else f"{row[share]:.2f}" for share in shares),
             "-" if row["regret_low"] is None else f"{row['regret_low']:.2f} to {row['regret_high']:.2f}",
             str(row["n"]),
         )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from blockzoo.core.contracts import RESULTS
-from blockzoo.core.errors import UsageError
+from blockzoo.core.errors import BlockzooError, UsageError, reason_of
 from blockzoo.core.progress import followed
 from blockzoo.core.result import Result
+from blockzoo.core.units import exact
 from blockzoo.nas.benchmark.surrogate import numbers_of
 from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.search.task import BudgetSpent, Ledger, Task
@@ -22,30 +24,36 @@ from blockzoo.report.statistics import LEAST_SEEDS
 if TYPE_CHECKING:
     from blockzoo.report.drawing import Figure
 
+log = logging.getLogger(__name__)
 Values = npt.NDArray[np.float64]
+Said = TypeVar("Said")
 PATIENCE = 10_000
 """Answers in a row that cost nothing before a search counts as over: it walks in a circle."""
 
 
 def search(task: Task, algorithm: str, seed: int = 0, **options: object) -> Ledger:
-    """Run one algorithm until the budget is spent; the ledger holds all it asked.
+    """Run one algorithm until the budget is spent, or its `ask` raises StopIteration; the ledger holds all it asked.
 
     Raises:
         UnknownNameError: no such algorithm.
-        UsageError: the benchmark has no network to draw, the algorithm asks for one it lacks, or the budget buys nothing.
+        UsageError: no network to draw, the algorithm asks for one it lacks or fails, or the budget buys nothing.
     """
     if not len(task.known):
         raise UsageError(
             f"{task.dataset.title or 'the benchmark'} has no network with all numbers for seed {task.seed}"
         )
-    proposer = SEARCHES[algorithm](task, seed, **options)
+    proposer = _said(algorithm, SEARCHES[algorithm], task, seed, **options)
     ledger = Ledger(task)
     ask, tell, query = proposer.ask, proposer.tell, ledger.query
     stale, spent = 0, 0.0
     try:
         while stale < PATIENCE:
-            asked = ask()
-            tell(asked, query(asked))
+            try:
+                asked = _said(algorithm, ask)
+            except NothingLeft:
+                ledger.ran_out = True
+                break
+            _said(algorithm, tell, asked, query(asked))
             stale = stale + 1 if ledger.spent == spent else 0
             spent = ledger.spent
     except BudgetSpent:
@@ -53,6 +61,27 @@ def search(task: Task, algorithm: str, seed: int = 0, **options: object) -> Ledg
     if not ledger.history:
         raise UsageError(nothing_bought(task, algorithm))
     return ledger
+
+
+class NothingLeft(UsageError):
+    """Code of an algorithm raised StopIteration: in `ask` that is the end of the search."""
+
+
+def _said(algorithm: str, own: Callable[..., Said], *arguments: Any, **options: object) -> Said:
+    """What code of an algorithm says.
+
+    Raises:
+        NothingLeft: it has nothing left to say.
+        UsageError: it failed; names the algorithm.
+    """
+    try:
+        return own(*arguments, **options)
+    except BlockzooError:
+        raise
+    except Exception as error:
+        where = f"search algorithm {algorithm}, {getattr(own, '__name__', own)}"
+        kind = NothingLeft if isinstance(error, StopIteration) else UsageError
+        raise kind(f"{where}: {reason_of(error)}; --debug shows the line") from error
 
 
 def nothing_bought(task: Task, algorithm: str = "the search") -> str:
@@ -153,16 +182,16 @@ class Comparison(Result):
         return curves.mean(0), low, high
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row per algorithm: regret at a tenth, at half and at all of the budget, the last with its interval."""
+        """One row per algorithm: regret at a tenth, at half (None before the first training) and at all of the budget, the last
+        with its interval."""
         rows = []
         for name in self.curves:
             mean, low, high = self.interval(name)
-            tenth, half = (int(np.searchsorted(self.at, self.at[-1] * share)) for share in (0.1, 0.5))
             rows.append(
                 {
                     "algorithm": name,
-                    "regret_at_10_percent": mean[tenth],
-                    "regret_at_50_percent": mean[half],
+                    "regret_at_10_percent": self._at_share(mean, 0.1),
+                    "regret_at_50_percent": self._at_share(mean, 0.5),
                     "regret": mean[-1],
                     "regret_low": None if np.isnan(low[-1]) else low[-1],
                     "regret_high": None if np.isnan(high[-1]) else high[-1],
@@ -170,6 +199,11 @@ class Comparison(Result):
                 }
             )
         return sorted(rows, key=lambda row: row["regret"])
+
+    def _at_share(self, curve: Values, share: float) -> float | None:
+        """What a curve says at a share of the budget; None where it begins later: no training is done by then."""
+        spent = self.budget * share
+        return float(curve[np.searchsorted(self.at, spent)]) if self.at[0] <= spent * (1 + 1e-9) else None
 
     def headline(self) -> str:
         best, *others = self.rows()
@@ -215,8 +249,14 @@ def compare(
     _ = task.prices, task.test, task.best_test, task.accuracies(), task.known, task.is_complete
     outcomes = _parallel([(task, name, seed, at) for name, seed in jobs], workers)
     of = {name: [o for (n, _), o in zip(jobs, outcomes, strict=True) if n == name] for name in names}
-    curves = {name: np.stack([curve for curve, _ in of[name]]) for name in names}
-    traces = {name: [trace for _, trace in of[name]] for name in names}
+    curves = {name: np.stack([curve for curve, _, _ in of[name]]) for name in names}
+    traces = {name: [trace for _, trace, _ in of[name]] for name in names}
+    for name in names:
+        if ended := [trace.spent[-1] for _, trace, ran_out in of[name] if ran_out]:
+            log.warning(
+                "%s had no network left to ask for in %d of %d searches, the first after %s of %s %s",
+                name, len(ended), seeds, exact(min(ended)), exact(task.budget), task.unit,
+            )  # fmt: skip
     return Comparison(at, curves, task.unit, task.dataset.title, numbers_of(task.dataset), traces)
 
 
@@ -234,10 +274,11 @@ def selected(algorithms: Sequence[str]) -> list[str]:
 def _one(job: tuple[Task, str, int, Values]) -> Outcome:
     task, name, seed, at = job
     ledger = search(task, name, seed)
-    return regret(ledger, at), trace_of(ledger)
+    return regret(ledger, at), trace_of(ledger), ledger.ran_out
 
 
-Outcome: TypeAlias = tuple[Values, Trace]
+Outcome: TypeAlias = tuple[Values, Trace, bool]
+"""Of one search: its regrets, its answers, whether it had nothing left to ask."""
 _JOBS: list[Any] = []
 
 

@@ -139,6 +139,8 @@ class Ledger:
     """(spent so far, index, accuracy, trained for all epochs) of every answer."""
     epochs: list[int] = field(default_factory=list)
     """How many epochs each answer was asked for."""
+    ran_out: bool = False
+    """The algorithm had nothing left to ask before the budget was spent."""
 
     def query(self, query: Query) -> float:
         """The accuracy of a query.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from blockzoo.core.checked import sorted_into
+from blockzoo.core.documents import describe
 from blockzoo.core.errors import UsageError
 from blockzoo.tiling.graph.trace import Example, dtype_name, planned_inputs, ready, traced
 from blockzoo.tiling.planning.keywords import PlanningKeywords
@@ -65,6 +66,8 @@ def pareto(model: nn.Module, example_input: Example, **options: Unpack[PlanningK
 
 
 def _planner(model: nn.Module, example: Example, asked: Planning) -> Planner:
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"{describe(model)}: give one network, a torch nn.Module")
     dtype = asked.dtype or dtype_name(model, example)
     network = traced(ready(model, example, asked.fold), example)
     return Planner(network, asked.mode, dtype, asked.fold, asked.counted(dtype))

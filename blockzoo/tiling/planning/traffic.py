@@ -45,6 +45,15 @@ class Traffic:
         """Bytes read and written, weights included."""
         return self.read + self.written + self.weights
 
+    def columns(self) -> dict[str, int | bool]:
+        """For a table."""
+        return {
+            "read_bytes": self.read,
+            "written_bytes": self.written,
+            "weight_bytes": self.weights,
+            "stays_on_chip": self.stays,
+        }
+
     def __str__(self) -> str:
         text = f"reads {aligned_size(self.read)}, writes {aligned_size(self.written)}, weights {aligned_size(self.weights)}"
         held = (

@@ -271,3 +271,60 @@ def test_later_epochs_rank_better(part: nas.Dataset) -> None:
     correlations = fidelity(part)
     assert len(correlations) == EPOCHS and correlations[-1].spearman > correlations[0].spearman
     assert all(f.n == 400 for f in correlations)
+
+
+class Few:
+    """Asks for two networks and has no more."""
+
+    def __init__(self, task: Task, seed: int) -> None:
+        self.order = iter(task.known[:2].tolist())
+
+    def ask(self) -> Query:
+        return Query(next(self.order))
+
+    def tell(self, query: Query, value: float) -> None: ...
+
+
+class Broken(Few):
+    def tell(self, query: Query, value: float) -> None:
+        raise KeyError("lost")
+
+
+class Empty(Few):
+    def tell(self, query: Query, value: float) -> None:
+        raise StopIteration
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_algorithm_that_runs_out_of_networks_ends_there(
+    workers: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(SEARCHES, "few", Few)
+    made = compare(Task(nas.load("mini"), 50), ["few", "random"], seeds=4, workers=workers)
+    assert [len(trace.spent) for trace in made.traces["few"]] == [2] * 4
+    assert made.curves["few"].shape == (4, 100)
+    assert (
+        "few had no network left to ask for in 4 of 4 searches, the first after 2 of 50 trainings"
+        in caplog.text
+    )
+    assert "random had" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "says"), [(Broken, "tell: KeyError: 'lost'"), (Empty, "tell: StopIteration")]
+)
+def test_what_fails_in_an_algorithm_names_it(
+    algorithm: type, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SEARCHES, "broken", algorithm)
+    with pytest.raises(UsageError, match=f"search algorithm broken, {says}") as error:
+        search(Task(nas.load("mini"), 50), "broken")
+    assert error.value.__cause__ is not None
+
+
+@pytest.mark.parametrize(("budget", "known"), [(4, (False, True)), (1.5, (False, False)), (10, (True, True))])
+def test_no_regret_at_a_share_of_the_budget_before_the_first_training(
+    budget: float, known: tuple[bool, bool]
+) -> None:
+    (row,) = compare(Task(nas.load("mini"), budget), ["random"], seeds=2).rows()
+    assert (row["regret_at_10_percent"] is not None, row["regret_at_50_percent"] is not None) == known

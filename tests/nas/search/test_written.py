@@ -35,6 +35,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     SEARCHES.pop("patient", None)
 
 
+def test_the_command_of_a_manifest_has_all_digits() -> None:
+    for budget, text in ((1234567.5, "1234567.5"), (200, "200"), (0.1, "0.1")):
+        words = shlex.split(
+            Request("mini", ["random"], 2).command(Task(nas.load("mini"), budget, "seconds"), Path("o"))
+        )
+        assert words[words.index("--budget") + 1] == text
+
+
 def rows_of(path: Path) -> list[dict[str, str]]:
     with path.open() as file:
         return list(csv.DictReader(file))
