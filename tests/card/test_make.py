@@ -123,7 +123,7 @@ def test_trainings_are_those_of_a_sweep_and_are_not_made_again(
     assert [one.status for one in first.outcomes] == ["done"] * 3, [one.why for one in first.outcomes]
     assert first.standings.block.differences["mid"].n == 2
     commands = [one["made"]["command"] for one in values(first)["parts"]]
-    assert "--by operation" in commands[0] and "--positions mid --seeds 2" in commands[2]
+    assert "--by operation" in commands[0] and "blockzoo train MyCustomBlock/mid --seed 1 " in commands[2]
     store = Outputs.at(tmp_path).store(create=False)
     assert len(store.records("trial")) == 4
     settings = {

@@ -115,7 +115,7 @@ def test_sizes_are_shares_or_counts_and_devices_share_an_evaluation(
 def test_presets_are_shown_and_options_override_them(capsys: pytest.CaptureFixture[str]) -> None:
     plan = ["tile", "train", "--dataset", "digits", "--dry-run"]
     assert main([*plan, "--arch", "block_vgg16"]) == 0
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
     assert "105 epochs, batch 256, lr 0.01, decay 0.0005, milestones 30,60,90" in printed
     assert "tiled:F28,zeros,32px:torchvision:vgg16" in printed
     assert (
@@ -123,7 +123,7 @@ def test_presets_are_shown_and_options_override_them(capsys: pytest.CaptureFixtu
     )
     assert "cosine" in (printed := capsys.readouterr().out) and "tiled:H4x4" in printed
     assert main([*plan, "--arch", "resnet18", "--epochs", "9", "--lr", "0.5"]) == 0
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
     assert "tiled:whole,32px:torchvision:resnet18" in printed and "9 epochs, batch 128, lr 0.5" in printed
     assert "milestones 3,6" in printed
 

@@ -153,7 +153,7 @@ def test_every_command_takes_the_limit(
     assert run([words[0], *words[1:], "nas", "info", str(path)]) == 0
     assert run(["nas", "info", str(path), *words]) == 0 and VARIABLE not in os.environ
     assert run(["nas", "info", str(path), "--max-memory"]) == 2
-    assert "give a size" in capsys.readouterr().err
+    assert "with a size: --max-memory 8GiB" in capsys.readouterr().err
 
 
 def test_shared_parts_are_counted_where_they_stand() -> None:
