@@ -7,9 +7,9 @@ what blocks do together beyond the sum; networks that were trained again tell th
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -18,8 +18,8 @@ from blockzoo.core.contracts import POSITIONS, STAGES
 from blockzoo.core.errors import UsageError
 from blockzoo.core.subject import names_of_stages
 from blockzoo.report.effects_fit import Fit, Network, Training
-from blockzoo.report.groups import FOLLOW_UP, Row, group_of
-from blockzoo.report.statistics import usable
+from blockzoo.report.groups import FOLLOW_UP, Row, is_number
+from blockzoo.report.trainings import DIVERGED, Cell, Group, Trainings, trainings_of
 
 LEVEL = 0.05
 ENOUGH = "--replicates 3 --repeats 1"
@@ -52,12 +52,23 @@ class Crossed:
         column: the accuracy.
         trainings: that it is fitted to.
         tested: others, of its blocks, that it is not fitted to.
+        lost: trainings that count in neither, by what became of them.
     """
 
     group: tuple[tuple[str, object], ...]
     column: str
     trainings: list[Training]
     tested: list[Training]
+    lost: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def left_out(self) -> str:
+        """What does not count, as a sentence; empty for nothing."""
+        if not self.lost:
+            return ""
+        trained = len(self.trainings) + len(self.tested) + sum(self.lost.values())
+        said = f"left out of {trained} trainings: {', '.join(f'{n} {status}' for status, n in self.lost.items())}"
+        return said + "; blocks that made them diverge seem better than they are" * (DIVERGED in self.lost)
 
     @property
     def blocks(self) -> list[list[str]]:
@@ -193,24 +204,9 @@ def crossed_models(rows: Iterable[Row], column: str = "test_acc") -> list[Crosse
     Raises:
         UsageError: there are none, or too few of them to tell effects from noise.
     """
-    groups: dict[
-        tuple[tuple[str, object], ...], tuple[dict[tuple[Network, object], Training], list[Training]]
-    ]
-    groups = defaultdict(lambda: ({}, []))
-    for row in usable(rows):
-        name, value = str(row["block"]), row.get(column)
-        if name.startswith(f"{STAGES}:") and isinstance(value, int | float) and math.isfinite(value):
-            training = Training(tuple(names_of_stages(name.partition(":")[2])), row.get("seed"), float(value))
-            fitted, tested = groups[group_of(row)]
-            if str(row.get("experiment_name") or "").endswith(FOLLOW_UP):  # behind a name of the user's
-                tested.append(training)
-            else:
-                fitted[training.network, training.seed] = training
-    models = [
-        Crossed(group, column, list(fitted.values()), tested)
-        for group, (fitted, tested) in groups.items()
-        if fitted
-    ]
+    stages = [row for row in rows if str(row["block"]).startswith(f"{STAGES}:")]
+    of_groups = trainings_of(stages, lambda row: is_number(row.get(column)))
+    models = [made for group, cells in of_groups.items() if (made := _model(group, column, cells)).trainings]
     if not models:
         raise UsageError(
             "no networks with a block in every stage here: `blockzoo sweep run --design crossed` trains them"
@@ -223,3 +219,16 @@ def crossed_models(rows: Iterable[Row], column: str = "test_acc") -> list[Crosse
                 f"design with {ENOUGH}, or more of both, tells them"
             )
     return models
+
+
+def _model(group: Group, column: str, cells: Mapping[Cell, Trainings]) -> Crossed:
+    fitted: list[Training] = []
+    tested: list[Training] = []
+    lost = Counter[str]()
+    for of in cells.values():
+        lost.update({**of.lost, **{f"older, with {apart}": count for apart, count in of.older.items()}})
+        for seed, row in of.rows.items():
+            network = tuple(names_of_stages(str(row["block"]).partition(":")[2]))
+            is_test = str(row.get("experiment_name") or "").endswith(FOLLOW_UP)  # behind a name of the user's
+            (tested if is_test else fitted).append(Training(network, seed, float(row[column])))
+    return Crossed(group, column, fitted, tested, lost)

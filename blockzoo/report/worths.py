@@ -98,7 +98,7 @@ def _told(model: Crossed) -> str:
         f"{100 * fit.explained[0]:.0f} % of the variance (adjusted {100 * fit.explained[1]:.0f} %) and leave "
         f"{100 * fit.deviation:.2f} points, {fit.degrees} degrees of freedom",
     ]
-    parts += [model.untold] if model.untold else []
+    parts += filter(None, (model.untold, model.left_out))
     if model.noise and model.interaction:
         size, p = model.interaction
         parts.append(

@@ -57,6 +57,17 @@ def fitted(rows: list[dict[str, Any]]) -> Crossed:
     return model
 
 
+def test_trainings_that_came_to_nothing_are_said() -> None:
+    rows = World(3).rows()
+    for one in rows[:2]:
+        one |= {"status": "diverged", "test_acc": None}
+    rows[2] |= {"status": "killed", "test_acc": None}
+    model = fitted(rows)
+    assert len(model.trainings) == len(rows) - 3
+    said = f"left out of {len(rows)} trainings: 2 diverged, 1 killed; blocks that made them diverge seem better than they are"
+    assert said in worth_tables([model])[0].caption and not fitted(World(3).rows()).left_out
+
+
 def test_a_design_is_balanced_and_its_company_varies() -> None:
     networks = [s.partition(":")[2].split(",") for s, _ in crossed(BLOCKS, 5)]
     assert all(set(Counter(n[p] for n in networks).values()) == {5} for p in range(3))

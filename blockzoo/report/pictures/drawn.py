@@ -169,7 +169,9 @@ def _note_of_worths(model: Crossed) -> str:
         f"An additive model of {len(model.trainings)} trainings, as `blockzoo results --worths` prints it: it explains "
         f"{share:.0f} % of the variance (adjusted {adjusted:.0f} %) and leaves {100 * model.fit.deviation:.2f} points. Thick: 95 "
         f"% interval of one worth alone. Thin: all {len(model.worths)} hold together in 95 % of tables (Bonferroni). Verdicts: "
-        "Holm's correction over them." + (f" Not drawn: {model.untold}." if model.untold else "")
+        "Holm's correction over them."
+        + (f" Not drawn: {model.untold}." if model.untold else "")
+        + (f" {model.left_out.capitalize()}." if model.left_out else "")
     )
 
 

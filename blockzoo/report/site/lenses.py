@@ -53,7 +53,7 @@ def _company(model: Crossed) -> Markup:
     told = (
         f"Points above the average block at the position, of {len(model.trainings)} trainings; \u00b1: all of the table hold "
         f"together in 95 % of tables; \u25b2 better and \u25bc worse than the average block, after Holm's correction."
-        + (f" {model.untold[:1].upper()}{model.untold[1:]}." if model.untold else "")
+        + "".join(f" {said[:1].upper()}{said[1:]}." for said in (model.untold, model.left_out) if said)
     )
     return tag(
         "section", tag("h2", plain(describe_group(model.group), lines=False)), tag("p", told, class_="small"),
