@@ -34,6 +34,8 @@ REFUSED: dict[tuple[str, str], str] = {
     **dict.fromkeys([("timm:visformer_tiny", form) for form in IN_FILES], "the file differs"),
 }
 """Of a network and a form: a part of the reason why it is refused."""
+ON_SOME_PROCESSORS = {("timm:visformer_tiny", form) for form in IN_FILES}
+"""Refused there: on large images its attention takes one of two values that are nearly equal, which rounding decides."""
 
 
 ONCE_WRONG = {
@@ -197,10 +199,11 @@ def test_a_real_network(name: str, tmp_path: Path) -> None:
             continue  # tested elsewhere, and the same as deployed
         compared, reason = outcome(form, truth, tmp_path), REFUSED.get((name, form))
         print(f"{name} | {form} | {compared}")
+        may_agree = reason is None or (name, form) in ON_SOME_PROCESSORS
         right = (
-            compared.kind == "agrees"
-            if reason is None
-            else compared.kind == "refused" and reason in compared.reason
+            may_agree
+            if compared.kind == "agrees"
+            else compared.kind == "refused" and reason is not None and reason in compared.reason
         )
         wrong += [] if right else [f"{form} {compared}"]
     gc.collect()
