@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from blockzoo.report.groups import Row, group_of, is_number, is_of_a_search
+from blockzoo.report.groups import Row, group_of, is_number
 from blockzoo.report.statistics import usable
 
 WORDS = {"test_acc": "test accuracy", "val_acc": "validation accuracy"}
@@ -20,13 +20,13 @@ def column_of(rows: Iterable[Row]) -> str:
         >>> column_of([{"test_acc": 0.5}, {"test_acc": 0.6}, {"val_acc": 0.7}])
         'test_acc'
     """
-    known = [row for row in _shown(rows) if any(is_number(row.get(name)) for name in WORDS)]
+    known = [row for row in usable(rows) if any(is_number(row.get(name)) for name in WORDS)]
     return "test_acc" if 2 * sum(is_number(row.get("test_acc")) for row in known) > len(known) else "val_acc"
 
 
 def left_out(rows: Iterable[Row], column: str) -> Counter[tuple[tuple[str, Any], ...]]:
     """How many trainings that ended have no such accuracy and so are in no mean and no comparison, by comparable group."""
-    return Counter(group_of(row) for row in _shown(rows) if not is_number(row.get(column)))
+    return Counter(group_of(row) for row in usable(rows) if not is_number(row.get(column)))
 
 
 def left_out_words(count: int, column: str) -> str:
@@ -38,7 +38,3 @@ def left_out_words(count: int, column: str) -> str:
     """
     many, are = ("", "is") if count == 1 else ("s", "are")
     return f"{count} training{many} without a {WORDS[column]} {are} left out" if count else ""
-
-
-def _shown(rows: Iterable[Row]) -> list[Row]:
-    return [row for row in usable(rows) if not is_of_a_search(row)]

@@ -16,7 +16,7 @@ import numpy as np
 
 from blockzoo.core.contracts import POSITIONS
 from blockzoo.report.difference import LEVEL
-from blockzoo.report.groups import Row, Spent, is_filler, is_number, is_of_a_search
+from blockzoo.report.groups import Row, Spent, is_filler, is_number
 from blockzoo.report.statistics import ACCURACIES, LOSSES, usable
 from blockzoo.report.trainings import Cell, Group, Trainings, trainings_of
 
@@ -54,7 +54,7 @@ class Table(dict[Cell, dict[object, float]]):
 
 def tables_of(rows: Iterable[Row], column: str) -> dict[Group, Table]:
     """One for each comparable group; the last row of a cell and seed counts. What is far off its budget is in none."""
-    rows = [row for row in rows if not is_of_a_search(row)]
+    rows = list(rows)
     spent = Spent(usable(rows))
     trainings = trainings_of(filter(spent.is_compared, rows), lambda row: is_number(row.get(column)))
     tables = {

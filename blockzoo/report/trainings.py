@@ -94,7 +94,7 @@ def remarks(cells: Mapping[Cell, Trainings], blocks: Iterable[str] | None = None
 def trainings_of(
     rows: Iterable[Row], has_value: Callable[[Row], bool] = lambda row: True
 ) -> dict[Group, dict[Cell, Trainings]]:
-    """Those of each comparable group. What a learning rate was chosen by is in none.
+    """Those of each comparable group. What a learning rate or a block was chosen by is in none.
 
     Args:
         rows: of a table of results.
