@@ -19,7 +19,7 @@ from blockzoo.core.errors import CheckFailed, Damaged, UsageError
 from blockzoo.core.record import Record, plain
 from blockzoo.core.spec import fingerprint_of
 from blockzoo.core.subject import as_stored
-from blockzoo.core.table import COLUMNS, REPORTED, Row, time_columns, timing_key, trial_row, way_of
+from blockzoo.core.table import COLUMNS, Row, time_columns, timing_key, trial_row, way_of
 
 VERSION = fingerprint_of([3, list(COLUMNS)])
 """Of the cells that a record has: raise the number where the same record gives other ones."""
@@ -142,14 +142,6 @@ def count_ways(db: sqlite3.Connection) -> None:
         "INSERT INTO ways SELECT way, coalesce(sum(n), 0), max(newest) "
         f"FROM ({timed}) LEFT JOIN ({keys}) USING (key) GROUP BY way"
     )
-
-
-def reported(db: sqlite3.Connection, schema: str = "main") -> set[str]:
-    """Fingerprints of trials whose newest row says that others handed it in."""
-    tier = f"json_extract(cells, '$[{list(COLUMNS).index('tier')}]')"
-    newer = f"SELECT 1 FROM {schema}.trials n WHERE n.fingerprint = t.fingerprint AND n.id > t.id"
-    query = f"SELECT fingerprint FROM {schema}.trials t WHERE instr(cells, ?) AND {tier} = ? AND NOT EXISTS ({newer})"
-    return {of for (of,) in db.execute(query, (f'"{REPORTED}"', REPORTED))}
 
 
 def in_memory(

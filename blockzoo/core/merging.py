@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from blockzoo.core import columns, faults
@@ -21,7 +22,7 @@ from blockzoo.core.record import FINAL, plain
 from blockzoo.core.schema import SEALED, about, columns_of
 from blockzoo.core.sealed import Faults, parsed, record_of
 from blockzoo.core.spec import fingerprint_of
-from blockzoo.core.store import Store
+from blockzoo.core.store import Store, reported_in
 from blockzoo.core.table import REPORTED
 
 log = logging.getLogger(__name__)
@@ -94,26 +95,34 @@ def _without_indexes(db: sqlite3.Connection) -> Iterator[None]:
 
 @dataclass
 class _There:
-    """What a store holds: the seals of its records, the newest status of each request, and the last number.
+    """What a store holds: the seals of its records, the newest status of each request, and the last number."""
 
-    Args:
-        reported: requests whose newest result others handed in; one's own supersedes it.
-    """
-
+    db: sqlite3.Connection
     seals: set[int]
     statuses: dict[tuple[str, str], str]
     last: int
-    reported: set[tuple[str, str]]
 
     @staticmethod
     def of(db: sqlite3.Connection) -> _There:
         newest = "SELECT kind, fingerprint, status FROM records ORDER BY id"
         return _There(
+            db,
             {mark for (mark,) in db.execute("SELECT seal FROM records")},
             {(kind, fingerprint): status for kind, fingerprint, status in db.execute(newest)},
             db.execute("SELECT coalesce(max(id), 0) FROM records").fetchone()[0],
-            {("trial", fingerprint) for fingerprint in columns.reported(db)},
         )
+
+    @cached_property
+    def reported(self) -> set[str]:
+        """Trials whose result others handed in. All records are read for it: it is asked for where a request has two results."""
+        return reported_in(self.db)
+
+    def is_superseded(self, texts: list[Any]) -> bool:
+        """Did others hand in the result that is there, and is this sound record of its request one's own, or a rerun one?"""
+        kind, fingerprint, _, status, *_, body = texts
+        if kind != "trial" or status not in FINAL or fingerprint not in self.reported:
+            return False
+        return bool(plain(body).get("values", {}).get("tier") != REPORTED)
 
     def answered(self) -> set[tuple[str, str]]:
         """The requests that have a result."""
@@ -162,7 +171,7 @@ def _chosen(
     merged: Merged,
 ) -> Iterator[tuple[int, tuple[object, ...]]]:
     """Rows to write, under their new numbers, each with its old one; the others are counted."""
-    answered, superseded = there.answered(), set[tuple[str, str]]()
+    answered = there.answered()
     stored = "seal" if "seal" in columns_of(given, "records") else "NULL"
     *short, body = SEALED
     query = (
@@ -175,21 +184,16 @@ def _chosen(
             merged.damaged += 1
         elif own in there.seals:
             merged.there += 1
-        elif (of := (kind, fingerprint)) in answered and not (of in there.reported and _is_own_result(texts)):
+        elif (kind, fingerprint) in answered and not there.is_superseded(texts):
             merged.answered += 1
         else:
-            superseded |= {of} & there.reported
+            if (kind, fingerprint) in answered:  # what follows of it here counts too
+                answered.remove((kind, fingerprint))
+                there.reported.remove(fingerprint)
             there.seals.add(own)
             there.statuses[kind, fingerprint] = status
             there.last += 1
             yield old, (there.last, *texts, own)
-    there.reported -= superseded
-
-
-def _is_own_result(texts: list[Any]) -> bool:
-    """Is a sound record a result of one's own, or one that was rerun?"""
-    *_, status, _, _, body = texts
-    return status in FINAL and plain(body).get("values", {}).get("tier") != REPORTED
 
 
 def _is_sound(mark: object, own: int, texts: list[Any], environments: dict[str, str]) -> bool:

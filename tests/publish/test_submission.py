@@ -145,12 +145,14 @@ def test_what_others_report_answers_no_request_of_ones_own(tmp_path: Path) -> No
     assert store.reported() == {mine.fingerprint} and mine.fingerprint in store.statuses()
     assert plan_of([asked], store, 1, "cpu").pending == [asked]
     assert merge(store, stored(tmp_path / "third", sound(1, 0)))[0].copied == 1
-    assert merge(store, stored(tmp_path / "mine", mine)) == [Merged(copied=1)]
+    again = sound(0, 0, test_top5=0.125)
+    two = stored(tmp_path / "mine", again, mine)
+    assert merge(store, two, stored(tmp_path / "late", sound(0, 0))) == [Merged(copied=2), Merged(answered=1)]
     assert not store.reported() and plan_of([asked], store, 1, "cpu").pending == []
     assert store.records("trial", fingerprint=mine.fingerprint)[-1].values["test_top5"] == 0.25
 
     other = stored(tmp_path / "other", sound(2))
-    submit(tmp_path / "mine", other, "B. Person")
+    submit(stored(tmp_path / "handed in", mine).path.parent, other, "B. Person")
     (reported,) = other.records("trial", fingerprint=mine.fingerprint)
     other.add(*promoted(reported, agreement(0.5, [0.5], equal=True)))
     assert not other.reported() and plan_of([asked], other, 1, "cpu").pending == []
