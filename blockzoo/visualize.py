@@ -61,7 +61,7 @@ def plot_results(
     from blockzoo.report.pictures.drawn import Drawing, pictures
     from blockzoo.report.pictures.frame import settled
     from blockzoo.report.pictures.looks import look, save
-    from blockzoo.report.statistics import usable
+    from blockzoo.report.summaries import usable
 
     statuses = Counter[str]()
     groups = [of for of in comparables(_counted(rows_of(source), statuses)) if usable(of.rows)]
@@ -116,7 +116,7 @@ def rows_of(source: str | Path | Iterable[Row] | pd.DataFrame) -> Iterable[Row]:
     if not isinstance(source, str | Path):
         rows: Iterable[Row] = source
         return rows
-    from blockzoo.report.statistics import LOOKED_AT
+    from blockzoo.report.summaries import LOOKED_AT
 
     return each_row(source, Asked(columns=LOOKED_AT))
 

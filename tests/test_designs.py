@@ -17,7 +17,7 @@ from blockzoo.core.spec import NetworkSpec
 from blockzoo.report.comparison import compare, verdicts
 from blockzoo.report.crossed import crossed_models
 from blockzoo.report.groups import FOLLOW_UP
-from blockzoo.report.statistics import summarise, usable
+from blockzoo.report.summaries import summarise, usable
 from blockzoo.report.tables import results_table
 from blockzoo.sweep import run_sweep
 from blockzoo.trials.designs import FRESH, MOST_SEEDS, halving, in_company, isolated

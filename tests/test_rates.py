@@ -13,7 +13,7 @@ from blockzoo.core.settings import Designing
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.report.comparison import compare
 from blockzoo.report.groups import LR_SEARCH, LR_SEARCH_SEED, describe_group, group_of, rates_at_ends
-from blockzoo.report.statistics import summarise
+from blockzoo.report.summaries import summarise
 from blockzoo.report.tables import tables
 from blockzoo.trials.designs import halving, isolated
 from blockzoo.trials.rates import with_learning_rates

@@ -9,8 +9,8 @@ import numpy as np
 
 from blockzoo.blockwise.sweep import Line, at_cost
 from blockzoo.core.text import picture
+from blockzoo.report.estimates import LEAST_SEEDS, student_t
 from blockzoo.report.pictures.looks import COLOURS
-from blockzoo.report.statistics import LEAST_SEEDS, student_t
 
 if TYPE_CHECKING:
     from blockzoo.report.drawing import Figure

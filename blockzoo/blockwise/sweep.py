@@ -36,7 +36,7 @@ from blockzoo.core.store import Store
 from blockzoo.execution.jobs import Job
 from blockzoo.execution.progress import Progress, SilentProgress
 from blockzoo.execution.queue import Plan, Queue, cores, worker_count
-from blockzoo.report.statistics import FRACTION, Estimate, estimate
+from blockzoo.report.estimates import FRACTION, Estimate, estimate
 from blockzoo.trials.study import StudyKeywords
 from blockzoo.trials.training import available_device
 from blockzoo.trials.workplace import at_work, executor_of

@@ -24,7 +24,7 @@ from blockzoo.report.site.boards import board_of, titles_of
 from blockzoo.report.site.gathered import TOLD
 from blockzoo.report.site.pairs import Pairs
 from blockzoo.report.site.words import Line
-from blockzoo.report.statistics import LOOKED_AT
+from blockzoo.report.summaries import LOOKED_AT
 
 FRONTS = {"stage_macs": "multiply-adds of the stage", "stage_latency_ms": "time of the stage"}
 COLUMNS = tuple(dict.fromkeys((*LOOKED_AT, *TOLD, *FRONTS)))

@@ -35,7 +35,7 @@ def claims(
     from blockzoo.core.reading import Asked
     from blockzoo.report.claims import CLAIMS, claims_of, judged_claims
     from blockzoo.report.claims_tables import claim_rows, claim_tables
-    from blockzoo.report.statistics import LOOKED_AT
+    from blockzoo.report.summaries import LOOKED_AT
 
     screen.check_output(output)
     if not sources:

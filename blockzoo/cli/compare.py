@@ -43,7 +43,7 @@ def compare(
     from blockzoo.core.reading import Asked
     from blockzoo.report.comparison import compare as differences_of
     from blockzoo.report.images import outcomes_in
-    from blockzoo.report.statistics import LOOKED_AT
+    from blockzoo.report.summaries import LOOKED_AT
     from blockzoo.report.verdicts import comparison_rows, comparison_tables
 
     screen.check_output(output)

@@ -103,7 +103,7 @@ def results(
     from blockzoo.core.outputs import each_row, is_table, open_store
     from blockzoo.core.reading import Asked
     from blockzoo.report.runs import run_rows, runs_table
-    from blockzoo.report.statistics import LOOKED_AT
+    from blockzoo.report.summaries import LOOKED_AT, SUMMARISED
 
     screen.check_output(output)
     shows = {
@@ -138,7 +138,7 @@ def results(
             _say_nothing_is_there(source, where)
         screen.write(screen.text_lines(rows, "json" if format == "json" else "csv"))
     else:
-        tables = _tables(each_row(source, replace(asked, columns=LOOKED_AT)))
+        tables = _tables(each_row(source, replace(asked, columns=SUMMARISED)))
         tables += [runs_table(runs)] if runs and not (markdown and tables) else []
         if tables:
             screen.show(tables, [], "markdown" if markdown else format)
@@ -192,7 +192,7 @@ def _show_orders(
     from blockzoo.core.reading import Asked
     from blockzoo.report.agreement_tables import agreement_rows, agreement_tables
     from blockzoo.report.elsewhere import NEEDED, elsewheres, stored_details
-    from blockzoo.report.statistics import LOOKED_AT
+    from blockzoo.report.summaries import LOOKED_AT
 
     store = None if is_table(source) else open_store(source)
     rows = each_row(source, Asked(where, columns=tuple(dict.fromkeys((*LOOKED_AT, *NEEDED)))))

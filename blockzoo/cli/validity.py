@@ -42,7 +42,7 @@ def validity(
     from blockzoo.core.outputs import each_row
     from blockzoo.core.reading import Asked
     from blockzoo.report.elsewhere import NEEDED
-    from blockzoo.report.statistics import LOOKED_AT
+    from blockzoo.report.summaries import LOOKED_AT
     from blockzoo.report.validity import validities
     from blockzoo.report.validity_tables import validity_rows, validity_tables
 

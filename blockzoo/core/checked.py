@@ -119,7 +119,8 @@ def columns_of(*kinds: type) -> dict[str, str]:
 
 def texts_of(*kinds: type) -> set[str]:
     """The fields of dataclasses whose values are texts, or words to choose among; None aside."""
-    return {f.name for kind in kinds for f in fields(kind) if _is_text(get_type_hints(kind)[f.name])}
+    hints = ((fields(kind), get_type_hints(kind)) for kind in kinds)
+    return {f.name for own, of in hints for f in own if _is_text(of[f.name])}
 
 
 def _is_text(hint: Any) -> bool:

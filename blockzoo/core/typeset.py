@@ -192,6 +192,8 @@ def wrapped(text: str, width: int) -> list[str]:
         >>> wrapped("mean of the seeds", 8)
         ['mean of', 'the', 'seeds']
     """
+    if text.isprintable() and "  " not in text and text == text.strip() and cells_of(text) <= width:
+        return [text]
     lines: list[str] = []
     for part in text.expandtabs(4).split("\n"):
         line = part[: len(part) - len(part.lstrip())]
@@ -220,7 +222,7 @@ def cells_of(text: str) -> int:
         >>> cells_of("±0.5"), cells_of("名")
         (4, 2)
     """
-    if text.isascii():
+    if text.isascii() or max(text) < "\u0300":  # before the first letter that combines, and all that are wide
         return len(text)
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
     return len(text) + wide - sum(unicodedata.combining(letter) != 0 for letter in text)

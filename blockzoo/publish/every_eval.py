@@ -21,7 +21,7 @@ from blockzoo.core.table import COLUMNS, Row
 from blockzoo.core.text import file_name
 from blockzoo.publish.cells import Cell, cells_of
 from blockzoo.publish.citation import OURS
-from blockzoo.report.statistics import FRACTION, LEAST_SEEDS, deviation, estimate
+from blockzoo.report.estimates import FRACTION, LEAST_SEEDS, deviation, estimate
 
 SCHEMA = "0.2.2"
 NAMESPACE = uuid.UUID("7f2b9f0e-5c0d-5f7a-9a44-2f6d7f0c5a11")

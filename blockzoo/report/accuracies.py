@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from blockzoo.report.groups import Row, group_of, is_number
-from blockzoo.report.statistics import usable
+from blockzoo.report.summaries import usable
 
 WORDS = {"test_acc": "test accuracy", "val_acc": "validation accuracy"}
 """Of the columns."""
@@ -26,7 +26,7 @@ def column_of(rows: Iterable[Row]) -> str:
 
 def left_out(rows: Iterable[Row], column: str) -> Counter[tuple[tuple[str, Any], ...]]:
     """How many trainings that ended have no such accuracy and so are in no mean and no comparison, by comparable group."""
-    return Counter(group_of(row) for row in usable(rows) if not is_number(row.get(column)))
+    return Counter(map(group_of, usable(row for row in rows if not is_number(row.get(column)))))
 
 
 def left_out_words(count: int, column: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from blockzoo.core.contracts import POSITIONS
 from blockzoo.report.difference import LEVEL
 from blockzoo.report.groups import Row, Spent, is_filler, is_number
-from blockzoo.report.statistics import ACCURACIES, LOSSES, usable
+from blockzoo.report.summaries import ACCURACIES, LOSSES, usable
 from blockzoo.report.trainings import Cell, Group, Trainings, trainings_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from blockzoo.core.contracts import POSITIONS
 from blockzoo.core.quantity import quantities
 from blockzoo.report.comparable import Comparable
 from blockzoo.report.front import Spread, spread_of
-from blockzoo.report.statistics import Summary, Time, average_positions, summarise
+from blockzoo.report.summaries import Summary, Time, average_positions, summarise
 
 AXES = {name: quantity for name, quantity in quantities().items() if quantity.axis}
 """What can stand on the horizontal axis."""

@@ -17,7 +17,7 @@ from blockzoo.report.additive import Fitted, Table, fitted_to, positions_of, tab
 from blockzoo.report.difference import MARGIN, Difference, corrected
 from blockzoo.report.effects import contrast
 from blockzoo.report.groups import Row
-from blockzoo.report.statistics import Time, summarise
+from blockzoo.report.summaries import Time, summarise
 from blockzoo.report.trainings import remarks
 
 Claimed = Literal["accurate everywhere", "less accurate", "fastest"]

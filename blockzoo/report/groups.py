@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from math import isfinite
 from typing import Any, TypeGuard
 
@@ -50,7 +51,7 @@ OF_STAGE_SIZE = ("active_width", "active_blocks")
 def group_of(row: Row) -> tuple[tuple[str, Any], ...]:
     """What a row shares with those it may be compared with."""
     own = "lr" if row.get("lr_among") else ""
-    shared = [(name, row.get(name)) for name in SHARED if name != own and row.get(name) is not None]
+    shared = [(name, value) for name in SHARED if (value := row.get(name)) is not None and name != own]
     return (*shared, ("comparable", row.get("comparable")))
 
 
@@ -67,7 +68,12 @@ def is_of_rates(row: Row) -> bool:
 
 def is_of_a_search(row: Row) -> bool:
     """Whether a learning rate or a block was chosen by this training: its accuracy flatters, and stands in no table of means."""
-    return is_of_rates(row) or bool(_OF_HALVING.search(str(row.get("experiment_name") or "")))
+    return is_of_rates(row) or _is_of_halving(str(row.get("experiment_name") or ""))
+
+
+@lru_cache(maxsize=256)
+def _is_of_halving(experiment: str) -> bool:
+    return bool(_OF_HALVING.search(experiment))
 
 
 def beyond(among: Sequence[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -11,8 +11,9 @@ from blockzoo.core.table import REPORTED, REPRODUCED
 from blockzoo.core.typeset import HIGH, KEY, LOW, Column, TextTable, as_markdown, name, number
 from blockzoo.core.units import scaled
 from blockzoo.report.accuracies import left_out, left_out_words
+from blockzoo.report.estimates import Estimate
 from blockzoo.report.groups import Row, describe_group, is_of_a_search, is_of_rates, rates_at_ends
-from blockzoo.report.statistics import Estimate, Summary, Time, summarise
+from blockzoo.report.summaries import Summary, Time, summarise
 from blockzoo.report.trainings import older_words
 
 OF_TIER = {

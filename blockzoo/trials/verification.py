@@ -26,7 +26,7 @@ from blockzoo.core.record import Record
 from blockzoo.core.spec import TrialSpec
 from blockzoo.core.store import Store
 from blockzoo.core.table import OWN, REPORTED, REPRODUCED
-from blockzoo.report.statistics import LEAST_SEEDS, deviation, student_t
+from blockzoo.report.estimates import LEAST_SEEDS, deviation, student_t
 from blockzoo.trials.preflight import known_before
 from blockzoo.trials.training import circumstances, train_spec
 

@@ -14,7 +14,7 @@ from blockzoo.report.charts import charts
 from blockzoo.report.comparable import comparables
 from blockzoo.report.comparison import compare
 from blockzoo.report.ranks import rankings
-from blockzoo.report.statistics import average_positions, summarise
+from blockzoo.report.summaries import average_positions, summarise
 from blockzoo.report.tables import markdown_table
 from blockzoo.report.trainings import trainings_of
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from blockzoo.core.typeset import HIGH, KEY, LOW, TextTable, name, number
 from blockzoo.nas.search.simulate import Comparison
-from blockzoo.report.statistics import LEAST_SEEDS
+from blockzoo.report.estimates import LEAST_SEEDS
 
 LEVEL = 0.05
 DRAWS = 2000

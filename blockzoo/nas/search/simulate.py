@@ -19,7 +19,7 @@ from blockzoo.nas.benchmark.surrogate import numbers_of
 from blockzoo.nas.contracts import SEARCHES
 from blockzoo.nas.search.task import BudgetSpent, Ledger, Task
 from blockzoo.nas.space.macro import Indices
-from blockzoo.report.statistics import LEAST_SEEDS
+from blockzoo.report.estimates import LEAST_SEEDS
 
 if TYPE_CHECKING:
     from blockzoo.report.drawing import Figure

@@ -20,7 +20,7 @@ from blockzoo.report.pictures.looks import Mark, look
 from blockzoo.report.pictures.predictions import draw_predictions
 from blockzoo.report.pictures.profiles import draw_profiles
 from blockzoo.report.pictures.verdict_map import draw_verdicts
-from blockzoo.report.statistics import usable
+from blockzoo.report.summaries import usable
 
 if TYPE_CHECKING:
     from blockzoo.report.drawing import Figure

@@ -17,7 +17,7 @@ from blockzoo.report.effects import USUAL
 from blockzoo.report.front import spread_of
 from blockzoo.report.groups import describe_group, short_name
 from blockzoo.report.site.pairs import MEAN, Pairs, alike
-from blockzoo.report.statistics import Summary, Time, average_positions, summarise
+from blockzoo.report.summaries import Summary, Time, average_positions, summarise
 
 TIME = "latency_ms"
 DTYPES = ("fp32", "bf16", "fp16", "int8")

@@ -36,7 +36,7 @@ from blockzoo.report.site.shell import Shell
 from blockzoo.report.site.standing import Entry, Subject, entries_of, lines_of_block
 from blockzoo.report.site.versus import comparable_of, compare_page, outcomes_of
 from blockzoo.report.site.words import at
-from blockzoo.report.statistics import usable
+from blockzoo.report.summaries import usable
 
 MOST_BYTES = 4 * 2**20
 """Of the data of one page; further tables go to pages of their own."""

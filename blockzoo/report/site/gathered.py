@@ -17,7 +17,7 @@ from blockzoo.core.store import Store
 from blockzoo.core.table import Row, stored_timing_key, way_of
 from blockzoo.report.comparable import Comparable, comparables
 from blockzoo.report.groups import is_number
-from blockzoo.report.statistics import LOOKED_AT, TIMED
+from blockzoo.report.summaries import LOOKED_AT, TIMED
 
 TOLD = (
     "timestamp",

@@ -14,7 +14,7 @@ from blockzoo.report.groups import describe_group, is_number
 from blockzoo.report.site.markup import EMPTY, Markup, joined, table, tag
 from blockzoo.report.site.sketches import BELOW, HIGH, LEFT, WIDE, bars, text
 from blockzoo.report.site.words import NONE
-from blockzoo.report.statistics import usable
+from blockzoo.report.summaries import usable
 
 FEWEST = 5
 """Networks of a space that are worth a section."""

@@ -16,7 +16,7 @@ from blockzoo.report.site.cards import Card
 from blockzoo.report.site.gathered import Told
 from blockzoo.report.site.markup import Markup
 from blockzoo.report.site.words import Line
-from blockzoo.report.statistics import usable
+from blockzoo.report.summaries import usable
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import nn
 
 from blockzoo.core.documents import decoded, first_line
 from blockzoo.core.errors import UsageError
-from blockzoo.report.statistics import FRACTION, Estimate, estimate
+from blockzoo.report.estimates import FRACTION, Estimate, estimate
 from blockzoo.tiling.layers.convert import block_convert
 from blockzoo.tiling.planning.plan import Plan
 from blockzoo.tiling.planning.planner import plan

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from blockzoo.core.typeset import TextTable, as_markdown, name, number
-from blockzoo.report.statistics import Estimate, estimate
+from blockzoo.report.estimates import Estimate, estimate
 from blockzoo.tiling.experiments import published
 
 Line = dict[str, Any]

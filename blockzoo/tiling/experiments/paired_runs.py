@@ -25,7 +25,7 @@ from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import now
 from blockzoo.core.settings import Run, Sweeping
 from blockzoo.core.spec import TrialSpec
-from blockzoo.report.statistics import LEAST_SEEDS
+from blockzoo.report.estimates import LEAST_SEEDS
 from blockzoo.tiling.experiments.training import Start, TiledRecipe, tiled_spec
 from blockzoo.tiling.tags import WHOLE, Tiling, padding_of, plain_subject, tiling_of
 from blockzoo.trials.study import StudyKeywords

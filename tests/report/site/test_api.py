@@ -13,7 +13,7 @@ from blockzoo.core.store import Store
 from blockzoo.core.table import COLUMNS
 from blockzoo.publish.submission import marked
 from blockzoo.report.site.build import build_site
-from blockzoo.report.statistics import summarise
+from blockzoo.report.summaries import summarise
 from blockzoo.report.tables import markdown_table
 from tests.report.site import made_up
 

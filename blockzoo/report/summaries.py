@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from math import isfinite
 from typing import Any
 
 from blockzoo.core.contracts import POSITIONS
 from blockzoo.core.quantity import quantities
+from blockzoo.report.estimates import FRACTION, Estimate, estimate
 from blockzoo.report.groups import (
     OF_STAGE_SIZE,
     SHARED,
@@ -37,52 +35,6 @@ TIMED = frozenset(
 """Columns of times, which belong to the way in which they were taken."""
 ACCURACIES = ("val_acc", "test_acc")
 LOSSES = ("val_loss", "test_loss", "train_loss")
-LEAST_SEEDS = 3
-"""Seeds that an interval needs. Of two, Student's t makes 6.35 times their distance to each side: that says nothing; of three,
-4.30 standard errors. A mean of fewer stands alone."""
-FRACTION = (0.0, 1.0)
-"""What an accuracy can be."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds, with its 95 % interval where there is one: never wider than the quantity can vary.
-
-    Args:
-        mean: of the values.
-        half_width: of the interval before it is cut; None where there is none.
-        n: seeds.
-        limits: what the quantity can be.
-    """
-
-    mean: float
-    half_width: float | None
-    n: int
-    limits: tuple[float, float] = (-math.inf, math.inf)
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Low and high, within the limits."""
-        if self.half_width is None:
-            return None
-        least, most = min(self.limits[0], self.mean), max(self.limits[1], self.mean)
-        return max(least, self.mean - self.half_width), min(most, self.mean + self.half_width)
-
-    def text(self, digits: int = 2, scale: float = 1.0, sign: str = "") -> str:
-        """ "53.85 ± 3.99"; "98.61 (95.07 to 100.00)" where the limits cut the interval; the mean alone where there is none.
-
-        Args:
-            digits: after the point.
-            scale: 100 for percent of a fraction.
-            sign: "+" to show the sign of the mean.
-        """
-        mean = f"{scale * self.mean:{sign}.{digits}f}"
-        if self.interval is None or self.half_width is None:
-            return mean
-        low, high = self.interval
-        if high - low < 1.999 * self.half_width:
-            return f"{mean} ({scale * low:{sign}.{digits}f} to {scale * high:{sign}.{digits}f})"
-        return f"{mean} ± {scale * self.half_width:.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -117,63 +69,7 @@ class Summary:
     )  # trainings of other networks of its name -> their number
 
 
-def estimate(values: Sequence[float], limits: tuple[float, float] = (-math.inf, math.inf)) -> Estimate:
-    """Mean and 95 % interval of independent values, by Student's t with n - 1 degrees of freedom.
-
-    There is no interval of fewer than `LEAST_SEEDS`, nor one that leaves the quantity all it can be.
-
-    Args:
-        values: one of each seed.
-        limits: what the quantity can be: 0 to 1 for an accuracy.
-
-    Examples:
-        Mean ± t s / sqrt(n), here with t = 4.303 and s = 0.02.
-
-        >>> estimate([0.58, 0.60, 0.62], (0, 1)).text(scale=100)
-        '60.00 ± 4.97'
-        >>> estimate([0.58, 0.62], (0, 1)).interval is None
-        True
-    """
-    n, mean = len(values), statistics.fmean(values)
-    if n < LEAST_SEEDS:
-        return Estimate(mean, None, n, limits)
-    half = student_t(n - 1) * deviation(values) / math.sqrt(n)
-    says_nothing = mean - half <= limits[0] and mean + half >= limits[1]
-    return Estimate(mean, None if says_nothing else half, n, limits)
-
-
-@cache
-def student_t(degrees: int) -> float:
-    """The 97.5 % quantile of Student's t with a whole number of degrees of freedom.
-
-    To load a library for it takes longer than all else that a table of ten thousand rows takes. With t = sqrt(degrees) tan(angle)
-    the share within -t and t is a finite sum, which rises with the angle.
-
-    Source: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4.
-    """
-
-    def within(angle: float) -> float:
-        odd, sine, cosine = degrees % 2, math.sin(angle), math.cos(angle)
-        total, term = 0.0, cosine if odd else 1.0
-        for power in range(1 + odd, degrees, 2):
-            total += term
-            term *= power / (power + 1) * cosine**2
-        return 2 / math.pi * (angle + sine * total) if odd else sine * total
-
-    low, high = 0.0, math.pi / 2
-    while low < (middle := (low + high) / 2) < high:
-        low, high = (middle, high) if within(middle) < 0.95 else (low, middle)
-    return math.sqrt(degrees) * math.tan(low)
-
-
-def deviation(values: Sequence[float]) -> float:
-    """The standard deviation of two or more values, 0 where they are equal (the library's is exact, and slow)."""
-    apart = [value - values[0] for value in values]
-    mean = math.fsum(apart) / len(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in apart) / (len(values) - 1))
-
-
-LOOKED_AT = tuple(
+SUMMARISED = tuple(
     dict.fromkeys(
         [
             *SHARED,
@@ -187,7 +83,6 @@ LOOKED_AT = tuple(
             "budget_ratio",
             *OF_STAGE_SIZE,
             *ACCURACIES,
-            *LOSSES,
             *COSTS,
             *TIMES,
         ]
@@ -196,6 +91,8 @@ LOOKED_AT = tuple(
     )
 )
 """Columns that a summary is made of: a reader of many rows need give no others."""
+LOOKED_AT = (*SUMMARISED, *LOSSES)
+"""Those that comparisons are made of: equal losses tell whether trainings are of one network."""
 
 
 def usable(rows: Iterable[Row]) -> list[Row]:
@@ -223,7 +120,7 @@ def average_positions(rows: Iterable[Row]) -> list[Summary]:
     of_blocks: dict[tuple[Group, str], dict[str, Sequence[Row]]] = defaultdict(dict)
     places: dict[Group, set[str]] = defaultdict(set)
     for (group, block, position), cell in cells.items():
-        if usable(cell):
+        if any(map(went_well, cell)):
             of_blocks[group, block][position] = cell
             places[group] |= {position} - {""}
     return [
@@ -234,7 +131,7 @@ def average_positions(rows: Iterable[Row]) -> list[Summary]:
 
 
 def _cells(rows: Iterable[Row]) -> tuple[dict[tuple[Group, str, str], Sequence[Row]], Spent]:
-    """The rows of each group, block and position, and what their stages cost."""
+    """The rows of each group, block and position but those by which something was chosen, and what their stages cost."""
     cells: dict[tuple[Group, str, str], Sequence[Row]] = defaultdict(list)
     timed = _timed_alike(rows)
     for group, row in timed:
@@ -252,7 +149,7 @@ def _summary(group: Group, block: str, cells: Mapping[str, Sequence[Row]], spent
         older.update(others)
     of_one = len(cells) == 1
     position = next(iter(cells)) if of_one else ""
-    good = usable(rows)
+    good = [row for row in rows if went_well(row)]
     accuracies = {}
     for name in ACCURACIES:
         if per_seed := _per_seed(good, name, len(cells)):
@@ -263,8 +160,9 @@ def _summary(group: Group, block: str, cells: Mapping[str, Sequence[Row]], spent
     times = {name: time for name in TIMES if (time := _time(good, name, of_one=of_one))}
     ways = [str(row["latency_device"]) for row in good if row.get("latency_device")]
     not_ok = Counter(row["status"] for row in rows if not went_well(row)) if len(good) < len(rows) else {}
-    off = next((ratio for row in rows if (ratio := spent.off(row)) is not None), None)
-    compared = all(spent.is_compared(row) for row in rows)
+    at_budget = rows if dict(group).get("budget") else []
+    off = next((ratio for row in at_budget if (ratio := spent.off(row)) is not None), None)
+    compared = all(spent.is_compared(row) for row in at_budget)
     lr = rows[0]["lr"] if rows[0].get("lr_among") else None
     return Summary(
         group,
@@ -317,6 +215,9 @@ def _time(rows: list[Row], name: str, *, of_one: bool) -> Time | None:
     if ms is None:
         return None
     stem = name.removesuffix("_ms")
+    told = [tuple(map(row.get, (name, f"{stem}_low_ms", f"{stem}_high_ms", f"{stem}_doubt"))) for row in rows]
+    if of_one and told.count(told[0]) == len(told):  # seeds of one network share its times
+        rows = rows[:1]
     counted = [row for row in rows if is_number(row.get(name))]
     ends = [_mean_over_positions(counted, f"{stem}_{end}_ms", of_one=of_one) for end in ("low", "high")]
     whole = all(is_number(row.get(f"{stem}_{end}_ms")) for row in counted for end in ("low", "high"))
@@ -327,18 +228,31 @@ def _time(rows: list[Row], name: str, *, of_one: bool) -> Time | None:
 
 def _per_seed(rows: list[Row], name: str, positions: int) -> list[float]:
     """For each seed that so many positions have the mean over them; the newest row of a (seed, position) counts."""
+    if positions == 1:
+        return list(
+            {
+                _seed(row, index): float(v) for index, row in enumerate(rows) if is_number(v := row.get(name))
+            }.values()
+        )
     values: dict[Any, dict[str, float]] = defaultdict(dict)
     for index, row in enumerate(rows):
         if is_number(row.get(name)):
-            seed = row.get("seed")
-            values[index if seed is None else seed][row.get("position") or ""] = row[name]
+            values[_seed(row, index)][row.get("position") or ""] = row[name]
     return [statistics.fmean(v.values()) for v in values.values() if len(v) == positions]
+
+
+def _seed(row: Row, index: int) -> object:
+    """A row without a seed is of one of its own."""
+    return index if (seed := row.get("seed")) is None else seed
 
 
 def _mean_over_positions(rows: list[Row], name: str, *, of_one: bool = False) -> float | None:
     """The mean of the means at each position; `of_one`: all rows are of one."""
     if of_one:
-        numbers = [v for row in rows if isinstance(v := row.get(name), (int, float)) and isfinite(v)]
+        values = [row.get(name) for row in rows]
+        if values and values.count(values[0]) == len(values):  # costs of one network are
+            return float(values[0]) if is_number(values[0]) else None
+        numbers = [value for value in values if is_number(value)]
         return statistics.fmean(numbers) if numbers else None
     cells: dict[str, list[float]] = {}
     for row in rows:
