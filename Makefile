@@ -7,7 +7,8 @@ WITHOUT_CUDA := https://download.pytorch.org/whl/cpu
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo site test test-slow lint format docs benchmarks clean
+BROWSERS := chromium chromium-browser chromium-headless-shell
+.PHONY: help setup browser demo site test test-slow lint format docs benchmarks clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -20,6 +21,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m pip install --quiet -c constraints.txt -e '.[test]'
 	touch $@
 
+browser: ## a browser of Debian's for the tests of pages, where it is missing and root asks; without one they skip
+	@for one in $(BROWSERS); do if command -v $$one > /dev/null; then exit 0; fi; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium-headless-shell > /dev/null; \
+	fi || echo "no browser could be installed: the tests of pages skip"
+
 demo: setup ## 4 blocks x 3 positions x 3 seeds on digits, at equal multiply-adds: table, pictures and verdicts in minutes
 	$(PYTHON) -m blockzoo.sweep --blocks ResNetBasicBlock InvertedResidual GhostBottleneck RepVGGBlock \
 		--positions all --seeds 3 --track iso-macs --filler identity --dataset digits --epochs 5 --batch-size 32 \
@@ -29,13 +36,13 @@ demo: setup ## 4 blocks x 3 positions x 3 seeds on digits, at equal multiply-add
 site: setup ## the published tables as a site, in build/leaderboard: leaderboard, a page for each block, comparisons
 	$(PYTHON) -m blockzoo report docs/results/cifar10.csv --output build/leaderboard
 
-test: setup ## lint, types and the quick tests (2 processes)
+test: setup browser ## lint, types and the quick tests (2 processes)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy --num-workers 2
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal  # threads of two processes would wait for each other, busily
 
-test-slow: setup ## the tests that take minutes
+test-slow: setup browser ## the tests that take minutes
 	$(PYTHON) -m pytest -m slow
 
 lint: setup ## lint and types alone

@@ -112,7 +112,7 @@ def _counted(rows: Iterable[Row], statuses: Counter[str]) -> Iterator[Row]:
 def rows_of(source: str | Path | Iterable[Row] | pd.DataFrame) -> Iterable[Row]:
     """The rows of a place, with the columns that pictures are made of; those of a DataFrame, or that are given."""
     if hasattr(source, "to_dict"):  # a DataFrame
-        return [{k: None if v != v else v for k, v in row.items()} for row in source.to_dict("records")]
+        return [{str(k): None if v != v else v for k, v in row.items()} for row in source.to_dict("records")]
     if not isinstance(source, str | Path):
         rows: Iterable[Row] = source
         return rows

@@ -7,7 +7,9 @@ with trials that had the same.
 
 from __future__ import annotations
 
+import copy
 import inspect
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,8 @@ from blockzoo.core.spec import fingerprint_of
 
 BY_NAME = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
 """Loggers that are made from their names, and the package of each: it is an extra of that name."""
+SILENT = {"WANDB_ERROR_REPORTING": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+"""Variables without which loggers that write here tell their makers of it, unless somebody has set them."""
 PROJECT = "blockzoo"
 """Under which W&B and MLflow keep the runs."""
 
@@ -56,6 +60,11 @@ class Listeners:
             "enable_checkpointing": any(isinstance(one, Checkpoint) for one in self.callbacks),
             "enable_progress_bar": any(isinstance(one, ProgressBar) for one in self.callbacks),
         }
+
+    def told(self, request: dict[str, Any]) -> None:
+        """The loggers hear what is trained, and how."""
+        for logger in self.loggers:
+            logger.log_hyperparams(copy.deepcopy(request))
 
     def identity(self) -> str | None:
         """The callbacks in words, the same for the same: class, and a digest of its code and of what it was given."""
@@ -154,11 +163,20 @@ def logger_of(name: str, folder: Path, run: str) -> Logger:
         raise UsageError(
             f"logger {name!r}: choose one of {', '.join(BY_NAME)}, or hand over one of lightning.pytorch"
         )
+    for variable, value in SILENT.items():
+        os.environ.setdefault(variable, value)
     needed(BY_NAME[name], name, f"logs of {name}")
-    place = folder / "logs" / name
+    place = folder.resolve() / "logs" / name
     place.mkdir(parents=True, exist_ok=True)
     if name == "tensorboard":
         return loggers.TensorBoardLogger(str(place), name="", version=run)
     if name == "wandb":
         return loggers.WandbLogger(name=run, save_dir=str(place), project=PROJECT, offline=True)
-    return loggers.MLFlowLogger(PROJECT, run_name=run, tracking_uri=place.resolve().as_uri())
+    if "?" in str(place):  # of the address of a database the rest is options
+        raise UsageError(f"logs of mlflow cannot lie in {place}: give a folder without a ? in its name")
+    return loggers.MLFlowLogger(
+        PROJECT,
+        run_name=run,
+        tracking_uri=f"sqlite:///{place / 'mlflow.db'}",
+        artifact_location=(place / "artifacts").as_uri(),
+    )

@@ -81,6 +81,7 @@ def _run(
     ready = prepared(spec, asked_for(spec, data), process)
     record = Record("trial", spec.fingerprint(), spec.network.subject, spec.to_json())
     record.environment = _circumstances(process, ready.dtype)
+    process.listeners.told(record.spec)
     try:
         with working(f"training {spec.network.subject}", spec.epochs, "epochs") as task:
             callbacks = [*process.listeners.callbacks, AfterEachEpoch(checkpoint, on_epoch, task)]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import shutil
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+import yaml
 from lightning.pytorch.callbacks import EarlyStopping, LambdaCallback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger
 
@@ -19,7 +23,7 @@ from blockzoo.core.record import Record
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.data import load_dataset
 from blockzoo.train import train_block
-from blockzoo.training.listeners import BY_NAME, Listeners, identity_of, listeners_of, logger_of
+from blockzoo.training.listeners import BY_NAME, SILENT, Listeners, identity_of, listeners_of, logger_of
 from blockzoo.training.process import TrainingProcess
 from blockzoo.training.trial import run_trial
 from blockzoo.trials.training import circumstances, train_spec
@@ -70,6 +74,8 @@ def test_what_only_listens_changes_no_number(tmp_path: Path) -> None:
     assert callback.heard[-1]["train_acc"] == pytest.approx(plain.samples["train_acc"][-1])
     written = (Path(logger.log_dir) / "metrics.csv").read_text()
     assert all(name in written.splitlines()[0] for name in ("val_acc", "train_loss", "test_acc"))
+    told = yaml.unsafe_load((Path(logger.log_dir) / "hparams.yaml").read_text())
+    assert told["lr"] == SPEC.lr and told["network"] == heard.spec["network"], "what was trained, and how"
     assert heard.environment["loggers"] == "CSVLogger" and "loggers" not in plain.environment
     assert heard.environment["environment_id"] != plain.environment["environment_id"]
 
@@ -165,6 +171,41 @@ def test_a_logger_by_its_name_writes_here_and_sends_nothing(name: str, tmp_path:
     logger.finalize("success")
     files = [path for path in (tmp_path / "logs" / name).rglob("*") if path.is_file()]
     assert files and all(path.stat().st_size for path in files[:1])
+
+
+LOGS = """
+import sys
+from pathlib import Path
+from blockzoo.training.listeners import logger_of
+
+logger = logger_of(sys.argv[1], Path(sys.argv[2]), "run")
+logger.log_hyperparams({"lr": 0.1})
+logger.log_metrics({"val_acc": 0.5}, step=1)
+logger.finalize("success")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    shutil.which("strace") is None, reason="strace, which sees what connects, is not installed"
+)
+@pytest.mark.parametrize("name", BY_NAME)
+def test_a_logger_by_its_name_connects_to_nothing(name: str, tmp_path: Path) -> None:
+    """MLflow counts its uses for its makers, and W&B has processes of its own; without `SILENT` MLflow asks for an address."""
+    if find_spec(BY_NAME[name]) is None:
+        pytest.skip(f"{BY_NAME[name]} is not installed: pip install 'blockzoo[{name}]'")
+    traced = ["strace", "-f", "-e", "trace=connect,execve", "-o", str(tmp_path / "calls")]
+    environment = {key: value for key, value in os.environ.items() if key not in SILENT}
+    command = [*traced, sys.executable, "-c", LOGS, name, str(tmp_path)]
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
+    calls = (tmp_path / "calls").read_text()
+    assert "execve(" in calls and "AF_INET" not in calls
+
+
+def test_logs_of_mlflow_lie_in_no_folder_that_cuts_their_address(tmp_path: Path) -> None:
+    pytest.importorskip("mlflow")
+    with pytest.raises(UsageError, match=r"without a \? in its name"):
+        logger_of("mlflow", tmp_path / "what?", "run")
 
 
 @pytest.mark.parametrize("name", BY_NAME)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,16 +19,16 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-ROOT = Path(__file__).parents[3]
+BROWSERS = ("chromium", "chromium-browser", "chromium-headless-shell")
 
 
 @contextmanager
 def browser() -> Iterator[Any]:
     """A browser of its own."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
-        pytest.skip("needs chromium: apt-get install chromium")
+        pytest.skip("needs a browser: make browser, as root, or apt-get install chromium-headless-shell")
     with playwright.sync_playwright() as driver:
         started = driver.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield started
@@ -73,8 +72,7 @@ COLUMN = """key => {
 
 def axe() -> str:
     """The source of axe-core, which finds what makes pages hard to use for some."""
-    places = [os.environ.get("AXE_CORE", ""), ROOT / "node_modules" / "axe-core" / "axe.min.js"]
-    for place in places:
-        if place and Path(place).is_file():
-            return Path(place).read_text()
-    pytest.skip("needs axe-core: npm install axe-core, or AXE_CORE names its axe.min.js")
+    package = pytest.importorskip(
+        "axe_playwright_python", reason="needs axe-core: pip install axe-playwright-python"
+    )
+    return (Path(package.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
