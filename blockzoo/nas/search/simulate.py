@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 Values = npt.NDArray[np.float64]
 Said = TypeVar("Said")
+SHARES = (0.1, 0.5)
+"""Of the budget, at which tables say the regret beside that at its end."""
 PATIENCE = 10_000
 """Answers in a row that cost nothing before a search counts as over: it walks in a circle."""
 
@@ -190,8 +192,10 @@ class Comparison(Result):
             rows.append(
                 {
                     "algorithm": name,
-                    "regret_at_10_percent": self._at_share(mean, 0.1),
-                    "regret_at_50_percent": self._at_share(mean, 0.5),
+                    **{
+                        f"regret_at_{share:.0%}".replace("%", "_percent"): self._at_share(mean, share)
+                        for share in SHARES
+                    },
                     "regret": mean[-1],
                     "regret_low": None if np.isnan(low[-1]) else low[-1],
                     "regret_high": None if np.isnan(high[-1]) else high[-1],
@@ -202,8 +206,8 @@ class Comparison(Result):
 
     def _at_share(self, curve: Values, share: float) -> float | None:
         """What a curve says at a share of the budget; None where it begins later: no training is done by then."""
-        spent = self.budget * share
-        return float(curve[np.searchsorted(self.at, spent)]) if self.at[0] <= spent * (1 + 1e-9) else None
+        before = np.searchsorted(self.at, self.budget * share * (1 + 1e-9), side="right")
+        return float(curve[before - 1]) if before else None
 
     def headline(self) -> str:
         best, *others = self.rows()
@@ -239,12 +243,14 @@ def compare(
         algorithms: names, or "all".
         seeds: how many of each.
         workers: processes; by default one per core where forking is possible.
-        points: budgets at which regret is read.
+        points: budgets at which regret is read, beside those of `SHARES`.
     """
     names = selected(algorithms)
     if not names or seeds < 1:
         raise UsageError("nothing to compare: give at least one algorithm and one seed")
-    at = np.geomspace(max(task.budget / 1000, min(1.0, task.budget)), task.budget, points)
+    first = max(task.budget / 1000, min(1.0, task.budget))
+    shares = [share * task.budget for share in SHARES if share * task.budget > first]
+    at = np.union1d(np.geomspace(first, task.budget, points), shares)
     jobs = [(name, seed) for name in names for seed in range(seeds)]
     _ = task.prices, task.test, task.best_test, task.accuracies(), task.known, task.is_complete
     outcomes = _parallel([(task, name, seed, at) for name, seed in jobs], workers)

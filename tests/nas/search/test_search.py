@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -328,3 +329,22 @@ def test_no_regret_at_a_share_of_the_budget_before_the_first_training(
 ) -> None:
     (row,) = compare(Task(nas.load("mini"), budget), ["random"], seeds=2).rows()
     assert (row["regret_at_10_percent"] is not None, row["regret_at_50_percent"] is not None) == known
+
+
+def test_the_regret_at_a_share_is_that_after_just_so_many_trainings() -> None:
+    """Not that at the next of the points of a curve, which lie a twentieth apart."""
+    task = Task(nas.load("mini-surrogate"), 60)
+    made = compare(task, ["random"], seeds=5)
+    ledgers = [search(task, "random", seed) for seed in range(5)]
+    (row,) = made.rows()
+    for share, column in ((0.1, "regret_at_10_percent"), (0.5, "regret_at_50_percent")):
+        exactly = [regret(ledger, np.array([share * 60]))[0] for ledger in ledgers]
+        assert row[column] == np.mean(exactly)
+    few = [*range(0, len(made.at) - 1, 7), len(made.at) - 1]
+    coarse = replace(
+        made, at=made.at[few], curves={name: curve[:, few] for name, curve in made.curves.items()}
+    )
+    before = np.searchsorted(coarse.at, 30.0, side="right") - 1
+    assert coarse.rows()[0]["regret_at_50_percent"] == coarse.curves["random"].mean(0)[before], (
+        "what was spent by then"
+    )
