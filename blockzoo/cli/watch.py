@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from blockzoo.cli import screen
 from blockzoo.cli.screen import Screen
@@ -17,7 +17,13 @@ from blockzoo.core.progress import Task, heard_by
 from blockzoo.core.units import duration
 
 if TYPE_CHECKING:
+    from typing import TextIO, TypeAlias
+
     from rich.progress import Progress, TaskID
+
+    _Stream: TypeAlias = logging.StreamHandler[TextIO]
+else:
+    _Stream = logging.StreamHandler  # takes no parameter before Python 3.11
 
 FIRST_S = 0.5
 """Seconds after which a command that has not ended says that it works."""
@@ -224,7 +230,7 @@ def _bars() -> Progress | None:
     )
 
 
-class AboveTheBar(logging.StreamHandler[TextIO]):
+class AboveTheBar(_Stream):
     """Messages of a log on the standard error, where they do not run into a bar: it goes, and comes again."""
 
     def emit(self, record: logging.LogRecord) -> None:
