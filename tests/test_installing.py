@@ -92,7 +92,10 @@ def imported() -> Iterator[tuple[str, bool, str]]:
 
 def test_what_is_imported_is_declared_or_of_an_extra() -> None:
     """At the top of a file only what every installation has; within a function also what an extra brings."""
-    always = {IMPORTED_AS.get(one.name, one.name).replace("-", "_") for one in declared()} | {"tomli"}
+    always = {IMPORTED_AS.get(one.name, one.name).replace("-", "_") for one in declared()} | {
+        "tomli",
+        "tomllib",
+    }  # by version
     wrong = {
         (package, file)
         for package, within, file in imported()

@@ -27,15 +27,15 @@ def expanded(*without: str) -> Callable[[Command], Command]:
     """
 
     def decorate(command: Command) -> Command:
-        hints = get_type_hints(command, include_extras=True)
         own: dict[str, inspect.Parameter] = {}
         tables: dict[str, _Table] = {}
-        for name, parameter in inspect.signature(command).parameters.items():
-            if is_settings(hints[name]):
+        # Not by `get_type_hints`: until Python 3.10 it hides what stands beside a type in an Optional where the default is None.
+        for name, parameter in inspect.signature(command, eval_str=True).parameters.items():
+            if is_settings(parameter.annotation):
                 usual = None if parameter.default is parameter.empty else parameter.default
-                tables[name] = _Table(hints[name], usual)
+                tables[name] = _Table(parameter.annotation, usual)
             else:
-                own[name] = parameter.replace(annotation=hints[name])
+                own[name] = parameter
         options = {
             field.name: (table, _option(field, table))
             for table in tables.values()

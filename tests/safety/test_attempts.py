@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import importlib.machinery
 import json
 import os
@@ -65,7 +66,10 @@ def test_names_are_hostile_enough(medium: str, tmp_path: Path, monkeypatch: pyte
         monkeypatch.setattr(text, name, lambda value, **how: value)
     monkeypatch.setattr(test_text.text, "script", json.dumps)
     (tried,) = [tried for tried in ATTEMPTS if tried.name.endswith(medium)]
-    assert not all(held(tried, n, tmp_path / str(n)) for n in range(100))
+    try:
+        assert not all(held(tried, n, tmp_path / str(n)) for n in range(100))
+    except csv.Error as error:  # Python 3.10 writes no zero byte
+        assert "need to escape" in str(error)
 
 
 def test_the_page_has_a_line_for_each() -> None:

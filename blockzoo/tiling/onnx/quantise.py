@@ -103,7 +103,7 @@ def quantised(layers: Layers, calibration: Calibration) -> Layers:
             if "calibration_cache_path" not in signature(quantisation.quantize_static).parameters:
                 raise UsageError(
                     "blocked layers are calibrated as they run, which this ONNX Runtime cannot: "
-                    "pip install -U onnxruntime"
+                    "pip install -U onnxruntime, of which those that can need Python 3.11"
                 )
             write(layers.one_by_one(), path, cache)
         write(_copy(layers.model), path, cache)
