@@ -303,7 +303,7 @@ def test_an_algorithm_that_runs_out_of_networks_ends_there(
     monkeypatch.setitem(SEARCHES, "few", Few)
     made = compare(Task(nas.load("mini"), 50), ["few", "random"], seeds=4, workers=workers)
     assert [len(trace.spent) for trace in made.traces["few"]] == [2] * 4
-    assert made.curves["few"].shape == (4, 100)
+    assert made.curves["few"].shape == (4, len(made.at))
     assert (
         "few had no network left to ask for in 4 of 4 searches, the first after 2 of 50 trainings"
         in caplog.text
