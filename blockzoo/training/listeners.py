@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from blockzoo.core.errors import UsageError
 from blockzoo.core.extras import needed
 from blockzoo.core.spec import fingerprint_of
 
+log = logging.getLogger(__name__)
 BY_NAME = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
 """Loggers that are made from their names, and the package of each: it is an extra of that name."""
 SILENT = {"WANDB_ERROR_REPORTING": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -62,9 +64,20 @@ class Listeners:
         }
 
     def told(self, request: dict[str, Any]) -> None:
-        """The loggers hear what is trained, and how."""
+        """The loggers hear what is trained, and how.
+
+        One that has heard of another training may refuse it (MLflow does): that is said, and ends no training.
+        """
         for logger in self.loggers:
-            logger.log_hyperparams(copy.deepcopy(request))
+            try:
+                logger.log_hyperparams(copy.deepcopy(request))
+            except Exception as error:
+                why = str(error).strip().partition("\n")[0][:200]
+                log.warning(
+                    "%s does not take what is trained, and hears its values alone (%s); give each training a logger of its own",
+                    type(logger).__name__,
+                    why,
+                )
 
     def identity(self) -> str | None:
         """The callbacks in words, the same for the same: class, and a digest of its code and of what it was given."""

@@ -80,6 +80,22 @@ def test_what_only_listens_changes_no_number(tmp_path: Path) -> None:
     assert heard.environment["environment_id"] != plain.environment["environment_id"]
 
 
+class OfOne(CSVLogger):
+    """Refuses what a second training asks for, as MLflow does."""
+
+    def log_hyperparams(self, params: Any = None) -> None:
+        raise ValueError("changing values is not allowed\nsecond line")
+
+
+def test_a_logger_that_refuses_a_request_ends_no_training(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    logger = OfOne(tmp_path)
+    assert numbers(trained(loggers=(logger,))) == numbers(trained())
+    assert "OfOne does not take what is trained" in caplog.text and "second line" not in caplog.text
+    assert "val_acc" in (Path(logger.log_dir) / "metrics.csv").read_text()
+
+
 def test_a_training_with_callbacks_is_another_request(tmp_path: Path) -> None:
     asked: dict[str, Any] = {"dataset": "digits", "epochs": 2, "limit_train": 64, "latency": False, **TINY}
     plain = train_block("ResNetBasicBlock/mid", output=tmp_path, **asked)
