@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blockzoo.core.typeset import HIGH, KEY, LOW, TextTable, name, number
-from blockzoo.nas.search.simulate import Comparison
+from blockzoo.nas.search.simulate import SHARES, Comparison
 from blockzoo.report.estimates import LEAST_SEEDS
 
 LEVEL = 0.05
@@ -165,11 +165,10 @@ def paired_table(made: Comparison, pairs: Sequence[Pair]) -> TextTable:
 
 def regret_table(made: Comparison) -> TextTable:
     """Regret at a tenth, at half and at the end of the budget, as people read it."""
-    shares = ("regret_at_10_percent", "regret_at_50_percent", "regret")
     lines = [
         (
             row["algorithm"],
-            *("-" if row[share] is None else f"{row[share]:.2f}" for share in shares),
+            *("-" if row[share] is None else f"{row[share]:.2f}" for share in (*SHARES, "regret")),
             "-" if row["regret_low"] is None else f"{row['regret_low']:.2f} to {row['regret_high']:.2f}",
             str(row["n"]),
         )
@@ -177,8 +176,7 @@ def regret_table(made: Comparison) -> TextTable:
     ]
     columns = (
         name("algorithm"),
-        number("at 10 %", importance=LOW),
-        number("at 50 %", importance=LOW),
+        *(number(f"at {100 * share:g} %", importance=LOW) for share in SHARES.values()),
         number("at the end", importance=KEY),
         number("95 % interval", importance=KEY),
         number("n", importance=HIGH),

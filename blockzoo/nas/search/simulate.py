@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 Values = npt.NDArray[np.float64]
 Said = TypeVar("Said")
-SHARES = (0.1, 0.5)
-"""Of the budget, at which tables say the regret beside that at its end."""
+SHARES = {"regret_at_10_percent": 0.1, "regret_at_50_percent": 0.5}
+"""Of the budget, at which tables say the regret beside that at its end, by column."""
 PATIENCE = 10_000
 """Answers in a row that cost nothing before a search counts as over: it walks in a circle."""
 
@@ -192,10 +192,7 @@ class Comparison(Result):
             rows.append(
                 {
                     "algorithm": name,
-                    **{
-                        f"regret_at_{share:.0%}".replace("%", "_percent"): self._at_share(mean, share)
-                        for share in SHARES
-                    },
+                    **{column: self._at_share(mean, share) for column, share in SHARES.items()},
                     "regret": mean[-1],
                     "regret_low": None if np.isnan(low[-1]) else low[-1],
                     "regret_high": None if np.isnan(high[-1]) else high[-1],
@@ -249,7 +246,7 @@ def compare(
     if not names or seeds < 1:
         raise UsageError("nothing to compare: give at least one algorithm and one seed")
     first = max(task.budget / 1000, min(1.0, task.budget))
-    shares = [share * task.budget for share in SHARES if share * task.budget > first]
+    shares = [share * task.budget for share in SHARES.values() if share * task.budget > first]
     at = np.union1d(np.geomspace(first, task.budget, points), shares)
     jobs = [(name, seed) for name in names for seed in range(seeds)]
     _ = task.prices, task.test, task.best_test, task.accuracies(), task.known, task.is_complete
