@@ -10,6 +10,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 ROUNDED = 1e-12
 """Of a value: spreads up to here are those of rounding."""
+CONNECTED = 1e-9
+"""Of the largest share: what a sum of cells leaves of the seeds' effects beyond that is not rounding."""
 
 
 class Table(dict[Cell, dict[object, float]]):
@@ -87,6 +90,8 @@ class Fitted:
         shared: the cells have one variance, as far as can be seen.
         networks: see `networks_of`.
         luck: of each seed, what it adds to every cell; none where cells share too few seeds to tell.
+        sums: of cells, as the fit has them; None where there is no fit.
+        apart: by how much the accuracies of the table differ at most.
     """
 
     deviation: float | None
@@ -95,6 +100,19 @@ class Fitted:
     shared: bool
     networks: dict[Cell, Cell]
     luck: Mapping[object, float] = field(default_factory=dict)
+    sums: _Sums | None = None
+    apart: float = math.inf
+
+    def sum_of(self, shares: Mapping[Cell, float]) -> tuple[float, float] | None:
+        """A sum of cells with shares that add up to 0, whichever seeds each has, and its standard error over the deviation.
+
+        Where all of them have the same n seeds it is the sum of their means, and the second is sqrt(sum of shares^2 / n). None
+        where the seeds do not connect these cells.
+        """
+        of_networks = Counter[Cell]()
+        for cell, share in shares.items():
+            of_networks[self.networks[cell]] += share  # type: ignore[assignment]
+        return None if self.sums is None else self.sums.of(of_networks)
 
     def leveled(self, table: Table) -> Table:
         """The table without the luck of its seeds, so that means of cells with different seeds can be ordered."""
@@ -154,7 +172,9 @@ def fitted_to(table: Table) -> Fitted:
     """
     networks = networks_of(table)
     cells, seeds, counts, places, values = _seen(table, networks)
-    none = Fitted(None, 0, len(cells), shared=True, networks=networks)
+    every = [value for of in table.values() for value in of.values()]
+    apart = max(every) - min(every) if every else math.inf
+    none = Fitted(None, 0, len(cells), shared=True, networks=networks, apart=apart)
     if not places:
         return none
     left, effects, rank = _least_squares(places, values, (len(cells), len(seeds)))
@@ -171,7 +191,8 @@ def fitted_to(table: Table) -> Fitted:
         rank == len(cells) + len(seeds) - 1
     )  # else cells and seeds could be shifted against each other
     luck = dict(zip(seeds, (effects - effects.mean()).tolist(), strict=True)) if is_connected else {}
-    return Fitted(deviation, degrees, len(cells), _alike(of_cells), networks, luck)
+    sums = _Sums(cells, places, values, effects)
+    return Fitted(deviation, degrees, len(cells), _alike(of_cells), networks, luck, sums, apart)
 
 
 def _seen(
@@ -257,6 +278,61 @@ def _least_squares(
     effects, _, rank, _ = np.linalg.lstsq(equations, np.bincount(seed, apart, size[1]), rcond=1e-9)
     left = apart - effects[seed] + (there @ effects / counts)[cell]
     return left, effects, int(rank) + int((there.sum(1) > 0).sum())
+
+
+class _Sums:
+    """Sums of the cells of a fit, and how sure they are.
+
+    A cell is the mean of its values less that of its seeds' effects. These two are independent, as effects are of differences
+    within cells alone; so with shares q, counts n, seeds Z and the equations M of the effects the variance of a sum is
+    that of one training times sum(q^2 / n) + g M^+ g, g = Z^T (q / n).
+
+    Args:
+        cells: of the fit.
+        places: the cell and the seed of each value.
+        values: of each place.
+        effects: of the seeds.
+    """
+
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        places: Sequence[tuple[int, int]],
+        values: Float[np.ndarray, " values"],
+        effects: Float[np.ndarray, " seeds"],
+    ) -> None:
+        cell, seed = np.array(places).T
+        self._number = {name: number for number, name in enumerate(cells)}
+        self._there = np.zeros((len(cells), len(effects)))
+        self._there[cell, seed] = 1
+        self._counts = self._there.sum(1)
+        means = np.bincount(cell, values - effects[seed], len(cells)) / np.maximum(self._counts, 1)
+        self._worths = means
+
+    def of(self, shares: Mapping[Cell, float]) -> tuple[float, float] | None:
+        """See `Fitted.sum_of`; the shares are of networks."""
+        numbers = [self._number[cell] for cell in shares]
+        given = np.array(list(shares.values()))
+        counts = self._counts[numbers]
+        if not counts.all():
+            return None
+        of_seeds = self._there[numbers].T @ (given / counts)
+        through = self._inverse @ of_seeds
+        if np.abs(self._equations @ through - of_seeds).max() > CONNECTED * np.abs(given).max():
+            return None
+        return float(given @ self._worths[numbers]), math.sqrt(
+            float((given**2 / counts).sum() + of_seeds @ through)
+        )
+
+    @cached_property
+    def _equations(self) -> Float[np.ndarray, "seeds seeds"]:
+        return np.diag(self._there.sum(0)) - self._there.T @ (
+            self._there / np.maximum(self._counts, 1)[:, None]
+        )
+
+    @cached_property
+    def _inverse(self) -> Float[np.ndarray, "seeds seeds"]:
+        return np.asarray(np.linalg.pinv(self._equations, rcond=1e-9, hermitian=True))
 
 
 def _alike(of_cells: Sequence[Sequence[float]]) -> bool:

@@ -163,7 +163,7 @@ def difference_of(
     lost = [diverged(table.of((name, place) for place in places)) for name in (block, other)]
     made = Difference(
         block, other, position, (means[0], means[1]), own, None, 0, 0, None, margin,
-        places=len(places), diverged=(lost[0], lost[1]),
+        places=len(places), diverged=(lost[0], lost[1]), apart=fitted.apart,
     )  # fmt: skip
     if fitted.shared and fitted.deviation and seeds:
         shares = Counter[Cell]()

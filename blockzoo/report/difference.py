@@ -46,6 +46,8 @@ class Difference:
             after Holm's correction, as `p`.
         places: positions that it is the mean over.
         diverged: how many trainings of each of the two did, in words; empty for none. What is left of them flatters.
+        apart: by how much the accuracies of the table differ at most: an interval that reaches further says nothing.
+        worth_of_seeds: where cells have different seeds, as how many of each would tell as much.
     """
 
     block: str
@@ -63,6 +65,8 @@ class Difference:
     p_equal: float | None = None
     places: int = 1
     diverged: tuple[str, str] = ("", "")
+    apart: float = math.inf
+    worth_of_seeds: int = 0
 
     @property
     def where(self) -> str:
@@ -88,8 +92,8 @@ class Difference:
 
     @property
     def n(self) -> int:
-        """Seeds that both have."""
-        return len(self.seeds)
+        """Seeds that both have, or as many as tell as much."""
+        return len(self.seeds) or self.worth_of_seeds
 
     @property
     def sign_flips(self) -> float | None:
@@ -99,7 +103,7 @@ class Difference:
 
         None for fewer than six seeds, of which no probability is below 5 %.
         """
-        if not ENOUGH_SIGNS <= self.n <= MOST_SIGNS:
+        if not ENOUGH_SIGNS <= len(self.seeds) <= MOST_SIGNS:
             return None
         flipped = np.zeros(1)
         for seed in self.seeds:
@@ -130,16 +134,19 @@ class Difference:
         return self.interval_at(self.level)
 
     def interval_at(self, level: float) -> tuple[float, float] | None:
-        """The one that misses the true difference in so small a share of tables; None where the error is not known."""
-        if self.error is None:
+        """The one that misses the true difference in so small a share of tables.
+
+        None where the error is not known, or so little that the interval would reach further than the accuracies of the table
+        lie apart.
+        """
+        if self.error is None or (half := _quantile(1 - level / 2, self.degrees) * self.error) > self.apart:
             return None
-        half = _quantile(1 - level / 2, self.degrees) * self.error
         return self.value - half, self.value + half
 
     @property
     def detectable(self) -> float | None:
-        """The smallest true difference that so many seeds find in about four of five tables."""
-        if self.error is None:
+        """The smallest true difference that so many seeds find in about four of five tables; None where there is no interval."""
+        if self.error is None or self.interval is None:
             return None
         return (_quantile(1 - self.level / 2, self.degrees) + _quantile(POWER, self.degrees)) * self.error
 
@@ -169,6 +176,8 @@ class Difference:
             return f"unresolved: {self._doubt}"
         if self.error is None or self.p is None:
             return f"unresolved: {NOTHING.get(self.n, 'the difference is the same in each seed')}"
+        if self.kind == "unresolved" and self.interval is None:
+            return "unresolved: needs more seeds"
         if (needed := self.needed) is None:
             return f"equal within {100 * self.margin:g}" if self.kind == "equal" else self.kind
         return f"unresolved: needs {'over ' if needed > MOST_SEEDS else ''}{min(needed, MOST_SEEDS)} seeds"
@@ -177,9 +186,10 @@ class Difference:
     def needed(self) -> int | None:
         """Seeds that find a difference like this, or like the margin if that is larger, in about four of five tables.
 
-        None where it is resolved, and where seeds would not resolve it: of one that is not known to vary, or of divergence.
+        None where it is resolved, where seeds would not resolve it (of one that is not known to vary, or of divergence), and
+        where too little is known to say.
         """
-        if self.error is None or self._doubt or self.kind != "unresolved":
+        if self.error is None or self.interval is None or self._doubt or self.kind != "unresolved":
             return None
         wanted, spread = max(abs(self.value), self.margin), self.error * math.sqrt(self.n)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -98,8 +98,8 @@ def from_reference(table: Table, fitted: Fitted, comparison: Comparison, referen
 def specialisations(table: Table, fitted: Fitted) -> Effects:
     """How much more a block is worth at a position than at its others, beyond what all blocks are on average.
 
-    The interaction of block and position: of blocks that stand at every position of the table, in the seeds that all of them
-    have; none where fewer than two do, or there is one position. The filler as the block under test is one network wherever it
+    The interaction of block and position: of blocks that stand at every position of the table; none where fewer than two do,
+    or there is one position. The filler as the block under test is one network wherever it
     stands: it has no positions, and is left out.
     """
     places = positions_of(table)
@@ -141,7 +141,10 @@ def contrast(
     shares: dict[Cell, float],
     margin: float = MARGIN,
 ) -> Difference:
-    """A sum of cells with shares that add up to 0, over the seeds that all of them have.
+    """A sum of cells with shares that add up to 0.
+
+    By what is fitted to the table, to which a lost training is one value fewer; where the cells do not vary alike, over the seeds
+    that all of them have.
 
     Args:
         table: of accuracies, fractions.
@@ -159,28 +162,35 @@ def contrast(
     own = float(
         np.mean([table[block, place][seed] for place in places for seed in seeds or table[block, place]])
     )
-    values = [_sum(table, shares, (seed,)) for seed in seeds]
-    value = float(np.mean(values)) if values else _sum(table, shares, ())
+    values = tuple(_sum(table, shares, (seed,)) for seed in seeds)
+    by_fit = fitted.sum_of(shares) if fitted.shared and fitted.deviation else None
+    alike = len({frozenset(cell) for cell in cells}) == 1
+    if by_fit is not None and not alike:  # of equal seeds the two are one but for rounding
+        value, values = by_fit[0], ()
+    else:
+        value = float(np.mean(values)) if values else _sum(table, shares, ())
     position = places[0] if len(places) == 1 else ""
     of_block = [(cell, share) for cell, share in shares.items() if cell[0] == block]
     lost = [diverged(table.of(cell for cell, share in of_block if sign * share > 0)) for sign in (1, -1)]
-    made = Difference(
-        block, "", position, (own, own - value), tuple(values), None, 0, 0, None, margin,
-        places=len(places), diverged=(lost[0], lost[1]),
+    difference = Difference(
+        block, "", position, (own, own - value), values, None, 0, 0, None, margin,
+        places=len(places), diverged=(lost[0], lost[1]), apart=fitted.apart,
     )  # fmt: skip
-    if fitted.shared and fitted.deviation and seeds:
-        of_networks = Counter[Cell]()
-        for cell, share in shares.items():
-            of_networks[fitted.networks[cell]] += share  # type: ignore[assignment]
-        weight = math.sqrt(sum(share**2 for share in of_networks.values()) / len(seeds))
-        error, degrees, among = fitted.deviation * weight, fitted.degrees, fitted.cells
-    elif len(seeds) >= 2 and (spread := float(np.std(values, ddof=1))) > ROUNDED * max(abs(own), 1e-9):
-        error, degrees, among = spread / math.sqrt(len(seeds)), len(seeds) - 1, 0
+    if by_fit is not None and fitted.deviation:
+        error, degrees, among = fitted.deviation * by_fit[1], fitted.degrees, fitted.cells
+        if not values and by_fit[1] > 0:  # as many of each cell would be as sure
+            of_networks = Counter[Cell]()
+            for cell, share in shares.items():
+                of_networks[fitted.networks[cell]] += share  # type: ignore[assignment]
+            size = math.fsum(share**2 for share in of_networks.values()) / by_fit[1] ** 2
+            difference = replace(difference, worth_of_seeds=max(1, int(size)))
+    elif len(values) >= 2 and (spread := float(np.std(values, ddof=1))) > ROUNDED * max(abs(own), 1e-9):
+        error, degrees, among = spread / math.sqrt(len(values)), len(values) - 1, 0
     else:
-        return made
+        return difference
     if error <= ROUNDED:  # of one network at every position the sum is what it is
-        return made
-    return made.with_error(error, degrees, among)
+        return difference
+    return difference.with_error(error, degrees, among)
 
 
 def _sum(table: Table, shares: dict[Cell, float], seeds: Sequence[object]) -> float:

@@ -59,7 +59,8 @@ def specialisations(rows: Iterable[Row], *, column: str = "test_acc") -> list[Sp
             made.append(Specialisations(group, column, effects, left_out, p, table))
     if not made:
         raise UsageError(
-            "specialisation needs two blocks or more at two or more positions, and two seeds or more of each"
+            "specialisation needs two blocks or more at two or more positions, and two seeds or more of each, which several "
+            "share: train failed ones again (blockzoo sweep retry), or more seeds"
         )
     return made
 

@@ -179,4 +179,71 @@ def test_intervals_are_of_what_an_accuracy_can_differ_by() -> None:
     of = group({("B0", "mid"): [0.1, 0.9], ("B1", "mid"): [0.9, 0.0]})
     effects = referred(of, "B0")
     (d,) = effects.differences
-    assert effects.together(d) == effects.alone(d) == (-1.0, 1.0)
+    assert effects.together(d) is effects.alone(d) is None, (
+        "12.7 x 0.85 to each side of 0.9 that they lie apart"
+    )
+    assert d.verdict == "unresolved: needs more seeds"
+    of = group(
+        {(f"B{b}", "mid"): [0.0, 0.9, 0.45 + b / 10] for b in range(3)} | {("C", "mid"): [0.9, 0.1, 0.8]}
+    )
+    against = referred(of, "B0")
+    assert 1.0 in [end for d in against.differences for end in against.alone(d) or ()], "none reaches beyond"
+
+
+def missing(values: Values, lost: set[tuple[str, str, int]]) -> Comparable:
+    """Of a table without the trainings of these blocks, positions and seeds."""
+    (of,) = comparables([r for r in rows(values) if (r["block"], r["position"], r["seed"]) not in lost])
+    return of
+
+
+def test_sums_of_cells_with_missing_seeds_are_those_of_least_squares() -> None:
+    draw = np.random.default_rng(11)
+    values = simulated(draw, {(f"B{b}", place): draw.normal(0, 0.02) for b in range(4) for place in PLACES})
+    lost = {("B1", "early", 0), ("B2", "mid", 1), ("B3", "late", 2), ("B0", "late", 2)}
+    of = missing(values, lost)
+    effects = specialisations(of.table, of.fitted)
+    cells = list(of.table)
+    seen = [(c, seed, y) for c, cell in enumerate(cells) for seed, y in of.table[cell].items()]
+    design = np.zeros((len(seen), len(cells) + 3))
+    for line, (c, seed, _) in enumerate(seen):
+        design[line, c] = design[line, len(cells) + int(str(seed))] = 1
+    y = np.array([value for *_, value in seen])
+    inverse = np.linalg.pinv(design.T @ design)
+    solution = inverse @ design.T @ y
+    variance = ((y - design @ solution) ** 2).sum() / (len(y) - len(cells) - 2)
+    assert len(effects.differences) == 12
+    for d in effects.differences:
+        shares = np.zeros(design.shape[1])
+        for c, (block, place) in enumerate(cells):
+            at = 1.0 if place == d.position else -0.5
+            shares[c] = at * ((block == d.block) - 1 / 4)
+        assert d.value == pytest.approx(shares @ solution, abs=1e-12)
+        assert d.error == pytest.approx(math.sqrt(variance * shares @ inverse @ shares))
+        assert d.n == 2 and d.degrees == len(y) - len(cells) - 2 and d.verdict != "no seed in common"
+
+
+def test_a_sum_of_cells_that_no_seed_connects_is_not_told() -> None:
+    values = {(f"B{b}", "mid"): [0.5, 0.52, 0.51, 0.6 + b / 50] for b in range(4)}
+    of = missing(values, {(f"B{b}", "mid", s) for b in range(4) for s in range(4) if (b < 2) != (s < 2)})
+    (d, *_) = referred(of, "").differences
+    assert d.error is None and d.verdict == "unresolved: no seed in common"
+
+
+def test_intervals_with_missing_seeds_hold_the_truth() -> None:
+    """Of 300 tables from which a sixth of the trainings is missing, each interval alone misses in 5 %: 8 % with 99 % certainty."""
+    draw, missed, made = np.random.default_rng(13), 0, 0
+    for _ in range(300):
+        truth = {(f"B{b}", place): float(draw.normal(0, 0.02)) for b in range(4) for place in PLACES}
+        values = simulated(draw, truth)
+        keys = [(block, place, seed) for block, place in truth for seed in range(3)]
+        lost = {keys[k] for k in draw.choice(len(keys), 6, replace=False)}
+        of = missing(values, lost)
+        effects = specialisations(of.table, of.fitted)
+        for d in effects.differences[:1]:
+            of_block = np.array([[truth[f"B{b}", place] for place in PLACES] for b in range(4)])
+            centred = of_block - of_block.mean(1, keepdims=True) - of_block.mean(0) + of_block.mean()
+            true = 1.5 * centred[int(d.block[1:]), PLACES.index(d.position)]
+            interval = d.interval_at(0.05)
+            made += 1
+            missed += interval is None or not interval[0] <= true <= interval[1]
+    assert made == 300 and missed <= 0.085 * made, missed
