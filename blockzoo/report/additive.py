@@ -326,9 +326,8 @@ class _Sums:
 
     @cached_property
     def _equations(self) -> Float[np.ndarray, "seeds seeds"]:
-        return np.diag(self._there.sum(0)) - self._there.T @ (
-            self._there / np.maximum(self._counts, 1)[:, None]
-        )
+        shares = self._there / np.maximum(self._counts, 1)[:, None]
+        return np.asarray(np.diag(self._there.sum(0)) - self._there.T @ shares)
 
     @cached_property
     def _inverse(self) -> Float[np.ndarray, "seeds seeds"]:

@@ -22,6 +22,7 @@ from blockzoo.report.groups import (
     name_of,
     tiers_of,
 )
+from blockzoo.report.pooled import Pooled, pooled
 from blockzoo.report.trainings import Group, of_one_network, went_well
 
 COSTS = tuple(name for name, quantity in quantities().items() if quantity.axis or quantity.heading[0])
@@ -67,6 +68,9 @@ class Summary:
     older: dict[str, int] = field(
         default_factory=dict
     )  # trainings of other networks of its name -> their number
+    spreads: Mapping[str, Pooled] = field(
+        default_factory=dict
+    )  # of an accuracy: what the cells of the group have in common, by which its interval is; else by its own seeds
 
 
 SUMMARISED = tuple(
@@ -104,9 +108,9 @@ def summarise(rows: Iterable[Row]) -> list[Summary]:
     """One summary per group, block and position, over distinct seeds."""
     cells, spent = _cells(rows)
     order = {position: index for index, position in enumerate(POSITIONS)}
-    summaries = [
-        _summary(group, block, {position: cell}, spent) for (group, block, position), cell in cells.items()
-    ]
+    summaries = _summaries(
+        [(group, block, {position: cell}) for (group, block, position), cell in cells.items()], spent
+    )
     return sorted(summaries, key=lambda s: (repr(s.group), order.get(s.position, -1), s.block))
 
 
@@ -123,11 +127,10 @@ def average_positions(rows: Iterable[Row]) -> list[Summary]:
         if any(map(went_well, cell)):
             of_blocks[group, block][position] = cell
             places[group] |= {position} - {""}
-    return [
-        _summary(group, block, of, spent)
-        for (group, block), of in of_blocks.items()
-        if of.keys() in ({""}, places[group])
+    chosen = [
+        (group, block, of) for (group, block), of in of_blocks.items() if of.keys() in ({""}, places[group])
     ]
+    return _summaries(chosen, spent)
 
 
 def _cells(rows: Iterable[Row]) -> tuple[dict[tuple[Group, str, str], Sequence[Row]], Spent]:
@@ -139,21 +142,69 @@ def _cells(rows: Iterable[Row]) -> tuple[dict[tuple[Group, str, str], Sequence[R
     return cells, Spent(row for _, row in timed)
 
 
-def _summary(group: Group, block: str, cells: Mapping[str, Sequence[Row]], spent: Spent) -> Summary:
+Places = Mapping[str, Sequence[Row]]
+"""The rows of a block by position."""
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """The trainings of a block that count, over the positions whose rows are given.
+
+    Args:
+        rows: of one network each position, failed ones too.
+        older: trainings of other networks, see `Summary`.
+        accuracies: the mean over the positions, of each seed.
+    """
+
+    rows: list[Row]
+    older: Mapping[str, int]
+    accuracies: Mapping[str, Mapping[object, float]]
+
+    @classmethod
+    def of(cls, places: Places) -> _Counted:
+        older: Counter[str] = Counter()
+        rows: list[Row] = []
+        for cell in places.values():
+            own, others = of_one_network(cell)
+            rows += own
+            older.update(others)
+        good = [row for row in rows if went_well(row)]
+        return cls(rows, older, {name: _per_seed(good, name, len(places)) for name in ACCURACIES})
+
+
+def _summaries(of_blocks: Sequence[tuple[Group, str, Places]], spent: Spent) -> list[Summary]:
+    """Of each block; intervals are by the spread that those of a group have in common, where they have one."""
+    counted = [_Counted.of(places) for _, _, places in of_blocks]
+    cells: dict[tuple[Group, str], list[Mapping[object, float]]] = defaultdict(list)
+    for (group, _, _), one in zip(of_blocks, counted, strict=True):
+        for name, per_seed in one.accuracies.items():
+            cells[group, name].append(per_seed)
+    spreads: dict[Group, dict[str, Pooled]] = defaultdict(dict)
+    for (group, name), several in cells.items():
+        if (spread := pooled(several)) is not None:
+            spreads[group][name] = spread
+    return [
+        _summary(group, block, places, (one, spreads[group], spent))
+        for (group, block, places), one in zip(of_blocks, counted, strict=True)
+    ]
+
+
+def _summary(
+    group: Group, block: str, cells: Places, known: tuple[_Counted, Mapping[str, Pooled], Spent]
+) -> Summary:
     """Of a block, over the positions whose rows are given."""
-    older: Counter[str] = Counter()
-    rows: list[Row] = []
-    for cell in cells.values():
-        own, others = of_one_network(cell)
-        rows += own
-        older.update(others)
+    counted, spreads, spent = known
+    rows = counted.rows
     of_one = len(cells) == 1
     position = next(iter(cells)) if of_one else ""
     good = [row for row in rows if went_well(row)]
-    accuracies = {}
-    for name in ACCURACIES:
-        if per_seed := _per_seed(good, name, len(cells)):
-            accuracies[name] = estimate(per_seed, FRACTION)
+    accuracies = {
+        name: spreads[name].estimate([*of.values()])
+        if name in spreads
+        else estimate([*of.values()], FRACTION)
+        for name, of in counted.accuracies.items()
+        if of
+    }
     costs = {
         name: mean for name in COSTS if (mean := _mean_over_positions(good, name, of_one=of_one)) is not None
     }
@@ -177,7 +228,8 @@ def _summary(group: Group, block: str, cells: Mapping[str, Sequence[Row]], spent
         off_budget=off,
         compared=compared,
         lr=lr,
-        older=dict(older),
+        older=dict(counted.older),
+        spreads=spreads,
     )
 
 
@@ -226,19 +278,17 @@ def _time(rows: list[Row], name: str, *, of_one: bool) -> Time | None:
     return Time(ms, interval, "; ".join(reasons))
 
 
-def _per_seed(rows: list[Row], name: str, positions: int) -> list[float]:
+def _per_seed(rows: list[Row], name: str, positions: int) -> dict[object, float]:
     """For each seed that so many positions have the mean over them; the newest row of a (seed, position) counts."""
     if positions == 1:
-        return list(
-            {
-                _seed(row, index): float(v) for index, row in enumerate(rows) if is_number(v := row.get(name))
-            }.values()
-        )
+        return {
+            _seed(row, index): float(v) for index, row in enumerate(rows) if is_number(v := row.get(name))
+        }
     values: dict[Any, dict[str, float]] = defaultdict(dict)
     for index, row in enumerate(rows):
         if is_number(row.get(name)):
             values[_seed(row, index)][row.get("position") or ""] = row[name]
-    return [statistics.fmean(v.values()) for v in values.values() if len(v) == positions]
+    return {seed: statistics.fmean(v.values()) for seed, v in values.items() if len(v) == positions}
 
 
 def _seed(row: Row, index: int) -> object:

@@ -10,7 +10,7 @@ from blockzoo.core.quantity import OnTheClock, quantities
 from blockzoo.core.table import REPORTED, REPRODUCED
 from blockzoo.core.typeset import HIGH, KEY, LOW, Column, TextTable, as_markdown, name, number
 from blockzoo.core.units import scaled
-from blockzoo.report.accuracies import left_out, left_out_words
+from blockzoo.report.accuracies import WORDS, left_out, left_out_words
 from blockzoo.report.estimates import Estimate
 from blockzoo.report.groups import Row, describe_group, is_of_a_search, is_of_rates, rates_at_ends
 from blockzoo.report.summaries import Summary, Time, summarise
@@ -66,7 +66,7 @@ def caption(members: Iterable[Summary]) -> str:
         for name, time in s.times.items()
         if time.doubt
     ]
-    text = CAPTION + (f"; on {ways[0]}" if ways else "")
+    text = CAPTION + (f"; on {ways[0]}" if ways else "") + _known_by(members)
     of_rate: dict[float, list[str]] = defaultdict(list)
     for s in members:
         if s.lr is not None and s.block not in of_rate[s.lr]:
@@ -90,6 +90,17 @@ def caption(members: Iterable[Summary]) -> str:
         ]
         text += f"\n! costs so many times its budget{beside}: {', '.join(off)}" if off else ""
     return text + (f"\n? not to be taken as sure: {'; '.join(doubtful)}" if doubtful else "")
+
+
+def _known_by(members: Sequence[Summary]) -> str:
+    """How the intervals of the accuracy that is shown first are known; a line of its own, "" where there are none."""
+    column = "test_acc" if any("test_acc" in s.accuracies for s in members) else "val_acc"
+    shown = [s for s in members if column in s.accuracies and s.accuracies[column].interval]
+    if not shown:
+        return ""
+    spread = shown[0].spreads.get(column)
+    own = "each by its own seeds: the cells do not vary alike, or are too few to tell"
+    return f"\nintervals of the {WORDS[column]}: {own if spread is None else spread.words}"
 
 
 def _ends(members: Sequence[Summary]) -> str:

@@ -198,7 +198,7 @@ def _judged(pairs: Pairs, place: str) -> dict[str, _Judged]:
 
 
 def _columns(of: Comparable, here: Sequence[Summary], judged: Mapping[str, _Judged]) -> dict[str, Any]:
-    """Accuracies in percent; alone is Student's t of a block's own seeds."""
+    """Accuracies in percent; alone is the interval of one block, as the table of results has it."""
     known = [judged.get(s.block, _Judged(_mean(of, s))) for s in here]
     own = [s.accuracies.get(of.column) for s in here]
     together = [
