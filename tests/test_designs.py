@@ -237,9 +237,9 @@ def test_a_crossed_design_follows_its_predictions_up() -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"design": "crossed", "survivors": 2}, "survivors: not of --design crossed"),
-        ({"replicates": 3}, "replicates: not of --design isolated"),
-        ({"design": "halving", "precision": 1.0}, "precision: not of --design halving"),
+        ({"design": "crossed", "survivors": 2}, "survivors is of halving: not of --design crossed"),
+        ({"replicates": 3}, "replicates is of crossed: not of --design isolated"),
+        ({"design": "halving", "precision": 1.0}, "precision is of isolated: not of --design halving"),
         ({"hours": 1.0}, "--precision"),
         ({"precision": 1.0}, "--seeds 2"),
         ({"design": "crossed", "track": "iso-macs"}, "leave out --track"),

@@ -9,6 +9,7 @@ import pytest
 
 from blockzoo.core.errors import UsageError
 from blockzoo.core.outputs import Outputs
+from blockzoo.execution.progress import SilentProgress
 from blockzoo.sweep import run_sweep
 from blockzoo.trials.budgets import KIND
 from tests.designing import SMALL
@@ -79,11 +80,29 @@ def test_a_plan_leaves_nothing_behind(tmp_path: Path) -> None:
         ({"track": "iso-macs", "against": "Nothing"}, "Nothing"),
         ({"track": "iso-macs", "against": "-3"}, "positive number"),
         ({"track": "iso-macs", "active_width": 2.0}, "leave out --active-width"),
+        (
+            {"track": "iso-macs", "budgets": (1.0, 1e-6)},
+            "the nearest is GhostBottleneck/mid, at .* ask for about 0",
+        ),
     ],
 )
 def test_bad_input(asked: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=said):
         run_sweep(["GhostBottleneck"], "mid", 1, output=tmp_path, **asked, **SMALL)
+
+
+def test_a_plan_names_what_misses_its_budget(tmp_path: Path) -> None:
+    phases: list[str] = []
+
+    class Heard(SilentProgress):
+        def phase(self, name: str) -> None:
+            phases.append(name)
+
+    blocks = ["ResNetBasicBlock", "GhostBottleneck", "MobileAttention"]
+    run_sweep(blocks, "early", 1, track="iso-macs", dry_run=True, progress=Heard(), output=tmp_path, **SMALL)
+    (told,) = phases
+    assert told.startswith("iso-macs 1: these cost so many times as much: MobileAttention/early ")
+    assert told.endswith(", in no verdict") and "ResNetBasicBlock" not in told
 
 
 def test_a_whole_network_has_no_budget(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import math
 from collections import Counter
@@ -15,9 +16,9 @@ from blockzoo.core.outcomes import Outcomes
 from blockzoo.report.accuracies import left_out
 from blockzoo.report.additive import ROUNDED, Fitted, Table, fitted_to, positions_of, tables_of
 from blockzoo.report.difference import MARGIN, Difference, corrected
-from blockzoo.report.groups import Row
+from blockzoo.report.groups import Row, name_of
 from blockzoo.report.images import over_images
-from blockzoo.report.trainings import Cell, diverged, remarks
+from blockzoo.report.trainings import Cell, diverged, remarks, status_of
 
 
 @dataclass(frozen=True)
@@ -94,14 +95,33 @@ def compare(
         told = remarks(table.trainings, (block, other))
         comparisons.append(Comparison(group, column, *judged, lacking[group], told))
     if not comparisons:
-        known = sorted(
-            {name for table in tables.values() for name, place in table if position in (None, place)}
-        )
-        raise UsageError(
-            f"no group of comparable rows has both {block} and {other} at {position or 'one position'} with a {column}; "
-            f"there are {', '.join(known) or 'none'}"
-        )
+        raise UsageError(_why_none(tables.values(), rows, (block, other), (position, column)))
     return comparisons
+
+
+def _why_none(
+    tables: Iterable[Table], rows: list[Row], pair: tuple[str, str], asked: tuple[str | None, str]
+) -> str:
+    """Why no group has both: what became of their trainings, which blocks there are, which of them may be meant."""
+    position, column = asked
+    cells = [cell for table in tables for cell in table if position in (None, cell[1])]
+    there = sorted({name for name, _ in cells})
+    became: dict[str, Counter[str]] = {}
+    for row in rows:
+        name = name_of(row)
+        if name in pair and name not in there and position in (None, row.get("position")):
+            became.setdefault(name, Counter())[status_of(row)] += 1
+    parts = [
+        f"no group of comparable rows has both {pair[0]} and {pair[1]} at {position or 'one position'} with a {column}"
+    ]
+    parts += [
+        f"{name}: {', '.join(f'{count} {status}' for status, count in of.items())}"
+        for name, of in became.items()
+    ]
+    parts.append(f"there are {', '.join(there) or 'none'}")
+    unknown = [name for name in pair if name not in there and name not in became]
+    near = [match for name in unknown for match in difflib.get_close_matches(name, there, n=1)]
+    return "; ".join(parts) + (f". Did you mean {' and '.join(near)}?" if near else "")
 
 
 def outcomes_of(

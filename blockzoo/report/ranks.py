@@ -19,7 +19,7 @@ from blockzoo.report.block_orders import between
 from blockzoo.report.comparison import verdicts
 from blockzoo.report.difference import Difference
 from blockzoo.report.groups import Row, is_number
-from blockzoo.report.trainings import Cell, diverged
+from blockzoo.report.trainings import Cell, diverged, remarks
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -115,15 +115,18 @@ def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stag
             for place, cell in enumerate(cells):
                 lost = diverged(table.of([cell]))
                 chances = [None if of is None or lost else float(of[place]) for of in (best, front)]
-                place_and_ends = place + 1, intervals[cell]
-                ranked.append(
-                    Ranked(
-                        cell[0], position, mean_of(table, cell), *place_and_ends, chances[0], chances[1], lost
-                    )
+                mean = mean_of(table, cell)
+                place_and_ends = (
+                    1 + sum(mean_of(table, other) > mean for other in cells[:place]),
+                    intervals[cell],
                 )
+                ranked.append(Ranked(cell[0], position, mean, *place_and_ends, chances[0], chances[1], lost))
         made.append(Ranking(group, column, cost, ranked, seen))
     if not made:
-        raise UsageError("no two blocks at one position are comparable here")
+        lost = "; ".join(
+            filter(None, (remarks(table.trainings) for table in tables_of(rows, column).values()))
+        )
+        raise UsageError("no two blocks at one position are comparable here" + (f": {lost}" if lost else ""))
     return made
 
 

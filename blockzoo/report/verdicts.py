@@ -210,7 +210,9 @@ def _judged(comparison: Comparison) -> str:
     first = f"{accuracy} over the seeds that both have; ± half of the 95 % interval of the difference, "
     judged = [d for d in comparison.differences if d.error is not None]
     if not judged:
-        return f"{first}which needs more seeds"
+        equal = any(d.n > 1 for d in comparison.differences)
+        unknown = "which is not known: all seeds differ alike, so see that a seed changes anything"
+        return first + (unknown if equal else "which needs more seeds")
     several = len({(d.block, d.other) for d in comparison.differences}) > 1
     holm = (
         "; verdicts after Holm's correction over all pairs, for differences and for equality each. An interval is at the level "
@@ -225,4 +227,13 @@ def _judged(comparison: Comparison) -> str:
         )
     else:
         how = "from its own seeds alone: the table's cells do not vary alike"
-    return f"{first}{how}{holm}"
+    return f"{first}{how}{holm}{'' if several else _found_with(judged)}"
+
+
+def _found_with(judged: list[Difference]) -> str:
+    """Which true differences so many seeds find, as a clause; empty where that is not known."""
+    smallest = sorted(100 * d.detectable for d in judged if d.detectable is not None)
+    if not smallest:
+        return ""
+    ends = dict.fromkeys(f"{value:.2f}" for value in (smallest[0], smallest[-1]))
+    return f"; true differences of {' to '.join(ends)} points are found in about four of five tables"

@@ -3,6 +3,7 @@ the same one."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -14,6 +15,7 @@ from blockzoo.core.record import Record
 from blockzoo.core.settings import Budgeting
 from blockzoo.core.spec import NetworkSpec, fingerprint_of
 from blockzoo.core.store import Store
+from blockzoo.core.units import exact
 from blockzoo.execution.progress import Progress
 
 KIND = "budget"
@@ -47,7 +49,7 @@ def budgeted(
         progress: told what happens.
 
     Raises:
-        UsageError: blocks that cannot be given a budget, all of them with their reasons.
+        UsageError: blocks that cannot be given a budget, all of them with their reasons; or a budget that none comes near.
     """
     budgets = budgets_of(budgeting)
     if not budgets:
@@ -78,7 +80,33 @@ def budgeted(
             made[replace(network, budget=str(budget), **{name: values[name] for name in CHOSEN})] = None
     if refused:
         raise UsageError("\n".join(["these cannot be given their budget:", *refused]))
+    for budget in budgets:
+        _tell_misses(budget, [network for network in made if network.budget == str(budget)], progress)
     return Budgeted(list(made), records)
+
+
+def _tell_misses(budget: Budget, networks: Sequence[NetworkSpec], progress: Progress) -> None:
+    """Which stages miss it, before anything is trained.
+
+    Raises:
+        UsageError: none but the reference itself costs nearly that, so nothing would be compared.
+    """
+    ratios = {network: network.budget_ratio or 1.0 for network in networks}
+    others = [network for network in networks if network.parsed.name != budget.against] or [*networks]
+    if others and not any(budget.is_comparable(ratios[network]) for network in others):
+        nearest = min(others, key=lambda network: abs(math.log(ratios[network])))
+        amount = float(f"{ratios[nearest] * budget.amount:.2g}")
+        raise UsageError(
+            f"budget {budget}: no stage costs nearly that, so nothing would be compared; the nearest is {nearest.subject}, at "
+            f"{ratios[nearest]:.3g} times as much: ask for about {exact(amount)}"
+        )
+    missed = [
+        f"{network.subject} {ratio:.3g}{'' if budget.is_comparable(ratio) else ', in no verdict'}"
+        for network, ratio in ratios.items()
+        if not budget.is_met_by(ratio)
+    ]
+    if missed:
+        progress.phase(f"{budget}: these cost so many times as much: {'; '.join(missed)}")
 
 
 def _identity(network: NetworkSpec, budget: Budget, shape: tuple[int, int, int]) -> str:

@@ -170,6 +170,18 @@ def _seeds(seeds: int | Sequence[int]) -> Sequence[int]:
     return which
 
 
+DESIGNS_WITH = {
+    "replicates": ("crossed",),
+    "repeats": ("crossed",),
+    "follow": ("crossed",),
+    "survivors": ("halving",),
+    "precision": ("isolated",),
+    "hours": ("isolated",),
+    "learning_rates": ("isolated", "halving"),
+}
+"""Settings that have an effect in some designs alone, and in which."""
+
+
 def _check_design(
     designing: Designing, budgeting: Budgeting, networks: Sequence[NetworkSpec], seeds: Sequence[int]
 ) -> None:
@@ -179,13 +191,12 @@ def _check_design(
         UsageError: it does not.
     """
     usual = Designing(design=designing.design)
-    of_others = {
-        "crossed": ("survivors", "precision", "hours", "learning_rates"),
-        "isolated": ("replicates", "repeats", "follow", "survivors"),
-        "halving": ("replicates", "repeats", "follow", "precision", "hours"),
-    }[designing.design]
-    if wrong := [name for name in of_others if getattr(designing, name) != getattr(usual, name)]:
-        raise UsageError(f"{', '.join(wrong)}: not of --design {designing.design}")
+    if wrong := [
+        f"{name} is of {' and '.join(of)}"
+        for name, of in DESIGNS_WITH.items()
+        if designing.design not in of and getattr(designing, name) != getattr(usual, name)
+    ]:
+        raise UsageError(f"{'; '.join(wrong)}: not of --design {designing.design}")
     if designing.hours is not None and designing.precision is None:
         raise UsageError("hours end the rounds of --precision: give it too")
     if designing.design == "crossed" and budgeting.track != "native":
