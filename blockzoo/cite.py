@@ -100,8 +100,8 @@ def bibliography(used: list[Used]) -> str:
     for key, work in works.items():
         users = [one for one in used if work in one.works]
         kinds = dict.fromkeys(one.kind for one in users)
-        said = "; ".join(f"{kind} {', '.join(o.name for o in users if o.kind == kind)}" for kind in kinds)
-        lines.append(f"% {_remark(said)}\n{work.bibtex(key)}")
+        remark = "; ".join(f"{kind} {', '.join(o.name for o in users if o.kind == kind)}" for kind in kinds)
+        lines.append(f"% {_remark(remark)}\n{work.bibtex(key)}")
     if without := [f"{one.kind} {one.name}" for one in used if not one.source]:
         lines.append(f"% no source is known of: {_remark(', '.join(without))}\n")
     return "\n".join(lines)
@@ -133,8 +133,8 @@ def _pairs(what: str | Path) -> Iterator[tuple[str, str]]:
 
 
 def _unknown(text: str) -> str:
-    known = [*chain.from_iterable(registry.names() for registry in DOORS.values()), *LIBRARIES, *WAYS]
-    lowered = {name.lower(): name for name in known}
+    names = [*chain.from_iterable(registry.names() for registry in DOORS.values()), *LIBRARIES, *WAYS]
+    lowered = {name.lower(): name for name in names}
     near = [lowered[name] for name in difflib.get_close_matches(text.lower(), lowered, n=3, cutoff=0.5)]
     meant = f" Did you mean {' or '.join(near)}?" if near else ""
     return f"{text!r} is no place, and nothing that has a source.{meant} `blockzoo blocks` and `blockzoo datasets` list names."
@@ -184,10 +184,10 @@ def _in_place(path: Path) -> Iterator[tuple[str, str]]:
     Raises:
         UsageError: it says nothing.
     """
-    made = dict.fromkeys(_of_place(path))
-    if not made:
+    uses = dict.fromkeys(_of_place(path))
+    if not uses:
         raise UsageError(f"{path}: nothing is used there that has a source")
-    yield from made
+    yield from uses
 
 
 def _of_place(path: Path) -> Iterator[tuple[str, str]]:

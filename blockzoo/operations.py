@@ -119,11 +119,11 @@ def profile_operations(
     if form not in FORMS:
         raise UsageError(f"form {form!r}: choose one of {', '.join(FORMS)}")
     shape = check_shape(input_shape)
-    asked = asked_for(subject, position, out_dim, shape, **settings)
+    network = asked_for(subject, position, out_dim, shape, **settings)
     from blockzoo.measure.ledger import Operations, check_operation_costs
 
     quantity = Operations(FORMS[form])  # type: ignore[arg-type]
-    profile, chain = profile_and_chain(asked, shape, also=[quantity])
+    profile, chain = profile_and_chain(network, shape, also=[quantity])
     check_strict(profile, strict)
     if any(quantity.name not in measured.quantities for measured in chain):
         remedy = "; give a larger batch, or the deployed form" if form == "trained" else ""
@@ -131,7 +131,7 @@ def profile_operations(
             f"{profile.subject}: its operations cannot be followed: {'; '.join(profile.notes)}{remedy}"
         )
     every, stage = [], []
-    for part, measured in zip(asked.parts, chain, strict=True):
+    for part, measured in zip(network.parts, chain, strict=True):
         own = [_inside(part.name, operation) for operation in measured.quantities[quantity.name]]
         every += own
         stage += own if part.active else []
@@ -139,7 +139,7 @@ def profile_operations(
         check_operation_costs(profile.subject, every, profile.network.macs)
         if profile.stage is not None:
             check_operation_costs(f"{profile.subject}, stage", stage, profile.stage.macs)
-    return OperationProfile(profile, form, tuple(every), tuple(stage) if asked.in_scaffold else None)
+    return OperationProfile(profile, form, tuple(every), tuple(stage) if network.in_scaffold else None)
 
 
 def _inside(part: str, operation: Operation) -> Operation:
@@ -270,11 +270,11 @@ def _benchmarked(
             )
             continue
         share = deadline.left() / (len(how.batch_sizes) - place)
-        made = break_down(setting, contenders, clock, Schedule(how.warmup_runs, how.benchmark_runs, share))
-        for breakdown in made:
+        times = break_down(setting, contenders, clock, Schedule(how.warmup_runs, how.benchmark_runs, share))
+        for breakdown in times:
             costs = _counted(named[breakdown.subject], (batch, *shape[1:]), part)
             check_operation_costs(breakdown.label, breakdown.all.operations, costs)
-        breakdowns += [_placed(breakdown, named[breakdown.subject]) for breakdown in made]
+        breakdowns += [_placed(breakdown, named[breakdown.subject]) for breakdown in times]
     if not breakdowns:
         raise UsageError("; ".join(left_out))
     return OperationBenchmark(breakdowns, machine, facts, left_out)
@@ -317,7 +317,7 @@ def _placed(breakdown: Breakdown, spec: NetworkSpec) -> Breakdown:
 def _counted(spec: NetworkSpec, shape: tuple[int, ...], part: Part) -> int:
     """Multiply-adds of a network, or of its stage under test, as `profile_block` counts them."""
     scaffold = {name: value for name, value in vars(spec).items() if name in Scaffold.__dataclass_fields__}
-    asked = asked_for(spec.subject, None, spec.out_dim, shape, **scaffold)
-    profile, _ = profile_and_chain(asked, shape, memory=False)
+    network = asked_for(spec.subject, None, spec.out_dim, shape, **scaffold)
+    profile, _ = profile_and_chain(network, shape, memory=False)
     costs = profile.stage if part == "stage" else profile.network
     return 0 if costs is None else costs.macs

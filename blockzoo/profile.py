@@ -49,8 +49,8 @@ class Profile(Result):
         stage = {f"stage_{k}": v for k, v in _columns(self.stage).items()} if self.stage else {}
         shapes = {"input_shape": list(self.input_shape), "output_shape": list(self.output_shape)}
         notes = {"notes": "; ".join(self.notes)} if self.notes else {}
-        said = {"said": self.said} if self.said else {}
-        return {"subject": self.subject, **shapes, **_columns(self.network), **stage, **notes, **said}
+        remark = {"said": self.said} if self.said else {}
+        return {"subject": self.subject, **shapes, **_columns(self.network), **stage, **notes, **remark}
 
     def headline(self) -> str:
         costs, shape = self.network, " x ".join(map(str, self.input_shape))
@@ -105,8 +105,8 @@ def profile_block(
         UsageError: an unknown name, a shape that the network cannot take, or what `strict` refuses.
     """
     shape = check_shape(input_shape)
-    asked = asked_for(subject, position, out_dim, shape, **settings)
-    return check_strict(profile_and_chain(asked, shape, memory=memory)[0], strict)
+    network = asked_for(subject, position, out_dim, shape, **settings)
+    return check_strict(profile_and_chain(network, shape, memory=memory)[0], strict)
 
 
 def get_model_profile(
@@ -223,7 +223,7 @@ def profile_and_chain(
     """
     from blockzoo.measure.costs import check_added_parts, measure_chain, total
 
-    name, parts, in_scaffold, said = asked
+    name, parts, in_scaffold, remark = asked
     with _shape_errors(name, shape):
         chain = measure_chain([(part.key, part.build) for part in parts], shape, memory=memory, also=also)
         costs = total(chain)
@@ -236,7 +236,7 @@ def profile_and_chain(
     if foreign:
         check_added_parts(name, costs, [part.build for part in parts], shape)
     of_stage = total(stage) if in_scaffold else None
-    return Profile(name, shape, costs, of_stage, tuple(chain[-1].shape), *_notes(chain), said), chain
+    return Profile(name, shape, costs, of_stage, tuple(chain[-1].shape), *_notes(chain), remark), chain
 
 
 def _notes(chain: Sequence[Measured]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -248,8 +248,8 @@ def _notes(chain: Sequence[Measured]) -> tuple[tuple[str, ...], tuple[str, ...]]
 def check_strict(profile: Profile, strict: bool) -> Profile:
     """The profile itself, unless `strict` refuses it: a UsageError that says why."""
     if strict and profile.unseen:
-        said = "; ".join(profile.unseen)
-        raise UsageError(f"{profile.subject}: {said}; make them parameters, or leave out --strict")
+        reasons = "; ".join(profile.unseen)
+        raise UsageError(f"{profile.subject}: {reasons}; make them parameters, or leave out --strict")
     uncounted = profile.network.uncounted_operations
     if strict and uncounted:
         raise UsageError(
@@ -277,8 +277,8 @@ class _shape_errors:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, Exception) and not isinstance(error, BlockzooError):
             text = " ".join(str(error).split())
-            said = text if isinstance(error, (RuntimeError, ValueError)) else f"{kind.__name__}: {text}"
-            raise UsageError(f"{self.name} cannot take an input of shape {self.shape}: {said}") from error
+            reason = text if isinstance(error, (RuntimeError, ValueError)) else f"{kind.__name__}: {text}"
+            raise UsageError(f"{self.name} cannot take an input of shape {self.shape}: {reason}") from error
 
 
 if __name__ == "__main__":

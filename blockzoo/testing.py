@@ -92,8 +92,8 @@ def check_block(
             except Broken as broken:
                 faults[str(broken)] = None
     if faults:
-        told = "".join(f"\n  - it {fault}" for fault in faults)
-        raise ContractBroken(f"{name_of(maker)} does not do all that a block of the zoo does:{told}")
+        lines = "".join(f"\n  - it {fault}" for fault in faults)
+        raise ContractBroken(f"{name_of(maker)} does not do all that a block of the zoo does:{lines}")
     return largest
 
 

@@ -58,9 +58,9 @@ class Trained(Result):
     def headline(self) -> str:
         row = self.row
         accuracies = {"validation": row.get("val_acc"), "test": row.get("test_acc")}
-        said = ", ".join(f"{name} {100 * acc:.2f} %" for name, acc in accuracies.items() if acc is not None)
+        scores = ", ".join(f"{name} {100 * acc:.2f} %" for name, acc in accuracies.items() if acc is not None)
         where = f"{self.record.subject} on {row.get('dataset')}, {row.get('epochs')} epochs, seed {row.get('seed')}"
-        return f"{where}: {said if self.record.status == 'ok' else f'{self.record.status}, {self.record.reason}'}"
+        return f"{where}: {scores if self.record.status == 'ok' else f'{self.record.status}, {self.record.reason}'}"
 
     def table_rows(self) -> list[Row]:
         """One row per epoch, from 1."""
@@ -130,10 +130,10 @@ def train_block(
     with only_trainer(checkpoint):
         if not resume:
             checkpoint.unlink(missing_ok=True)
-        known = known_before(spec.network, images.shape, deploy=run.latency, strict=run.strict)
+        preflight = known_before(spec.network, images.shape, deploy=run.latency, strict=run.strict)
         record = train_spec(spec, images, where, checkpoint, run.on_oom, on_epoch)
         record.experiment_name, record.notes = run.experiment_name, run.notes
-        known.add_to(record)
+        preflight.add_to(record)
         _stored(record, store, checkpoint)
         checkpoint.unlink(missing_ok=True)
     if run.latency and record.status == "ok":

@@ -98,9 +98,9 @@ def plot_results(
 
 def _check_reference(against: str | None, groups: list[Comparable]) -> None:
     """Is it in a group? One that lacks it is drawn against the usual one."""
-    known = sorted({block for of in groups for block, _ in of.table})
-    if against is not None and groups and against not in known:
-        raise UsageError(f"--against {against}: the table has {', '.join(known) or 'no block'}")
+    blocks = sorted({block for of in groups for block, _ in of.table})
+    if against is not None and groups and against not in blocks:
+        raise UsageError(f"--against {against}: the table has {', '.join(blocks) or 'no block'}")
 
 
 def _counted(rows: Iterable[Row], statuses: Counter[str]) -> Iterator[Row]:

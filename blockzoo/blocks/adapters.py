@@ -62,31 +62,31 @@ class Adapter:
         self.__doc__ = maker.__doc__
 
     def __call__(self, in_channels: int, out_channels: int, stride: int, position: str) -> nn.Module:
-        told = self.signature
+        signature = self.signature
         front: list[nn.Module] = []
-        widens, strides = told.output is not None, told.stride is not None
+        widens, strides = signature.output is not None, signature.stride is not None
         if (stride != 1 and not strides) or (in_channels != out_channels and not widens):
             front = transition(in_channels, out_channels, stride)
             in_channels, stride = out_channels, 1
-        made = self.maker(**self._arguments(in_channels, out_channels, stride, position))
-        return nn.Sequential(*front, made) if front else made
+        block = self.maker(**self._arguments(in_channels, out_channels, stride, position))
+        return nn.Sequential(*front, block) if front else block
 
     def _arguments(self, in_channels: int, out_channels: int, stride: int, position: str) -> dict[str, Any]:
-        told = self.signature
+        signature = self.signature
         expansion = self._expansion
         if out_channels % expansion:
             raise UsageError(
-                f"{name_of(self.maker)} gives {expansion} x {told.output} channels, so not {out_channels}: "
+                f"{name_of(self.maker)} gives {expansion} x {signature.output} channels, so not {out_channels}: "
                 f"choose a width that {expansion} divides"
             )
         values = {
-            told.input: in_channels,
-            told.output: out_channels // expansion,
-            told.stride: stride,
-            told.position: position,
+            signature.input: in_channels,
+            signature.output: out_channels // expansion,
+            signature.stride: stride,
+            signature.position: position,
         }
-        if told.downsample and (stride != 1 or in_channels != out_channels):
-            values[told.downsample] = conv_norm(in_channels, out_channels, 1, stride)
+        if signature.downsample and (stride != 1 or in_channels != out_channels):
+            values[signature.downsample] = conv_norm(in_channels, out_channels, 1, stride)
         return {name: value for name, value in values.items() if name is not None}
 
     @property
@@ -98,16 +98,16 @@ class Adapter:
     @property
     def said(self) -> str:
         """How the class is called, as a sentence."""
-        told = self.signature
-        named = ", ".join(n for n in (told.input, told.output, told.stride, told.position) if n)
+        roles = self.signature
+        named = ", ".join(n for n in (roles.input, roles.output, roles.stride, roles.position) if n)
         sentence = f"{name_of(self.maker)} is told {named}, all else as its defaults"
         if self._expansion != 1:
-            sentence += f" ({told.output} x {self._expansion} are its channels)"
-        if told.downsample:
+            sentence += f" ({roles.output} x {self._expansion} are its channels)"
+        if roles.downsample:
             sentence += (
-                f"; where the shape changes its {told.downsample} is a 1x1 convolution and a batch norm"
+                f"; where the shape changes its {roles.downsample} is a 1x1 convolution and a batch norm"
             )
-        lacks = [w for w, n in (("width", told.output), ("resolution", told.stride)) if n is None]
+        lacks = [w for w, n in (("width", roles.output), ("resolution", roles.stride)) if n is None]
         if lacks:
             sentence += (
                 f"; it keeps its {' and '.join(lacks)}, so a transition (1x1, then 3x3 depthwise with the stride, each with "
@@ -120,13 +120,13 @@ def _what_to_write(maker: Maker, signature: Signature) -> str:
     """A class that fills in what is lacking, to be completed by whoever knows."""
     name = getattr(maker, "__name__", "Block")
     needs = ", ".join(signature.lacking)
-    told = {
+    mapping = {
         signature.input: "in_channels",
         signature.output: "out_channels",
         signature.stride: "stride",
         signature.position: "position",
     }
-    arguments = [f"{given}={ours}" for given, ours in told.items() if given]
+    arguments = [f"{parameter}={ours}" for parameter, ours in mapping.items() if parameter]
     arguments += [f"{lacking}=..." for lacking in signature.lacking]
     return (
         (f"{name_of(maker)} needs {needs}, which nothing says. " if needs else "")
@@ -142,6 +142,6 @@ def what_to_write(maker: Maker) -> str:
     """See `adapted`: the class to write instead of one that could not be used as its signature promised; "" for one that is
     written as a block.
     """
-    made = maker.maker if isinstance(maker, Adapter) else maker
-    signature = signature_of(made)
-    return "" if signature.positional and signature.input else _what_to_write(made, signature)
+    original = maker.maker if isinstance(maker, Adapter) else maker
+    signature = signature_of(original)
+    return "" if signature.positional and signature.input else _what_to_write(original, signature)

@@ -193,5 +193,5 @@ class SelecSLSBlock(selecsls.SelecSlsBlock):
 
     def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B D h w"]:  # type: ignore[override]
         """The result alone: no later block of a level reads the others."""
-        made: torch.Tensor = super().forward([x])[0]
-        return made
+        output: torch.Tensor = super().forward([x])[0]
+        return output

@@ -20,8 +20,8 @@ def squeeze_excite(channels: int) -> nn.Module:
     """
     from timm.layers.squeeze_excite import SEModule
 
-    made: nn.Module = SEModule(channels)
-    return made
+    layer: nn.Module = SEModule(channels)
+    return layer
 
 
 @ATTENTIONS.register("eca")
@@ -35,8 +35,8 @@ def efficient_channel(channels: int) -> nn.Module:
     """
     from timm.layers.eca import EcaModule
 
-    made: nn.Module = EcaModule(channels)
-    return made
+    layer: nn.Module = EcaModule(channels)
+    return layer
 
 
 @ATTENTIONS.register("cbam")
@@ -49,8 +49,8 @@ def convolutional_attention(channels: int) -> nn.Module:
     """
     from timm.layers.cbam import CbamModule
 
-    made: nn.Module = CbamModule(channels)
-    return made
+    layer: nn.Module = CbamModule(channels)
+    return layer
 
 
 @ATTENTIONS.register("coord")
@@ -63,8 +63,8 @@ def coordinate(channels: int) -> nn.Module:
     """
     from timm.layers.coord_attn import CoordAttn
 
-    made: nn.Module = CoordAttn(channels)
-    return made
+    layer: nn.Module = CoordAttn(channels)
+    return layer
 
 
 @ATTENTIONS.register("gc")
@@ -78,8 +78,8 @@ def global_context(channels: int) -> nn.Module:
     """
     from timm.layers.global_context import GlobalContext
 
-    made: nn.Module = GlobalContext(channels)
-    return made
+    layer: nn.Module = GlobalContext(channels)
+    return layer
 
 
 class Attended:

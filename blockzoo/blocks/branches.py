@@ -27,10 +27,10 @@ def with_zeros(
 def added(branches: Iterable[nn.Module], x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
     """What branches make of one map, added in their order."""
     first, *others = branches
-    made: torch.Tensor = first(x)
+    total: torch.Tensor = first(x)
     for branch in others:
-        made = made + branch(x)
-    return made
+        total = total + branch(x)
+    return total
 
 
 def as_one_kernel(
@@ -49,11 +49,11 @@ def as_one_kernel(
         total = total + F.pad(kernel, (beside, beside, above, above))
     bias: Any = sum(biases)
     channels, padding = len(total), (rows // 2, columns // 2)
-    made = nn.Conv2d(
+    convolution = nn.Conv2d(
         channels, channels, (rows, columns), padding=padding, groups=channels, device=total.device
     )
-    made.weight, made.bias = nn.Parameter(total), nn.Parameter(bias)
-    return made
+    convolution.weight, convolution.bias = nn.Parameter(total), nn.Parameter(bias)
+    return convolution
 
 
 class Residual(nn.Sequential):
@@ -64,8 +64,8 @@ class Residual(nn.Sequential):
     """
 
     def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
-        made: torch.Tensor = x + super().forward(x)
-        return made
+        output: torch.Tensor = x + super().forward(x)
+        return output
 
 
 class ScaledResidual(nn.Module):
@@ -83,31 +83,31 @@ class ScaledResidual(nn.Module):
         self.scale = nn.Parameter(torch.full((channels, 1, 1), scale))
 
     def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
-        made: torch.Tensor = x + self.scale * self.layers(x)
-        return made
+        output: torch.Tensor = x + self.scale * self.layers(x)
+        return output
 
 
 class ChannelsLast(nn.Sequential):
     """Layers of (B, H, W, C) on a map of (B, C, H, W)."""
 
     def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
-        made: torch.Tensor = super().forward(x.permute(0, 2, 3, 1))
-        return made.permute(0, 3, 1, 2).contiguous()
+        output: torch.Tensor = super().forward(x.permute(0, 2, 3, 1))
+        return output.permute(0, 3, 1, 2).contiguous()
 
 
 class SizeKept(nn.Sequential):
     """Layers that resize maps of odd sides and leave them so; resized back."""
 
     def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
-        made: torch.Tensor = super().forward(x)
-        if made.shape[-2:] != x.shape[-2:]:
-            made = F.interpolate(made, size=x.shape[-2:], mode="bilinear", align_corners=False)
-        return made
+        output: torch.Tensor = super().forward(x)
+        if output.shape[-2:] != x.shape[-2:]:
+            output = F.interpolate(output, size=x.shape[-2:], mode="bilinear", align_corners=False)
+        return output
 
 
 class First(nn.Sequential):
     """The first of several results."""
 
     def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
-        made: torch.Tensor = super().forward(x)[0]
-        return made
+        output: torch.Tensor = super().forward(x)[0]
+        return output

@@ -103,8 +103,8 @@ class _Cell(nn.Module):
         self.project = nn.Identity() if fits else nn.Conv2d(filters * count, channels, 1, bias=False)
 
     def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
-        made: torch.Tensor = self.project(self.cell(x, x))
-        return made
+        output: torch.Tensor = self.project(self.cell(x, x))
+        return output
 
 
 @BLOCKS.register

@@ -102,8 +102,8 @@ class SandglassBlock(nn.Module):
         )
 
     def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B D h w"]:
-        made: torch.Tensor = self.layers(x)
-        return x + made if self.keeps else made
+        features: torch.Tensor = self.layers(x)
+        return x + features if self.keeps else features
 
 
 @BLOCKS.register

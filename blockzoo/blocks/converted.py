@@ -24,8 +24,8 @@ class Converted:
         self.maker, self.conversion = maker, CONVERSIONS[prefix](options)
         self.__name__ = f"{prefix}:{options}:{getattr(maker, '__name__', maker)}"
         self.__module__ = getattr(maker, "__module__", "")
-        said = inspect.cleandoc(maker.__doc__ or "").split("\n\n")
-        self.__doc__ = "\n\n".join([said[0], self.conversion.sentence, *said[1:]])
+        paragraphs = inspect.cleandoc(maker.__doc__ or "").split("\n\n")
+        self.__doc__ = "\n\n".join([paragraphs[0], self.conversion.sentence, *paragraphs[1:]])
 
     def __call__(self, in_channels: int, out_channels: int, stride: int, position: str) -> nn.Module:
         return self.conversion.convert(self.maker(in_channels, out_channels, stride, position), in_channels)

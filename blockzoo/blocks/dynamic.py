@@ -47,14 +47,14 @@ class DynamicConvolution(nn.Module):
 
     def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B D h w"]:
         images, channels, height, width = x.shape
-        told = self.squeeze(x)
-        place = self.place(told).sigmoid().view(images, 1, 1, 1, 3, 3)
-        kernel = self.kernel(told).softmax(1).view(images, KERNELS, 1, 1, 1, 1)
+        context = self.squeeze(x)
+        place = self.place(context).sigmoid().view(images, 1, 1, 1, 3, 3)
+        kernel = self.kernel(context).softmax(1).view(images, KERNELS, 1, 1, 1, 1)
         weights = (kernel * place * self.weight).sum(1).flatten(0, 1)
-        weighed = (x * self.read(told).sigmoid()).reshape(1, images * channels, height, width)
-        made = F.conv2d(weighed, weights, stride=self.stride, padding=1, groups=images)
-        shaped = made.view(images, -1, *made.shape[-2:])
-        weighed_too: torch.Tensor = shaped * self.made(told).sigmoid()
+        weighed = (x * self.read(context).sigmoid()).reshape(1, images * channels, height, width)
+        output = F.conv2d(weighed, weights, stride=self.stride, padding=1, groups=images)
+        shaped = output.view(images, -1, *output.shape[-2:])
+        weighed_too: torch.Tensor = shaped * self.made(context).sigmoid()
         return weighed_too
 
 

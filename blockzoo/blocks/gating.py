@@ -37,8 +37,8 @@ class _LargeKernelAttention(nn.Module):
 
     def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
         y = self.front(x)
-        made: torch.Tensor = x + self.back(y * self.reach(y))
-        return made
+        output: torch.Tensor = x + self.back(y * self.reach(y))
+        return output
 
 
 def _feed_forward(channels: int, ratio: int) -> nn.Sequential:
@@ -81,9 +81,9 @@ class _MultiOrder(nn.Module):
 
     def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
         y = self.first(x)
-        kept, middle, wide = y.split(self.parts, 1)
-        made: torch.Tensor = self.mix(torch.cat([kept, self.middle(middle), self.wide(wide)], 1))
-        return made
+        identity, middle, wide = y.split(self.parts, 1)
+        output: torch.Tensor = self.mix(torch.cat([identity, self.middle(middle), self.wide(wide)], 1))
+        return output
 
 
 class _GatedAggregation(nn.Module):
@@ -98,8 +98,8 @@ class _GatedAggregation(nn.Module):
     def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
         y = self.front(x)
         y = F.gelu(y + self.decompose * (y - F.adaptive_avg_pool2d(y, 1)))
-        made: torch.Tensor = x + self.back(F.silu(self.gate(y)) * F.silu(self.value(y)))
-        return made
+        output: torch.Tensor = x + self.back(F.silu(self.gate(y)) * F.silu(self.value(y)))
+        return output
 
 
 class _ChannelAggregation(nn.Module):
@@ -116,8 +116,8 @@ class _ChannelAggregation(nn.Module):
     def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
         y = self.front(x)
         y = y + self.decompose * (y - F.gelu(self.one(y)))
-        made: torch.Tensor = self.back(y)
-        return made
+        output: torch.Tensor = self.back(y)
+        return output
 
 
 @BLOCKS.register
@@ -159,8 +159,8 @@ class _RecursiveGate(nn.Module):
         y = y * first
         for widen, gate in zip(self.widen, gates, strict=True):
             y = widen(y) * gate
-        made: torch.Tensor = self.back(y)
-        return made
+        output: torch.Tensor = self.back(y)
+        return output
 
 
 @BLOCKS.register

@@ -61,8 +61,8 @@ class _Branch(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
-        made: torch.Tensor = self.norm(self.convolution(x))
-        return made
+        output: torch.Tensor = self.norm(self.convolution(x))
+        return output
 
     def fused(self) -> tuple[Float[torch.Tensor, "C 1 K K"], Float[torch.Tensor, " C"]]:
         """Kernel, with the zeros of its dilation, and bias, in evaluation."""
@@ -123,8 +123,8 @@ class WaveletConvolution(nn.Module):
         self.scales = nn.ParameterList(torch.full((4 * channels, 1, 1), 0.1) for _ in range(self.LEVELS))
 
     def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
-        made: torch.Tensor = self.base_scale * self.base(x) + self._level(x, 0)
-        return made
+        output: torch.Tensor = self.base_scale * self.base(x) + self._level(x, 0)
+        return output
 
     def _level(self, x: torch.Tensor, level: int) -> torch.Tensor:
         """What the wavelets of a map, and those of its means, say of it."""

@@ -189,8 +189,8 @@ class StyleGate(nn.Module):
     def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
         variance, mean = torch.var_mean(x, (2, 3), correction=0)
         style = torch.cat([mean, (variance + 1e-5).sqrt()], dim=1)
-        made: torch.Tensor = x * self.gate(self.norm(self.mix(style)))[:, :, None, None]
-        return made
+        output: torch.Tensor = x * self.gate(self.norm(self.mix(style)))[:, :, None, None]
+        return output
 
 
 class PlaceGate(nn.Module):
@@ -205,8 +205,8 @@ class PlaceGate(nn.Module):
         self.mix, self.gate = nn.Conv2d(channels, 1, 1, bias=False), nn.Hardsigmoid()
 
     def forward(self, x: Float[torch.Tensor, "B C H W"]) -> Float[torch.Tensor, "B C H W"]:
-        made: torch.Tensor = x * self.gate(self.mix(x))
-        return made
+        output: torch.Tensor = x * self.gate(self.mix(x))
+        return output
 
 
 class InParts(nn.Module):

@@ -51,9 +51,9 @@ def swap_block(
     """Exchange one block of two networks; with `buffers="own"` each keeps its running statistics, otherwise they go along."""
     if buffers == "average":
         raise UsageError("buffers average: a swap leaves nothing to average; choose own or copy")
-    kept = copy.deepcopy(one)
+    original = copy.deepcopy(one)
     copy_block(other, one, partition, block, buffers)
-    copy_block(kept, other, partition, block, buffers)
+    copy_block(original, other, partition, block, buffers)
 
 
 def buffer_names(model: nn.Module, partition: Partition, block: int) -> list[str]:

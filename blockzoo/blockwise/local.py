@@ -27,16 +27,16 @@ def make_optimizer(name: str, parameters: list[nn.Parameter], lr: float) -> torc
     """
     if name.lower() == "momentum":
         return torch.optim.SGD([{"params": parameters}], lr, momentum=0.9)
-    known: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    optimizers: dict[str, Callable[..., torch.optim.Optimizer]] = {
         n.lower(): kind
         for n, kind in vars(torch.optim).items()
         if isinstance(kind, type)
         and issubclass(kind, torch.optim.Optimizer)
         and n not in ("Optimizer", "LBFGS", "SparseAdam", "Muon")
     }
-    if name.lower() not in known:
-        raise UsageError(f"optimizer {name!r}: choose momentum, {', '.join(sorted(known))}")
-    return known[name.lower()]([{"params": parameters}], lr=lr)  # a list alone may not be empty
+    if name.lower() not in optimizers:
+        raise UsageError(f"optimizer {name!r}: choose momentum, {', '.join(sorted(optimizers))}")
+    return optimizers[name.lower()]([{"params": parameters}], lr=lr)  # a list alone may not be empty
 
 
 @dataclass

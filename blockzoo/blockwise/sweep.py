@@ -102,11 +102,11 @@ class BlockwiseStudy:
             UsageError: a field that there is not, or a value that cannot be used.
         """
         values = {**self.base, **dict(setting), "seed": seed}
-        known = {f.name for f in fields(RunConfig)}
-        own = {k: v for k, v in values.items() if k in known}
+        names = {f.name for f in fields(RunConfig)}
+        own = {k: v for k, v in values.items() if k in names}
         try:
             return RunConfig.from_json(
-                {**own, "options": {k: v for k, v in values.items() if k not in known}}
+                {**own, "options": {k: v for k, v in values.items() if k not in names}}
             )
         except TypeError as error:
             raise UsageError(str(error)) from None
@@ -129,9 +129,9 @@ def run_blockwise_study(
     run, sweeping = sorted_into(settings, Run, Sweeping, what="run_blockwise_study")
     place, data_dir = available_device(run.device), None if run.data_dir is None else str(run.data_dir)
     wanted = [(setting, seed) for seed in range(study.seeds) for setting in study.settings()]
-    asked = [study.config(*one) for one in wanted]
-    asked = [replace(config, data_dir=data_dir or config.data_dir, device=place) for config in asked]
-    configs, executor = all_identified(asked), executor_of(sweeping)
+    runs = [study.config(*one) for one in wanted]
+    runs = [replace(config, data_dir=data_dir or config.data_dir, device=place) for config in runs]
+    configs, executor = all_identified(runs), executor_of(sweeping)
     failed: dict[str, dict[str, Any]] = {}
     with at_work(run, sweeping, progress or SilentProgress(), kind="blockwise") as here:
         outputs, store = here.outputs, here.store
@@ -177,13 +177,13 @@ def execute_run(
     from blockzoo.blockwise.run.runs import run_blockwise
 
     load_plugins(plugins, ambient=False)
-    asked = RunConfig.from_json(config)
+    run_config = RunConfig.from_json(config)
 
     def progressed(values: dict[str, Any]) -> None:
         report(values["round"], {"validation_loss": values["validation_loss"]})
 
-    outcome = run_blockwise(asked, output, resume=True, store=False, on_report=progressed)
-    return [outcome.record(asked)]
+    outcome = run_blockwise(run_config, output, resume=True, store=False, on_report=progressed)
+    return [outcome.record(run_config)]
 
 
 @dataclass(frozen=True)

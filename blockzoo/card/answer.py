@@ -48,15 +48,15 @@ class Evidence:
     @property
     def macs(self) -> float | None:
         """Multiply-adds of the stage as a multiple of the reference's: the mean over positions."""
-        known = [ratio(self.costs, (self.name, self.reference), place, "stage_macs") for place in POSITIONS]
-        values = [value for value in known if value is not None]
+        ratios = [ratio(self.costs, (self.name, self.reference), place, "stage_macs") for place in POSITIONS]
+        values = [value for value in ratios if value is not None]
         return sum(values) / len(values) if values else None
 
     @property
     def time(self) -> Mapping[str, Any] | None:
         """Of the stage as a multiple of the reference's; None where no such time is sure."""
-        known = (self.ratios.get(name) for name in TIMES)
-        return next((one for one in known if one and one["interval"] and not one["doubted"]), None)
+        ratios = (self.ratios.get(name) for name in TIMES)
+        return next((one for one in ratios if one and one["interval"] and not one["doubted"]), None)
 
 
 def answer(of: Evidence) -> list[str]:
@@ -132,14 +132,14 @@ def _accuracy(of: Evidence) -> str:
     }
     if not words:
         return ""
-    said = [f"{place} {words[place]} ({one.kind})" for place, one in of.differences.items()]
-    said += (
+    parts = [f"{place} {words[place]} ({one.kind})" for place, one in of.differences.items()]
+    parts += (
         [f"on average {words['mean']} ({of.standing.differences['mean'].kind})"] if "mean" in words else []
     )
     counts = sorted({one.n for one in of.differences.values()})
     seeds = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
     accuracy = of.standing.of.accuracy if of.standing.of else "accuracy"
-    return f"{accuracy.capitalize()} less that of {of.reference}, in points over {seeds} paired seeds: {', '.join(said)}."
+    return f"{accuracy.capitalize()} less that of {of.reference}, in points over {seeds} paired seeds: {', '.join(parts)}."
 
 
 def difference_words(difference: Difference) -> str:
@@ -150,13 +150,13 @@ def difference_words(difference: Difference) -> str:
 
 
 def _costs(of: Evidence) -> str:
-    said = []
+    parts = []
     for place in POSITIONS:
         whose = (of.name, of.reference)
         macs, params = (ratio(of.costs, whose, place, f"stage_{what}") for what in ("macs", "params_total"))
         if macs is not None and params is not None:
-            said.append(f"{place} {macs:.2f} and {params:.2f}")
-    if not said:
+            parts.append(f"{place} {macs:.2f} and {params:.2f}")
+    if not parts:
         return ""
     clock = ""
     if of.time is not None:
@@ -167,7 +167,7 @@ def _costs(of: Evidence) -> str:
         )
     elif of.ratios:
         clock = ". Its times on this machine are not sure: see below"
-    return f"Multiply-adds and parameters of its stage, as multiples of those of {of.reference}: {', '.join(said)}{clock}."
+    return f"Multiply-adds and parameters of its stage, as multiples of those of {of.reference}: {', '.join(parts)}{clock}."
 
 
 def _front(of: Evidence) -> str:
@@ -175,7 +175,7 @@ def _front(of: Evidence) -> str:
     board = of.standing.board
     if board is None:
         return ""
-    said = []
+    parts = []
     for cost, ranked in of.standing.ranked.items():
         if cost != CERTAIN and of.time is None:
             continue
@@ -187,12 +187,12 @@ def _front(of: Evidence) -> str:
             if one.front is not None
         ]
         if chances:
-            said.append(f"by {FRONTS[cost]} {', '.join(chances)}")
-    if not said:
+            parts.append(f"by {FRONTS[cost]} {', '.join(chances)}")
+    if not parts:
         return ""
     return (
         f"The front: how probably none of the {len(board['blocks'])} blocks compared is more accurate and costs no more: "
-        f"{'; '.join(said)}."
+        f"{'; '.join(parts)}."
     )
 
 

@@ -43,10 +43,10 @@ class WhatItIs:
         card, graph = card_of(desk.asked.name), block_graph(desk.asked.name)
         with TemporaryDirectory() as folder:
             pictures = {"graph": inline(draw_block(graph, Path(folder) / "block.svg"))}
-        told = f"Graph of {card.name}: {graph.operations} operations, {len(graph.boxes)} boxes"
+        caption = f"Graph of {card.name}: {graph.operations} operations, {len(graph.boxes)} boxes"
         line = command("blocks", desk.asked.name, desk=desk)
         pictures["card"] = card_markup(card)
-        return Made({"card": asdict(card), "graph": told}, [], {"draws": DRAWS}, line, pictures)
+        return Made({"card": asdict(card), "graph": caption}, [], {"draws": DRAWS}, line, pictures)
 
 
 def measured(block: str, row: Row) -> Markup:
@@ -88,7 +88,7 @@ def card_markup(card: BlockCard) -> Markup:
         for size in card.sizes
     ]
     heads = ("width", "parameters, trained", "deployed", "MACs")
-    told = [
+    properties = [
         ("reach", reach),
         ("effective reach", effective),
         ("signal forward", f"{card.signal.forward:.2f} for 1"),
@@ -96,7 +96,7 @@ def card_markup(card: BlockCard) -> Markup:
     ]
     caption = f"A block that keeps its shape, on {SIDE} x {SIDE}"
     return tag(
-        "details", tag("summary", "Size, reach and signals"), facts(told), table(caption, heads, lines)
+        "details", tag("summary", "Size, reach and signals"), facts(properties), table(caption, heads, lines)
     )
 
 
@@ -108,8 +108,8 @@ def _graph(block: str, row: Row) -> Markup:
     graph = block_graph(block)
     with TemporaryDirectory() as folder:
         address = inline(draw_block(graph, Path(folder) / "block.svg"))
-    told = f"Graph of {block}: {graph.operations} operations, {len(graph.boxes)} boxes"
-    return graph_markup(address, told)
+    caption = f"Graph of {block}: {graph.operations} operations, {len(graph.boxes)} boxes"
+    return graph_markup(address, caption)
 
 
 def inline(path: Path) -> str:
@@ -139,6 +139,6 @@ def _operations(block: str, row: Row) -> Markup:
     operations = profile.of()
     subject = f"{block}/{place}"
     tables = [table(lines.title, lines.columns, lines.lines) for lines in paper_tables(subject, operations)]
-    told = f"Of the stage under test, one image of {side} x {side}, on paper."
-    parts = tag("p", why(subject, operations)), tag("p", told, class_="small")
+    note = f"Of the stage under test, one image of {side} x {side}, on paper."
+    parts = tag("p", why(subject, operations)), tag("p", note, class_="small")
     return tag("details", tag("summary", "Costs by operation"), *parts, *(tables or [EMPTY]))

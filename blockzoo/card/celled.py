@@ -71,29 +71,29 @@ class CellCosts:
             f"With {desk.asked.name} as the one node of each cell, {fewer} of the {len(macs):,} networks of the space, most of "
             f"which have two nodes in a cell, cost fewer multiply-adds, and {smaller} have fewer parameters."
         ]
-        effects, told = self._effects()
+        effects, note = self._effects()
         line = command(
             "profile", *networks.values(), "--input-shape", "1", *map(str, desk.images.shape), desk=desk
         )
-        return Made({"networks": rows, "effects": effects}, [*says, told], {"networks": len(macs)}, line)
+        return Made({"networks": rows, "effects": effects}, [*says, note], {"networks": len(macs)}, line)
 
     def _effects(self) -> tuple[list[dict[str, Any]], str]:
         """Of one more node of each operation, in the bundled benchmark of trained networks."""
         from blockzoo.nas.benchmark.loading import load
         from blockzoo.nas.ranking.operations import operation_effects
 
-        made = operation_effects(load("mini"))
+        fit = operation_effects(load("mini"))
         rows = [
             {
                 "operation": op,
                 "stage": stage + 1,
                 "points": 100 * value,
-                "standard_error_points": 100 * made.errors[op, stage],
+                "standard_error_points": 100 * fit.errors[op, stage],
             }
-            for (op, stage), value in made.effects.items()
+            for (op, stage), value in fit.effects.items()
         ]
         return rows, (
-            f"What one node more of the space's own operations adds is from {made.networks} networks of the bundled benchmark "
+            f"What one node more of the space's own operations adds is from {fit.networks} networks of the bundled benchmark "
             "mini, trained on CIFAR-10; it says nothing of this block."
         )
 

@@ -57,8 +57,8 @@ class Coupling:
         record = self._known(desk) or self._measured(desk, min(self._longest(desk), within / BESIDE))
         labels = [str(label) for label in record.spec["labels"]]
         width = len(labels)
-        known = [value if is_number(value) else None for value in record.samples["sigma"]]
-        sigma = [known[row * width : (row + 1) * width] for row in range(width)]
+        norms = [value if is_number(value) else None for value in record.samples["sigma"]]
+        sigma = [norms[row * width : (row + 1) * width] for row in range(width)]
         pairs = sorted(
             (
                 (value, labels[i], labels[j])

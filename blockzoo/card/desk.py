@@ -216,10 +216,10 @@ class Desk:
 
         resumed = checkpoint.is_file()
         with only_trainer(checkpoint):
-            known = known_before(spec.network, self.images.shape)
+            preflight = known_before(spec.network, self.images.shape)
             record = train_spec(spec, self.images, where, checkpoint, run.on_oom, on_epoch)
             record.experiment_name, record.notes = run.experiment_name, run.notes
-            known.add_to(record)
+            preflight.add_to(record)
             self.store.add(record)
             self.keep(checkpoint, spec)
         self.statuses[identity] = record.status

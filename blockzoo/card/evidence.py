@@ -44,7 +44,7 @@ def accuracies(card: Card) -> Markup:
         "n",
         "on the front",
     )
-    told = (
+    note = (
         "\u00b1: all of the table hold together in 95 % of tables; verdicts after Holm's correction over all pairs. On the "
         f"front: the probability that none of these which costs no more ({AXIS}) is more accurate; the cheapest is always on it."
     )
@@ -52,7 +52,7 @@ def accuracies(card: Card) -> Markup:
         table(shown(standing.board["title"]), heads, lines, left=(4,)),
         spans("Accuracy by position", drawn, " %"),
         tag("div", *_fronts(standing), class_="sketches"),
-        tag("p", told, class_="small"),
+        tag("p", note, class_="small"),
     ]
     return section(TITLE, outcomes, joined(body))
 

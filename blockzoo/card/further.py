@@ -39,8 +39,8 @@ def _searches(folder: Path) -> Iterator[Searches]:
     for path in _in(folder, "manifest.json"):
         from blockzoo.nas.search.written import read
 
-        if made := read(path.parent):
-            yield _told(made)
+        if searches := read(path.parent):
+            yield _told(searches)
 
 
 def _told(made: Comparison) -> Searches:
@@ -58,9 +58,9 @@ def _added(folder: Path) -> Iterator[AddedUp]:
     for path in _in(folder, "latency-*.json"):
         from blockzoo.nas.ranking.latency_agreement import LatencyAgreement
 
-        made = LatencyAgreement.load(path)
-        pairs = list(zip(made.measured_ms.tolist(), made.predicted_ms.tolist(), strict=True))
-        yield AddedUp(made.where, str(made), pairs)
+        agreement = LatencyAgreement.load(path)
+        pairs = list(zip(agreement.measured_ms.tolist(), agreement.predicted_ms.tolist(), strict=True))
+        yield AddedUp(agreement.where, str(agreement), pairs)
 
 
 def _in(folder: Path, name: str) -> list[Path]:

@@ -78,10 +78,10 @@ class Costs:
             for position in POSITIONS:
                 if desk.clock() - begin > within:
                     raise TimeIsUp
-                made = profile_block(
+                profile = profile_block(
                     name, position, out_dim=desk.images.num_classes, input_shape=shape, **scaffold
                 )
-                costs[f"{name}/{position}"] = made.columns()
+                costs[f"{name}/{position}"] = profile.columns()
         own = profile_operations(
             desk.asked.name, MIDDLE, out_dim=desk.images.num_classes, input_shape=shape, **scaffold
         )

@@ -29,11 +29,11 @@ def costs(card: Card) -> Markup:
     done, names = card.done("costs"), (card.asked.name, card.asked.reference)
     if done is None:
         return section("What it costs, and where that goes", card.of("costs"), EMPTY)
-    known, lines = done.made.figures["costs"], []
+    figures, lines = done.made.figures["costs"], []
     for place in POSITIONS:
-        own = known[f"{names[0]}/{place}"]
+        own = figures[f"{names[0]}/{place}"]
         macs, params = (
-            _times(ratio(known, names, place, f"stage_{what}")) for what in ("macs", "params_total")
+            _times(ratio(figures, names, place, f"stage_{what}")) for what in ("macs", "params_total")
         )
         lines.append(
             (place, units.number(own["stage_macs"]), macs, f"{own['stage_params_total']:,}", params,
@@ -48,11 +48,11 @@ def costs(card: Card) -> Markup:
         "peak activations",
         "MACs of the network",
     )
-    made = table(f"For one image, beside {shown(names[1])}", heads, lines)
+    overview = table(f"For one image, beside {shown(names[1])}", heads, lines)
     operations = tag(
         "details", tag("summary", "By operation"), *map(of_text, done.made.figures["operations"])
     )
-    return section(done.title, card.of("costs"), joined([made, operations]))
+    return section(done.title, card.of("costs"), joined([overview, operations]))
 
 
 def _times(value: float | None) -> str:
@@ -107,7 +107,7 @@ def coupling(card: Card) -> Markup:
         return section("How strongly its network's blocks are coupled", card.of("coupling"), EMPTY)
     figures, labels = done.made.figures, [shown(label) for label in done.made.figures["labels"]]
     within = f"each within {figures['tol']:.0%} of the truth{'' if figures['converged'] else ' where it has converged'}"
-    told = (
+    note = (
         "Spectral norms of the blocks of the Hessian of the loss on training examples, "
         f"{within}; on the diagonal the curvature of a block itself."
     )
@@ -117,7 +117,7 @@ def coupling(card: Card) -> Markup:
             labels,
             figures["sigma"],
         ),
-        tag("p", told, class_="small"),
+        tag("p", note, class_="small"),
         tag("details", tag("summary", "The numbers"), norms(labels, figures["sigma"])),
     ]
     return section(done.title, card.of("coupling"), joined(body))
@@ -178,8 +178,8 @@ def _effects(card: Card) -> Markup:
         for op in ops
     ]
     heads = ("", *(f"stage {stage}" for stage in stages))
-    made = table("Points for one node more, with two standard errors", heads, lines)
-    return tag("details", tag("summary", "What the space's own operations add"), made)
+    effect_table = table("Points for one node more, with two standard errors", heads, lines)
+    return tag("details", tag("summary", "What the space's own operations add"), effect_table)
 
 
 def _pair(standing: Standing, place: str, caption: str, names: dict[str, str]) -> Markup:

@@ -88,8 +88,8 @@ def make_card(
     carding = carding or Carding()
     budget = seconds_of(carding.time_budget)
     load_plugins(settings[3].plugins)
-    asked = Asked.of(subject, carding, *settings)
-    desk = _desk(asked)
+    request = Asked.of(subject, carding, *settings)
+    desk = _desk(request)
     schedule = Schedule(parts_of(carding.most_seeds), budget, since, max(RESERVE_S, RESERVE * budget))
     desk.left = lambda: schedule.left
     outcomes = schedule.run(desk, heard)
@@ -97,10 +97,10 @@ def make_card(
     standings = Standings.of(desk)
     done = {one.part: one.made.figures for one in outcomes if one.status == "done"}
     costs, ratios = done.get("costs", {}).get("costs", {}), done.get("clocks", {}).get("ratios", {})
-    evidence = Evidence(asked.name, asked.reference, standings.block, costs, ratios)
-    said = [*answer(evidence), _scope(desk)]
+    evidence = Evidence(request.name, request.reference, standings.block, costs, ratios)
+    text = [*answer(evidence), _scope(desk)]
     spent = (schedule.clock() - since, budget)
-    card = Card(asked, said, outcomes, standings, evidence, _provenance(desk), spent, desk.outputs.database)
+    card = Card(request, text, outcomes, standings, evidence, _provenance(desk), spent, desk.outputs.database)
     return _written(card, desk, schedule.clock() - since)
 
 
@@ -164,8 +164,8 @@ def _written(card: Card, desk: Desk, seconds: float) -> Card:
         card, seconds=(seconds, card.seconds[1]), files=(folder / f"{stem}.html", folder / f"{stem}.json")
     )
     page, values = card.files
-    made = f"Made {now()[:10]} by blockzoo {__version__}."
-    write_text(page, page_of(card, page.name, made), durable=False)
+    footer = f"Made {now()[:10]} by blockzoo {__version__}."
+    write_text(page, page_of(card, page.name, footer), durable=False)
     write_text(values, json.dumps(_plain(card.to_json()), indent=2, allow_nan=False) + "\n", durable=False)
     return card
 

@@ -45,21 +45,21 @@ def page_of(card: Card, address: str, made: str) -> str:
 
 def _head(card: Card) -> Markup:
     first, *rest = card.answer
-    known = card_of(card.asked.name)
+    entry = card_of(card.asked.name)
     left_out = tag(
         "ul",
         *(tag("li", f"{shown(title)}: {shown(why)}") for title, why in card.left_out),
         class_="changes quiet",
     )
-    told = (f"Made in {card.told}. ", tag("a", "What was measured, and what was not", href="#parts"), ".")
+    note = (f"Made in {card.told}. ", tag("a", "What was measured, and what was not", href="#parts"), ".")
     return joined(
         [
             tag("h1", shown(card.asked.name)),
-            tag("p", known.sentence if known else "A block that is not of the zoo.", class_="quiet"),
+            tag("p", entry.sentence if entry else "A block that is not of the zoo.", class_="quiet"),
             tag("p", shown(first), class_="answer"),
             _glance(card),
             *(tag("p", shown(one)) for one in rest),
-            tag("p", *told, class_="small"),
+            tag("p", *note, class_="small"),
             tag("details", tag("summary", "Not on this card"), left_out) if card.left_out else EMPTY,
         ]
     )
@@ -68,11 +68,11 @@ def _head(card: Card) -> Markup:
 def _glance(card: Card) -> Markup:
     """The figures that most people look for; those that are not there are left out."""
     standing = card.standings.block
-    made = []
+    rows = []
     difference = standing.differences.get("mean") or next(iter(standing.differences.values()), None)
     if difference is not None:
         where = "mean of positions" if "mean" in standing.differences else difference.position
-        made.append(
+        rows.append(
             (
                 "accuracy, points",
                 difference_words(difference),
@@ -80,10 +80,10 @@ def _glance(card: Card) -> Markup:
             )
         )
     if card.evidence.macs is not None:
-        made.append(("multiply-adds", f"{card.evidence.macs:.2f} x", "of the stage, mean of positions"))
+        rows.append(("multiply-adds", f"{card.evidence.macs:.2f} x", "of the stage, mean of positions"))
     if card.evidence.time is not None:
         low, high = card.evidence.time["interval"]
-        made.append(
+        rows.append(
             (
                 "time",
                 f"{card.evidence.time['ratio']:.2f} x",
@@ -93,10 +93,10 @@ def _glance(card: Card) -> Markup:
     if (done := card.done("tiles")) is not None and "exact" in done.made.figures["plans"]:
         plan = done.made.figures["plans"]["exact"]
         share = plan["peak_bytes"] / plan["layer_by_layer_peak_bytes"]
-        made.append(("memory in tiles", f"{share:.2f} x", f"{units.size(plan['peak_bytes'])}, same results"))
+        rows.append(("memory in tiles", f"{share:.2f} x", f"{units.size(plan['peak_bytes'])}, same results"))
     if (done := card.done("coupling")) is not None and done.made.figures["strongest"] is not None:
         within = "within 5 %" if done.made.figures["converged"] else "a lower bound"
-        made.append(
+        rows.append(
             (
                 "strongest coupling",
                 f"{done.made.figures['strongest']:.3g}",
@@ -104,29 +104,29 @@ def _glance(card: Card) -> Markup:
             )
         )
     if (line := card.standings.cell.lines.get("")) is not None and line.against and line.n > 1:
-        made.append(("as a cell, points", line.against[0], f"less convolutions, n = {line.n}"))
+        rows.append(("as a cell, points", line.against[0], f"less convolutions, n = {line.n}"))
     boxes = [
         tag("div", tag("dt", what), tag("dd", value), tag("dd", more, class_="small"))
-        for what, value, more in made
+        for what, value, more in rows
     ]
     if not boxes:
         return EMPTY
-    told = f"Less, or as multiples of, what {shown(card.asked.reference)} has, where nothing else is said."
-    return joined([tag("dl", *boxes, class_="glance"), tag("p", told, class_="small")])
+    note = f"Less, or as multiples of, what {shown(card.asked.reference)} has, where nothing else is said."
+    return joined([tag("dl", *boxes, class_="glance"), tag("p", note, class_="small")])
 
 
 def _what_it_is(card: Card) -> Markup:
-    known, done = card_of(card.asked.name), card.done("block")
+    entry, done = card_of(card.asked.name), card.done("block")
     parts: list[Markup] = []
-    if known is not None:
-        parts += [tag("p", caveat) for caveat in known.caveats]
-        parts += [tag("p", cited(known.source), class_="quiet")] if known.source else []
+    if entry is not None:
+        parts += [tag("p", caveat) for caveat in entry.caveats]
+        parts += [tag("p", cited(entry.source), class_="quiet")] if entry.source else []
     if done is not None:
         parts.append(Markup(done.made.pictures["card"]))
         parts.append(graph_markup(done.made.pictures["graph"], shown(done.made.figures["graph"])))
-    if known is not None:
-        code = tag("pre", tag("code", known.code), tabindex=0)
-        parts.append(tag("details", tag("summary", f"Code, {known.module}"), code))
+    if entry is not None:
+        code = tag("pre", tag("code", entry.code), tabindex=0)
+        parts.append(tag("details", tag("summary", f"Code, {entry.module}"), code))
     return section("What it is", card.of("block"), joined(parts))
 
 
@@ -143,12 +143,12 @@ def _parts(card: Card) -> Markup:
         for one in card.outcomes
     ]
     heads = ("part", "", "n", "estimated", "took", "why not")
-    told = (
+    note = (
         "In the order in which they were made: what is worth most for its seconds first, each estimated before it. The time "
         f"counts from the start of the command; it took {card.told}."
     )
-    made = table("Parts", heads, lines, left=(1, 2, 5))
-    return tag("section", tag("h2", "What was measured, and what was not", id="parts"), tag("p", told), made)
+    body = table("Parts", heads, lines, left=(1, 2, 5))
+    return tag("section", tag("h2", "What was measured, and what was not", id="parts"), tag("p", note), body)
 
 
 def _seconds(value: float | None) -> str:

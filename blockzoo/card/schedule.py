@@ -184,16 +184,16 @@ class Schedule(Generic[Desk]):
 
     def _made(self, part: Part[Desk], desk: Desk, estimate: float) -> Outcome:
         begin, left = self.clock(), self.left
-        told = (part.name, part.title)
+        label = (part.name, part.title)
         try:
-            made = part.make(desk, left)
+            findings = part.make(desk, left)
         except TimeIsUp as over:
             took = self.clock() - begin
             why = f"estimated at {in_words(estimate)}, it was not done after {in_words(took)}; the same command goes on with it"
-            return Outcome(*told, "no time", str(over) or why, estimate, took)
+            return Outcome(*label, "no time", str(over) or why, estimate, took)
         except Exception as error:
-            return Outcome(*told, "cannot", reason_of(error), estimate, self.clock() - begin)
-        return Outcome(*told, "done", "", estimate, self.clock() - begin, made)
+            return Outcome(*label, "cannot", reason_of(error), estimate, self.clock() - begin)
+        return Outcome(*label, "done", "", estimate, self.clock() - begin, findings)
 
     def _left_out(self, part: Part[Desk], needs: float) -> Outcome:
         why = f"needs about {in_words(needs)}, and {in_words(self.left)} of {in_words(self.budget_s)} were left for it"
@@ -230,7 +230,7 @@ def _together(of: Sequence[Outcome], total: int) -> tuple[str, str]:
     if len(of) == 1:
         return first.title, first.why
     title = f"{first.part}, {len(of)} of {total} pairs of trainings ({first.title} to {last.title})"
-    known = [one.estimated_s for one in of if one.estimated_s is not None]
-    if first.status != "no time" or not known:
+    estimates = [one.estimated_s for one in of if one.estimated_s is not None]
+    if first.status != "no time" or not estimates:
         return title, first.why
-    return title, f"together they need about {in_words(sum(known))}; the first of them {first.why}"
+    return title, f"together they need about {in_words(sum(estimates))}; the first of them {first.why}"

@@ -78,29 +78,29 @@ class Standing:
     @cached_property
     def differences(self) -> dict[str, Difference]:
         """From the reference, by position; after Holm's correction over all pairs of the board."""
-        made = {}
+        differences = {}
         for place, judged in self.pairs.judged.items() if self.pairs else ():
             for one in judged:
                 if {one.block, one.other} == {self.name, self.reference}:
                     own = one if one.block == self.name else one.the_other_way()
-                    made["mean" if self.pairs and self.pairs.is_mean(place) else place] = own
-        return made
+                    differences["mean" if self.pairs and self.pairs.is_mean(place) else place] = own
+        return differences
 
     @cached_property
     def ranked(self) -> dict[str, dict[str, Ranked]]:
         """By what the front is of, and by position."""
-        made: dict[str, dict[str, Ranked]] = {}
+        by_cost: dict[str, dict[str, Ranked]] = {}
         if self.of is None:
-            return made
+            return by_cost
         for cost in FRONTS:
             try:
                 all_of_it = rankings(self.of.rows, column=self.of.column, cost=cost)
             except UsageError:  # nothing to compare with
                 continue
-            made[cost] = {
+            by_cost[cost] = {
                 one.position: one for of in all_of_it for one in of.ranked if one.block == self.name
             }
-        return made
+        return by_cost
 
     def costs(self, cost: str) -> dict[tuple[str, str], float]:
         """Of each block at each position."""
@@ -127,19 +127,19 @@ class Standing:
 
     def _position(self, place: str) -> dict[str, Any]:
         line, difference = self.lines[place], self.differences.get(place)
-        made: dict[str, Any] = {
+        row: dict[str, Any] = {
             "accuracy_percent": line.mean, "interval_percent": line.interval, "n": line.n, "rank": line.place["rank"][line.row],
             "of": len(line.place["compared"]) or len(line.place["block"]),
         }  # fmt: skip
         if difference is not None:
             interval = difference.interval
-            made["difference_points"] = 100 * difference.value
-            made["difference_interval_points"] = None if interval is None else [100 * end for end in interval]
-            made["verdict"], made["pairs_of_seeds"] = difference.verdict, difference.n
+            row["difference_points"] = 100 * difference.value
+            row["difference_interval_points"] = None if interval is None else [100 * end for end in interval]
+            row["verdict"], row["pairs_of_seeds"] = difference.verdict, difference.n
         for cost, ranked in self.ranked.items():
             if (one := ranked.get(place)) is not None and one.front is not None:
-                made[f"on_front_of_{cost}"] = one.front
-        return made
+                row[f"on_front_of_{cost}"] = one.front
+        return row
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,8 @@ class TilePlan:
     def make(self, desk: Desk, within: float) -> Made:
         figures: dict[str, Any] = {}
         says: list[str] = []
-        asked: tuple[tuple[Mode, str], ...] = (("exact", desk.asked.name), ("block", tiled_name(desk)))
-        for mode, subject in asked:
+        variants: tuple[tuple[Mode, str], ...] = (("exact", desk.asked.name), ("block", tiled_name(desk)))
+        for mode, subject in variants:
             try:
                 figures[mode] = self._planned(desk, mode, subject)
             except Exception as error:
@@ -72,26 +72,26 @@ class TilePlan:
         side, network = desk.asked.carding.plan_size, desk.network(subject, FIRST)
         model = build_network(network, seed=0).eval()
         image = torch.zeros(1, network.in_channels, side, side)
-        made = proved(model, plan(model, image, mode=mode))
-        times = time_plan(model, made, seconds=TIMED * desk.pace)
+        tiled = proved(model, plan(model, image, mode=mode))
+        times = time_plan(model, tiled, seconds=TIMED * desk.pace)
         ratio, interval = times.ratio
-        buffer = made.peak_bytes
-        ours, layers = traffic(model, made, buffer)
+        buffer = tiled.peak_bytes
+        ours, layers = traffic(model, tiled, buffer)
         figures = {
-            "peak_bytes": made.peak_bytes, "layer_by_layer_peak_bytes": made.layer_by_layer.peak_bytes,
-            "macs": made.macs, "layer_by_layer_macs": made.layer_by_layer.macs, "tiles": made.tiles,
+            "peak_bytes": tiled.peak_bytes, "layer_by_layer_peak_bytes": tiled.layer_by_layer.peak_bytes,
+            "macs": tiled.macs, "layer_by_layer_macs": tiled.layer_by_layer.macs, "tiles": tiled.tiles,
             "buffer_bytes": buffer, "traffic_bytes": ours.total, "layer_by_layer_traffic_bytes": layers.total,
-            "memory_checked": made.checked, "result_checked": made.agreement, "time_ratio": ratio,
+            "memory_checked": tiled.checked, "result_checked": tiled.agreement, "time_ratio": ratio,
             "time_ratio_low": interval and interval[0], "time_ratio_high": interval and interval[1],
         }  # fmt: skip
-        spec = {"network": asdict(network), "mode": mode, "image_size": side, "dtype": made.dtype}
+        spec = {"network": asdict(network), "mode": mode, "image_size": side, "dtype": tiled.dtype}
         record = Record(KIND, fingerprint_of(spec), network.subject, spec)
         record.values, record.environment = dict(figures), environment()
         record.samples = {"tiled_ms": times.tiled_ms, "whole_ms": times.whole_ms}
         desk.store.add(record)
         return figures | {
             "time": str(times),
-            "steps": [f"{label}: {step.how}" for label, step in zip(made.labels, made.steps, strict=True)],
+            "steps": [f"{label}: {step.how}" for label, step in zip(tiled.labels, tiled.steps, strict=True)],
         }
 
 

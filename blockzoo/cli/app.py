@@ -153,13 +153,13 @@ def complete(shell: list[str]) -> int:
     """Install the completion of commands and options for a shell: the one that is named, else the one that runs."""
     from cyclopts.completion.detect import ShellDetectionError
 
-    known = ("bash", "zsh", "fish")
-    if shell and shell[0] not in known:
-        raise UsageError(f"--install-completion {shell[0]}: give {', '.join(known)}")
+    shells = ("bash", "zsh", "fish")
+    if shell and shell[0] not in shells:
+        raise UsageError(f"--install-completion {shell[0]}: give {', '.join(shells)}")
     try:
         place = build().install_completion(shell=shell[0] if shell else None)  # type: ignore[arg-type]
     except ShellDetectionError:
-        raise UsageError(f"--install-completion: name the shell: {', '.join(known)}") from None
+        raise UsageError(f"--install-completion: name the shell: {', '.join(shells)}") from None
     screen.say(f"written   {place}\nIt holds in shells that are opened from now on.")
     return 0
 
@@ -173,9 +173,9 @@ def run(argv: list[str], age: float = 0.0) -> int:
     """
     everywhere = Everywhere()
     errors = Screen(stderr=True, soft_wrap=True)
-    told = AboveTheBar(sys.stderr)
-    told.setFormatter(PlainFormatter("%(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[told])
+    handler = AboveTheBar(sys.stderr)
+    handler.setFormatter(PlainFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     try:
         argv, everywhere = apart(normalised(argv))
         if (not argv or "--help" in argv or "-h" in argv) and (lines := help_page(argv)) is not None:
@@ -212,15 +212,15 @@ def _run(argv: list[str], file: OptionsFile | None, memory: str | None) -> int:
         argv, exit_on_error=False, print_error=False, error_console=Screen(stderr=True)
     )
     filled = set() if file is None else file.filled
-    said = {
+    options = {
         name: value for name, value in bound.arguments.items() if name not in REMARKS and name not in filled
     }
     _check_numbers(bound.arguments)
     conditions.check(command, bound.arguments)
     screen.words_apart(str(bound.arguments.get("format", "table")))
-    with allowing(memory), consent.only(code_asked_for(said)):
+    with allowing(memory), consent.only(code_asked_for(options)):
         if "plugins" in inspect.signature(command).parameters:  # not so --version
-            load_plugins(said.get("plugins") or (), ambient=argv[1:2] not in READERS.get(argv[0], []))
+            load_plugins(options.get("plugins") or (), ambient=argv[1:2] not in READERS.get(argv[0], []))
         if file is not None:
             file.check()
             if "plugins" in filled:  # which the user named too

@@ -58,14 +58,14 @@ def benchmark(
         how = replace(how, runtimes=("compile",))
     settings = together(scaffold, how, seeded)
     if by is not None:
-        asked = {
+        options = {
             "position": position,
             "out_dim": out_dim,
             "input_shape": input_shape,
             "part": part,
             **settings,
         }
-        return _by_operation(subjects, asked, figure, format, output)
+        return _by_operation(subjects, options, figure, format, output)
     timed = benchmark_block(subjects, position, out_dim=out_dim, input_shape=input_shape, **settings)
     rows = [timing.columns() for timing in timed.timings]
     several = len(timed.ways) > 1
@@ -74,7 +74,7 @@ def benchmark(
     energy = ["J/image"] if any("joules_per_image" in row for row in rows) else []
     if energy:
         lines = [(*line, joules) for line, joules in zip(lines, _joules(timed), strict=True)]
-    made = screen.table(
+    table = screen.table(
         f"Latency on {timed.environment['timed_on']}" + (", and in other ways" if several else ""),
         [
             "subject",
@@ -91,7 +91,7 @@ def benchmark(
         lines,
         "\n".join([f"{_noise(rows, several)}. {describe(timed.environment)}", *_said(timed, rows)]),
     )
-    screen.show(made, rows + [failure.columns() for failure in timed.failures], format, output)
+    screen.show(table, rows + [failure.columns() for failure in timed.failures], format, output)
     return 1 if timed.failures else 0
 
 
@@ -113,8 +113,8 @@ def _no_time(row: dict[str, Any], several: bool) -> tuple[str, ...]:
 
 def _joules(timed: Benchmark) -> list[str]:
     """Of each line of the table."""
-    known = [f"{t.energy.joules_per_image:.3g}" if t.energy else "-" for t in timed.timings]
-    return known + ["-"] * len(timed.failures)
+    cells = [f"{t.energy.joules_per_image:.3g}" if t.energy else "-" for t in timed.timings]
+    return cells + ["-"] * len(timed.failures)
 
 
 def _named(row: dict[str, Any], several: bool) -> tuple[str, ...]:

@@ -61,10 +61,10 @@ def blocks(
         {"block": name, "summary": BLOCKS.summary(name), "from": BLOCKS.origin(name)}
         for name in BLOCKS.names(variants=variants)
     ]
-    made = screen.table(
+    table = screen.table(
         "", ["block", t.prose("what it is", t.KEY)], [(r["block"], r["summary"]) for r in rows]
     )
-    screen.show(made, rows, format, output)
+    screen.show(table, rows, format, output)
     screen.out.print(HOW_TO_ADD_A_BLOCK)
 
 
@@ -93,7 +93,7 @@ def _show_card(name: str, format: str, output: Path | None) -> None:
     screen.check_output(output)
     card = card_of(name)
     reach = "the whole map" if card.reach.side is None else f"{card.reach.side} x {card.reach.side} inputs"
-    told = [
+    paragraphs = [
         card.name,
         card.sentence,
         *card.caveats,
@@ -103,7 +103,7 @@ def _show_card(name: str, format: str, output: Path | None) -> None:
         f"Signals at the start: unit normal inputs leave with standard deviation {card.signal.forward:.2f}, unit normal "
         f"gradients arrive with {card.signal.backward:.2f}.",
     ]
-    for text in filter(None, told):
+    for text in filter(None, paragraphs):
         screen.out.print(text, end="\n\n")
     lines = [
         (str(size.width), size.refused, "", "")
@@ -113,11 +113,11 @@ def _show_card(name: str, format: str, output: Path | None) -> None:
     ]
     columns = ["width", "parameters, trained", "deployed", "multiply-adds"]
     caption = f"of a block that keeps its shape, on {SIDE} x {SIDE}"
-    made = screen.table("", columns, lines, caption)
+    table = screen.table("", columns, lines, caption)
     rows = [
         {"block": card.name, "sentence": card.sentence, "source": card.source, **asdict(size)}
         | {f"reach_{key}": value for key, value in asdict(card.reach).items()}
         | {f"signal_{key}": value for key, value in asdict(card.signal).items()}
         for size in card.sizes
     ]
-    screen.show(made, rows, format, output)
+    screen.show(table, rows, format, output)

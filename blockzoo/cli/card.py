@@ -45,12 +45,12 @@ def card(
     from blockzoo.card.schedule import in_words
 
     if dry_run:
-        asked = Asked.of(subject, carding, scaffold, recipe, data, run)
+        request = Asked.of(subject, carding, scaffold, recipe, data, run)
         planned = [{"part": part.title, "worth": part.worth} for part in parts_of(carding.most_seeds)]
-        title = f"{asked.name} beside {asked.reference}, in {in_words(seconds_of(carding.time_budget))}"
-        told = "The parts of a card; what is worth most for its seconds is made first, and what does not fit is left out."
+        title = f"{request.name} beside {request.reference}, in {in_words(seconds_of(carding.time_budget))}"
+        text = "The parts of a card; what is worth most for its seconds is made first, and what does not fit is left out."
         parts = [(str(row["part"]), f"{row['worth']:g}") for row in planned]
-        screen.show(screen.table(title, ["part", t.number("worth")], parts, told), planned, format)
+        screen.show(screen.table(title, ["part", t.number("worth")], parts, text), planned, format)
         return 0
 
     def heard(outcome: Outcome) -> None:
@@ -60,13 +60,13 @@ def card(
         status = outcome.status if outcome.status != "cannot" else "not possible"
         screen.say(f"{outcome.title}: {status}{took}{f': {outcome.why}' if outcome.why else ''}")
 
-    made = make_card(subject, carding=carding, settings=(scaffold, recipe, data, run), heard=heard)
-    rows = made.rows()
-    told = "\n".join(made.answer)
+    page = make_card(subject, carding=carding, settings=(scaffold, recipe, data, run), heard=heard)
+    rows = page.rows()
+    text = "\n".join(page.answer)
     if format == "table":
-        left_out = "".join(f"\nleft out  {title}: {why}" for title, why in made.left_out)
-        screen.answer(f"\n{told}\n{left_out}", rows)
-        screen.say(f"\nmade in {made.told}; open {made.files[0]}\nfigures   {made.files[1]}")
+        left_out = "".join(f"\nleft out  {title}: {why}" for title, why in page.left_out)
+        screen.answer(f"\n{text}\n{left_out}", rows)
+        screen.say(f"\nmade in {page.told}; open {page.files[0]}\nfigures   {page.files[1]}")
         return 0
     columns = [
         t.name("part"),
@@ -87,17 +87,17 @@ def card(
     ]
     answered = [
         {
-            "subject": made.asked.name,
+            "subject": page.asked.name,
             "part": "answer",
             "status": "done",
             "n": "",
             "estimated_s": None,
-            "took_s": made.seconds[0],
-            "says": told,
+            "took_s": page.seconds[0],
+            "says": text,
         }
     ]
     screen.show(
-        screen.table(made.answer[0], columns, lines, "\n".join(made.answer[1:])), [*answered, *rows], format
+        screen.table(page.answer[0], columns, lines, "\n".join(page.answer[1:])), [*answered, *rows], format
     )
-    screen.say(f"written to {made.files[0]} and {made.files[1]}")
+    screen.say(f"written to {page.files[0]} and {page.files[1]}")
     return 0

@@ -42,7 +42,7 @@ def claims(
         raise UsageError(
             "name one table of results or more: a results folder, a .sqlite store or a .csv table"
         )
-    asked = Asked(columns=LOOKED_AT)
-    rows = [row for source in sources for row in each_row(source, asked)]
-    made = judged_claims(rows, claims_of(claims or CLAIMS), margin=equal_within / 100)
-    screen.show(claim_tables(made, equal_within / 100), claim_rows(made), format, output)
+    query = Asked(columns=LOOKED_AT)
+    rows = [row for source in sources for row in each_row(source, query)]
+    verdicts = judged_claims(rows, claims_of(claims or CLAIMS), margin=equal_within / 100)
+    screen.show(claim_tables(verdicts, equal_within / 100), claim_rows(verdicts), format, output)

@@ -50,7 +50,7 @@ def compare(
     rows = each_row(source, Asked(columns=(*LOOKED_AT, "fingerprint")))
     store = None if is_table(source) else open_store(source)
     with working("reading and comparing"):
-        made = differences_of(
+        comparisons = differences_of(
             rows,
             block,
             other,
@@ -59,5 +59,5 @@ def compare(
             margin=equal_within / 100,
             outcomes=None if store is None else partial(outcomes_in, store),
         )
-    flat: list[dict[str, Any]] = comparison_rows(made)
-    screen.show(comparison_tables(made), flat, format, output)
+    flat: list[dict[str, Any]] = comparison_rows(comparisons)
+    screen.show(comparison_tables(comparisons), flat, format, output)

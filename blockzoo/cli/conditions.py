@@ -97,8 +97,8 @@ class Given:
         default = self._parameters[name].default
         if value:
             return str(self._said.get(name, default)) == value
-        said = self._said.get(name, ())
-        return said != () and not (isinstance(said, bool) and said == default)
+        argument = self._said.get(name, ())
+        return argument != () and not (isinstance(argument, bool) and argument == default)
 
     def faults(self) -> list[str]:
         """What each condition finds wrong."""

@@ -25,7 +25,7 @@ def datasets(
 
     rows = [{"dataset": name, "summary": DATASETS.summary(name)} for name in DATASETS.names()]
     columns = ["dataset", prose("what it is", KEY)]
-    made = screen.table("", columns, [(r["dataset"], r["summary"]) for r in rows])
-    screen.show(made, rows, format, output)
+    table = screen.table("", columns, [(r["dataset"], r["summary"]) for r in rows])
+    screen.show(table, rows, format, output)
     screen.out.print("Looked for in: " + ", ".join(map(str, search_roots(data_dir))))
     screen.out.print("Name another folder with --data-dir, or in the variable BLOCKZOO_DATA.")

@@ -55,7 +55,7 @@ def apart(argv: Sequence[str]) -> tuple[list[str], Everywhere]:
         >>> apart(["train", "X", "--debug", "--config", "a.yaml"])
         (['train', 'X'], Everywhere(config=PosixPath('a.yaml'), quiet=False, debug=True, max_memory=None))
     """
-    given: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     rest: list[str] = []
     words = list(argv)
     own_config = bool(words) and words[0] in OWN_CONFIG
@@ -63,9 +63,9 @@ def apart(argv: Sequence[str]) -> tuple[list[str], Everywhere]:
         word = words.pop(0)
         name, equals, value = word.partition("=")
         if word in ("--quiet", "-q"):
-            given["quiet"] = True
+            options["quiet"] = True
         elif word == "--debug":
-            given["debug"] = True
+            options["debug"] = True
         elif name in ("--config", "--max-memory"):
             if not equals:
                 value = words.pop(0) if words and words[0][:1] != "-" else ""
@@ -73,12 +73,12 @@ def apart(argv: Sequence[str]) -> tuple[list[str], Everywhere]:
                 rest += [name, value] if value else [name]
                 continue
             key, remedy = VALUES[name]
-            if not value or key in given:
+            if not value or key in options:
                 raise UsageError(f"{name}{' is there twice' if value else ''}: {remedy}")
-            given[key] = Path(value) if key == "config" else value
+            options[key] = Path(value) if key == "config" else value
         else:
             rest.append(word)
-    return rest, Everywhere(**given)
+    return rest, Everywhere(**options)
 
 
 @dataclass
@@ -114,13 +114,13 @@ class OptionsFile:
         """
         from cyclopts import Token
 
-        known = {_plain(name): argument for argument in arguments for name in argument.names}
-        known |= {argument.field_info.name: argument for argument in arguments}
+        by_name = {_plain(name): argument for argument in arguments for name in argument.names}
+        by_name |= {argument.field_info.name: argument for argument in arguments}
         named: dict[str, str] = {}
         for key, value in self.options.items():
-            argument = known.get(_plain(key))
+            argument = by_name.get(_plain(key))
             if argument is None:
-                near = difflib.get_close_matches(_plain(key), known, n=1)
+                near = difflib.get_close_matches(_plain(key), by_name, n=1)
                 hint = f" Did you mean {near[0]}?" if near else ""
                 raise UsageError(f"{self.path}: the command has no option {describe(key)}.{hint}")
             own = argument.field_info.name

@@ -37,8 +37,8 @@ def examples(
     if name is None:
         rows = [{"example": one.name, "what": one.sentence, "command": one.command} for one in every()]
         columns = ["example", prose("what it shows", KEY), prose("how it is run", LOW)]
-        made = screen.table("", columns, [tuple(row.values()) for row in rows])
-        screen.show(made, rows, format)
+        table = screen.table("", columns, [tuple(row.values()) for row in rows])
+        screen.show(table, rows, format)
         screen.say("blockzoo examples NAME copies one to this folder.")
         return
     one = example(name)

@@ -44,12 +44,12 @@ def expanded(*without: str) -> Callable[[Command], Command]:
         }
 
         def call(*positional: Any, **given: Any) -> int:
-            said: dict[int, dict[str, Any]] = {id(table): {} for table in tables.values()}
+            values: dict[int, dict[str, Any]] = {id(table): {} for table in tables.values()}
             for name in [name for name in given if name in options]:
                 table, _ = options[name]
-                said[id(table)][name] = _value(given.pop(name), name, table)
-            made = {name: table.with_(said[id(table)]) for name, table in tables.items()}
-            return command(*positional, **given, **made)
+                values[id(table)][name] = _value(given.pop(name), name, table)
+            settings = {name: table.with_(values[id(table)]) for name, table in tables.items()}
+            return command(*positional, **given, **settings)
 
         functools.update_wrapper(call, command)
         del call.__dict__["__wrapped__"]  # or its signature would be the command's
@@ -76,9 +76,9 @@ class _Table:
 
 
 def _option(field: Field[Any], table: _Table) -> inspect.Parameter:
-    story, sentence, default = field.metadata, field.metadata["sentence"], table.default(field.name)
+    metadata, sentence, default = field.metadata, field.metadata["sentence"], table.default(field.name)
     bare = get_type_hints(table.kind)[field.name]
-    several = not story["repeated"] and takes_several(bare)
+    several = not metadata["repeated"] and takes_several(bare)
     if scalar := _one_or_many(bare):
         if default is not None:
             sentence = f"{sentence} (default {default:{'g' if scalar is float else ''}})"

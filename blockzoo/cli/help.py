@@ -85,13 +85,13 @@ def page(
         width: of the terminal.
     """
     width = min(width, WIDEST)
-    told, examples = split_doc(inspect.getdoc(command) or "")
+    description, examples = split_doc(inspect.getdoc(command) or "")
     shown = [argument for argument in arguments if argument.parameter.show is not False]
     positional = [argument for argument in shown if argument.index is not None and _is_positional(argument)]
     words = [_placeholder(argument) for argument in positional]
     yield from _text(" ".join(["Usage:", name, *words, "[OPTIONS]"]), width)
     yield "", ""
-    yield from _text(told, width)
+    yield from _text(description, width)
     yield from _panel("Arguments", list(map(entry, positional)), width)
     panels: dict[str, list[Argument]] = {FIRST: [], REST: []}
     for argument in shown:
@@ -118,9 +118,9 @@ def entry(argument: Argument) -> tuple[str, str]:
 
 def split_doc(doc: str) -> tuple[str, list[str]]:
     """What a docstring says, and the lines of its examples."""
-    told, _, examples = doc.partition("\nExamples:")
+    description, _, examples = doc.partition("\nExamples:")
     lines = [line.strip() for line in examples.splitlines() if line.strip().startswith("blockzoo ")]
-    paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", told.strip())]
+    paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", description.strip())]
     return "\n\n".join(paragraphs), lines
 
 
@@ -214,11 +214,11 @@ def _sentence(argument: Argument) -> str:
     if said_first := ", ".join(one.words for one in conditions(argument.field_info.annotation) if one.words):
         text = f"{said_first}: {text}"
     notes = []
-    said = re.search(r" ?\(default:? ([^()]+)\)", text)
-    if said:
-        text = text.replace(said[0], "")
-    if default or said:
-        notes.append(f"[default: {default or said[1]}]")  # type: ignore[index]
+    match = re.search(r" ?\(default:? ([^()]+)\)", text)
+    if match:
+        text = text.replace(match[0], "")
+    if default or match:
+        notes.append(f"[default: {default or match[1]}]")  # type: ignore[index]
     if choices and (len("|".join(choices)) > 20 or _is_positional(argument)):
         notes.insert(0, f"[one of {', '.join(choices)}]")
     if argument.required:

@@ -70,16 +70,16 @@ def profile(
     if by is not None:
         if len(subjects) > 1:
             raise UsageError(f"--by operation is of one subject: {subjects[0]}, or {subjects[1]}")
-        asked = {"out_dim": out_dim, "input_shape": shape, "strict": strict, **together(scaffold)}
-        return _by_operation(subjects[0], position, asked, (part, form or "deployed"), format, output)
+        options = {"out_dim": out_dim, "input_shape": shape, "strict": strict, **together(scaffold)}
+        return _by_operation(subjects[0], position, options, (part, form or "deployed"), format, output)
     profiled = [
         profile_block(
             subject, position, out_dim=out_dim, input_shape=shape, strict=strict, **together(scaffold)
         )
         for subject in subjects
     ]
-    made = _one(profiled[0]) if len(profiled) == 1 else _beside_each_other(profiled)
-    screen.show(made, [one.columns() for one in profiled], format, output)
+    table = _one(profiled[0]) if len(profiled) == 1 else _beside_each_other(profiled)
+    screen.show(table, [one.columns() for one in profiled], format, output)
     return 0
 
 
@@ -117,9 +117,9 @@ def _beside_each_other(several: list[Profile]) -> t.TextTable:
         for quantity in on_paper()
     ]
     size = " x ".join(map(str, several[0].input_shape))
-    told = dict.fromkeys(line for one in several for line in _told(one, whose=f" of {one.subject}"))
+    notes = dict.fromkeys(line for one in several for line in _told(one, whose=f" of {one.subject}"))
     head = (t.name("subject"), t.name("of"), *columns)
-    return t.TextTable(f"Costs on paper, input {size}", head, lines, "\n".join(told), parted_by=1)
+    return t.TextTable(f"Costs on paper, input {size}", head, lines, "\n".join(notes), parted_by=1)
 
 
 def _told(profiled: Profile, *, whose: str = "") -> list[str]:

@@ -40,14 +40,14 @@ def push(
     plan = planned(folder, repository, public=public)
     who = "anybody could read it" if public else "private"
     verb = "would be sent" if dry_run else "is sent"
-    told = f"{rough_size(plan.size)} in {len(plan.files)} files {verb} to {plan.address} ({who})"
+    caption = f"{rough_size(plan.size)} in {len(plan.files)} files {verb} to {plan.address} ({who})"
     if plan.kind == "dataset":
-        told += f"\ncolumns with texts that people wrote: {', '.join(PERSONAL)}"
+        caption += f"\ncolumns with texts that people wrote: {', '.join(PERSONAL)}"
     rows = [
         {"file": name, "bytes": size, "repository": repository, "public": public} for name, size in plan.files
     ]
     lines = [(name, f"{size:,}") for name, size in plan.files]
     columns = [t.name("file"), t.number("bytes")]
-    screen.show(screen.table("", columns, lines, told), rows, format)
+    screen.show(screen.table("", columns, lines, caption), rows, format)
     if not dry_run:
         screen.out.print(f"sent      {send(plan)}", soft_wrap=True, markup=False)

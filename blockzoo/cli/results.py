@@ -129,23 +129,23 @@ def results(
             )
         _show_orders(source, _wanted(where or []), (format, output), figure)
         return
-    asked = Asked(_wanted(where or []), history, timed_on)
+    query = Asked(_wanted(where or []), history, timed_on)
     runs = [] if is_table(source) or where else open_store(source).records("blockwise", history=history)
     others = run_rows(runs)
     if history or format in ("json", "csv"):
-        rows = _or_else(each_row(source, asked), others)
+        rows = _or_else(each_row(source, query), others)
         if rows == []:
             _say_nothing_is_there(source, where)
         screen.write(screen.text_lines(rows, "json" if format == "json" else "csv"))
     else:
-        tables = _tables(each_row(source, replace(asked, columns=SUMMARISED)))
+        tables = _tables(each_row(source, replace(query, columns=SUMMARISED)))
         tables += [runs_table(runs)] if runs and not (markdown and tables) else []
         if tables:
             screen.show(tables, [], "markdown" if markdown else format)
         else:
             _say_nothing_is_there(source, where)
     if output is not None:
-        rows = _or_else(each_row(source, asked), others)
+        rows = _or_else(each_row(source, query), others)
         write_lines(output, screen.text_lines(rows, screen.form_of(output)))
 
 
@@ -153,18 +153,18 @@ def _show_verdicts(rows: Iterable[dict[str, Any]], format: str, output: Path | N
     from blockzoo.report.comparison import verdicts
     from blockzoo.report.verdicts import comparison_rows, comparison_tables
 
-    made = [comparison for comparison in verdicts(rows) if comparison.differences]
-    if not made:
+    comparisons = [comparison for comparison in verdicts(rows) if comparison.differences]
+    if not comparisons:
         raise UsageError("no two blocks at one position are comparable here")
-    screen.show(comparison_tables(made), comparison_rows(made), format, output)
+    screen.show(comparison_tables(comparisons), comparison_rows(comparisons), format, output)
 
 
 def _show_ranks(rows: Iterable[dict[str, Any]], format: str, output: Path | None, front: str) -> None:
     from blockzoo.report.rank_tables import rank_rows, rank_tables
     from blockzoo.report.ranks import rankings
 
-    made = rankings(rows, cost=front)
-    screen.show(rank_tables(made), rank_rows(made), format, output)
+    groups = rankings(rows, cost=front)
+    screen.show(rank_tables(groups), rank_rows(groups), format, output)
 
 
 def _show_worths(rows: Iterable[dict[str, Any]], format: str, output: Path | None, front: str) -> None:
@@ -180,8 +180,8 @@ def _show_specialisation(
 ) -> None:
     from blockzoo.report.specialisation import specialisation_rows, specialisation_tables, specialisations
 
-    made = specialisations(rows)
-    screen.show(specialisation_tables(made), specialisation_rows(made), format, output)
+    groups = specialisations(rows)
+    screen.show(specialisation_tables(groups), specialisation_rows(groups), format, output)
 
 
 def _show_orders(
@@ -200,13 +200,13 @@ def _show_orders(
     flat: list[dict[str, Any]] = []
     why = ""
     try:
-        made = elsewheres(
+        comparisons = elsewheres(
             rows, *([] if store is None else [stored_details(lambda f: store.records(fingerprint=f))])
         )
-        tables += agreement_tables(made)
-        flat += agreement_rows(made)
+        tables += agreement_tables(comparisons)
+        flat += agreement_rows(comparisons)
     except UsageError as error:
-        why, made = str(error), []
+        why, comparisons = str(error), []
     if store is not None and not where:
         table, of_times = _orders_by_time(store)
         tables += [table] if of_times else []
@@ -219,9 +219,9 @@ def _show_orders(
         from blockzoo.report.pictures.looks import save
         from blockzoo.report.pictures.orders import draw_orders
 
-        if not made:
+        if not comparisons:
             raise UsageError(f"--figure draws orders by accuracy: {why}")
-        save(draw_orders(made), figure)
+        save(draw_orders(comparisons), figure)
         if to[0] == "table":
             screen.out.print(f"written to {figure}", soft_wrap=True)
 
@@ -231,7 +231,9 @@ def _orders_by_time(store: Store) -> tuple[TextTable, list[dict[str, Any]]]:
 
     of_batch = stored_orders(store.records("latency", history=True))
     rows = [
-        {"of": "times", **agreement.columns(batch)} for batch, made in of_batch.items() for agreement in made
+        {"of": "times", **agreement.columns(batch)}
+        for batch, pairs in of_batch.items()
+        for agreement in pairs
     ]
     lines = [
         (

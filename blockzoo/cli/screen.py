@@ -54,9 +54,9 @@ class Screen(Console):
         """Of the terminal now; without one what COLUMNS says."""
         if self._given or self.is_terminal:
             return super().size
-        said = os.environ.get("COLUMNS", "")
+        text = os.environ.get("COLUMNS", "")
         return ConsoleDimensions(
-            int(said) if said.isdecimal() and int(said) > 0 else WITHOUT_A_TERMINAL, super().size.height
+            int(text) if text.isdecimal() and int(text) > 0 else WITHOUT_A_TERMINAL, super().size.height
         )
 
     @size.setter
@@ -82,11 +82,11 @@ def table(
     title: str, columns: Iterable[object], lines: Sequence[Sequence[str]], caption: str = ""
 ) -> TextTable:
     """A table. A column that is only named holds numbers, the first one names."""
-    made = [
+    heads = [
         column if isinstance(column, Column) else number(str(column)) if place else name(str(column))
         for place, column in enumerate(columns)
     ]
-    return TextTable(title, tuple(made), [tuple(line) for line in lines], caption)
+    return TextTable(title, tuple(heads), [tuple(line) for line in lines], caption)
 
 
 def as_text(rows: Sequence[dict[str, Any]], form: str) -> str:

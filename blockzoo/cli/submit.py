@@ -39,18 +39,18 @@ def submit(
     outputs = Outputs.at(output)
     with only_writer(outputs):
         store = outputs.store()
-        taken = run(source, store, by)
+        report = run(source, store, by)
         table = export(outputs, store)
-    counts = [(taken.merged.copied, "taken as reported"), (taken.merged.there, "there already"),
-              (taken.merged.answered, "of requests that have a result, which stays"),
-              *((count, f"left out: {kind}") for kind, count in sorted(taken.left_out.items()))]  # fmt: skip
+    counts = [(report.merged.copied, "taken as reported"), (report.merged.there, "there already"),
+              (report.merged.answered, "of requests that have a result, which stays"),
+              *((count, f"left out: {kind}") for kind, count in sorted(report.left_out.items()))]  # fmt: skip
     for count, what in counts:
         if count:
             screen.out.print(f"records   {count:,} {what}", soft_wrap=True, markup=False)
-    if taken.unchecked:
+    if report.unchecked:
         screen.out.print(
-            f"unchecked {taken.unchecked:,} fingerprints, of code that is not here",
+            f"unchecked {report.unchecked:,} fingerprints, of code that is not here",
             soft_wrap=True,
             markup=False,
         )
-    screen.out.print(f"submission {taken.digest}; table {table}", soft_wrap=True, markup=False)
+    screen.out.print(f"submission {report.digest}; table {table}", soft_wrap=True, markup=False)

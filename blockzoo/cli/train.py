@@ -65,12 +65,12 @@ def train(
         network = network_spec(subject, position, images, scaffold)
         spec = trial_spec(network, images, recipe, data, seeded.seed)
         if dry_run:
-            told = (
+            message = (
                 f"would train {spec.network.subject} on {spec.dataset} for {spec.epochs} epochs, "
                 f"batch {spec.batch_size}, lr {spec.lr:g}, seed {spec.seed} ({spec.protocol})"
                 + (f", on {spec.devices} devices" if spec.devices > 1 else "")
             )
-            screen.answer(told, [spec.planned()], format)
+            screen.answer(message, [spec.planned()], format)
             return 0
     from blockzoo.train import train_block
 
@@ -85,14 +85,14 @@ def train(
     )
     row = done.row
     if row["status"] != "ok":
-        said = f"{row['block']}/{row['position']}: {row['status']}: {row['reason']}"
+        summary = f"{row['block']}/{row['position']}: {row['status']}: {row['reason']}"
     else:
-        said = (
+        summary = (
             f"{row['block']}{'/' + row['position'] if row['position'] else ''} on {row['dataset']}: "
             f"test accuracy {row['test_acc']:.4f}, validation {row['val_acc']:.4f}, "
             f"{row['training_time']:.1f} s, {units.number(row['macs'])} MACs"
         )
-    screen.answer(said, [row], format)
+    screen.answer(summary, [row], format)
     screen.say(f"row written to {done.csv}")
     return 0 if row["status"] == "ok" else 1
 

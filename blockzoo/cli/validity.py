@@ -47,12 +47,12 @@ def validity(
     from blockzoo.report.validity_tables import validity_rows, validity_tables
 
     screen.check_output(output)
-    asked = Asked(columns=tuple(dict.fromkeys((*LOOKED_AT, *NEEDED))))
-    others = [] if mixed is None else each_row(mixed, asked)
-    made, missing = validities(
-        each_row(source, asked), others, None if benchmark == "none" else _effects(benchmark)
+    query = Asked(columns=tuple(dict.fromkeys((*LOOKED_AT, *NEEDED))))
+    others = [] if mixed is None else each_row(mixed, query)
+    comparisons, missing = validities(
+        each_row(source, query), others, None if benchmark == "none" else _effects(benchmark)
     )
-    screen.show(validity_tables(made, missing), validity_rows(made, missing), format, output)
+    screen.show(validity_tables(comparisons, missing), validity_rows(comparisons, missing), format, output)
 
 
 def _effects(benchmark: str) -> OperationWorths | None:
@@ -63,20 +63,20 @@ def _effects(benchmark: str) -> OperationWorths | None:
     from blockzoo.report.validity import OperationWorths
 
     dataset = open_benchmark(benchmark)
-    made = operation_effects(dataset)
-    cells = {cell: (KIN[cell[0]], POSITIONS[cell[1]]) for cell in made.effects
+    fit = operation_effects(dataset)
+    cells = {cell: (KIN[cell[0]], POSITIONS[cell[1]]) for cell in fit.effects
              if cell[0] in KIN and cell[1] < len(POSITIONS)}  # fmt: skip
     kin = ", ".join(f"{block} for {op}" for op, block in KIN.items() if op in dataset.space.ops)
     setting = ", ".join(f"{name} {value}" for name, value in dataset.setting.items())
     name = dataset.title or benchmark
     note = (
-        f"{name}: effects of one node more, from {made.networks} networks ({setting}), which explain "
-        f"{100 * made.explained:.0f} % of the variance of their accuracies; kin: {kin}"
+        f"{name}: effects of one node more, from {fit.networks} networks ({setting}), which explain "
+        f"{100 * fit.explained:.0f} % of the variance of their accuracies; kin: {kin}"
     )
     return OperationWorths(
         name,
-        {cells[cell]: made.effects[cell] for cell in cells},
-        {cells[cell]: made.errors[cell] for cell in cells},
-        made.degrees,
+        {cells[cell]: fit.effects[cell] for cell in cells},
+        {cells[cell]: fit.errors[cell] for cell in cells},
+        fit.degrees,
         note,
     )

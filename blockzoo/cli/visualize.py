@@ -53,6 +53,8 @@ def visualize(
     """
     from blockzoo.visualize import plot_results
 
-    made = plot_results(source, output, average_positions=average_positions, against=against, only=only or ())
-    for path in made:
+    paths = plot_results(
+        source, output, average_positions=average_positions, against=against, only=only or ()
+    )
+    for path in paths:
         screen.out.print(str(path), soft_wrap=True, markup=False)

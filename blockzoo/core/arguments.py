@@ -64,10 +64,10 @@ def check_values(made: Any) -> None:
 def misfits(function: Callable[..., object], values: Mapping[str, Any]) -> list[str]:
     """A sentence on each of these keyword arguments that is not of the type which the function, or class, has for it."""
     try:
-        known = inspect.signature(function, eval_str=True).parameters.items()
+        parameters = inspect.signature(function, eval_str=True).parameters.items()
     except (NameError, TypeError, ValueError):  # annotations that mean nothing at run time, or none
         return []
-    kinds = {name: p.annotation for name, p in known if p.annotation is not p.empty}
+    kinds = {name: p.annotation for name, p in parameters if p.annotation is not p.empty}
     return [
         f"{name} {_shown(value)}: give {_in_words(kinds[name])}"
         for name, value in values.items()

@@ -32,8 +32,8 @@ def command(age: float = 0.0) -> Iterator[None]:
 
 def began() -> float:
     """On the clock of `time.perf_counter`: when the command began; now, where there is none."""
-    said = _BEGAN.get()
-    return time.perf_counter() if said is None else said
+    start = _BEGAN.get()
+    return time.perf_counter() if start is None else start
 
 
 def process_age() -> float:

@@ -48,8 +48,8 @@ def setting(
             default, so that older fingerprints stay.
         repeated: on the command line several values are several options, not several words after one.
     """
-    story = {"sentence": sentence, "unit": unit, "names": names, "column": column, "always": always}
-    return field(default=default, metadata=story | {"repeated": repeated})
+    metadata = {"sentence": sentence, "unit": unit, "names": names, "column": column, "always": always}
+    return field(default=default, metadata=metadata | {"repeated": repeated})
 
 
 def narrowed(owner: type, name: str, default: Any) -> Any:

@@ -73,8 +73,8 @@ class Citation:
         words = [word.lower() for word in re.findall(r"[A-Za-z0-9]+", self.title)]
         word = next((word for word in words if word not in SMALL_WORDS), "")
         first = re.split(r" et al\.| and ", self.authors)[0].split(" ")[0]
-        made = re.sub(r"[^a-z0-9]", "", f"{first.lower()}{self.year}{word}")
-        return made or re.sub(r"[^a-z0-9]", "", self.source.lower())[:30]
+        key = re.sub(r"[^a-z0-9]", "", f"{first.lower()}{self.year}{word}")
+        return key or re.sub(r"[^a-z0-9]", "", self.source.lower())[:30]
 
     @property
     def kind(self) -> str:
@@ -150,12 +150,12 @@ def _parsed(source: str) -> Citation:
 
 def keyed(works: Iterable[Citation]) -> dict[str, Citation]:
     """Different works by different keys; a letter is added where two have the same."""
-    made: dict[str, Citation] = {}
+    by_key: dict[str, Citation] = {}
     for work in dict.fromkeys(works):
         letters = ("", *"bcdefghijklmnopqrstuvwxyz")
-        key = next(work.key + letter for letter in letters if work.key + letter not in made)
-        made[key] = work
-    return made
+        key = next(work.key + letter for letter in letters if work.key + letter not in by_key)
+        by_key[key] = work
+    return by_key
 
 
 def of_this_package() -> str:
@@ -164,12 +164,12 @@ def of_this_package() -> str:
     Raises:
         UsageError: that file was left out of this installation.
     """
-    said = yaml.safe_load(shipped("CITATION.cff").read_text(encoding="utf-8"))
+    citation = yaml.safe_load(shipped("CITATION.cff").read_text(encoding="utf-8"))
     fields = {
-        "author": " and ".join(f"{{{bibtex_text(one['name'])}}}" for one in said["authors"]),
-        "title": f"{{{bibtex_text(said['title'])}}}",
+        "author": " and ".join(f"{{{bibtex_text(one['name'])}}}" for one in citation["authors"]),
+        "title": f"{{{bibtex_text(citation['title'])}}}",
         "version": bibtex_text(__version__),
-        "note": bibtex_text(f"{said['abstract'].partition(':')[0]}; {said['license']}"),
-        "url": said.get("repository-code", ""),
+        "note": bibtex_text(f"{citation['abstract'].partition(':')[0]}; {citation['license']}"),
+        "url": citation.get("repository-code", ""),
     }
-    return entry("software", str(said["title"]), fields)
+    return entry("software", str(citation["title"]), fields)

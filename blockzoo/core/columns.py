@@ -124,10 +124,10 @@ def _count_times(db: sqlite3.Connection, number: int, values: tuple[Any, ...], s
     if status != "ok":
         return
     before = f"SELECT 1 FROM {schema}.times WHERE fingerprint = ? AND way = ? AND status = 'ok'"
-    known = db.execute(before, (key, way)).fetchone() is not None
+    is_timed = db.execute(before, (key, way)).fetchone() is not None
     newer = f"SELECT 1 FROM {schema}.trials n WHERE n.fingerprint = t.fingerprint AND n.id > t.id"
     trials = f"SELECT count(*) FROM {schema}.trials t WHERE t.timing_key = ? AND NOT EXISTS ({newer})"
-    (more,) = (0,) if known else db.execute(trials, (key,)).fetchone()
+    (more,) = (0,) if is_timed else db.execute(trials, (key,)).fetchone()
     db.execute(f"INSERT OR IGNORE INTO {schema}.ways VALUES (?, 0, 0)", (way,))
     db.execute(f"UPDATE {schema}.ways SET trials = trials + ?, newest = ? WHERE way = ?", (more, number, way))
 
@@ -200,27 +200,27 @@ def differs(db: sqlite3.Connection, number: int, record: Record, schema: str = "
     row = db.execute(
         f"SELECT {', '.join(names)}, seal FROM {schema}.{table} WHERE id = ?", (number,)
     ).fetchone()
-    made = _values(record)
-    cells, wanted = (_named(text) for text in (row[-2] if row else "{}", made[-2]))
+    fresh = _values(record)
+    cells, wanted = (_named(text) for text in (row[-2] if row else "{}", fresh[-2]))
     if other := next(
         (n for n in wanted if n not in OF_THE_REGISTRY and cells.get(n, ...) != wanted[n]), None
     ):
         return other
     if row and row[-1] == seal(*row[:-1]):
         return None
-    return next((name for name, old, new in zip(names, row or (), made, strict=False) if old != new), "seal")
+    return next((name for name, old, new in zip(names, row or (), fresh, strict=False) if old != new), "seal")
 
 
 def without_record(db: sqlite3.Connection) -> list[str]:
     """Rows that are of no record, one sentence each."""
-    told = []
+    sentences = []
     for kind, table in OF_KIND.items():
         query = f"SELECT id FROM {table} EXCEPT SELECT id FROM records WHERE kind = ?"
-        told += [
+        sentences += [
             f"row {number} of the columns of {table} is of no record"
             for (number,) in db.execute(query, (kind,))
         ]
-    return told
+    return sentences
 
 
 def _named(text: Any) -> Row:
@@ -250,15 +250,15 @@ def _of_trial(record: Record) -> tuple[Any, ...]:
     row, key = trial_row(record), timing_key(record)
     cells = _dumped([_cell(name, row[name]) for name in COLUMNS])
     texts = (str(row[name] or "") for name in FINDING)
-    known = (record.fingerprint, key, *texts, cells)
-    return *known, seal(*known)
+    values = (record.fingerprint, key, *texts, cells)
+    return *values, seal(*values)
 
 
 def _of_times(record: Record) -> tuple[Any, ...]:
     row: Row = time_columns(record) if record.status == "ok" else {}
     cells = _dumped({name: _cell(name, cell) for name, cell in row.items() if name in COLUMNS})
-    known = (record.fingerprint, way_of(record), record.status, record.reason, cells)
-    return *known, seal(*known)
+    values = (record.fingerprint, way_of(record), record.status, record.reason, cells)
+    return *values, seal(*values)
 
 
 def _cell(name: str, value: Any) -> Any:

@@ -32,8 +32,8 @@ def may_run(origin: str) -> bool:
     """Whether code may be imported: it was named, or its package was; or nothing holds this process to what was named."""
     if not (_closed or _FILE.get()):
         return True
-    package = () if origin.endswith(".py") else (f"{known}." for known in _named)
-    return origin in _named or any(origin.startswith(known) for known in package)
+    package = () if origin.endswith(".py") else (f"{prefix}." for prefix in _named)
+    return origin in _named or any(origin.startswith(prefix) for prefix in package)
 
 
 def check(origin: str) -> None:

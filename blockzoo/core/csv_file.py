@@ -254,17 +254,17 @@ def kept_rows(path: Path, present: Iterable[str]) -> Iterator[Row]:
 
 def write_csv(path: Path, table: Iterable[Row]) -> Mark:
     """Write a table, whole or not at all; the mark that is to be written beside it then."""
-    told = _Counted()
+    counter = _Counted()
 
     def fill(temporary: Path) -> None:
         with temporary.open("w", encoding="utf-8", errors="replace", newline="") as file:
             for line in csv_lines(table, COLUMNS):
-                told.take(line)
+                counter.take(line)
                 file.write(line)
         mark_of(path).unlink(missing_ok=True)  # from here on it is of another file
 
     write_atomically(path, fill)
-    return told.mark(path)
+    return counter.mark(path)
 
 
 def grow_csv(path: Path, mark: Mark, table: Iterable[Row], *, from_tail: bool) -> Mark:
@@ -278,10 +278,10 @@ def grow_csv(path: Path, mark: Mark, table: Iterable[Row], *, from_tail: bool) -
     if from_tail and mark.tail:
         mark = replace(mark, size=mark.tail[1], crc=mark.tail[2], rows=mark.rows - 1, tail=None)
         replace(mark, last=0, store="").write(path)
-    told = _Counted(mark)
+    counter = _Counted(mark)
     lines = list(csv_lines(table, COLUMNS))[1:]
     for line in lines:
-        told.take(line)
+        counter.take(line)
     try:
         with os.fdopen(open_own(path, os.O_RDWR), "r+b") as file:
             file.truncate(mark.size)
@@ -292,7 +292,7 @@ def grow_csv(path: Path, mark: Mark, table: Iterable[Row], *, from_tail: bool) -
         faults.point("table.grown")
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
-    return told.mark(path)
+    return counter.mark(path)
 
 
 class _Counted:

@@ -87,6 +87,6 @@ def _of_definition(node: ast.ClassDef | ast.FunctionDef, module: str, registry: 
             if decorator.args:
                 name = ast.literal_eval(decorator.args[0])
             options = {k.arg: tuple(ast.literal_eval(k.value)) for k in decorator.keywords}
-        said = ast.get_docstring(node)
+        doc = ast.get_docstring(node)
         aliases, tags = options.get("aliases", ()), options.get("tags", ())
-        yield Declaration(name, module, node.name, first_sentence(said), aliases, tags, source_of(said))
+        yield Declaration(name, module, node.name, first_sentence(doc), aliases, tags, source_of(doc))

@@ -27,8 +27,8 @@ def environment(**measured: object) -> dict[str, Any]:
     `environment_id` in it is equal where times may be compared.
     """
     facts: dict[str, Any] = {**_machine(), **measured}
-    if asked := arithmetic():
-        facts["arithmetic"] = asked
+    if overrides := arithmetic():
+        facts["arithmetic"] = overrides
     comparable = {k: v for k, v in facts.items() if k not in ("revision", "hostname")}
     return {**facts, "environment_id": fingerprint_of(comparable)}
 

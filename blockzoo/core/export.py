@@ -82,8 +82,8 @@ def _grow(path: Path, store: Store) -> bool:
         if not (news.ids or news.from_tail):
             replace(mark, last=reader.asked.upto, behind=mark.behind + news.changed).write(path)
             return True
-        asked = replace(reader.asked, ids=news.ids, way=news.way)
-        grown = grow_csv(path, mark, replace(reader, asked=asked).rows(), from_tail=news.from_tail)
+        query = replace(reader.asked, ids=news.ids, way=news.way)
+        grown = grow_csv(path, mark, replace(reader, asked=query).rows(), from_tail=news.from_tail)
     behind = mark.behind + news.changed
     grown = replace(grown, store=mark.store, last=reader.asked.upto, way=news.way, behind=behind)
     replace(grown, tail=_tail(grown, news.ids[-1])).write(path)
@@ -132,6 +132,6 @@ def _is_as_left(path: Path, mark: Mark) -> bool:
 def rows_of(store: Store, fingerprints: Sequence[str]) -> list[Row]:
     """The rows of some trials, in their order; a trial without a record has none."""
     with store.reader(Asked(), few=True) as reader:
-        asked = replace(reader.asked, ids=reader.newest(fingerprints), way=reader.way() or "")
-        rows = {row["fingerprint"]: row for row in replace(reader, asked=asked).rows()}
+        query = replace(reader.asked, ids=reader.newest(fingerprints), way=reader.way() or "")
+        rows = {row["fingerprint"]: row for row in replace(reader, asked=query).rows()}
     return [rows[f] for f in fingerprints if f in rows]

@@ -59,20 +59,20 @@ def packages_of(extra: str) -> list[str]:
         extra: its name.
     """
     try:
-        asked = distribution("blockzoo").requires or []
+        requirements = distribution("blockzoo").requires or []
     except PackageNotFoundError:
-        asked = []
+        requirements = []
     wanted = re.compile(rf"""extra\s*==\s*['"]{re.escape(extra)}['"]""")
-    pairs = (line.partition(";") for line in asked)
+    pairs = (line.partition(";") for line in requirements)
     return [name.strip() for name, _, marker in pairs if wanted.search(marker)] or [f"blockzoo[{extra}]"]
 
 
 def _wheel() -> Path | None:
     """The wheel or source folder that the package was installed from, while it is there (PEP 610)."""
     try:
-        said = json.loads(distribution("blockzoo").read_text("direct_url.json") or "{}")
+        origin = json.loads(distribution("blockzoo").read_text("direct_url.json") or "{}")
     except (PackageNotFoundError, ValueError):
         return None
-    address = urlsplit(str(said.get("url", "")))
+    address = urlsplit(str(origin.get("url", "")))
     path = Path(unquote(address.path))
     return path if address.scheme == "file" and path.exists() else None

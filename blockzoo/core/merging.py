@@ -64,11 +64,11 @@ def merge(target: Store, *sources: Store) -> list[Merged]:
         with ExitStack() as at_the_end:
             indexed = True
             for source in sources:
-                with source.database.reading() as given:
-                    if indexed and _count(given) > there.last:
+                with source.database.reading() as source_db:
+                    if indexed and _count(source_db) > there.last:
                         at_the_end.enter_context(_without_indexes(db))
                         indexed = False
-                    merged.append(_copied(given, db, there))
+                    merged.append(_copied(source_db, db, there))
         columns.count_ways(db)
         faults.point("store.inserted")
     faults.point("store.committed")
@@ -230,7 +230,7 @@ def _copy_cells(given: sqlite3.Connection, db: sqlite3.Connection, numbers: dict
 def _cells(
     given: sqlite3.Connection, table: str, numbers: dict[int, int], copied: set[int]
 ) -> Iterator[tuple[object, ...]]:
-    for old, *known, mark in given.execute(f"SELECT * FROM {table}"):
-        if old in numbers and mark == seal(*known):
+    for old, *values, mark in given.execute(f"SELECT * FROM {table}"):
+        if old in numbers and mark == seal(*values):
             copied.add(old)
-            yield numbers[old], *known, mark
+            yield numbers[old], *values, mark

@@ -122,10 +122,10 @@ def each_row(source: str | Path, asked: Asked) -> Iterator[Row]:
         if not (codes := newest_codes(store.codes())):
             return store.rows(asked)
         rows = store.rows(replace(asked, columns=tuple(dict.fromkeys((*asked.columns, "block", "code")))))
-    known = dict.fromkeys(asked.columns)
+    names = dict.fromkeys(asked.columns)
     told_apart = (_told_apart(row, codes) for row in rows)
     return (
-        row if len(known) == len(COLUMNS) else {name: row.get(name) for name in known} for row in told_apart
+        row if len(names) == len(COLUMNS) else {name: row.get(name) for name in names} for row in told_apart
     )
 
 

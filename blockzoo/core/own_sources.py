@@ -32,15 +32,15 @@ class SourceFiles:
             `["core/spec.py changed", "core/new.py is new", "core/old.py is gone"]`
         """
         now = dict(self._files())
-        said = [f"{self._name(path)} is gone" for path in sorted(self._contents.keys() - now.keys())]
+        changes = [f"{self._name(path)} is gone" for path in sorted(self._contents.keys() - now.keys())]
         for path in sorted(now):
             if path not in self._contents:
-                said.append(f"{self._name(path)} is new")
+                changes.append(f"{self._name(path)} is new")
             elif now[path] != self._stamps[path] and _digest(path) != self._contents[path]:
-                said.append(f"{self._name(path)} changed")
+                changes.append(f"{self._name(path)} changed")
             else:
                 self._stamps[path] = now[path]
-        return said
+        return changes
 
     def _files(self) -> Iterator[tuple[Path, tuple[int, int]]]:
         for path in self._folder.rglob("*.py"):

@@ -146,14 +146,14 @@ class Reading:
 
         def trials() -> Iterator[tuple[int, str, str, Times]]:
             for number in sorted(self.asked.ids or ()):
-                for *known, mark in self.db.execute(query, (number,)).fetchall():
-                    if mark != seal(*known):
+                for *values, mark in self.db.execute(query, (number,)).fetchall():
+                    if mark != seal(*values):
                         self.faults.note(number, Damaged("its seal does not fit: it was altered"))
                         continue
-                    key = known[1]
+                    key = values[1]
                     if key not in known_times:
                         known_times[key] = self._times_of(key)
-                    yield number, key, known[-1], known_times[key]
+                    yield number, key, values[-1], known_times[key]
 
         yield from self._made(trials(), way)
 

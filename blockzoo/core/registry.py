@@ -100,8 +100,8 @@ class Registry(MutableMapping[str, Entry]):
         if not isinstance(name, str) or not name or set(name) & set("/:"):
             raise UsageError(f"{self.kind} name {name!r}: a name is a non-empty text without '/' and ':'")
         origin = getattr(obj, "__module__", "") or ""
-        said = inspect.getdoc(obj)
-        self._own[name] = _Named(first_sentence(said), lambda: obj, origin, source=source_of(said))
+        doc = inspect.getdoc(obj)
+        self._own[name] = _Named(first_sentence(doc), lambda: obj, origin, source=source_of(doc))
 
     def __delitem__(self, name: str) -> None:
         if name not in self._own:

@@ -100,8 +100,8 @@ def repair(outputs: Outputs) -> Report:
     if report.is_sound:
         return report
     if report.pages:
-        kept, count = _salvage(outputs.database)
-        report.done.append(f"{count} records were read from the damaged file, which is kept as {kept.name}")
+        backup, count = _salvage(outputs.database)
+        report.done.append(f"{count} records were read from the damaged file, which is kept as {backup.name}")
     store = Store(outputs.database)
     with store.database.writing() as db:
         count = _set_aside(db)
@@ -152,13 +152,13 @@ def _salvage(path: Path) -> tuple[Path, int]:
         raise Damaged(
             f"{path} is damaged, and no record of it can be read; it is left as it is: move it away"
         )
-    kept, tries = path.with_name(path.name + QUARANTINE), 1
-    while kept.exists():
-        kept, tries = path.with_name(f"{path.name}{QUARANTINE}-{tries}"), tries + 1
-    os.link(path, kept)
+    backup, tries = path.with_name(path.name + QUARANTINE), 1
+    while backup.exists():
+        backup, tries = path.with_name(f"{path.name}{QUARANTINE}-{tries}"), tries + 1
+    os.link(path, backup)
     Path(f"{path}-journal").unlink(missing_ok=True)  # of the damaged file
     fresh.replace(path)
-    return kept, count
+    return backup, count
 
 
 @contextmanager
@@ -170,8 +170,8 @@ def _records_alone(path: Path) -> Iterator[sqlite3.Connection]:
         names = ", ".join(f"'{name}'" for name in OURS)
         with copy.plain() as db:
             db.execute("PRAGMA writable_schema = ON")
-            kept = f"tbl_name IN ({names}) AND (type = 'table' OR name LIKE 'sqlite_autoindex_%')"
-            db.execute(f"DELETE FROM sqlite_master WHERE NOT ({kept})")
+            condition = f"tbl_name IN ({names}) AND (type = 'table' OR name LIKE 'sqlite_autoindex_%')"
+            db.execute(f"DELETE FROM sqlite_master WHERE NOT ({condition})")
         with copy.reading() as db:
             yield db
 

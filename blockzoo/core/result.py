@@ -194,8 +194,8 @@ def as_html(rows: list[Row], first: Sequence[str] = ()) -> str:
         rows: by column.
         first: the columns that are shown before the others.
     """
-    known = dict.fromkeys(name for row in rows for name in row)
-    ordered = [*(name for name in first if name in known), *(name for name in known if name not in first)]
+    keys = dict.fromkeys(name for row in rows for name in row)
+    ordered = [*(name for name in first if name in keys), *(name for name in keys if name not in first)]
     names = [name for name in ordered if any(_shown(row.get(name)) for row in rows)]
     if len(rows) == 1:
         lines = [(name, _shown(rows[0][name])) for name in names[:MOST_ROWS]]

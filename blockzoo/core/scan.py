@@ -42,9 +42,9 @@ class Times:
 
     def add(self, number: int, *cells: Any) -> bool:
         """A record's values and its seal, oldest first; whether this fits."""
-        *known, mark = cells
-        key, way, status, reason, text = known
-        if mark != seal(*known):
+        *values, mark = cells
+        key, way, status, reason, text = values
+        if mark != seal(*values):
             self.damaged[str(key)] = number
             return False
         self.reasons[key] = reason
@@ -110,15 +110,15 @@ class Scan:
         )
         count = 0
         with _as_bytes(self.db):
-            for number, fits, mark, *known in self.db.execute(query, (*values, self.upto)):
+            for number, fits, mark, *cells in self.db.execute(query, (*values, self.upto)):
                 count += 1
-                if not history and (before := newest.get(known[0])) is not None:
+                if not history and (before := newest.get(cells[0])) is not None:
                     fitting.pop(before, None)
-                newest[known[0]] = number
-                if mark != seal_of(known):
+                newest[cells[0]] = number
+                if mark != seal_of(cells):
                     self.faults.note(number, Damaged("its seal does not fit: it was altered"))
                 elif fits:
-                    fitting[number] = known[1]
+                    fitting[number] = cells[1]
         self._count("trial", count)
         return {number: "" if key is None else key.decode() for number, key in fitting.items()}
 
@@ -126,10 +126,10 @@ class Scan:
         """The same by the indexes of the tables, nothing verified: `trials` does that for these alone."""
         trials = f"{self.schema}.trials"
         newer = f"SELECT 1 FROM {trials} n WHERE n.fingerprint = t.fingerprint AND n.id > t.id AND n.id <= ?"
-        known = f"SELECT t.id, t.timing_key FROM {trials} t WHERE t.id <= ? AND {condition}"
+        select = f"SELECT t.id, t.timing_key FROM {trials} t WHERE t.id <= ? AND {condition}"
         if history:
-            return dict(self.db.execute(f"{known} ORDER BY t.id", (self.upto, *values)))
-        query = f"{known} AND NOT EXISTS ({newer}) ORDER BY t.id"
+            return dict(self.db.execute(f"{select} ORDER BY t.id", (self.upto, *values)))
+        query = f"{select} AND NOT EXISTS ({newer}) ORDER BY t.id"
         return dict(self.db.execute(query, (self.upto, *values, self.upto)))
 
     def way(self, times: Times, wanted: dict[int, str], timed_on: str | None) -> str | None:

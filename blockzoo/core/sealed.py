@@ -73,11 +73,11 @@ def insert(db: sqlite3.Connection, record: Record, number: int | None = None) ->
     identifier, facts, body = parts(record)
     db.execute("INSERT OR IGNORE INTO environments VALUES (?, ?)", (identifier, facts))
     texts = (record.kind, record.fingerprint, record.subject, record.status, record.timestamp)
-    known = (*texts, identifier, body)
+    values = (*texts, identifier, body)
     marks = ", ".join("?" * (len(SEALED) + 2))
     number = db.execute(
         f"INSERT INTO records (id, {', '.join(SEALED)}, seal) VALUES ({marks})",
-        (number, *known, seal(*known)),
+        (number, *values, seal(*values)),
     ).lastrowid
     assert number is not None
     count = "INSERT INTO totals VALUES (?, 1) ON CONFLICT (kind) DO UPDATE SET records = records + 1"
@@ -105,12 +105,12 @@ def miscounted(db: sqlite3.Connection, *kinds: str, scan: bool = False) -> list[
     if not columns_of(db, "totals"):
         return []
     stored = dict(db.execute("SELECT kind, records FROM totals").fetchall())
-    told = []
+    faults = []
     for kind in kinds or stored:
         (count,) = db.execute(f"SELECT count(*) FROM records {how} WHERE kind = ?", (kind,)).fetchone()
         if stored.get(kind, 0) != count:
-            told.append(f"it holds {count} records of kind {kind}, and {stored.get(kind, 0)} were stored")
-    return told
+            faults.append(f"it holds {count} records of kind {kind}, and {stored.get(kind, 0)} were stored")
+    return faults
 
 
 def holds_none(db: sqlite3.Connection, kind: str) -> bool:
@@ -132,14 +132,14 @@ class Faults:
         self.damaged[number] = str(error)
 
     def say(self, path: Path) -> None:
-        told = list(self.sentences)
+        sentences = list(self.sentences)
         if self.damaged:
             number, why = next(iter(self.damaged.items()))
             more = f"; and {len(self.damaged) - 1} more" if len(self.damaged) > 1 else ""
-            told.append(
+            sentences.append(
                 f"{len(self.damaged)} of its records cannot be read and are left out (record {number}: {why}{more})"
             )
-        if told:
+        if sentences:
             say_once(
-                f"{path}: {'; '.join(told)}; `blockzoo store check` lists all, `blockzoo store repair` sets them aside"
+                f"{path}: {'; '.join(sentences)}; `blockzoo store check` lists all, `blockzoo store repair` sets them aside"
             )

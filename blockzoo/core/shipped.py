@@ -99,10 +99,10 @@ def _stem(name: str) -> str:
 
 
 def _example(path: Path, name: str) -> Example:
-    said = _said(path)
-    lines = [line.strip() for line in said.splitlines()]
+    text = _said(path)
+    lines = [line.strip() for line in text.splitlines()]
     command = next((line for line in lines if line.startswith(("blockzoo ", "python "))), "")
-    return Example(name, first_sentence(said), command.replace(f"examples/{name}", path.name), path)
+    return Example(name, first_sentence(text), command.replace(f"examples/{name}", path.name), path)
 
 
 def _said(path: Path) -> str:

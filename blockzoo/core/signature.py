@@ -66,10 +66,10 @@ def signature_of(maker: Callable[..., Any]) -> Signature:
     if (any_number and stride is None) or (source is None and len(needed) <= 4 <= len(named)):
         return Signature(positional=True)
     position = "position" if "position" in named else None
-    told = {source, target, stride, position}
+    arguments = {source, target, stride, position}
     downsample = "downsample" if "downsample" in named and parameters["downsample"].default is None else None
-    lacking = tuple(name for name in needed if name not in told)
-    positional = [source, target, stride, position] == named[:4] and None not in told and not lacking
+    lacking = tuple(name for name in needed if name not in arguments)
+    positional = [source, target, stride, position] == named[:4] and None not in arguments and not lacking
     return Signature(positional, source, target, stride, position, downsample, lacking)
 
 

@@ -97,8 +97,8 @@ def check_unedited(origins: Iterable[str | None]) -> None:
     files = {file for (path, *_), (stamps, _) in _known.items() if path in wanted for file in stamps}
     loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     for file in sorted(files):
-        kept = str(file) in loaded or file.suffix[1:] in DATA
-        if kept and _content(file) != _first.get(file, _content(file)):
+        is_loaded = str(file) in loaded or file.suffix[1:] in DATA
+        if is_loaded and _content(file) != _first.get(file, _content(file)):
             raise UsageError(
                 f"{file} was edited after this process imported it, so its old content would run: start a new process"
             )

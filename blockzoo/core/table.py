@@ -252,7 +252,7 @@ def asked_of(trial: Record) -> Row:
     spec = TrialSpec.from_json(trial.spec)
     network: NetworkSpec = spec.network
     subject = network.parsed
-    asked: Row = {
+    row: Row = {
         **{name: getattr(spec, name) for name in columns_of(Recipe, Data, Seeded)},
         **{name: trial.values[name] for name in DECIDED_BY_DATA if trial.values.get(name) is not None},
         "block": subject.label,
@@ -264,16 +264,16 @@ def asked_of(trial: Record) -> Row:
         "start": spec.start_identity,
     }
     if subject.is_block:
-        asked |= {name: getattr(network, name) for name in columns_of(Scaffold)}
-        asked |= {
+        row |= {name: getattr(network, name) for name in columns_of(Scaffold)}
+        row |= {
             "filler": network.filler_name,
             "active_blocks": network.active_blocks or network.num_blocks,
             "budget": network.budget,
             "budget_ratio": network.budget_ratio,
         }
     elif subject.stages:
-        asked |= {name: getattr(network, name) for name in ("num_blocks", "base_channels", "transition")}
-    return asked
+        row |= {name: getattr(network, name) for name in ("num_blocks", "base_channels", "transition")}
+    return row
 
 
 def with_times(row: Row, latency: Record | None, why_no_times: str) -> Row:

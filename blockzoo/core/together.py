@@ -41,10 +41,10 @@ def together(folder: Path) -> Iterator[Path]:
 
 def finish(folder: Path) -> None:
     """Bring to their place what a killed process had made whole, and clear what it had not."""
-    for made in sorted(folder.glob(f"{MADE}-*")):
-        for path in sorted(made.iterdir()):
+    for finished in sorted(folder.glob(f"{MADE}-*")):
+        for path in sorted(finished.iterdir()):
             path.replace(folder / path.name)
-        made.rmdir()
+        finished.rmdir()
     for making in folder.glob(f"{MAKING}-*"):
         if not _is_running(making.name.split("-")[1]):
             remove(making)

@@ -110,22 +110,22 @@ def trust(project: Project) -> None:
 
 def forget(file: Path) -> bool:
     """Trust a project no more; whether it was."""
-    known = noted()
-    was = known.pop(str(file), None) is not None
-    _note(known)
+    projects = noted()
+    was = projects.pop(str(file), None) is not None
+    _note(projects)
     return was
 
 
 def allowed(project: Project) -> bool:
     """Whether the plugins of a project run, which is said either way."""
     try:
-        known = noted().get(str(project.file))
-        if known is not None:
+        digest = noted().get(str(project.file))
+        if digest is not None:
             project.check_owner()
-            if known == project.digest():
+            if digest == project.digest():
                 say_once(f"plugins of {project.file}: {', '.join(project.plugins)}")
                 return True
-        why = "have changed since you trusted them" if known else "are code that you have not trusted yet"
+        why = "have changed since you trusted them" if digest else "are code that you have not trusted yet"
         say_once(
             f"the plugins of {project.file} ({', '.join(project.plugins)}) {why}: they do not run. "
             f"Look at them; then: blockzoo trust {project.file.parent}"

@@ -157,8 +157,8 @@ def as_latex(table: TextTable) -> str:
             table.parted_by is not None and following and following[table.parted_by] != line[table.parted_by]
         )
         body.append(f"{' & '.join(map(latex, line))} \\\\" + " \\addlinespace" * bool(parted))
-    told = latex(". ".join(text for text in (table.title, *table.caption.split("\n")) if text))
-    caption = [f"\\caption{{{told}}}"] if told else []
+    caption_text = latex(". ".join(text for text in (table.title, *table.caption.split("\n")) if text))
+    caption = [f"\\caption{{{caption_text}}}"] if caption_text else []
     inner = [
         f"\\begin{{tabular}}{{{sides}}}",
         "\\toprule",

@@ -199,8 +199,8 @@ class _Reader:
 
 def _hints(kind: Any) -> dict[str, Any]:
     """The types of a class's fields; `types_by_name` has those that its module imports for types alone."""
-    known = kind.types_by_name() if hasattr(kind, "types_by_name") else {}
-    return typing.get_type_hints(kind, localns=known)
+    local_types = kind.types_by_name() if hasattr(kind, "types_by_name") else {}
+    return typing.get_type_hints(kind, localns=local_types)
 
 
 def _checked(holds: bool, value: Any, name: str, wanted: str) -> Any:
@@ -238,15 +238,15 @@ def _array(kind: Any, value: Any, name: str) -> Any:
     wanted = get_args(get_args(kind)[1])[0] if get_args(kind) else np.float64
     _checked(isinstance(value, list), value, name, "a list of numbers")
     try:
-        made = np.array(_untyped(value))
+        array = np.array(_untyped(value))
     except ValueError:
         raise DataError(f"{name}: its lists are not of one length") from None
-    fits = made.size == 0 or np.issubdtype(made.dtype, np.bool_) == (wanted is np.bool_)
-    if not fits or (made.size and made.dtype.kind not in "bif"):
+    fits = array.size == 0 or np.issubdtype(array.dtype, np.bool_) == (wanted is np.bool_)
+    if not fits or (array.size and array.dtype.kind not in "bif"):
         raise DataError(
             f"{name} is to be {'truths' if wanted is np.bool_ else 'numbers'} in lists of one length"
         )
-    return made.astype(wanted)
+    return array.astype(wanted)
 
 
 SCALARS: dict[Any, Callable[[Any, str], Any]] = {

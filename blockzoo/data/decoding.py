@@ -50,13 +50,13 @@ def opened(
     from PIL import Image, UnidentifiedImageError
 
     Image.init()  # else only the commonest formats are known
-    known = [form for form in formats if form in Image.OPEN]
+    supported = [form for form in formats if form in Image.OPEN]
     try:
         if isinstance(
             source, str | Path
         ):  # in memory: a read of more than there is takes no more than there is
             source = io.BytesIO(Path(source).read_bytes())
-        with Image.open(source, formats=known) as image:
+        with Image.open(source, formats=supported) as image:
             width, height = image.size
             if size is not None and image.size != size:
                 raise DataError(f"{name} ({width}x{height} pixels, not {size[0]}x{size[1]})")

@@ -203,7 +203,7 @@ def _files(folder: Path, names: list[str]) -> list[File]:
 
 def _given_splits(root: Path, train: str, names: list[str]) -> tuple[str, dict[str, list[File]]]:
     """Name of the split, which says its folders, and the files of its parts, where the tree has a folder train."""
-    by_part = {part: _holders(root, known) for part, known in PARTS.items()}
+    by_part = {part: _holders(root, aliases) for part, aliases in PARTS.items()}
     held = [name for holders in by_part.values() for name in holders]
     _check_nothing_is_left(root, held)
     if twice := [holders for holders in by_part.values() if len(holders) > 1]:
@@ -219,9 +219,9 @@ def _given_splits(root: Path, train: str, names: list[str]) -> tuple[str, dict[s
         labels = {label for _, label in files[name]}
         tell_lacking(root / name, [of for label, of in enumerate(names) if label not in labels])
     if len(held) == len(PARTS):
-        given = {part: files[name] for part, (name,) in by_part.items()}
+        splits = {part: files[name] for part, (name,) in by_part.items()}
         kind = "as-given-v1" if held == list(PARTS) else f"{'-'.join(held)}-as-given-v1"
-        return kind, given
+        return kind, splits
     (tested,) = (name for name in held if name != train)
     rest, validation = holdout(_labels(files[train]))
     parts = {
@@ -247,7 +247,7 @@ def _check_nothing_is_left(root: Path, held: Sequence[str]) -> None:
         more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
         raise DataError(
             f"{root} has folders beside {', '.join(held)} that hold images: {', '.join(others[:SHOWN])}{more}. A split is called "
-            f"{'; '.join(' or '.join(known) for known in PARTS.values())}: rename them, or move them away"
+            f"{'; '.join(' or '.join(aliases) for aliases in PARTS.values())}: rename them, or move them away"
         )
 
 

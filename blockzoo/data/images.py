@@ -121,10 +121,10 @@ class ImageData:
         """What is wrong with these images for a request that was made of those with this digest."""
         if digest == self.digest:
             return []
-        asked = f"was made of others, {digest[:8]}" if digest else "does not say so"
+        claim = f"was made of others, {digest[:8]}" if digest else "does not say so"
         return [
             f"dataset {self.name}: the images at {self.source or 'hand'} are {self.digest[:8] or 'as published'}, and the "
-            f"request {asked}: make it again with these (their data_digest), or name the folder of those with --data-dir"
+            f"request {claim}: make it again with these (their data_digest), or name the folder of those with --data-dir"
         ]
 
     def seen(self, images: UInt8[np.ndarray, "N C H_in W_in"]) -> Float[np.ndarray, "N C H W"]:

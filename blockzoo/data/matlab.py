@@ -62,8 +62,8 @@ def _arrays(
         kind, data, at = _element(content, at)
         if kind == COMPRESSED:
             kind, data, _ = _element(memoryview(_inflated(data, most)), 0)
-        if kind == MATRIX and (made := _matrix(data, names)) is not None:
-            yield made
+        if kind == MATRIX and (entry := _matrix(data, names)) is not None:
+            yield entry
 
 
 def _element(content: memoryview, at: int) -> tuple[int, memoryview, int]:
@@ -86,10 +86,10 @@ def _element(content: memoryview, at: int) -> tuple[int, memoryview, int]:
 def _inflated(data: memoryview, most: int) -> bytes:
     """Up to so many bytes, whole and with the right checksum."""
     stream = zlib.decompressobj()
-    made = stream.decompress(data, most)
+    content = stream.decompress(data, most)
     if not stream.eof:
         raise ValueError("it ends too early, or is larger than it can be")
-    return made
+    return content
 
 
 def _matrix(data: memoryview, names: tuple[str, ...]) -> tuple[str, npt.NDArray[np.generic]] | None:
@@ -100,8 +100,8 @@ def _matrix(data: memoryview, names: tuple[str, ...]) -> tuple[str, npt.NDArray[
     name = bytes(letters[:LARGEST_NAME]).decode("ascii", "replace")
     if name not in names:
         return None
-    (said,) = struct.unpack_from("<I", flags)
-    if said & COMPLEX or said & 0xFF not in MEANT or len(sizes) % 4:
+    (flag_bits,) = struct.unpack_from("<I", flags)
+    if flag_bits & COMPLEX or flag_bits & 0xFF not in MEANT or len(sizes) % 4:
         raise ValueError(f"{name} is no array of real numbers")
     shape = struct.unpack(f"<{len(sizes) // 4}i", sizes)
     kind, numbers, _ = _element(data, at)
@@ -111,4 +111,4 @@ def _matrix(data: memoryview, names: tuple[str, ...]) -> tuple[str, npt.NDArray[
     if math.prod(shape) * stored.itemsize != len(numbers):
         raise ValueError(f"{name} has {len(numbers):,} bytes, not those of shape {shape}")
     values = np.frombuffer(numbers, stored).reshape(shape, order="F")
-    return name, values.astype(MEANT[said & 0xFF], copy=False)
+    return name, values.astype(MEANT[flag_bits & 0xFF], copy=False)

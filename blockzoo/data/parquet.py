@@ -51,10 +51,10 @@ def read_parquet(
     def read_labels(out: np.ndarray) -> None:
         fill_labels(name, files, label_columns, out)
 
-    story = stamps(files)
+    stamp = stamps(files)
     # the labels first: they are small, and may be refused
-    labels = cached_array(f"{name}-labels-v1", (story, label_columns), (count,), np.int64, read_labels)
-    images = cached_array(f"{name}-images-v1", story, (count, 3, side, side), np.uint8, decode)
+    labels = cached_array(f"{name}-labels-v1", (stamp, label_columns), (count,), np.int64, read_labels)
+    images = cached_array(f"{name}-images-v1", stamp, (count, 3, side, side), np.uint8, decode)
     return Images(images, labels)
 
 

@@ -45,10 +45,10 @@ def drawn(labels: Int[np.ndarray, " N"], count: int, seed: int = 0) -> Int[np.nd
     by_class = np.split(order[np.argsort(classes, kind="stable")], np.cumsum(sizes)[:-1])
     chance = np.argsort(first)  # which class comes first among equals
     turns = chance[_turns(sizes[chance].tolist(), count)]
-    taken = np.bincount(turns, minlength=len(sizes))
+    counts = np.bincount(turns, minlength=len(sizes))
     result = np.empty(count, np.int64)
     result[np.argsort(turns, kind="stable")] = np.concatenate(
-        [own[:n] for own, n in zip(by_class, taken, strict=True)]
+        [own[:n] for own, n in zip(by_class, counts, strict=True)]
     )
     return result
 

@@ -130,8 +130,8 @@ class RayCluster:
         task = ray.remote(_work).options(num_cpus=self._threads, num_gpus=self._gpus, max_retries=0)
         board: Any = ray.remote(Board).options(num_cpus=0, scheduling_strategy=_here()).remote()
         seat = _Seat(consent.granted(), str(Path.cwd()), safe_path(), self._threads)
-        asked = self._address or ""  # a client may reach the head at the address it was given alone
-        head = _Head(asked if asked.startswith("ray://") else ray.get_runtime_context().gcs_address)
+        address = self._address or ""  # a client may reach the head at the address it was given alone
+        head = _Head(address if address.startswith("ray://") else ray.get_runtime_context().gcs_address)
         placed: dict[Any, Any] = {}
         reading = board.read.remote()
         while (waiting or running) and not self._watch.look():
@@ -164,10 +164,10 @@ class RayCluster:
     def _hear(self, lines: dict[str, list[tuple[Any, ...]]], running: dict[Any, _Placed]) -> None:
         absent = self._watch.absent()
         for reference, placed in running.items():
-            for kind, *said in lines.get(placed.job.name, []):
-                placed.heard(kind, said)
+            for kind, *message in lines.get(placed.job.name, []):
+                placed.heard(kind, message)
                 if kind == "epoch":
-                    self._listener.progressed(placed.job, *said)
+                    self._listener.progressed(placed.job, *message)
             if placed.is_over(self._watch, absent):
                 placed.end(reference)
 

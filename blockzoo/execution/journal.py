@@ -43,8 +43,8 @@ class Journal:
 
     def planned(self, plan: Planned, eta_seconds: float | None) -> None:
         trials = [[trial.fingerprint(), trial.subject, trial.seed, trial.steps] for trial in plan.trials]
-        asked = {"version": 1, "kind": self._kind, "request": self._request, "trials": trials}
-        write_text(self._outputs.sweep, json.dumps(asked, separators=(",", ":")) + "\n")
+        manifest = {"version": 1, "kind": self._kind, "request": self._request, "trials": trials}
+        write_text(self._outputs.sweep, json.dumps(manifest, separators=(",", ":")) + "\n")
         self._heard.planned(plan, eta_seconds)
 
     def started(self, job: Job) -> None:

@@ -153,15 +153,15 @@ class _Worker:
     def read(self, listener: Listener) -> None:
         """Hear what the worker says: an epoch, a sign of life, or why it could not leave its records."""
         try:
-            said = self.pipe.recv()
+            message = self.pipe.recv()
         except (EOFError, OSError):
             self.pipe.close()
             return
         self._heard = time.monotonic()
-        if isinstance(said, str):
-            self._verdict = "failed", said
-        elif said is not None:
-            listener.progressed(self.job, *said)
+        if isinstance(message, str):
+            self._verdict = "failed", message
+        elif message is not None:
+            listener.progressed(self.job, *message)
 
     def stop(self) -> None:
         """Ask it to end at its next report; what reports nothing that could be gone on with ends at once."""
@@ -207,8 +207,8 @@ class _Worker:
             try:
                 left = read_spool(self.path)
             except Damaged as error:
-                said = set_aside(self.path, error)
-                left = [self._row("failed", said)] if watch.may_start() else []
+                reason = set_aside(self.path, error)
+                left = [self._row("failed", reason)] if watch.may_start() else []
             return [record for record in left if not (self._told and record.status == "killed")]
         if self._told:
             return []
@@ -239,12 +239,12 @@ def _work(job: Job, path: str, threads: int, device: str | None, pipe: Any) -> N
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device
 
-    said = threading.Lock()
-    threading.Thread(target=_beat, args=(pipe, said, os.getppid()), daemon=True).start()
+    lock = threading.Lock()
+    threading.Thread(target=_beat, args=(pipe, lock, os.getppid()), daemon=True).start()
 
     def report(step: int, values: dict[str, float]) -> None:
         try:
-            with said:
+            with lock:
                 pipe.send((step, values))
             if pipe.poll():
                 raise Stopped
@@ -256,7 +256,7 @@ def _work(job: Job, path: str, threads: int, device: str | None, pipe: Any) -> N
     except Stopped:
         pass
     except StoreError as error:
-        with said:
+        with lock:
             pipe.send(str(error))
 
 

@@ -250,6 +250,6 @@ def collect(
 
 def clear_checkpoint(outputs: Outputs, record: Record, keep_weights: bool) -> None:
     """A trial that is over needs its checkpoint no more, unless its weights are wanted and lie there alone."""
-    kept = not keep_weights or outputs.weights(record.fingerprint).is_file()
-    if record.status in FINAL and (kept or record.status != "ok"):
+    is_spare = not keep_weights or outputs.weights(record.fingerprint).is_file()
+    if record.status in FINAL and (is_spare or record.status != "ok"):
         outputs.checkpoint(record.fingerprint).unlink(missing_ok=True)

@@ -141,8 +141,8 @@ def _outcome(ranks: list[_Rank], report: Report) -> Any:
             elif kind == "ends":
                 return value
             elif kind == "refused":
-                story = _dead(ranks) if isinstance(value, RankLost) else None
-                raise RankLost(story) if story else value
+                reason = _dead(ranks) if isinstance(value, RankLost) else None
+                raise RankLost(reason) if reason else value
             elif kind == "failed":
                 raise RankLost(_dead(ranks) or f"rank {rank.number} of {len(ranks)}: {value}")
             else:

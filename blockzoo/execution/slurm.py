@@ -123,15 +123,15 @@ class SlurmJobs:
 
         options = dict(self._options)
         try:
-            made = submitit.AutoExecutor(
+            executor = submitit.AutoExecutor(
                 folder=self._spool / "submitit" / secrets.token_hex(8) / "%j",
                 cluster=options.pop("cluster", "slurm"),
             )
             common = {"cpus_per_task": self._threads, "gpus_per_node": self._gpus, "timeout_min": 24 * 60}
-            made.update_parameters(**{**common, **options})
+            executor.update_parameters(**{**common, **options})
         except (RuntimeError, ValueError, NameError, TypeError, AssertionError) as error:
             raise UsageError(f"submitit: {error}") from error
-        return made
+        return executor
 
 
 def _value(text: str) -> Any:
@@ -150,9 +150,9 @@ def _records(submitted: Any, job: Job, path: Path) -> list[Record]:
             return read_spool(path)
         except Damaged as error:
             return [replace(job.stub, status="failed", reason=set_aside(path, error), timestamp=now())]
-    said = submitted.exception()
+    exc = submitted.exception()
     reason = (
-        "its job ended without an error message" if said is None else str(said).strip().splitlines()[-1][:200]
+        "its job ended without an error message" if exc is None else str(exc).strip().splitlines()[-1][:200]
     )
     return [replace(job.stub, status="killed", reason=reason, timestamp=now())]
 

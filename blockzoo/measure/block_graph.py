@@ -107,8 +107,8 @@ def block_graph(
     for node in traced.graph.nodes:
         reading.take(node)
     boxes = reading.boxes
-    made = sum(node.op == "call_function" for node in traced.graph.nodes)
-    return BlockGraph(name, tuple(boxes), made)
+    operations = sum(node.op == "call_function" for node in traced.graph.nodes)
+    return BlockGraph(name, tuple(boxes), operations)
 
 
 class _Reading:
@@ -156,7 +156,7 @@ class _Reading:
 
     def _sources(self, node: fx.Node) -> list[int]:
         return list(
-            dict.fromkeys(self._box_of[given] for given in node.all_input_nodes if given in self._box_of)
+            dict.fromkeys(self._box_of[source] for source in node.all_input_nodes if source in self._box_of)
         )
 
     def _is_read_once(self, node: fx.Node) -> bool:
@@ -164,9 +164,9 @@ class _Reading:
         (source,) = self._sources(node)[:1]
         readers = {
             reader
-            for made, box in self._box_of.items()
+            for member, box in self._box_of.items()
             if box == source
-            for reader in made.users
+            for reader in member.users
             if reader not in self._box_of
         }
         return readers == {node}
@@ -221,8 +221,8 @@ def _convolution(node: fx.Node) -> str:
     shape = _shape_all(weight)
     groups, kernel = int(arguments.get("groups") or 1), shape[2:]
     transposed = "transpose" in str(node.target)
-    made, read = (shape[1] * groups, shape[0]) if transposed else (shape[0], shape[1] * groups)
-    text = f"conv {'×'.join(map(str, kernel))}, {f'{read} → {made}' if read != made else made}"
+    outputs, read = (shape[1] * groups, shape[0]) if transposed else (shape[0], shape[1] * groups)
+    text = f"conv {'×'.join(map(str, kernel))}, {f'{read} → {outputs}' if read != outputs else outputs}"
     if transposed:
         text = f"transposed {text}"
     if groups == read and groups > 1:
@@ -258,5 +258,5 @@ def _shape(node: fx.Node) -> tuple[int, ...]:
 
 
 def _shape_of_output(node: fx.Node) -> tuple[int, ...]:
-    (given,) = node.all_input_nodes[:1] or (None,)
-    return _shape(given) if given is not None else ()
+    (source,) = node.all_input_nodes[:1] or (None,)
+    return _shape(source) if source is not None else ()

@@ -60,16 +60,16 @@ def traffic(func: object, args: tuple[Any, ...], kwargs: dict[str, Any], out: ob
         (0, 0, True)
     """
     name = str(getattr(getattr(func, "_overloadpacket", func), "__name__", func))
-    given, made = _tensors((args, kwargs)), _tensors(out)
-    if not all(tensor.layout == torch.strided and not tensor.is_nested for tensor in (*given, *made)):
+    inputs, outputs = _tensors((args, kwargs)), _tensors(out)
+    if not all(tensor.layout == torch.strided and not tensor.is_nested for tensor in (*inputs, *outputs)):
         return Traffic(0, 0, known=False)
-    before = storages(given)
+    before = storages(inputs)
     to_write = _written_to(func, args, kwargs)
-    new = [tensor for tensor in made if not storages(tensor) <= before]
-    if name in ALLOCATE or (made and not new and not to_write):
+    new = [tensor for tensor in outputs if not storages(tensor) <= before]
+    if name in ALLOCATE or (outputs and not new and not to_write):
         return Traffic(0, 0, view=True)
     blind = to_write if name in FILLING | PLACING else _outputs_given(func, kwargs)
-    to_read = [tensor for tensor in given if not any(tensor is other for other in blind)]
+    to_read = [tensor for tensor in inputs if not any(tensor is other for other in blind)]
     if any(part in name for part in SHAPE_ALONE):
         to_read = []
     read, written = _sizes(to_read), _sizes((*new, *to_write))

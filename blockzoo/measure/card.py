@@ -110,9 +110,9 @@ def card_of(name: str) -> BlockCard:
         UsageError: it is no block, or has none of the widths.
     """
     maker = adapted(block_class(Subject.parse(name)))
-    said = inspect.cleandoc(maker.__doc__ or "")
-    sentence, *rest = [" ".join(part.split()) for part in said.split("\n\n")]
-    source = source_of(said)
+    docstring = inspect.cleandoc(maker.__doc__ or "")
+    sentence, *rest = [" ".join(part.split()) for part in docstring.split("\n\n")]
+    source = source_of(docstring)
     sizes = tuple(_size(maker, width) for width in WIDTHS)
     width = next((size.width for size in sizes if not size.refused), None)
     if width is None:
@@ -142,10 +142,10 @@ def _size(maker: object, width: int) -> Size:
 
 def _signal(block: nn.Module, x: torch.Tensor) -> Signal:
     x = x.requires_grad_()
-    made = block.train()(x.clone())  # which it may write to
-    made.backward(torch.randn_like(made))
+    output = block.train()(x.clone())  # which it may write to
+    output.backward(torch.randn_like(output))
     assert x.grad is not None
-    return Signal(float(made.detach().std()), float(x.grad.std()))
+    return Signal(float(output.detach().std()), float(x.grad.std()))
 
 
 def _reach(block: nn.Module, width: int) -> Reach:
@@ -155,8 +155,8 @@ def _reach(block: nn.Module, width: int) -> Reach:
             torch.nn.init.normal_(parameter)
     x = torch.randn(8, width, FIELD, FIELD, requires_grad=True)  # some close a path that others leave open
     middle = FIELD // 2
-    made = block.eval()(x.clone())[:, :, middle, middle]
-    (made * torch.randn_like(made)).sum().backward()
+    output = block.eval()(x.clone())[:, :, middle, middle]
+    (output * torch.randn_like(output)).sum().backward()
     assert x.grad is not None
     weights = x.grad.abs().sum((0, 1)).double()
     rows, columns = weights.nonzero(as_tuple=True)

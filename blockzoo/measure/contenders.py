@@ -118,8 +118,8 @@ def deployed_contender(
 ) -> Contender:
     """A module in the form that is timed, with what its checks found."""
     with what_checks_find() as deviations:
-        made = deploy(module, shape, batch_sizes)
-    return Contender(subject, part, made, tuple(shape), max(deviations.values(), default=None))
+        form = deploy(module, shape, batch_sizes)
+    return Contender(subject, part, form, tuple(shape), max(deviations.values(), default=None))
 
 
 def deploy(module: nn.Module, shape: Sequence[int], batch_sizes: Sequence[int] = ()) -> nn.Module:

@@ -136,9 +136,9 @@ def _measured_on(
     writes = counter.unwritten.wrote(x)
     macs, uncounted = counter.macs, frozenset(counter.uncounted)
     if not all(type(layer).__module__.startswith(THE_SAME_EACH_TIME) for layer in deployed.modules()):
-        macs, again, said = _counted_again(deployed, x, macs)
+        macs, again, more_notes = _counted_again(deployed, x, macs)
         uncounted |= again
-        notes += said
+        notes += more_notes
     specimen = Specimen(deployed, x, macs, tuple(output))
     forms.measure("deployed", specimen)
     if memory:
@@ -253,9 +253,9 @@ def _named_part(key: tuple[Any, ...] | None, shape: torch.Size) -> Iterator[None
 
 def total(chain: Sequence[Measured]) -> Costs:
     """The costs of a chain: of a whole network, or of consecutive blocks of it."""
-    known = set[str].intersection(*(set(block.quantities) for block in chain))
+    common = set[str].intersection(*(set(block.quantities) for block in chain))
     values = {
-        q.name: q.total([block.quantities[q.name] for block in chain]) if q.name in known else None
+        q.name: q.total([block.quantities[q.name] for block in chain]) if q.name in common else None
         for q in on_paper()
     }
     uncounted = frozenset[str]().union(*(block.uncounted for block in chain))

@@ -101,8 +101,8 @@ def _nodes(block: torch.nn.Module, channels: int) -> list[fx.Node]:
 
 
 def _told(node: fx.Node) -> str:
-    given = fx.map_arg((node.args, dict(node.kwargs)), _shape)
-    return f"{node.target} {given} -> {_shape(node)}"
+    arguments = fx.map_arg((node.args, dict(node.kwargs)), _shape)
+    return f"{node.target} {arguments} -> {_shape(node)}"
 
 
 def _shape(node: fx.Node) -> Any:

@@ -100,9 +100,9 @@ def consumptions(
     """
     share = min(LONGEST, (seconds - 2 * IDLE) / (ROUNDS * max(1, len(calls))))
     if share < meter.least:
-        asked = 2 * IDLE + meter.least * ROUNDS * len(calls)
+        least = 2 * IDLE + meter.least * ROUNDS * len(calls)
         raise UsageError(
-            f"energies take {asked:.2g} s or more at each batch size, as long as the times: give more --seconds"
+            f"energies take {least:.2g} s or more at each batch size, as long as the times: give more --seconds"
         )
 
     def used(work: Callable[[], float]) -> tuple[float, float]:
@@ -121,7 +121,7 @@ def consumptions(
         return IDLE
 
     shuffle, idled = random.Random(seed), [used(idle)]
-    made = {name: Consumption([], [], []) for name in calls}
+    consumed = {name: Consumption([], [], []) for name in calls}
     for _ in range(ROUNDS):
         order = list(calls)
         shuffle.shuffle(order)
@@ -138,8 +138,8 @@ def consumptions(
                 return spent
 
             joules, spent = used(work)
-            made[name].joules.append(joules)
-            made[name].seconds.append(spent)
-            made[name].images.append(count * images)
+            consumed[name].joules.append(joules)
+            consumed[name].seconds.append(spent)
+            consumed[name].images.append(count * images)
     idled.append(used(idle))
-    return made, sum(joules for joules, _ in idled) / sum(spent for _, spent in idled)
+    return consumed, sum(joules for joules, _ in idled) / sum(spent for _, spent in idled)

@@ -35,16 +35,16 @@ class Held:
 
     def saw(self, name: str, args: Any, kwargs: Any, out: Any, multiplies: bool) -> None:
         """An operation ran; `multiplies` where it has multiply-adds, or nobody knows whether."""
-        given, made = storages([args, kwargs]), storages(out)
-        if multiplies and given & self._images:
+        inputs, outputs = storages([args, kwargs]), storages(out)
+        if multiplies and inputs & self._images:
             self._operands(name, args)
-        self._images = self._images | made if given & self._images else self._images - (made - given)
-        if given and not given & self._known:  # made of constants: a constant
-            self._known -= made - given
-            if given & self._buffers:
-                self._buffers |= made
+        self._images = self._images | outputs if inputs & self._images else self._images - (outputs - inputs)
+        if inputs and not inputs & self._known:  # made of constants: a constant
+            self._known -= outputs - inputs
+            if inputs & self._buffers:
+                self._buffers |= outputs
         else:
-            self._known |= made - given
+            self._known |= outputs - inputs
 
     def _operands(self, name: str, args: Any) -> None:
         leaves = tree_leaves(args)

@@ -50,8 +50,8 @@ class MacCounter(TorchDispatchMode):
         kwargs = kwargs or {}
         formula = _formula(func)
         name = str(getattr(func, "_overloadpacket", func))
-        known = formula is not None or is_free(func)
-        if not known:
+        is_known = formula is not None or is_free(func)
+        if not is_known:
             # as under inference_mode, where operations arrive before they are taken apart
             with self:
                 taken_apart = _taken_apart(func, args, kwargs)
@@ -63,7 +63,7 @@ class MacCounter(TorchDispatchMode):
             self.macs += formula(args, kwargs, out) * (COMPLEX if _is_complex(args) else 1)
         self.unwritten.saw(func, args, kwargs, out)
         if self.held:
-            self.held.saw(name, args, kwargs, out, multiplies=formula is not None or not known)
+            self.held.saw(name, args, kwargs, out, multiplies=formula is not None or not is_known)
         return out
 
 

@@ -33,10 +33,10 @@ class LiveMemory(TorchDispatchMode):
         self._known = {_identity(t) for t in exclude}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = {_identity(t) for t in tree_leaves((args, kwargs)) if _has_storage(t)}
+        inputs = {_identity(t) for t in tree_leaves((args, kwargs)) if _has_storage(t)}
         out = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(out):
-            if isinstance(tensor, torch.Tensor) and _identity(tensor) not in given:
+            if isinstance(tensor, torch.Tensor) and _identity(tensor) not in inputs:
                 self._track(tensor)
         if self.live > self.peak:
             self.peak, self.where = self.live, str(getattr(func, "_overloadpacket", func))
@@ -75,8 +75,8 @@ def peak_memory(fn: Callable[..., Any], *inputs: torch.Tensor) -> int:
         >>> peak_memory(convolutions, torch.zeros(1, 1, 8, 8))
         512
     """
-    known = [*inputs, *_state(fn)]
-    memory = LiveMemory(exclude=known)
+    excluded = [*inputs, *_state(fn)]
+    memory = LiveMemory(exclude=excluded)
     with torch.no_grad(), memory:
         out = fn(*inputs)
         del out
@@ -106,9 +106,9 @@ def saved_for_backward(fn: Callable[..., Any], x: torch.Tensor) -> Saved:
     packed: weakref.WeakSet[_Kept] = weakref.WeakSet()
 
     def pack(tensor: torch.Tensor) -> _Kept:
-        kept = _Kept(tensor)
-        packed.add(kept)
-        return kept
+        handle = _Kept(tensor)
+        packed.add(handle)
+        return handle
 
     # an input that needs a gradient and may be written to, as it is inside a network
     x = x.detach().requires_grad_().clone()

@@ -47,14 +47,14 @@ def onnx_bytes(model: nn.Module, example: Float[torch.Tensor, "B ..."], extra: s
     """
     for name in ("onnx", "onnxscript"):
         needed(name, extra, "runtimes that read ONNX models")
-    kept, shape = _kept.get(), tuple(example.shape)
-    if kept is not None and (example.dtype, shape) in kept:
-        return kept[example.dtype, shape]
+    cache, shape = _kept.get(), tuple(example.shape)
+    if cache is not None and (example.dtype, shape) in cache:
+        return cache[example.dtype, shape]
     plain = duplicate(model).float().cpu().to(memory_format=torch.contiguous_format)
-    made: bytes = onnx_program(plain, [torch.zeros(shape)]).SerializeToString()
-    if kept is not None:
-        kept[example.dtype, shape] = made
-    return made
+    content: bytes = onnx_program(plain, [torch.zeros(shape)]).SerializeToString()
+    if cache is not None:
+        cache[example.dtype, shape] = content
+    return content
 
 
 def readable(runtime: str, example: Float[torch.Tensor, "B ..."]) -> None:

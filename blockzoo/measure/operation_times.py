@@ -95,11 +95,11 @@ class _Watched:
 
     def timed(self, rounds: int) -> tuple[Timed, ...]:
         """The operations with their times in the last rounds: those before were to warm up."""
-        kept = self.calls[-rounds:]
-        for call in kept:
+        last_calls = self.calls[-rounds:]
+        for call in last_calls:
             check_timed_operations(self.contender.subject, self.operations, call)
         return tuple(
-            Timed(operation, tuple(call[place].ms for call in kept))
+            Timed(operation, tuple(call[place].ms for call in last_calls))
             for place, operation in enumerate(self.operations)
         )
 

@@ -75,22 +75,22 @@ class Unwritten:
     def saw(self, func: object, args: tuple[Any, ...], kwargs: dict[str, Any], out: object) -> None:
         """An operation ran."""
         name = getattr(getattr(func, "_overloadpacket", None), "__name__", str(func))
-        given, made = storages((args, kwargs)), storages(out)
+        inputs, outputs = storages((args, kwargs)), storages(out)
         written = _written(func, args, kwargs)
         self._written |= written
         if name in ("_local_scalar_dense", "item"):
             self._number(args[0])
         if name in ALLOCATE:
-            self._empty |= dict.fromkeys(made, f"what fills aten.{name}")
+            self._empty |= dict.fromkeys(outputs, f"what fills aten.{name}")
         elif not any(part in name for part in SHAPE_ALONE) and not getattr(func, "is_view", False):
             self.computed += 1
-            for storage in given - made - written:
+            for storage in inputs - outputs - written:
                 if storage in self._empty:
                     self._names.add(self._empty.pop(storage))
-            for storage in made | written:
+            for storage in outputs | written:
                 self._empty.pop(storage, None)
-        elif not given & made:
-            for storage in made:  # where another one lay
+        elif not inputs & outputs:
+            for storage in outputs:  # where another one lay
                 self._empty.pop(storage, None)
 
     def _number(self, tensor: torch.Tensor) -> None:

@@ -67,9 +67,9 @@ class ShapesOnly(TorchDispatchMode):
         kwargs = kwargs or {}
         if func in KNOWN:
             with torch._C.DisableTorchFunction():  # tensors say where they are
-                known = _known(func, args, kwargs)
-            if known is not None:
-                return known
+                output = _known(func, args, kwargs)
+            if output is not None:
+                return output
         return func(*args, **kwargs)
 
 
@@ -90,9 +90,9 @@ def _known(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return None
     x = args[0]
     if func is aten.native_batch_norm.default:
-        kind, *kept = kinds
+        kind, *saved = kinds
         statistics = (
-            torch.empty(x.shape[1] if one.sides else 0, dtype=one.dtype, device="meta") for one in kept
+            torch.empty(x.shape[1] if one.sides else 0, dtype=one.dtype, device="meta") for one in saved
         )
         return _empty(x.shape, kind.dtype, _format_of_a_norm(x)), *statistics
     try:
@@ -138,8 +138,8 @@ def _on_a_cpu(func: Any, *operands: Any, **options: Any) -> tuple[_Operand, ...]
         RuntimeError, NotImplementedError: a CPU refuses these types.
     """
     with _disable_current_modes(), torch.no_grad():
-        given = [operand.stand_in() if isinstance(operand, _Operand) else operand for operand in operands]
-        out = func(*given, **options)
+        stand_ins = [operand.stand_in() if isinstance(operand, _Operand) else operand for operand in operands]
+        out = func(*stand_ins, **options)
     return tuple(
         _Operand(t.dtype, int(t.numel() > 0)) for t in (out if isinstance(out, tuple | list) else (out,))
     )

@@ -36,11 +36,11 @@ def _numbers(parameters: Iterable[torch.Tensor]) -> int:
         if len(group) == 1:
             places = distinct(first).numel()
         else:
-            taken = torch.zeros(
+            mask = torch.zeros(
                 first.untyped_storage().nbytes() // first.element_size(), dtype=torch.bool, device="cpu"
             )
             for parameter in map(distinct, group):
-                taken.as_strided(parameter.size(), parameter.stride(), parameter.storage_offset()).fill_(True)
-            places = int(taken.sum())
+                mask.as_strided(parameter.size(), parameter.stride(), parameter.storage_offset()).fill_(True)
+            places = int(mask.sum())
         total += places * (2 if first.is_complex() else 1)
     return total

@@ -94,7 +94,7 @@ def round_seconds(
     """
     import torch
 
-    seconds, known = 0.0, {}
+    seconds, durations = 0.0, {}
     if settings[0].batch_size < PROBE or enough == float("inf"):
         return seconds
     with torch.inference_mode():
@@ -102,11 +102,11 @@ def round_seconds(
             small = replace(setting, batch_size=setting.batch_size // PROBE, runtime="eager")
             for place, contender in enumerate(contenders):
                 try:
-                    if (small.dtype, place) not in known:
-                        known[small.dtype, place] = clock.time_ms(small.call(contender)) * PROBE / 1e3
+                    if (small.dtype, place) not in durations:
+                        durations[small.dtype, place] = clock.time_ms(small.call(contender)) * PROBE / 1e3
                 except Exception:  # `timings_of` says it
                     continue
-                seconds += known[small.dtype, place]
+                seconds += durations[small.dtype, place]
                 if seconds > enough:
                     return seconds
     return seconds
@@ -205,8 +205,8 @@ class Ready:
         self._files: dict[int, Files] = {id(contender): {} for contender in contenders}
         every = [(setting, contender) for setting in settings for contender in contenders]
         making = followed(every, "making networks ready", len(every), "networks")
-        made = [self._made(setting, contender) for setting, contender in making]
-        self.entrants = [entrant for entrant in made if entrant is not None]
+        candidates = [self._made(setting, contender) for setting, contender in making]
+        self.entrants = [entrant for entrant in candidates if entrant is not None]
         self._references: dict[Way, Entrant] = {}
         self._refer()
 
@@ -227,11 +227,11 @@ class Ready:
 
     def _made(self, setting: Setting, contender: Contender, *, reference: bool = False) -> Entrant | None:
         try:
-            made = setting.made(contender, self._files[id(contender)], check=not reference)
+            prepared = setting.made(contender, self._files[id(contender)], check=not reference)
         except Exception as error:
             self._fails(setting, contender, error)
             return None
-        return Entrant(setting, contender, made, reference)
+        return Entrant(setting, contender, prepared, reference)
 
     def _refer(self) -> None:
         for entrant in list(self.entrants):
@@ -264,9 +264,9 @@ def _in_turns(
         before = deadline.left()
         share = before if attempt == ATTEMPTS - 1 else before / 2
         go_on = 0 < len(samples[one]) < LEAST_SAMPLES  # slow calls: more of them, not others
-        asked = replace(schedule, seconds=share, warmup_rounds=0 if go_on else schedule.warmup_rounds)
+        adjusted = replace(schedule, seconds=share, warmup_rounds=0 if go_on else schedule.warmup_rounds)
         with torch.inference_mode():
-            new = interleave(calls, clock, asked, seed=seed + attempt)
+            new = interleave(calls, clock, adjusted, seed=seed + attempt)
         samples = {name: samples[name] + new[name] for name in calls} if go_on else new
         timings = _judged(entrants, samples)
         if not best or go_on or _doubtful(timings) < _doubtful(best):
@@ -293,7 +293,7 @@ def _with_energy(
     except UsageError as error:
         log.warning("no energy at batch %d: %s", entrants[0].setting.batch_size, error)
         return timings
-    told, first = [], _firsts(entrants)
+    annotated, first = [], _firsts(entrants)
     noise = {
         one.setting.way: statistics.median(used[one.name].per_image)
         / statistics.median(used[first[one.setting.way]].per_image)
@@ -305,8 +305,8 @@ def _with_energy(
         watts, ratio = used[entrant.name].watts, noise[timing.way]
         median = statistics.median(joules)
         energy = Energy(median, min(joules), max(joules), watts, idle, ratio, meter.what)
-        told.append(replace(timing, energy=energy))
-    return told
+        annotated.append(replace(timing, energy=energy))
+    return annotated
 
 
 def _firsts(entrants: Sequence[Entrant]) -> dict[Way, str]:

@@ -315,6 +315,6 @@ def compare(
                     f"{difference:.1e} (relative; allowed {limit:.0e}) on probe {index}, so it is not used"
                 )
             worst = max(worst, difference)
-    for known in _listening.get():
-        known[claim.check] = max(worst, known.get(claim.check, 0.0))
+    for deviations in _listening.get():
+        deviations[claim.check] = max(worst, deviations.get(claim.check, 0.0))
     return worst

@@ -94,9 +94,9 @@ def check_there(
         return ()
     _, out_channels, stride, _ = arguments
     sizes = [{-(-n // stride), n // stride} for n in given[2:]]
-    kept = len(made) == len(given) and (made[0], made[1]) == (given[0], out_channels)
+    is_fitting = len(made) == len(given) and (made[0], made[1]) == (given[0], out_channels)
     faults = []
-    if not kept or any(n not in allowed for n, allowed in zip(made[2:], sizes, strict=True)):
+    if not is_fitting or any(n not in allowed for n, allowed in zip(made[2:], sizes, strict=True)):
         faults.append(
             f"makes {tuple(made)} of its input of shape {tuple(given)}, at out_channels {out_channels} and stride {stride}, "
             "though smaller maps had the right shape"

@@ -23,16 +23,16 @@ def duplicate(module: nn.Module) -> nn.Module:
     Tensors that are results (as of weight normalisation, or maps that a call left in an attribute, a list or a dict), which
     `copy.deepcopy` refuses, are copied by their values.
     """
-    kept = [t for layer in module.modules() for t in tensors_in(vars(layer)) if not t.is_leaf]
-    memo = {id(t): t.detach().clone() for t in kept}
+    non_leaves = [t for layer in module.modules() for t in tensors_in(vars(layer)) if not t.is_leaf]
+    memo = {id(t): t.detach().clone() for t in non_leaves}
     for group in by_storage(module.parameters()):
         if _is_laid_out(group):
             memo |= _laid_out(group, _whole(group[0]).clone())
-    made = copy.deepcopy(module, memo)
-    for parameter in made.parameters():
+    clone = copy.deepcopy(module, memo)
+    for parameter in clone.parameters():
         if not parameter.is_leaf:  # of a scripted network: a result of the one that was copied
             parameter.detach_().requires_grad_()
-    return made
+    return clone
 
 
 def on_meta(module: nn.Module) -> nn.Module:

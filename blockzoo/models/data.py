@@ -33,7 +33,7 @@ def data_as_views(module: nn.Module) -> Iterator[None]:
     Args:
         module: changed within, and afterwards as it was.
     """
-    own, kept = module.forward, vars(module).get("forward")
+    own, override = module.forward, vars(module).get("forward")
 
     @functools.wraps(own)
     def forward(*given: Any, **named: Any) -> Any:
@@ -45,5 +45,5 @@ def data_as_views(module: nn.Module) -> Iterator[None]:
         yield
     finally:
         del module.forward
-        if kept is not None:
-            module.forward = kept
+        if override is not None:
+            module.forward = override

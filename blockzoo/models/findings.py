@@ -55,5 +55,5 @@ def misshaped(shape: tuple[int, ...], given: tuple[int, ...], out_channels: int,
             if ignored
             else f"makes {shape[2]} x {shape[3]} of {given[2]} x {given[3]}, not {wanted[0]} x {wanted[1]}"
         )
-    told = f"at in_channels {given[1]}, out_channels {out_channels}, stride {stride}"
-    return f"{' and '.join(faults)} ({told})"
+    arguments = f"at in_channels {given[1]}, out_channels {out_channels}, stride {stride}"
+    return f"{' and '.join(faults)} ({arguments})"

@@ -52,9 +52,9 @@ def safe_pairs(module: nn.Module, *inputs: torch.Tensor, batch_sizes: Collection
         if isinstance(layer, nn.Conv2d) and layer.bias is None and "bias" in layer._parameters:
             layer.bias = nn.Parameter(layer.weight.new_zeros(layer.out_channels), requires_grad=False)
     pairs: list[Pair] | None = None
-    for given in _batches(inputs, batch_sizes):
+    for batch in _batches(inputs, batch_sizes):
         try:
-            safe = _Pairs(trace(tried, given), tried).safe()
+            safe = _Pairs(trace(tried, batch), tried).safe()
         except UsageError as error:
             log.debug(f"batch norms are left as they are: {error}")
             return []

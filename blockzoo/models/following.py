@@ -98,9 +98,9 @@ def moved(module: nn.Module, seed: int) -> nn.Module:
 def _step(module: nn.Module, images: torch.Tensor) -> None:
     """A training step of no particular loss, which changes all parameters."""
     with torch.enable_grad():
-        made = [y for _, y in tensors(module(images.clone())) if y.requires_grad]
-        if made:
-            torch.stack([y.float().sum() for y in made]).sum().backward()
+        values = [y for _, y in tensors(module(images.clone())) if y.requires_grad]
+        if values:
+            torch.stack([y.float().sum() for y in values]).sum().backward()
     module.zero_grad()
     moved(module, seed=3)
 

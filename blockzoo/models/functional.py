@@ -93,18 +93,18 @@ class _Rewriter:
             if node.op == "output":
                 self._graph.output([self._now(self._tensors[leaf]) for leaf in node.args[0]])
             elif node.op == "get_attr":
-                copy, kept = self._graph.node_copy(node), self._traced.attributes[node.name]
-                attributes[copy.name] = kept
-                self._tensors[node] = _Tensor(_Storage(kept if isinstance(kept, str) else "a constant"), copy)
+                copy, path = self._graph.node_copy(node), self._traced.attributes[node.name]
+                attributes[copy.name] = path
+                self._tensors[node] = _Tensor(_Storage(path if isinstance(path, str) else "a constant"), copy)
             elif node.op == "placeholder":
-                given = _Tensor(_Storage(), self._graph.node_copy(node))
-                self._inputs.add(given.storage)
-                self._tensors[node] = given
+                placeholder = _Tensor(_Storage(), self._graph.node_copy(node))
+                self._inputs.add(placeholder.storage)
+                self._tensors[node] = placeholder
             else:
-                self._tensors[node] = made = self._made(node)
+                self._tensors[node] = entry = self._made(node)
                 seen = node.meta.get("val")
-                if isinstance(made, _Tensor) and made.value is not None and isinstance(seen, torch.Tensor):
-                    made.value.meta.setdefault("val", seen)
+                if isinstance(entry, _Tensor) and entry.value is not None and isinstance(seen, torch.Tensor):
+                    entry.value.meta.setdefault("val", seen)
         self._graph.eliminate_dead_code()
         left = {node.name for node in self._graph.nodes}
         attributes = {name: value for name, value in attributes.items() if name in left}
@@ -174,15 +174,15 @@ class _Rewriter:
 
     def _operation(self, target: Any, args: Any, kwargs: Any = None) -> fx.Node:
         name = name_of(target) or None
-        made = self._graph.create_node("call_function", target, tuple(args), dict(kwargs or {}), name)
-        made.meta = {key: value for key, value in self._node.meta.items() if key == "module"}
-        return made
+        node = self._graph.create_node("call_function", target, tuple(args), dict(kwargs or {}), name)
+        node.meta = {key: value for key, value in self._node.meta.items() if key == "module"}
+        return node
 
     def _written(self, node: fx.Node, target: torch._ops.OpOverload) -> Any:
         """The tensor after a write: the same tensor, holding something else."""
-        given = options(target, node.args, node.kwargs)
+        arguments = options(target, node.args, node.kwargs)
         places = [a.name for a in target._schema.arguments if a.alias_info and a.alias_info.is_write]
-        written = [given[name] for name in places]
+        written = [arguments[name] for name in places]
         if torch.Tag.inplace_view in target.tags:
             return self._seen_otherwise(node, target)
         if len(written) != 1 or not isinstance(written[0], fx.Node):
@@ -194,7 +194,7 @@ class _Rewriter:
         if tuple(was.shape) != tuple(seen.shape):
             self._refuse("writes a tensor of another shape than there was")
         if name_of(target) == "copy_":
-            value, like = self._read(given["src"]), given["src"].meta["val"]
+            value, like = self._read(arguments["src"]), arguments["src"].meta["val"]
             if {*_storages(like)} == {*_storages(was)} and _same_view(like, was):  # what is there already
                 return tensor
         else:
@@ -322,8 +322,8 @@ def _see_values(traced: Trace, module: nn.Module) -> None:
                 with _of_known_size(node, module):
                     values[node] = node.target(*args, **kwargs)
             check_dense(node, values.get(node), module)
-            made = values.get(node)  # whose shape later operations may change
-            node.meta["val"] = made.detach() if isinstance(made, torch.Tensor) else made
+            value = values.get(node)  # whose shape later operations may change
+            node.meta["val"] = value.detach() if isinstance(value, torch.Tensor) else value
 
 
 @contextlib.contextmanager

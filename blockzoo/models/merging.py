@@ -176,7 +176,7 @@ def check_merged(
     def now(network: nn.Module) -> list[Any]:  # of a copy, as the first call of one may differ from others
         return outputs(duplicate(network).eval(), inputs)
 
-    known, known_drawn = now(model), now(drawn)
+    before, before_drawn = now(model), now(drawn)
     around = Surroundings(model)
     try:
         merged, again = merge_branches(model, only=kinds), merge_branches(drawn, only=kinds)
@@ -187,18 +187,18 @@ def check_merged(
             )
         itself = duplicate(model).eval()
         tries = [
-            (known, merged, inputs, 1e-4),
-            (known_drawn, again, inputs[:1], 1e-3),
-            (known, itself, inputs, 1e-4),
+            (before, merged, inputs, 1e-4),
+            (before_drawn, again, inputs[:1], 1e-3),
+            (before, itself, inputs, 1e-4),
         ]
         return max(
-            compare(Claim("merged-branches", what, tolerance), replayed(seen), network, given, again=False)
-            for seen, network, given, tolerance in tries
+            compare(Claim("merged-branches", what, tolerance), replayed(seen), network, images, again=False)
+            for seen, network, images, tolerance in tries
         )
     except Exception as error:
         around.restore()
         restored = now(model)
-        if not deviation(known, restored) <= 1e-4 and deviation(restored, now(model)) <= 1e-4:
+        if not deviation(before, restored) <= 1e-4 and deviation(restored, now(model)) <= 1e-4:
             methods = ", ".join(mergeable(model).values())
             raise Altered(
                 f"{what}: its methods that merge branches ({methods}) change other networks than the one they are called on; "

@@ -37,14 +37,14 @@ def own_class(subject: Subject, spec: NetworkSpec) -> nn.Module:
         UsageError: it asks for more than that, cannot be built, or makes no network.
     """
     maker = load_object(*subject.name.rpartition(":")[::2])
-    told = arguments(subject, spec.out_dim, spec.in_channels)
+    keywords = arguments(subject, spec.out_dim, spec.in_channels)
     try:
-        network = maker(**told)
+        network = maker(**keywords)
     except UsageError:
         raise
     except Exception as error:
         raise UsageError(
-            f"{subject}({_listed(told)}) cannot be built: {type(error).__name__}: {error}"
+            f"{subject}({_listed(keywords)}) cannot be built: {type(error).__name__}: {error}"
         ) from error
     if not isinstance(network, nn.Module):
         raise UsageError(
@@ -66,17 +66,17 @@ def arguments(subject: Subject, classes: int | None, channels: int) -> dict[str,
         UsageError: a parameter without a default that is neither.
     """
     parameters = _parameters(subject)
-    told: dict[str, int] = {}
+    keywords: dict[str, int] = {}
     name = _first(CLASSES, parameters)
     if name and (classes is not None and parameters[name].default != classes):
-        told[name] = classes
+        keywords[name] = classes
     name = _first(CHANNELS, parameters)
     if name and parameters[name].default != channels:
-        told[name] = channels
+        keywords[name] = channels
     lacking = [
         name
         for name, parameter in parameters.items()
-        if parameter.default is parameter.empty and name not in told
+        if parameter.default is parameter.empty and name not in keywords
     ]
     if lacking:
         raise UsageError(
@@ -84,7 +84,7 @@ def arguments(subject: Subject, classes: int | None, channels: int) -> dict[str,
             f"{'it a default' if len(lacking) == 1 else 'them defaults'} in the class "
             f"(a number of classes is called {', '.join(CLASSES[:3])}, ...; channels {', '.join(CHANNELS[:2])}, ...)"
         )
-    return told
+    return keywords
 
 
 def classes_of(subject: str | Subject, asked: int | None, usual: int) -> int | None:
@@ -128,11 +128,11 @@ def built_as(subject: Subject, classes: int | None, channels: int) -> str:
     inner = subject.innermost
     if inner.prefix != "code" or inner.is_block:
         return ""
-    told, parameters = arguments(inner, classes, channels), _parameters(inner)
+    keywords, parameters = arguments(inner, classes, channels), _parameters(inner)
     name = _first(CLASSES, parameters)
-    if not told:
-        kept = f", {name}={parameters[name].default!r}" if name else ""
-        return f"{inner} is built as it stands{kept}"
+    if not keywords:
+        default = f", {name}={parameters[name].default!r}" if name else ""
+        return f"{inner} is built as it stands{default}"
     changed = [
         f"{name}={value}"
         + (
@@ -140,7 +140,7 @@ def built_as(subject: Subject, classes: int | None, channels: int) -> str:
             if parameters[name].default is inspect.Parameter.empty
             else f" (default {parameters[name].default!r})"
         )
-        for name, value in told.items()
+        for name, value in keywords.items()
     ]
     return f"{inner} is built with {', '.join(changed)}"
 

@@ -61,9 +61,9 @@ def left_as_it_is(module: nn.Module) -> Iterator[None]:
     finally:
         for t, data, hooks in tensors:
             t.data, t._backward_hooks = data, hooks
-        for value, kept in held:
+        for value, content in held:
             value.clear()
-            value.extend(kept) if isinstance(value, list) else value.update(kept)
+            value.extend(content) if isinstance(value, list) else value.update(content)
         for layer, was in zip(layers, training, strict=True):
             if layer.training != was:  # a scripted one keeps it elsewhere
                 layer.training = was

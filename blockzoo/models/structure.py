@@ -70,10 +70,10 @@ def mapped(value: object, function: Callable[[Any], Any], kind: type) -> Any:
     if isinstance(value, (tuple, list)):
         return _same_sequence(value, [mapped(part, function, kind) for part in value])
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        made = copy.copy(value)
+        clone = copy.copy(value)
         for field in dataclasses.fields(value):
-            object.__setattr__(made, field.name, mapped(getattr(value, field.name), function, kind))
-        return made
+            object.__setattr__(clone, field.name, mapped(getattr(value, field.name), function, kind))
+        return clone
     raise UsageError(
         f"an output of type {type(value).__name__} hides its tensors: return a tensor, or a tuple, list, mapping or dataclass "
         "of them"
@@ -85,12 +85,12 @@ def _same_mapping(value: Mapping[Any, Any], pairs: dict[Any, Any]) -> Any:
     if type(value) is dict:
         return pairs
     try:
-        made: Any = copy.copy(value)
+        clone: Any = copy.copy(value)
         for key, part in pairs.items():
-            made[key] = part
+            clone[key] = part
     except TypeError:  # a view of a mapping, or one that is frozen
         return pairs
-    return made
+    return clone
 
 
 def _same_sequence(value: Any, parts: list[Any]) -> Any:

@@ -19,7 +19,7 @@ class Surroundings:
         }
         self._classes = {kind: dict(_attributes(kind)) for kind in classes}
         self._files = {file: dict(_attributes(file)) for file in files - {None}}
-        values = [value for kept in self._everything().values() for value in kept.values()]
+        values = [value for attributes in self._everything().values() for value in attributes.values()]
         self._inside = [(value, value.copy()) for value in values if type(value) in (dict, list, set)]
 
     def _everything(self) -> dict[Any, dict[str, Any]]:
@@ -29,15 +29,15 @@ class Surroundings:
         """Attributes of classes that are new, gone, or another object."""
         return [
             f"{kind.__name__}.{name}"
-            for kind, kept in self._classes.items()
-            for name in _differing(kept, dict(_attributes(kind)))
+            for kind, attributes in self._classes.items()
+            for name in _differing(attributes, dict(_attributes(kind)))
         ]
 
     def restore(self) -> None:
         """Attributes, names, and what dictionaries, lists and sets among them hold, as they were."""
-        for owner, kept in self._everything().items():
-            for name in _differing(kept, dict(_attributes(owner))):
-                setattr(owner, name, kept[name]) if name in kept else delattr(owner, name)
+        for owner, attributes in self._everything().items():
+            for name in _differing(attributes, dict(_attributes(owner))):
+                setattr(owner, name, attributes[name]) if name in attributes else delattr(owner, name)
         for value, held in self._inside:
             value.clear()
             value.extend(held) if isinstance(value, list) else value.update(held)

@@ -151,11 +151,11 @@ def _traced(
 
     assigned = Assigned(copied)
     with watch.watching():
-        made = graph()
-    structure, paths = state["structure"], _attributes(made, copied)
-    assigned.refuse_what_is_read(made, graph)
+        graph_module = graph()
+    structure, paths = state["structure"], _attributes(graph_module, copied)
+    assigned.refuse_what_is_read(graph_module, graph)
     shapes = [torch.empty_like(x, device="meta") for x in inputs]
-    return Trace(made.graph, paths, structure, watch.calls, shapes, watch.layers)
+    return Trace(graph_module.graph, paths, structure, watch.calls, shapes, watch.layers)
 
 
 def _settle(traced: Trace, module: nn.Module) -> None:
@@ -235,8 +235,8 @@ class _Watch:
         def forward(x: torch.Tensor) -> torch.Tensor:
             with disable_proxy_modes_tracing():
                 shape = own(x).shape
-            made: torch.Tensor = whole_layer(x, number, list(shape))
-            return made
+            output: torch.Tensor = whole_layer(x, number, list(shape))
+            return output
 
         layer.forward = forward
 

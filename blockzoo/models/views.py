@@ -76,19 +76,19 @@ def back_from(
         )
     if name in PARTS_OF_COMPLEX:
         return PARTS_OF_COMPLEX[name]
-    given = options(target, args, kwargs) if name else {}
+    arguments = options(target, args, kwargs) if name else {}
     if name == "slice":
-        span = given["dim"], given["start"], given["end"], given["step"]
+        span = arguments["dim"], arguments["start"], arguments["end"], arguments["step"]
         return lambda make, old, new: make(aten.slice_scatter.default, [old, new, *span])
-    if name == "narrow" and isinstance(given["start"], int):
-        span = given["dim"], given["start"] % whole.shape[given["dim"]], given["length"], 1
+    if name == "narrow" and isinstance(arguments["start"], int):
+        span = arguments["dim"], arguments["start"] % whole.shape[arguments["dim"]], arguments["length"], 1
         ends = span[1] + span[2]
         return lambda make, old, new: make(aten.slice_scatter.default, [old, new, span[0], span[1], ends])
-    if name == "select" and isinstance(given["dim"], int):
-        place = given["dim"], given["index"]
+    if name == "select" and isinstance(arguments["dim"], int):
+        place = arguments["dim"], arguments["index"]
         return lambda make, old, new: make(aten.select_scatter.default, [old, new, *place])
-    if name == "diagonal" and isinstance(given["offset"], int):
-        line = given["offset"], given["dim1"], given["dim2"]
+    if name == "diagonal" and isinstance(arguments["offset"], int):
+        line = arguments["offset"], arguments["dim1"], arguments["dim2"]
         return lambda make, old, new: make(aten.diagonal_scatter.default, [old, new, *line])
     return None
 

@@ -76,7 +76,7 @@ def _file(table: Written) -> dict[str, Any]:
 
 
 def _records(table: Written) -> dict[str, Any]:
-    made: dict[str, Any] = {
+    record_set: dict[str, Any] = {
         "@type": "cr:RecordSet",
         "@id": table.name,
         "name": table.name,
@@ -84,12 +84,12 @@ def _records(table: Written) -> dict[str, Any]:
         "field": [_field(table, one) for one in table.fields],
     }
     if key := KEYS.get(table.name):
-        made["key"] = [{"@id": f"{table.name}/{column}"} for column in key]
-    return made
+        record_set["key"] = [{"@id": f"{table.name}/{column}"} for column in key]
+    return record_set
 
 
 def _field(table: Written, one: Field) -> dict[str, Any]:
-    made: dict[str, Any] = {
+    field: dict[str, Any] = {
         "@type": "cr:Field",
         "@id": f"{table.name}/{one.name}",
         "name": one.name,
@@ -98,8 +98,8 @@ def _field(table: Written, one: Field) -> dict[str, Any]:
         "source": {"fileObject": {"@id": table.path.name}, "extract": {"column": one.name}},
     }
     if one.kind in LISTS:
-        made["repeated"] = True
+        field["repeated"] = True
     column, *target = REFERENCES.get(table.name, ("",))
     if column == one.name:
-        made["references"] = {"field": {"@id": "/".join(target)}}
-    return made
+        field["references"] = {"field": {"@id": "/".join(target)}}
+    return field

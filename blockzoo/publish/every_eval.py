@@ -131,15 +131,15 @@ def _cost_metric(name: str) -> dict[str, Any]:
 
 
 def _over_seeds(values: list[float]) -> dict[str, Any]:
-    made: dict[str, Any] = {"num_samples": len(values)}
+    uncertainty: dict[str, Any] = {"num_samples": len(values)}
     if len(values) > 1:
         spread = deviation(values)
-        made["standard_deviation"] = spread
-        made["standard_error"] = {"value": spread / math.sqrt(len(values)), "method": "over seeds"}
+        uncertainty["standard_deviation"] = spread
+        uncertainty["standard_error"] = {"value": spread / math.sqrt(len(values)), "method": "over seeds"}
     interval = estimate(values, FRACTION).interval if len(values) >= LEAST_SEEDS else None
     if interval is not None:
-        made["confidence_interval"] = _interval(*interval, "Student's t over seeds")
-    return made
+        uncertainty["confidence_interval"] = _interval(*interval, "Student's t over seeds")
+    return uncertainty
 
 
 def _interval(low: float, high: float, method: str) -> dict[str, Any]:

@@ -83,8 +83,8 @@ def unit_of(name: str) -> str:
     if name in (settings := settings_of(Scaffold, Recipe, Data, Seeded)):
         return str(settings[name].metadata["unit"])
     for own in (name, name.removeprefix("stage_")):
-        if own in (known := quantities()):
-            return known[own].unit
+        if own in (by_name := quantities()):
+            return by_name[own].unit
     if name in FRACTIONS or name.endswith("_top5"):
         return "fraction"
     if name in OF_ANY_SIGN:
@@ -134,18 +134,18 @@ def _typed(*tables: type) -> dict[str, Kind]:
 def columns_of_trials() -> list[Field]:
     """The columns of the results table, as fields; what the table calls them is their source."""
     typed = _typed(NetworkSpec, TrialSpec)
-    made = []
+    columns = []
     for name, meaning in COLUMNS.items():
         usual: Kind = "integer" if _counted(name) else "number"
         kind: Kind = "text" if name in TEXTS else typed.get(name, usual)
         unit = unit_of(name)
-        made.append(Field(with_unit(name, unit), kind, meaning, unit, name))
-    return made
+        columns.append(Field(with_unit(name, unit), kind, meaning, unit, name))
+    return columns
 
 
 def settings_beside() -> list[Field]:
     """The settings of a trial and of its network that are no columns of the results table."""
-    made = []
+    settings = []
     for table in (TrialSpec, NetworkSpec):
         hints = get_type_hints(table)
         for one in fields(table):
@@ -153,17 +153,19 @@ def settings_beside() -> list[Field]:
                 continue
             unit = str(one.metadata.get("unit", ""))
             sentence = str(one.metadata.get("sentence", ""))
-            made.append(Field(with_unit(one.name, unit), kind_of(hints[one.name]), sentence, unit, one.name))
-    return made
+            settings.append(
+                Field(with_unit(one.name, unit), kind_of(hints[one.name]), sentence, unit, one.name)
+            )
+    return settings
 
 
 def value_field(name: str) -> Field:
     """A value of a record that is no column of the results table."""
-    known, own = quantities(), name.removeprefix("stage_")
+    by_name, own = quantities(), name.removeprefix("stage_")
     unit = unit_of(name)
     meaning = VALUES.get(name, "")
-    if not meaning and own in known:
-        meaning = known[own].sentence if own == name else f"{own} of the stage under test alone"
+    if not meaning and own in by_name:
+        meaning = by_name[own].sentence if own == name else f"{own} of the stage under test alone"
     kind: Kind = "integer" if _counted(name) else "number"
     return Field(with_unit(name, unit), kind, meaning or f"the value {name} of the record", unit, name)
 

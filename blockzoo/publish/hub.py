@@ -98,14 +98,14 @@ def planned(folder: str | Path, repository: str, *, public: bool) -> Plan:
 
 def _digests(place: Path, kind: Kind) -> dict[str, str]:
     """Names and SHA-256 of the files that hold the data or the weights, as the export wrote them down."""
-    told = place / (schema_file.FILE if kind == "dataset" else CONFIG)
+    path = place / (schema_file.FILE if kind == "dataset" else CONFIG)
     try:
-        document = json.loads(told.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
         files = document["tables"] if kind == "dataset" else [document]
         return {str(file["file"]): str(file["sha256"]) for file in files}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f"{told} does not say which files were exported ({type(error).__name__}: {error}); export again"
+            f"{path} does not say which files were exported ({type(error).__name__}: {error}); export again"
         ) from None
 
 

@@ -124,8 +124,8 @@ def _safetensors(
 ) -> float:
     from safetensors.torch import save_file
 
-    told = {"format": "pt", "blockzoo": __version__, "subject": wanted.network.subject}
-    write_atomically(path, lambda own: save_file(_tensors(network), str(own), metadata=told))
+    header = {"format": "pt", "blockzoo": __version__, "subject": wanted.network.subject}
+    write_atomically(path, lambda own: save_file(_tensors(network), str(own), metadata=header))
     return _as_read(network, wanted, path, example)
 
 
@@ -190,14 +190,14 @@ WRITERS: dict[ModelForm, Callable[[nn.Module, Wanted, Path, torch.Tensor], float
 
 def metadata(wanted: Wanted, evaluated: Record | None) -> dict[str, Any]:
     """The YAML of a card, with a `model-index` where the weights were evaluated."""
-    made: dict[str, Any] = {
+    card_fields: dict[str, Any] = {
         "license": wanted.licence,
         "library_name": "blockzoo",
         "pipeline_tag": "image-classification",
         "tags": ["blockzoo", "convolutional-neural-networks", "image-classification"],
     }
     if evaluated is None:
-        return made
+        return card_fields
     dataset = str(evaluated.spec["dataset"])
     metrics = [
         {"type": "accuracy", "name": "test accuracy, fraction", "value": evaluated.values["test_acc"]},
@@ -213,7 +213,7 @@ def metadata(wanted: Wanted, evaluated: Record | None) -> dict[str, Any]:
         },
         "metrics": metrics,
     }
-    return made | {
+    return card_fields | {
         "datasets": [dataset],
         "metrics": ["accuracy"],
         "model-index": [{"name": wanted.network.subject.replace("/", " at "), "results": [result]}],
@@ -230,15 +230,15 @@ def what_is(subject: Subject) -> str:
     if parts := subject.stages or ((subject.wrapped,) if subject.wrapped else ()):
         return " ".join([_kind_of(subject), *(f"{part.label}: {what_is(part)}" for part in parts)])
     if subject.prefix == "model":
-        said = [NETWORKS.summary(subject.name)]
+        sentences = [NETWORKS.summary(subject.name)]
     elif subject.prefix in ("block", "code"):
         block, _, attention = subject.name.partition("+")
-        said = [BLOCKS.summary(block) if block in BLOCKS else ""]
-        said += [f"Behind it {attention}: {ATTENTIONS.summary(attention)}"] if attention else []
+        sentences = [BLOCKS.summary(block) if block in BLOCKS else ""]
+        sentences += [f"Behind it {attention}: {ATTENTIONS.summary(attention)}"] if attention else []
     else:
-        said = [_kind_of(subject)]
+        sentences = [_kind_of(subject)]
     own = ["The user's own code."] if subject.own_origin else []
-    return " ".join(filter(None, [*own, *said]))
+    return " ".join(filter(None, [*own, *sentences]))
 
 
 def _kind_of(subject: Subject) -> str:

@@ -104,13 +104,13 @@ class _Sink:
                 return pa.list_(getattr(pa, LISTS[one.kind])())
             return getattr(pa, TYPES[one.kind])()
 
-        told = {b"blockzoo_schema_version": str(VERSION).encode()}
+        metadata = {b"blockzoo_schema_version": str(VERSION).encode()}
         self.schema = pa.schema(
             [
                 pa.field(one.name, kind(one), metadata={"description": one.meaning, "unit": one.unit})
                 for one in fields
             ],
-            metadata=told,
+            metadata=metadata,
         )
         self.rows, self._waiting = 0, 0
         self._columns: dict[str, list[Any]] = {one.name: [] for one in fields}

@@ -104,11 +104,11 @@ def submit(source: str | Path, target: Store, by: str) -> Taken:
 
 def _refuse(path: Path, wrong: Mapping[str, list[str]]) -> None:
     if wrong:
-        told = [f"  {which}: {'; '.join(faults)}" for which, faults in wrong.items()]
-        more = f"\n  and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
+        lines = [f"  {which}: {'; '.join(faults)}" for which, faults in wrong.items()]
+        more = f"\n  and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
         raise UsageError(
-            f"{path} is not taken, for {len(told)} of its records cannot be right:\n"
-            + "\n".join(told[:SHOWN])
+            f"{path} is not taken, for {len(lines)} of its records cannot be right:\n"
+            + "\n".join(lines[:SHOWN])
             + more
         )
 

@@ -90,26 +90,26 @@ class Shape:
     @classmethod
     def of(cls, walk: Walk) -> Shape:
         """By one walk over the store."""
-        made = cls()
+        shape = cls()
         for row, record in walk.each_trial():
-            made._meet(row, record)
+            shape._meet(row, record)
         for record in walk.each_timing():
             for name, value in _facts(record, beside=()).items():
-                made._known(made.facts_of_times, name)
+                shape._known(shape.facts_of_times, name)
                 if value is not None:
-                    made.kinds_of_times[name].add(f.kind_seen(value))
-        return made
+                    shape.kinds_of_times[name].add(f.kind_seen(value))
+        return shape
 
     def _meet(self, row: Row, record: Record) -> None:
         for name, value in (*row.items(), *_settings(record).items()):
             if value is not None:
                 self.seen[name].add(f.kind_seen(value))
-        for known, prefix, values in (
+        for names, prefix, values in (
             (self.values, "value ", _values(record)),
             (self.facts, "fact ", _facts(record)),
         ):
             for name, value in values.items():
-                self._known(known, name)
+                self._known(names, name)
                 if value is not None:
                     self.seen[prefix + name].add(f.kind_seen(value))
         for name in record.samples:
@@ -126,11 +126,11 @@ class Shape:
             f.settled(one, self.seen[one.source]) for one in (*f.columns_of_trials(), *f.settings_beside())
         ]
         taken = {one.name for one in (*trials, *OF_TRIALS)}
-        for prefix, known, make in (
+        for prefix, names, make in (
             ("value ", self.values, f.value_field),
             ("fact ", self.facts, f.fact_field),
         ):
-            for name in known:
+            for name in names:
                 one = f.settled(make(name), self.seen[prefix + name])
                 if one.name not in taken:
                     trials.append(one)
@@ -192,11 +192,11 @@ def trial_cells(fields: Iterable[Field], row: Row, record: Record, series: Conta
         record: of the training.
         series: those that are columns of curves.
     """
-    given: dict[str, Any] = {
+    entries: dict[str, Any] = {
         **{f"fact {name}": value for name, value in _facts(record).items()},
         **{f"value {name}": value for name, value in _values(record).items()},
     }
-    left, cells = dict(given), {}
+    left, cells = dict(entries), {}
     settings = _settings(record)
     for one in fields:
         of_environment = one.name == f"env_{one.source}"
@@ -206,7 +206,7 @@ def trial_cells(fields: Iterable[Field], row: Row, record: Record, series: Conta
             value = settings[one.source]
         else:
             key = f"fact {one.source}" if of_environment else f"value {one.source}"
-            value = given.get(key)
+            value = entries.get(key)
             left.pop(key, None)
         cells[one.name] = f.cell_of(one, value)
     cells[KEY] = stored_timing_key(record) or None

@@ -39,8 +39,8 @@ class Walk:
     def each_trial(self) -> Iterator[tuple[Row, Record]]:
         """Rows and their records, oldest first; a trial that has no row, or cannot be read, is left out and said."""
         for numbers in self._parts(self.trials):
-            asked = replace(self.reading.asked, ids=numbers, way=self.way)
-            own = Reading(self.reading.db, asked, self.reading.schema, self.reading.faults)
+            query = replace(self.reading.asked, ids=numbers, way=self.way)
+            own = Reading(self.reading.db, query, self.reading.schema, self.reading.faults)
             rows = {row["fingerprint"]: row for row in own.rows()}
             for record in self._records(numbers):
                 if record.fingerprint in rows:

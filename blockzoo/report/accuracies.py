@@ -20,8 +20,8 @@ def column_of(rows: Iterable[Row]) -> str:
         >>> column_of([{"test_acc": 0.5}, {"test_acc": 0.6}, {"val_acc": 0.7}])
         'test_acc'
     """
-    known = [row for row in usable(rows) if any(is_number(row.get(name)) for name in WORDS)]
-    return "test_acc" if 2 * sum(is_number(row.get("test_acc")) for row in known) > len(known) else "val_acc"
+    valid = [row for row in usable(rows) if any(is_number(row.get(name)) for name in WORDS)]
+    return "test_acc" if 2 * sum(is_number(row.get("test_acc")) for row in valid) > len(valid) else "val_acc"
 
 
 def left_out(rows: Iterable[Row], column: str) -> Counter[tuple[tuple[str, Any], ...]]:

@@ -152,17 +152,17 @@ def is_one_network(one: tuple[Table, Cell], other: tuple[Table, Cell]) -> bool:
     if not len(both) >= min(2, len(a), len(b)) > 0 or any(a[seed] != b[seed] for seed in both):
         return False
     pairs = [(rows[0].get(seed, {}), rows[1].get(seed, {})) for seed in both]
-    told = {is_filler(row) for pair in pairs for row in pair}
+    filler_flags = {is_filler(row) for pair in pairs for row in pair}
     return (
-        told == {True}
-        if None not in told
-        else told == {None} and all(_alike_in_losses(*pair) for pair in pairs)
+        filler_flags == {True}
+        if None not in filler_flags
+        else filler_flags == {None} and all(_alike_in_losses(*pair) for pair in pairs)
     )
 
 
 def _alike_in_losses(row: Row, other: Row) -> bool:
-    known = [name for name in LOSSES if is_number(row.get(name)) and is_number(other.get(name))]
-    return bool(known) and all(row.get(name) == other.get(name) for name in (*known, *ACCURACIES))
+    names = [name for name in LOSSES if is_number(row.get(name)) and is_number(other.get(name))]
+    return bool(names) and all(row.get(name) == other.get(name) for name in (*names, *ACCURACIES))
 
 
 def fitted_to(table: Table) -> Fitted:

@@ -111,13 +111,13 @@ class Agreement:
         text += (
             f", without noise {self.interval[0]:+.2f} to {self.interval[1]:+.2f}: the orders {self.verdict}"
         )
-        known = [
+        ceilings = [
             f"of {name}{' would agree' if number == 0 else ''} at {at:+.2f}"
             for number, (name, at) in enumerate(
                 (name, at) for name, at in zip(self.orders, self.ceilings, strict=True) if at is not None
             )
         ]
-        return f"{text}; two repetitions {', '.join(known)}" if known else text
+        return f"{text}; two repetitions {', '.join(ceilings)}" if ceilings else text
 
 
 def agreement(
@@ -205,12 +205,12 @@ class TrueValues:
 
     def _scales(self, orders: tuple[Order, Order], together: bool) -> Float[np.ndarray, "scales 2"]:
         """What the errors may have to be multiplied by, as they are estimates."""
-        made = []
+        scales = []
         for order in orders[:1] if together else orders:
             degrees = order.degrees
             drawn = self.random.chisquare(degrees, SCALES) / degrees if degrees else np.ones(SCALES)
-            made.append(1 / np.sqrt(drawn))
-        return np.stack([made[0], made[-1]], 1)
+            scales.append(1 / np.sqrt(drawn))
+        return np.stack([scales[0], scales[-1]], 1)
 
     @cached_property
     def draws(self) -> Float[np.ndarray, "draws things 2"]:

@@ -79,8 +79,8 @@ def agreement_tables(made: Sequence[Elsewhere]) -> list[TextTable]:
         cells = (what, *one.values, one.position or "-", *cells_of(one.agreement))
         lines.append((*cells, same) if any(own) else cells)
     columns = (*COLUMNS, SAME) if any(own) else COLUMNS
-    told = "\n".join([_told(made), *(f"- {one.sentence}" for one in made[:MOST_SENTENCES])])
-    return [TextTable("Orders of blocks by accuracy", columns, lines, told)]
+    caption = "\n".join([_told(made), *(f"- {one.sentence}" for one in made[:MOST_SENTENCES])])
+    return [TextTable("Orders of blocks by accuracy", columns, lines, caption)]
 
 
 def own_words(texts: Sequence[str]) -> list[str]:

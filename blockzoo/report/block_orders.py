@@ -64,16 +64,16 @@ def shared_noise(first: Placed, second: Placed, orders: list[Order]) -> dict[str
     )
     blocks = [block for block in one if block in other]
     seeds = [s for s in next(iter(one.values()), {}) if all(s in one[b] and s in other[b] for b in blocks)]
-    made = {}
+    covariances = {}
     if len(seeds) >= 2 and len(blocks) >= 2:
         left = [_left(np.array([[of[b][s] for s in seeds] for b in blocks])) for of in (one, other)]
         each = float((left[0] * left[1]).sum()) / ((len(blocks) - 1) * (len(seeds) - 1))
-        made = {b: each * len(seeds) / (len(one[b]) * len(other[b])) for b in blocks}
+        covariances = {b: each * len(seeds) / (len(one[b]) * len(other[b])) for b in blocks}
     for block in blocks:
         is_one = is_one_network((first[0], (block, first[1])), (second[0], (block, second[1])))
         if is_one and all(block in order.errors for order in orders):
-            made[block] = orders[0].errors[block] * orders[1].errors[block]
-    return made
+            covariances[block] = orders[0].errors[block] * orders[1].errors[block]
+    return covariances
 
 
 def _left(values: Float[np.ndarray, "blocks seeds"]) -> Float[np.ndarray, "blocks seeds"]:

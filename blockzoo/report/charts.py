@@ -92,29 +92,29 @@ def charts(of: Comparable, *, average: bool = False) -> list[Chart]:
     if average and panels:
         means = {s.block for s in everywhere}
         lacking = ", ".join(dict.fromkeys(s.block for s in at_places if s.block not in means))
-        told = "; ".join(
+        note = "; ".join(
             part
             for part in (
                 of_front,
-                *(_note(shown, made) for made in panels.values()),
+                *(_note(shown, cost_panels) for cost_panels in panels.values()),
                 lacking and f"no mean over positions, as no seed of theirs is at all of them: {lacking}",
                 of.remarks,
             )
             if part
         )
         question = f"What accuracy costs: {of.accuracy}, mean over positions, against each cost"
-        side_by_side = [panel for made in panels.values() for panel in made]
-        return [Chart("averaged", question, of.words, f"{of.accuracy}, %", told, side_by_side)]
+        side_by_side = [panel for cost_panels in panels.values() for panel in cost_panels]
+        return [Chart("averaged", question, of.words, f"{of.accuracy}, %", note, side_by_side)]
     return [
         Chart(
             AXES[cost].picture or cost,
             f"What accuracy costs: {of.accuracy} against {AXES[cost].axis}",
             of.words,
             f"{of.accuracy}, %",
-            "; ".join(part for part in (of_front, _note(shown, made), of.remarks) if part),
-            made,
+            "; ".join(part for part in (of_front, _note(shown, cost_panels), of.remarks) if part),
+            cost_panels,
         )
-        for cost, made in panels.items()
+        for cost, cost_panels in panels.items()
     ]
 
 
@@ -128,9 +128,9 @@ def spread_at(of: Comparable, summaries: list[Summary], *, average: bool = False
         [cell for cell in table if cell[0] == s.block] if average else [(s.block, s.position)]
         for s in summaries
     ]
-    known = [(s, at) for s, at in zip(summaries, cells, strict=True) if at and all(c in table for c in at)]
-    known = [(s, at) for s, at in known if s.off_budget is None]
-    return spread_of(table, fitted, [at for _, at in known]), [s for s, _ in known]
+    eligible = [(s, at) for s, at in zip(summaries, cells, strict=True) if at and all(c in table for c in at)]
+    eligible = [(s, at) for s, at in eligible if s.off_budget is None]
+    return spread_of(table, fitted, [at for _, at in eligible]), [s for s, _ in eligible]
 
 
 def panel_of(
@@ -148,18 +148,18 @@ def panel_of(
     there = [s for s in summaries if cost in s.costs]
     if not there:
         return None
-    spread, known = spreads
+    spread, eligible = spreads
     sign = 1.0 if AXES[cost].better == "lower" else -1.0
     judged: dict[str, tuple[float, tuple[float, float], float | None]] = {}
     band: list[tuple[float, float, float]] = []
     if spread is not None:
-        chances: list[float | None] = [None] * len(known)
-        if all(cost in s.costs for s in known):  # else a cheaper one may be missing
-            costs = [sign * s.costs[cost] for s in known]
+        chances: list[float | None] = [None] * len(eligible)
+        if all(cost in s.costs for s in eligible):  # else a cheaper one may be missing
+            costs = [sign * s.costs[cost] for s in eligible]
             low, high = spread.band(costs)
-            band = sorted(zip((s.costs[cost] for s in known), low.tolist(), high.tolist(), strict=True))
-            chances = spread.probabilities(costs).tolist() if len(known) > 1 else chances
-        for s, mean, half, chance in zip(known, spread.means, spread.half_widths, chances, strict=True):
+            band = sorted(zip((s.costs[cost] for s in eligible), low.tolist(), high.tolist(), strict=True))
+            chances = spread.probabilities(costs).tolist() if len(eligible) > 1 else chances
+        for s, mean, half, chance in zip(eligible, spread.means, spread.half_widths, chances, strict=True):
             interval = max(0.0, float(mean - half)), min(1.0, float(mean + half))
             judged[s.block] = float(mean), interval, chance
     points = []
@@ -179,13 +179,13 @@ def _note_of_front(of: Comparable, spreads: list[Spread]) -> str:
             "the front's uncertainty is not known, so none is drawn: "
             "one seed of each says nothing of the spread between trainings, or the cells do not vary alike"
         )
-    told = (
+    deviation = (
         f" of the whole table ({100 * of.everything[1].deviation:.2f} points)"
         if of.everything[1].deviation
         else ""
     )
     return (
-        f"intervals of a panel hold together in 95 % of tables, with the spread between trainings{told}; so does the band, "
+        f"intervals of a panel hold together in 95 % of tables, with the spread between trainings{deviation}; so does the band, "
         "which holds the front: the best true accuracy of what costs no more, costs being as they were measured"
     )
 

@@ -194,7 +194,7 @@ def _by_group(
         for at in _compared_at(claim.kind, places)
     }
     judged_by = {(d.block, d.position): d for d in corrected(list(sums.values()))}
-    made = []
+    judgements = []
     for claim in claims:
         for block in claim.blocks:
             others = tuple(sorted(common - {block}))
@@ -207,8 +207,8 @@ def _by_group(
                 judgement, why = _fastest(block, others, places, times)
             else:
                 judgement, why = _judged(claim.kind, differences)
-            made.append(Judged(claim, block, group, judgement, why, differences, others))
-    return made
+            judgements.append(Judged(claim, block, group, judgement, why, differences, others))
+    return judgements
 
 
 def _compared_at(kind: Claimed, places: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -238,8 +238,8 @@ def _judged(kind: Claimed, differences: Sequence[Difference]) -> tuple[Judgement
     words = {"better": "more accurate", "worse": "less accurate", "equal": "equal"}
     against = [d for d in differences if d.kind in (contrary, "equal")]
     if against:
-        said = ", ".join(f"{words[d.kind]} {_at(d)}" for d in against)
-        return "does not hold", said
+        reason = ", ".join(f"{words[d.kind]} {_at(d)}" for d in against)
+        return "does not hold", reason
     if open_ := [d for d in differences if d.kind != wanted]:
         return "not shown", ", ".join(f"{d.verdict} {_at(d)}" for d in open_)
     return "holds", ", ".join(f"{words[d.kind]} {_at(d)}" for d in differences)
@@ -251,7 +251,7 @@ def _at(difference: Difference) -> str:
 
 def _fastest(block: str, names: Sequence[str], places: Sequence[str], times: Times) -> tuple[Judgement, str]:
     """By intervals of the medians: another stage is faster where its interval lies below."""
-    said, shown = [], True
+    reasons, shown = [], True
     for place in places:
         own = times.get((block, place))
         others = {name: times[name, place] for name in names if (name, place) in times}
@@ -267,7 +267,7 @@ def _fastest(block: str, names: Sequence[str], places: Sequence[str], times: Tim
         if faster:
             best = min(faster, key=lambda name: others[name].ms)
             more = f" (and {len(faster) - 1} more)" if len(faster) > 1 else ""
-            said.append(f"at {place} {best}{more} is {own.ms / others[best].ms:.2g} times as fast")
-    if said:
-        return "does not hold", ", ".join(said)
+            reasons.append(f"at {place} {best}{more} is {own.ms / others[best].ms:.2g} times as fast")
+    if reasons:
+        return "does not hold", ", ".join(reasons)
     return ("holds", "fastest at every position") if shown else ("not shown", "others may be as fast")

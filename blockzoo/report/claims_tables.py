@@ -91,15 +91,15 @@ def _told(made: Sequence[Judged], margin: float) -> list[str]:
 
 def changes(made: Sequence[Judged]) -> list[str]:
     """In words, which claims one group bears out, or contradicts, and another does not."""
-    said = []
+    sentences = []
     for claim, block in dict.fromkeys((one.claim, one.block) for one in made):
         of = [
             one for one in made if (one.claim, one.block) == (claim, block) and one.judgement != "no record"
         ]
         if len({one.judgement for one in of}) > 1:
             each = "; ".join(f"{one.judgement} ({_short(one)})" for one in of)
-            said.append(f"{block}, {claim.kind}: {each}")
-    return said
+            sentences.append(f"{block}, {claim.kind}: {each}")
+    return sentences
 
 
 def _short(one: Judged) -> str:

@@ -52,8 +52,8 @@ class Comparable:
     def comparison(self) -> Comparison | None:
         """All pairs at each position, as `results --verdicts` has them; None where there is no pair."""
         of_blocks = [row for row in self.rows if not _is_crossed(row)]
-        made = next(iter(verdicts(of_blocks, column=self.column)), None)
-        return made if made is not None and made.differences else None
+        comparison = next(iter(verdicts(of_blocks, column=self.column)), None)
+        return comparison if comparison is not None and comparison.differences else None
 
     @cached_property
     def everything(self) -> tuple[Table, Fitted]:
@@ -81,8 +81,8 @@ class Comparable:
         """What is in common, the seeds of each block, or the trainings of networks of several, and what is left out."""
         counts = {len(of) for of in self.table.values()}
         seeds = " to ".join(map(str, sorted({min(counts), max(counts)}))) if counts else ""
-        told = f"{seeds} seed{'' if seeds == '1' else 's'}" if seeds else f"{len(self.crossed)} trainings"
-        return ", ".join(part for part in (describe_group(self.group), told, self.left_out) if part)
+        sample = f"{seeds} seed{'' if seeds == '1' else 's'}" if seeds else f"{len(self.crossed)} trainings"
+        return ", ".join(part for part in (describe_group(self.group), sample, self.left_out) if part)
 
     @property
     def accuracy(self) -> str:

@@ -92,8 +92,8 @@ def compare(
         if len(places) > 1:
             differences.append(difference_of(table, fitted, block, other, tuple(places), margin))
         judged = (differences, fitted.shared, fitted.deviation)
-        told = remarks(table.trainings, (block, other))
-        comparisons.append(Comparison(group, column, *judged, lacking[group], told))
+        notes = remarks(table.trainings, (block, other))
+        comparisons.append(Comparison(group, column, *judged, lacking[group], notes))
     if not comparisons:
         raise UsageError(_why_none(tables.values(), rows, (block, other), (position, column)))
     return comparisons
@@ -134,12 +134,12 @@ def outcomes_of(
         cell: of it.
         outcomes: by the fingerprint of a trial; None where there are none.
     """
-    known = {
+    by_seed = {
         seed: outcomes(str(row.get("fingerprint")))
         for of in table.of([cell])
         for seed, row in of.rows.items()
     }
-    return {seed: of for seed, of in known.items() if of is not None}
+    return {seed: of for seed, of in by_seed.items() if of is not None}
 
 
 def verdicts(rows: Iterable[Row], *, column: str = "test_acc", margin: float = MARGIN) -> list[Comparison]:
@@ -181,7 +181,7 @@ def difference_of(
         _mean([table[block, place][seed] - table[other, place][seed] for place in places]) for seed in seeds
     )
     lost = [diverged(table.of((name, place) for place in places)) for name in (block, other)]
-    made = Difference(
+    difference = Difference(
         block, other, position, (means[0], means[1]), own, None, 0, 0, None, margin,
         places=len(places), diverged=(lost[0], lost[1]), apart=fitted.apart,
     )  # fmt: skip
@@ -195,8 +195,8 @@ def difference_of(
     elif n >= 2 and (spread := float(np.std(own, ddof=1))) > ROUNDED * max(map(abs, means)):
         error, degrees, cells = spread / math.sqrt(n), n - 1, 0
     else:
-        return made
-    return made.with_error(error, degrees, cells)
+        return difference
+    return difference.with_error(error, degrees, cells)
 
 
 def _mean(values: list[float]) -> float:

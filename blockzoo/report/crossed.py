@@ -67,8 +67,8 @@ class Crossed:
         if not self.lost:
             return ""
         trained = len(self.trainings) + len(self.tested) + sum(self.lost.values())
-        said = f"left out of {trained} trainings: {', '.join(f'{n} {status}' for status, n in self.lost.items())}"
-        return said + "; blocks that made them diverge seem better than they are" * (DIVERGED in self.lost)
+        text = f"left out of {trained} trainings: {', '.join(f'{n} {status}' for status, n in self.lost.items())}"
+        return text + "; blocks that made them diverge seem better than they are" * (DIVERGED in self.lost)
 
     @property
     def blocks(self) -> list[list[str]]:
@@ -89,10 +89,10 @@ class Crossed:
     def worths(self) -> dict[tuple[str, str], Worth]:
         """Of each block at each position of which the trainings tell it."""
         return {
-            (block, position): Worth(block, position, *told)
+            (block, position): Worth(block, position, *estimate)
             for place, position in enumerate(POSITIONS)
             for block in self.blocks[place]
-            if (told := self.fit.of(block, place)) is not None
+            if (estimate := self.fit.of(block, place)) is not None
         }
 
     @property
@@ -169,14 +169,14 @@ class Crossed:
             if not others or len(fresh) < 2:
                 continue
             fit = Fit.to(others)
-            told = [
+            seed_pairs = [
                 (value, t.accuracy)
                 for t in own
                 if t.network in fresh and (value := fit.predicted(t.network)) is not None
             ]
-            if len(told) > 1:
-                centre = np.mean(told, 0)
-                pairs += [(float(p), float(s)) for p, s in told - centre]
+            if len(seed_pairs) > 1:
+                centre = np.mean(seed_pairs, 0)
+                pairs += [(float(p), float(s)) for p, s in seed_pairs - centre]
         return pairs or None
 
     def predicted(self, network: Sequence[str]) -> float | None:
@@ -206,7 +206,7 @@ def crossed_models(rows: Iterable[Row], column: str = "test_acc") -> list[Crosse
     """
     stages = [row for row in rows if str(row["block"]).startswith(f"{STAGES}:")]
     of_groups = trainings_of(stages, lambda row: is_number(row.get(column)))
-    models = [made for group, cells in of_groups.items() if (made := _model(group, column, cells)).trainings]
+    models = [one for group, cells in of_groups.items() if (one := _model(group, column, cells)).trainings]
     if not models:
         raise UsageError(
             "no networks with a block in every stage here: `blockzoo sweep run --design crossed` trains them"

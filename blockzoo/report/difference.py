@@ -209,11 +209,11 @@ def corrected(pairs: list[Difference]) -> list[Difference]:
     """
     judged = sorted((pair for pair in pairs if pair.p is not None), key=lambda pair: pair.p or 0.0)
     apart, equal = holm([pair.p or 0.0 for pair in judged]), holm([pair.p_equal or 0.0 for pair in judged])
-    made = [
+    adjusted = [
         replace(pair, p=p, p_equal=p_equal, level=LEVEL / (len(judged) - number))
         for number, (pair, p, p_equal) in enumerate(zip(judged, apart, equal, strict=True))
     ]
-    return made + [pair for pair in pairs if pair.p is None]
+    return adjusted + [pair for pair in pairs if pair.p is None]
 
 
 def holm(probabilities: Sequence[float]) -> list[float]:
@@ -223,11 +223,11 @@ def holm(probabilities: Sequence[float]) -> list[float]:
         >>> holm([0.04, 0.01, 0.03])
         [0.06, 0.03, 0.06]
     """
-    made, least = [0.0] * len(probabilities), 0.0
+    adjusted, least = [0.0] * len(probabilities), 0.0
     for number, place in enumerate(sorted(range(len(probabilities)), key=probabilities.__getitem__)):
         least = max(least, min(probabilities[place] * (len(probabilities) - number), 1.0))
-        made[place] = least
-    return made
+        adjusted[place] = least
+    return adjusted
 
 
 @lru_cache(maxsize=4096)

@@ -85,14 +85,14 @@ def from_reference(table: Table, fitted: Fitted, comparison: Comparison, referen
         pairs = [d for d in comparison.differences if reference in (d.block, d.other)]
         ordered = [d if d.other == reference else d.the_other_way() for d in pairs]
         return Effects(ordered, reference, sum(d.p is not None for d in comparison.differences))
-    made = []
+    contrasts = []
     for place in positions_of(table):
         blocks = sorted(block for block, at in table if at == place)
         for block in blocks if len(blocks) > 1 else ():
             shares = {(other, place): -1 / len(blocks) for other in blocks}
             shares[block, place] += 1
-            made.append(contrast(table, fitted, block, (place,), shares))
-    return _among_themselves(made)
+            contrasts.append(contrast(table, fitted, block, (place,), shares))
+    return _among_themselves(contrasts)
 
 
 def specialisations(table: Table, fitted: Fitted) -> Effects:
@@ -107,7 +107,7 @@ def specialisations(table: Table, fitted: Fitted) -> Effects:
     everywhere = [block for block in names if all((block, place) in table for place in places)]
     networks = {block: {fitted.networks[block, place] for place in places} for block in everywhere}
     blocks = sorted(block for block in everywhere if len(networks[block]) == len(places))
-    made = []
+    contrasts = []
     for block in blocks if min(len(places), len(blocks)) > 1 else ():
         for place in places:
             shares = {
@@ -116,17 +116,17 @@ def specialisations(table: Table, fitted: Fitted) -> Effects:
                 for other in blocks
                 for at in places
             }
-            made.append(contrast(table, fitted, block, (place,), shares))
-    return _among_themselves(made)
+            contrasts.append(contrast(table, fitted, block, (place,), shares))
+    return _among_themselves(contrasts)
 
 
 def in_company(model: Crossed) -> Effects:
     """Worths of the blocks of a crossed design, relative to the average block at the position."""
-    made = []
+    worths = []
     for worth in model.worths.values():
         one = Difference(worth.block, "", worth.position, (worth.value, 0.0), (), None, 0, 0, None)
-        made.append(one.with_error(worth.error, model.fit.degrees, 0) if worth.error > ROUNDED else one)
-    return _among_themselves(made)
+        worths.append(one.with_error(worth.error, model.fit.degrees, 0) if worth.error > ROUNDED else one)
+    return _among_themselves(worths)
 
 
 def _among_themselves(made: list[Difference]) -> Effects:

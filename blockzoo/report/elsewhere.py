@@ -112,12 +112,12 @@ def elsewheres(rows: Iterable[Row], details: Details = lambda row: None) -> list
         _Experiment(of, own, name)
         for of, own, name in zip(groups, settings, _names(groups, settings), strict=True)
     ]
-    made = [one for experiment in experiments for one in (*_positions(experiment), *_devices(experiment))]
+    compared = [one for experiment in experiments for one in (*_positions(experiment), *_devices(experiment))]
     for first, second in itertools.combinations(experiments, 2):
-        made += _across(first, second)
-    if not made:
+        compared += _across(first, second)
+    if not compared:
         raise UsageError(_nothing(groups))
-    return made
+    return compared
 
 
 @dataclass(frozen=True)
@@ -143,10 +143,10 @@ def _names(groups: list[Comparable], settings: list[Settings]) -> list[str]:
     """What each has in common, and the settings that differ among them and are not in its description."""
     names = dict.fromkeys(name for own in settings for name in own)
     varied = [name for name in names if len({repr(own.get(name)) for own in settings}) > 1]
-    told = {*SHARED, *(name for rest in TOGETHER.values() for name in rest), "subset"}
+    shown = {*SHARED, *(name for rest in TOGETHER.values() for name in rest), "subset"}
     return [
         ", ".join(
-            filter(None, (describe_group(of.group), *(_named(name, own.get(name)) for name in varied if name not in told)))
+            filter(None, (describe_group(of.group), *(_named(name, own.get(name)) for name in varied if name not in shown)))
         )
         for of, own in zip(groups, settings, strict=True)
     ]  # fmt: skip
@@ -155,10 +155,10 @@ def _names(groups: list[Comparable], settings: list[Settings]) -> list[str]:
 def _positions(experiment: _Experiment) -> Iterator[Elsewhere]:
     of = experiment.of
     for pair in itertools.combinations(of.positions, 2):
-        made = between((of.table, pair[0]), (of.table, pair[1]), pair)
-        if made is not None:
+        agreement = between((of.table, pair[0]), (of.table, pair[1]), pair)
+        if agreement is not None:
             ends = experiment.end(pair[0]), experiment.end(pair[1])
-            yield Elsewhere("position", pair, (), "", experiment.name, of.column, made, ends)
+            yield Elsewhere("position", pair, (), "", experiment.name, of.column, agreement, ends)
 
 
 def _devices(experiment: _Experiment) -> Iterator[Elsewhere]:
@@ -171,10 +171,10 @@ def _devices(experiment: _Experiment) -> Iterator[Elsewhere]:
     for pair in itertools.combinations(kinds if len(kinds) > 1 else (), 2):
         first, second = parts[pair[0]], parts[pair[1]]
         for place in first.positions:
-            made = between((first.table, place), (second.table, place), pair)
-            if made is not None:
+            agreement = between((first.table, place), (second.table, place), pair)
+            if agreement is not None:
                 ends = experiment.end(pair[0], place), experiment.end(pair[1], place)
-                yield Elsewhere("device", pair, (), place, experiment.name, of.column, made, ends)
+                yield Elsewhere("device", pair, (), place, experiment.name, of.column, agreement, ends)
 
 
 def _across(one: _Experiment, another: _Experiment) -> Iterator[Elsewhere]:
@@ -188,18 +188,18 @@ def _across(one: _Experiment, another: _Experiment) -> Iterator[Elsewhere]:
     facts = [fact for fact in first.group if fact in second.group and fact[0] not in different]
     words = describe_group(tuple(facts))
     for place in first.positions:
-        made = between((first.table, place), (second.table, place), values)
-        if made is not None:
+        agreement = between((first.table, place), (second.table, place), values)
+        if agreement is not None:
             ends = one.end(place), another.end(place)
             name = WORDS.get(setting, setting)
-            yield Elsewhere(name, values, tuple(also), place, words, first.column, made, ends)
+            yield Elsewhere(name, values, tuple(also), place, words, first.column, agreement, ends)
 
 
 def _settings(of: Comparable, details: Details) -> Settings:
     """Of one of its rows, which have them in common."""
-    known = details(of.rows[0])
+    stored = details(of.rows[0])
     dtype = {"dtype": of.rows[0].get("dtype")}
-    return of_columns(of.rows[0]) if known is None else {**known, **dtype}
+    return of_columns(of.rows[0]) if stored is None else {**stored, **dtype}
 
 
 def _difference(own: Settings, other: Settings) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ def put_labels(axes: Axes, drawn: Sequence[Labelled]) -> list[Text]:
     canvas: Any = axes.figure.canvas
     renderer, scale = canvas.get_renderer(), axes.figure.dpi / 72
     frame = axes.get_window_extent(renderer)
-    taken = [text.get_window_extent(renderer) for text in axes.texts]
+    occupied = [text.get_window_extent(renderer) for text in axes.texts]
     circles = []
     for one in drawn:
         x, y = axes.transData.transform(one.place)
@@ -77,13 +77,13 @@ def put_labels(axes: Axes, drawn: Sequence[Labelled]) -> list[Text]:
             0, 0, picture(one.label), fontsize=LETTERS, color="#222222", zorder=6, transform=None
         )
         size = text.get_window_extent(renderer)
-        scene = _Scene(frame, taken, lines, [other for other in circles if other is not circle])
+        scene = _Scene(frame, occupied, lines, [other for other in circles if other is not circle])
         boxes = [type(size).from_bounds(*c, size.width, size.height) for c in _corners(circle, size)]
         best = min(boxes, key=partial(_cost, scene, circle))
         text.set_transform(axes.transAxes)
         x, y = axes.transAxes.inverted().transform((best.x0, best.y0))
         text.set_position((float(x), float(y)))
-        taken.append(best.padded(1.5))
+        occupied.append(best.padded(1.5))
         texts.append(text)
         _lead(axes, best, circle)
     return texts

@@ -71,9 +71,9 @@ def timed_tables(breakdown: Breakdown, machine: Machine) -> list[TextTable]:
     longest = each(sorted(breakdown.timed, key=lambda one: -one.ms)[:MOST_LAYERS])
     shown = [(name, *rest) for name, _, *rest in (line(_named(g.operations[0]), "", g) for g in longest)]
     layers = [(*one[:6], one[-1]) for one in shown]
-    said = [added_up(breakdown), *_unknown(whole.operations)]
+    notes = [added_up(breakdown), *_unknown(whole.operations)]
     return [
-        TextTable(f"{breakdown.label}: by operation", columns, kinds, "\n".join(said)),
+        TextTable(f"{breakdown.label}: by operation", columns, kinds, "\n".join(notes)),
         TextTable(
             "The operations that take longest",
             (columns[0], *columns[2:7], columns[-1]),
@@ -157,13 +157,13 @@ def timed_rows(breakdown: Breakdown, machine: Machine) -> list[dict[str, Any]]:
         "machine_cache_bytes_per_s": machine.cache.rate,
     }
     rows = operation_rows(breakdown.subject, breakdown.part, breakdown.all.operations)
-    made = []
+    flat_rows = []
     for row, one in zip(rows, breakdown.timed, strict=True):
         group, bound = together("", [one]), machine.bound([one])
         own = {"ms": one.ms, "flops_per_s": group.flop_rate, "bytes_per_s": group.byte_rate}
         limited = {"limited_by": bound.limit, "roof": bound.roof, "reached": bound.reached}
-        made.append({**row, **own, **limited, **whole})
-    return made
+        flat_rows.append({**row, **own, **limited, **whole})
+    return flat_rows
 
 
 IMPORTANCE = {

@@ -98,7 +98,7 @@ def stored_orders(records: Iterable[Record]) -> dict[int, list[OrderAgreement]]:
             if way and (of_network := NETWORK.fullmatch(name)):
                 batch = times.setdefault(int(of_network[1]), {})
                 batch.setdefault(way, {})[record.fingerprint] = list(samples)
-    return {batch: made for batch, ways in sorted(times.items()) if (made := orders(ways))}
+    return {batch: agreements for batch, ways in sorted(times.items()) if (agreements := orders(ways))}
 
 
 def _medians(

@@ -22,8 +22,8 @@ def pairs_of(names: Sequence[str], comparable: Callable[[str, str], bool] | None
     first, second = np.triu_indices(len(names), 1)
     if comparable is None:
         return first, second
-    kept = [comparable(names[i], names[j]) for i, j in zip(first.tolist(), second.tolist(), strict=True)]
-    return first[kept], second[kept]
+    mask = [comparable(names[i], names[j]) for i, j in zip(first.tolist(), second.tolist(), strict=True)]
+    return first[mask], second[mask]
 
 
 def tau_b(

@@ -24,8 +24,8 @@ def pareto_front(points: Points) -> npt.NDArray[np.int64]:
         array([0, 1, 3])
     """
     points = np.asarray(points, np.float64)
-    if (known := ~np.isnan(points).any(1)).sum() < len(points):
-        return np.flatnonzero(known)[pareto_front(points[known])]
+    if (complete := ~np.isnan(points).any(1)).sum() < len(points):
+        return np.flatnonzero(complete)[pareto_front(points[complete])]
     if not len(points):
         return np.zeros(0, np.int64)
     order = np.lexsort(points.T[::-1])
@@ -36,8 +36,8 @@ def pareto_front(points: Points) -> npt.NDArray[np.int64]:
         new = ranked[:, 1] < before
         # a point equal to the newest point of the front is on it too
         newest = np.maximum.accumulate(np.where(new, np.arange(len(ranked)), 0))
-        kept = (ranked == ranked[newest]).all(1)
-        return np.sort(order[kept])
+        is_on_front = (ranked == ranked[newest]).all(1)
+        return np.sort(order[is_on_front])
     kept_points = np.empty_like(ranked)
     places, size = [], 0
     for place, point in zip(order.tolist(), ranked, strict=True):

@@ -91,7 +91,7 @@ def _told(ranking: Ranking) -> str:
     )
     if any(one.diverged for one in ranking.ranked):
         text += "\n! trainings of it diverged: its accuracy is that of the others, so it is shown to be better than none"
-    text += "".join(f"\n{said}" for said in [remarks(ranking.table.trainings)] if said)
+    text += "".join(f"\n{remark}" for remark in [remarks(ranking.table.trainings)] if remark)
     for one in ranking.agreements:
         text += f"\n{one.sentence}"
     return text

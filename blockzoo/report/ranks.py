@@ -75,8 +75,8 @@ class Ranking:
     def agreements(self) -> list[Agreement]:
         """Of the orders at each two positions that have four blocks in common."""
         pairs = itertools.combinations(positions_of(self.table), 2)
-        made = [between((self.table, pair[0]), (self.table, pair[1]), pair) for pair in pairs]
-        return [one for one in made if one is not None]
+        agreements = [between((self.table, pair[0]), (self.table, pair[1]), pair) for pair in pairs]
+        return [one for one in agreements if one is not None]
 
 
 def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stage_macs") -> list[Ranking]:
@@ -95,7 +95,7 @@ def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stag
     """
     rows = list(rows)
     judged = {comparison.group: comparison for comparison in verdicts(rows, column=column)}
-    made = []
+    of_groups = []
     for group, table in tables_of(rows, column).items():
         if not any(difference for difference in judged[group].differences):
             continue
@@ -109,9 +109,9 @@ def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stag
             )
             drawn = drawn_means(table, fitted, cells)
             best = None if drawn is None else (drawn == drawn.max(1, keepdims=True)).mean(0)
-            known = [costs.get(cell) for cell in cells]
-            there = drawn is not None and all(value is not None for value in known)
-            front = on_front(drawn, np.array(known, float)).mean(0) if there and drawn is not None else None
+            values = [costs.get(cell) for cell in cells]
+            there = drawn is not None and all(value is not None for value in values)
+            front = on_front(drawn, np.array(values, float)).mean(0) if there and drawn is not None else None
             for place, cell in enumerate(cells):
                 lost = diverged(table.of([cell]))
                 chances = [None if of is None or lost else float(of[place]) for of in (best, front)]
@@ -121,13 +121,13 @@ def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stag
                     intervals[cell],
                 )
                 ranked.append(Ranked(cell[0], position, mean, *place_and_ends, chances[0], chances[1], lost))
-        made.append(Ranking(group, column, cost, ranked, seen))
-    if not made:
+        of_groups.append(Ranking(group, column, cost, ranked, seen))
+    if not of_groups:
         lost = "; ".join(
             filter(None, (remarks(table.trainings) for table in tables_of(rows, column).values()))
         )
         raise UsageError("no two blocks at one position are comparable here" + (f": {lost}" if lost else ""))
-    return made
+    return of_groups
 
 
 def rank_intervals(cells: Iterable[Cell], differences: Iterable[Difference]) -> dict[Cell, tuple[int, int]]:

@@ -81,9 +81,9 @@ def runs_table(records: Sequence[Record]) -> TextTable:
     columns = [name(heading) for heading in runs.settings[: len(KEYS)]]
     columns += [name(heading, HIGH) for heading in runs.settings[len(KEYS) :]]
     columns += [number(heading, importance=importance[heading]) for heading in runs.figures]
-    told = "final values on the validation examples, one run a line"
+    caption = "final values on the validation examples, one run a line"
     lines = [tuple(line) for line in runs.lines]
-    return TextTable("block-wise runs", (*columns, prose("status", KEY)), lines, told)
+    return TextTable("block-wise runs", (*columns, prose("status", KEY)), lines, caption)
 
 
 def _settings(record: Record) -> Row:

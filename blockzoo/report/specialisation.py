@@ -48,7 +48,7 @@ def specialisations(rows: Iterable[Row], *, column: str = "test_acc") -> list[Sp
     Raises:
         UsageError: no group has.
     """
-    made = []
+    of_groups = []
     for group, table in tables_of(rows, column).items():
         fitted = fitted_to(table)
         effects = effects_of(table, fitted)
@@ -56,13 +56,13 @@ def specialisations(rows: Iterable[Row], *, column: str = "test_acc") -> list[Sp
             there = {difference.block for difference in effects.differences}
             left_out = [name for name in dict.fromkeys(name for name, _ in table) if name not in there]
             p = interaction(table, fitted, there)
-            made.append(Specialisations(group, column, effects, left_out, p, table))
-    if not made:
+            of_groups.append(Specialisations(group, column, effects, left_out, p, table))
+    if not of_groups:
         raise UsageError(
             "specialisation needs two blocks or more at two or more positions, and two seeds or more of each, which several "
             "share: train failed ones again (blockzoo sweep retry), or more seeds"
         )
-    return made
+    return of_groups
 
 
 def verdict(difference: Difference) -> str:
@@ -101,15 +101,15 @@ def specialisation_tables(made: Iterable[Specialisations]) -> list[typeset.TextT
 def _table(one: Specialisations) -> typeset.TextTable:
     positions = one.effects.positions
     of_test = "" if one.p is None else f" Interaction of blocks and positions: p = {one.p:.2g}."
-    told = (
+    caption = (
         "points that a block gains at a position less the mean of its gains at the others, gains being over the mean of the "
         f"blocks; ± half of an interval: all hold together in 95 % of tables; * is not 0 after Holm's correction.{of_test} "
         "Positions differ in width and resolution too, and by default in the blocks that change them (--transition shared: one "
         "way for all)"
     )
     if one.left_out:
-        told += f"\nnot at every position, or one network at all of them: {', '.join(one.left_out)}"
-    told += "".join(f"\n{said}" for said in [remarks(one.table.trainings)] if said)
+        caption += f"\nnot at every position, or one network at all of them: {', '.join(one.left_out)}"
+    caption += "".join(f"\n{remark}" for remark in [remarks(one.table.trainings)] if remark)
     of_block: dict[str, dict[str, Difference]] = {}
     for difference in one.effects.differences:
         of_block.setdefault(difference.block, {})[difference.position] = difference
@@ -121,7 +121,7 @@ def _table(one: Specialisations) -> typeset.TextTable:
         typeset.name("block"),
         *(typeset.number(position, importance=typeset.HIGH) for position in positions),
     )
-    return typeset.TextTable(describe_group(one.group), columns, lines, told)
+    return typeset.TextTable(describe_group(one.group), columns, lines, caption)
 
 
 def _text(effects: Effects, difference: Difference) -> str:

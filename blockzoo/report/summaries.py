@@ -267,8 +267,8 @@ def _time(rows: list[Row], name: str, *, of_one: bool) -> Time | None:
     if ms is None:
         return None
     stem = name.removesuffix("_ms")
-    told = [tuple(map(row.get, (name, f"{stem}_low_ms", f"{stem}_high_ms", f"{stem}_doubt"))) for row in rows]
-    if of_one and told.count(told[0]) == len(told):  # seeds of one network share its times
+    keys = [tuple(map(row.get, (name, f"{stem}_low_ms", f"{stem}_high_ms", f"{stem}_doubt"))) for row in rows]
+    if of_one and keys.count(keys[0]) == len(keys):  # seeds of one network share its times
         rows = rows[:1]
     counted = [row for row in rows if is_number(row.get(name))]
     ends = [_mean_over_positions(counted, f"{stem}_{end}_ms", of_one=of_one) for end in ("low", "high")]

@@ -107,8 +107,8 @@ def _ends(members: Sequence[Summary]) -> str:
     """Of one group, see `rates_at_ends`; a line of its own."""
     among = [float(rate) for s in members[:1] for rate in str(dict(s.group).get("lr_among") or "").split()]
     chosen = {s.block: s.lr for s in members if s.lr is not None}
-    said = rates_at_ends(list(chosen.values()), among) if among else ""
-    return said and f"\n{said}"
+    note = rates_at_ends(list(chosen.values()), among) if among else ""
+    return note and f"\n{note}"
 
 
 def markdown_table(rows: Iterable[Row]) -> str:
@@ -126,13 +126,13 @@ def tables(rows: Iterable[Row]) -> Iterator[TextTable]:
         for _, cell in groupby(members, key=lambda s: s.position):
             ordered += sorted(cell, key=lambda s: -_rank(s))
         tested = any("test_acc" in s.accuracies for s in ordered)
-        told = (
+        notes = (
             caption(ordered),
             left_out_words(lacking[group], "test_acc") if tested else "",
             of_searches(rows) if group == groups[-1][0] else "",
         )
-        lines, said = [_line(s) for s in ordered], "\n".join(filter(None, told))
-        yield TextTable(describe_group(group), _columns(), lines, said, parted_by=1)
+        lines, text = [_line(s) for s in ordered], "\n".join(filter(None, notes))
+        yield TextTable(describe_group(group), _columns(), lines, text, parted_by=1)
 
 
 def of_searches(rows: Iterable[Row]) -> str:
@@ -142,8 +142,8 @@ def of_searches(rows: Iterable[Row]) -> str:
         for row in rows
         if is_of_a_search(row)
     )
-    told = ", ".join(f"{count:,} that chose {what}" for what, count in counts.items())
-    return told and f"in no table, since what is chosen by its accuracy looks better than it is: {told}"
+    listing = ", ".join(f"{count:,} that chose {what}" for what, count in counts.items())
+    return listing and f"in no table, since what is chosen by its accuracy looks better than it is: {listing}"
 
 
 def _rank(summary: Summary) -> float:
@@ -153,8 +153,8 @@ def _rank(summary: Summary) -> float:
 
 def _line(summary: Summary) -> tuple[str, ...]:
     best = summary.accuracies.get("test_acc") or summary.accuracies.get("val_acc")
-    told = {**summary.of_others, **summary.not_ok}
-    lost = ", ".join(f"{count} {what}" for what, count in told.items())
+    counts = {**summary.of_others, **summary.not_ok}
+    lost = ", ".join(f"{count} {what}" for what, count in counts.items())
     n = f"{best.n if best else 0}{f' ({lost})' if lost else ''}"
     macs = summary.costs.get("macs") or _half(summary.costs.get("flops"))
     costs = {**summary.costs, "macs": macs}

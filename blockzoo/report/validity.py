@@ -108,18 +108,18 @@ def validities(
     groups = [of for of in comparables(rows) if len(_blocks(of.table)) > 1]
     if not groups:
         raise UsageError("no two blocks were trained alone here: `blockzoo sweep run` trains them")
-    made: list[Validity] = []
+    comparisons: list[Validity] = []
     missing: list[str] = []
     crossed = [of for of in comparables([*rows, *mixed]) if of.crossed]
     for of in groups:
         parts = [in_company(of, crossed), against_published(of)]
         parts += [] if effects is None else [against_operations(of, effects)]
         for part, why in parts:
-            made += part
+            comparisons += part
             missing += [f"{why} ({describe_group(of.group)})" if len(groups) > 1 else why] if why else []
-    if not made:
+    if not comparisons:
         raise UsageError("; ".join(missing))
-    return made, list(dict.fromkeys(missing))
+    return comparisons, list(dict.fromkeys(missing))
 
 
 Part = tuple[list[Validity], str]
@@ -137,7 +137,7 @@ def in_company(of: Comparable, crossed: Sequence[Comparable]) -> Part:
         return [], (
             "mixed networks: none here; `blockzoo sweep run --design crossed` trains them, and --mixed names their folder"
         )
-    own, made, reasons = of_columns(of.rows[0]), [], []
+    own, comparisons, reasons = of_columns(of.rows[0]), [], []
     for group in crossed:
         other = of_columns(group.crossed[0])
         different = [name for name in dict.fromkeys((*own, *other)) if own.get(name) != other.get(name)]
@@ -151,9 +151,9 @@ def in_company(of: Comparable, crossed: Sequence[Comparable]) -> Part:
             continue
         named = [name for name in different if name not in ("threads", "filler")]
         note = f"they differ in {', '.join(named)} too" if named else ""
-        made += [*_worths(of, model, note), *_networks(of, model, note)]
-    if made:
-        return made, ""
+        comparisons += [*_worths(of, model, note), *_networks(of, model, note)]
+    if comparisons:
+        return comparisons, ""
     why = (
         f"they differ in {min(reasons, key=len)}" if reasons else "fewer than 4 blocks of a position in both"
     )
@@ -161,7 +161,7 @@ def in_company(of: Comparable, crossed: Sequence[Comparable]) -> Part:
 
 
 def _worths(of: Comparable, model: Crossed, note: str) -> list[Validity]:
-    made = []
+    comparisons = []
     for position in POSITIONS:
         there = {worth.block: worth for worth in model.worths.values() if worth.position == position}
         values = {block: worth.value for block, worth in there.items()}
@@ -170,8 +170,8 @@ def _worths(of: Comparable, model: Crossed, note: str) -> list[Validity]:
         both = agreement(order_at(of.table, position, ALONE), order)
         if both is not None:
             kind = "worths in company"
-            made.append(Validity(kind, kind, position, describe_group(of.group), both, note))
-    return made
+            comparisons.append(Validity(kind, kind, position, describe_group(of.group), both, note))
+    return comparisons
 
 
 def _networks(of: Comparable, model: Crossed, note: str) -> list[Validity]:
@@ -234,7 +234,7 @@ def against_published(of: Comparable) -> Part:
     Args:
         of: isolated trainings.
     """
-    line, made = above_the_line(), []
+    line, comparisons = above_the_line(), []
     orders = {position: order_at(of.table, position, ALONE) for position in of.positions if position}
     if len(orders) > 1:
         orders[OVERALL] = _mean(of.table, orders)
@@ -252,8 +252,8 @@ def against_published(of: Comparable) -> Part:
                 other = "ImageNet accuracies above the line" + (
                     f", pairs within {FACTOR:g}x" if alike else ""
                 )
-                made.append(Validity(kind, other, position, describe_group(of.group), both, note))
-    return made, "" if made else "published networks: fewer than 4 blocks here have any"
+                comparisons.append(Validity(kind, other, position, describe_group(of.group), both, note))
+    return comparisons, "" if comparisons else "published networks: fewer than 4 blocks here have any"
 
 
 def _mean(table: Table, orders: Mapping[str, Order]) -> Order:
@@ -298,11 +298,11 @@ def against_operations(of: Comparable, effects: OperationWorths) -> Part:
         {names[cell]: effects.errors[cell] for cell in both},
         effects.degrees,
     )
-    made = agreement(first, second, comparable=lambda a, b: a.partition("/")[2] == b.partition("/")[2])
-    if made is None:
+    agreed = agreement(first, second, comparable=lambda a, b: a.partition("/")[2] == b.partition("/")[2])
+    if agreed is None:
         return [], f"{effects.name}: fewer than 4 operations and stages in both"
     other = f"effects of operations of {effects.name}"
-    return [Validity("operations", other, "each stage", describe_group(of.group), made, effects.note)], ""
+    return [Validity("operations", other, "each stage", describe_group(of.group), agreed, effects.note)], ""
 
 
 def _within_stages(values: Mapping[str, float]) -> dict[str, float]:

@@ -64,8 +64,8 @@ def validity_tables(made: Sequence[Validity], missing: Sequence[str]) -> list[Te
             for one in made
             if one.group == group
         ]
-        told = [TOLD, group, *(below if group == groups[-1] else ())]
+        paragraphs = [TOLD, group, *(below if group == groups[-1] else ())]
         tables.append(
-            TextTable("Do worths alone hold elsewhere", COLUMNS, lines, "\n".join(filter(None, told)))
+            TextTable("Do worths alone hold elsewhere", COLUMNS, lines, "\n".join(filter(None, paragraphs)))
         )
     return tables

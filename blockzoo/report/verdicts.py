@@ -93,10 +93,10 @@ def comparison_tables(comparisons: Iterable[Comparison]) -> list[TextTable]:
 
 def _over_images(comparison: Comparison) -> TextTable:
     """Two blocks on the single images of the test split."""
-    known = [(d, d.images) for d in comparison.differences if d.images is not None]
-    first = known[0][0]
+    pairs = [(d, d.images) for d in comparison.differences if d.images is not None]
+    first = pairs[0][0]
     return TextTable(
-        f"image by image: {first.block} against {first.other}, {known[0][1].images:,} test images",
+        f"image by image: {first.block} against {first.other}, {pairs[0][1].images:,} test images",
         (
             name("position"),
             number("seeds", importance=HIGH),
@@ -108,10 +108,10 @@ def _over_images(comparison: Comparison) -> TextTable:
             number("and trainings", importance=KEY),
             number("loss", importance=LOW),
         ),
-        [_image_line(difference, images) for difference, images in known],
-        _told_of_images([images for _, images in known])
+        [_image_line(difference, images) for difference, images in pairs],
+        _told_of_images([images for _, images in pairs])
         + "\nof fewer seeds than the difference: these trainings alone, so nothing is said over trainings"
-        * any(images.seeds < difference.n for difference, images in known),
+        * any(images.seeds < difference.n for difference, images in pairs),
     )
 
 

@@ -253,8 +253,8 @@ def part_of_tile(first: int, last: int, own: tuple[int, int], reads: Reads, mirr
     if isinstance(reads, Taps):
         return Tile(first, last, start, stop, first, 0)
     if isinstance(reads, Spread):
-        made = reads.made(start, stop)
-        return Tile(first, last, start, stop, first - made[0], made[1] - last)
+        span = reads.made(start, stop)
+        return Tile(first, last, start, stop, first - span[0], span[1] - last)
     if mirrored:
         before, after = start - wanted_start, wanted_stop - stop
         stop = min(own[1], max(stop, start + before + 1)) if before > 0 else stop
@@ -271,8 +271,8 @@ def equal_padding(tile: Tile, window: Window) -> tuple[int, int, int] | None:
     if min(tile.before, tile.after) < 0 or padding > window.kernel // 2:
         return None
     before, rest = divmod(padding - tile.before, window.stride)
-    made = (tile.stop - tile.start + 2 * padding - window.extent) // window.stride + 1
-    return (padding, before, made) if rest == 0 and made >= before + tile.last - tile.first else None
+    outputs = (tile.stop - tile.start + 2 * padding - window.extent) // window.stride + 1
+    return (padding, before, outputs) if rest == 0 and outputs >= before + tile.last - tile.first else None
 
 
 def transposed_padding(tile: Tile, reads: Spread) -> tuple[int, int, int, int]:

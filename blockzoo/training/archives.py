@@ -97,7 +97,7 @@ def _checked_archive(path: Path, named: set[str]) -> io.BytesIO:
 
     torch's reader follows a damaged directory to other places than Python's: what was verified is then not what it reads.
     """
-    made = io.BytesIO()
+    buffer = io.BytesIO()
     try:
         with zipfile.ZipFile(path) as archive:
             records = archive.infolist()
@@ -108,7 +108,7 @@ def _checked_archive(path: Path, named: set[str]) -> io.BytesIO:
                 raise DataError(f"{path} holds records twice, or records that overlap: get it again")
             if min((r.header_offset for r in records), default=0) > 0:
                 raise DataError(f"{path} holds something before its records: get it again")
-            with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as copy:
+            with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as copy:
                 for record in records:
                     content = archive.read(record)  # compares the checksum
                     if record.filename.endswith("/data.pkl"):
@@ -128,8 +128,8 @@ def _checked_archive(path: Path, named: set[str]) -> io.BytesIO:
         raise DataError(
             f"{path} is damaged ({first_line(error)}): get it again, or delete it to start anew"
         ) from None
-    made.seek(0)
-    return made
+    buffer.seek(0)
+    return buffer
 
 
 def _check_legacy(path: Path, named: set[str]) -> None:

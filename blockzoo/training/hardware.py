@@ -78,8 +78,8 @@ def _of_kept_pixels(layer: nn.Conv2d) -> Callable[[torch.Tensor], torch.Tensor]:
     rows, columns = layer.stride
 
     def forward(x: torch.Tensor) -> torch.Tensor:
-        kept = x[..., ::rows, ::columns]
-        return nn.functional.conv2d(kept, layer.weight, layer.bias, groups=layer.groups)
+        pixels = x[..., ::rows, ::columns]
+        return nn.functional.conv2d(pixels, layer.weight, layer.bias, groups=layer.groups)
 
     return forward
 

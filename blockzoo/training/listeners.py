@@ -138,14 +138,14 @@ def listeners_of(
             raise UsageError(
                 f"callbacks: {_called(one)} is no lightning.pytorch.Callback{_other_package(one)}"
             )
-    made = [logger_of(one, folder, run) if isinstance(one, str) else one for one in loggers]
-    for logger in made:
+    instances = [logger_of(one, folder, run) if isinstance(one, str) else one for one in loggers]
+    for logger in instances:
         if not isinstance(logger, Logger):
             raise UsageError(
                 f"loggers: {_called(logger)} is no logger of lightning.pytorch.loggers, nor one of {', '.join(BY_NAME)}"
                 f"{_other_package(logger)}"
             )
-    return Listeners(tuple(callbacks), tuple(made))
+    return Listeners(tuple(callbacks), tuple(instances))
 
 
 def _called(value: object) -> str:

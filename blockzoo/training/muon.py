@@ -65,14 +65,14 @@ class Muon(torch.optim.SGD):
             state = self.state[parameter]
             if "momentum_buffer" not in state:
                 state["momentum_buffer"] = torch.zeros_like(gradient)
-            kept = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
-            ahead = gradient.lerp(kept, momentum) if self.defaults["nesterov"] else kept
+            buffer = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
+            ahead = gradient.lerp(buffer, momentum) if self.defaults["nesterov"] else buffer
             matrices = ahead.reshape(count, len(parameter) // count, -1)
             alike[matrices.shape[1], matrices.shape[2]].append((gradient, matrices))
         for (rows, columns), those in alike.items():
-            made = orthogonalised(torch.cat([matrices for _, matrices in those]))
-            made *= math.sqrt(max(1, rows / columns))
-            for (gradient, _), own in zip(those, made.split([len(m) for _, m in those]), strict=True):
+            updates = orthogonalised(torch.cat([matrices for _, matrices in those]))
+            updates *= math.sqrt(max(1, rows / columns))
+            for (gradient, _), own in zip(those, updates.split([len(m) for _, m in those]), strict=True):
                 gradient.copy_(own.reshape(gradient.shape))
 
 

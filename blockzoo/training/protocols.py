@@ -160,15 +160,15 @@ def protocol_of(spec: TrialSpec) -> Protocol:
         raise UsageError(f"protocol {protocol.name} has no milestones; step-v1 has")
     if spec.warmup_share is not None and protocol.schedule != "one-cycle":
         raise UsageError(f"protocol {protocol.name} has no warmup_share; fast-v1 has")
-    asked = {name: getattr(spec, name) for name in (*OF_SGD, *OF_ANY)}
-    given = {name: value for name, value in asked.items() if value is not None}
-    if protocol.optimizer != "sgd" and (lacking := [name for name in OF_SGD if name in given]):
+    options = {name: getattr(spec, name) for name in (*OF_SGD, *OF_ANY)}
+    overrides = {name: value for name, value in options.items() if value is not None}
+    if protocol.optimizer != "sgd" and (lacking := [name for name in OF_SGD if name in overrides]):
         raise UsageError(
             f"protocol {protocol.name} takes no {', '.join(lacking)}: choose one with SGD, step-v1"
         )
     if spec.train_dtype:
-        given["dtype"] = spec.train_dtype
-    return replace(protocol, **given)
+        overrides["dtype"] = spec.train_dtype
+    return replace(protocol, **overrides)
 
 
 def check_mirrored(protocol: Protocol, data: ImageData) -> None:
@@ -188,7 +188,7 @@ def get_protocol(name: str) -> Protocol:
         UnknownNameError: with the known names.
         UsageError: what bears it makes no recipe.
     """
-    made = PROTOCOLS[name]()
-    if not isinstance(made, Protocol):
-        raise UsageError(f"protocol {name!r}: it makes a {type(made).__name__}, not a Protocol")
-    return made
+    protocol = PROTOCOLS[name]()
+    if not isinstance(protocol, Protocol):
+        raise UsageError(f"protocol {name!r}: it makes a {type(protocol).__name__}, not a Protocol")
+    return protocol

@@ -38,9 +38,9 @@ def reproducible(threads: int | None) -> Iterator[None]:
     filled = deterministic.fill_uninitialized_memory
     tuned, fixed = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", CUBLAS)
-    if asked := arithmetic():
+    if overrides := arithmetic():
         say_once(
-            f"{asked}: the environment asks for other arithmetic, so numbers are as on another kind of processor"
+            f"{overrides}: the environment asks for other arithmetic, so numbers are as on another kind of processor"
         )
     try:
         torch.set_num_threads(threads or before)

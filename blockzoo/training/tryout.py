@@ -39,7 +39,7 @@ def tried(
         UsageError: it does not take two such images in training and evaluation, in the dtype that it will be trained
             in too, does not give scores of classes, or keeps what it computed from earlier weights.
     """
-    said = []
+    sentences = []
     with torch.random.fork_rng(devices=[]):
         network, images = build_network(spec, seed=0), torch.randn(2, *shape)
         for mode in (True, False):
@@ -47,11 +47,11 @@ def tried(
             if output is None:
                 return ""  # the training says what fits
             scores = class_scores(output, 2, classes, spec.subject)
-            said.append(main_output(output, spec.subject).said)
-            said.append(_untrained(network, scores) if mode else "")
-        said += [f"it {sentence}" for sentence in depends_on(network, images)]
+            sentences.append(main_output(output, spec.subject).said)
+            sentences.append(_untrained(network, scores) if mode else "")
+        sentences += [f"it {sentence}" for sentence in depends_on(network, images)]
         if _is_of_this_package(network):
-            return "; ".join(dict.fromkeys(filter(None, said)))
+            return "; ".join(dict.fromkeys(filter(None, sentences)))
         if dtype != torch.float32:
             _step_in(dtype, ready(network).train(), images, spec)
         try:
@@ -64,7 +64,7 @@ def tried(
                     f"{spec.subject} cannot be evaluated, trained and evaluated again "
                     f"({type(error).__name__}: {error}{_where(network, error)})"
                 ) from error
-    return "; ".join(dict.fromkeys(filter(None, said)))
+    return "; ".join(dict.fromkeys(filter(None, sentences)))
 
 
 def check_smaller_images(
@@ -152,9 +152,9 @@ def _untrained(network: nn.Module, scores: torch.Tensor) -> str:
     try:
         scores.sum().backward()  # as it is trained: reentrant checkpoints take no other way
     except RuntimeError as error:
-        said = " ".join(str(error).split())
+        reason = " ".join(str(error).split())
         raise UsageError(
-            f"{type(network).__name__} has no gradient ({said}{_where(network, error)})"
+            f"{type(network).__name__} has no gradient ({reason}{_where(network, error)})"
         ) from error
     lacking = sum(p.numel() for p in wanted if p.grad is None)
     network.zero_grad()

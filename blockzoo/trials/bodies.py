@@ -62,10 +62,10 @@ def execute_trial(
     trial = TrialSpec(**spec)
     data = load_dataset(trial.dataset, of.data_dir, image_size=trial.image_size, images=trial.images)
     where = circumstances(of.device, of.data_dir, of.plugins, workers=workers)
-    known = known_before(trial.network, data.shape, strict=of.strict)
+    preflight = known_before(trial.network, data.shape, strict=of.strict)
     with only_trainer(Path(checkpoint)):
         record = train_spec(trial, data, where, Path(checkpoint), of.on_oom, report, read_test)
-    known.add_to(record)
+    preflight.add_to(record)
     if keep is not None and record.status == "ok":
         try:
             write_atomically(Path(keep), lambda temporary: shutil.copyfile(checkpoint, temporary))
@@ -134,10 +134,10 @@ def execute_calibration(
     per_mac = _seconds_per_mac(
         [t for t in trials if t.network in counted], data, available_device(device), macs
     )
-    known = {network: n for network in counted if (n := macs(network))}
-    mean = sum(known.values()) / len(known)
+    counts = {network: n for network in counted if (n := macs(network))}
+    mean = sum(counts.values()) / len(counts)
     seconds = sum(
-        per_mac * training_images_worth(trial, data) * known.get(trial.network, mean) for trial in trials
+        per_mac * training_images_worth(trial, data) * counts.get(trial.network, mean) for trial in trials
     )
     took = {"each": loaded + BEFORE_TRAINING * one, "took": time.perf_counter() - began}
     values: dict[str, float | int | str | None] = {"seconds": seconds, **took}

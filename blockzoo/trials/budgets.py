@@ -56,16 +56,16 @@ def budgeted(
         return Budgeted(list(networks), [])
     from blockzoo.measure.budgets import fitted
 
-    known = {} if store is None else {record.fingerprint: record for record in store.records(KIND)}
-    made: dict[NetworkSpec, None] = {}
+    cache = {} if store is None else {record.fingerprint: record for record in store.records(KIND)}
+    variants: dict[NetworkSpec, None] = {}
     records: list[Record] = []
     refused: list[str] = []
     total = len(networks) * len(budgets)
     for network in networks:
         for budget in budgets:
-            progress.preparing(f"widths for {budgeting.track}", len(made) + len(refused), total)
+            progress.preparing(f"widths for {budgeting.track}", len(variants) + len(refused), total)
             identity = _identity(network, budget, shape)
-            if identity not in known:
+            if identity not in cache:
                 try:
                     made_for = fitted(network, budget, (1, *shape))
                 except UsageError as error:
@@ -74,15 +74,15 @@ def budgeted(
                 record = Record(KIND, identity, network.subject, asdict(network), environment=environment())
                 record.values |= {name: getattr(made_for, name) for name in CHOSEN}
                 record.reason = budget.why_not(made_for.budget_ratio)
-                known[identity] = record
+                cache[identity] = record
                 records.append(record)
-            values: dict[str, Any] = known[identity].values
-            made[replace(network, budget=str(budget), **{name: values[name] for name in CHOSEN})] = None
+            values: dict[str, Any] = cache[identity].values
+            variants[replace(network, budget=str(budget), **{name: values[name] for name in CHOSEN})] = None
     if refused:
         raise UsageError("\n".join(["these cannot be given their budget:", *refused]))
     for budget in budgets:
-        _tell_misses(budget, [network for network in made if network.budget == str(budget)], progress)
-    return Budgeted(list(made), records)
+        _tell_misses(budget, [network for network in variants if network.budget == str(budget)], progress)
+    return Budgeted(list(variants), records)
 
 
 def _tell_misses(budget: Budget, networks: Sequence[NetworkSpec], progress: Progress) -> None:
@@ -112,8 +112,8 @@ def _tell_misses(budget: Budget, networks: Sequence[NetworkSpec], progress: Prog
 def _identity(network: NetworkSpec, budget: Budget, shape: tuple[int, int, int]) -> str:
     """Of the question which width and depth a budget gives; where it is timed, on which machine too."""
     usual = replace(network, active_width=1.0, active_blocks=None)
-    asked = {"network": usual.identity(), "budget": str(budget), "shape": list(shape)}
+    question = {"network": usual.identity(), "budget": str(budget), "shape": list(shape)}
     if HELD[budget.track] == "latency_ms":
         facts = environment()
-        asked["here"] = [facts.get(name) for name in ("cpu", "threads", "torch")]
-    return fingerprint_of(asked)
+        question["here"] = [facts.get(name) for name in ("cpu", "threads", "torch")]
+    return fingerprint_of(question)

@@ -240,8 +240,8 @@ def in_company(pattern: NetworkSpec, blocks: Sequence[str], designing: Designing
         blocks: their names.
         designing: replicates, repeats, and how many to follow up.
     """
-    made = crossed(blocks, designing.replicates, designing.repeats)
-    rows = yield Round([Training(replace(pattern, subject=subject), seed) for subject, seed in made])
+    design = crossed(blocks, designing.replicates, designing.repeats)
+    rows = yield Round([Training(replace(pattern, subject=subject), seed) for subject, seed in design])
     if not designing.follow:
         return
     (model,) = crossed_models(rows)
@@ -310,15 +310,15 @@ def crossed(
         one, other = _shifts(count, number)
         return [((early[i], mid[(i + one) % count], late[(i + other) % count]), seed) for i in range(count)]
 
-    made = [one for number in range(replicates) for one in replicate(number, number)]
-    made += [one for again in range(repeats) for one in replicate(0, replicates + again)]
-    design = Design.of(made)
+    trainings = [one for number in range(replicates) for one in replicate(number, number)]
+    trainings += [one for again in range(repeats) for one in replicate(0, replicates + again)]
+    design = Design.of(trainings)
     if len(design.untold) or design.degrees < 1:
         raise UsageError(
             f"{replicates} replicates and {repeats} repeats of {count} blocks cannot tell {design.matrix.shape[1]} effects "
             f"apart, and from noise: ask for {ENOUGH}, or more of both"
         )
-    return [(f"{STAGES}:{','.join(network)}", seed) for network, seed in made]
+    return [(f"{STAGES}:{','.join(network)}", seed) for network, seed in trainings]
 
 
 def _shifts(count: int, number: int) -> tuple[int, int]:

@@ -55,9 +55,9 @@ class SweepResult(Result):
 
     def headline(self) -> str:
         statuses = Counter(str(row["status"]) for row in self.rows)
-        said = ", ".join(f"{count} {status}" for status, count in statuses.items()) or "no outcome yet"
+        counts = ", ".join(f"{count} {status}" for status, count in statuses.items()) or "no outcome yet"
         blocks = dict.fromkeys(str(row["block"]) for row in self.rows)
-        return f"{len(self.plan.trials)} trainings of {len(blocks)} blocks: {said}; {self.csv}"
+        return f"{len(self.plan.trials)} trainings of {len(blocks)} blocks: {counts}; {self.csv}"
 
     def table_rows(self) -> list[Row]:
         return list(self.rows)
@@ -122,10 +122,10 @@ def run_trials(
         queue = TrialQueue(
             plan=plan, store=store, outputs=outputs, progress=place.journal, watch=place.watch, **how
         )
-        story = {"experiment_name": run.experiment_name, "notes": run.notes}
+        metadata = {"experiment_name": run.experiment_name, "notes": run.notes}
         try:
             place.journal.planned(plan, queue.estimate(latency=run.latency))
-            queue.train(run.on_oom, story, keep_weights=call.keep_weights, strict=run.strict)
+            queue.train(run.on_oom, metadata, keep_weights=call.keep_weights, strict=run.strict)
             if run.latency:
                 queue.time(shape)
         finally:

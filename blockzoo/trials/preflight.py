@@ -51,18 +51,18 @@ def known_before(
         ContractBroken: the block is not used.
         UsageError and others: with `strict`.
     """
-    known = Known()
+    preflight = Known()
     try:
-        known.values, notes = costs(network, shape, strict=strict)
-        known.reasons += [f"costs: {note}" for note in notes]
+        preflight.values, notes = costs(network, shape, strict=strict)
+        preflight.reasons += [f"costs: {note}" for note in notes]
     except ContractBroken:  # it will not be built for training either
         raise
     except Exception as error:
         if strict:
             raise
-        known.reasons.append(f"costs: {reason_of(error)}")
+        preflight.reasons.append(f"costs: {reason_of(error)}")
     if network.budget is not None:
-        known.reasons += _budget_found(network, known.values, shape)
+        preflight.reasons += _budget_found(network, preflight.values, shape)
     if deploy:
         try:
             _deployed(network, shape)
@@ -70,11 +70,11 @@ def known_before(
             if strict:
                 raise
             log.warning(f"{network.subject} will have no times: {reason_of(error)}")
-    for reason in known.reasons:
+    for reason in preflight.reasons:
         log.warning(f"{network.subject}, {reason}")
-    if uncounted := known.values.get("uncounted_operations"):
+    if uncounted := preflight.values.get("uncounted_operations"):
         log.warning(f"{network.subject}: its MACs lack those of {uncounted}, which nobody knows how to count")
-    return known
+    return preflight
 
 
 def _budget_found(network: NetworkSpec, values: dict[str, Any], shape: tuple[int, int, int]) -> list[str]:
@@ -104,9 +104,9 @@ def costs(
     )
     columns = profile.columns()
     columns["memory_mb"] = columns["params_total"] * 4 / 2**20
-    kept = {k: v for k, v in columns.items() if isinstance(v, int | float) or v is None}
+    numbers = {k: v for k, v in columns.items() if isinstance(v, int | float) or v is None}
     uncounted = columns["uncounted_operations"]
-    return kept | ({"uncounted_operations": uncounted} if uncounted else {}), profile.notes
+    return numbers | ({"uncounted_operations": uncounted} if uncounted else {}), profile.notes
 
 
 def _deployed(network: NetworkSpec, shape: tuple[int, int, int]) -> None:

@@ -68,11 +68,11 @@ class TrialQueue(Queue[TrialSpec]):
         self.watch.check_sources()
         if record.status != "ok" or "seconds" not in record.values:
             return None
-        asked = {
+        estimates = {
             name: float(value) for name, value in record.values.items() if isinstance(value, (int, float))
         }
-        start = max(0.0, time.monotonic() - began - asked["took"])
-        trials = asked["seconds"] + asked["each"] * len(self.plan.pending)
+        start = max(0.0, time.monotonic() - began - estimates["took"])
+        trials = estimates["seconds"] + estimates["each"] * len(self.plan.pending)
         networks = {trial.network for trial in self.plan.pending} if latency else ()
         return start + trials / self.plan.workers + TIMING_S * len(networks) + start * bool(networks)
 

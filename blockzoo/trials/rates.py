@@ -75,18 +75,18 @@ def with_learning_rates(
         )
     best = _best(rows)
     among = " ".join(map(exact, rates))
-    if said := rates_at_ends(list(best.values()), rates):
-        log.warning("%s", said)
+    if warning := rates_at_ends(list(best.values()), rates):
+        log.warning("%s", warning)
     rounds = design()
-    asked = next(rounds)
+    this_round = next(rounds)
     while True:
         trainings = [
             training._replace(lr=best.get(_tuned_with(training.network), rates[0]), lr_among=among)
-            for training in asked.trainings
+            for training in this_round.trainings
         ]
-        rows = yield Round(trainings, asked.name, asked.why)
+        rows = yield Round(trainings, this_round.name, this_round.why)
         try:
-            asked = rounds.send([row for row in rows if not is_of_rates(row)])
+            this_round = rounds.send([row for row in rows if not is_of_rates(row)])
         except StopIteration:
             return
 

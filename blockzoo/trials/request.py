@@ -60,10 +60,10 @@ def trial_spec(
     """The spec of a trial, with what is not given taken from the protocol and the data."""
     from blockzoo.training.protocols import check_mirrored, get_protocol, protocol_of
 
-    asked = {**vars(recipe), **vars(data), "protocol": get_protocol(recipe.protocol).name}
+    settings = {**vars(recipe), **vars(data), "protocol": get_protocol(recipe.protocol).name}
     spec = TrialSpec(
         network=network,
-        **asked | {"dataset": images.name, "images": images.kept},
+        **settings | {"dataset": images.name, "images": images.kept},
         seed=seed,
         lr_among=lr_among,
         data_digest=images.digest or None,

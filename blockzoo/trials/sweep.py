@@ -95,8 +95,8 @@ def run_sweep(
     networks = networks_of(blocks, positions, images, scaffold)
     if len(networks) * len(which) > MOST_TRIALS:
         raise UsageError(f"seeds {len(which):,}: that is a grid of more than {MOST_TRIALS:,} trials")
-    asked = {"blocks": blocks, "positions": positions, "seeds": seeds, **settings}
-    request = {name: _plain(value) for name, value in asked.items() if name != "output"}
+    arguments = {"blocks": blocks, "positions": positions, "seeds": seeds, **settings}
+    request = {name: _plain(value) for name, value in arguments.items() if name != "output"}
     call = Call(only, dry_run, progress or SilentProgress(), request=request)
     _check_design(designing, budgeting, networks, which)
     _check_rates(designing, recipe, which)
@@ -108,27 +108,27 @@ def run_sweep(
         pattern = network_spec(str(networks[0].parsed), None, images, Scaffold(**_shared(scaffold)))
         rounds = in_company(pattern, [str(Subject.parse(name)) for name in names_of(blocks)], designing)
     else:
-        given = budgeted(networks, budgeting, images.shape, store, call.progress)
-        call = replace(call, prepared=tuple(given.records))
+        candidates = budgeted(networks, budgeting, images.shape, store, call.progress)
+        call = replace(call, prepared=tuple(candidates.records))
         make = halving if designing.design == "halving" else isolated
-        design = functools.partial(make, given.networks, which, designing)
+        design = functools.partial(make, candidates.networks, which, designing)
         rates = designing.learning_rates
-        rounds = with_learning_rates(given.networks, rates, design) if rates else design()
+        rounds = with_learning_rates(candidates.networks, rates, design) if rates else design()
     trials_of = functools.partial(_trials, images=images, recipe=recipe, data=data)
-    asked_next, trials = next(rounds), list[TrialSpec]()
+    this_round, trials = next(rounds), list[TrialSpec]()
     if dry_run:
-        foreseen = _foreseen(rounds, asked_next, trials_of, store, call.progress)
+        foreseen = _foreseen(rounds, this_round, trials_of, store, call.progress)
         return run_trials(foreseen, images.shape, run, sweeping, call)
     while True:
-        trials = list(dict.fromkeys([*trials, *trials_of(asked_next)]))
-        names = (run.experiment_name, asked_next.name)
+        trials = list(dict.fromkeys([*trials, *trials_of(this_round)]))
+        names = (run.experiment_name, this_round.name)
         named = replace(run, experiment_name=", ".join(filter(None, names)))
-        if asked_next.why:
-            call.progress.phase(asked_next.why)
+        if this_round.why:
+            call.progress.phase(this_round.why)
         result = run_trials(trials, images.shape, named, sweeping, call)
         call = replace(call, prepared=())
         try:
-            asked_next = rounds.send(result.rows)
+            this_round = rounds.send(result.rows)
         except StopIteration:
             return result
 

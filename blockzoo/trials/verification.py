@@ -183,13 +183,13 @@ def row_of(store: Store, row: str) -> Record:
     Raises:
         UsageError: there is none, or there are several; it has no test accuracy.
     """
-    known = [print_ for print_ in store.statuses("trial") if row and print_.startswith(row)]
-    if len(known) != 1:
-        told = f"{len(known)} rows begin so" if known else "no row has it"
-        raise UsageError(f"fingerprint {row!r}: {told}; `blockzoo results --format csv` lists them")
-    (record,) = store.records("trial", fingerprint=known[0])
+    hits = [print_ for print_ in store.statuses("trial") if row and print_.startswith(row)]
+    if len(hits) != 1:
+        reason = f"{len(hits)} rows begin so" if hits else "no row has it"
+        raise UsageError(f"fingerprint {row!r}: {reason}; `blockzoo results --format csv` lists them")
+    (record,) = store.records("trial", fingerprint=hits[0])
     if record.status != "ok" or not isinstance(record.values.get("test_acc"), float):
-        raise UsageError(f"row {known[0]} has no test accuracy ({record.status}): there is nothing to verify")
+        raise UsageError(f"row {hits[0]} has no test accuracy ({record.status}): there is nothing to verify")
     return record
 
 
@@ -225,7 +225,7 @@ def wrong_costs(record: Record, counted: Mapping[str, object]) -> str:
 
 def _rerun(spec: TrialSpec, record: Record, data: Any, where: Any, how: Reruns) -> list[Record]:
     """Trainings: with the seed of the row, then, unless that is the same to the last bit, with the seeds that follow."""
-    made: list[Record] = []
+    reruns: list[Record] = []
     with TemporaryDirectory(prefix="blockzoo-verify-") as folder:
         for number in range(how.most):
             own = spec.with_(seed=(spec.seed + number) % (LAST_SEED + 1))
@@ -237,16 +237,16 @@ def _rerun(spec: TrialSpec, record: Record, data: Any, where: Any, how: Reruns) 
                     f"{record.values.get('split')} in the row: it cannot be rerun"
                 )
             if rerun.status == "ok":
-                made.append(rerun)
+                reruns.append(rerun)
             else:
                 log.warning("seed %d: the rerun %s: %s", own.seed, rerun.status, rerun.reason)
-            if number == 0 and (not made or is_equal(record, rerun)):
+            if number == 0 and (not reruns or is_equal(record, rerun)):
                 break
-    if not made:
+    if not reruns:
         raise UsageError(
             f"row {record.fingerprint} ended well, and its rerun here did not: {rerun.status}, {rerun.reason}"
         )
-    return made
+    return reruns
 
 
 def is_equal(record: Record, rerun: Record) -> bool:

@@ -83,14 +83,14 @@ def _placing(sweeping: Sweeping) -> dict[str, Any]:
     Raises:
         UsageError: they are of another one, or cannot be.
     """
-    given: dict[str, dict[str, Any]] = {
+    by_executor: dict[str, dict[str, Any]] = {
         "ray": {"address": sweeping.address, "gpus": sweeping.gpus_per_trial},
         "slurm": {"options": sweeping.slurm or None},
     }
-    for owner, options in given.items():
+    for owner, options in by_executor.items():
         if owner != sweeping.executor and (wrong := [k for k, v in options.items() if v is not None]):
             raise UsageError(f"{', '.join(wrong)}: of --executor {owner}, not of {sweeping.executor}")
     gpus = sweeping.gpus_per_trial
     if gpus is not None and not (gpus < 1 or gpus.is_integer()):
         raise UsageError(f"gpus_per_trial {gpus:g}: give a fraction under 1, or a whole number")
-    return {k: v for k, v in given.get(sweeping.executor, {}).items() if v is not None}
+    return {k: v for k, v in by_executor.get(sweeping.executor, {}).items() if v is not None}

@@ -167,12 +167,12 @@ def coupling_map(
         >>> bool((coupling.upper >= coupling.sigma).all())
         True
     """
-    (asked,) = sorted_into(searching, Searching, what="coupling_map")
+    (config,) = sorted_into(searching, Searching, what="coupling_map")
     begin = time.perf_counter()
-    given = MATRICES[asked.matrix](model, loss_fn, batches, partition)
-    given.check_entries(columns=True)
-    hessian = in_double(given)
-    limits = Limits(asked.max_products, None if asked.max_seconds is None else begin + asked.max_seconds)
+    matrix = MATRICES[config.matrix](model, loss_fn, batches, partition)
+    matrix.check_entries(columns=True)
+    hessian = in_double(matrix)
+    limits = Limits(config.max_products, None if config.max_seconds is None else begin + config.max_seconds)
     entries = len(hessian.sizes) * (len(hessian.sizes) + 1) // 2
     with working("coupling map", entries, "entries") as task:
 
@@ -181,11 +181,11 @@ def coupling_map(
             task.at(done)
             report(done, of)
 
-        search = Search(hessian, Rounding(hessian, given), asked, limits, told)
+        search = Search(hessian, Rounding(hessian, matrix), config, limits, told)
         search.run()
-    known = search.known()
+    table = search.known()
     sigma, upper, residual, frobenius, converged = (
-        np.array([[getattr(entry, name) for entry in row] for row in known])
+        np.array([[getattr(entry, name) for entry in row] for row in table])
         for name in ("value", "upper", "residual", "frobenius", "converged")
     )
     coupling = CouplingMap(
@@ -198,8 +198,8 @@ def coupling_map(
         labels=hessian.partition.labels,
         sizes=tuple(hessian.sizes),
         converged=converged,
-        tol=asked.tol,
-        failure=asked.failure,
+        tol=config.tol,
+        failure=config.failure,
         stopped=search.stopped,
         checked={**hessian.checked, **search.checked},
         seconds=time.perf_counter() - begin,

@@ -232,8 +232,8 @@ def in_words(what: str) -> Iterator[None]:
     except (UsageError, torch.OutOfMemoryError):
         raise
     except (RuntimeError, NotImplementedError, TypeError, ValueError, IndexError, AttributeError) as error:
-        said = str(error).strip() or type(error).__name__
-        raise UsageError(f"{what}: {said.splitlines()[0]}") from error
+        text = str(error).strip() or type(error).__name__
+        raise UsageError(f"{what}: {text.splitlines()[0]}") from error
 
 
 def finite(tensors: Sequence[torch.Tensor], what: str) -> None:

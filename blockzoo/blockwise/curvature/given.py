@@ -51,9 +51,9 @@ def _compared(frozen: FrozenLoss, model: nn.Module, there: FrozenLoss) -> float:
     """Both with the parameters that `there` has."""
     _refuse_reach(there, model)
     wanted, again = (_of_copy(frozen, there.model) for _ in range(2))
-    with _in_place(frozen, model, there.model) as given:
-        forgotten = _switched(given)
-        gradients = _gradients(given)
+    with _in_place(frozen, model, there.model) as original:
+        forgotten = _switched(original)
+        gradients = _gradients(original)
     floor = torch.finfo(gradients[0].dtype).eps * float(torch.stack([g.norm() for g in wanted]).norm())
     worst = 0.0
     for one, other, own in zip(wanted, again, gradients, strict=True):
@@ -62,13 +62,13 @@ def _compared(frozen: FrozenLoss, model: nn.Module, there: FrozenLoss) -> float:
             worst, max(0.0, float((own - one).norm()) - spread) / max(float(one.norm()) + floor, 1e-300)
         )
     if not worst <= TOLERANCE:
-        kept = ", ".join(forgotten or [name for name, _ in plain_tensors(frozen.model)])
+        names = ", ".join(forgotten or [name for name, _ in plain_tensors(frozen.model)])
         raise CheckFailed(
             f"check 'network-as-given' failed: gradients of this network and of a copy of it differ by {worst:.1e} (relative). "
             + (
-                f"It keeps {kept} from one call for the next, made of the weights of then: drop that where weights change, or "
+                f"It keeps {names} from one call for the next, made of the weights of then: drop that where weights change, or "
                 "let the network return it to the loss"
-                if kept
+                if names
                 else "The loss, or the network, reads what belongs to the network that was given, or keeps what it made of "
                 "earlier weights: let the network return what the loss needs"
             )
@@ -111,8 +111,8 @@ def _refuse_reach(copied: FrozenLoss, model: nn.Module) -> None:
 @contextmanager
 def _in_place(frozen: FrozenLoss, model: nn.Module, like: nn.Module) -> Iterator[FrozenLoss]:
     """The loss of the network itself with the values of a copy; it is put back afterwards."""
-    given = copy.copy(frozen)
-    given.model = model
+    original = copy.copy(frozen)
+    original.model = model
     with left_as_it_is(model):
         tensors = zip(
             (*model.parameters(), *model.buffers()), (*like.parameters(), *like.buffers()), strict=True
@@ -121,7 +121,7 @@ def _in_place(frozen: FrozenLoss, model: nn.Module, like: nn.Module) -> Iterator
             own.data = value.detach().clone()
             own._backward_hooks = None
         dense_gradients(model)
-        yield given
+        yield original
 
 
 def _switched(given: FrozenLoss) -> list[str]:

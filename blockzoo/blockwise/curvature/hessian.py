@@ -195,9 +195,9 @@ class Hessian:
         """The rows of H times a vector that is 0 outside some blocks, or times several, stacked in front."""
         stack = next(iter(parts.values())).shape[:-1]
         seeds = [s for j, v in parts.items() for s in shaped(v, self.blocks[j])]
-        asked = [p for i in rows for p in self.blocks[i]]
+        parameters = [p for i in rows for p in self.blocks[i]]
         with in_words("this loss has no second derivatives") if not stack else nullcontext():
-            rest = iter(self._product(list(parts), seeds, asked, bool(stack)))
+            rest = iter(self._product(list(parts), seeds, parameters, bool(stack)))
         pieces = [[next(rest).detach().reshape(*stack, -1) for _ in self.blocks[i]] for i in rows]
         total = [torch.cat(row, -1) if row else self.like.new_zeros(*stack, 0) for row in pieces]
         finite(total, "second derivatives")
@@ -273,14 +273,14 @@ def exact_hessian(
                 [14., 20.]])
     """
     hessian = Hessian(model, loss_fn, batches, partition)
-    size, given = sum(hessian.sizes), hessian.like
+    size, like = sum(hessian.sizes), hessian.like
     if size > 20_000:
         raise UsageError(
             f"an exact Hessian of {size:,} parameters takes {size**2 * 4 / 2**30:.0f} GiB; coupling_map needs none"
         )
     hessian = in_double(hessian)
     columns = [
-        torch.cat(hessian.columns(j, torch.eye(n).to(hessian.like)), -1).to(given)
+        torch.cat(hessian.columns(j, torch.eye(n).to(hessian.like)), -1).to(like)
         for j, n in enumerate(hessian.sizes)
         if n
     ]

@@ -52,7 +52,7 @@ class Searching:
         ]
         if self.max_seconds is not None and not self.max_seconds >= 0:
             faults.append(f"max_seconds {self.max_seconds}: give 0 or more")
-        if self.matrix not in (known := get_args(Matrix)):
-            faults.append(f"matrix {self.matrix!r}: choose {' or '.join(known)}")
+        if self.matrix not in (choices := get_args(Matrix)):
+            faults.append(f"matrix {self.matrix!r}: choose {' or '.join(choices)}")
         if faults:
             raise UsageError("; ".join(faults))

@@ -75,12 +75,12 @@ def frame_of(config: RunConfig, run: Path | None = None) -> Frame:
     if run is None:
         return Frame.from_config(config)
     try:
-        asked, _ = read_parameters(run)
+        run_config, _ = read_parameters(run)
         saved = read_checkpoint(run / "checkpoint.pt")
     except UsageError as error:
         raise UsageError(f"{run} is no folder of a block-wise run that can be read: {error}") from None
     with consent.text_of(run / "parameters.json"):
-        frame = Frame.from_config(replace(asked, data_dir=config.data_dir, device=config.device))
+        frame = Frame.from_config(replace(run_config, data_dir=config.data_dir, device=config.device))
     try:
         frame.model.load_state_dict(saved["frame"]["model"])
     except (RuntimeError, KeyError, TypeError, AttributeError) as error:
@@ -163,8 +163,8 @@ def curvature_of(
             longest = max(before - deadline.left(), longest if blocks else 0.0) if before < math.inf else 0.0
         blocks.append({**row, "row_norm": float(coupling.row_bounds()[1][i])})
     if left_out:
-        said = f"no spectra of {', '.join(left_out)} (max_seconds)"
-        coupling = replace(coupling, stopped="; ".join(filter(None, (coupling.stopped, said))))
+        note = f"no spectra of {', '.join(left_out)} (max_seconds)"
+        coupling = replace(coupling, stopped="; ".join(filter(None, (coupling.stopped, note))))
     return Curvature(coupling, blocks)
 
 

@@ -138,17 +138,17 @@ class Search:
         self._noted(always=True)
         self._check_one()
         if self._rounding.measured:
-            known = self.known()
-            sure = [(e, known[i][j]) for (i, j), e in self._errors.items() if known[i][j].converged]
+            entries = self.known()
+            sure = [(e, entries[i][j]) for (i, j), e in self._errors.items() if entries[i][j].converged]
             self._record_check("rounding", max((e / k.value for e, k in sure if k.value), default=0.0))
 
     def known(self) -> list[list[Known]]:
         """All entries, (B, B)."""
         by_place = dict(self._exact)
         for place, entry in self._entries.items():
-            known = entry.known(self._tol)
+            bounds = entry.known(self._tol)
             estimate = math.sqrt(sum(self._squares[place]) / len(self._squares[place]))
-            by_place[place] = known._replace(frobenius=max(known.frobenius, known.value, estimate))
+            by_place[place] = bounds._replace(frobenius=max(bounds.frobenius, bounds.value, estimate))
         by_place = {
             place: k.with_error(self._errors.get(place, 0.0), self._tol, self._failure)
             for place, k in by_place.items()
@@ -190,8 +190,8 @@ class Search:
 
     def _missing(self) -> int:
         """Entries that have not converged."""
-        known = self.known()
-        return sum(not known[i][j].converged for j in range(self._count) for i in range(j + 1))
+        entries = self.known()
+        return sum(not entries[i][j].converged for j in range(self._count) for i in range(j + 1))
 
     @property
     def _all(self) -> int:
@@ -336,8 +336,8 @@ class Search:
         """Values along the way, ever more rarely."""
         if always or self.products >= self._note_at:
             values = np.zeros((self._count, self._count))
-            for (i, j), known in self._exact.items():
-                values[i, j] = values[j, i] = known.value
+            for (i, j), exact in self._exact.items():
+                values[i, j] = values[j, i] = exact.value
             for (i, j), entry in self._entries.items():
                 values[i, j] = values[j, i] = entry.value
             self.history.append((self.products, values))

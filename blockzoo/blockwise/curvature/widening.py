@@ -31,7 +31,7 @@ class AllDouble(TorchFunctionMode):
         name, kwargs = getattr(function, "__name__", ""), kwargs or {}
         if self.rests:
             return function(*args, **kwargs)
-        kept = args[:1] if _writes(name) else ()
+        targets = args[:1] if _writes(name) else ()
         out = {key: kwargs[key] for key in ("out",) if key in kwargs}
         if name in CASTS:
             function = torch.Tensor.double
@@ -39,8 +39,8 @@ class AllDouble(TorchFunctionMode):
             for device in ("cpu", "cuda"):
                 if torch.is_autocast_enabled(device):
                     stack.enter_context(torch.autocast(device, enabled=False))
-            made = function(*kept, *_widened(args[len(kept) :]), **{**_widened(kwargs), **out})
-        return made if kept or name == "__get__" else _widened(made)
+            value = function(*targets, *_widened(args[len(targets) :]), **{**_widened(kwargs), **out})
+        return value if targets or name == "__get__" else _widened(value)
 
 
 def copied(module: nn.Module) -> nn.Module:
@@ -79,12 +79,12 @@ class TypesSeen(TorchDispatchMode):
         self.dtypes: set[torch.dtype] = set()
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        made = function(*args, **(kwargs or {}))
+        output = function(*args, **(kwargs or {}))
         if function is not torch.ops.aten.lift_fresh.default and any(
             map(_floating, tensors_in((args, kwargs)))
         ):
-            self.dtypes.update(t.dtype for t in tensors_in(made) if _floating(t))
-        return made
+            self.dtypes.update(t.dtype for t in tensors_in(output) if _floating(t))
+        return output
 
 
 def _floating(tensor: torch.Tensor) -> bool:

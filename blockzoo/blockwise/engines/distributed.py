@@ -121,7 +121,7 @@ class Distributed:
             places[rank] += size
         mine_by_block = {outcome.block: outcome for outcome in own}
         # what was measured is as the others have it, so that sums do not depend on how many ranks there are
-        return [replace(mine_by_block.get(told.block, told), result=told.result) for told in outcomes]
+        return [replace(mine_by_block.get(entry.block, entry), result=entry.result) for entry in outcomes]
 
     def _buffers(self, frame: Centre, block: int) -> list[str]:
         if frame.options.buffers == "average":
@@ -147,8 +147,8 @@ class Distributed:
             outcome.movement,
             outcome.seconds,
         ]
-        told = torch.tensor(figures, dtype=torch.float64).to(outcome.values[0].device)
-        tensors = [*outcome.values, *outcome.buffers.values(), told]
+        scalars = torch.tensor(figures, dtype=torch.float64).to(outcome.values[0].device)
+        tensors = [*outcome.values, *outcome.buffers.values(), scalars]
         return torch.cat([t.contiguous().view(-1).view(torch.uint8) for t in tensors])
 
     def _unpacked(self, frame: Centre, block: int, flat: torch.Tensor) -> WorkerOutcome:
@@ -162,8 +162,8 @@ class Distributed:
         now = dict(frame.model.named_buffers())
         values = [taken(p.detach()) for p in frame.blocks[block].parameters]
         buffers = {name: taken(now[name]) for name in self._buffers(frame, block)}
-        told = taken(torch.empty(FIGURES, dtype=torch.float64)).tolist()
-        loss, losses, steps, norm, movement, seconds = told
+        scalars = taken(torch.empty(FIGURES, dtype=torch.float64)).tolist()
+        loss, losses, steps, norm, movement, seconds = scalars
         result = LocalResult([loss] * round(losses), round(steps), norm, steps < losses)
         return WorkerOutcome(block, values, buffers, result, movement, seconds)
 

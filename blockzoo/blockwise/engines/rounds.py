@@ -50,7 +50,7 @@ def work(frame: Centre, block: int) -> WorkerOutcome:
     state = frame.blocks[block]
     begin = time.perf_counter()
     before = [p.detach().clone() for p in state.parameters]
-    kept = {name: b.detach().clone() for name, b in frame.model.named_buffers()}
+    old_buffers = {name: b.detach().clone() for name, b in frame.model.named_buffers()}
     frame.model.train()
     torch.manual_seed(mixed(frame.options.seed, frame.round, block))
     with only_trainable(frame.model, state.parameters):
@@ -58,11 +58,11 @@ def work(frame: Centre, block: int) -> WorkerOutcome:
     with torch.no_grad():
         values = [p.detach().clone() for p in state.parameters]
         moved = distance(values, before)
-        own = kept if frame.options.buffers == "average" else state.buffers
+        own = old_buffers if frame.options.buffers == "average" else state.buffers
         now = dict(frame.model.named_buffers())
         buffers = {name: now[name].detach().clone() for name in own}
         put(state.parameters, before)
-        for name, value in kept.items():
+        for name, value in old_buffers.items():
             now[name].copy_(value)
     return WorkerOutcome(block, values, buffers, result, moved, time.perf_counter() - begin)
 

@@ -145,19 +145,19 @@ class RunConfig:
         Raises:
             UsageError: an unknown name, or a value of another type than its field.
         """
-        known = {k: _tuples(v) if k in ("config", "units") else v for k, v in values.items()}
+        settings = {k: _tuples(v) if k in ("config", "units") else v for k, v in values.items()}
         for name, kind in (("options", Options), ("network", Network)):
-            group = known.get(name, {})
+            group = settings.get(name, {})
             if not isinstance(group, Mapping):
                 raise UsageError(f"{name}: names and values are needed, not {describe(group)}")
             group = {k: _tuples(v) for k, v in group.items()}
             if name == "network":
                 group = {k: v if v is not None else float("inf") for k, v in group.items()}
             check_fields(_kinds(kind), group, name)
-            known[name] = kind(**group)
+            settings[name] = kind(**group)
         whole: type = cls
-        check_fields(_kinds(whole), known, "a run")
-        return cls(**known)
+        check_fields(_kinds(whole), settings, "a run")
+        return cls(**settings)
 
 
 def folder_name(config: RunConfig) -> str:

@@ -92,9 +92,9 @@ class RunResult(Result):
 
     def record(self, config: RunConfig) -> Record:
         """The run as a record of the results store: final values, and one sample per report."""
-        story = environment(device=config.device, threads=config.threads)
+        metadata = environment(device=config.device, threads=config.threads)
         checked = self.frame.checked
-        return record_of(config, self.status, self.reason, self.reports, self.folder, story, checked)
+        return record_of(config, self.status, self.reason, self.reports, self.folder, metadata, checked)
 
 
 class Training:
@@ -234,7 +234,7 @@ class Training:
         if not self.ranks.first:
             return
         for name, unit in self.units.items():
-            kept = torch.random.get_rng_state()
+            rng_state = torch.random.get_rng_state()
             try:
                 self.reporter.measured(number, name, unit.measure(self.view()))
             except StoreError:  # the disk's fault, not the unit's
@@ -243,7 +243,7 @@ class Training:
                 log.warning("unit %s failed in round %d: %s: %s", name, number, type(error).__name__, error)
                 self.reporter.measured(number, name, {"error": f"{type(error).__name__}: {error}"})
             finally:
-                torch.random.set_rng_state(kept)
+                torch.random.set_rng_state(rng_state)
 
     def _report(self, record: RoundRecord, on_report: Progress) -> str | None:
         """One line, told to the stopper; the first rank decides for all."""

@@ -136,7 +136,7 @@ class Objective:
     def undisturbed(self) -> Iterator[None]:
         """Within, the network may be looked at: buffers, modes and generators of chance are put back, nothing is counted."""
         modes = [(module, module.training) for module in self.model.modules()]
-        kept = [(buffer, buffer.detach().clone()) for buffer in self.model.buffers()]
+        buffers = [(buffer, buffer.detach().clone()) for buffer in self.model.buffers()]
         place = self._trained.device
         try:
             with torch.random.fork_rng([place] if place.type == "cuda" else []), uncounted():
@@ -145,7 +145,7 @@ class Objective:
             for module, mode in modes:
                 module.training = mode
             with torch.no_grad():
-                for buffer, value in kept:
+                for buffer, value in buffers:
                     buffer.copy_(value)
 
     @torch.no_grad()

@@ -56,9 +56,9 @@ class Options:
         check_values(self)
         object.__setattr__(self, "training_mode", ENGINES.canonical(self.training_mode))
         faults = [
-            f"{name} {getattr(self, name)!r}: choose {' or '.join(', '.join(known).rsplit(', ', 1))}"
-            for name, known in (("order", ORDERS), ("buffers", BUFFERS))
-            if getattr(self, name) not in known
+            f"{name} {getattr(self, name)!r}: choose {' or '.join(', '.join(choices).rsplit(', ', 1))}"
+            for name, choices in (("order", ORDERS), ("buffers", BUFFERS))
+            if getattr(self, name) not in choices
         ]
         if faults:
             raise UsageError("; ".join(faults))

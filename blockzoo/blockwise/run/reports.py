@@ -120,9 +120,9 @@ class ReportFolder:
 
     def measured(self, round: int, unit: str, values: dict[str, Any]) -> None:
         """One line; large arrays go to files of their own, whose names the line holds."""
-        kept = {name: self._aside(round, unit, name, value) for name, value in values.items()}
-        self._append("measurements.jsonl", {"round": round, "unit": unit, "values": kept})
-        self._to_board(f"{unit}/", kept, round)
+        plain_values = {name: self._aside(round, unit, name, value) for name, value in values.items()}
+        self._append("measurements.jsonl", {"round": round, "unit": unit, "values": plain_values})
+        self._to_board(f"{unit}/", plain_values, round)
 
     def status(self, status: str, reason: str = "", **values: object) -> None:
         """Replaces the one before."""

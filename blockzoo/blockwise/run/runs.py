@@ -114,8 +114,8 @@ def _run_in(
             _go_on(training, saved, reports.checkpoint)
         ranks.share(saved)
         reports.go_back_to(training.frame.round if saved is not None else NOWHERE)
-        story = environment(device=config.device, threads=config.threads)
-        reports.parameters({**config.to_json(), "fingerprint": config.fingerprint(), "environment": story})
+        metadata = environment(device=config.device, threads=config.threads)
+        reports.parameters({**config.to_json(), "fingerprint": config.fingerprint(), "environment": metadata})
         result = training.run(on_report)
         ranks.leave()
     if handling.store:

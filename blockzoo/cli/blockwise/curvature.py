@@ -64,7 +64,7 @@ def curvature(
         for path in report.draw_along(run, output):
             screen.out.print(f"written   {path}", soft_wrap=True)
         return 0
-    asked = own.run_config(
+    setup = own.run_config(
         model=model,
         config=config,
         combine=combine,
@@ -76,11 +76,11 @@ def curvature(
         options=Options(seed=searching.seed),
         device=device,
     )
-    frame = report.frame_of(asked, run)
+    frame = report.frame_of(setup, run)
     if dry_run:
-        planned = {"model": asked.model, "blocks": len(frame.partition), "examples": len(frame.train)}
-        told = f"would measure {planned['blocks']} blocks of {asked.model} on {planned['examples']} examples"
-        screen.answer(told, [planned], format)
+        planned = {"model": setup.model, "blocks": len(frame.partition), "examples": len(frame.train)}
+        text = f"would measure {planned['blocks']} blocks of {setup.model} on {planned['examples']} examples"
+        screen.answer(text, [planned], format)
         return 0
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "coupling map: ")  # said below
@@ -130,7 +130,7 @@ def _tables(blocks: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> list[t
     ]
     unsure = any(r["converged"] is False for r in blocks)
     caption = "! ends of the spectrum that have not converged" if unsure else ""
-    made = [screen.table("curvature of each block", of_block, lines, caption)]
+    tables = [screen.table("curvature of each block", of_block, lines, caption)]
     between = [r for r in pairs if r["first"] != r["second"]][:12]
     lines = [
         [
@@ -148,7 +148,7 @@ def _tables(blocks: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> list[t
         *map(t.number, ("at most", "residual", "Frobenius norm")),
     ]
     caption = "" if all(r["converged"] for r in between) else "! has not converged: a lower bound"
-    return [*made, screen.table("strongest couplings between two blocks", columns, lines, caption)]
+    return [*tables, screen.table("strongest couplings between two blocks", columns, lines, caption)]
 
 
 def _short(value: float | None) -> str:

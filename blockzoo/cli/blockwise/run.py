@@ -81,10 +81,10 @@ def run(
     if dry_run:
         from blockzoo.blockwise.run.launch import planned
 
-        told = planned(asked, processes.ranks)
+        plan = planned(asked, processes.ranks)
         row = {"model": asked.model, "dataset": asked.dataset, "training_mode": asked.options.training_mode}
         screen.answer(
-            told, [{**row, "rounds": asked.options.rounds, "seed": asked.options.seed, "plan": told}], format
+            plan, [{**row, "rounds": asked.options.rounds, "seed": asked.options.seed, "plan": plan}], format
         )
         return 0
     from blockzoo.blockwise.run.runs import run_blockwise

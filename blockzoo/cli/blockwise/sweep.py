@@ -38,16 +38,16 @@ def sweep(
     from blockzoo.core.files import write_atomically, write_text
     from blockzoo.trials.study import read_study
 
-    asked = read_study(study, studies.BlockwiseStudy)
+    design = read_study(study, studies.BlockwiseStudy)
     if dry_run:
-        count = len(asked.settings())
-        told = f"would run {count} settings with {asked.seeds} seeds each"
-        screen.answer(told, [{"settings": count, "seeds": asked.seeds}], format)
+        count = len(design.settings())
+        message = f"would run {count} settings with {design.seeds} seeds each"
+        screen.answer(message, [{"settings": count, "seeds": design.seeds}], format)
         return 0
     with LiveProgress(screen.out) as progress:
-        outcomes = studies.run_blockwise_study(asked, progress=progress, **together(run, sweeping))
+        outcomes = studies.run_blockwise_study(design, progress=progress, **together(run, sweeping))
     output = run.output
-    lines = studies.compare(asked, outcomes)
+    lines = studies.compare(design, outcomes)
     rows = studies.rows(lines)
     reasons = [f"{_name(line)}: {line.reason}" for line in lines if line.reason]
     screen.show([_table(study.stem, lines), _at_equal_costs(lines)], rows, format, below="\n".join(reasons))

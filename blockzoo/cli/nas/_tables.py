@@ -21,5 +21,5 @@ def correlations(title: str, ranked: Sequence[Correlation], form: str) -> None:
         number("Kendall tau"),
         number("n", importance=HIGH),
     ]
-    made = screen.table(title, columns, lines)
-    screen.show(made, [c._asdict() for c in ranked], form, None)
+    table = screen.table(title, columns, lines)
+    screen.show(table, [c._asdict() for c in ranked], form, None)

@@ -41,7 +41,7 @@ def build(
     """
     from blockzoo.nas.benchmark.release import build_release
 
-    made = build_release(
+    release = build_release(
         source,
         output,
         formats,
@@ -50,14 +50,14 @@ def build(
         overwrite=overwrite,
         allow_pickle=allow_pickle,
     )
-    for path in made.files:
+    for path in release.files:
         screen.out.print(f"written   {path}", soft_wrap=True)
-    screen.out.print(f"{made.networks:,} networks, seeds {', '.join(map(str, made.seeds))}")
-    missing = sum(b - a + 1 for a, b in made.holes)
+    screen.out.print(f"{release.networks:,} networks, seeds {', '.join(map(str, release.seeds))}")
+    missing = sum(b - a + 1 for a, b in release.holes)
     if missing:
-        shown = ", ".join(f"{a}-{b}" if b > a else f"{a}" for a, b in made.holes[:8])
+        shown = ", ".join(f"{a}-{b}" if b > a else f"{a}" for a, b in release.holes[:8])
         screen.out.print(
-            f"missing between the first and the last: {missing:,} networks ({shown}{', ...' if len(made.holes) > 8 else ''})"
+            f"missing between the first and the last: {missing:,} networks ({shown}{', ...' if len(release.holes) > 8 else ''})"
         )
-    for line in made.unfinished[:20]:
+    for line in release.unfinished[:20]:
         screen.out.print(f"left out  {line}", markup=False, soft_wrap=True)

@@ -46,6 +46,6 @@ def distil(
     images = Images(load_data(dataset, data_dir, image_size), batch_size, limit_train, seed)
     lesson = Lesson(epochs, lr, finetune_epochs)
     accuracies = teach(student, teacher, scenario, images, lesson, width=width)
-    said = "\n".join(f"{name:8s}  validation accuracy {value:.4f}" for name, value in accuracies.items())
+    summary = "\n".join(f"{name:8s}  validation accuracy {value:.4f}" for name, value in accuracies.items())
     rows = [{"network": name, "val_acc": value} for name, value in accuracies.items()]
-    screen.answer(said, rows, format)
+    screen.answer(summary, rows, format)

@@ -35,8 +35,8 @@ def info(
     from blockzoo.nas.files.maintenance import describe_file
 
     if str(source) in bundled() and not (BUNDLED / source).is_dir() and not source.exists():
-        said = numbers_of(load(str(source)))
-        screen.answer(f"{source}: {said}", [{"benchmark": str(source), "numbers": said}], format)
+        numbers = numbers_of(load(str(source)))
+        screen.answer(f"{source}: {numbers}", [{"benchmark": str(source), "numbers": numbers}], format)
         return
     place = BUNDLED / source if not source.exists() and (BUNDLED / source).is_dir() else source
     if place.is_dir():

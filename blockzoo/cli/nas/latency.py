@@ -41,9 +41,9 @@ def latency(
     from blockzoo.nas.space.costs import Skeleton
 
     if dry_run:
-        told = f"every cell of the space and {check} whole networks, about {seconds:g} s"
+        message = f"every cell of the space and {check} whole networks, about {seconds:g} s"
         screen.answer(
-            told,
+            message,
             [{"whole_networks": check, "seconds": seconds, "width": width, "image_size": image_size}],
             format,
         )
@@ -53,6 +53,6 @@ def latency(
     path = table.write(output, name, agreement)
     picture = output / f"latency-{name}.png"
     agreement.plot(picture)
-    kept = agreement.save(output / f"latency-{name}.json")
+    json_path = agreement.save(output / f"latency-{name}.json")
     screen.answer(str(agreement), [agreement.summary()], format)
-    screen.say(f"written   {path}\nnetworks  {kept}\npicture   {picture}")
+    screen.say(f"written   {path}\nnetworks  {json_path}\npicture   {picture}")

@@ -57,22 +57,22 @@ def search(
     names = selected(algorithm or ["all"])
     if dry_run:
         numbers = numbers_of(task.dataset)
-        told = f"{len(names)} algorithms x {seeds} seeds, simulated: {', '.join(names)}\n{task.dataset.title}: {numbers}"
-        asked = {"seeds": seeds, "budget": budget, "unit": unit, "benchmark": benchmark, "numbers": numbers}
-        screen.answer(told, [{"algorithm": name, **asked} for name in names], format)
+        text = f"{len(names)} algorithms x {seeds} seeds, simulated: {', '.join(names)}\n{task.dataset.title}: {numbers}"
+        common = {"seeds": seeds, "budget": budget, "unit": unit, "benchmark": benchmark, "numbers": numbers}
+        screen.answer(text, [{"algorithm": name, **common} for name in names], format)
         return
     began = time.perf_counter()
-    made = compare(task, names, seeds, workers)
+    comparison = compare(task, names, seeds, workers)
     seconds = time.perf_counter() - began
     with working("testing pairs"):
-        pairs = paired(made)
-        tables = [regret_table(made), *([paired_table(made, pairs)] if pairs else [])]
-    rows = [{"of": "algorithm", **row} for row in made.rows()] + [
+        pairs = paired(comparison)
+        tables = [regret_table(comparison), *([paired_table(comparison, pairs)] if pairs else [])]
+    rows = [{"of": "algorithm", **row} for row in comparison.rows()] + [
         {"of": "pair", **pair.row()} for pair in pairs
     ]
     screen.show(tables, rows, format)
     request = Request(benchmark, names, seeds, plugins)
     with working("writing and drawing"):
-        written = write(made, task, request, output, seconds=seconds)
+        written = write(comparison, task, request, output, seconds=seconds)
     for path in written:
         screen.say(f"written   {path}")

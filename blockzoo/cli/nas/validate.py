@@ -37,7 +37,7 @@ def validate(
         else (c.path.name, "-", "-", "not opened: a pickle (--allow-pickle)")
         for c in checked
     ]
-    made = screen.table(
+    table = screen.table(
         "", ["file", "rows", number("seconds", importance=LOW), prose("contents", KEY)], lines
     )
     rows = [
@@ -50,7 +50,7 @@ def validate(
         }
         for c in checked
     ]
-    screen.show(made, rows, format, output)
+    screen.show(table, rows, format, output)
     wrong = sum(bool(c.faults) for c in checked)
     opened = sum(c.opened for c in checked)
     screen.out.print(

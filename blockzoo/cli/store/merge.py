@@ -55,8 +55,8 @@ def merge(
                 )
                 if count
             ]
-            said = f"{source}: {merged.copied:,} records copied{'; ' if left else ''}{', '.join(left)}"
-            screen.out.print(said, soft_wrap=True, markup=False)
+            message = f"{source}: {merged.copied:,} records copied{'; ' if left else ''}{', '.join(left)}"
+            screen.out.print(message, soft_wrap=True, markup=False)
         table = export(outputs, target)
     screen.out.print(f"table     {table}", soft_wrap=True, markup=False)
     return int(any(merged.damaged for merged in copied))

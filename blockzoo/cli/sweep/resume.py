@@ -26,8 +26,8 @@ def resume(
         blockzoo sweep resume
         blockzoo sweep resume results --workers 4
     """
-    given = {"workers": workers, "address": address}
-    return again("queued", output, given, (plots, dry_run, format))
+    overrides = {"workers": workers, "address": address}
+    return again("queued", output, overrides, (plots, dry_run, format))
 
 
 def again(only: str, output: Path, given: dict[str, Any], shown: tuple[bool, bool, str]) -> int:

@@ -24,5 +24,5 @@ def retry(
         blockzoo sweep retry
         blockzoo sweep retry results --dry-run
     """
-    given = {"workers": workers, "address": address}
-    return again("failed", output, given, (plots, dry_run, format))
+    overrides = {"workers": workers, "address": address}
+    return again("failed", output, overrides, (plots, dry_run, format))

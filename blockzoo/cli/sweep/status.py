@@ -31,6 +31,6 @@ def status(output: o.Output = Path("results"), *, format: o.Format = "table", pl
     counts = ", ".join(f"{number} {state}" for state, number in sorted(sweep.counts.items()))
     works = "a process works at them" if sweep.alive else "nobody works at them"
     screen.answer(f"{len(sweep.trials)} trials: {counts}; {works}", rows)
-    for state, subject, seed, said in [t for t in sweep.trials if t[0] not in ("done", "queued")][:20]:
-        screen.out.print(f"{state}: {subject} seed {seed}: {said}", markup=False, soft_wrap=True)
+    for state, subject, seed, message in [t for t in sweep.trials if t[0] not in ("done", "queued")][:20]:
+        screen.out.print(f"{state}: {subject} seed {seed}: {message}", markup=False, soft_wrap=True)
     return 0

@@ -72,10 +72,12 @@ def eval(
         "effective_valid_size": own.size(effective_valid_size, "--effective-valid-size"),
         "effective_test_size": own.size(effective_test_size, "--effective-test-size"),
     }
-    asked = TiledRecipe(**{**vars(recipe), **sizes})
+    tiled_recipe = TiledRecipe(**{**vars(recipe), **sizes})
     start = weights_to_evaluate(arch, resume_from, pretrained)
     run = replace(run, device=device, data_dir=data_dir)
-    return print_evaluation(evaluated(arch, tiling, asked, data, start, split, run, workers), split, format)
+    return print_evaluation(
+        evaluated(arch, tiling, tiled_recipe, data, start, split, run, workers), split, format
+    )
 
 
 def weights_to_evaluate(arch: str, resume_from: Path | None, pretrained: bool) -> Start | None:
@@ -115,10 +117,10 @@ def evaluated(
 def print_evaluation(record: Record, split: str, format: str) -> int:
     """Accuracy and loss, and whose."""
     values = record.values
-    said = (
+    summary = (
         f"{record.subject} on {values['images']:,} {'validation' if split == 'val' else 'test'} images of "
         f"{record.spec['dataset']}: accuracy {values[f'{split}_acc']:.4f}, top-5 accuracy {values[f'{split}_top5']:.4f}, "
         f"loss {values[f'{split}_loss']:.4f}; weights: {values['weights']}"
     )
-    screen.answer(said, [{"subject": record.subject, **values}], format)
+    screen.answer(summary, [{"subject": record.subject, **values}], format)
     return 0

@@ -107,16 +107,16 @@ def export(
         quantising=quantising if dtype == "int8" else None,
         evaluate=split if evaluate else "",
     )
-    made = export_subject(deployment, output, fusing=fusing, overwrite=overwrite, strict=strict)
-    said = [str(made.report), f"weights: {made.weights}"]
-    said += [str(made.accuracies)] if made.accuracies is not None else []
-    screen.answer("\n".join(said), [_row(made)], format)
+    deployed = export_subject(deployment, output, fusing=fusing, overwrite=overwrite, strict=strict)
+    lines = [str(deployed.report), f"weights: {deployed.weights}"]
+    lines += [str(deployed.accuracies)] if deployed.accuracies is not None else []
+    screen.answer("\n".join(lines), [_row(deployed)], format)
     return 0
 
 
 def _row(made: Deployed) -> dict[str, Any]:
     """The report's figures, flat."""
-    kept = {
+    figures = {
         key: str(value) if isinstance(value, Path) else value
         for key, value in vars(made.report).items()
         if isinstance(value, (str, int, float, Path)) or value is None
@@ -125,7 +125,7 @@ def _row(made: Deployed) -> dict[str, Any]:
         {} if made.accuracies is None else {f"accuracy_{k}": v for k, v in vars(made.accuracies).items()}
     )
     return {
-        **kept,
+        **figures,
         "weights": made.weights,
         **{k: v for k, v in accuracies.items() if not isinstance(v, dict)},
     }

@@ -122,10 +122,10 @@ def plan(
         _print_front(planner.pareto(model, image, **together(planning)), format)
         screen.out.print(AS_A_FILE)
         return 0
-    made = proved(model, planner.plan(model, image, **together(planning)))
-    moved = traffic(model, made, planner.bytes_of(buffer)) if buffer is not None else ()
-    _print_plan(made, dict(zip(("plan", "layer_by_layer"), moved, strict=False)), format)
-    if made.tiles:
+    tile_plan = proved(model, planner.plan(model, image, **together(planning)))
+    moved = traffic(model, tile_plan, planner.bytes_of(buffer)) if buffer is not None else ()
+    _print_plan(tile_plan, dict(zip(("plan", "layer_by_layer"), moved, strict=False)), format)
+    if tile_plan.tiles:
         screen.out.print(AS_A_FILE)
     if moved:
         screen.out.print(f"beyond {buffer} on chip: {moved[0]}")
@@ -134,8 +134,8 @@ def plan(
         from blockzoo.report.pictures.looks import save
         from blockzoo.tiling.experiments.memory_figure import memory_over_layers
 
-        title = f"{subject}, {made.mode}, {made.dtype}, {image_size} x {image_size}"
-        save(memory_over_layers(made, *planner.timelines(model, made), title=title), figure)
+        title = f"{subject}, {tile_plan.mode}, {tile_plan.dtype}, {image_size} x {image_size}"
+        save(memory_over_layers(tile_plan, *planner.timelines(model, tile_plan), title=title), figure)
         screen.say(f"written   {figure}")
     return 0
 

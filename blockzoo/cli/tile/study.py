@@ -45,16 +45,16 @@ def study(
     from blockzoo.tiling.experiments.paired_runs import TilingStudy, run_tiling_study
     from blockzoo.trials.study import read_study
 
-    asked = read_study(file, TilingStudy)
-    asked = replace(asked, dataset=dataset) if dataset else asked
+    design = read_study(file, TilingStudy)
+    design = replace(design, dataset=dataset) if dataset else design
     options = together(replace(run, data_dir=data_dir, latency=False), sweeping)
     if dry_run:
-        run_tiling_study(asked, dry_run=True, on_plan=partial(_print_plan, format), **options)
+        run_tiling_study(design, dry_run=True, on_plan=partial(_print_plan, format), **options)
         return 0
     with LiveProgress(screen.out) as progress:
-        lines = run_tiling_study(asked, progress=progress, **options)
+        lines = run_tiling_study(design, progress=progress, **options)
     output = run.output
-    tables = comparisons(lines, asked.base.tag)
+    tables = comparisons(lines, design.base.tag)
     screen.show([table.typeset() for table in tables], lines, "markdown" if markdown else format)
     write_text(output / f"{file.stem}.csv", screen.as_text(lines, "csv"))
     write_text(output / f"{file.stem}.md", "\n\n".join(table.markdown() for table in tables) + "\n")

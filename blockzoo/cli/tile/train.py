@@ -92,34 +92,34 @@ def train(
         "effective_test_size": own.size(effective_test_size, "--effective-test-size"),
         "validation_share": validation_split or None,
     }
-    asked = TiledRecipe(**{**vars(recipe), **overrides})
+    tiled_recipe = TiledRecipe(**{**vars(recipe), **overrides})
     if do_eval and not do_train:
         from blockzoo.cli.tile.eval import evaluated, print_evaluation, weights_to_evaluate
 
         start = weights_to_evaluate(arch, resume_from, pretrained)
-        record = evaluated(arch, tiling, asked, data, start, "test", run, workers)
+        record = evaluated(arch, tiling, tiled_recipe, data, start, "test", run, workers)
         return print_evaluation(record, "test", format)
     start = starting_point(arch, resume_from, reset_optimizer=reset_optimizer, pretrained=pretrained)
     spec, preset = tiled_spec(
         arch,
         tiling,
         images_of(data, data_dir),
-        asked,
+        tiled_recipe,
         start=start,
         seed=seeded.seed,
         image_size=data.image_size,
     )
     falls = f"milestones {','.join(map(str, spec.milestones))}" if spec.milestones else "cosine"
-    told = (
+    summary = (
         f"{spec.network.subject} on {spec.dataset}: {spec.epochs} epochs, batch {spec.batch_size}, lr {spec.lr:g}, "
         f"decay {spec.weight_decay:g}, {falls}, seed {spec.seed} (preset: {preset.name}; {spec.protocol})"
         + (f", on {spec.devices} devices" if spec.devices > 1 else "")
         + (", images read from their files" if spec.images == "stream" else "")
     )
     if dry_run:
-        screen.answer(told, [spec.planned()], format)
+        screen.answer(summary, [spec.planned()], format)
         return 0
-    screen.say(told)
+    screen.say(summary)
     done = train_tiled(
         spec,
         preset,

@@ -58,18 +58,18 @@ class SavedActivationBytes(OnPaper[Kept]):
 
     def total(self, parts: Sequence[Kept]) -> int:
         """They add up, a tensor between two parts counted once, the input of the first one not at all."""
-        kept, boundary_kept, boundary_bytes = 0, True, 0
+        total_bytes, boundary_kept, boundary_bytes = 0, True, 0
         for part in parts:
             saved = part.saved
-            kept += saved.inside
+            total_bytes += saved.inside
             if saved.input and not boundary_kept:
-                kept += boundary_bytes
+                total_bytes += boundary_bytes
                 boundary_kept = True
             if not saved.passes_through:
                 boundary_bytes = part.output
                 boundary_kept = saved.output
-                kept += boundary_bytes if saved.output else 0
-        return kept
+                total_bytes += boundary_bytes if saved.output else 0
+        return total_bytes
 
 
 def _saved_by_training(module: nn.Module, x: Tensor) -> Saved:

@@ -47,14 +47,14 @@ def open_vino(model: nn.Module, example: Float[torch.Tensor, "B ..."]) -> Callab
     }:
         raise UsageError(f"OpenVINO has no {precision} on this processor: --dtypes fp32")
     content = onnx_bytes(model, example, "openvino")
-    asked = {
+    config = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": "1",
         "INFERENCE_NUM_THREADS": str(torch.get_num_threads()),
         "INFERENCE_PRECISION_HINT": precision,
     }
     try:
-        ready = core.compile_model(core.read_model(content), "CPU", asked)
+        ready = core.compile_model(core.read_model(content), "CPU", config)
     except Exception as error:
         raise UsageError(f"OpenVINO refuses the model: {reason_of(error)}") from error
     runs_in = ready.get_property("INFERENCE_PRECISION_HINT").to_string()

@@ -99,9 +99,9 @@ class Beside(Described):
     @classmethod
     def of(cls, space: MacroSpace, parts: Parts) -> Self:
         """The same from tables in memory."""
-        made = cls.__new__(cls)
-        made._hold(space, parts)
-        return made
+        instance = cls.__new__(cls)
+        instance._hold(space, parts)
+        return instance
 
     def _hold(self, space: MacroSpace, parts: Parts) -> None:
         headers = [header for header, _ in parts.values()]

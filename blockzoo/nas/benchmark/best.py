@@ -38,9 +38,9 @@ class Ranking:
             raise UsageError(f"top {n!r}: give a whole number of networks, 1 or more")
         indices = self.indices_of(seed)
         values = self._to_minimise(by, indices, seed)
-        known = ~np.isnan(values)
-        order = np.argsort(values[known], kind="stable")
-        return np.asarray(indices[known][order[:n]])
+        is_known = ~np.isnan(values)
+        order = np.argsort(values[is_known], kind="stable")
+        return np.asarray(indices[is_known][order[:n]])
 
     def pareto(
         self, *costs: str, by: str = "val_acc", seed: int | str | None = None
@@ -59,8 +59,8 @@ class Ranking:
         points = np.stack(
             [self._to_minimise(name, indices, seed) for name in (*(costs or ("macs",)), by)], axis=1
         )
-        known = np.flatnonzero(~np.isnan(points).any(1))
-        front = known[pareto_front(points[known])]
+        rows = np.flatnonzero(~np.isnan(points).any(1))
+        front = rows[pareto_front(points[rows])]
         return indices[front[np.argsort(points[front, 0], kind="stable")]]
 
     def indices_of(self: Any, seed: int | str | None = None) -> npt.NDArray[np.int64]:

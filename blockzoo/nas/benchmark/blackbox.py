@@ -58,13 +58,13 @@ def vectors_of(
 ) -> tuple[Int[np.ndarray, "vectors coordinates"], Int[np.ndarray, " vectors"]]:
     """All flat vectors whose networks the benchmark has of some seed, and the index of each."""
     space = dataset.space
-    known = np.unique(np.concatenate([dataset.indices_of(seed) for seed in dataset.seeds]))
+    indices = np.unique(np.concatenate([dataset.indices_of(seed) for seed in dataset.seeds]))
     if space.raw_size > MOST_VECTORS:
-        return space.vectors(known).astype(np.int64), known
+        return space.vectors(indices).astype(np.int64), indices
     options = list(space.cells.options) * space.stages
     grid = np.indices(options).reshape(len(options), -1).T.astype(np.int64)
     index = space.index(grid)
-    there = np.isin(index, known)
+    there = np.isin(index, indices)
     return grid[there], index[there]
 
 
@@ -73,15 +73,15 @@ def evaluations(
 ) -> Float[np.ndarray, "vectors seeds epochs objectives"]:
     """What is known of each vector; NaN where a seed lacks its network."""
     epochs = dataset.epochs or 1
-    made = np.full((len(index), len(dataset.seeds), epochs, len(OBJECTIVES)), np.nan)
+    values = np.full((len(index), len(dataset.seeds), epochs, len(OBJECTIVES)), np.nan)
     for place, seed in enumerate(dataset.seeds):
         for epoch in range(1, epochs + 1):
-            made[:, place, epoch - 1, 0] = dataset.val_acc(index, epoch, best=False, seed=seed)
-            made[:, place, epoch - 1, 1] = dataset.train_time(index, epoch, seed=seed)
-        made[:, place, -1, 2] = dataset.test_acc(index, seed=seed)
-        made[:, place, :, 3] = np.asarray(dataset.params(index))[:, None]
-        made[:, place, :, 4] = np.asarray(dataset.macs(index))[:, None]
-    return made
+            values[:, place, epoch - 1, 0] = dataset.val_acc(index, epoch, best=False, seed=seed)
+            values[:, place, epoch - 1, 1] = dataset.train_time(index, epoch, seed=seed)
+        values[:, place, -1, 2] = dataset.test_acc(index, seed=seed)
+        values[:, place, :, 3] = np.asarray(dataset.params(index))[:, None]
+        values[:, place, :, 4] = np.asarray(dataset.macs(index))[:, None]
+    return values
 
 
 def domain(values: Sequence[int]) -> dict[str, Any]:

@@ -88,9 +88,9 @@ def mean_of_known(by_seed: list[Any]) -> Answer:
     """The mean over seeds that know a network; None (NaN in arrays) where none does."""
     if isinstance(by_seed[0], np.ndarray):
         stacked = np.stack(by_seed)
-        known = ~np.isnan(stacked)
+        is_known = ~np.isnan(stacked)
         with np.errstate(invalid="ignore"):
-            return np.asarray(np.where(known, stacked, 0).sum(0) / known.sum(0))
+            return np.asarray(np.where(is_known, stacked, 0).sum(0) / is_known.sum(0))
     numbers: list[float] = [value for value in by_seed if value is not None]
     return sum(numbers) / len(numbers) if numbers else None
 

@@ -81,9 +81,9 @@ class Dataset(TrainingQueries, Ranking, Described):
             trainings: curves by seed.
             beside: see `Companions`.
         """
-        made = cls.__new__(cls)
-        made._hold(space, trainings, **beside)
-        return made
+        dataset = cls.__new__(cls)
+        dataset._hold(space, trainings, **beside)
+        return dataset
 
     def _hold(self, space: MacroSpace, trainings: dict[int, Training], **beside: Unpack[Companions]) -> None:
         self.space, self.title = space, beside.get("title", "")
@@ -95,8 +95,8 @@ class Dataset(TrainingQueries, Ranking, Described):
     @property
     def header(self) -> Header:
         """What the training files say together, and all their columns."""
-        kept = {name: value for name, value in self._first.header.items() if name not in OF_THE_FILE}
-        return {**kept, "dataset_type": "training", "columns": self._first.columns}
+        common = {name: value for name, value in self._first.header.items() if name not in OF_THE_FILE}
+        return {**common, "dataset_type": "training", "columns": self._first.columns}
 
     @property
     def static_info(self) -> StaticInfoDataset | None:

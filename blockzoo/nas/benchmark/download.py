@@ -73,14 +73,14 @@ def check(folder: Path) -> list[ReleaseFile]:
     Pickles are summed, never opened.
     """
     sums = folder / SUMS
-    known = known_sums(sums)
+    checksums = known_sums(sums)
     checked = []
     for path in sorted(folder.iterdir()):
         if not part_of(path):
             continue
         digest = file_digest(path)
         faults = []
-        if path.name in known and known[path.name] != digest:
+        if path.name in checksums and checksums[path.name] != digest:
             faults.append(f"its checksum is not that of {SUMS}: it was altered or is incomplete")
         if path.suffix != ".pickle":
             try:
@@ -94,7 +94,7 @@ def check(folder: Path) -> list[ReleaseFile]:
             except (DataError, DamagedFile) as error:
                 faults.append(str(error).removeprefix(f"{path}: "))
         checked.append(ReleaseFile(path, path.stat().st_size, digest, faults))
-    if checked and not known:
+    if checked and not checksums:
         write_text(sums, "".join(f"{f.sha256}  {f.path.name}\n" for f in checked))
     return checked
 
@@ -111,13 +111,13 @@ def known_sums(path: Path) -> dict[str, str]:
         return {}
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
-    known = {}
+    checksums = {}
     for number, line in enumerate(text.splitlines(), 1):
         match = re.fullmatch(r"([0-9a-fA-F]{64})[ *]+(\S.*)", line)
-        if match and match[2] not in known:
-            known[match[2]] = match[1].lower()
+        if match and match[2] not in checksums:
+            checksums[match[2]] = match[1].lower()
         elif line.strip():
             raise DataError(
                 f"{path}: line {number} is no checksum with a name of its own; delete the file to write it anew"
             )
-    return known
+    return checksums

@@ -56,15 +56,15 @@ def graph_text(graph: Graph, space: MacroSpace) -> str:
 
 def _in_order(graph: Graph, before: list[list[int]]) -> list[tuple[int, int | str]]:
     """Vertices and labels, each behind all that lead to it."""
-    left, made = dict(enumerate(graph.labels)), list[tuple[int, int | str]]()
+    left, order = dict(enumerate(graph.labels)), list[tuple[int, int | str]]()
     done: set[int] = set()
     while left:
         ready = [place for place in left if done.issuperset(before[place])]
         if not ready:
             raise UsageError("the graph has a circle")
-        made += [(place, left.pop(place)) for place in ready]
+        order += [(place, left.pop(place)) for place in ready]
         done.update(ready)
-    return made
+    return order
 
 
 def _operation(label: int | str, space: MacroSpace) -> str:
@@ -87,10 +87,10 @@ def columns_of(dataset: Dataset) -> dict[str, list[Any]]:
     params, macs = dataset.params(index), dataset.macs(index)
     counts = np.sum([np.isin(index, dataset.indices_of(seed)) for seed in dataset.seeds], axis=0)
     latencies = {f"lat_{device}": dataset.latency(index, device) for device in dataset.devices}
-    made: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     for place, (one, text) in enumerate(zip(index.tolist(), space.hashes()[index].tolist(), strict=True)):
         vector = json.dumps(space.nested(one))
-        known = {
+        predictions = {
             name: float(values[place]) for name, values in latencies.items() if np.isfinite(values[place])
         }
         about = {
@@ -101,11 +101,11 @@ def columns_of(dataset: Dataset) -> dict[str, list[Any]]:
             "identifier": f"{SPACE}_{one}", "space": SPACE, "uid": text, "arch_str": vector,
             "input": graph_text(graph_of(one, space), space), "target_metric": TARGET,
             TARGET: float(accuracies[place]), "flops": 2.0 * float(macs[place]), "params": float(params[place]),
-            "metadata": str(known), "metainformation": str(about),
+            "metadata": str(predictions), "metainformation": str(about),
         }  # fmt: skip
         for name, value in row.items():
-            made[name].append(value)
-    return made
+            columns[name].append(value)
+    return columns
 
 
 def write_graph_arch(dataset: Dataset, path: str | Path) -> Path:

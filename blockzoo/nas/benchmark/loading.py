@@ -82,7 +82,7 @@ def from_folder(
         if names is not None
         else {str(d): t for d in files.keys("bench") if (t := _optional(files, Part("bench", d))) is not None}
     )
-    made = Dataset.of(
+    dataset = Dataset.of(
         space,
         trainings,
         static=StaticInfoDataset.of(space, {None: static}) if static else None,
@@ -92,7 +92,7 @@ def from_folder(
         include_static_info=include_static_info,
         include_env_info=include_env_info,
     )
-    return validated(made, str(files.path), values=validate_data)
+    return validated(dataset, str(files.path), values=validate_data)
 
 
 def seeds_named(seeds: Any) -> list[int]:
@@ -163,9 +163,9 @@ def load(name: str = "mini", **options: Any) -> Dataset:
             `mini-surrogate`: the whole space as a model fitted to `mini` predicts it. Never a measurement.
         options: as in `from_folder`.
     """
-    known = bundled()
-    if name not in known:
-        raise UsageError(f"benchmark {name!r}: bundled are {', '.join(known)}; from_folder reads a folder")
+    names = bundled()
+    if name not in names:
+        raise UsageError(f"benchmark {name!r}: bundled are {', '.join(names)}; from_folder reads a folder")
     if name.endswith(SURROGATE):
         from blockzoo.nas.benchmark.surrogate import surrogate_of
 

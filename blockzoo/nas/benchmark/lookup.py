@@ -42,15 +42,15 @@ class Lookup:
         """(networks + 1,): the row of each network of the space, -1 where it has none; the last entry is for index -1."""
         rows = np.full(len(self.space) + 1, MISSING)
         index = self.space.indices_of_raw_hashes(self._hashes)
-        known = index >= 0
-        if lost := int((~known).sum()):
-            example = self.hashes[int(np.argmin(known))].hex()
+        is_known = index >= 0
+        if lost := int((~is_known).sum()):
+            example = self.hashes[int(np.argmin(is_known))].hex()
             warnings.warn(
                 f"{lost:,} rows are of no network of the space, as that of {example}: only its hash finds such a row. "
                 "`blockzoo nas validate` names what is wrong with a folder",
                 stacklevel=2,
             )
-        rows[index[known]] = np.flatnonzero(known)
+        rows[index[is_known]] = np.flatnonzero(is_known)
         return rows
 
     def row(self, arch: Architecture) -> int | None:

@@ -101,8 +101,8 @@ def build_release(
                 )
     written = [path for paths in targets.values() for path in paths]
     space = published_space()
-    known = {space.index_of_hash(text) for rows in trained.rows.values() for text in rows}
-    return Release(written, len(known), sorted(trained.rows), holes(known), trained.unfinished)
+    indices = {space.index_of_hash(text) for rows in trained.rows.values() for text in rows}
+    return Release(written, len(indices), sorted(trained.rows), holes(indices), trained.unfinished)
 
 
 def gathered(source: Path, experiment_name: str | None = None, *, allow_pickle: bool = False) -> Trained:
@@ -270,7 +270,7 @@ def _parts(trained: Trained) -> dict[Part, tuple[Header, dict[str, Any]]]:
     space = published_space()
     parts: dict[Part, tuple[Header, dict[str, Any]]] = {}
     rank = {text: space.index_of_hash(text) for rows in trained.rows.values() for text in rows}
-    story = {k: v for k, v in trained.header.items() if k == "setting"}
+    setting = {k: v for k, v in trained.header.items() if k == "setting"}
     common = {k: trained.header[k] for k in ("epochs", "dataset")}
     for seed, rows in sorted(trained.rows.items()):
         hashes = sorted(rows, key=rank.__getitem__)
@@ -284,7 +284,7 @@ def _parts(trained: Trained) -> dict[Part, tuple[Header, dict[str, Any]]]:
                     seed=seed,
                     part=kind,
                     **common,
-                    **(story if kind == "base" else {}),
+                    **(setting if kind == "base" else {}),
                 ),
                 columns,
             )

@@ -76,8 +76,8 @@ def _result(text: str, entry: Any) -> Result:
             "test_top5": test["top5"][-1],
         }
         env = {name: str(_only(value)) for name, value in sorted(entry["env"].items())}
-        story = {name: entry[name] for name in ("dataset", "setting") if entry.get(name)}
-        return Result(row, env, {"params": int(entry["params"]), "flops": int(entry["flops"])}, story)
+        metadata = {name: entry[name] for name in ("dataset", "setting") if entry.get(name)}
+        return Result(row, env, {"params": int(entry["params"]), "flops": int(entry["flops"])}, metadata)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise DamagedFile(
             f"the result of {describe(text[:40])} lacks something: {type(error).__name__} {error}"

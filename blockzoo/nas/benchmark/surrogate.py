@@ -84,20 +84,20 @@ def surrogate_of(dataset: Dataset, seeds: Sequence[int] = (0, 1, 2), noise: bool
         seeds: of the surrogate's own noise; the same seed gives the same numbers.
         noise: add each seed's deviation to its accuracies; without it all seeds are alike.
     """
-    known = dataset.indices
+    indices = dataset.indices
     first = dataset.seeds[0]
-    if len(known) < 20:
-        raise UsageError(f"a surrogate of {len(known)} networks would say nothing: give at least 20")
+    if len(indices) < 20:
+        raise UsageError(f"a surrogate of {len(indices)} networks would say nothing: give at least 20")
     curves = np.stack(
         [
-            dataset.val_acc(known, epoch, best=False, seed="mean")
+            dataset.val_acc(indices, epoch, best=False, seed="mean")
             for epoch in range(1, (dataset.epochs or 1) + 1)
         ],
         axis=1,
     )
-    test = dataset.test_acc(known, seed="mean")
-    seconds = np.log(np.maximum(dataset.train_time(known, seed="mean"), 1))
-    model = PairwiseRidge(dataset.space).fit(known, np.column_stack([curves, test, seconds]))
+    test = dataset.test_acc(indices, seed="mean")
+    seconds = np.log(np.maximum(dataset.train_time(indices, seed="mean"), 1))
+    model = PairwiseRidge(dataset.space).fit(indices, np.column_stack([curves, test, seconds]))
     predicted = model.predict_all()
     accuracy, time = np.clip(predicted[:, :-1], 0, 100), np.exp(predicted[:, -1])
     spread = seed_deviation(dataset) or float(model.leave_one_out[:, -3].std())
@@ -116,9 +116,9 @@ def surrogate_of(dataset: Dataset, seeds: Sequence[int] = (0, 1, 2), noise: bool
             }
         )
         trainings[seed] = Training(dataset.space, ({**header, "seed": seed}, table), None)
-    made = Surrogate.of(dataset.space, trainings, title=f"surrogate of {dataset.title}")
-    made.fitted_to, made.test_error = len(known), float(np.abs(model.leave_one_out[:, -2]).mean())
-    return made
+    surrogate = Surrogate.of(dataset.space, trainings, title=f"surrogate of {dataset.title}")
+    surrogate.fitted_to, surrogate.test_error = len(indices), float(np.abs(model.leave_one_out[:, -2]).mean())
+    return surrogate
 
 
 class Surrogate(Dataset):

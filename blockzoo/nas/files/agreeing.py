@@ -82,13 +82,13 @@ def impossible_costs(space: MacroSpace, skeleton: Skeleton, table: Table) -> lis
     if not set(space.ops) <= set(KNOWN) or "model_hash" not in table:
         return []
     index = space.indices_of_raw_hashes(table.stored["model_hash"].data)
-    known, hashes = index >= 0, table["model_hash"]
+    is_known, hashes = index >= 0, table["model_hash"]
     faults = []
     for name, right in zip(("params", "flops"), static_info(space, skeleton), strict=True):
         if name not in table or table[name].dtype.kind not in "iuf":
             continue
         stated, formula = np.asarray(table[name]), right[index]
-        wrong = np.flatnonzero(known & (stated != formula))
+        wrong = np.flatnonzero(is_known & (stated != formula))
         if len(wrong):
             one = wrong[0]
             faults.append(

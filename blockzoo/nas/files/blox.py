@@ -164,11 +164,11 @@ def _unpack_rows(
 def _read_walking(types: Mapping[str, ColumnType], rows: int, stream: Inflated) -> dict[str, Column]:
     """The columns of a file whose rows differ in size: find where each value lies, then gather column by column."""
     allowed = allowance(stream.size)
-    kept = [
+    costs = [
         ROW_COSTS["any"] + ROW_COSTS.get("text" if t.kind == TEXT else "list" if t.is_list else "", 0)
         for t in types.values()
     ]
-    check_room(rows * sum(kept), allowed, f"its {rows:,} rows of different sizes")
+    check_room(rows * sum(costs), allowed, f"its {rows:,} rows of different sizes")
     whole = stream.rest(min(allowed, rows * sum(t.most_bytes for t in types.values())))
     stream.expect_end()
     starts, at, end = np.empty((len(types), rows), np.int64), 0, len(whole)

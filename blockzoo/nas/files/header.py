@@ -120,9 +120,9 @@ def dump(header: Header) -> bytes:
         DamagedFile: faults as in `check`, or longer than 1,024 bytes.
     """
     check(header)
-    known = {name: header[name] for name in _ORDER if header.get(name) is not None}
+    fields = {name: header[name] for name in _ORDER if header.get(name) is not None}
     others = {name: value for name, value in header.items() if name not in _ORDER}
-    text = yaml.safe_dump({**known, **others}, sort_keys=False, default_flow_style=False)
+    text = yaml.safe_dump({**fields, **others}, sort_keys=False, default_flow_style=False)
     start = MARK + text.encode("ascii", "backslashreplace") + MARK
     if len(start) > LIMIT:
         raise DamagedFile(

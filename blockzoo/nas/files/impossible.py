@@ -31,12 +31,12 @@ def impossible_values(header: Header, table: Table) -> list[str]:
 
 def impossible_networks(table: Table, space: MacroSpace) -> list[str]:
     """Hashes that no network of the space has, and vectors of another hash. Needs the hashes of the whole space."""
-    known = space.indices_of_raw_hashes(table.stored["model_hash"].data)
+    index = space.indices_of_raw_hashes(table.stored["model_hash"].data)
     hashes = table["model_hash"]
     faults = []
-    if (known < 0).any():
+    if (index < 0).any():
         faults.append(
-            f"{int((known < 0).sum()):,} hashes are of no network of the space, as {hashes[int(np.argmin(known))]}"
+            f"{int((index < 0).sum()):,} hashes are of no network of the space, as {hashes[int(np.argmin(index))]}"
         )
     if "arch_vec" in table and not faults:
         rehashed = space.hash(np.asarray(table["arch_vec"]))

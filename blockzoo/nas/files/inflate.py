@@ -54,9 +54,9 @@ class Inflated:
 
     def take(self, size: int) -> bytes:
         """Exactly `size` bytes."""
-        taken = bytearray(size)
-        self.fill(memoryview(taken))
-        return bytes(taken)
+        buffer = bytearray(size)
+        self.fill(memoryview(buffer))
+        return bytes(buffer)
 
     def fill(self, target: memoryview) -> None:
         """Inflate exactly as many bytes as `target` holds into it."""

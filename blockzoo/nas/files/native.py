@@ -62,8 +62,8 @@ ENDS = "<u4"
 
 def write(header: Header, columns: Mapping[str, Column]) -> tuple[Header, Iterator[bytes]]:
     """The header and the payload in pieces."""
-    kept = {k: v for k, v in header.items() if k != "column_types"}
-    header = {**kept, "format": "native"}
+    fields = {k: v for k, v in header.items() if k != "column_types"}
+    header = {**fields, "format": "native"}
     return header, _pieces(columns, dump(header))
 
 

@@ -117,8 +117,8 @@ def write(header: Header, columns: Mapping[str, Column]) -> tuple[Header, Iterat
     """The header and the payload."""
     shape = (header.get("search_space") or {}).get("shape")
     rows = list(python_rows(Table(columns), shape))
-    kept = {k: v for k, v in header.items() if k != "column_types"}
-    return {**kept, "format": "pickle"}, iter([pickle.dumps(rows, protocol=4)])
+    fields = {k: v for k, v in header.items() if k != "column_types"}
+    return {**fields, "format": "pickle"}, iter([pickle.dumps(rows, protocol=4)])
 
 
 def read(header: Header, payload: memoryview) -> dict[str, Column]:

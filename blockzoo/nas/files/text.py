@@ -42,8 +42,8 @@ LARGE = 1 << 19
 def write(header: Header, columns: Mapping[str, Column]) -> tuple[Header, Iterator[bytes]]:
     """The header and the payload in pieces."""
     shape = (header.get("search_space") or {}).get("shape")
-    kept = {k: v for k, v in header.items() if k != "column_types"}
-    return {**kept, "format": "csv"}, _pieces(Table(columns), shape)
+    fields = {k: v for k, v in header.items() if k != "column_types"}
+    return {**fields, "format": "csv"}, _pieces(Table(columns), shape)
 
 
 def _pieces(table: Table, shape: Any) -> Iterator[bytes]:

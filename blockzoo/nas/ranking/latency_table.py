@@ -72,14 +72,14 @@ class LatencyTable:
             error: against whole networks; every number of the file carries it.
             suffix: says the format: native, blox, csv or pickle.
         """
-        given = {key: getattr(self.skeleton, name) for name, key in SKELETON.items()}
+        setting = {key: getattr(self.skeleton, name) for name, key in SKELETON.items()}
         where = {name: self.environment.get(name) for name in ("gpu", "cpu", "threads", "torch")}
         header = {
             **header_of(self.space, "benchmarking"),
             "device": device,
             "predicted": True,
             "held_out": error.summary(),
-            "setting": given,
+            "setting": setting,
             "environment": {name: value for name, value in where.items() if value is not None},
         }
         table = {"model_hash": self.space.hashes(), "latency": np.round(self.predict() / 1e3, 6)}
@@ -123,14 +123,14 @@ def measure_latency(
     space = space or published_space()
     count = len(space.cells)
     shape = (1, 3, skeleton.image_size, skeleton.image_size)
-    made = partial(build, num_classes=skeleton.num_classes, space=space, width=skeleton.width, seed=seed)
+    builder = partial(build, num_classes=skeleton.num_classes, space=space, width=skeleton.width, seed=seed)
     parts: dict[str, tuple[nn.Module, tuple[int, ...]]] = {}
     for cell in range(count):
         index = sum(cell * count**stage for stage in range(space.stages))
-        network = made(index)
+        network = builder(index)
         _add_parts(parts, network, cell, torch.zeros(shape))
     drawn = space.sample(check, seed)
-    wholes = {f"network {i}": (made(int(i)), shape) for i in drawn}
+    wholes = {f"network {i}": (builder(int(i)), shape) for i in drawn}
     samples, environment = time_modules(
         {**parts, **wholes}, device=device, seconds=deadline.left(), seed=seed
     )

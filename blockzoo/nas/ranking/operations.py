@@ -45,15 +45,15 @@ def operation_effects(dataset: Dataset) -> OperationEffects:
         UsageError: too few networks to tell the effects apart.
     """
     space = dataset.space
-    known: list[tuple[float, ArchVector]] = []
+    samples: list[tuple[float, ArchVector]] = []
     for model_hash, *_ in dataset:  # indices would need the hashes of the whole space
         value, vector = dataset.test_acc(model_hash, seed="mean"), dataset.arch_vec(model_hash)
         if value is not None and math.isfinite(value) and vector is not None:
-            known.append((float(value), vector))
-    indices = np.array([space.index(vector) for _, vector in known], int)
+            samples.append((float(value), vector))
+    indices = np.array([space.index(vector) for _, vector in samples], int)
     counts = np.array([np.bincount(graph.ops, minlength=len(space.ops)) for graph in space.cells.graphs])
-    nodes = counts[space.digits(indices)].reshape(len(known), -1)
-    values = np.array([value for value, _ in known]) / 100
+    nodes = counts[space.digits(indices)].reshape(len(samples), -1)
+    values = np.array([value for value, _ in samples]) / 100
     design = np.hstack([np.ones((len(nodes), 1)), nodes])
     solution, _, rank, _ = np.linalg.lstsq(design, values, rcond=None)
     degrees = len(values) - int(rank)

@@ -67,8 +67,8 @@ def paired(made: Comparison) -> list[Pair]:
     """
     ordered = [row["algorithm"] for row in made.rows()]
     pairs = [_pair(made, *names) for names in combinations(ordered, 2)]
-    known = [pair.p for pair in pairs if pair.p is not None]
-    adjusted = iter(holm(known))
+    p_values = [pair.p for pair in pairs if pair.p is not None]
+    adjusted = iter(holm(p_values))
     return [pair if pair.p is None else Pair(**{**vars(pair), "p_of_all": next(adjusted)}) for pair in pairs]
 
 

@@ -41,9 +41,9 @@ class ParetoEvolution:
         point = (-value, *(column[query.index] for column in self._costs))
         if query.index in self._members or any(_beats(other, point) for other in self._front):
             return
-        kept = [i for i, other in enumerate(self._front) if not _beats(point, other)]
-        self._front = [*(self._front[i] for i in kept), point]
-        self._members = [*(self._members[i] for i in kept), query.index]
+        survivors = [i for i, other in enumerate(self._front) if not _beats(point, other)]
+        self._front = [*(self._front[i] for i in survivors), point]
+        self._members = [*(self._members[i] for i in survivors), query.index]
 
 
 def _beats(a: tuple[float, ...], b: tuple[float, ...]) -> bool:

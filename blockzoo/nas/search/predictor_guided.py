@@ -52,9 +52,9 @@ class PredictorGuided:
         fresh = self._task.known[~np.isin(self._task.known, list(self._told))]
         if not len(fresh):
             return [next(iter(self._told))]
-        known = np.array(list(self._told))
+        queried = np.array(list(self._told))
         predicted = (
-            self._predictor(self._task.space).fit(known, np.array(list(self._told.values()))).predict(fresh)
+            self._predictor(self._task.space).fit(queried, np.array(list(self._told.values()))).predict(fresh)
         )
         chance = self._rng.random(self._batch) < self._explore
         best = fresh[np.argpartition(-predicted, min(self._batch, len(fresh) - 1))[: self._batch]]

@@ -51,11 +51,11 @@ def search(task: Task, algorithm: str, seed: int = 0, **options: object) -> Ledg
     try:
         while stale < PATIENCE:
             try:
-                asked = _said(algorithm, ask)
+                proposal = _said(algorithm, ask)
             except NothingLeft:
                 ledger.ran_out = True
                 break
-            _said(algorithm, tell, asked, query(asked))
+            _said(algorithm, tell, proposal, query(proposal))
             stale = stale + 1 if ledger.spent == spent else 0
             spent = ledger.spent
     except BudgetSpent:
@@ -142,9 +142,9 @@ def trace_of(ledger: Ledger) -> Trace:
     ranked = np.where(full, value, value - 1000)
     best = np.maximum.accumulate(ranked)
     incumbent = index[np.maximum.accumulate(np.where(ranked == best, np.arange(len(ranked)), 0))]
-    told = (np.diff(spent, prepend=0.0) > 0) | (np.diff(incumbent, prepend=-1) != 0)
+    is_recorded = (np.diff(spent, prepend=0.0) > 0) | (np.diff(incumbent, prepend=-1) != 0)
     columns = (spent, index, np.array(ledger.epochs), value, incumbent, task.best_test - task.test[incumbent])
-    return Trace(*(column[told] for column in columns))
+    return Trace(*(column[is_recorded] for column in columns))
 
 
 @RESULTS.register("comparison of searches")

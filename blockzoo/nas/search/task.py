@@ -151,16 +151,16 @@ class Ledger:
         """
         task = self.task
         index, epochs, value = self._looked_up(query)
-        asked = task.epochs if epochs is None else epochs
+        last_epoch = task.epochs if epochs is None else epochs
         before = 0 if task.duplicates == "charged" else self.trained.get(index, 0)
-        if asked > before:
-            spent = self.spent + task.prices[index] * (asked - before) / task.epochs
+        if last_epoch > before:
+            spent = self.spent + task.prices[index] * (last_epoch - before) / task.epochs
             if spent > task.budget * (1 + 1e-12):
                 raise BudgetSpent
             self.spent = spent
-            self.trained[index] = asked
-        self.history.append((self.spent, index, value, asked == task.epochs))
-        self.epochs.append(asked)
+            self.trained[index] = last_epoch
+        self.history.append((self.spent, index, value, last_epoch == task.epochs))
+        self.epochs.append(last_epoch)
         return value
 
     def _looked_up(self, query: Query) -> tuple[int, int | None, float]:

@@ -99,8 +99,8 @@ def write(made: Comparison, task: Task, request: Request, folder: Path, *, secon
         written.append(folder / f"regret.{suffix}")
     written.append(made.save(folder / RESULT))
     digests = {path.name: file_digest(path) for path in written if path.suffix in (".csv", ".tex", ".json")}
-    said = {**manifest(task, request, folder), "search_seconds": round(seconds, 3), "files": digests}
-    write_text(folder / "manifest.json", json.dumps(said, indent=2) + "\n")
+    document = {**manifest(task, request, folder), "search_seconds": round(seconds, 3), "files": digests}
+    write_text(folder / "manifest.json", json.dumps(document, indent=2) + "\n")
     return [*written, folder / "manifest.json"]
 
 
@@ -117,10 +117,10 @@ def read(folder: Path) -> Comparison | None:
         content = place.read_bytes()
     except OSError as error:
         raise DataError(f"{place} cannot be read: {error.strerror or error}") from None
-    said = checked(dict[str, Any], from_json(decoded(content, str(place)), str(place)), str(place))
-    if said.get("nas") != SIMULATED:
+    document = checked(dict[str, Any], from_json(decoded(content, str(place)), str(place)), str(place))
+    if document.get("nas") != SIMULATED:
         return None
-    kept, digests = folder / RESULT, checked(dict[str, str], said.get("files"), f"{place}, files")
+    path, digests = folder / RESULT, checked(dict[str, str], document.get("files"), f"{place}, files")
     if RESULT not in digests:
         log.warning(
             "%s tells of a search of an earlier version, which kept no %s: run its command again",
@@ -128,10 +128,10 @@ def read(folder: Path) -> Comparison | None:
             RESULT,
         )
         return None
-    made = Comparison.load(kept)
-    if file_digest(kept) != digests.get(RESULT):
-        raise DataError(f"{kept} is not the file that {place} tells of: run its command again")
-    return made
+    comparison = Comparison.load(path)
+    if file_digest(path) != digests.get(RESULT):
+        raise DataError(f"{path} is not the file that {place} tells of: run its command again")
+    return comparison
 
 
 def trace_rows(made: Comparison) -> Iterator[dict[str, Any]]:

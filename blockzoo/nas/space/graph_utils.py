@@ -46,8 +46,8 @@ def get_model_graph(
     if keep_dims:
         matrix[~live], matrix[:, ~live] = 0, 0
         return (matrix, [label if on else None for label, on in zip(labels, live, strict=True)]), full
-    kept = [label for label, on in zip(labels, live, strict=True) if on]
-    return (matrix[np.ix_(live, live)], kept), full
+    live_labels = [label for label, on in zip(labels, live, strict=True) if on]
+    return (matrix[np.ix_(live, live)], live_labels), full
 
 
 def _full_graph(vector: Sequence[Sequence[Sequence[int]]], ops: Sequence[str]) -> PublishedGraph:

@@ -190,11 +190,11 @@ def _compute(ops: Sequence[str], nodes: int, stages: int, count: int) -> npt.NDA
 def hash_range(ops: Sequence[str], nodes: int, stages: int, start: int, stop: int) -> bytes:
     """The hashes of networks `start` to `stop` of a space, 16 bytes each."""
     graphs = cell_table(len(ops), nodes).graphs
-    known: dict[str, str] = {}
+    cache: dict[str, str] = {}
     hashes = []
     for index in range(start, stop):
         cells = [graphs[index // len(graphs) ** stage % len(graphs)] for stage in range(stages)]
-        hashes.append(network_hash(cells, ops, known))
+        hashes.append(network_hash(cells, ops, cache))
     return bytes.fromhex("".join(hashes))
 
 

@@ -313,9 +313,9 @@ class MacroSpace:
         """(N,): the indices of hashes given as (N, 16) bytes, -1 where no network has one."""
         own = np.ascontiguousarray(all_hashes(self.ops, self.nodes, self.stages)).view("V16").ravel()
         order = np.argsort(own)
-        asked = np.ascontiguousarray(hashes, np.uint8).view("V16").ravel()
-        indices = order[np.minimum(np.searchsorted(own, asked, sorter=order), len(own) - 1)]
-        return np.where(own[indices] == asked, indices, INVALID)
+        queries = np.ascontiguousarray(hashes, np.uint8).view("V16").ravel()
+        indices = order[np.minimum(np.searchsorted(own, queries, sorter=order), len(own) - 1)]
+        return np.where(own[indices] == queries, indices, INVALID)
 
     # --- moving about -----------------------------------------------------------------------------
 

@@ -142,8 +142,8 @@ class Supernet(nn.Module):
         ):
             for node, module in cell.nodes.items():
                 pairs.append((module, shared.operations(int(node))[vector[int(node) - 1][0]]))
-        for own, kept in pairs:
-            own.load_state_dict(kept.state_dict())
+        for own, source in pairs:
+            own.load_state_dict(source.state_dict())
         return alone.train(self.training)
 
     def architecture_parameters(self) -> list[nn.Parameter]:

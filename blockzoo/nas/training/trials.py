@@ -101,11 +101,11 @@ def train_networks(
 
     at = "" if width == PUBLISHED_WIDTH else f"@{width}"
     subjects = [f"macro:{index}{at}" for index in indices]
-    asked: NetworksKeywords = {
+    keywords: NetworksKeywords = {
         "protocol": "blox-v1",
         "dataset": "cifar100",
         "output": "exp",
         **settings,
         "latency": False,
     }
-    return run_sweep(subjects, "mid", seeds, dry_run=dry_run, progress=progress, **asked)
+    return run_sweep(subjects, "mid", seeds, dry_run=dry_run, progress=progress, **keywords)

@@ -137,11 +137,11 @@ def _note_of_forest(of: Comparable, effects: Effects) -> str:
     if not effects.family:
         return "No intervals: one seed, or the same difference in each, says nothing of the spread between trainings."
     family, pairs = effects.family, "all pairs of the table" if effects.reference else "all that is shown"
-    told = ", as `blockzoo results --verdicts` prints them" if effects.reference else ""
+    source = ", as `blockzoo results --verdicts` prints them" if effects.reference else ""
     alone = ", as `blockzoo compare` prints it" if effects.reference else ""
     return (
         f"Thick: 95 % interval of one difference alone{alone}. Thin: {family} such intervals, of {pairs}, hold together in 95 % "
-        f"of tables (Bonferroni). Errors are {of.spread}. Verdicts: Holm's correction over the same {family}{told}, in the "
+        f"of tables (Bonferroni). Errors are {of.spread}. Verdicts: Holm's correction over the same {family}{source}, in the "
         f"seeds that {'both' if effects.reference else 'all'} have."
     )
 

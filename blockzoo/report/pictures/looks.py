@@ -66,17 +66,17 @@ def labels(names: Iterable[str]) -> dict[str, str]:
         >>> labels(["A", "", "a" * 20 + "b" * 20])["a" * 20 + "b" * 20]
         'aaaaaaaaaaaaaa…bbbbbbbbbbbbbbb'
     """
-    made: dict[str, str] = {}
+    by_name: dict[str, str] = {}
     for name in sorted(set(names)):
         line = " ".join(name.replace("\n", "\\n").split()) or "(no name)"
         half = (LONGEST - 1) // 2
         short = line if len(line) <= LONGEST else f"{line[:half]}…{line[-(LONGEST - 1 - half) :]}"
         shown, number = short, 1
-        while picture(shown) in made.values():
+        while picture(shown) in by_name.values():
             number += 1
             shown = f"{short} ({number})"
-        made[name] = picture(shown)
-    return made
+        by_name[name] = picture(shown)
+    return by_name
 
 
 def wrapped(text: str, inches: float, points: float) -> list[str]:

@@ -38,11 +38,11 @@ def draw_costs(
     names = [name for name in LABELS if network.get(name)]
     if stage is None:
         names = [name for name in names if "bytes" in name]
-    said = f"{number(network['params_total'])} parameters, {number(network['macs'])} MACs"
+    totals = f"{number(network['params_total'])} parameters, {number(network['macs'])} MACs"
     question = f"{subject}: " + (
         "what of each cost is the stage's" if stage is not None else "the memory it needs"
     )
-    figure, (axes,) = Frame(question, said, note).figure((6.4, 0.42 * len(names) + 0.9))
+    figure, (axes,) = Frame(question, totals, note).figure((6.4, 0.42 * len(names) + 0.9))
     for place, name in enumerate(names):
         whole = network[name]
         if stage is None:
@@ -68,9 +68,9 @@ def draw_kinds(subject: str, operations: Sequence[Operation], part: str, note: s
     """
     kinds = [kind for kind in KINDS if any(one.kind == kind and one.bytes_moved for one in operations)]
     macs, moved = (sum(values) for values in zip(*((o.macs, o.bytes_moved) for o in operations), strict=True))
-    said = f"{part}: {len(operations)} operations, {number(macs)} MACs, {size(moved)} moved"
+    totals = f"{part}: {len(operations)} operations, {number(macs)} MACs, {size(moved)} moved"
     question = f"{subject}: which operations its costs are of"
-    figure, panels = Frame(question, said, note).figure((7.6, 0.34 * len(kinds) + 0.9), (1, 2), sharey=True)
+    figure, panels = Frame(question, totals, note).figure((7.6, 0.34 * len(kinds) + 0.9), (1, 2), sharey=True)
     for axes, name, total in zip(panels, ("MACs", "bytes moved"), (macs, moved), strict=True):
         for place, kind in enumerate(kinds):
             of_kind = [

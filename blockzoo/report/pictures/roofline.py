@@ -46,7 +46,7 @@ class Dot(NamedTuple):
 
 def marks(breakdowns: Sequence[Breakdown]) -> list[Dot]:
     """What is drawn, the longest first."""
-    made = []
+    dots = []
     for number, breakdown in enumerate(breakdowns):
         whole = breakdown.all.ms
         for group in by_kind(breakdown.timed):
@@ -54,8 +54,8 @@ def marks(breakdowns: Sequence[Breakdown]) -> list[Dot]:
                 rate = group.flop_rate if group.macs else group.byte_rate
                 share = group.ms / whole
                 x = group.intensity or 0.0
-                made.append(Dot(f"{group.kind} {share:.0%}", group.kind, number, x, rate / 1e9, share))
-    return sorted(made, key=lambda mark: -mark.share)
+                dots.append(Dot(f"{group.kind} {share:.0%}", group.kind, number, x, rate / 1e9, share))
+    return sorted(dots, key=lambda mark: -mark.share)
 
 
 def draw(breakdowns: Sequence[Breakdown], machine: Machine, title: str = "") -> Figure:

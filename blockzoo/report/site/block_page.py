@@ -73,7 +73,7 @@ def _worth(subject: Subject) -> Markup:
     )
     boards = {entry.table: entry.line.board for entry in subject.entries}
     tables = [
-        (told, ". ".join(filter(None, (board["title"], board["left_out"])))) for told, board in boards.items()
+        (term, ". ".join(filter(None, (board["title"], board["left_out"])))) for term, board in boards.items()
     ]
     named = tag("p", tables[0][1], class_="quiet") if len(tables) == 1 else facts(tables)
     return tag(

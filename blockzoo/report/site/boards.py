@@ -63,19 +63,19 @@ def way_words(way: str) -> tuple[str, str]:
 def titles_of(groups: Sequence[Comparable]) -> list[str]:
     """A line for each group; those that are described alike say in which columns they differ."""
     words = [describe_group(of.group) or "results" for of in groups]
-    made = []
+    titles = []
     for of, own in zip(groups, words, strict=True):
         rivals = [other for other, same in zip(groups, words, strict=True) if same == own]
-        told = [
+        differences = [
             f"{name} {_values(of, name)}"
             for name in DIFFERS
             if len({_values(other, name) for other in rivals}) > 1
         ]
-        made.append(plain(", ".join([own, *told]), lines=False))
-    again = [title for title in made if made.count(title) > 1]
+        titles.append(plain(", ".join([own, *differences]), lines=False))
+    again = [title for title in titles if titles.count(title) > 1]
     return [
         f"{title}, table {key_of(of)}" if title in again else title
-        for title, of in zip(made, groups, strict=True)
+        for title, of in zip(titles, groups, strict=True)
     ]
 
 
@@ -199,19 +199,19 @@ def _judged(pairs: Pairs, place: str) -> dict[str, _Judged]:
 
 def _columns(of: Comparable, here: Sequence[Summary], judged: Mapping[str, _Judged]) -> dict[str, Any]:
     """Accuracies in percent; alone is the interval of one block, as the table of results has it."""
-    known = [judged.get(s.block, _Judged(_mean(of, s))) for s in here]
+    judgements = [judged.get(s.block, _Judged(_mean(of, s))) for s in here]
     own = [s.accuracies.get(of.column) for s in here]
     together = [
-        None if j.low is None or j.high is None else [_percent(j.low), _percent(j.high)] for j in known
+        None if j.low is None or j.high is None else [_percent(j.low), _percent(j.high)] for j in judgements
     ]
     return {
-        "mean": [_percent(j.mean) if j.mean >= 0 else None for j in known],
+        "mean": [_percent(j.mean) if j.mean >= 0 else None for j in judgements],
         "together": together,
         "alone": [
             [_percent(end) for end in e.interval] if e is not None and e.interval is not None else None
             for e in own
         ],
-        "best": [None if j.best is None else round(j.best, 4) for j in known],
+        "best": [None if j.best is None else round(j.best, 4) for j in judgements],
         "n": alike([0 if e is None else e.n for e in own]),
         "lost": alike([", ".join(f"{count} {status}" for status, count in s.not_ok.items()) for s in here]),
         "tier": alike([tier_words(s) for s in here]),

@@ -102,9 +102,9 @@ class Site:
         pages = [("Leaderboard", "index.html"), *(("Compare", f"compare-{key}.html") for key in compared[:1])]
         pages += [(words, address) for address, words, _ in self._further]
         pages += [("History", "history.html")]
-        told = f"{self.gathered.name} ({len(self.gathered.rows):,} trainings)"
-        made = f"Made {self.made[:10]} from {told} by blockzoo {__version__}."
-        return Shell(plain(self.title, lines=False), plain(made, lines=False), pages)
+        source = f"{self.gathered.name} ({len(self.gathered.rows):,} trainings)"
+        footer = f"Made {self.made[:10]} from {source} by blockzoo {__version__}."
+        return Shell(plain(self.title, lines=False), plain(footer, lines=False), pages)
 
     @property
     def lead(self) -> str:
@@ -126,11 +126,11 @@ class Site:
     def _further(self) -> list[tuple[str, str, Markup]]:
         """Address, words and body of the pages of other questions, where the results have them."""
         crossed = [of for of in self.gathered.groups if of.crossed]
-        made = [
+        pages = [
             ("company.html", "In company", company_body(crossed)),
             *self.further.pages(self.gathered.groups),
         ]
-        return [page for page in made if page[2]]
+        return [page for page in pages if page[2]]
 
     def today(self) -> Day:
         """What its history says of it."""
@@ -170,8 +170,8 @@ class Site:
                 for board in boards
                 if other != name
             ]
-            known = {block for board in part for block in board["blocks"]}
-            addresses = {block: address for block, address in self.addresses.items() if block in known}
+            blocks = {block for board in part for block in board["blocks"]}
+            addresses = {block: address for block, address in self.addresses.items() if block in blocks}
             yield name, leaderboard(self.frame, part, addresses, self.lead, here=name, elsewhere=elsewhere)
 
     def _compared(self) -> Iterator[tuple[str, str]]:
@@ -188,8 +188,8 @@ class Site:
             yield here, compare_page(self.frame, shown, self.addresses, others, here)
 
     def _outcomes(self, fingerprint: str) -> Outcomes | None:
-        told = self.gathered.told.get(fingerprint)
-        return None if told is None else told.outcomes
+        training = self.gathered.told.get(fingerprint)
+        return None if training is None else training.outcomes
 
     def _subject(self, name: str, address: str, entries: Sequence[Entry]) -> Subject:
         stem = address.removeprefix("blocks/").removesuffix(".html")
@@ -218,7 +218,7 @@ class Site:
 
 def addresses_of(blocks: Iterable[str]) -> dict[str, str]:
     """An address for each name; names that would have one address are numbered."""
-    made: dict[str, str] = {}
+    addresses: dict[str, str] = {}
     taken: set[str] = set()
     for block in blocks:
         stem = file_name(block)[:80]
@@ -228,8 +228,8 @@ def addresses_of(blocks: Iterable[str]) -> dict[str, str]:
             if (name := stem + f"-{number}" * (number > 1)).lower() not in taken
         )
         taken.add(name.lower())
-        made[plain(block, lines=False)] = f"blocks/{name}.html"
-    return made
+        addresses[plain(block, lines=False)] = f"blocks/{name}.html"
+    return addresses
 
 
 def in_parts(boards: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:

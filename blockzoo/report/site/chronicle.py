@@ -122,8 +122,8 @@ def changes(before: State, after: State) -> Iterator[tuple[str, list[str]]]:
         if old is None or new is None:
             title = (new or old or {})["title"]
             yield title, ["a new table" if old is None else "the table is gone"]
-        elif told := _within(old["figures"], new["figures"]):
-            yield new["title"], told
+        elif sentences := _within(old["figures"], new["figures"]):
+            yield new["title"], sentences
 
 
 def _within(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -162,8 +162,8 @@ def body_of(entries: Sequence[Day]) -> Markup:
     days = []
     for number in range(len(entries) - 1, -1, -1):
         entry, before = entries[number], entries[number - 1].state if number else {}
-        told = list(changes(before, entry.state))
-        parts = [joined([tag("h3", title), _listed(what)]) for title, what in told]
+        by_table = list(changes(before, entry.state))
+        parts = [joined([tag("h3", title), _listed(what)]) for title, what in by_table]
         head = tag("h2", tag("time", entry.date[:10], datetime=entry.date))
         count = f"{entry.trainings:,} trainings, by blockzoo {entry.version}"
         days.append(tag("section", head, tag("p", count, class_="quiet"), *parts))

@@ -68,14 +68,14 @@ def badge(row: Row) -> str:
     right = row.accuracy + (f", rank {row.rank}" if row.rank else "")
     first, second = (LETTER * len(text) + 16 for text in (left, right))
     whole = first + second
-    told = page(f"{left}: {right}")
+    label = page(f"{left}: {right}")
 
     def words(text: str, x: float, wide: float) -> str:
         return f'<text x="{x:.1f}" y="14" textLength="{wide - 16:.1f}" lengthAdjust="spacingAndGlyphs">{page(text)}</text>'
 
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{whole:.0f}" height="20" role="img" aria-label="{told}">'
-        f"<title>{told}</title>"
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{whole:.0f}" height="20" role="img" aria-label="{label}">'
+        f"<title>{label}</title>"
         f'<rect width="{whole:.0f}" height="20" rx="4" fill="#3b444d"/>'
         f'<path fill="#0b57a4" d="M{first:.1f} 0H{whole - 4:.1f}a4 4 0 0 1 4 4v12a4 4 0 0 1-4 4H{first:.1f}z"/>'
         '<g fill="#ffffff" font-family="DejaVu Sans,Verdana,sans-serif" font-size="11">'

@@ -30,18 +30,18 @@ def command_of(spec: Mapping[str, Any], block: str, position: str, seeds: Iterab
     """
     if reason := beyond_commands(spec):
         return f"No command makes it again: {reason}."
-    asked, places = sorted(set(seeds)), position.split()
-    if places and asked == list(range(len(asked))):
-        made = [_sweep(spec, block, places, len(asked))]
+    distinct, places = sorted(set(seeds)), position.split()
+    if places and distinct == list(range(len(distinct))):
+        commands = [_sweep(spec, block, places, len(distinct))]
     else:
         settings = [*_options(Scaffold, (spec.get("network") or {}) if places else {}), *_of_training(spec)]
         subjects = [f"{block}/{place}" for place in places] or [block]
-        made = [
+        commands = [
             ["blockzoo", "train", subject, "--seed", str(seed), *settings]
-            for seed in asked
+            for seed in distinct
             for subject in subjects
         ]
-    return "\n".join(plain(shlex.join(words), lines=False) for words in made)
+    return "\n".join(plain(shlex.join(words), lines=False) for words in commands)
 
 
 def beyond_commands(spec: Mapping[str, Any]) -> str:

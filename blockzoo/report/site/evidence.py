@@ -27,7 +27,7 @@ ENVIRONMENT = ("cpu", "gpu", "device", "threads", "dtype", "torch", "blockzoo", 
 
 def curves_of(subject: Subject) -> Markup:
     """Validation accuracy and training loss of each training."""
-    made = []
+    pictures = []
     for entry in subject.positions:
         series = [[100 * value for value in told.curves["val_acc"]] for told in entry.told]
         losses = [told.curves["train_loss"] for told in entry.told]
@@ -35,11 +35,11 @@ def curves_of(subject: Subject) -> Markup:
             curves(f"{entry.short}: validation accuracy", series, " %"),
             curves("training loss", losses),
         ]
-        made += [part for part in pair if part]
-    if not made:
+        pictures += [part for part in pair if part]
+    if not pictures:
         return EMPTY
     told = tag("p", "One line for each training.", class_="small")
-    return tag("section", tag("h2", "Curves"), told, tag("div", *made, class_="sketches"))
+    return tag("section", tag("h2", "Curves"), told, tag("div", *pictures, class_="sketches"))
 
 
 def times_of(subject: Subject) -> Markup:
@@ -83,13 +83,13 @@ def times_of(subject: Subject) -> Markup:
         tag("figure", strip(name, samples[:STRIPS], limits, "ms"), tag("figcaption", name, class_="small"))
         for name, samples in of_one
     ]
-    told = tag(
+    note = tag(
         "p",
         "Medians with 95 % intervals from order statistics, of the whole deployed network.",
         class_="small",
     )
     return tag(
-        "section", tag("h2", "Latency by batch, dtype and runtime"), told,
+        "section", tag("h2", "Latency by batch, dtype and runtime"), note,
         table("Times of the whole network", heads, lines, left=(1, len(heads) - 1)),
         tag("details", tag("summary", "Every sample at batch 1"), *pictures) if pictures else None,
     )  # fmt: skip
@@ -108,7 +108,7 @@ def _milliseconds(samples: Sequence[float]) -> str:
 
 def _timed(subject: Subject) -> Iterator[tuple[Entry, Record]]:
     for entry in subject.positions:
-        keys = dict.fromkeys(told.timing_key for told in entry.told if told.timing_key)
+        keys = dict.fromkeys(training.timing_key for training in entry.told if training.timing_key)
         for key in keys:
             for record in subject.latencies.get(key, ()):
                 yield entry, record
@@ -117,9 +117,9 @@ def _timed(subject: Subject) -> Iterator[tuple[Entry, Record]]:
 def _by_batch(record: Record) -> Iterator[tuple[int, list[float]]]:
     for name in sorted(record.samples, key=len):
         size = name.removeprefix("network_batch").removesuffix("_ms")
-        known = [value for value in record.samples[name] if is_number(value)]
-        if name.startswith("network_batch") and size.isdigit() and known:
-            yield int(size), known
+        times = [value for value in record.samples[name] if is_number(value)]
+        if name.startswith("network_batch") and size.isdigit() and times:
+            yield int(size), times
 
 
 def trainings_of(subject: Subject) -> Markup:
@@ -178,21 +178,21 @@ def again_of(subject: Subject) -> Markup:
     for entry in subject.positions:
         if entry.told:
             together[command_of(entry.told[-1].spec, block, entry.place and "mid", entry.seeds)].append(entry)
-    made = []
+    parts = []
     for number, entries in enumerate(together.values()):
         first = entries[0]
         spec, places = first.told[-1].spec, " ".join(entry.place for entry in entries)
         command = command_of(spec, block, places, first.seeds)
-        told = tag("p", command) if beyond_commands(spec) else copied(f"again-{number}", command)
-        made.append(joined([tag("h3", "; ".join(entry.short for entry in entries)), told]))
-    if not made:
-        made = [tag("p", "A table does not say how its rows were asked for; a store does.", class_="quiet")]
-    return tag("section", tag("h2", "Make it again"), *made)
+        listing = tag("p", command) if beyond_commands(spec) else copied(f"again-{number}", command)
+        parts.append(joined([tag("h3", "; ".join(entry.short for entry in entries)), listing]))
+    if not parts:
+        parts = [tag("p", "A table does not say how its rows were asked for; a store does.", class_="quiet")]
+    return tag("section", tag("h2", "Make it again"), *parts)
 
 
 def cite_of(subject: Subject) -> Markup:
     """BibTeX of each row, and its badge."""
-    made = []
+    citations = []
     for number, entry in enumerate(subject.positions):
         if entry.line.mean is None:
             continue
@@ -200,14 +200,14 @@ def cite_of(subject: Subject) -> Markup:
         cited_row = _cited(subject, entry)
         words = markdown(f"{cited_row.name}: {cited_row.accuracy}")
         link = f"[![{words}]({address})](blocks/{subject.stem}.html)"
-        made.append(
+        citations.append(
             tag(
                 "details", tag("summary", entry.short),
                 copied(f"bibtex-{number}", bibtex(cited_row)),
                 tag("p", "Badge: ", tag("a", address, href=f"../{address}")), copied(f"badge-{number}", link),
             )
         )  # fmt: skip
-    return tag("section", tag("h2", "Cite a row"), *made) if made else EMPTY
+    return tag("section", tag("h2", "Cite a row"), *citations) if citations else EMPTY
 
 
 def _cited(subject: Subject, entry: Entry) -> Cited:

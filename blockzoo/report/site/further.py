@@ -57,14 +57,14 @@ class Further:
 
 def coupling_body(maps: Sequence[Record]) -> Markup:
     """How strongly the blocks of networks are coupled; empty where there is no map."""
-    made = []
+    body = []
     for record in maps:
         labels = [plain(str(label), lines=False) for label in record.spec.get("labels") or ()]
         count, flat = len(labels), record.samples.get("sigma", [])
         if not count or len(flat) != count * count:
             continue
-        known = [value if is_number(value) else None for value in flat]
-        sigma = [known[row * count : (row + 1) * count] for row in range(count)]
+        numbers = [value if is_number(value) else None for value in flat]
+        sigma = [numbers[row * count : (row + 1) * count] for row in range(count)]
         facts = [
             f"weights: {record.spec.get('weights', NONE)}",
             f"{record.spec.get('examples', NONE)} training examples of {record.spec.get('dataset', NONE)}",
@@ -75,15 +75,15 @@ def coupling_body(maps: Sequence[Record]) -> Markup:
         )
         facts.append(within if converged else f"not converged, so lower bounds: {record.reason}")
         about = plain("; ".join(facts), lines=False)
-        made.append(
+        body.append(
             tag(
                 "section", tag("h2", plain(record.subject, lines=False)), tag("p", about, class_="small"),
                 heat("Coupling of every two blocks: the fuller the colour, the stronger", labels, sigma),
                 tag("details", tag("summary", "The numbers"), norms(labels, sigma)),
             )
         )  # fmt: skip
-    told = "Spectral norms of the blocks of the Hessian of the loss, for every two blocks of a network."
-    return joined([tag("h1", "Coupling of blocks"), tag("p", told, class_="lead"), *made]) if made else EMPTY
+    lead = "Spectral norms of the blocks of the Hessian of the loss, for every two blocks of a network."
+    return joined([tag("h1", "Coupling of blocks"), tag("p", lead, class_="lead"), *body]) if body else EMPTY
 
 
 def norms(labels: Sequence[str], sigma: Sequence[Sequence[float | None]]) -> Markup:
@@ -125,8 +125,8 @@ def tiles_body(plans: Sequence[Record], groups: Iterable[Comparable], prefix: st
     if compared:
         columns = ("on tiles", "table", "position", "less the block itself, points", "verdict", "n")
         parts.append(table("Trained on tiles that do not see each other", columns, compared, left=(1, 2, 4)))
-    told = "Memory, traffic, time and accuracy of networks that are cut into spatial tiles."
-    return joined([tag("h1", "In tiles"), tag("p", told, class_="lead"), *parts]) if parts else EMPTY
+    lead = "Memory, traffic, time and accuracy of networks that are cut into spatial tiles."
+    return joined([tag("h1", "In tiles"), tag("p", lead, class_="lead"), *parts]) if parts else EMPTY
 
 
 def _plan(record: Record) -> tuple[object, ...]:
@@ -166,13 +166,13 @@ def _on_tiles(of: Comparable, prefix: str) -> list[tuple[object, ...]]:
     for block in sorted({block for block, _ in of.table if block.startswith(f"{prefix}:")}):
         itself = block.partition(":")[2].partition(":")[2]
         try:
-            made = compare(of.rows, block, itself, column=of.column)
+            comparisons = compare(of.rows, block, itself, column=of.column)
         except UsageError:  # it was not trained whole
             continue
-        for one in (difference for comparison in made for difference in comparison.differences):
+        for one in (difference for comparison in comparisons for difference in comparison.differences):
             interval = one.interval
             half = "" if interval is None else f" \u00b1 {100 * (interval[1] - one.value):.2f}"
-            told = f"{100 * one.value:+.2f}{half}".replace("-", "\u2212")
+            gain = f"{100 * one.value:+.2f}{half}".replace("-", "\u2212")
             words = plain(describe_group(of.group), lines=False)
-            lines.append((plain(block, lines=False), words, one.position or "all", told, one.verdict, one.n))
+            lines.append((plain(block, lines=False), words, one.position or "all", gain, one.verdict, one.n))
     return lines

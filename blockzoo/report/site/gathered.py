@@ -112,17 +112,17 @@ class Gathered:
     def _told_and_latencies(self) -> tuple[dict[str, Told], dict[str, list[Record]]]:
         """By one walk over the store."""
         shown = {row["fingerprint"] for row in self.rows}
-        told: dict[str, Told] = {}
+        trainings: dict[str, Told] = {}
         newest: dict[tuple[str, str], Record] = {}
         for record in self.store.each_record() if self.store is not None else ():
             if record.kind == "trial" and record.fingerprint in shown:
-                told[record.fingerprint] = Told.of(record)
+                trainings[record.fingerprint] = Told.of(record)
             elif record.kind == "latency" and record.status == "ok":
                 newest[record.fingerprint, way_of(record)] = record
         by_key: dict[str, list[Record]] = defaultdict(list)
         for record in newest.values():
             by_key[record.fingerprint].append(record)
-        return told, dict(by_key)
+        return trainings, dict(by_key)
 
 
 def gather(source: str | Path) -> Gathered:
@@ -147,6 +147,6 @@ def gather(source: str | Path) -> Gathered:
 
 def _in_other_ways(rows: list[Row], store: Store, ways: list[str]) -> Iterator[tuple[str, list[Row]]]:
     for way in ways:
-        asked = Asked(columns=(*sorted(TIMED), "fingerprint"), way=way)
-        times = {row.pop("fingerprint"): row for row in store.rows(asked)}
+        query = Asked(columns=(*sorted(TIMED), "fingerprint"), way=way)
+        times = {row.pop("fingerprint"): row for row in store.rows(query)}
         yield way, [row | times.get(row["fingerprint"], dict.fromkeys(TIMED)) for row in rows]

@@ -24,9 +24,9 @@ SHORT = {
 
 def axes() -> dict[str, dict[str, str]]:
     """What can stand on the horizontal axis: words of it, and a short heading."""
-    known = quantities()
+    by_name = quantities()
     return {
-        name: {"label": axis.axis, "short": SHORT.get(name, known[name].label or name)}
+        name: {"label": axis.axis, "short": SHORT.get(name, by_name[name].label or name)}
         for name, axis in AXES.items()
     }
 

@@ -27,14 +27,14 @@ def company_body(groups: Iterable[Comparable]) -> Markup:
     Args:
         groups: that have such networks.
     """
-    made = []
+    parts = []
     for of in groups:
         try:
-            made += [_company(model) for model in crossed_models(of.crossed, of.column)]
+            parts += [_company(model) for model in crossed_models(of.crossed, of.column)]
         except UsageError as error:
-            made.append(tag("p", f"{describe_group(of.group)}: {error}", class_="quiet"))
+            parts.append(tag("p", f"{describe_group(of.group)}: {error}", class_="quiet"))
     return (
-        joined([tag("h1", "Worth in company"), tag("p", QUESTION, class_="lead"), *made]) if made else EMPTY
+        joined([tag("h1", "Worth in company"), tag("p", QUESTION, class_="lead"), *parts]) if parts else EMPTY
     )
 
 
@@ -50,13 +50,13 @@ def _company(model: Crossed) -> Markup:
         (*(plain(block, lines=False) for block in network), f"{100 * value:.2f}")
         for value, network in model.best(BEST)
     ]
-    told = (
+    note = (
         f"Points above the average block at the position, of {len(model.trainings)} trainings; \u00b1: all of the table hold "
         f"together in 95 % of tables; \u25b2 better and \u25bc worse than the average block, after Holm's correction."
-        + "".join(f" {said[:1].upper()}{said[1:]}." for said in (model.untold, model.left_out) if said)
+        + "".join(f" {text[:1].upper()}{text[1:]}." for text in (model.untold, model.left_out) if text)
     )
     return tag(
-        "section", tag("h2", plain(describe_group(model.group), lines=False)), tag("p", told, class_="small"),
+        "section", tag("h2", plain(describe_group(model.group), lines=False)), tag("p", note, class_="small"),
         table("Worth in company, points", ("block", *POSITIONS), lines),
         table("Networks that are predicted to be best", (*POSITIONS, "predicted, %"), best, left=(1, 2)),
     )  # fmt: skip
@@ -89,11 +89,11 @@ def runs_body(records: Sequence[Record]) -> Markup:
     heads = [*runs.settings, *runs.figures, "status"]
     lines = [[plain(text, lines=False) for text in line] for line in runs.lines]
     left = [*range(1, words), len(heads) - 1]
-    told = "Networks trained block by block: what each run cost and came to on the validation examples, the least loss first."
+    lead = "Networks trained block by block: what each run cost and came to on the validation examples, the least loss first."
     return joined(
         [
             tag("h1", "Runs block by block"),
-            tag("p", told, class_="lead"),
+            tag("p", lead, class_="lead"),
             table("Runs", heads, lines, left=left),
         ]
     )

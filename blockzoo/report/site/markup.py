@@ -31,14 +31,14 @@ def tag(name: str, *children: object, **attributes: object) -> Markup:
         '<td class="number">a &lt; b</td>'
     """
     named = [(key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items()]
-    given = "".join(
+    attrs = "".join(
         f" {key}" if value is True else f' {key}="{page(str(value))}"'
         for key, value in named
         if value is not None and value is not False
     )
     if name in VOID:
-        return Markup(f"<{name}{given}/>" if name not in ("br", "hr", "img") else f"<{name}{given}>")
-    return Markup(f"<{name}{given}>{joined(children)}</{name}>")
+        return Markup(f"<{name}{attrs}/>" if name not in ("br", "hr", "img") else f"<{name}{attrs}>")
+    return Markup(f"<{name}{attrs}>{joined(children)}</{name}>")
 
 
 def joined(children: Iterable[object]) -> Markup:
@@ -83,8 +83,8 @@ def table(
         )
         for line in lines
     ]
-    made = tag("table", tag("caption", caption), tag("thead", head), tag("tbody", *body))
-    return tag("div", made, class_="scroll", tabindex=0, role="region", aria_label=str(caption))
+    element = tag("table", tag("caption", caption), tag("thead", head), tag("tbody", *body))
+    return tag("div", element, class_="scroll", tabindex=0, role="region", aria_label=str(caption))
 
 
 def facts(pairs: Iterable[tuple[object, object]]) -> Markup:

@@ -47,10 +47,10 @@ def curves(title: str, lines: Sequence[Sequence[float]], unit: str = "") -> Mark
         text(WIDE - 6, HIGH - 5, f"epoch {longest}", "end"),
     ]
     rule = tag("path", class_="grid", d=f"M{LEFT} 8V{HIGH - BELOW}H{WIDE - 6}", fill="none")
-    told = f"{title}: {len(lines)} trainings, from {low:.3g}{unit} to {high:.3g}{unit}"
+    label = f"{title}: {len(lines)} trainings, from {low:.3g}{unit} to {high:.3g}{unit}"
     picture = tag(
         "svg", rule, *drawn, *words,
-        class_="sketch", viewBox=f"0 0 {WIDE} {HIGH}", width=WIDE, height=HIGH, role="img", aria_label=told,
+        class_="sketch", viewBox=f"0 0 {WIDE} {HIGH}", width=WIDE, height=HIGH, role="img", aria_label=label,
     )  # fmt: skip
     return tag("figure", picture, tag("figcaption", title, class_="small"))
 
@@ -70,10 +70,10 @@ def strip(title: str, samples: Sequence[float], limits: tuple[float, float], uni
         "path", d="".join(f"M{x:.1f} 7v12" for x in places), stroke="currentColor", stroke_opacity=0.35, stroke_width=1
     )  # fmt: skip
     words = [text(8, 36, f"{low:.3g} {unit}"), text(STRIP - 8, 36, f"{high:.3g} {unit}", "end")]
-    told = f"{title}: {len(samples)} samples from {min(samples):.3g} to {max(samples):.3g} {unit}"
+    label = f"{title}: {len(samples)} samples from {min(samples):.3g} to {max(samples):.3g} {unit}"
     return tag(
         "svg", dots, *words,
-        class_="sketch", viewBox=f"0 0 {STRIP} 40", width=STRIP, height=40, role="img", aria_label=told,
+        class_="sketch", viewBox=f"0 0 {STRIP} 40", width=STRIP, height=40, role="img", aria_label=label,
     )  # fmt: skip
 
 
@@ -109,10 +109,10 @@ def spans(title: str, lines: Sequence[tuple[str, float, tuple[float, float] | No
         text(left, high_of - 6, f"{low:.4g}{unit}"),
         text(wide - 14, high_of - 6, f"{high:.4g}{unit}", "end"),
     ]
-    told = f"{title}: " + ", ".join(f"{name} {mean:.2f}{unit}" for name, mean, _ in lines)
+    label = f"{title}: " + ", ".join(f"{name} {mean:.2f}{unit}" for name, mean, _ in lines)
     return tag(
         "svg", joined(drawn),
-        class_="sketch", viewBox=f"0 0 {wide} {high_of}", width=wide, height=high_of, role="img", aria_label=told,
+        class_="sketch", viewBox=f"0 0 {wide} {high_of}", width=wide, height=high_of, role="img", aria_label=label,
     )  # fmt: skip
 
 
@@ -163,12 +163,12 @@ def cloud(
         text(wide - 6, high - below + 16, number(most), "end"),
         text((left + wide) / 2, high - 6, axis, "middle"),
     ]
-    told = f"{title}: " + ", ".join(
+    label = f"{title}: " + ", ".join(
         f"{name} {value:.2f} % at {number(cost)}" for name, cost, value, _ in ordered
     )
     picture = tag(
         "svg", *drawn, *words,
-        class_="sketch", viewBox=f"0 0 {wide} {high}", width=wide, height=high, role="img", aria_label=told,
+        class_="sketch", viewBox=f"0 0 {wide} {high}", width=wide, height=high, role="img", aria_label=label,
     )  # fmt: skip
     return tag("figure", picture, tag("figcaption", title, class_="small"))
 
@@ -186,8 +186,8 @@ def heat(title: str, labels: Sequence[str], values: Sequence[Sequence[float | No
         return EMPTY
     cell = max(16, min(44, 300 // count))
     left, side = 150, cell * count
-    known = [value for row in values for value in row if value is not None and value > 0]
-    low, high = (math.log(min(known)), math.log(max(known))) if known else (0.0, 1.0)
+    positive = [value for row in values for value in row if value is not None and value > 0]
+    low, high = (math.log(min(positive)), math.log(max(positive))) if positive else (0.0, 1.0)
     drawn = []
     for i, row in enumerate(values):
         drawn.append(text(left - 8, 10 + cell * i + cell / 2 + 4, f"{labels[i][:20]}", "end"))
@@ -195,9 +195,9 @@ def heat(title: str, labels: Sequence[str], values: Sequence[Sequence[float | No
             if value is None:
                 continue
             share = 0.08 + 0.92 * (math.log(value) - low) / ((high - low) or 1) if value > 0 else 0.0
-            told = tag("title", f"{labels[i]}, {labels[j]}: {value:.3g}")
+            tooltip = tag("title", f"{labels[i]}, {labels[j]}: {value:.3g}")
             square = f"M{left + cell * j} {10 + cell * i}h{cell - 2}v{cell - 2}h{2 - cell}z"
-            drawn.append(tag("g", told, tag("path", class_="part", fill_opacity=f"{share:.2f}", d=square)))
+            drawn.append(tag("g", tooltip, tag("path", class_="part", fill_opacity=f"{share:.2f}", d=square)))
     drawn += [text(left + cell * j + cell / 2 - 1, 24 + side, str(j), "middle") for j in range(count)]
     words = f"{title}: {count} x {count} values from {math.exp(low):.3g} to {math.exp(high):.3g}"
     wide, tall = left + side + 10, side + 32
@@ -233,23 +233,23 @@ def bars(title: str, values: Sequence[float], unit: str, count: int = 24) -> Mar
     drawn = []
     for place, many in enumerate(counts):
         tall = many / max(counts) * (HIGH - BELOW - 12)
-        told = tag("title", f"{many} from {low + (high - low) * place / count:.2f}{unit}")
+        tooltip = tag("title", f"{many} from {low + (high - low) * place / count:.2f}{unit}")
         shape = {
             "x": round(LEFT + step * place, 1),
             "y": round(HIGH - BELOW - tall, 1),
             "width": round(step - 1, 1),
             "height": round(tall, 1),
         }
-        drawn.append(tag("g", told, tag("rect", class_="part", **shape)))
+        drawn.append(tag("g", tooltip, tag("rect", class_="part", **shape)))
     words = [
         text(LEFT - 6, 16, str(max(counts)), "end"),
         text(LEFT, HIGH - 5, f"{low:.4g}{unit}"),
         text(wide - 8, HIGH - 5, f"{high:.4g}{unit}", "end"),
     ]
-    said = f"{title}: {len(values)} from {low:.4g}{unit} to {high:.4g}{unit}"
+    label = f"{title}: {len(values)} from {low:.4g}{unit} to {high:.4g}{unit}"
     picture = tag(
         "svg", *drawn, *words,
-        class_="sketch", viewBox=f"0 0 {wide} {HIGH}", width=wide, height=HIGH, role="img", aria_label=said,
+        class_="sketch", viewBox=f"0 0 {wide} {HIGH}", width=wide, height=HIGH, role="img", aria_label=label,
     )  # fmt: skip
     return tag("figure", picture, tag("figcaption", title, class_="small"))
 

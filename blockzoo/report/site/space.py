@@ -77,8 +77,8 @@ def space_body(
     """
     parts = [part for of in groups for part in _networks(of, prefix)] if prefix else []
     parts += [_searched(one) for one in searches] + [_timed(one) for one in added if one.pairs]
-    told = "Networks of the macro space: accuracies of those that were trained, searches among them, times."
-    return joined([tag("h1", "Search space"), tag("p", told, class_="lead"), *parts]) if parts else EMPTY
+    lead = "Networks of the macro space: accuracies of those that were trained, searches among them, times."
+    return joined([tag("h1", "Search space"), tag("p", lead, class_="lead"), *parts]) if parts else EMPTY
 
 
 def _networks(of: Comparable, prefix: str) -> list[Markup]:
@@ -98,14 +98,14 @@ def _networks(of: Comparable, prefix: str) -> list[Markup]:
          number(costs[block].get("macs")), number(costs[block].get("params_total")))
         for block in ordered[:BEST]
     ]  # fmt: skip
-    told = (
+    summary = (
         f"{len(means):,} networks, each a mean over its seeds: {of.accuracy} from {min(means.values()):.2f} to "
         f"{max(means.values()):.2f} %, median {median(means.values()):.2f} %."
     )
     heads = ("network", f"{of.accuracy}, %", "n", "MACs", "parameters")
     return [
         tag(
-            "section", tag("h2", plain(describe_group(of.group), lines=False)), tag("p", told),
+            "section", tag("h2", plain(describe_group(of.group), lines=False)), tag("p", summary),
             bars(f"Networks by {of.accuracy}", list(means.values()), " %"),
             table(f"The most accurate {len(lines)}; of the largest of many noisy means the true one is lower", heads, lines),
         )
@@ -118,14 +118,14 @@ def _searched(of: Searches) -> Markup:
     for name, (means, low, high) in of.lines.items():
         interval = NONE if low is None or high is None else f"{low[-1]:.2f} to {high[-1]:.2f}"
         lines.append((plain(name, lines=False), f"{means[-1]:.2f}", interval, of.n[name]))
-    told = (
+    note = (
         "Regret: how much less accurate on test images the network that would be chosen is than the best of the "
         "benchmark, as the budget is spent. In each picture one algorithm with its 95 % interval; the others are pale."
     )
     heads = ("algorithm", "regret at the end, points", "95 % interval", "n")
     caption = f"After {of.at[-1]:g} {of.unit}; each interval is that of its algorithm alone"
     return tag(
-        "section", tag("h2", plain(f"{of.heading[:1].upper()}{of.heading[1:]}", lines=False)), tag("p", told),
+        "section", tag("h2", plain(f"{of.heading[:1].upper()}{of.heading[1:]}", lines=False)), tag("p", note),
         tag("div", *(_regrets(of, name) for name in of.lines), class_="sketches"),
         table(caption, heads, lines),
     )  # fmt: skip
@@ -167,18 +167,18 @@ def _regrets(of: Searches, chosen: str) -> Markup:
     ]
     rule = tag("path", class_="grid", d=f"M{LEFT} 8V{HIGH - BELOW}H{WIDE - 6}", fill="none")
     name = plain(chosen, lines=False)
-    told = f"{name}: regret from {means[0]:.2f} to {means[-1]:.2f} points over {of.at[-1]:g} {of.unit}"
+    label = f"{name}: regret from {means[0]:.2f} to {means[-1]:.2f} points over {of.at[-1]:g} {of.unit}"
     own = tag("path", class_="line", d=path(steps(means)))
     picture = tag(
         "svg", rule, *pale, *band, own, *words,
-        class_="sketch", viewBox=f"0 0 {WIDE} {HIGH}", width=WIDE, height=HIGH, role="img", aria_label=told,
+        class_="sketch", viewBox=f"0 0 {WIDE} {HIGH}", width=WIDE, height=HIGH, role="img", aria_label=label,
     )  # fmt: skip
     return tag("figure", picture, tag("figcaption", name, class_="small"))
 
 
 def _timed(of: AddedUp) -> Markup:
     """Each network as a dot, measured to the right and predicted upwards; the line is where both are equal."""
-    told = f"The time of a network as the sum of the times of its parts, against the network timed whole: {of.told}."
+    note = f"The time of a network as the sum of the times of its parts, against the network timed whole: {of.told}."
     ends = [value for pair in of.pairs for value in pair]
     low, high = min(ends), max(ends)
     left, end = 54, SIDE - 10
@@ -206,12 +206,12 @@ def _timed(of: AddedUp) -> Markup:
         text(x(high), SIDE - 24, f"{high:.3g} ms", "end"),
         text((left + end) / 2, SIDE - 6, "measured; upwards the sum of the parts", "middle"),
     ]
-    said = f"{len(of.pairs)} networks: predicted against measured times, {of.told}"
+    label = f"{len(of.pairs)} networks: predicted against measured times, {of.told}"
     picture = tag(
         "svg", rule, equal, *dots, *words,
-        class_="sketch", viewBox=f"0 0 {SIDE} {SIDE}", width=SIDE, height=SIDE, role="img", aria_label=said,
+        class_="sketch", viewBox=f"0 0 {SIDE} {SIDE}", width=SIDE, height=SIDE, role="img", aria_label=label,
     )  # fmt: skip
     caption = tag("figcaption", plain(of.where, lines=False), class_="small")
     return tag(
-        "section", tag("h2", "Times as sums of parts"), tag("p", told), tag("figure", picture, caption)
+        "section", tag("h2", "Times as sums of parts"), tag("p", note), tag("figure", picture, caption)
     )

@@ -53,14 +53,14 @@ class Entry:
         """To be cited: mean and interval in percent, what they are of where they are not the test set's of the one table, and how
         many of its trainings others handed in.
         """
-        told = [part for part in (self.table, self.line.of_validation, self.line.of_others) if part]
-        return f"{self.line.accuracy} %" + (f" ({', '.join(told)})" if told else "")
+        qualifiers = [part for part in (self.table, self.line.of_validation, self.line.of_others) if part]
+        return f"{self.line.accuracy} %" + (f" ({', '.join(qualifiers)})" if qualifiers else "")
 
     @property
     def seeds(self) -> list[int]:
         """Of its trainings, without those that learning rates were chosen by."""
-        known = [row for row in self.rows if not is_of_a_search(row)]
-        return [seed for row in known if isinstance(seed := row.get("seed"), int)]
+        rows = [row for row in self.rows if not is_of_a_search(row)]
+        return [seed for row in rows if isinstance(seed := row.get("seed"), int)]
 
     @property
     def address(self) -> str:
@@ -117,13 +117,13 @@ def entries_of(
         told: by fingerprint.
         pages: of the leaderboard of each table, by its key, where there are several.
     """
-    made, tables = [], told_apart([line.board for line in lines])
+    entries, tables = [], told_apart([line.board for line in lines])
     for line in lines:
         key = line.board["key"]
         own = rows.get((key, line.block, str(line.place["name"])), ())
-        known = [told[print_] for row in usable(own) if (print_ := str(row.get("fingerprint"))) in told]
-        made.append(Entry(line, own, known, tables[key], pages.get(key, Entry.page)))
-    return made
+        trainings = [told[print_] for row in usable(own) if (print_ := str(row.get("fingerprint"))) in told]
+        entries.append(Entry(line, own, trainings, tables[key], pages.get(key, Entry.page)))
+    return entries
 
 
 def told_apart(boards: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -134,17 +134,17 @@ def told_apart(boards: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     by_key = {board["key"]: board for board in boards}
     if len(by_key) == 1:
         return dict.fromkeys(by_key, "")
-    told: dict[str, tuple[str, ...]] = dict.fromkeys(by_key, ())
+    labels: dict[str, tuple[str, ...]] = dict.fromkeys(by_key, ())
     for facet in ("dataset", "protocol", "budget"):
-        finer = {key: (*words, _facet(by_key[key], facet)) for key, words in told.items()}
-        if len(set(finer.values())) > len(set(told.values())):
-            told = finer
-    if len(set(told.values())) < len(told):
+        finer = {key: (*words, _facet(by_key[key], facet)) for key, words in labels.items()}
+        if len(set(finer.values())) > len(set(labels.values())):
+            labels = finer
+    if len(set(labels.values())) < len(labels):
         titles = {key: board["title"].split(", ") for key, board in by_key.items()}
         common = set.intersection(*map(set, titles.values()))
-        told = {key: tuple(word for word in words if word not in common) for key, words in titles.items()}
-    often = Counter(told.values())
-    return {key: ", ".join(of) if of and often[of] == 1 else f"table {key}" for key, of in told.items()}
+        labels = {key: tuple(word for word in words if word not in common) for key, words in titles.items()}
+    often = Counter(labels.values())
+    return {key: ", ".join(of) if of and often[of] == 1 else f"table {key}" for key, of in labels.items()}
 
 
 def _facet(board: Mapping[str, Any], name: str) -> str:

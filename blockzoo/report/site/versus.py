@@ -39,24 +39,24 @@ def images_of(pairs: Pairs, place: str, by_cell: ByCell) -> dict[str, Any] | Non
     if pairs.is_mean(place):
         return None
     blocks = pairs.cells[place]
-    made: list[Counted | None] = [
+    counts: list[Counted | None] = [
         counted(by_cell.get((a, place), {}), by_cell.get((b, place), {}))
         for a, b in (itertools.combinations(blocks, 2) if pairs.alone[place] else ())
     ]
-    if not any(made):
+    if not any(counts):
         return None
     halves = []
-    for of, difference in zip(made, pairs.alone[place], strict=True):
-        known = of is not None and difference.error is not None and of.seeds >= difference.n
-        ends = of.over_both(difference.value, difference.error, difference.degrees) if known else None  # type: ignore[union-attr,arg-type]
+    for of, difference in zip(counts, pairs.alone[place], strict=True):
+        is_complete = of is not None and difference.error is not None and of.seeds >= difference.n
+        ends = of.over_both(difference.value, difference.error, difference.degrees) if is_complete else None  # type: ignore[union-attr,arg-type]
         halves.append(None if ends is None else thousandths((ends[1] - ends[0]) / 2))
     return {
-        "images": alike([None if of is None else of.images for of in made]),
-        "seeds": alike([None if of is None else of.seeds for of in made]),
-        "first": alike([None if of is None else round(of.only_first, 1) for of in made]),
-        "second": alike([None if of is None else round(of.only_second, 1) for of in made]),
+        "images": alike([None if of is None else of.images for of in counts]),
+        "seeds": alike([None if of is None else of.seeds for of in counts]),
+        "first": alike([None if of is None else round(of.only_first, 1) for of in counts]),
+        "second": alike([None if of is None else round(of.only_second, 1) for of in counts]),
         "mcnemar": alike(
-            [None if of is None else [float(f"{p:.2g}") for p in _ends(of.mcnemar)] for of in made]
+            [None if of is None else [float(f"{p:.2g}") for p in _ends(of.mcnemar)] for of in counts]
         ),
         "both": alike(halves),
     }
@@ -105,8 +105,8 @@ def comparable_of(board: Mapping[str, Any], pairs: Pairs, by_cell: ByCell) -> di
 def _accuracy(pairs: Pairs, block: str, place: str, seed: object) -> float | None:
     """In percent; over positions the mean, of a seed that all of them have."""
     values = [pairs.of.table[cell].get(seed) for cell in pairs.cells_of(block, place)]
-    known = [value for value in values if value is not None]
-    return round(100 * sum(known) / len(known), 3) if len(known) == len(values) else None
+    present = [value for value in values if value is not None]
+    return round(100 * sum(present) / len(present), 3) if len(present) == len(values) else None
 
 
 def compare_page(
@@ -126,7 +126,7 @@ def compare_page(
         here: its address.
     """
     links = "".join(f'<li><a href="{page(address)}">{page(title)}</a></li>' for title, address in others)
-    known = {block: addresses[block] for block in board["blocks"] if block in addresses}
+    block_pages = {block: addresses[block] for block in board["blocks"] if block in addresses}
     body = f"""<h1>Compare two blocks</h1>
 <p class="lead">{page(board["title"])}</p>
 {f'<p class="small">{page(board["left_out"])}.</p>' if board["left_out"] else ""}
@@ -135,5 +135,5 @@ def compare_page(
 <div id="answer"></div>
 {f"<h2>Other tables</h2><ul>{links}</ul>" if links else ""}"""
     return frame.page(
-        "Compare two blocks", body, here=here, scripts=SCRIPTS, data={**board, "addresses": known}
+        "Compare two blocks", body, here=here, scripts=SCRIPTS, data={**board, "addresses": block_pages}
     )

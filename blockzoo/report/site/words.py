@@ -94,11 +94,11 @@ class Line:
     @property
     def rank(self) -> str:
         """Rank, and the ranks it can have, of how many; empty where it is in no comparison."""
-        known = self.place["rank"][self.row]
-        if not known:
+        ranks = self.place["rank"][self.row]
+        if not ranks:
             return ""
-        spread = f" ({known[1]} to {known[2]})" if len(known) > 1 and known[1] != known[2] else ""
-        return f"{known[0]}{spread} of {len(self.place['compared']) or len(self.place['block'])}"
+        spread = f" ({ranks[1]} to {ranks[2]})" if len(ranks) > 1 and ranks[1] != ranks[2] else ""
+        return f"{ranks[0]}{spread} of {len(self.place['compared']) or len(self.place['block'])}"
 
     @property
     def against(self) -> tuple[str, str] | None:

@@ -68,7 +68,7 @@ def preset_for(arch: str, fine_tuning: bool) -> Preset:
         fine_tuning: see `Preset`.
     """
     name = arch.rpartition(":")[2].removeprefix("block_")
-    known = {preset.arch for preset in PRESETS}
+    archs = {preset.arch for preset in PRESETS}
     family = next((whose for begins, whose in FAMILIES if name.startswith(begins)), DEFAULT)
-    chosen = name if name in known else family
+    chosen = name if name in archs else family
     return next(p for p in PRESETS if p.arch == chosen and p.fine_tuning == fine_tuning)

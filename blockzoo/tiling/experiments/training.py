@@ -105,11 +105,11 @@ def tiled_spec(
     epochs = recipe.epochs or preset.epochs
     train, val, test = _limits(recipe, data)
     protocol = "step-v1" if recipe.milestones else preset.protocol
-    given = {field.name: getattr(recipe, field.name) for field in fields(Recipe)}
-    of_preset = {name: getattr(preset, name) for name in PRESET if given[name] is None}
+    of_recipe = {field.name: getattr(recipe, field.name) for field in fields(Recipe)}
+    of_preset = {name: getattr(preset, name) for name in PRESET if of_recipe[name] is None}
     spec = TrialSpec(
         network=NetworkSpec(tiled_subject(arch, tiling, data.shape[1]), data.num_classes, data.shape[0]),
-        **given
+        **of_recipe
         | of_preset
         | {
             "epochs": epochs,
@@ -210,9 +210,9 @@ def train_tiled(
     where = circumstances(run.device, run.data_dir, run.plugins, workers=workers)
     with only_writer(outputs):
         store = outputs.store()
-        kept = outputs.weights(identity)
+        path = outputs.weights(identity)
         record = next(iter(store.records(fingerprint=identity)), None)
-        done = record is not None and record.status in FINAL and (kept.is_file() or record.status != "ok")
+        done = record is not None and record.status in FINAL and (path.is_file() or record.status != "ok")
         if not done:
             (record,) = execute_trial(
                 spec.to_json(),
@@ -220,18 +220,18 @@ def train_tiled(
                 workers=workers,
                 checkpoint=str(outputs.checkpoint(identity)),
                 report=on_epoch,
-                keep=str(kept),
+                keep=str(path),
                 read_test=read_test,
             )
             store.add(record)
-            if kept.is_file() or record.status != "ok":
+            if path.is_file() or record.status != "ok":
                 outputs.checkpoint(identity).unlink(missing_ok=True)
         elif read_test and record is not None and record.status == "ok" and "test_acc" not in record.values:
-            start = spec.with_(start=str(kept), start_identity=identity, start_with_optimizer=False)
+            start = spec.with_(start=str(path), start_identity=identity, start_with_optimizer=False)
             record.values |= _evaluated(start, where, "test").values
             store.add(record)
         assert record is not None
-        return TiledRun(record, rows_of(store, [identity])[0], export(outputs, store), kept, preset, not done)
+        return TiledRun(record, rows_of(store, [identity])[0], export(outputs, store), path, preset, not done)
 
 
 def evaluate_tiled(

@@ -24,12 +24,12 @@ def is_known(layer: nn.Module) -> bool:
     kind = type(layer)
     if "forward" in vars(layer) or any(getattr(layer, hooks, None) for hooks in HOOKS):
         return False
-    for known in (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d):
+    for base in (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d):
         if (
-            isinstance(layer, known) and kind not in OWN
+            isinstance(layer, base) and kind not in OWN
         ):  # subclasses that only set options, or make their weight
-            names = [name for name in ("forward", "_conv_forward", "__call__") if hasattr(known, name)]
-            return all(getattr(kind, name) is getattr(known, name) for name in names)
+            names = [name for name in ("forward", "_conv_forward", "__call__") if hasattr(base, name)]
+            return all(getattr(kind, name) is getattr(base, name) for name in names)
     return kind in OWN or kind.__module__.startswith("torch.nn.modules.")
 
 

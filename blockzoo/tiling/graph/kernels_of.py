@@ -66,17 +66,17 @@ def _own_layer(node: fx.Node, graph: Trace, module: nn.Module) -> nn.Module | No
     """The network's own layer, if it is all that the operation does."""
     path = node.meta.get("module", "")
     layer = module.get_submodule(path)
-    known = type(layer) in (nn.Conv2d, nn.ConvTranspose2d) and is_known(layer)
-    if not known or not isinstance(node.target, torch._ops.OpOverload):
+    is_plain = type(layer) in (nn.Conv2d, nn.ConvTranspose2d) and is_known(layer)
+    if not is_plain or not isinstance(node.target, torch._ops.OpOverload):
         return None
-    given = options(node.target, node.args, dict(node.kwargs))
+    args = options(node.target, node.args, dict(node.kwargs))
     read = {
-        name: graph.attributes.get(given[name].name) for name in ("weight", "bias") if given[name] is not None
+        name: graph.attributes.get(args[name].name) for name in ("weight", "bias") if args[name] is not None
     }
     own = {name: f"{path}.{name}".lstrip(".") for name, _ in layer.named_parameters(recurse=False)}
     same = read == own and getattr(layer, "padding_mode", "zeros") == "zeros"
     for name in ("stride", "padding", "dilation", "groups", "output_padding"):
-        mine, other = getattr(layer, name), given.get(name, getattr(layer, name))
+        mine, other = getattr(layer, name), args.get(name, getattr(layer, name))
         same = same and (mine == other or list(pair(mine, name)) == list(pair(other, name)))
     return layer if same else None
 

@@ -34,9 +34,9 @@ def normalised(trace: Trace, module: nn.Module) -> dict[str, torch.Tensor]:
                 result = node.target(*args, **kwargs)
             if isinstance(result, torch.Tensor):
                 with trace.graph.inserting_before(node):
-                    made = trace.graph.create_node("get_attr", node.name)
-                node.replace_all_uses_with(made)
-                values[made.name] = result
+                    constant = trace.graph.create_node("get_attr", node.name)
+                node.replace_all_uses_with(constant)
+                values[constant.name] = result
     trace.graph.eliminate_dead_code()  # what reads a value and is read by none would hide that it has one reader
     for node in list(trace.graph.nodes):
         if name_of(node.target) in ("view", "_unsafe_view"):  # which maps in another layout refuse
@@ -60,11 +60,11 @@ def _with_its_zeros(node: fx.Node) -> None:
     source = node.args[0] if node.target is aten.conv2d.default else None
     if not isinstance(source, fx.Node) or name_of(source.target) not in ("pad", "constant_pad_nd"):
         return
-    given = options(source.target, source.args, dict(source.kwargs))  # type: ignore[arg-type]
-    sides = given["pad"]
+    pad_options = options(source.target, source.args, dict(source.kwargs))  # type: ignore[arg-type]
+    sides = pad_options["pad"]
     if (
-        given.get("mode", "constant") == "constant"
-        and not given["value"]
+        pad_options.get("mode", "constant") == "constant"
+        and not pad_options["value"]
         and len(sides) == 4
         and min(sides) >= 0
     ):
@@ -99,8 +99,8 @@ def _shuffle(node: fx.Node, graph: fx.Graph) -> None:
     before, inside, after = (n.meta["val"].shape for n in (source, apart, node))
     if before == after and len(before) == 4 and inside[0] == before[0] and inside[3:] == before[2:]:
         with graph.inserting_before(node):
-            made = graph.create_node(
+            shuffle = graph.create_node(
                 "call_function", aten.channel_shuffle.default, (source, inside[1]), {}, "channel_shuffle"
             )
-        made.meta = dict(node.meta)
-        node.replace_all_uses_with(made)
+        shuffle.meta = dict(node.meta)
+        node.replace_all_uses_with(shuffle)

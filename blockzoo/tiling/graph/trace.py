@@ -151,11 +151,11 @@ class _Measured:
         return self._put_together(tuple(outputs))
 
     def _put_together(self, outputs: tuple[str, ...]) -> Network:
-        kept = {name: self._state[name] for name in (*outputs, *self._maps) if name in self._state}
+        constants = {name: self._state[name] for name in (*outputs, *self._maps) if name in self._state}
         types = tuple(
             "" if x.dtype == self._own else str(x.dtype).removeprefix("torch.") for x in self._graph.inputs
         )
-        there = {name: self._meta[name] for name in (*self._inputs, *kept)}
+        there = {name: self._meta[name] for name in (*self._inputs, *constants)}
         items = {name: t.element_size() for name, t in there.items() if t.dtype != self._own}
         structure = self._graph.structure
         return Network(
@@ -163,7 +163,7 @@ class _Measured:
             self._inputs,
             outputs,
             structure,
-            kept,
+            constants,
             input_types=types,
             items=items,
             writes_inputs=self._graph.writes_inputs,
@@ -174,8 +174,8 @@ class _Measured:
         result, macs = self._without_values(node)
         self._meta[node.name] = result
         weights = {n.name: value for n in node.all_input_nodes if (value := self._weight(n)) is not None}
-        known = self._tileables.get(name_of_node(node, self._graph, self._module))
-        payload = payload_of(node, self._graph, self._module, weights, known)
+        candidate = self._tileables.get(name_of_node(node, self._graph, self._module))
+        payload = payload_of(node, self._graph, self._module, weights, candidate)
         tileable = self._tileables.get(payload.what)
         sources = [source.name for source in node.all_input_nodes if source.name not in weights]
         maps = [name for name in sources if self._axes[name]]
@@ -185,7 +185,7 @@ class _Measured:
             local = of_no_image(local)
         self._axes[node.name] = local.axes
         turned = [name for name in maps if local.kind == "window" and name in self._inputs]
-        made, beside = self._memory.of(node, payload, result, turned)
+        nbytes, beside = self._memory.of(node, payload, result, turned)
         other = bool(tensors) and tensors[0].dtype != self._own
         operation = Operation(
             name=node.name,
@@ -201,13 +201,13 @@ class _Measured:
             padding=local.padding,
             macs=macs,
             weights=_elements([*payload.layer.parameters()] if payload.layer else weights.values()),
-            elements=made // tensors[0].element_size() if tensors else 0,
+            elements=nbytes // tensors[0].element_size() if tensors else 0,
             item=tensors[0].element_size() if other else 0,
             beside=self._as_counted(beside, other),
             indices=local.indices,
             counts=local.counts,
             counted=local.counted,
-            alias=bool(tensors) and not made,
+            alias=bool(tensors) and not nbytes,
             reason=local.reason,
             payload=payload,
             tileable=tileable,

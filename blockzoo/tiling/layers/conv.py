@@ -109,7 +109,7 @@ class BlockConv2d(nn.Conv2d):
         stride_mode: StrideMode = "native",
     ) -> BlockConv2d:
         """A block convolution that shares the parameters of an ordinary one."""
-        made = cls(
+        blocked = cls(
             conv.in_channels,
             conv.out_channels,
             conv.kernel_size,  # type: ignore[arg-type]
@@ -124,8 +124,8 @@ class BlockConv2d(nn.Conv2d):
             stride_mode,
             device="meta",
         )
-        made.weight, made.bias = conv.weight, conv.bias
-        return made.train(conv.training)
+        blocked.weight, blocked.bias = conv.weight, conv.bias
+        return blocked.train(conv.training)
 
     def windows(self, stride: Sequence[int] | None = None) -> tuple[Window, Window]:
         """What the layer reads along rows and columns."""

@@ -114,13 +114,13 @@ def block_convert(
         grid = (1, 1)
         if not reason:
             try:
-                made, grid = _blocked(call, block_size, blocking, padding_mode)
+                blocked, grid = _blocked(call, block_size, blocking, padding_mode)
             except UsageError as error:
                 reason = str(error)
             else:
-                converted = made if call.module is converted else converted
+                converted = blocked if call.module is converted else converted
                 for parent, leaf in call.places:
-                    setattr(parent, leaf, made)
+                    setattr(parent, leaf, blocked)
         layers.append(LayerReport(call.name, call.kind, call.kernel, call.size, grid, not reason, reason))
     keep_tiles_when_merged(converted)
     return converted, ConversionReport(layers)
@@ -212,12 +212,12 @@ class _Loose(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if self._depth == 0 and func in WATCHED:
-            given = dict(zip(("input", "weight"), args, strict=False)) | (kwargs or {})
-            x, name = given["input"], WATCHED[func]
+            arguments = dict(zip(("input", "weight"), args, strict=False)) | (kwargs or {})
+            x, name = arguments["input"], WATCHED[func]
             kernel: Any = (
-                given["weight"].shape[-2:]
+                arguments["weight"].shape[-2:]
                 if "conv" in name
-                else given.get("kernel_size", given.get("weight"))
+                else arguments.get("kernel_size", arguments.get("weight"))
             )
             size = (x.shape[-2], x.shape[-1])
             self.calls.append(_Call(f"F.{name}", name, None, pair(kernel, "kernel"), size, tuple(x.shape)))
@@ -265,13 +265,13 @@ def _blocked(
     """The blocked layer and its tiles; tried on a map of zeros first, so that what cannot work is known now."""
     module = call.module
     assert module is not None
-    made = _made(module, block_size, blocking, padding_mode)
+    blocked = _made(module, block_size, blocking, padding_mode)
     try:
         with torch.no_grad():
-            made(torch.zeros(call.shape, device=_device(module), dtype=_dtype(module)))
-        return made, _grid(made, call)
+            blocked(torch.zeros(call.shape, device=_device(module), dtype=_dtype(module)))
+        return blocked, _grid(blocked, call)
     except Exception as error:
-        if made is module:
+        if blocked is module:
             restored(module)
         if isinstance(error, UsageError):
             raise

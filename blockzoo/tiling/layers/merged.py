@@ -55,10 +55,10 @@ def _merged_on_tiles(kind: type[nn.Module], method: str, cut: _Cut) -> type[nn.M
     """The same class each time: what was found of one of its modules holds of others."""
 
     def merge(self: nn.Module) -> nn.Module | None:
-        made: Any = getattr(kind, method)(self)
-        if made is None:
+        merged: Any = getattr(kind, method)(self)
+        if merged is None:
             _cut_children(self, cut)
-        return _on_tiles(made, cut) if isinstance(made, nn.Module) else made
+        return _on_tiles(merged, cut) if isinstance(merged, nn.Module) else merged
 
     return type(f"Block{kind.__name__}", (kind,), {"__module__": __name__, method: merge})
 

@@ -124,8 +124,8 @@ def windows_of(
         extra: padding that the map has got before, which the pool takes for pixels.
     """
     windows = []
-    for axis, (given, (first, last)) in enumerate(zip(input.shape[-2:], extra, strict=True)):
-        size = given + first + last
+    for axis, (length, (first, last)) in enumerate(zip(input.shape[-2:], extra, strict=True)):
+        size = length + first + last
         kernel, stride, padding, dilation = (
             pair(value, "pool option")[axis]
             for value in (pool.kernel_size, pool.stride, pool.padding, getattr(pool, "dilation", 1))

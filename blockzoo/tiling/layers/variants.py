@@ -166,12 +166,12 @@ class _TiledCalls(TorchFunctionMode):
         return_indices: bool = False,
     ) -> torch.Tensor:
         pool = nn.MaxPool2d(kernel_size, stride, padding, dilation, return_indices, ceil_mode)
-        made = BlockMaxPool2d(pool, self._rule.block_size, self._rule.blocking)
-        return self._pooled(made, input, -float("inf"))
+        blocked = BlockMaxPool2d(pool, self._rule.block_size, self._rule.blocking)
+        return self._pooled(blocked, input, -float("inf"))
 
     def _avg_pool(self, input: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-        made = BlockAvgPool2d(nn.AvgPool2d(*args, **kwargs), self._rule.block_size, self._rule.blocking)
-        return self._pooled(made, input, 0.0)
+        blocked = BlockAvgPool2d(nn.AvgPool2d(*args, **kwargs), self._rule.block_size, self._rule.blocking)
+        return self._pooled(blocked, input, 0.0)
 
     def _pooled(
         self, made: BlockMaxPool2d | BlockAvgPool2d, input: torch.Tensor, value: float

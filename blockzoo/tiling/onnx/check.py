@@ -101,10 +101,10 @@ def _compared(
 ) -> float:
     worst = 0.0
     pairs = zip(images, map(plain, images), every_output(model, images), tolerances, strict=False)
-    for number, (given, wanted, got, tolerance) in enumerate(pairs):
+    for number, (inputs, wanted, got, tolerance) in enumerate(pairs):
         difference, limit = _apart(wanted, got), tolerance
         if rounding:
-            at_most = allowed(tolerance, difference, partial(moved, plain, given, wanted))
+            at_most = allowed(tolerance, difference, partial(moved, plain, inputs, wanted))
             if at_most is None and number == LARGE_PROBE:
                 continue
             limit = at_most or tolerance

@@ -131,10 +131,10 @@ def exported(
 ) -> ExportReport | FusedReport:
     """`export_onnx`, with all that a file can be."""
     path = free(file.path, file.overwrite)
-    model, given = _of_floats(model, example)
-    layers = onnx_layers(model, given, file.story)
+    model, inputs = _of_floats(model, example)
+    layers = onnx_layers(model, inputs, file.story)
     layers = replace(layers, special=replace(layers.special, strict=file.strict))
-    seen = [x.numpy() for x in given]
+    seen = [x.numpy() for x in inputs]
     images = probes_for(layers.model, seen)
     if calibration is not None:
         assert layers.plain is not None
@@ -144,7 +144,7 @@ def exported(
         layers = quantised(layers, calibration)
     if fusing is not None:
         return fused(layers, path, fusing, seen[0], seen[1:])
-    made, checked = told(layers.one_by_one(), layers.story), None
+    proto, checked = told(layers.one_by_one(), layers.story), None
     special = ""
 
     def check(written: Path) -> dict[str, Any]:
@@ -153,16 +153,16 @@ def exported(
             try:
                 checked = check_file(written, layers.plain, images, layers.name)
             except CheckFailed as error:
-                raise CheckFailed(f"{error}{_why(model, given)}") from None
+                raise CheckFailed(f"{error}{_why(model, inputs)}") from None
         special = said_of_special(written, layers.plain, images[0], layers.name, layers.special)
         return {
             "checked": "not compared: int8" if checked is None else f"{checked:.1e}",
             "special": special or SAME,
         }
 
-    saved(made, path, check)
-    error = relative_error(outputs(made, seen[0], others=seen[1:]), _in_torch(model)(seen)[0])
-    return ExportReport(path, len(made.graph.node), executed(made).peak_bytes, error, checked, special)
+    saved(proto, path, check)
+    error = relative_error(outputs(proto, seen[0], others=seen[1:]), _in_torch(model)(seen)[0])
+    return ExportReport(path, len(proto.graph.node), executed(proto).peak_bytes, error, checked, special)
 
 
 def _why(model: nn.Module, given: Sequence[torch.Tensor]) -> str:
@@ -214,30 +214,30 @@ def onnx_layers(model: nn.Module, example: Example, story: Mapping[str, Any] | N
     """
     for name in ("onnx", "onnxscript", "onnxruntime"):
         needed(name)
-    model, given = _of_floats(model, example)
+    model, inputs = _of_floats(model, example)
     about: dict[str, Any] = {
         "name": type(model).__name__,
         "plain": _in_torch(model),
         "story": story or {},
         "special": Special(
-            suspects=partial(operations_on_special, model, given, _exported),
-            foreign=partial(foreign_operation, model, given),
+            suspects=partial(operations_on_special, model, inputs, _exported),
+            foreign=partial(foreign_operation, model, inputs),
         ),
     }
-    plain = ready(model, given, fold=True)
+    plain = ready(model, inputs, fold=True)
     blocked = any(isinstance(layer, BLOCKED) for layer in plain.modules())
-    cuts = _cuts(traced(plain, given)) if blocked else {}
+    cuts = _cuts(traced(plain, inputs)) if blocked else {}
     for name, layer in list(plain.named_modules()):
         if isinstance(layer, BLOCKED) and name in cuts:
             plain.set_submodule(name, _unblocked(layer))
-    made = normalised(
-        _exported(plain, given), {name for name, m in plain.named_modules() if not [*m.children()]}
+    proto = normalised(
+        _exported(plain, inputs), {name for name, m in plain.named_modules() if not [*m.children()]}
     )
     if not cuts:
-        return Layers(made, **about)
+        return Layers(proto, **about)
     waiting = {label: list(calls) for label, calls in cuts.items()}
     named = {}
-    for operation in network_of(made, values_of(made), {}).operations:
+    for operation in network_of(proto, values_of(proto), {}).operations:
         label = label_of(operation.payload.name)
         if operation.kind == "window" and waiting.get(label):
             named[operation.payload.name] = waiting[label].pop(0)
@@ -245,7 +245,7 @@ def onnx_layers(model: nn.Module, example: Example, story: Mapping[str, Any] | N
         raise UsageError(
             f"{', '.join(label for label, left in waiting.items() if left)}: blocked layers that the exporter replaced by others"
         )
-    return Layers(made, named, **about)
+    return Layers(proto, named, **about)
 
 
 BLOCKED = (BlockConv2d, BlockMaxPool2d, BlockAvgPool2d)

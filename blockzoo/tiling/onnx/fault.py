@@ -119,8 +119,8 @@ def operation_at_fault(model: nn.Module, given: Sequence[torch.Tensor], export: 
         if not deviation(step.alone(*map(torch.clone, step.read)), torch.from_numpy(exported)) <= TOLERANCE:
             node = step.node
             layer = node.meta.get("module", "")
-            told = [value for value in node.args if value is not None and not isinstance(value, fx.Node)]
-            return f"{node.target} of {', '.join(map(str, told))}{f' in {layer}' if layer else ''}"
+            options = [value for value in node.args if value is not None and not isinstance(value, fx.Node)]
+            return f"{node.target} of {', '.join(map(str, options))}{f' in {layer}' if layer else ''}"
     return ""
 
 
@@ -161,7 +161,7 @@ def _differs_on_special(step: _Step, export: Export) -> bool:
             for x, of_image in zip(step.read, step.of_image, strict=True)
         ]
         (got,) = every_output(model, [[x.numpy() for x in read]])
-        wanted = [made for _, made in tensors(step.alone(*map(torch.clone, read)))]
+        wanted = [tensor for _, tensor in tensors(step.alone(*map(torch.clone, read)))]
         if not deviation(wanted, [*map(torch.from_numpy, got)]) <= TOLERANCE:
             return True
     return False

@@ -49,13 +49,13 @@ def opened(path: str | Path) -> ModelProto:
     try:
         model: ModelProto = onnx.load(str(path))
         onnx.checker.check_model(model)
-        known = onnx.shape_inference.infer_shapes(model, data_prop=True)
+        shaped = onnx.shape_inference.infer_shapes(model, data_prop=True)
     except Exception as error:
         raise UsageError(
             f"{path} is damaged or no ONNX model ({first_line(error)}); export it again"
         ) from error
     check_room(
-        values_bytes(known), allowance(path.stat().st_size, floor=FLOOR), f"{path}: its values, all at once,"
+        values_bytes(shaped), allowance(path.stat().st_size, floor=FLOOR), f"{path}: its values, all at once,"
     )
     return model
 

@@ -38,13 +38,13 @@ def with_kernels(model: ModelProto) -> ModelProto:
     gone = {name for name, node in before.items() if node.op_type != _maker(ran, name)}
     if not gone:
         return copy
-    story: dict[str, Any] = {}
+    origins: dict[str, Any] = {}
     for node in reversed(ran.graph.node):
-        of = before[node.output[0]] if node.output[0] in before else story.get(node.output[0])
+        of = before[node.output[0]] if node.output[0] in before else origins.get(node.output[0])
         if of is None:
             continue
         if node.output[0] not in before or node.output[0] in gone:
-            story.update({name: of for name in node.input if name not in before})
+            origins.update({name: of for name in node.input if name not in before})
             del node.metadata_props[:]
             node.metadata_props.extend(of.metadata_props)
             node.name = f"{of.name}.{node.op_type.lower()}"
@@ -52,8 +52,8 @@ def with_kernels(model: ModelProto) -> ModelProto:
             node.CopyFrom(of)
     del copy.graph.node[:]
     copy.graph.node.extend(ran.graph.node)
-    known = {tensor.name for tensor in copy.graph.initializer}
-    copy.graph.initializer.extend(t for t in ran.graph.initializer if t.name not in known)
+    constants = {tensor.name for tensor in copy.graph.initializer}
+    copy.graph.initializer.extend(t for t in ran.graph.initializer if t.name not in constants)
     have = {entry.domain for entry in copy.opset_import}
     used = {node.domain for node in copy.graph.node}
     copy.opset_import.extend(e for e in ran.opset_import if e.domain in used - have)

@@ -278,28 +278,28 @@ def fused(
 ) -> FusedReport:
     """Fuse, compare and write; see `fuse_onnx`."""
     plan = layers.planned(fusing)
-    made, truth = told(layers.in_tiles(plan), layers.story), layers.one_by_one(plan)
+    tiled, truth = told(layers.in_tiles(plan), layers.story), layers.one_by_one(plan)
     if images is None:
         count, *shape = layers.network.input_shape
         images = np.random.default_rng(0).standard_normal((max(4, count), *shape))
-    given = probes_for(layers.model, [images, *others])
+    probes = probes_for(layers.model, [images, *others])
     checked, special = 0.0, ""
 
     def check(written: Path) -> dict[str, Any]:
         nonlocal checked, special
-        checked = _checked(layers, plan, written, truth, given)
+        checked = _checked(layers, plan, written, truth, probes)
         limit = None if fusing.budget is None else bytes_of(fusing.budget)
         check_memory(written, plan.peak_bytes, limit, layers.name)
-        special = _special(layers, plan, written, truth, given[0])
+        special = _special(layers, plan, written, truth, probes[0])
         return {"checked": f"{checked:.1e}", "plan": str(plan), "special": special or SAME}
 
-    saved(made, path, check)
-    computed, wanted = (outputs(model, images, others=given[0][1:]) for model in (made, truth))
+    saved(tiled, path, check)
+    computed, wanted = (outputs(model, images, others=probes[0][1:]) for model in (tiled, truth))
     return FusedReport(
         path,
-        len(made.graph.node),
+        len(tiled.graph.node),
         plan.tiles,
-        executed(made).peak_bytes,
+        executed(tiled).peak_bytes,
         executed(layers.model).peak_bytes,
         plan.peak_bytes,
         plan.macs / max(1, plan.layer_by_layer.macs),

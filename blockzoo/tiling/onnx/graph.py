@@ -67,9 +67,9 @@ def network_of(model: ModelProto, values: Mapping[str, Value], cuts: Mapping[str
         local = _locality(call, tileable)
         axes[node.output[0]] = local.axes
         operations.append(_operation(call, tileable, local, cuts.get(plain_name(node.name))))
-    made = {operation.name for operation in operations}
+    names = {operation.name for operation in operations}
     returned = tuple(output.name for output in model.graph.output)
-    if not made.issuperset(returned):
+    if not names.issuperset(returned):
         raise UsageError("no node of the model makes its output: export it again")
     return Network(operations, {entry.name: entry.shape for entry in entries}, returned)
 

@@ -118,9 +118,9 @@ class Nodes:
         return self.numbers(numbers, np.int64)
 
     def numbers(self, numbers: Sequence[float], kind: type[np.generic], shape: Sequence[int] = (-1,)) -> str:
-        made = np.array(numbers, kind).reshape(shape)
-        name = f"tile:{kind.__name__}{made.shape}:" + ",".join(map(str, numbers))
-        self.constants[name] = self.onnx.numpy_helper.from_array(made, name)
+        array = np.array(numbers, kind).reshape(shape)
+        name = f"tile:{kind.__name__}{array.shape}:" + ",".join(map(str, numbers))
+        self.constants[name] = self.onnx.numpy_helper.from_array(array, name)
         return name
 
     def scalar(self, number: np.float32) -> str:

@@ -29,23 +29,23 @@ def normalised(model: ModelProto, modules: Collection[str] = ()) -> ModelProto:
     constants = {tensor.name: tensor for tensor in graph.initializer}
     types = {value.name: value.type.tensor_type for value in (*graph.value_info, *graph.input)}
     results = {value.name for value in graph.output}
-    nodes = [made for node in graph.node for made in _normal(node, constants, types, results)]
+    nodes = [new_node for node in graph.node for new_node in _normal(node, constants, types, results)]
     nodes = _stable_logarithms(nodes, results)
-    taken: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for node in nodes:
         name = _name(node, modules)
-        taken[name] = taken.get(name, 0) + 1
-        node.name = name if taken[name] == 1 else f"{name}:{taken[name]}"
+        counts[name] = counts.get(name, 0) + 1
+        node.name = name if counts[name] == 1 else f"{name}:{counts[name]}"
         node.doc_string = ""
         del node.metadata_props[:]
     used = {name for node in nodes for name in node.input}
-    for field, kept in (
+    for field, entries in (
         (graph.node, nodes),
         (graph.initializer, [tensor for tensor in constants.values() if tensor.name in used]),
         (graph.input, [value for value in graph.input if value.name not in constants]),
         (graph.value_info, []),
     ):
-        chosen = [type(item).FromString(item.SerializeToString()) for item in kept]
+        chosen = [type(item).FromString(item.SerializeToString()) for item in entries]
         del field[:]
         field.extend(chosen)
     return copy
@@ -53,9 +53,9 @@ def normalised(model: ModelProto, modules: Collection[str] = ()) -> ModelProto:
 
 def _with_results_made(model: ModelProto) -> ModelProto:
     """The model with a node of its own for each output: also for a constant that it returns, or a value twice."""
-    made = {name for node in model.graph.node for name in node.output}
+    computed = {name for node in model.graph.node for name in node.output}
     names = [value.name for value in model.graph.output]
-    others = [place for place, name in enumerate(names) if name not in made or name in names[:place]]
+    others = [place for place, name in enumerate(names) if name not in computed or name in names[:place]]
     if not others:
         return model
     onnx = needed("onnx")
@@ -142,10 +142,10 @@ def _is_float(known: Any) -> bool:
 def _sizes(node: NodeProto, constants: dict[str, TensorProto], types: Mapping[str, Any]) -> np.ndarray | None:
     """Of the pieces of a split; None if they are computed."""
     if len(node.input) > 1 and node.input[1]:
-        given = constants.get(node.input[1])
-        return None if given is None else needed("onnx").numpy_helper.to_array(given)
-    known, axis = types.get(node.input[0]), _attribute(node, "axis", 0)
-    whole = known.shape.dim[axis].dim_value if known is not None and len(known.shape.dim) > axis else 0
+        tensor = constants.get(node.input[1])
+        return None if tensor is None else needed("onnx").numpy_helper.to_array(tensor)
+    kind, axis = types.get(node.input[0]), _attribute(node, "axis", 0)
+    whole = kind.shape.dim[axis].dim_value if kind is not None and len(kind.shape.dim) > axis else 0
     each = -(-whole // len(node.output))
     left = whole - each * (len(node.output) - 1)
     return np.array([each] * (len(node.output) - 1) + [left]) if left > 0 else None
@@ -155,33 +155,33 @@ def _slices(node: NodeProto, constants: dict[str, TensorProto], sizes: np.ndarra
     """One slice for each output of a split."""
     onnx = needed("onnx")
     ends = np.cumsum(sizes)
-    made = []
+    slices = []
     for output, start, end in zip(node.output, ends - sizes, ends, strict=True):
         names = []
         for what, value in (("start", start), ("end", end), ("axis", _attribute(node, "axis", 0))):
             name = f"{output}_{what}"
             constants[name] = onnx.numpy_helper.from_array(np.array([value], np.int64), name)
             names.append(name)
-        made.append(
+        slices.append(
             onnx.helper.make_node("Slice", [node.input[0], *names], [output], name=f"{node.name}_{output}")
         )
-    return made
+    return slices
 
 
 def _stable_logarithms(nodes: list[NodeProto], results: Collection[str]) -> list[NodeProto]:
     """The logarithm of a sigmoid, minus infinity where the sigmoid rounds to zero, as -softplus(-x), which is not."""
     onnx = needed("onnx")
     makers = {node.output[0]: node for node in nodes}
-    made: list[NodeProto] = []
+    new_nodes: list[NodeProto] = []
     for node in nodes:
         source = makers.get(node.input[0]) if node.op_type == "Log" else None
         if source is None or source.op_type != "Sigmoid":
-            made.append(node)
+            new_nodes.append(node)
             continue
         (x,), (output,) = source.input, node.output
         minus, plus = f"{output}_minus", f"{output}_plus"
         for kind, read, written in (("Neg", x, minus), ("Softplus", minus, plus), ("Neg", plus, output)):
             step = onnx.helper.make_node(kind, [read], [written], name=f"{node.name}_{written}")
-            made += _with_metadata(node, [step])
-    read_by_any = {name for node in made for name in node.input} | set(results)
-    return [node for node in made if node.op_type != "Sigmoid" or node.output[0] in read_by_any]
+            new_nodes += _with_metadata(node, [step])
+    read_by_any = {name for node in new_nodes for name in node.input} | set(results)
+    return [node for node in new_nodes if node.op_type != "Sigmoid" or node.output[0] in read_by_any]

@@ -36,10 +36,10 @@ def plan_onnx(
 
     Args, raises: see `plan`; dtype is fp32 or int8.
     """
-    layers, (asked,) = _layers(model, example, dtype), sorted_into(cutting, Cutting, what="plan_onnx")
-    if asked.budget is not None or asked.fuse_to is not None:
-        return layers.planned(Fusing(**together(asked)))
-    plans = layers.front(asked.mode)
+    layers, (settings,) = _layers(model, example, dtype), sorted_into(cutting, Cutting, what="plan_onnx")
+    if settings.budget is not None or settings.fuse_to is not None:
+        return layers.planned(Fusing(**together(settings)))
+    plans = layers.front(settings.mode)
     return next(plan for plan in plans if plan.macs <= MOST_MACS * plan.layer_by_layer.macs)
 
 
@@ -47,13 +47,13 @@ def pareto_onnx(
     model: nn.Module, example: Example, *, dtype: str = "fp32", **cutting: Unpack[CuttingKeywords]
 ) -> list[Plan]:
     """The plans that are Pareto-optimal in peak bytes, multiply-adds and tiles, as files; see `pareto`."""
-    (asked,) = sorted_into(cutting, Cutting, what="pareto_onnx")
-    if asked.grid is not None:
+    (settings,) = sorted_into(cutting, Cutting, what="pareto_onnx")
+    if settings.grid is not None:
         raise UsageError("grid and fuse_to are of one plan, not of a front: leave them out")
     layers = _layers(model, example, dtype)
-    limit = math.inf if asked.budget is None else bytes_of(asked.budget)
-    within = [plan for plan in layers.front(asked.mode) if plan.peak_bytes <= limit]
-    return within or [layers.planned(Fusing(**together(asked)))]
+    limit = math.inf if settings.budget is None else bytes_of(settings.budget)
+    within = [plan for plan in layers.front(settings.mode) if plan.peak_bytes <= limit]
+    return within or [layers.planned(Fusing(**together(settings)))]
 
 
 def _layers(model: nn.Module, example: Example, dtype: str) -> Layers:

@@ -146,8 +146,8 @@ def values_of(model: ModelProto) -> dict[str, Value]:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     present = {value.name for value in copy.graph.output}
-    made = [name for node in copy.graph.node for name in node.output if name and name not in present]
-    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in made)
+    internal = [name for node in copy.graph.node for name in node.output if name and name not in present]
+    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in internal)
     entries = entries_of(model)
     ready = session(copy, optimised=False)
     results = _run(ready, {entry.name: entry.zeros for entry in entries})
@@ -195,9 +195,9 @@ def executed(model: OnnxSource) -> Execution:
         raise UsageError(
             f"ONNX Runtime replaced operations of the model by {', '.join(unknown)}: its memory cannot be counted node by node"
         )
-    made = {nodes[name].output[0]: size for name, size in sizes.items()}
-    kept = [value.name for value in model.graph.output]
-    return Execution(tuple(order), max(live_bytes([nodes[n] for n in order], made, kept), default=0))
+    nbytes = {nodes[name].output[0]: size for name, size in sizes.items()}
+    returned = [value.name for value in model.graph.output]
+    return Execution(tuple(order), max(live_bytes([nodes[n] for n in order], nbytes, returned), default=0))
 
 
 def run_order(nodes: Sequence[NodeProto]) -> list[int]:
@@ -290,8 +290,8 @@ def every_output(
 ) -> Iterator[list[np.ndarray]]:
     """All outputs for each batch, of the shapes that the model was exported with, in order."""
     ready = session(model, optimised=optimised)
-    for given in batches:
-        yield _run(ready, _feed(ready, given))
+    for batch in batches:
+        yield _run(ready, _feed(ready, batch))
 
 
 def relative_error(got: np.ndarray, wanted: np.ndarray) -> float:

@@ -82,16 +82,16 @@ def check_special(
         CheckFailed: `strict`, and they differ or cannot be compared.
     """
     if foreign := special.foreign():
-        _refuse_if_strict(said := NOT_COMPARED.format(foreign), what, special)
-        tell(said)
+        _refuse_if_strict(message := NOT_COMPARED.format(foreign), what, special)
+        tell(message)
         return None
     ways: dict[str, list[str]] = {}
     differ = 0.0
     right: dict[str, tuple[Inputs, list[np.ndarray]]] = {}
-    for kind, given in with_special(image).items():
+    for kind, probe in with_special(image).items():
         with suppress(UsageError):  # the network's own
-            right[kind] = given, plain(given)
-    results = _each(model, [given for given, _ in right.values()])
+            right[kind] = probe, plain(probe)
+    results = _each(model, [probe for probe, _ in right.values()])
     for (kind, (image, wanted)), got in zip(right.items(), results, strict=True):
         close = partial(_close, partial(moved, plain, image, wanted))
         shares = {"the file cannot be run": 1.0} if got is None else differences(wanted, got, close)
@@ -100,13 +100,13 @@ def check_special(
             differ = max(differ, share)
     if not ways:
         return 0.0
-    said = "; ".join(f"given {' or '.join(kinds)}, {sentence}" for sentence, kinds in ways.items())
+    message = "; ".join(f"given {' or '.join(kinds)}, {sentence}" for sentence, kinds in ways.items())
     names = special.suspects()
-    said += f" (as {', '.join(names)} does alone)" if names else ""
-    said += ": ONNX Runtime's maxima pass over NaN" if MAXIMA & {*names} else ""
-    _refuse_if_strict(said, what, special)
-    log.warning("%s: NaN and infinities: %s", what, said)
-    tell(said)
+    message += f" (as {', '.join(names)} does alone)" if names else ""
+    message += ": ONNX Runtime's maxima pass over NaN" if MAXIMA & {*names} else ""
+    _refuse_if_strict(message, what, special)
+    log.warning("%s: NaN and infinities: %s", what, message)
+    tell(message)
     return differ
 
 
@@ -121,9 +121,9 @@ def said_of_special(
         if special.integers:
             _refuse_if_strict(special.integers, what, special)
         return special.integers
-    said: list[str] = []
-    check_special(model, plain, image, what, special, said.append)
-    return "".join(said)
+    sentences: list[str] = []
+    check_special(model, plain, image, what, special, sentences.append)
+    return "".join(sentences)
 
 
 def _refuse_if_strict(said: str, what: str, special: Special) -> None:
@@ -156,8 +156,8 @@ def differences(
         close: may numbers be so far apart, relative to the largest?
     """
     shares: dict[str, float] = {}
-    for plain, made in zip(wanted, got, strict=True):
-        for sentence, where in _differing(plain, made, close):
+    for plain, computed in zip(wanted, got, strict=True):
+        for sentence, where in _differing(plain, computed, close):
             if share := float(np.mean(where)):
                 shares[sentence] = max(share, shares.get(sentence, 0.0))
     return shares

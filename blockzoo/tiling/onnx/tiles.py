@@ -74,8 +74,8 @@ def planned_bytes(
     writer = _Writer(model, network, values)
     writer.write(parts)
     order = run_order(writer.nodes)
-    kept = [value.name for value in model.graph.output]
-    as_run = live_bytes([writer.nodes[place] for place in order], writer.bytes, kept)
+    returned = [value.name for value in model.graph.output]
+    as_run = live_bytes([writer.nodes[place] for place in order], writer.bytes, returned)
     live = [size for _, size in sorted(zip(order, as_run, strict=True))]
     return [max(live[first:last], default=0) for first, last in pairwise([0, *writer.ends])]
 
@@ -121,12 +121,12 @@ class _Writer(Nodes):
 
     def model_of_nodes(self) -> ModelProto:
         """A copy of the model with the nodes that were written."""
-        made: ModelProto = self.onnx.ModelProto()
-        made.CopyFrom(self.model)
-        del made.graph.node[:], made.graph.value_info[:]
-        made.graph.node.extend(self.nodes)
-        made.graph.initializer.extend(self.constants.values())
-        return made
+        copy: ModelProto = self.onnx.ModelProto()
+        copy.CopyFrom(self.model)
+        del copy.graph.node[:], copy.graph.value_info[:]
+        copy.graph.node.extend(self.nodes)
+        copy.graph.initializer.extend(self.constants.values())
+        return copy
 
     def _whole(self, operation: Operation) -> None:
         """An operation on whole maps; a layer that is itself cut, tile by tile."""
@@ -173,9 +173,9 @@ class _Writer(Nodes):
         held: dict[str, _Map] = {}
         for operation in stage.operations:
             rows, columns = stage.rows[i][operation.name], stage.columns[j][operation.name]
-            made = name if operation is stage.output else f"{operation.name}{place}"
-            self._parts(operation, rows, columns, {**self.maps, **held}, made, place)
-            held[operation.name] = _Map([(*_span(rows), made)], _span(columns), self._pixel_of(operation))
+            value = name if operation is stage.output else f"{operation.name}{place}"
+            self._parts(operation, rows, columns, {**self.maps, **held}, value, place)
+            held[operation.name] = _Map([(*_span(rows), value)], _span(columns), self._pixel_of(operation))
         return name
 
     def _pooled(self, stage: Stage, mean: Operation) -> None:

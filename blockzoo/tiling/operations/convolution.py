@@ -116,9 +116,9 @@ def convolution_kernel(layer: nn.Conv2d) -> Callable[[torch.Tensor, Padding], to
     def kernel(x: torch.Tensor, padding: Padding) -> torch.Tensor:
         if x.dtype != weight.dtype or torch.is_autocast_enabled("cpu"):
             return plain(x, padding)  # casts, or says what is wrong
-        made: torch.Tensor = own._convolution_pointwise(
+        output: torch.Tensor = own._convolution_pointwise(
             x, laid_out, bias, list(padding), stride, dilation, groups, "none", [], ""
         )
-        return made
+        return output
 
     return kernel

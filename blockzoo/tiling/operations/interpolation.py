@@ -96,16 +96,16 @@ class Interpolation(TileableOperation):
 
 def _options(node: fx.Node, name: str) -> dict[str, Any]:
     """Options of `interpolate`."""
-    given = options(node.target, node.args, node.kwargs)  # type: ignore[arg-type]
-    size: Any = given.get("output_size")
-    scales: Any = given.get("scale_factors")
-    if "scale_factors" not in given:  # the form with a size and a scale for each axis
-        scales = [given.get("scales_h"), given.get("scales_w")]
+    arguments = options(node.target, node.args, node.kwargs)  # type: ignore[arg-type]
+    size: Any = arguments.get("output_size")
+    scales: Any = arguments.get("scale_factors")
+    if "scale_factors" not in arguments:  # the form with a size and a scale for each axis
+        scales = [arguments.get("scales_h"), arguments.get("scales_w")]
         size, scales = (None, scales) if None not in scales else (size, None)
     chosen: dict[str, Any] = {"mode": MODES[name]}
     chosen |= {"size": tuple(size)} if size is not None else {"scale_factor": tuple(scales)}
-    if given.get("align_corners") is not None:
-        chosen["align_corners"] = given["align_corners"]
+    if arguments.get("align_corners") is not None:
+        chosen["align_corners"] = arguments["align_corners"]
     return chosen | ({"antialias": True} if name.endswith("_aa") else {})
 
 
@@ -135,8 +135,8 @@ def _sampling(operation: Operation, size: tuple[int, int]) -> Kernel:
     def kernel(x: torch.Tensor, row: Tile, column: Tile) -> torch.Tensor:
         whole = (row.last - row.first, column.last - column.first) == operation.shape[-2:]
         if whole and tuple(x.shape[-2:]) == size and alone:
-            made: torch.Tensor = operation.payload.run(lambda _: x)
-            return made
+            output: torch.Tensor = operation.payload.run(lambda _: x)
+            return output
         return sampler(x, row, column)
 
     return kernel

@@ -47,4 +47,4 @@ def in_place_nodes() -> frozenset[str]:
 
 def translations() -> dict[Any, Callable[..., Any]]:
     """What torch's exporter does not know, as functions of onnxscript."""
-    return {overload: made for o in operations() for overload, made in o.translations().items()}
+    return {overload: function for o in operations() for overload, function in o.translations().items()}

@@ -71,7 +71,7 @@ def interpolated(tile: NodeTile, reads: tuple[Taps, Taps]) -> None:
     """Write a tile of any other interpolation: along rows, then along columns, a sum of pixels of the tile and their weights."""
     nodes, read, name = tile.nodes, tile.node.input[0], tile.node.output[0]
     sides = [side.stop - side.start for side in tile.tiles]
-    for axis, (value, made) in enumerate(((read, f"{name}/rows"), (f"{name}/rows", name))):
+    for axis, (value, target) in enumerate(((read, f"{name}/rows"), (f"{name}/rows", name))):
         sides[axis] = tile.sizes[axis]
         size, terms, total = tile.pixel * sides[0] * sides[1], terms_of(reads[axis], tile.tiles[axis]), ""
         for number, (places, weights) in enumerate(terms):
@@ -85,5 +85,5 @@ def interpolated(tile: NodeTile, reads: tuple[Taps, Taps]) -> None:
                 steps.append(("Add", [total], {}))
             for place, (kind, inputs, options) in enumerate(steps):
                 last = number == len(terms) - 1 and place == len(steps) - 1
-                own = made if last else f"{made}/{number}/{kind}"
+                own = target if last else f"{target}/{number}/{kind}"
                 total = nodes.add(kind, inputs if place == 0 else [total, *inputs], own, size, **options)

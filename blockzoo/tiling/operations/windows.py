@@ -67,9 +67,9 @@ def window_of_node(call: NodeCall, kernel: tuple[int, ...], **others: Any) -> Lo
     same = call.automatic_padding
     axes = []
     for axis in (0, 1):
-        size, made = call.values[call.maps[0]].shape[2 + axis], call.shape[2 + axis]
+        size, outputs = call.values[call.maps[0]].shape[2 + axis], call.shape[2 + axis]
         extent = dilation[axis] * (kernel[axis] - 1) + 1
-        total = max((made - 1) * stride[axis] + extent - size, 0)
+        total = max((outputs - 1) * stride[axis] + extent - size, 0)
         before = {"SAME_UPPER": total // 2, "SAME_LOWER": total - total // 2}.get(same, pads[axis])
         after = max(pads[2 + axis] if same == "NOTSET" else 0, total - before)
         axes.append(Window(kernel[axis], stride[axis], dilation[axis], before, after))
@@ -96,5 +96,5 @@ def _padding_of(tile: Tile, window: Window) -> tuple[tuple[int, int], int, int]:
     """Padding before and after that makes a tile's outputs, how many outputs come before these, and how many it makes."""
     more = -(-max(0, -tile.before) // window.stride)
     before, after = tile.before + more * window.stride, max(0, tile.after)
-    made = (tile.stop - tile.start + before + after - window.extent) // window.stride + 1
-    return (before, after), more, made
+    outputs = (tile.stop - tile.start + before + after - window.extent) // window.stride + 1
+    return (before, after), more, outputs

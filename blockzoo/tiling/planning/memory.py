@@ -85,20 +85,20 @@ class Memory:
         with torch.no_grad(), quiet(), self._mode:
             read = {source.name: self._held[source.name] for source in node.all_input_nodes}
             read |= {name: self._part(read[name], axes) for name, axes in maps.items()}
-            given = [t for held in read.values() for t in tensors_of(held)]
-            return self._beside(lambda: payload.run(read.__getitem__), given, payload)
+            inputs = [t for held in read.values() for t in tensors_of(held)]
+            return self._beside(lambda: payload.run(read.__getitem__), inputs, payload)
 
     def _beside(self, run: Callable[[], Any], given: list[torch.Tensor], payload: Payload) -> int:
         """Bytes that are alive at most while something runs, less those of what it makes; 0 where it does not run."""
-        known = [
+        excluded = [
             *given,
             *map(self._without_values, state_of(payload)),
         ]  # held, or they would be made again, and counted
         try:
-            with LiveMemory(exclude=known) as memory:
-                made = run()
+            with LiveMemory(exclude=excluded) as memory:
+                output = run()
                 live = memory.live
-            del made
+            del output
         except Exception:
             return 0
         return int(memory.peak - live)
@@ -134,18 +134,18 @@ class Memory:
 
         with torch.no_grad(), quiet(), self._mode:
             read = {source.name: value(source.name) for source in node.all_input_nodes}
-            known = [t for held in read.values() for t in tensors_of(held)]
-            known += map(self._without_values, state_of(payload))
+            excluded = [t for held in read.values() for t in tensors_of(held)]
+            excluded += map(self._without_values, state_of(payload))
             try:
-                with LiveMemory(exclude=known) as memory:
+                with LiveMemory(exclude=excluded) as memory:
                     self._held[node.name] = payload.run(read.__getitem__)
-                    made = memory.live
-                beside = memory.peak - made
+                    nbytes = memory.live
+                beside = memory.peak - nbytes
                 if node.target is torch.ops.aten.col2im.default and self._device.type == "cpu":
-                    made = max(
-                        made, known[0].nbytes
+                    nbytes = max(
+                        nbytes, excluded[0].nbytes
                     )  # which PyTorch gives the sum of windows first, and keeps
-                return made, beside
+                return nbytes, beside
             except Exception:
                 self._held[node.name] = tree_map_only(torch.Tensor, self._empty, result)
                 return sum(t.nbytes for t in tensors_of(result)), 0
@@ -153,9 +153,9 @@ class Memory:
 
 def state_of(payload: Payload) -> list[torch.Tensor]:
     """The weights and constants of an operation."""
-    layer, given = payload.layer, tree_leaves((list(payload.args), dict(payload.kwargs)))
+    layer, leaves = payload.layer, tree_leaves((list(payload.args), dict(payload.kwargs)))
     weights = [] if layer is None else [*layer.parameters(), *layer.buffers()]
-    return [*weights, *(value for value in given if isinstance(value, torch.Tensor))]
+    return [*weights, *(value for value in leaves if isinstance(value, torch.Tensor))]
 
 
 def tensors_of(value: object) -> list[torch.Tensor]:

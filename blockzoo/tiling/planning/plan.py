@@ -151,8 +151,8 @@ class Plan(Result):
         """One row per step."""
         labels = self.labels or [step.output for step in self.steps]
         peaks = self.cost.steps or [None] * len(self.steps)
-        made = zip(labels, self.steps, peaks, strict=True)
-        return [{"step": label, "how": step.how, "peak_bytes": peak} for label, step, peak in made]
+        rows = zip(labels, self.steps, peaks, strict=True)
+        return [{"step": label, "how": step.how, "peak_bytes": peak} for label, step, peak in rows]
 
     def figure(self) -> Figure:
         """What each step needs at most, beside the whole network layer by layer."""
@@ -209,17 +209,17 @@ def program(network: Network, steps: Sequence[Step], mode: Mode, start: int = -1
         UsageError: the steps do not fit the network.
     """
     parts: list[Part] = []
-    known = network.held_at(start)
+    available = network.held_at(start)
     for step in steps:
         if step.kind == "whole":
             operations = [network.by_name[name] for name in step.operations]
             parts.append(Part(step, None, operations))
-            known.extend(step.operations)
+            available.extend(step.operations)
             continue
         output = step.output if step.kind == "tiled" else network.by_name[step.output].maps[0]
-        stage = make_stage(network, output, known, step.grid, mode)
+        stage = make_stage(network, output, available, step.grid, mode)
         parts.append(Part(step, stage, stage.operations))
-        known.append(step.output)
+        available.append(step.output)
     _free(network, parts, start)
     return parts
 
@@ -227,19 +227,19 @@ def program(network: Network, steps: Sequence[Step], mode: Mode, start: int = -1
 def _free(network: Network, parts: Sequence[Part], start: int) -> None:
     """Say at each place which values of the network die there: no output, and nothing that was given."""
     root = roots([operation for part in parts if part.stage is None for operation in part.operations])
-    made = dict.fromkeys(network.held_at(start))
+    values = dict.fromkeys(network.held_at(start))
     places = [*_places(parts)]
     last: dict[str, list[str]] = {}
     for dead, names in places:
-        made[names[-1]] = None
+        values[names[-1]] = None
         last.update(dict.fromkeys((root.get(name, name) for name in names), dead))
     unread = places[0][0]
     stay = {root.get(name, name) for name in _needed_after(network, parts)} | {*network.given}
-    for name in made:
+    for name in values:
         top = root.get(name, name)
         if top not in stay:
             last.get(top, unread).append(name)
-    _write_over(parts, made)  # only what the network made is ever listed as dead
+    _write_over(parts, values)  # only what the network made is ever listed as dead
 
 
 def _places(parts: Sequence[Part]) -> Iterator[tuple[list[str], Sequence[str]]]:
@@ -284,7 +284,7 @@ def tiled_steps(network: Network, start: int, stop: int, grid: tuple[int, int], 
     """
     there = {network.operations[start].name if start >= 0 else network.input, *network.held_at(start)}
     last = network.operations[stop]
-    kept = {*network.needed_at(stop)} - {*network.held_at(start), last.name}
+    needed = {*network.needed_at(stop)} - {*network.held_at(start), last.name}
     steps: list[Step] = []
     small: list[str] = []
 
@@ -300,7 +300,7 @@ def tiled_steps(network: Network, start: int, stop: int, grid: tuple[int, int], 
         elif operation.kind in ("pool", "small"):
             small.append(operation.name)
             there.add(operation.name)
-        elif operation.name in kept:
+        elif operation.name in needed:
             flush()
             steps.append(Step("tiled", operation.name, (), grid, batch))
             there.add(operation.name)

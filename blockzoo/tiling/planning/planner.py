@@ -39,14 +39,14 @@ def plan(model: nn.Module, example_input: Example, **options: Unpack[PlanningKey
             budget that no plan reaches: the message names the layer that needs more.
         CheckFailed: a run needs more memory than was predicted; see `proof.check_planned_memory`.
     """
-    (asked,) = sorted_into(options, Planning, what="plan")
-    planner = _planner(model, example_input, asked)
-    limit = None if asked.budget is None else bytes_of(asked.budget)
-    if asked.fuse_to is not None:
-        made = planner.fused(asked.tiles, asked.fuse_to, asked.batch, limit)
+    (settings,) = sorted_into(options, Planning, what="plan")
+    planner = _planner(model, example_input, settings)
+    limit = None if settings.budget is None else bytes_of(settings.budget)
+    if settings.fuse_to is not None:
+        chosen = planner.fused(settings.tiles, settings.fuse_to, settings.batch, limit)
     else:
-        made = planner.least_memory() if limit is None else planner.within(limit)
-    return _measured(model, example_input, planner, made)
+        chosen = planner.least_memory() if limit is None else planner.within(limit)
+    return _measured(model, example_input, planner, chosen)
 
 
 def pareto(model: nn.Module, example_input: Example, **options: Unpack[PlanningKeywords]) -> list[Plan]:
@@ -56,11 +56,11 @@ def pareto(model: nn.Module, example_input: Example, **options: Unpack[PlanningK
 
     Args, raises: as for `plan`; a grid and a batch are of one plan, and refused.
     """
-    (asked,) = sorted_into(options, Planning, what="pareto")
-    if asked.grid is not None or asked.batch != 1:
+    (settings,) = sorted_into(options, Planning, what="pareto")
+    if settings.grid is not None or settings.batch != 1:
         raise UsageError("grid, fuse_to and batch are of one plan, not of a front: leave them out")
-    planner = _planner(model, example_input, asked)
-    limit = None if asked.budget is None else bytes_of(asked.budget)
+    planner = _planner(model, example_input, settings)
+    limit = None if settings.budget is None else bytes_of(settings.budget)
     least, *others = planner.front(limit) or [planner.within(limit or 0)]
     return [_measured(model, example_input, planner, least), *others]
 

@@ -47,14 +47,14 @@ def cost(
             peaks.append(_whole(network, part, live, root, counted))
             macs += sum(operation.macs for operation in part.operations)
             continue
-        made = network.elements(part.step.output) * counted.of(
+        nbytes = network.elements(part.step.output) * counted.of(
             network, part.step.output
         )  # put together, whatever it is layer by layer
         beside, more, passes = _stage_cost(network, part, part.stage, counted)
-        peaks.append(sum(live.values()) + made + beside)
+        peaks.append(sum(live.values()) + nbytes + beside)
         macs += more
         tiles += passes
-        live[part.step.output] = made
+        live[part.step.output] = nbytes
         _forget(live, part.ends, root)
     return Cost(max(peaks, default=0), macs, tiles, tuple(peaks))
 
@@ -65,8 +65,8 @@ def _stage_cost(network: Network, part: Part, stage: Stage, counted: Counted) ->
     if key not in network.costs:
         tiles = len(stage.rows) * len(stage.columns)
         network.costs[key] = stage_bytes(network, part, counted), stage_macs(stage), tiles
-    known: tuple[int, int, int] = network.costs[key]
-    return known
+    cached: tuple[int, int, int] = network.costs[key]
+    return cached
 
 
 def _whole(network: Network, part: Part, live: dict[str, int], root: dict[str, str], counted: Counted) -> int:
@@ -76,15 +76,15 @@ def _whole(network: Network, part: Part, live: dict[str, int], root: dict[str, s
         over = over or depthwise_over(operation, dead, counted)
         if operation.alias and operation.sources:
             root[operation.name] = root.get(operation.sources[0], operation.sources[0])
-            made = beside = 0
+            nbytes = beside = 0
         elif over is not None:
             root[operation.name] = root.get(over, over)
             top = root[operation.name]
             live[top] = max(live.get(top, 0), output_bytes(network, operation, counted))
-            made = beside = 0
+            nbytes = beside = 0
         else:
-            made, beside = _made_whole(network, operation, counted)
-            live[operation.name] = made
+            nbytes, beside = _made_whole(network, operation, counted)
+            live[operation.name] = nbytes
         peak = max(peak, sum(live.values()) + beside)
         gone = [
             name
@@ -119,10 +119,10 @@ def _made_whole(network: Network, operation: Operation, counted: Counted) -> tup
         Side(operation, axis, [line[operation.name]]) for axis, line in enumerate((rows, columns))
     )
     sizes = window_bytes(network, operation, vertical, horizontal, np.array([[1]]), counted)
-    made, beside = (int(one[0, 0]) for one in sizes)
+    nbytes, beside = (int(one[0, 0]) for one in sizes)
     if operation.maps[0] == network.input:  # brought into the layout of convolutions
         beside += prod(network.input_shape) * counted.of(network, network.input)
-    return made, beside
+    return nbytes, beside
 
 
 def tile_bytes(network: Network, part: Part, places: Sequence[Place], counted: Counted) -> int:
@@ -165,18 +165,18 @@ def _tiles_bytes(
     stage = part.stage
     assert stage is not None
     live: dict[str, Any] = {}
-    known, lines = {*stage.known}, (stage.rows, stage.columns)
-    root = roots(stage.operations, known)
+    available, lines = {*stage.known}, (stage.rows, stage.columns)
+    root = roots(stage.operations, available)
     total = peak = np.zeros(count.shape, np.int64)
     for operation, dead, over in zip(stage.operations, part.dead, part.over, strict=True):
         over = over or depthwise_over(operation, dead, counted)
         if over is not None:
             root[operation.name] = root.get(over, over)
         fresh = over is None and not operation.alias
-        if fresh or not known.isdisjoint(operation.sources):
+        if fresh or not available.isdisjoint(operation.sources):
             rows, columns = (side_of(operation, axis, lines[axis], chosen[axis]) for axis in (0, 1))
             read = copied_to_read(network, stage, operation, rows, columns, count, counted)
-            made, beside = (
+            nbytes, beside = (
                 made_on_tiles(network, operation, rows, columns, count, counted) if fresh else (0, 0)
             )
             if fresh and operation.beside_parts > operation.beside and counted.counting == "runtime":
@@ -184,9 +184,9 @@ def _tiles_bytes(
                 parts = reads_parts(network, stage, operation, tops, chosen, count)
                 beside = np.where(parts, beside_on_parts(operation, rows, columns, count, counted), beside)
             if operation.alias:  # a view of what was copied to be read keeps the copy
-                made, read = read, np.zeros_like(read)
+                nbytes, read = read, np.zeros_like(read)
             if over is None:
-                live[operation.name], total = made, total + made
+                live[operation.name], total = nbytes, total + nbytes
             peak = np.maximum(peak, total + beside + read)
         keep = root.get(operation.name, operation.name)
         for name in dict.fromkeys(root.get(name, name) for name in dead):

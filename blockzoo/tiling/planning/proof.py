@@ -93,11 +93,11 @@ def _tracked(
     state = [tensor for operation in network.operations for tensor in state_of(operation.payload)]
     others = [probes(x)[0].abs().clamp(max=1) if x.is_floating_point() else x for x in inputs]
     raised: Exception | None = None
-    for given in (inputs, others):
-        memory = LiveMemory(exclude=[*given, *state, *network.constants.values()])
+    for tensors in (inputs, others):
+        memory = LiveMemory(exclude=[*tensors, *state, *network.constants.values()])
         try:
             with torch.random.fork_rng(devices=[]), torch.no_grad(), memory:
-                values = interpreter.values_of(given, parts)
+                values = interpreter.values_of(tensors, parts)
                 del values
             return memory
         except (BlockzooError, torch.OutOfMemoryError):

@@ -293,11 +293,11 @@ def _thinned(states: list[int], needed: set[int], most: int) -> list[int]:
 
 def _undominated(ways: Iterable[_Way]) -> list[_Way]:
     """Those that are Pareto-optimal in multiply-adds and tiles; of equals the one with the least memory."""
-    kept: list[_Way] = []
+    front: list[_Way] = []
     for way in sorted(ways, key=lambda way: (way.macs, way.tiles, way.peak)):
-        if not kept or way.tiles < kept[-1].tiles:
-            kept.append(way)
-    return kept
+        if not front or way.tiles < front[-1].tiles:
+            front.append(way)
+    return front
 
 
 def _joined(steps: Sequence[Step]) -> Iterator[Step]:

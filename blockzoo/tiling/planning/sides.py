@@ -77,12 +77,12 @@ def _along(tile: Tile, reads: Reads, axis: int) -> tuple[int, int, int, int, int
     bare = int(max(tile.before, tile.after) <= 0)
     if isinstance(reads, Enlargement):
         read += sum(shown_again(tile, reads))
-        made, bare = read * reads.scale, int(read == tile.stop - tile.start)
-        return made, made, bare, read, bare
+        outputs, bare = read * reads.scale, int(read == tile.stop - tile.start)
+        return outputs, outputs, bare, read, bare
     if isinstance(reads, Taps):  # along rows first, then along columns, each a sum of pixels put side by side
         return wanted, wanted, 0, wanted if axis == 0 else max(read + wanted, 2 * read - wanted), 0
     if isinstance(reads, Spread):
-        zeros, _, _, made = transposed_padding(tile, reads)
-        return made, made, int(zeros == 0), read + zeros, int(zeros == 0)
+        zeros, _, _, outputs = transposed_padding(tile, reads)
+        return outputs, outputs, int(zeros == 0), read + zeros, int(zeros == 0)
     equal = equal_padding(tile, reads)
     return (wanted if equal is None else equal[2]), wanted, int(equal is not None), pixels, bare

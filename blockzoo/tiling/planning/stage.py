@@ -184,8 +184,8 @@ def _line(
         if operation.kind == "pointwise":  # each output reads its own place
             line[operation.name] = [Tile(first, last, first, last, 0, 0)]
             for source in operation.maps:
-                known = needed.get(source, (first, last))
-                needed[source] = (min(known[0], first), max(known[1], last))
+                span = needed.get(source, (first, last))
+                needed[source] = (min(span[0], first), max(span[1], last))
             continue
         reads = operation.windows[axis]
         mirrored = operation.padding == "reflect"
@@ -197,6 +197,6 @@ def _line(
         low = min(tile.start for tile in line[operation.name])
         high = max(tile.stop for tile in line[operation.name])
         for source in operation.maps:
-            known = needed.get(source, (low, high))
-            needed[source] = (min(known[0], low), max(known[1], high))
+            span = needed.get(source, (low, high))
+            needed[source] = (min(span[0], low), max(span[1], high))
     return line

@@ -128,8 +128,8 @@ def reads_parts(
             side = side_of(made_by, axis, lines[axis], chosen[axis])
             smaller.append(read < side.made)
             if made_by.kind == "window":  # its kernel may make more than is wanted
-                made, wanted = side.parts[:2]
-                smaller[axis] |= (made > wanted).any(1) & ~side.several
+                outputs, wanted = side.parts[:2]
+                smaller[axis] |= (outputs > wanted).any(1) & ~side.several
         one = np.logical_or.outer(*smaller)
         there |= one & (count == 1) if top in stage.known else one
     return there
@@ -190,12 +190,12 @@ def window_bytes(
     each, channels = each[:, :, None, None], channels[:, :, None, None]
     indices = each // item * area * INDEX_BYTES if operation.indices else 0
     counts = high_wanted * wide_wanted + high_wanted + wide_wanted if operation.counts else 0
-    made = (each * area).max((2, 3))
+    nbytes = (each * area).max((2, 3))
     beside = (channels * copied + indices + counts * item).max((2, 3))
     if not operation.counted:
         beside = beside + _scratch(network, operation, rows, columns, count, counted)
     several = np.logical_or.outer(rows.several, columns.several)  # made part by part and put in place
-    return np.where(several, whole, made), np.where(several, beside + made, beside)
+    return np.where(several, whole, nbytes), np.where(several, beside + nbytes, beside)
 
 
 def _scratch(
@@ -204,5 +204,5 @@ def _scratch(
     """A tile's share of what an operation was seen to need for a moment: as much as of its pixels, or as of its outputs."""
     source, whole = operation.maps[0], beside_whole(operation, counted)
     read = np.multiply.outer(rows.reach, columns.reach) / (network.size(source, 0) * network.size(source, 1))
-    made = np.multiply.outer(rows.made, columns.made) / (operation.size(0) * operation.size(1))
-    return np.ceil(whole * count * np.maximum(read, made)).astype(np.int64)
+    written = np.multiply.outer(rows.made, columns.made) / (operation.size(0) * operation.size(1))
+    return np.ceil(whole * count * np.maximum(read, written)).astype(np.int64)

@@ -141,8 +141,8 @@ def _of(network: Network, parts: Sequence[Part], counted: Counted, buffer: int) 
 
 def _whole(count: _Count, operation: Operation, over: str | None) -> None:
     sources = list(operation.sources)
-    made = 0 if operation.alias or over else count.bytes_of(operation.name)
-    fits = count.make_room(made, sources, str(operation)) and not any(
+    nbytes = 0 if operation.alias or over else count.bytes_of(operation.name)
+    fits = count.make_room(nbytes, sources, str(operation)) and not any(
         s in count.outside - {*count.network.given} for s in sources
     )
     count.weights += operation.weights * count.counted.item

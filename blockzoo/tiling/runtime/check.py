@@ -106,10 +106,10 @@ class _Refused(UsageError):
 def _takes_nan(runner: TiledRunner, example: torch.Tensor) -> bool:
     """May its operations be given NaN without harm to the process?"""
     targets = [operation.payload.target for operation in runner.network.operations if operation.payload]
-    known = [target for target in targets if isinstance(target, torch._ops.OpOverload)]
-    if any(target.namespace not in OF_PYTORCH for target in known):
+    overloads = [target for target in targets if isinstance(target, torch._ops.OpOverload)]
+    if any(target.namespace not in OF_PYTORCH for target in overloads):
         return False
-    return not (example.is_cuda and any(target._opname.startswith(LOOK_UP) for target in known))
+    return not (example.is_cuda and any(target._opname.startswith(LOOK_UP) for target in overloads))
 
 
 def _images(example: torch.Tensor, special: bool) -> list[torch.Tensor]:
@@ -128,11 +128,11 @@ def _compared(
     pairs: list[tuple[Run, Run]] = [(plain, runner)]
     if runner.plan.mode == "block":
         pairs = [(plain, partial(_whole, runner)), (partial(_one_by_one, runner), runner)]
-    images = [given[0] for given in inputs.values()]
+    images = [batch[0] for batch in inputs.values()]
     tolerance = factor * TOLERANCE.get(own_dtype(runner, images[0]), 1e-4)
     worst, refused = 0.0, set()
     for number, (wanted, tried) in enumerate(pairs):
-        for kind, given in inputs.items():
+        for kind, batch in inputs.items():
             if kind in refused:
                 continue
             allowed = tolerance * (DRAWN if "large" in kind and factor == 1 else 1)
@@ -143,15 +143,15 @@ def _compared(
                 ready if special else wanted
             )  # merged branches no longer subtract one infinity from another
             try:
-                one, other = (_seeded(run, given[1:]) for run in (right, tried))
+                one, other = (_seeded(run, batch[1:]) for run in (right, tried))
                 one = _by_itself(one, runner.name, kind) if number == 0 else one
-                worst = max(worst, compare(claim, one, other, [given[0]], unsure=unsure))
+                worst = max(worst, compare(claim, one, other, [batch[0]], unsure=unsure))
             except _Refused:
-                if given[0] is images[0]:
+                if batch[0] is images[0]:
                     raise
                 refused.add(kind)
             except CheckFailed as error:
-                where = _where(ready, runner, given, allowed, whole=number < len(pairs) - 1)
+                where = _where(ready, runner, batch, allowed, whole=number < len(pairs) - 1)
                 raise CheckFailed(f"{error}; it shows first in {where}") from None
     return worst
 
@@ -226,8 +226,8 @@ def _cut(runner: TiledRunner, part: Part, operation: Operation, x: torch.Tensor)
     for row, column in _places(part.stage, operation):
         top, left = (min(tile.start for tile in side) for side in (row, column))
         bottom, right = (max(tile.stop for tile in side) for side in (row, column))
-        made = runner.interpreter.window(operation, x[..., top:bottom, left:right], row, column)
-        output[..., row[0].first : row[-1].last, column[0].first : column[-1].last] = made
+        patch = runner.interpreter.window(operation, x[..., top:bottom, left:right], row, column)
+        output[..., row[0].first : row[-1].last, column[0].first : column[-1].last] = patch
     return output
 
 
@@ -246,7 +246,7 @@ def _drawn(runner: TiledRunner, ready: nn.Module) -> Iterator[bool]:
     pairs = [
         (mine, other) for mine, other in zip(_state(runner), _state(ready), strict=True) if is_constant(mine)
     ]
-    kept = [mine.clone() for mine, _ in pairs]
+    originals = [mine.clone() for mine, _ in pairs]
     try:
         with torch.no_grad():
             for mine, other in pairs:
@@ -258,7 +258,7 @@ def _drawn(runner: TiledRunner, ready: nn.Module) -> Iterator[bool]:
         yield bool(pairs)
     finally:
         with torch.no_grad():
-            for (mine, _), own in zip(pairs, kept, strict=True):
+            for (mine, _), own in zip(pairs, originals, strict=True):
                 mine.copy_(own)
         if pairs:
             runner.renew()

@@ -181,17 +181,17 @@ class Interpreter:
         for row in rows:
             for column in columns:
                 read = x[..., row.start - top : row.stop - top, column.start - left : column.stop - left]
-                made = kernel(read, row, column)
+                patch = kernel(read, row, column)
                 if single:
-                    return made
+                    return patch
                 spans = (
                     (t.first - all_[0].first, t.last - all_[0].first)
                     for t, all_ in ((row, rows), (column, columns))
                 )
-                if made.dtype != output.dtype:  # under autocast
-                    output = output.to(made.dtype)
-                area(output, operation, *spans).copy_(made)
-                del made
+                if patch.dtype != output.dtype:  # under autocast
+                    output = output.to(patch.dtype)
+                area(output, operation, *spans).copy_(patch)
+                del patch
         return output
 
     def _operate(self, operation: Operation, values: Any, over: str | None) -> Any:

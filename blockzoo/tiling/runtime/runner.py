@@ -249,15 +249,15 @@ def _check_whole(network: Network, parts: Sequence[Part]) -> None:
     Raises:
         KeyError: the name of what is not.
     """
-    made = {*network.given, *network.constants}
+    available = {*network.given, *network.constants}
     for part in parts:
         operations = part.operations if part.stage is None else []
         for operation in operations:
             for source in operation.sources:
-                if source not in made:
+                if source not in available:
                     raise KeyError(source)
-            made.add(operation.name)
-        made.add(part.step.output)
+            available.add(operation.name)
+        available.add(part.step.output)
     for name in network.outputs:
-        if name not in made:
+        if name not in available:
             raise KeyError(name)
