@@ -19,7 +19,7 @@ from blockzoo.core.subject import Subject
 from blockzoo.measure.benchmarked import Benchmark as Benchmark
 from blockzoo.measure.contracts import RUNTIMES
 from blockzoo.measure.deadline import Deadline
-from blockzoo.measure.timing_options import DTYPES, Way, check_options, ways_of
+from blockzoo.measure.timing_options import DTYPES, Way, check_ways, ways_of
 from blockzoo.measure.timings import round_seconds, timings_of
 from blockzoo.profile import check_shape
 
@@ -144,7 +144,7 @@ def benchmark_specs(
     from blockzoo.measure.interleaving import Clock, Schedule
 
     ways = ways_of([RUNTIMES.canonical(name) for name in how.runtimes], how.dtypes)
-    check_options(how.batch_sizes, ways, how.memory_format)
+    check_ways(how.batch_sizes, ways, how.memory_format)
     shape = check_shape(input_shape)
     place = device_of(how.device)
     specs = {spec.label: spec for spec in networks}

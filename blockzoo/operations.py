@@ -21,7 +21,7 @@ from blockzoo.core.units import number
 from blockzoo.measure.benchmarked import OperationBenchmark
 from blockzoo.measure.contracts import RUNTIMES
 from blockzoo.measure.deadline import Deadline
-from blockzoo.measure.timing_options import DTYPES, Way, check_options, ways_of
+from blockzoo.measure.timing_options import DTYPES, Way, check_ways, ways_of
 from blockzoo.profile import DEFAULT_SHAPE, Profile, asked_for, check_shape, check_strict, profile_and_chain
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def benchmark_operations(
         raise UsageError("energy is that of whole networks: leave it out, or leave out --by operation")
     shape = check_shape(input_shape or DEFAULT_SHAPE)
     sizes = (shape[0],) if input_shape else how.batch_sizes
-    check_options(sizes, ways, how.memory_format)
+    check_ways(sizes, ways, how.memory_format)
     specs = networks_of(subjects, position, out_dim, shape[1], scaffold)
     part = _part(specs, part if how.stage else "network")
     import torch

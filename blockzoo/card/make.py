@@ -34,7 +34,7 @@ from blockzoo.core.settings import Data, Recipe, Run, Scaffold
 from blockzoo.core.text import file_name, plain
 
 if TYPE_CHECKING:
-    from blockzoo.card.schedule import Part
+    from blockzoo.card.schedule import CardPart
 
 FOLDER = "cards"
 """Of the results folder."""
@@ -45,10 +45,12 @@ LATER = 3
 """Seeds of what is trained beside the subject in the scaffold: on tiles, as a cell."""
 
 
-def parts_of(most_seeds: int) -> list[Part[Desk]]:
+def parts_of(most_seeds: int) -> list[CardPart[Desk]]:
     """All parts of a card."""
-    trainings: list[Part[Desk]] = [Training(place, seed) for seed in range(most_seeds) for place in POSITIONS]
-    later: list[Part[Desk]] = [
+    trainings: list[CardPart[Desk]] = [
+        Training(place, seed) for seed in range(most_seeds) for place in POSITIONS
+    ]
+    later: list[CardPart[Desk]] = [
         one for seed in range(min(LATER, most_seeds)) for one in (TiledTraining(seed), CellTraining(seed))
     ]
     return [

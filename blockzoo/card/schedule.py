@@ -68,7 +68,7 @@ class Outcome:
         return values
 
 
-class Part(Protocol[Of]):
+class CardPart(Protocol[Of]):
     """A part of a card."""
 
     @property
@@ -126,7 +126,7 @@ class Schedule(Generic[Desk]):
         clock: in seconds.
     """
 
-    parts: Sequence[Part[Desk]]
+    parts: Sequence[CardPart[Desk]]
     budget_s: float
     began: float
     reserve_s: float = 2.0
@@ -179,10 +179,10 @@ class Schedule(Generic[Desk]):
                 task.at(len(self.parts) - len(waiting))
         return outcomes
 
-    def _waits(self, part: Part[Desk], waiting: Sequence[Part[Desk]]) -> bool:
+    def _waits(self, part: CardPart[Desk], waiting: Sequence[CardPart[Desk]]) -> bool:
         return any({other.name, other.title} & set(part.after) for other in waiting if other is not part)
 
-    def _made(self, part: Part[Desk], desk: Desk, estimate: float) -> Outcome:
+    def _made(self, part: CardPart[Desk], desk: Desk, estimate: float) -> Outcome:
         begin, left = self.clock(), self.left
         label = (part.name, part.title)
         try:
@@ -195,12 +195,12 @@ class Schedule(Generic[Desk]):
             return Outcome(*label, "cannot", reason_of(error), estimate, self.clock() - begin)
         return Outcome(*label, "done", "", estimate, self.clock() - begin, findings)
 
-    def _left_out(self, part: Part[Desk], needs: float) -> Outcome:
+    def _left_out(self, part: CardPart[Desk], needs: float) -> Outcome:
         why = f"needs about {in_words(needs)}, and {in_words(self.left)} of {in_words(self.budget_s)} were left for it"
         return Outcome(part.name, part.title, "no time", why, needs)
 
 
-def _key(part: Part[Any]) -> str:
+def _key(part: CardPart[Any]) -> str:
     return f"{part.name}\n{part.title}"
 
 

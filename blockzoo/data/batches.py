@@ -79,7 +79,7 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Part:
+class Shard:
     """Which part of how many."""
 
     rank: int = 0
@@ -91,7 +91,7 @@ def pixels_of(data: ImageData) -> Pixels:
     return Pixels(data.mean, data.std, data.margin)
 
 
-CPU, ALL = Form(), Part()
+CPU, ALL = Form(), Shard()
 
 
 class ResidentBatches(Batches):
@@ -127,7 +127,7 @@ class ResidentBatches(Batches):
         pixels: Pixels,
         training: Chances | None = None,
         form: Form = CPU,
-        part: Part = ALL,
+        part: Shard = ALL,
     ) -> None:
         images, labels = split
         self._device = torch.device(form.device)
@@ -199,7 +199,7 @@ def _at_hand(images: torch.Tensor, device: torch.device) -> torch.Tensor:
     return images.to(device)
 
 
-def _check(count: int, side: int, batch_size: int, margin: int, chances: Chances, part: Part) -> None:
+def _check(count: int, side: int, batch_size: int, margin: int, chances: Chances, part: Shard) -> None:
     padding, rank, world_size = chances.padding or 0, part.rank, part.world_size
     if margin < 0 or side < 1:
         raise UsageError(

@@ -15,7 +15,7 @@ from torchvision.transforms import v2
 from blockzoo.core.contracts import CHECKS
 from blockzoo.core.errors import CheckFailed, DataError
 from blockzoo.core.seeds import mixed
-from blockzoo.data.batches import ALL, CPU, Chances, Form, Part
+from blockzoo.data.batches import ALL, CPU, Chances, Form, Shard
 from blockzoo.data.decoding import opened
 from blockzoo.data.epochs import Batches, Shares, permutation
 from blockzoo.data.images import ImageData, Images
@@ -83,7 +83,7 @@ class StreamedBatches(Batches):
         data: StreamedData,
         training: Chances | None = None,
         form: Form = CPU,
-        part: Part = ALL,
+        part: Shard = ALL,
         workers: int = 0,
     ) -> None:
         paths, labels = split

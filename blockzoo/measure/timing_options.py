@@ -26,7 +26,7 @@ def ways_of(runtimes: Sequence[str], dtypes: Sequence[str]) -> list[Way]:
     return list(dict.fromkeys(Way(runtime, dtype) for dtype in dtypes for runtime in runtimes))
 
 
-def check_options(batch_sizes: Sequence[int], ways: Sequence[Way], memory_format: str) -> None:
+def check_ways(batch_sizes: Sequence[int], ways: Sequence[Way], memory_format: str) -> None:
     """All faults of the options at once, as a UsageError."""
     faults = []
     if not batch_sizes:

@@ -40,7 +40,7 @@ WIDENING = (1, 2, 4)
 
 
 @dataclass(frozen=True)
-class Part:
+class ScaffoldPart:
     """One network block of the scaffold: where it stands and what builds it.
 
     Parts with equal `key` are equal networks up to their weights.
@@ -108,7 +108,7 @@ def usual_width(spec: NetworkSpec) -> int:
     return spec.base_channels * WIDENING[POSITIONS.index(str(spec.parsed.position))]
 
 
-def scaffold_parts(spec: NetworkSpec, block: Callable[..., nn.Module] | None = None) -> list[Part]:
+def scaffold_parts(spec: NetworkSpec, block: Callable[..., nn.Module] | None = None) -> list[ScaffoldPart]:
     """The parts of the scaffold in order: stem, stage1.0, ..., head.
 
     Args:
@@ -121,7 +121,7 @@ def scaffold_parts(spec: NetworkSpec, block: Callable[..., nn.Module] | None = N
     subject = spec.parsed
     makers = _makers(spec, block)
     parts = [
-        Part("stem", ("stem", spec.in_channels, spec.base_channels), 1, False,
+        ScaffoldPart("stem", ("stem", spec.in_channels, spec.base_channels), 1, False,
              lambda: _stem(spec.in_channels, spec.base_channels))
     ]  # fmt: skip
     channels = spec.base_channels
@@ -136,7 +136,7 @@ def scaffold_parts(spec: NetworkSpec, block: Callable[..., nn.Module] | None = N
             arguments = (channels, width, stride, position)
             _trusted(maker, *arguments)
             parts.append(
-                Part(
+                ScaffoldPart(
                     f"stage{stage + 1}.{index}",
                     (maker, *arguments),
                     stride,
@@ -146,7 +146,7 @@ def scaffold_parts(spec: NetworkSpec, block: Callable[..., nn.Module] | None = N
             )
             channels = width
     parts.append(
-        Part(
+        ScaffoldPart(
             "head", ("head", channels, spec.num_classes), 1, False, lambda: _head(channels, spec.num_classes)
         )
     )
@@ -212,7 +212,7 @@ class Staged(nn.Module):
     stage3: nn.Sequential
     head: nn.Module
 
-    def _build(self, parts: list[Part], seed: int | None) -> None:
+    def _build(self, parts: list[ScaffoldPart], seed: int | None) -> None:
         """Every part starts from its own seed; without one it is drawn from torch's global generator."""
         seed = int(torch.randint(2**31, (), device="cpu").item()) if seed is None else seed
         stages: dict[str, list[nn.Module]] = {f"stage{i}": [] for i in (1, 2, 3)}

@@ -10,7 +10,7 @@ import torch
 
 from blockzoo.core.spec import TrialSpec
 from blockzoo.data import ImageData
-from blockzoo.data.batches import Chances, Form, Part, ResidentBatches, pixels_of
+from blockzoo.data.batches import Chances, Form, ResidentBatches, Shard, pixels_of
 from blockzoo.data.streams import StreamedBatches, StreamedData
 from blockzoo.training.augmentation import augmentation
 from blockzoo.training.protocols import protocol_of
@@ -51,7 +51,7 @@ def loaders(
     protocol = protocol_of(spec)
     own = spec.batch_size // ranks.count
     form = Form(device, channels_last=protocol.channels_last)
-    part = Part(ranks.rank, ranks.count)
+    part = Shard(ranks.rank, ranks.count)
     chances = Chances(
         seed=spec.seed,
         flip=data.flip,

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from blockzoo.core.errors import UsageError
-from blockzoo.data.batches import Chances, Form, Part, Pixels, ResidentBatches, _at_hand
+from blockzoo.data.batches import Chances, Form, Pixels, ResidentBatches, Shard, _at_hand
 from blockzoo.data.crops import RATIOS, random_boxes, resized_crop, shifted_crop
 from blockzoo.data.images import Images
 from tests.reference.augmentation import augmented
@@ -178,7 +178,7 @@ def test_ranks_share_one_permutation_and_one_augmentation() -> None:
             Images(images, np.arange(24)),
             4,
             training=Chances(flip=True),
-            part=Part(rank, world_size),
+            part=Shard(rank, world_size),
             pixels=RAW,
         )
         return {n: p for pixels, labels in batches for n, p in zip(labels.tolist(), pixels, strict=True)}
@@ -192,17 +192,17 @@ def test_ranks_share_one_permutation_and_one_augmentation() -> None:
 
 def test_ranks_have_equally_many_batches_and_evaluate_everything() -> None:
     train = [
-        ResidentBatches(numbered(23), 5, training=Chances(), part=Part(r, 2), pixels=RAW) for r in (0, 1)
+        ResidentBatches(numbered(23), 5, training=Chances(), part=Shard(r, 2), pixels=RAW) for r in (0, 1)
     ]
     assert {len(list(part)) for part in train} == {2}
-    parts = [ResidentBatches(numbered(23), 5, part=Part(r, 2), pixels=RAW) for r in (0, 1)]
+    parts = [ResidentBatches(numbered(23), 5, part=Shard(r, 2), pixels=RAW) for r in (0, 1)]
     assert sorted(labels_of(parts[0]) + labels_of(parts[1])) == list(range(23))
 
 
 def test_faults_are_named_all_at_once() -> None:
     with pytest.raises(UsageError) as error:
         ResidentBatches(
-            numbered(2), 0, training=Chances(pad_mode="wrap", padding=8), part=Part(3, 3), pixels=RAW
+            numbered(2), 0, training=Chances(pad_mode="wrap", padding=8), part=Shard(3, 3), pixels=RAW
         )
     for word in ("batch size 0", "'wrap'", "padding 8", "rank 3", "2 images for 3 ranks"):
         assert word in str(error.value)

@@ -18,7 +18,7 @@ from blockzoo.core.errors import CheckFailed, DataError, UsageError
 from blockzoo.core.outputs import Outputs
 from blockzoo.core.spec import NetworkSpec, TrialSpec
 from blockzoo.data import load_dataset
-from blockzoo.data.batches import Chances, Part
+from blockzoo.data.batches import Chances, Shard
 from blockzoo.data.images import Images
 from blockzoo.data.streams import StreamedBatches, StreamedData, check_streamed_images, crop_seed
 from blockzoo.training.launch import Circumstances, run_on_devices
@@ -105,7 +105,7 @@ def test_crops_depend_on_seed_epoch_and_image_alone(data: StreamedData) -> None:
     alone, with_workers = epoch(batches(data)), epoch(batches(data, workers=3))
     together: dict[bytes, torch.Tensor] = {}
     for rank in (0, 1):
-        part = StreamedBatches(data.train, 4, data=data, training=Chances(3), part=Part(rank, 2))
+        part = StreamedBatches(data.train, 4, data=data, training=Chances(3), part=Shard(rank, 2))
         together |= epoch(part)
     assert alone.keys() == with_workers.keys() == together.keys()
     for path, pixels in alone.items():

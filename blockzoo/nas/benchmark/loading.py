@@ -22,7 +22,7 @@ from blockzoo.nas.benchmark.beside import (
 )
 from blockzoo.nas.benchmark.curves import Training
 from blockzoo.nas.benchmark.dataset import Dataset
-from blockzoo.nas.files.folder import Folder, Part
+from blockzoo.nas.files.folder import FilePart, Folder
 from blockzoo.nas.files.header import Header
 from blockzoo.nas.files.impossible import impossible_values
 from blockzoo.nas.files.settings import contradictions, misfits
@@ -70,17 +70,21 @@ def from_folder(
     wanted = seeds_named(seeds) if seeds is not None else files.keys("base")
     if not wanted:
         raise DataError(f"{files.path}: no file blox-base-SEED in it")
-    bases = {int(seed): _needed(files, Part("base", int(seed))) for seed in wanted}
+    bases = {int(seed): _needed(files, FilePart("base", int(seed))) for seed in wanted}
     space = space_of(next(iter(bases.values()))[0])
     exts = _extensions(files, list(bases)) if extended else {}
     trainings = {seed: Training(space, base, exts.get(seed)) for seed, base in bases.items()}
-    static = _needed(files, Part("info")) if include_static_info else _optional(files, Part("info"))
-    env = {s: _needed(files, Part("env", s)) for s in bases} if include_env_info else {}
+    static = _needed(files, FilePart("info")) if include_static_info else _optional(files, FilePart("info"))
+    env = {s: _needed(files, FilePart("env", s)) for s in bases} if include_env_info else {}
     names = None if devices is None else [] if devices is False else texts_of(devices, "devices")
     bench = (
-        {str(d): _needed(files, Part("bench", d)) for d in names}
+        {str(d): _needed(files, FilePart("bench", d)) for d in names}
         if names is not None
-        else {str(d): t for d in files.keys("bench") if (t := _optional(files, Part("bench", d))) is not None}
+        else {
+            str(d): t
+            for d in files.keys("bench")
+            if (t := _optional(files, FilePart("bench", d))) is not None
+        }
     )
     dataset = Dataset.of(
         space,
@@ -121,13 +125,13 @@ def _extensions(files: Folder, seeds: Sequence[int]) -> dict[int, tuple[Header, 
     Raises:
         DataError: some seeds have one, others not.
     """
-    there = [seed for seed in seeds if files.file(Part("ext", seed)) is not None]
+    there = [seed for seed in seeds if files.file(FilePart("ext", seed)) is not None]
     if not there:
         warnings.warn(
             f"{files.path} has no blox-ext-SEED that can be read: only the base is loaded", stacklevel=3
         )
         return {}
-    return {seed: _needed(files, Part("ext", seed)) for seed in seeds}
+    return {seed: _needed(files, FilePart("ext", seed)) for seed in seeds}
 
 
 def trainings_of_files(paths: Files) -> tuple[MacroSpace, dict[int, Training]]:
@@ -263,14 +267,14 @@ def _in_vectors(table: Table, space: MacroSpace) -> list[str]:
     return [f"info: vectors are not those of their hashes, as that of {wrong[0]}"] if wrong else []
 
 
-def _needed(files: Folder, part: Part) -> tuple[Header, Table]:
+def _needed(files: Folder, part: FilePart) -> tuple[Header, Table]:
     if (read := files.read(part)) is None:
         there = ", ".join(sorted(p.stem for p in files.files))
         raise DataError(f"{files.path}: no file {part.stem} in it; there are {there}")
     return read
 
 
-def _optional(files: Folder, part: Part) -> tuple[Header, Table] | None:
+def _optional(files: Folder, part: FilePart) -> tuple[Header, Table] | None:
     """A part that nobody asked for: there or not, and a pickle that may not be opened counts as not there."""
     there = set(files.files.get(part, {}))
     if not there or (there == {"pickle"} and not files.allow_pickle):

@@ -19,7 +19,7 @@ from blockzoo.core.together import finish, together
 from blockzoo.nas.benchmark.results_pickles import published_results
 from blockzoo.nas.files.checks import formula_against_records
 from blockzoo.nas.files.columns import accuracy_total, percent_table
-from blockzoo.nas.files.folder import Part
+from blockzoo.nas.files.folder import FilePart
 from blockzoo.nas.files.header import Header
 from blockzoo.nas.files.io import SUFFIXES, write_dataset_file
 from blockzoo.nas.space.costs import Skeleton, static_info
@@ -266,9 +266,9 @@ BASE = ("val_top1", "test_top1", "train_time_s")
 EXT = ("train_top1", "train_loss", "train_top5", "val_loss", "val_top5", "test_loss", "test_top5")
 
 
-def _parts(trained: Trained) -> dict[Part, tuple[Header, dict[str, Any]]]:
+def _parts(trained: Trained) -> dict[FilePart, tuple[Header, dict[str, Any]]]:
     space = published_space()
-    parts: dict[Part, tuple[Header, dict[str, Any]]] = {}
+    parts: dict[FilePart, tuple[Header, dict[str, Any]]] = {}
     rank = {text: space.index_of_hash(text) for rows in trained.rows.values() for text in rows}
     setting = {k: v for k, v in trained.header.items() if k == "setting"}
     common = {k: trained.header[k] for k in ("epochs", "dataset")}
@@ -276,7 +276,7 @@ def _parts(trained: Trained) -> dict[Part, tuple[Header, dict[str, Any]]]:
         hashes = sorted(rows, key=rank.__getitem__)
         for kind, names in (("base", BASE), ("ext", EXT)):
             columns = _columns(hashes, rows, names)
-            parts[Part(kind, seed)] = (
+            parts[FilePart(kind, seed)] = (
                 _header(
                     space,
                     "training",
@@ -289,10 +289,10 @@ def _parts(trained: Trained) -> dict[Part, tuple[Header, dict[str, Any]]]:
                 columns,
             )
         env = _columns(hashes, trained.env[seed], tuple(next(iter(trained.env[seed].values()))))
-        parts[Part("env", seed)] = (_header(space, "env", env, seed=seed), env)
+        parts[FilePart("env", seed)] = (_header(space, "env", env, seed=seed), env)
     hashes = sorted(trained.static, key=rank.__getitem__)
     static = _columns(hashes, trained.static, ("params", "flops", "arch_vec"))
-    parts[Part("info")] = (_header(space, "static", static), static)
+    parts[FilePart("info")] = (_header(space, "static", static), static)
     return parts
 
 

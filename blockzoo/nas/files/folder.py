@@ -22,7 +22,7 @@ _NAME = re.compile(r"blox-(?:(base|ext|env)-(\d+)|(info)|(bench)-(.+))")
 PICKLE = "pickle"
 
 
-class Part(NamedTuple):
+class FilePart(NamedTuple):
     """Which part of a dataset a file holds: `base`, `ext`, `env` of a seed, `bench` of a device, or `info`."""
 
     kind: str
@@ -38,13 +38,13 @@ EXPECTED = {"base": "training", "ext": "training", "env": "env", "info": "static
 """What `dataset_type` a file of each kind states."""
 
 
-def part_of(path: Path) -> Part | None:
+def part_of(path: Path) -> FilePart | None:
     """The part that a file holds by its name; None for another file."""
     match = _NAME.fullmatch(path.stem)
     if not match or path.suffix.removeprefix(".").lower() not in SUFFIXES:
         return None
     kind, seed, info, bench, device = match.groups()
-    return Part(kind, int(seed)) if kind else Part(info) if info else Part(bench, device)
+    return FilePart(kind, int(seed)) if kind else FilePart(info) if info else FilePart(bench, device)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Folder:
     """
 
     path: Path
-    files: Mapping[Part, Mapping[str, Path]]
+    files: Mapping[FilePart, Mapping[str, Path]]
     order: Sequence[str]
     allow_pickle: bool = False
 
@@ -88,7 +88,7 @@ class Folder:
             raise DataError(
                 f"{folder} is no folder; `blockzoo nas download` says where the published files are"
             )
-        files: dict[Part, dict[str, Path]] = {}
+        files: dict[FilePart, dict[str, Path]] = {}
         for file in sorted(folder.iterdir()):
             if (part := part_of(file)) and file.is_file():
                 files.setdefault(part, {})[file.suffix.removeprefix(".").lower()] = file
@@ -104,7 +104,7 @@ class Folder:
         keys = [part.key for part in self.files if part.kind == kind and part.key is not None]
         return sorted(keys, key=lambda key: (isinstance(key, str), key))
 
-    def file(self, part: Part) -> Path | None:
+    def file(self, part: FilePart) -> Path | None:
         """The file that a part is read from; None where it has none.
 
         Raises:
@@ -121,7 +121,7 @@ class Folder:
             )
         return None
 
-    def read(self, part: Part) -> tuple[Header, Table] | None:
+    def read(self, part: FilePart) -> tuple[Header, Table] | None:
         """Header and table of a part; None where it has no file.
 
         Raises:
@@ -137,7 +137,7 @@ class Folder:
         return header, table
 
 
-def misnamed(part: Part, header: Header, table: Table) -> list[str]:
+def misnamed(part: FilePart, header: Header, table: Table) -> list[str]:
     """In what a file is not the part that its name says, a few words each."""
     faults = []
     if header["dataset_type"] != EXPECTED[part.kind]:

@@ -18,7 +18,7 @@ from blockzoo.nas.files.agreeing import (
     impossible_times,
     repeated_seed,
 )
-from blockzoo.nas.files.folder import Folder, Part, misnamed, part_of
+from blockzoo.nas.files.folder import FilePart, Folder, misnamed, part_of
 from blockzoo.nas.files.header import Header, same_content
 from blockzoo.nas.files.impossible import impossible_networks, impossible_values
 from blockzoo.nas.files.io import SUFFIXES, read_dataset_file, write_dataset_file
@@ -136,7 +136,7 @@ def validate(folder: Path, *, allow_pickle: bool = False) -> list[Checked]:
 
 
 def _beside(
-    part: Part,
+    part: FilePart,
     bases: Mapping[int | str | None, Table],
     first_seed: Header | None,
     content: tuple[Header, Table],

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from blockzoo.core.errors import UsageError
 from blockzoo.nas.benchmark.release import header_of
-from blockzoo.nas.files.folder import Part
+from blockzoo.nas.files.folder import FilePart
 from blockzoo.nas.files.io import write_dataset_file
 from blockzoo.nas.files.settings import SKELETON
 from blockzoo.nas.ranking.latency_agreement import LatencyAgreement
@@ -83,7 +83,7 @@ class LatencyTable:
             "environment": {name: value for name, value in where.items() if value is not None},
         }
         table = {"model_hash": self.space.hashes(), "latency": np.round(self.predict() / 1e3, 6)}
-        return write_dataset_file(folder / f"{Part('bench', device).stem}.{suffix}", header, table)
+        return write_dataset_file(folder / f"{FilePart('bench', device).stem}.{suffix}", header, table)
 
 
 PUBLISHED = Skeleton()

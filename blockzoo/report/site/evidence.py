@@ -29,8 +29,8 @@ def curves_of(subject: Subject) -> Markup:
     """Validation accuracy and training loss of each training."""
     pictures = []
     for entry in subject.positions:
-        series = [[100 * value for value in told.curves["val_acc"]] for told in entry.told]
-        losses = [told.curves["train_loss"] for told in entry.told]
+        series = [[100 * value for value in training.curves["val_acc"]] for training in entry.told]
+        losses = [training.curves["train_loss"] for training in entry.told]
         pair = [
             curves(f"{entry.short}: validation accuracy", series, " %"),
             curves("training loss", losses),
@@ -38,8 +38,8 @@ def curves_of(subject: Subject) -> Markup:
         pictures += [part for part in pair if part]
     if not pictures:
         return EMPTY
-    told = tag("p", "One line for each training.", class_="small")
-    return tag("section", tag("h2", "Curves"), told, tag("div", *pictures, class_="sketches"))
+    note = tag("p", "One line for each training.", class_="small")
+    return tag("section", tag("h2", "Curves"), note, tag("div", *pictures, class_="sketches"))
 
 
 def times_of(subject: Subject) -> Markup:
@@ -148,16 +148,16 @@ def trainings_of(subject: Subject) -> Markup:
     )
     where: dict[str, dict[str, None]] = {}
     for entry in subject.positions:
-        sources = [told.environment for told in entry.told] or entry.rows
+        sources = [training.environment for training in entry.told] or entry.rows
         for name in ENVIRONMENT:
             for of in sources:
                 if of.get(name) not in (None, ""):
                     where.setdefault(name, {})[str(of[name])[:120]] = None
-    told = [(name, ", ".join(values)) for name, values in where.items()]
+    surroundings = [(name, ", ".join(values)) for name, values in where.items()]
     notes = dict.fromkeys(str(row["notes"]) for e in subject.positions for row in e.rows if row.get("notes"))
     return tag(
         "section", tag("h2", "Where the figures come from"),
-        facts([*told, ("remarks", "; ".join(notes)[:2000])]),
+        facts([*surroundings, ("remarks", "; ".join(notes)[:2000])]),
         tag("details", tag("summary", f"All {len(lines)} trainings"), table("Trainings", heads, lines, left=(4, 5, 6, 7, 8))),
     )  # fmt: skip
 

@@ -81,7 +81,7 @@ class BlockConv2d(nn.Conv2d):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        check_options(blocking, padding_mode, stride_mode)
+        check_blocking(blocking, padding_mode, stride_mode)
         own = "zeros" if padding_mode == "constant" else padding_mode
         super().__init__(
             in_channels,
@@ -241,7 +241,7 @@ def check_padding(rows: Sequence[Tile], columns: Sequence[Tile], padding_mode: s
                 )
 
 
-def check_options(blocking: str, padding_mode: str, stride_mode: str = "native") -> None:
+def check_blocking(blocking: str, padding_mode: str, stride_mode: str = "native") -> None:
     """Check kernel, stride and padding.
 
     Raises:

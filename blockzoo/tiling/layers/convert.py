@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from blockzoo.core.errors import UsageError
 from blockzoo.tiling.geometry import Blocking, pair, tiles
-from blockzoo.tiling.layers.conv import BlockConv2d, PaddingMode, check_options
+from blockzoo.tiling.layers.conv import BlockConv2d, PaddingMode, check_blocking
 from blockzoo.tiling.layers.merged import keep_tiles_when_merged
 from blockzoo.tiling.layers.pool import BlockAvgPool2d, BlockMaxPool2d, windows_of
 from blockzoo.tiling.layers.variants import TileRule, restored, tiled_variant
@@ -101,7 +101,7 @@ def block_convert(
     Raises:
         UsageError: an option out of its range, or the network does not run on the example.
     """
-    check_options(blocking, padding_mode)
+    check_blocking(blocking, padding_mode)
     pair(block_size, "block size")
     if ratio is not None and not 0 < ratio <= 1:
         raise UsageError(f"ratio {ratio}: give a number in (0, 1], or None for all")

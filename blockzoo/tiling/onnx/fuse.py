@@ -33,7 +33,7 @@ from blockzoo.tiling.planning.options import Cutting
 from blockzoo.tiling.planning.plan import Plan, program, whole_steps
 from blockzoo.tiling.planning.planner import bytes_of
 from blockzoo.tiling.planning.search import Planner
-from blockzoo.tiling.planning.stage import Mode, Stage, carried_cuts, check_options
+from blockzoo.tiling.planning.stage import Mode, Stage, carried_cuts, check_grid
 from blockzoo.tiling.planning.tile_memory import Counted
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Fusing(Cutting):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_options((1, 1) if self.grid is None else self.tiles, self.mode)
+        check_grid((1, 1) if self.grid is None else self.tiles, self.mode)
 
 
 @dataclass(frozen=True)

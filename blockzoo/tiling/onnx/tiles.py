@@ -20,7 +20,7 @@ from blockzoo.tiling.geometry import Tile
 from blockzoo.tiling.graph.network import Network, Operation
 from blockzoo.tiling.onnx.nodes import Nodes, NodeTile, Value
 from blockzoo.tiling.onnx.session import live_bytes, run_order
-from blockzoo.tiling.planning.plan import Part
+from blockzoo.tiling.planning.plan import PlannedStep
 from blockzoo.tiling.planning.stage import Stage, whole_map
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class _Map:
     pixel: int
 
 
-def tiled_model(model: ModelProto, network: Network, parts: Sequence[Part]) -> ModelProto:
+def tiled_model(model: ModelProto, network: Network, parts: Sequence[PlannedStep]) -> ModelProto:
     """The model with the stages of a program cut into tiles.
 
     Args:
@@ -61,7 +61,7 @@ def tiled_model(model: ModelProto, network: Network, parts: Sequence[Part]) -> M
 
 
 def planned_bytes(
-    model: ModelProto, network: Network, parts: Sequence[Part], values: Mapping[str, Value]
+    model: ModelProto, network: Network, parts: Sequence[PlannedStep], values: Mapping[str, Value]
 ) -> list[int]:
     """Live bytes at the peak of each part of what `tiled_model` writes, tiles joined and slices copied, without running it.
 
@@ -103,7 +103,7 @@ class _Writer(Nodes):
     def _pixel(self, name: str, pixels: int) -> int:
         return self._size(name) // pixels
 
-    def write(self, parts: Sequence[Part]) -> None:
+    def write(self, parts: Sequence[PlannedStep]) -> None:
         """The steps of a program, in order."""
         for part in parts:
             self.stages += part.stage is not None

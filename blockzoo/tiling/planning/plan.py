@@ -14,7 +14,7 @@ from blockzoo.core.result import Result
 from blockzoo.core.units import aligned_size
 from blockzoo.tiling.graph.network import Network, Operation, overwritten, roots
 from blockzoo.tiling.planning.grouping import Place, groups, tile_deaths
-from blockzoo.tiling.planning.stage import Mode, Stage, check_options, make_stage
+from blockzoo.tiling.planning.stage import Mode, Stage, check_grid, make_stage
 
 if TYPE_CHECKING:
     from blockzoo.report.drawing import Figure
@@ -162,7 +162,7 @@ class Plan(Result):
 
 
 @dataclass(frozen=True)
-class Part:
+class PlannedStep:
     """A step with all that its execution needs.
 
     Args:
@@ -196,7 +196,7 @@ class Part:
         return [] if self.stage is None else groups(self.stage, self.step.batch)
 
 
-def program(network: Network, steps: Sequence[Step], mode: Mode, start: int = -1) -> list[Part]:
+def program(network: Network, steps: Sequence[Step], mode: Mode, start: int = -1) -> list[PlannedStep]:
     """The steps of a plan for a network.
 
     Args:
@@ -208,23 +208,23 @@ def program(network: Network, steps: Sequence[Step], mode: Mode, start: int = -1
     Raises:
         UsageError: the steps do not fit the network.
     """
-    parts: list[Part] = []
+    parts: list[PlannedStep] = []
     available = network.held_at(start)
     for step in steps:
         if step.kind == "whole":
             operations = [network.by_name[name] for name in step.operations]
-            parts.append(Part(step, None, operations))
+            parts.append(PlannedStep(step, None, operations))
             available.extend(step.operations)
             continue
         output = step.output if step.kind == "tiled" else network.by_name[step.output].maps[0]
         stage = make_stage(network, output, available, step.grid, mode)
-        parts.append(Part(step, stage, stage.operations))
+        parts.append(PlannedStep(step, stage, stage.operations))
         available.append(step.output)
     _free(network, parts, start)
     return parts
 
 
-def _free(network: Network, parts: Sequence[Part], start: int) -> None:
+def _free(network: Network, parts: Sequence[PlannedStep], start: int) -> None:
     """Say at each place which values of the network die there: no output, and nothing that was given."""
     root = roots([operation for part in parts if part.stage is None for operation in part.operations])
     values = dict.fromkeys(network.held_at(start))
@@ -242,7 +242,7 @@ def _free(network: Network, parts: Sequence[Part], start: int) -> None:
     _write_over(parts, values)  # only what the network made is ever listed as dead
 
 
-def _places(parts: Sequence[Part]) -> Iterator[tuple[list[str], Sequence[str]]]:
+def _places(parts: Sequence[PlannedStep]) -> Iterator[tuple[list[str], Sequence[str]]]:
     """Of each operation on whole maps, and of each stage: the list of what dies with it, to be filled; and the values that it
     reads, then the one that it makes.
     """
@@ -254,13 +254,13 @@ def _places(parts: Sequence[Part]) -> Iterator[tuple[list[str], Sequence[str]]]:
             yield dead, (*operation.sources, operation.name)
 
 
-def _needed_after(network: Network, parts: Sequence[Part]) -> list[str]:
+def _needed_after(network: Network, parts: Sequence[PlannedStep]) -> list[str]:
     """Outputs, what they are views of, and what is read behind the parts."""
     outputs = [*network.outputs, *(network.root.get(name, name) for name in network.outputs)]
     return [*outputs, *network.held_at(network.position[parts[-1].step.output])]
 
 
-def _write_over(parts: Sequence[Part], made: Iterable[str]) -> None:
+def _write_over(parts: Sequence[PlannedStep], made: Iterable[str]) -> None:
     """Say of each operation on whole maps which operand it writes over: they are seen together, whatever part they are in."""
     whole = [part for part in parts if part.stage is None]
     operations = [operation for part in whole for operation in part.operations]
@@ -329,7 +329,7 @@ def one_stage(network: Network, grid: tuple[int, int], fuse_to: str, batch: int,
     Raises:
         UsageError: the module is not known, cannot be the end of a stage, or something in between cannot be cut.
     """
-    check_options(grid, mode)
+    check_grid(grid, mode)
     stop = network.last_of(fuse_to)
     reason = cannot_tile(network, -1, stop)
     if reason:

@@ -12,7 +12,7 @@ import numpy as np
 from blockzoo.tiling.geometry import Taps
 from blockzoo.tiling.graph.network import Network, Operation, roots
 from blockzoo.tiling.planning.grouping import Place, alike
-from blockzoo.tiling.planning.plan import Cost, Part
+from blockzoo.tiling.planning.plan import Cost, PlannedStep
 from blockzoo.tiling.planning.sides import Side, side_of
 from blockzoo.tiling.planning.stage import Stage, whole_map
 from blockzoo.tiling.planning.tile_memory import (
@@ -29,7 +29,7 @@ from blockzoo.tiling.planning.tile_memory import (
 
 
 def cost(
-    network: Network, parts: Sequence[Part], counted: Counted, held: dict[str, int] | None = None
+    network: Network, parts: Sequence[PlannedStep], counted: Counted, held: dict[str, int] | None = None
 ) -> Cost:
     """Of a program, or of a part of one.
 
@@ -59,7 +59,7 @@ def cost(
     return Cost(max(peaks, default=0), macs, tiles, tuple(peaks))
 
 
-def _stage_cost(network: Network, part: Part, stage: Stage, counted: Counted) -> tuple[int, int, int]:
+def _stage_cost(network: Network, part: PlannedStep, stage: Stage, counted: Counted) -> tuple[int, int, int]:
     """Peak bytes of the tiles of a stage, its multiply-adds, and tiles; worked out once, since plans share stages."""
     key = (stage.key, part.step.batch, counted)
     if key not in network.costs:
@@ -69,7 +69,9 @@ def _stage_cost(network: Network, part: Part, stage: Stage, counted: Counted) ->
     return cached
 
 
-def _whole(network: Network, part: Part, live: dict[str, int], root: dict[str, str], counted: Counted) -> int:
+def _whole(
+    network: Network, part: PlannedStep, live: dict[str, int], root: dict[str, str], counted: Counted
+) -> int:
     """Peak of operations on whole maps, one after the other; `live` is brought up to date."""
     peak = 0
     for operation, dead, over in zip(part.operations, part.dead, part.over, strict=True):
@@ -125,13 +127,13 @@ def _made_whole(network: Network, operation: Operation, counted: Counted) -> tup
     return nbytes, beside
 
 
-def tile_bytes(network: Network, part: Part, places: Sequence[Place], counted: Counted) -> int:
+def tile_bytes(network: Network, part: PlannedStep, places: Sequence[Place], counted: Counted) -> int:
     """Peak bytes of some tiles of one shape on their way through a stage."""
     (row, column), count = places[0], np.array([[len(places)]])
     return int(_tiles_bytes(network, part, ((row,), (column,)), count, counted)[0, 0])
 
 
-def stage_bytes(network: Network, part: Part, counted: Counted) -> int:
+def stage_bytes(network: Network, part: PlannedStep, counted: Counted) -> int:
     """Peak bytes of the tiles of a stage, of those that run together at a time: of each shape the most that do."""
     stage = part.stage
     assert stage is not None
@@ -145,7 +147,7 @@ def stage_bytes(network: Network, part: Part, counted: Counted) -> int:
 
 def _tiles_bytes(
     network: Network,
-    part: Part,
+    part: PlannedStep,
     chosen: tuple[tuple[int, ...], tuple[int, ...]],
     count: np.ndarray,
     counted: Counted,
@@ -208,15 +210,15 @@ def stage_macs(stage: Stage) -> int:
     return total
 
 
-def timeline(network: Network, parts: Sequence[Part], counted: Counted) -> list[tuple[int, int]]:
+def timeline(network: Network, parts: Sequence[PlannedStep], counted: Counted) -> list[tuple[int, int]]:
     """After each operation on whole maps and each stage: multiply-adds so far, and the peak bytes while it ran."""
-    single: list[Part] = []
+    single: list[PlannedStep] = []
     for part in parts:
         if part.stage is not None:
             single.append(part)
             continue
         for operation, dead, over in zip(part.operations, part.dead, part.over, strict=True):
-            single.append(alone := Part(part.step, None, [operation]))
+            single.append(alone := PlannedStep(part.step, None, [operation]))
             alone.dead[:], alone.over[:] = [dead], [over]
     macs = accumulate(stage_macs(p.stage) if p.stage else p.operations[0].macs for p in single)
     return list(zip(macs, cost(network, single, counted).steps, strict=True))

@@ -15,7 +15,7 @@ from blockzoo.models.agreement import probes
 from blockzoo.models.findings import said
 from blockzoo.tiling.graph.network import Network
 from blockzoo.tiling.planning.memory import state_of
-from blockzoo.tiling.planning.plan import ITEM_BYTES, Part, Plan, program
+from blockzoo.tiling.planning.plan import ITEM_BYTES, Plan, PlannedStep, program
 from blockzoo.tiling.planning.prediction import cost
 from blockzoo.tiling.planning.tile_memory import Counted
 from blockzoo.tiling.runtime.interpreter import Interpreter
@@ -82,7 +82,7 @@ def check_planned_memory(
 
 
 def _tracked(
-    interpreter: Interpreter, parts: Sequence[Part], inputs: Sequence[torch.Tensor], name: str
+    interpreter: Interpreter, parts: Sequence[PlannedStep], inputs: Sequence[torch.Tensor], name: str
 ) -> LiveMemory:
     """The memory of a run on these inputs, or on others of their shapes where the network does not take them.
 

@@ -105,7 +105,7 @@ def make_stage(
     Raises:
         UsageError: an operation that is not local, or a grid that is none.
     """
-    check_options(grid, mode)
+    check_grid(grid, mode)
     operations = network.ancestors(output, known)
     for operation in operations:
         if not operation.local:
@@ -116,7 +116,7 @@ def make_stage(
     return Stage(network, operations, list(outside), (grid[0], grid[1]), mode == "block" and not blocked)
 
 
-def check_options(grid: tuple[int, int], mode: str) -> None:
+def check_grid(grid: tuple[int, int], mode: str) -> None:
     """Check both.
 
     Raises:

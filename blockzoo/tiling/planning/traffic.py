@@ -16,7 +16,7 @@ from torch import nn
 from blockzoo.core.units import aligned_size
 from blockzoo.tiling.graph.network import Network, Operation
 from blockzoo.tiling.graph.trace import planned_inputs, ready, traced
-from blockzoo.tiling.planning.plan import ITEM_BYTES, Part, Plan, program, whole_steps
+from blockzoo.tiling.planning.plan import ITEM_BYTES, Plan, PlannedStep, program, whole_steps
 from blockzoo.tiling.planning.prediction import tile_bytes
 from blockzoo.tiling.planning.tile_memory import Counted
 
@@ -123,7 +123,7 @@ class _Count:
             self.inside.pop(name, None)
 
 
-def _of(network: Network, parts: Sequence[Part], counted: Counted, buffer: int) -> Traffic:
+def _of(network: Network, parts: Sequence[PlannedStep], counted: Counted, buffer: int) -> Traffic:
     count = _Count(network, counted, buffer)
     for part in parts:
         if part.stage is None:
@@ -160,7 +160,7 @@ def _whole(count: _Count, operation: Operation, over: str | None) -> None:
     count.put(operation.name, fits)
 
 
-def _stage(count: _Count, part: Part) -> None:
+def _stage(count: _Count, part: PlannedStep) -> None:
     """A stage: what it reads from outside, tile by tile; its own maps stay if the tiles fit."""
     network, stage = count.network, part.stage
     assert stage is not None
@@ -181,7 +181,7 @@ def _stage(count: _Count, part: Part) -> None:
     count.put(part.step.output, fits)
 
 
-def _share_read(network: Network, part: Part, source: str) -> float:
+def _share_read(network: Network, part: PlannedStep, source: str) -> float:
     """How many times over a value is read by all tiles: more than once where halos overlap."""
     stage = part.stage
     assert stage is not None

@@ -24,7 +24,7 @@ from blockzoo.models.agreement import (
 from blockzoo.models.findings import said
 from blockzoo.tiling.graph.network import Operation
 from blockzoo.tiling.graph.trace import own_dtype, planned_inputs
-from blockzoo.tiling.planning.plan import Part, program, whole_steps
+from blockzoo.tiling.planning.plan import PlannedStep, program, whole_steps
 from blockzoo.tiling.planning.stage import Stage, whole_map
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def _values(runner: TiledRunner, inputs: Inputs, tiles: bool = True) -> dict[str
     return values
 
 
-def _cut(runner: TiledRunner, part: Part, operation: Operation, x: torch.Tensor) -> torch.Tensor:
+def _cut(runner: TiledRunner, part: PlannedStep, operation: Operation, x: torch.Tensor) -> torch.Tensor:
     """A layer on its whole map, tile by tile."""
     if part.stage is None:
         rows, columns = whole_map(runner.network, operation)

@@ -12,7 +12,7 @@ from blockzoo.tiling.geometry import Tile
 from blockzoo.tiling.graph.network import Network, Operation
 from blockzoo.tiling.planning.grouping import Place
 from blockzoo.tiling.planning.parts import Held, area, extent, reach, room, span
-from blockzoo.tiling.planning.plan import Part
+from blockzoo.tiling.planning.plan import PlannedStep
 from blockzoo.tiling.planning.stage import Stage, whole_map
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Interpreter:
         return {**self.network.constants, **dict(zip(self.network.inputs, inputs, strict=True))}
 
     @torch.no_grad()
-    def values_of(self, inputs: Sequence[torch.Tensor], parts: Sequence[Part]) -> dict[str, Any]:
+    def values_of(self, inputs: Sequence[torch.Tensor], parts: Sequence[PlannedStep]) -> dict[str, Any]:
         """What these steps make that is read after them."""
         values = self.given(inputs)
         for part in parts:
@@ -67,7 +67,7 @@ class Interpreter:
         read = self._as_input(values[source]) if source == self.network.input else values[source]
         return self.window(operation, read, rows[operation.name], columns[operation.name])
 
-    def _tiled(self, part: Part, values: dict[str, Any]) -> torch.Tensor:
+    def _tiled(self, part: PlannedStep, values: dict[str, Any]) -> torch.Tensor:
         """A stage's output, preallocated and filled tile by tile."""
         stage = part.stage
         assert stage is not None
@@ -83,7 +83,7 @@ class Interpreter:
             del results, result
         return output
 
-    def _pooled(self, part: Part, values: dict[str, Any]) -> torch.Tensor:
+    def _pooled(self, part: PlannedStep, values: dict[str, Any]) -> torch.Tensor:
         """The mean of a stage's output, which never exists."""
         stage = part.stage
         assert stage is not None
@@ -102,7 +102,7 @@ class Interpreter:
         return mean.reshape(len(mean), *self.network.shape(part.step.output)[1:])
 
     def _tiles(
-        self, part: Part, stage: Stage, places: Sequence[Place], values: dict[str, Any]
+        self, part: PlannedStep, stage: Stage, places: Sequence[Place], values: dict[str, Any]
     ) -> Sequence[torch.Tensor]:
         """Some tiles through all operations of a stage; a value is freed after its last use."""
         held: dict[str, Held] = {}

@@ -13,7 +13,7 @@ from blockzoo.core.errors import UsageError
 from blockzoo.models.copying import duplicate, tensors_in
 from blockzoo.tiling.graph.network import Network
 from blockzoo.tiling.graph.trace import DTYPES, own_dtype, planned_inputs, ready, traced
-from blockzoo.tiling.planning.plan import Part, Plan, program
+from blockzoo.tiling.planning.plan import Plan, PlannedStep, program
 from blockzoo.tiling.runtime.check import check_runner
 from blockzoo.tiling.runtime.interpreter import Interpreter
 
@@ -69,7 +69,7 @@ class TiledRunner(nn.Module):
         with _disable_current_modes():  # who counts memory or operations counts the run
             self.network: Network = traced(self._model, inputs)
             try:
-                self.parts: list[Part] = program(self.network, self.plan.steps, self.plan.mode)
+                self.parts: list[PlannedStep] = program(self.network, self.plan.steps, self.plan.mode)
                 _check_whole(self.network, self.parts)
             except (KeyError, UsageError) as error:
                 self._fits = None
@@ -243,7 +243,7 @@ def _listed(inputs: Sequence[torch.Tensor]) -> str:
     return " and ".join(f"{tuple(x.shape)}{'' if x.is_contiguous() else ', not contiguous,'}" for x in inputs)
 
 
-def _check_whole(network: Network, parts: Sequence[Part]) -> None:
+def _check_whole(network: Network, parts: Sequence[PlannedStep]) -> None:
     """All that is read is made.
 
     Raises:

@@ -12,7 +12,7 @@ from blockzoo.models.agreement import deviation, probes
 from blockzoo.tiling.contracts import OPERATIONS, Example, TileableOperation
 from blockzoo.tiling.graph.network import Network
 from blockzoo.tiling.graph.trace import ready, traced
-from blockzoo.tiling.planning.plan import Part, cannot_tile, program, tiled_steps
+from blockzoo.tiling.planning.plan import PlannedStep, cannot_tile, program, tiled_steps
 from blockzoo.tiling.runtime.interpreter import Interpreter
 from tests.sampled import sampled
 
@@ -40,7 +40,7 @@ class Behind(nn.Module):
         return made
 
 
-def in_tiles(network: Network) -> list[Part]:
+def in_tiles(network: Network) -> list[PlannedStep]:
     """Three by two of each map that is returned."""
     last = len(network.operations) - 1
     reason = cannot_tile(network, -1, last)
