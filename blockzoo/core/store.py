@@ -193,10 +193,10 @@ class Store:
         kinds = () if few else ("trial", "latency")
         with self.database.reading() as db, self._faults(db, *kinds) as faults:
             (last,) = db.execute("SELECT coalesce(max(id), 0) FROM records").fetchone()
-            asked = replace(asked, upto=min(asked.upto, last))
+            bounded = replace(asked, upto=min(asked.upto, last))
             sound = few and about(db, "columns") == columns.VERSION
             schema = "main" if sound else self._with_cells(db, faults)
-            yield (Reading if few else Table)(db, asked, schema, faults)
+            yield (Reading if few else Table)(db, bounded, schema, faults)
 
     def _with_cells(self, db: sqlite3.Connection, faults: Faults) -> str:
         """The schema whose tables have the cells of all records: the store's own, unless some lack them."""

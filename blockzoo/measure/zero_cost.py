@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Score = Callable[[nn.Module, torch.Tensor, torch.Tensor], float]
 WEIGHTED = (nn.Conv2d, nn.Linear)
-RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Hardswish, nn.SiLU, nn.GELU)
+ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Hardswish, nn.SiLU, nn.GELU)
 
 
 def scores(
@@ -93,7 +93,7 @@ def naswot(
         on = (inputs[0].detach() > 0).flatten(1).float()
         kernel.add_((on @ on.T + (1 - on) @ (1 - on).T).cpu())
 
-    hooks = [m.register_forward_pre_hook(add) for m in network.modules() if isinstance(m, RECTIFIERS)]
+    hooks = [m.register_forward_pre_hook(add) for m in network.modules() if isinstance(m, ACTIVATIONS)]
     if not hooks:
         raise UsageError("naswot looks at ReLUs and their like, of which this network has none")
     with torch.no_grad():

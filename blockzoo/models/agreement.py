@@ -26,7 +26,7 @@ CONTINUOUS = frozenset(
         torch.complex128,
     )
 )
-"""Number formats in which rounding shows, and numbers can be drawn."""
+"""Dtypes in which rounding shows, and numbers can be drawn."""
 OF_PYTORCH = frozenset(("aten", "prim", "prims"))
 """Operations whose kernels keep to their memory where they are given NaN; torchvision's deformable convolution does not."""
 

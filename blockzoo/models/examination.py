@@ -233,7 +233,7 @@ class _Examination:
             self._compared(ends, alone, sentence)
 
     def _training(self, block: nn.Module, size: tuple[int, int]) -> None:
-        """A training pass changes the statistics of this block alone, and every parameter hears of the loss."""
+        """A training pass changes the statistics of this block alone, and every parameter has a gradient."""
         bystander = self._build()
         block.train()
         weights = {name: p.detach().clone() for name, p in block.named_parameters()}

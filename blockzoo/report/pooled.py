@@ -64,7 +64,7 @@ def pooled(cells: Sequence[Cell]) -> Pooled | None:
     Source: Satterthwaite, Biometrics Bulletin 2, 1946.
 
     Args:
-        cells: comparable trainings of one network each; one that stands there twice, value by value, counts once.
+        cells: comparable trainings of one network each; one that is given twice, value by value, counts once.
 
     Examples:
         >>> spread = pooled([{0: 0.50, 1: 0.52, 2: 0.54}, {0: 0.60, 1: 0.63, 2: 0.60}, {0: 0.70, 1: 0.69, 2: 0.71}])

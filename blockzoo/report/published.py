@@ -63,7 +63,7 @@ def parsed(text: str) -> tuple[Published, ...]:
                 f"{FACTS.name}: {row.network}: an impossible value, or a source that is not named"
             )
     if len({row.network for row in rows}) < len(rows):
-        raise DataError(f"{FACTS.name}: a network stands there twice")
+        raise DataError(f"{FACTS.name}: a network is listed twice")
     return tuple(rows)
 
 

@@ -135,7 +135,7 @@ def run_sweep(
 
 def _foreseen(
     rounds: Rounds,
-    asked: Round,
+    following: Round,
     trials_of: Callable[[Round], list[TrialSpec]],
     store: Store | None,
     progress: Progress,
@@ -145,13 +145,13 @@ def _foreseen(
     Which learning rates will be chosen and which blocks survive is not known; how many trainings follow a search is.
     """
     trials: dict[TrialSpec, None] = {}
-    while not trials.keys() >= set(asked_of := trials_of(asked)):
-        trials |= dict.fromkeys(asked_of)
-        if asked.why:
-            progress.phase(asked.why)
+    while not trials.keys() >= set(of_round := trials_of(following)):
+        trials |= dict.fromkeys(of_round)
+        if following.why:
+            progress.phase(following.why)
         rows = [] if store is None else rows_of(store, [trial.fingerprint() for trial in trials])
         try:
-            asked = rounds.send(rows)
+            following = rounds.send(rows)
         except StopIteration:
             break
         except UsageError:

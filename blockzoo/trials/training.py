@@ -76,7 +76,7 @@ def train_spec(
     except OutOfMemory:
         if (
             on_oom != "halve" or spec.devices > 1 or where.listeners
-        ):  # they have heard of a training that is none
+        ):  # they were told of a training that did not begin
             raise
         part = spec.with_(batch_size=spec.batch_size // spec.micro_batches, micro_batches=1)
         fits = fitting_batch_size(part, data, torch.device(where.device))

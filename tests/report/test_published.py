@@ -44,7 +44,7 @@ def test_facts_that_many_know(name: str) -> None:
         ("1.82, 224, timm]", "-1.82, 224, timm]", "resnet18.a1_in1k: an impossible value"),
         ("3.67, 224, timm]", "3.67, 224, hearsay]", "resnet34.a1_in1k: .*a source that is not named"),
         ("71.488", "much", "not 'much'"),
-        ("resnet34.a1_in1k", "resnet18.a1_in1k", "stands there twice"),
+        ("resnet34.a1_in1k", "resnet18.a1_in1k", "is listed twice"),
         ("columns: [block,", "columns: [blocks,", "columns are block, network"),
     ],
 )

@@ -38,7 +38,7 @@ DRAWS = 3
 
 def second_derivatives(hessian: Hessian) -> tuple[float, float]:
     """What `check_second_derivatives` finds: in a copy of float64; where the network or its loss holds or makes numbers of fewer
-    bits, with these widened as well; and where that cannot be done either, in the network's own precision.
+    bits, with these widened as well; and where that cannot be done either, in the network's own dtype.
 
     Returns:
         That, and by how much (relative) a product is off because the network computes in fewer bits than its parameters have.
@@ -47,7 +47,7 @@ def second_derivatives(hessian: Hessian) -> tuple[float, float]:
         CheckFailed: as `check_second_derivatives`; or no way to compare.
     """
     reasons = []
-    for way in (_in_double, _in_double_throughout, _in_own_precision):
+    for way in (_in_double, _in_double_throughout, _in_own_dtype):
         try:
             if (deviations := way(hessian)) is not None:
                 return deviations
@@ -87,7 +87,7 @@ def _rounded(hessian: Hessian, other: Hessian, product: torch.Tensor) -> float:
     return check_second_derivatives(other, own.full(_direction(own)).to(product), product)
 
 
-def _in_own_precision(hessian: Hessian) -> tuple[float, float]:
+def _in_own_dtype(hessian: Hessian) -> tuple[float, float]:
     draws = []
     for draw in range(DRAWS):
         other = seen(hessian, wide=False, draw=draw)
@@ -149,7 +149,7 @@ def check_second_derivatives(
 
     Tolerance: 1e-2 of each block's product, floors of 1e-3 of the whole product and 1e-5 of the gradient added. What is cast to
     fewer bits inside is widened for the comparison, and its own product compared with the wide one; a network or loss that takes
-    no float64 at all is compared in its own precision, to 5e-2. Where nothing can be compared, the map is refused.
+    no float64 at all is compared in its own dtype, to 5e-2. Where nothing can be compared, the map is refused.
 
     Cost: a product and two gradients of 4 examples, each time a Hessian is made; up to ten gradients near kinks.
     """

@@ -220,7 +220,7 @@ class Training:
         return Spent(dict(zip([*labels, NOBODY], counts, strict=True)))
 
     def _schedule(self, number: int) -> None:
-        """Step sizes, K and the share of workers of this round."""
+        """Learning rates, K and the share of workers of this round."""
         frame, rounds = self.frame, self.frame.options.rounds
         step, k, share = (s.factor(number, rounds) for s in self.schedules.values())
         frame.share = min(1.0, frame.options.share_of_active_workers * share)

@@ -28,7 +28,7 @@ def run(
     batch_size: Annotated[
         int, Parameter(("--batch-size", "-b"), help="examples per step; 0 for the most that memory allows")
     ] = Options.batch_size,
-    asked: RunConfig = DEFAULTS,
+    request: RunConfig = DEFAULTS,
     config: own.Config = "",
     data_dir: o.DataDir = None,
     units: Annotated[
@@ -65,26 +65,32 @@ def run(
     from blockzoo.trials.training import available_device
 
     lines = [*(units or ()), *(read_units(units_file) if units_file is not None else ())]
-    asked = replace(
-        asked,
+    request = replace(
+        request,
         config=own.widths(config),
         data_dir=str(data_dir) if data_dir else None,
         units=tuple(lines),
         options=replace(options, batch_size=batch_size or 1),
         network=replace(network, seed=options.seed),
-        device=available_device(asked.device),
+        device=available_device(request.device),
     )
     if batch_size == 0:
-        asked = _probed(asked)
+        request = _probed(request)
     if groups is not None:
-        asked = _merged(asked, groups)
+        request = _merged(request, groups)
     if dry_run:
         from blockzoo.blockwise.run.launch import planned
 
-        plan = planned(asked, processes.ranks)
-        row = {"model": asked.model, "dataset": asked.dataset, "training_mode": asked.options.training_mode}
+        plan = planned(request, processes.ranks)
+        row = {
+            "model": request.model,
+            "dataset": request.dataset,
+            "training_mode": request.options.training_mode,
+        }
         screen.answer(
-            plan, [{**row, "rounds": asked.options.rounds, "seed": asked.options.seed, "plan": plan}], format
+            plan,
+            [{**row, "rounds": request.options.rounds, "seed": request.options.seed, "plan": plan}],
+            format,
         )
         return 0
     from blockzoo.blockwise.run.runs import run_blockwise
@@ -96,9 +102,9 @@ def run(
         last.update({key: value for key, value in report.items() if isinstance(value, (str, int, float))})
         _print(report)
 
-    screen.threads_used(asked.threads, asked.device)
+    screen.threads_used(request.threads, request.device)
     trained = run_blockwise(
-        asked,
+        request,
         output,
         on_report=heard,
         **together(replace(handling, adopt=resume), replace(processes, plugins=tuple(load_plugins(plugins)))),
@@ -110,26 +116,26 @@ def run(
     return 0 if trained.status == "finished" else 1
 
 
-def _probed(asked: RunConfig) -> RunConfig:
+def _probed(request: RunConfig) -> RunConfig:
     from blockzoo.blockwise.run.frame import Frame
     from blockzoo.blockwise.run.probe import largest_batch_size
 
-    size = largest_batch_size(Frame.from_config(asked))
+    size = largest_batch_size(Frame.from_config(request))
     screen.out.print(f"the largest batch whose step fits in memory: {size}")
-    return replace(asked, options=replace(asked.options, batch_size=size))
+    return replace(request, options=replace(request.options, batch_size=size))
 
 
-def _merged(asked: RunConfig, groups: int) -> RunConfig:
+def _merged(request: RunConfig, groups: int) -> RunConfig:
     """The configuration with the blocks merged that a coupling map of its first network finds strongly coupled."""
     from blockzoo.blockwise.closed_loop import as_text, clustered
     from blockzoo.blockwise.curvature.coupling import coupling_map
     from blockzoo.blockwise.run.frame import Frame
 
-    frame = Frame.from_config(asked)
+    frame = Frame.from_config(request)
     coupling = coupling_map(frame.model, frame.criterion, frame.probe(2), frame.partition)
     merged = clustered(frame.partition, coupling, groups)
     screen.out.print(f"groups: {'; '.join(merged.labels)}", soft_wrap=True)
-    return replace(asked, partition=as_text(merged))
+    return replace(request, partition=as_text(merged))
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -79,7 +79,7 @@ class Lookup:
         return self._values[column]
 
     def rows(self, architectures: npt.NDArray[Any]) -> Rows:
-        """(N,): the rows of many architectures, -1 where there is none; an index -1 is one that is none."""
+        """(N,): the rows of many architectures, -1 where there is none; an index of -1 is unknown."""
         if architectures.ndim == 1 and architectures.dtype.kind in "US":
             rows = [self.row(str(text)) for text in architectures.astype(str)]
             return np.array([MISSING if row is None else row for row in rows], np.int64)

@@ -220,7 +220,7 @@ def _calibration(deployment: Deployment) -> Calibration | None:
 
 
 def _as_floats(network: nn.Module, example: torch.Tensor, report: ExportReport | FusedReport) -> list[Any]:
-    """The network of floats as a model, and the same with its layers cut as in the file."""
+    """The float32 network as a model, and the same with its layers cut as in the file."""
     from blockzoo.tiling.onnx.export import onnx_layers
     from blockzoo.tiling.onnx.fuse import Layers
 

@@ -186,7 +186,7 @@ def state_that_changes(model: nn.Module, given: Sequence[torch.Tensor]) -> str:
 
 
 def foreign_operation(model: nn.Module, given: Sequence[torch.Tensor]) -> str:
-    """An operation of a network that is none of PyTorch's, as it runs on these inputs; "" where there is none."""
+    """A custom operation of a network, as it runs on these inputs; "" where there is none."""
     seen: list[str] = []
 
     class Seeing(TorchDispatchMode):

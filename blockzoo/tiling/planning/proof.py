@@ -59,7 +59,7 @@ def check_planned_memory(
     """The predicted peak of live activations against the storages that are tracked while the plan runs once on zeros (on numbers
     of 0 to 1 where the network does not take those), in the network's own dtype.
 
-    Catches: a value that is held longer than predicted, a copy or an index nobody counted, a write in place that is none.
+    Catches: a value that is held longer than predicted, a copy or an index nobody counted, a write that is not in place.
 
     Tolerance: 1 % and 256 bytes more than predicted.
 

@@ -103,7 +103,7 @@ def make_stage(
             are blocked already keeps their tiles in either mode, and gets no others.
 
     Raises:
-        UsageError: an operation that is not local, or a grid that is none.
+        UsageError: an operation that is not local, or a grid without tiles.
     """
     check_grid(grid, mode)
     operations = network.ancestors(output, known)

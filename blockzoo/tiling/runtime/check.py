@@ -41,7 +41,7 @@ DRAWN = 10
 KINDS = ("of both signs", "that are large", "with NaN and infinities")
 """What the probes are, in words."""
 LOOK_UP = ("embedding", "index", "gather", "scatter", "take", "put", "one_hot")
-"""Beginnings of the names of operations that read at computed places. On a GPU a place that is none ends the process."""
+"""Beginnings of the names of operations that read at computed places. On a GPU an index out of range ends the process."""
 FEW_MACS = 2_000_000_000
 """Networks of more multiply-adds run on one probe alone."""
 
