@@ -20,16 +20,23 @@ from blockzoo.blockwise.run.options import Network, Options
 from blockzoo.card.options import Carding
 from blockzoo.core.checked import settings_of
 from blockzoo.core.settings import TABLES
+from blockzoo.nas.options import Contest, Sharing, Teaching, Timing
+from blockzoo.tiling.onnx.options import Quantising
 from blockzoo.tiling.planning.options import Cutting, Planning
+from blockzoo.trials.options import Verifying
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "settings.md"
 BLOCKWISE = (Options, RunConfig, Network, Handling, Processes, Searching)
 """The settings of `blockzoo blockwise`."""
+OF_NAS = (Timing, Contest, Teaching, Sharing)
+"""The settings of `blockzoo nas`."""
+OF_VERIFY = (Verifying,)
+"""The settings of `blockzoo verify`."""
 OF_CARDS = (Carding,)
 """The settings of `blockzoo card`."""
-TILING = (Planning,)
-"""The settings of `blockzoo tile plan`."""
+TILING = (Planning, Quantising)
+"""The settings of `blockzoo tile plan` and `tile export`."""
 KEYWORDS = {
     ROOT / "blockzoo" / "core" / "keywords.py": TABLES,
     ROOT / "blockzoo" / "blockwise" / "curvature" / "keywords.py": (Searching,),
@@ -37,6 +44,8 @@ KEYWORDS = {
     ROOT / "blockzoo" / "tiling" / "planning" / "keywords.py": (Cutting, Planning),
 }
 """Files of typed dictionaries, and the settings in each."""
+LENSES = {"nas": OF_NAS, "blockwise": BLOCKWISE, "tile": TILING}
+"""Said beside the names of those that only one has."""
 HEAD = '''"""Keyword arguments by name and type: written by `python scripts/settings.py` from the dataclasses of settings."""
 
 from __future__ import annotations
@@ -107,11 +116,11 @@ def page() -> str:
         "",
         "`python scripts/settings.py` writes this page.",
     ]
-    for kind in (*TABLES, *OF_CARDS, *BLOCKWISE, *TILING):
+    for kind in (*TABLES, *OF_VERIFY, *OF_CARDS, *OF_NAS, *BLOCKWISE, *TILING):
         hints = get_type_hints(kind, include_extras=True)
         made += [
             "",
-            f"## {kind.__name__}{' (blockwise)' if kind in BLOCKWISE else ' (tile)' if kind in TILING else ''}",
+            f"## {kind.__name__}{next((f' ({lens})' for lens, kinds in LENSES.items() if kind in kinds), '')}",
             "",
             " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split()),
             "",

@@ -163,6 +163,7 @@ ANY = {
     "core.checked.default_of": SETTINGS,
     "core.checked.is_settings": SETTINGS,
     "core.checked.narrowed": SETTINGS,
+    "core.checked.needing": SETTINGS,
     "core.checked.setting": SETTINGS,
     "core.checked.takes_several": SETTINGS,
     "core.checked.together": SETTINGS,

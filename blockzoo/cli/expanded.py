@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from cyclopts import Parameter
 
+from blockzoo.cli.conditions import With
 from blockzoo.core.checked import is_settings, settings_of, takes_several
 from blockzoo.core.errors import UsageError
 
@@ -83,16 +84,15 @@ def _option(field: Field[Any], table: _Table) -> inspect.Parameter:
         if default is not None:
             sentence = f"{sentence} (default {default:{'g' if scalar is float else ''}})"
         bare, default = list[str] | None, None
-    annotation = Annotated[
-        bare,  # type: ignore[valid-type]
-        Parameter(
-            name=_spellings(field),
-            help=sentence,
-            group=_about(table.kind),
-            negative=f"--no-{field.name.replace('_', '-')}" if bare is bool and default else (),
-            consume_multiple=several,
-        ),
-    ]
+    option = Parameter(
+        name=_spellings(field),
+        help=sentence,
+        group=_about(table.kind),
+        negative=f"--no-{field.name.replace('_', '-')}" if bare is bool and default else (),
+        consume_multiple=several,
+    )
+    needed = [With(metadata["needs"])] if "needs" in metadata else []
+    annotation = Annotated[(bare, option, *needed)]  # type: ignore[valid-type]
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
     )

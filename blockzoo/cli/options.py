@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from annotated_types import Ge, Gt, Le, Lt
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from blockzoo.cli.conditions import With
+from blockzoo.core.checked import settings_of
+from blockzoo.core.settings import Data, Run, Seeded
 
 PICTURES = ("png", "svg", "pdf", "jpg", "webp")
 """Suffixes of pictures, in whatever case."""
@@ -25,6 +29,40 @@ def _option(*names: str, help: str, many: bool = False, least: int | None = None
 
 
 at_least_one = Number(gte=1)
+
+
+def taken(kind: type, name: str, *names: str, default: str = "") -> Parameter:
+    """One setting as an option of a command that does not take the others: its sentence, its spellings and its range.
+
+    Args:
+        kind: the dataclass that it is a field of.
+        name: of the field.
+        names: other spellings, in place of its own.
+        default: what decides where nothing is said, in place of what the sentence has in brackets.
+    """
+    field = settings_of(kind)[name]
+    sentence, own = str(field.metadata["sentence"]), "--" + name.replace("_", "-")
+    if default:
+        sentence = f"{sentence.partition(' (default')[0]} (default: {default})"
+    limits = _limits(get_type_hints(kind, include_extras=True)[name])
+    return Parameter(
+        name=names or (own, *field.metadata["names"]),
+        help=sentence,
+        negative=(),
+        validator=Number(**limits) if limits else (),
+    )
+
+
+def _limits(hint: Any) -> dict[str, Any]:
+    """The range of a number, from its type, as validators name its ends."""
+    ends = {Ge: ("gte", "ge"), Gt: ("gt", "gt"), Le: ("lte", "le"), Lt: ("lt", "lt")}
+    of_own = {
+        ends[type(limit)][0]: getattr(limit, ends[type(limit)][1])
+        for limit in getattr(hint, "__metadata__", ())
+        if type(limit) in ends
+    }
+    parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else ()
+    return of_own or next((limits for part in parts if (limits := _limits(part))), {})
 
 
 def check_picture(kind: type, path: Path | None) -> None:
@@ -72,32 +110,11 @@ Workers = Annotated[
         help="processes that read images, where these are streamed, 0 for none (default: one per core)",
     ),
 ]
-Threads = Annotated[
-    int,
-    _option(
-        "--threads",
-        help="processor threads of each training; part of the request, for other numbers of them round otherwise",
-        least=1,
-    ),
-]
-Seed = Annotated[int, _option("--seed", help="drives initialisation, order and augmentation", least=0)]
-Dataset = Annotated[
-    str | None,
-    _option(
-        "--dataset",
-        help="a dataset of `blockzoo datasets` (default cifar10, or digits where it cannot be had)",
-    ),
-]
-DataDir = Annotated[
-    Path | None, _option("--data-dir", help="folder with the datasets (default: BLOCKZOO_DATA, then ./data)")
-]
-ImageSize = Annotated[
-    int | None,
-    _option("--image-size", help="side length the images are resized to (default: their own)", least=1),
-]
-LimitTrain = Annotated[
-    int | None, _option("--limit-train", help="train on only N images, every class by its share")
-]
+Seed = Annotated[int, taken(Seeded, "seed")]
+Dataset = Annotated[str | None, taken(Data, "dataset")]
+DataDir = Annotated[Path | None, taken(Run, "data_dir")]
+ImageSize = Annotated[int | None, taken(Data, "image_size")]
+LimitTrain = Annotated[int | None, taken(Data, "limit_train")]
 Plots = Annotated[bool, Parameter(negative="--no-plots", help="draw the pictures afterwards")]
 PlanOnly = Annotated[bool, Parameter(name="--dry-run", help="print the plan, train nothing", negative=())]
 OtherWorkers = Annotated[
@@ -107,9 +124,7 @@ OtherAddress = Annotated[
     str | None,
     Parameter(name="--address", help="of the Ray cluster, named again where it was started on one"),
 ]
-Output = Annotated[
-    Path, _option("--output", "--out-dir", "-o", help="results folder, or the path of the CSV")
-]
+Output = Annotated[Path, taken(Run, "output")]
 EqualWithin = Annotated[
     float, Parameter(help="percentage points that count as equal", validator=Number(gt=0, lte=100))
 ]
@@ -117,17 +132,8 @@ OutputFile = Annotated[
     Path | None,
     _option("--output", "--out-dir", "-o", help="also write to this file; .csv or .json by its name"),
 ]
-Plugins = Annotated[
-    tuple[str, ...],
-    _option(
-        "--plugin",
-        help="a .py file or module of your own: blocks, datasets, engines, searches (may be repeated)",
-    ),
-]
-Strict = Annotated[
-    bool,
-    _option("--strict", help="refuse where something could not be counted or timed, instead of saying so"),
-]
+Plugins = Annotated[tuple[str, ...], taken(Run, "plugins", "--plugin")]
+Strict = Annotated[bool, taken(Run, "strict")]
 By = Annotated[
     Literal["operation"] | None,
     _option(

@@ -6,32 +6,22 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.expanded import expanded
 from blockzoo.core import typeset as t
+from blockzoo.trials.options import Verifying
 
 CODES = {"agrees": 0, "disagrees": 1, "cannot say": 3}
 
 
+@expanded()
 def verify(
     row: Annotated[str, Parameter(help="fingerprint of the row, or the beginning of it")],
     source: Annotated[Path, Parameter(help="the results folder that has it")] = Path("results"),
     *,
-    reruns: Annotated[
-        int,
-        Parameter(
-            help="trainings at most; the first has the row's seed, and is enough where it is equal",
-            validator=Number(gte=1),
-        ),
-    ] = 5,
-    within: Annotated[
-        float,
-        Parameter(
-            help="points: half of the widest interval that says that they agree", validator=Number(gt=0)
-        ),
-    ] = 5.0,
+    verifying: Verifying,
     device: o.Device = "auto",
     data_dir: o.DataDir = None,
     plugins: o.Plugins = (),
@@ -49,7 +39,9 @@ def verify(
     from blockzoo.trials.verification import Reruns
     from blockzoo.trials.verification import verify as run
 
-    how = Reruns(reruns, within, device, None if data_dir is None else str(data_dir), plugins)
+    how = Reruns(
+        verifying.reruns, verifying.within, device, None if data_dir is None else str(data_dir), plugins
+    )
     record, judged = run(source, row, how)
     low, high = judged.interval or (None, None)
     values = {

@@ -52,6 +52,11 @@ def setting(
     return field(default=default, metadata=metadata | {"repeated": repeated})
 
 
+def needing(option: str, one: Any) -> Any:
+    """The setting that is given, which has no effect without another option, as that is typed: `--by`, or `--dtype int8`."""
+    return field(default=one.default, metadata={**one.metadata, "needs": option})
+
+
 def narrowed(owner: type, name: str, default: Any) -> Any:
     """The setting `name` of `owner` again, in a dataclass that inherits it and knows its value more closely."""
     return field(default=default, metadata=owner.__dataclass_fields__[name].metadata)  # type: ignore[attr-defined]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_type_hints
 
@@ -181,11 +181,6 @@ def series_field(name: str) -> Field:
         column, unit, meaning = SERIES[name]
         return Field(column, "number", meaning, unit, name)
     return Field(name, "number", f"the series {name} of the record", "", name)
-
-
-def is_name(name: str, taken: Iterable[str]) -> bool:
-    """Whether it can be the name of a column beside those that are taken."""
-    return NAME.fullmatch(name) is not None and name not in taken
 
 
 def kind_seen(value: object) -> str:

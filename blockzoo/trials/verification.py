@@ -27,14 +27,12 @@ from blockzoo.core.spec import TrialSpec
 from blockzoo.core.store import Store
 from blockzoo.core.table import OWN, REPORTED, REPRODUCED
 from blockzoo.report.estimates import LEAST_SEEDS, deviation, student_t
+from blockzoo.trials.options import Verifying
 from blockzoo.trials.preflight import known_before
 from blockzoo.trials.training import circumstances, train_spec
 
 log = logging.getLogger(__name__)
 Verdict = Literal["agrees", "disagrees", "cannot say"]
-WITHIN = 5.0
-"""Points: half of the widest interval that still says that two accuracies agree."""
-RERUNS = 5
 OF_ENVIRONMENT = ("hostname", "revision", "environment_id")
 """Facts that may differ between two runs that come to the same bits."""
 COUNTED = ("params_total", "params_trainable", "macs", "flops")
@@ -80,7 +78,7 @@ def agreement(
     *,
     equal: bool = False,
     same_environment: bool = False,
-    within: float = WITHIN,
+    within: float = Verifying.within,
 ) -> Agreement:
     """Judge a reported accuracy by reruns of its request.
 
@@ -130,8 +128,8 @@ class Reruns:
         plugins: files and modules of the user's own that the row's code is in.
     """
 
-    most: int = RERUNS
-    within: float = WITHIN
+    most: int = Verifying.reruns
+    within: float = Verifying.within
     device: str = "auto"
     data_dir: str | None = None
     plugins: tuple[str, ...] = ()

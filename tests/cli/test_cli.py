@@ -145,7 +145,7 @@ def test_sweep_from_a_file(capsys: pytest.CaptureFixture[str]) -> None:
         (["tile", "plan", "model:resnet8_half", "--image-size", "-5"], 2, "--image-size"),
         (["tile", "plan", "model:resnet8_half", "--figure", "x.xyz"], 2, ".svg"),
         (["nas", "draw", "--output", "x"], 2, ".svg"),
-        (["nas", "latency", "--image-size", "0"], 2, "--image-size"),
+        (["nas", "latency", "--image-size", "0"], 2, "image_size=0"),
         (["results", "--output", "x.sqlite"], 2, ".csv or a .json"),
     ],
 )

@@ -125,7 +125,7 @@ def test_int8_is_calibrated_on_every_class(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(quantise, "Calibration", calibration)
     data = ordered(side=16)
     with pytest.raises(Asked):
-        quantising = deployment.Quantising(images=20)
+        quantising = deployment.Quantising(calibration_images=20)
         asked = deployment.Deployment("model:resnet8_half", data=data, quantising=quantising)
         deployment.export_subject(asked, tmp_path / "x.onnx")
     expected = some_of(data.train, 20)

@@ -25,7 +25,7 @@ from blockzoo.execution.progress import SilentProgress
 from blockzoo.execution.watch import Watch
 from blockzoo.sweep import run_sweep
 from tests.test_equal_requests import of_all_seeds
-from tests.test_sweep import SMALL
+from tests.trials.test_sweep import SMALL
 
 if importlib.util.find_spec("ray") is None:
     pytest.skip("ray is not installed", allow_module_level=True)

@@ -14,7 +14,8 @@ from blockzoo.core.outputs import Outputs
 from blockzoo.core.record import Record
 from blockzoo.core.record_file import write_records
 from blockzoo.core.store import Store
-from blockzoo.trials.verification import WITHIN, agreement, promoted, row_of, spec_of, wrong_costs
+from blockzoo.trials.options import Verifying
+from blockzoo.trials.verification import agreement, promoted, row_of, spec_of, wrong_costs
 
 TRAINED = (
     "ResNetBasicBlock/mid --dataset digits --epochs 1 --batch-size 16 --base-channels 4 --num-blocks 1 --no-latency --quiet"
@@ -42,7 +43,7 @@ def test_what_cannot_be_said() -> None:
     assert agreement(0.5, [0.5], equal=True).verdict == "agrees"
     assert agreement(0.9, [0.5]).verdict == agreement(0.9, [0.5, 0.51]).verdict == "cannot say"
     wide = agreement(0.5, [0.4, 0.5, 0.6])
-    assert wide.verdict == "cannot say" and f"{WITHIN:g} points" in wide.why
+    assert wide.verdict == "cannot say" and f"{Verifying.within:g} points" in wide.why
     assert agreement(0.5, [0.4, 0.5, 0.6], within=100).verdict == "agrees"
     same = agreement(0.5, [0.501, 0.499, 0.502], same_environment=True)
     assert same.verdict == "cannot say" and "same bits" in same.why

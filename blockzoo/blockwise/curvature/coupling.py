@@ -75,8 +75,8 @@ class CouplingMap(Result):
     seconds: float
     history: list[tuple[int, Matrix]] = field(repr=False)
     upper: Matrix = field(default_factory=lambda: np.zeros((0, 0)))
-    tol: float = 1e-3
-    failure: float = 1e-4
+    tol: float = Searching.tol
+    failure: float = Searching.failure
     stopped: str = ""
     checked: dict[str, float] = field(default_factory=dict)
 

@@ -11,6 +11,7 @@ import torch
 from blockzoo.blockwise.curvature.bounds import least_component
 from blockzoo.blockwise.curvature.hessian import Hessian
 from blockzoo.blockwise.curvature.lanczos import GolubKahan, Lanczos, Product, random_unit
+from blockzoo.blockwise.curvature.options import Searching
 from blockzoo.core.errors import UsageError
 
 Values = npt.NDArray[np.float64]
@@ -34,10 +35,10 @@ class Extremes:
 def extreme_eigenvalues(
     hessian: Hessian,
     block: int | None = None,
-    tol: float = 1e-3,
+    tol: float = Searching.tol,
     most: int = 100,
     seed: int = 0,
-    failure: float = 1e-4,
+    failure: float = Searching.failure,
 ) -> Extremes:
     """The two ends of a block's spectrum (of the whole Hessian for `block=None`), by Lanczos with full reorthogonalisation.
 
@@ -148,10 +149,10 @@ def spectral_density(
 def row_norm(
     hessian: Hessian,
     block: int,
-    tol: float = 1e-3,
+    tol: float = Searching.tol,
     most: int | None = None,
     seed: int = 0,
-    failure: float = 1e-4,
+    failure: float = Searching.failure,
 ) -> float:
     """L_i = ||H_i,-i||: how strongly a block is coupled to all others together.
 

@@ -4,36 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from blockzoo.blockwise.run.config import RunConfig
+from blockzoo.cli.options import taken
 from blockzoo.core.errors import UsageError
 
-if TYPE_CHECKING:
-    from blockzoo.blockwise.run.config import RunConfig
-
-Model = Annotated[
-    str,
-    Parameter(
-        help="feedforward, linear, cnn, plain_cnn, residual_cnn, nn_ensemble, cnn_ensemble, plain_cnn_ensemble, resnet18, "
-        "or a subject (macro:1234, timm:NAME)"
-    ),
-]
-Config = Annotated[
-    str,
-    Parameter(
-        ("--widths", "--config"),
-        help='widths of the hidden layers, "[64,64]"; for ensembles a list each, "[[16,16],[32,32]]"',
-    ),
-]
-Combine = Annotated[str, Parameter(help="outputs of an ensemble: average or vote")]
-Partition = Annotated[
-    str,
-    Parameter(
-        help="blocks, halves, module, stage, tensor, or regular expressions for parameter names: 'a.*|b.*'"
-    ),
-]
+Model = Annotated[str, taken(RunConfig, "model")]
+Config = Annotated[str, taken(RunConfig, "config", "--widths", "--config")]
+Combine = Annotated[str, taken(RunConfig, "combine")]
+Partition = Annotated[str, taken(RunConfig, "partition")]
+ImageSize = Annotated[int | None, taken(RunConfig, "image_size")]
+Dataset = Annotated[str | None, taken(RunConfig, "dataset")]
 DryRun = Annotated[bool, Parameter(help="build everything, run nothing", negative=())]
 Output = Annotated[Path, Parameter(name=("--output", "--out-dir", "-o"), help="results folder")]
 
@@ -44,7 +28,6 @@ def run_config(*, config: str, data_dir: Path | None, device: str, **fields: Any
     Raises:
         UsageError: as `RunConfig`, `widths` and `available_device`.
     """
-    from blockzoo.blockwise.run.config import RunConfig
     from blockzoo.trials.training import available_device
 
     place = str(data_dir) if data_dir else None

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from blockzoo.blockwise.curvature.options import Searching
+from blockzoo.blockwise.run.config import RunConfig
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.blockwise import _options as own
@@ -22,10 +23,10 @@ from blockzoo.core.progress import working
 @expanded()
 def curvature(
     *,
-    model: Annotated[own.Model, Without("--run")] = "feedforward",
+    model: Annotated[own.Model, Without("--run")] = RunConfig.model,
     config: Annotated[own.Config, Without("--run")] = "",
-    combine: Annotated[own.Combine, Without("--run")] = "average",
-    partition: Annotated[own.Partition, Without("--run")] = "blocks",
+    combine: Annotated[own.Combine, Without("--run")] = RunConfig.combine,
+    partition: Annotated[own.Partition, Without("--run")] = RunConfig.partition,
     run: Annotated[
         Path | None, Parameter(help="folder of a block-wise run whose network and data are looked at")
     ] = None,
@@ -38,9 +39,9 @@ def curvature(
         With("--run"),
         Alone("--run", "--output", "--plugin"),
     ] = False,
-    dataset: Annotated[o.Dataset, Without("--run")] = None,
+    dataset: Annotated[own.Dataset, Without("--run")] = None,
     data_dir: o.DataDir = None,
-    image_size: Annotated[o.ImageSize, Without("--run")] = 32,
+    image_size: Annotated[own.ImageSize, Without("--run")] = RunConfig.image_size,
     batches: Annotated[int, Parameter(help="fixed batches of training examples")] = 4,
     batch_size: Annotated[int, Parameter(help="examples per batch")] = 64,
     searching: Searching,

@@ -8,23 +8,16 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
-from blockzoo.cli.conditions import With
+from blockzoo.cli.expanded import expanded
+from blockzoo.nas.options import Teaching
 
 
+@expanded()
 def distil(
     student: Annotated[int, Parameter(help="index of the network to train")],
     *,
     teacher: Annotated[int | None, Parameter(help="index of the teacher, which is trained first")] = None,
-    scenario: Annotated[
-        str, Parameter(help="scratch, blocks (features, NSR loss), logits (KD) or finetune")
-    ] = "blocks",
-    width: Annotated[int, Parameter(help="channels of the first stage of both")] = 32,
-    epochs: Annotated[int, Parameter(help="of the student, and of the teacher")] = 5,
-    finetune_epochs: Annotated[
-        int, Parameter(help="on labels, after learning block by block"), With("--scenario blocks")
-    ] = 1,
-    batch_size: Annotated[int, Parameter(help="images per step")] = 64,
-    lr: Annotated[float, Parameter(help="peak learning rate")] = 0.05,
+    teaching: Teaching,
     dataset: o.Dataset = None,
     data_dir: o.DataDir = None,
     image_size: o.ImageSize = None,
@@ -32,7 +25,7 @@ def distil(
     seed: o.Seed = 0,
     format: o.Format = "table",
     plugins: o.Plugins = (),
-) -> None:
+) -> int:
     """Train a network of the space beside a teacher of the space and print both validation accuracies.
 
     Examples:
@@ -43,9 +36,10 @@ def distil(
     from blockzoo.nas.training.lessons import Images, teach
     from blockzoo.trials.request import load_data
 
-    images = Images(load_data(dataset, data_dir, image_size), batch_size, limit_train, seed)
-    lesson = Lesson(epochs, lr, finetune_epochs)
-    accuracies = teach(student, teacher, scenario, images, lesson, width=width)
+    images = Images(load_data(dataset, data_dir, image_size), teaching.batch_size, limit_train, seed)
+    lesson = Lesson(teaching.epochs, teaching.lr, teaching.finetune_epochs)
+    accuracies = teach(student, teacher, teaching.scenario, images, lesson, width=teaching.width)
     summary = "\n".join(f"{name:8s}  validation accuracy {value:.4f}" for name, value in accuracies.items())
     rows = [{"network": name, "val_acc": value} for name, value in accuracies.items()]
     screen.answer(summary, rows, format)
+    return 0

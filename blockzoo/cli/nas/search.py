@@ -9,29 +9,28 @@ from cyclopts import Parameter
 
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
+from blockzoo.cli.expanded import expanded
 from blockzoo.cli.nas import _options as own
 from blockzoo.core.progress import working
+from blockzoo.nas.options import Contest
 
 
+@expanded()
 def search(
     *,
     algorithm: Annotated[
         list[str] | None, Parameter(negative=(), consume_multiple=True, help="names, or all (default: all)")
     ] = None,
     benchmark: own.Benchmark = "mini-surrogate",
-    budget: Annotated[float, Parameter(help="how much each search may spend")] = 200,
-    unit: Annotated[str, Parameter(help="trainings, or simulated seconds")] = "trainings",
-    duplicates: Annotated[str, Parameter(help="training a network again is free or charged")] = "free",
-    seeds: Annotated[int, Parameter(help="searches per algorithm")] = 20,
+    contest: Contest,
     seed: Annotated[int | None, Parameter(help="training seed of the benchmark (default: its first)")] = None,
-    workers: Annotated[int | None, Parameter(help="processes (default: one per core)")] = None,
     output: Annotated[
         Path, Parameter(name=["--output", "-o"], help="folder for tables, traces, manifest and pictures")
     ] = Path("results/nas-search"),
     format: o.Format = "table",
     dry_run: own.DryRun = False,
     plugins: o.Plugins = (),
-) -> None:
+) -> int:
     """Compare search algorithms on trainings that are looked up: regret with intervals over seeds, and paired tests.
 
     The benchmark `mini` is 300 networks that were trained; `mini-surrogate`, the default, is the whole space as a model fitted to
@@ -53,16 +52,17 @@ def search(
     from blockzoo.nas.search.written import Request, write
 
     with working("reading the benchmark"):
-        task = Task(open_benchmark(benchmark), budget, unit, duplicates, seed)
+        task = Task(open_benchmark(benchmark), contest.budget, contest.unit, contest.duplicates, seed)
     names = selected(algorithm or ["all"])
     if dry_run:
         numbers = numbers_of(task.dataset)
-        text = f"{len(names)} algorithms x {seeds} seeds, simulated: {', '.join(names)}\n{task.dataset.title}: {numbers}"
-        common = {"seeds": seeds, "budget": budget, "unit": unit, "benchmark": benchmark, "numbers": numbers}
+        text = f"{len(names)} algorithms x {contest.seeds} seeds, simulated: {', '.join(names)}\n{task.dataset.title}: {numbers}"
+        settings = {name: getattr(contest, name) for name in ("seeds", "budget", "unit")}
+        common = {**settings, "benchmark": benchmark, "numbers": numbers}
         screen.answer(text, [{"algorithm": name, **common} for name in names], format)
-        return
+        return 0
     began = time.perf_counter()
-    comparison = compare(task, names, seeds, workers)
+    comparison = compare(task, names, contest.seeds, contest.workers)
     seconds = time.perf_counter() - began
     with working("testing pairs"):
         pairs = paired(comparison)
@@ -71,8 +71,9 @@ def search(
         {"of": "pair", **pair.row()} for pair in pairs
     ]
     screen.show(tables, rows, format)
-    request = Request(benchmark, names, seeds, plugins)
+    request = Request(benchmark, names, contest.seeds, plugins)
     with working("writing and drawing"):
         written = write(comparison, task, request, output, seconds=seconds)
     for path in written:
         screen.say(f"written   {path}")
+    return 0

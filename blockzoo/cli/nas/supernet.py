@@ -9,24 +9,23 @@ from cyclopts import Parameter
 from blockzoo.cli import options as o
 from blockzoo.cli import screen
 from blockzoo.cli.conditions import Without
+from blockzoo.cli.expanded import expanded
 from blockzoo.cli.nas import _options as own
 from blockzoo.cli.nas._tables import correlations
+from blockzoo.nas.options import Sharing
 
 
+@expanded()
 def supernet(
     *,
     search: Annotated[
         bool, Parameter(help="search by gradient (DARTS) instead of ranking", negative=())
     ] = False,
-    epochs: Annotated[int, Parameter(help="passes over the training images")] = 10,
-    batch_size: Annotated[int, Parameter(help="images per step")] = 64,
+    sharing: Sharing,
     networks: Annotated[
         int, Parameter(help="networks of the benchmark that are ranked"), Without("--search")
     ] = 100,
     benchmark: own.Benchmark = "mini",
-    width: Annotated[
-        int | None, Parameter(help="channels of the first stage (default: the benchmark's)")
-    ] = None,
     dataset: o.Dataset = None,
     data_dir: o.DataDir = None,
     limit_train: o.LimitTrain = None,
@@ -34,7 +33,7 @@ def supernet(
     dry_run: own.DryRun = False,
     format: o.Format = "table",
     plugins: o.Plugins = (),
-) -> None:
+) -> int:
     """Train shared weights by single paths and print how they rank the benchmark's networks.
 
     Examples:
@@ -47,22 +46,23 @@ def supernet(
     opened = open_benchmark(benchmark)
     if dry_run:
         screen.answer(repr(opened), [{"benchmark": opened.title, "networks": len(opened.indices)}], format)
-        return
-    images = Images.of(opened, dataset, data_dir, batch_size, limit_train, seed)
+        return 0
+    images = Images.of(opened, dataset, data_dir, sharing.batch_size, limit_train, seed)
 
     def report(epoch: int, loss: float) -> None:
         screen.out.print(f"epoch {epoch}: loss {loss:.3f}")
 
     if not search:
         correlation = rank_by_supernet(
-            opened, images, networks=networks, epochs=epochs, width=width, report=report
+            opened, images, networks=networks, epochs=sharing.epochs, width=sharing.width, report=report
         )
         correlations(f"rank correlation with test accuracy, {opened.title}", [correlation], format)
-        return
-    index = search_by_supernet(opened, images, epochs=epochs, width=width, report=report)
+        return 0
+    index = search_by_supernet(opened, images, epochs=sharing.epochs, width=sharing.width, report=report)
     if index is None:
         screen.answer("the logits prefer a vector without a path from input to output", [], format)
     else:
         vector = opened.space.arch_vec(index)
         row = {"subject": f"macro:{index}", "index": index, "arch_vec": str(vector)}
         screen.answer(f"found     macro:{index}  {vector}", [row], format)
+    return 0

@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from blockzoo.cli.options import taken
 from blockzoo.core.errors import UsageError
+from blockzoo.core.settings import Recipe, Run
 
 if TYPE_CHECKING:
     from blockzoo.tiling.tags import Tiling
 
-DataDir = Annotated[
-    Path | None,
-    Parameter(
-        name=("DATA", "--data-dir"), help="folder with the datasets (default: BLOCKZOO_DATA, then ./data)"
-    ),
-]
+DataDir = Annotated[Path | None, taken(Run, "data_dir", "DATA", "--data-dir")]
 Arch = Annotated[
     str,
     Parameter(
@@ -69,15 +66,11 @@ ValidationSplit = Annotated[
     ),
 ]
 WeightDecay = Annotated[
-    float | None, Parameter(name=("--weight-decay", "--wd"), help="of all weights (default: the preset's)")
+    float | None, taken(Recipe, "weight_decay", "--weight-decay", "--wd", default="the preset's")
 ]
-Momentum = Annotated[float | None, Parameter(help="of SGD (default: 0.9)")]
+Momentum = Annotated[float | None, taken(Recipe, "momentum", default="the preset's")]
 Milestones = Annotated[
-    str | None,
-    Parameter(
-        name=("--milestones", "--ms"),
-        help="epochs after which the learning rate falls to a tenth, 30,60 (default: the preset's)",
-    ),
+    str | None, taken(Recipe, "milestones", "--milestones", "--ms", default="the preset's, as in 30,60")
 ]
 NumClasses = Annotated[
     int | None,

@@ -13,6 +13,7 @@ from blockzoo.cli.conditions import With
 from blockzoo.cli.expanded import expanded
 from blockzoo.cli.tile import _options as own
 from blockzoo.core.checked import together
+from blockzoo.tiling.onnx.options import Quantising
 from blockzoo.tiling.planning.options import Cutting
 
 if TYPE_CHECKING:
@@ -47,19 +48,7 @@ def export(
     blocking: own.Blocking = None,
     type_: own.Type = None,
     padding_mode: own.PaddingMode = "constant",
-    calibration_images: Annotated[
-        int, Parameter(help="images for training that give the ranges"), With("--dtype int8")
-    ] = 256,
-    calibration: Annotated[
-        Literal["minmax", "entropy", "percentile"],
-        Parameter(help="how ranges are found"),
-        With("--dtype int8"),
-    ] = "minmax",
-    weight_bits: Annotated[
-        Literal[7, 8],
-        Parameter(help="7: the same result on processors without VNNI instructions"),
-        With("--dtype int8"),
-    ] = 8,
+    quantising: Quantising,
     evaluate: Annotated[
         bool, Parameter(help="accuracy of the file and of the float32 network", negative=())
     ] = False,
@@ -86,7 +75,7 @@ def export(
         blockzoo tile export model:resnet8_half --image-size 64 --output network.onnx
         blockzoo tile export block_resnet18 --pretrained --dtype int8 --dataset imagenet -o resnet18.onnx
     """
-    from blockzoo.tiling.onnx.deployment import Deployment, Quantising, export_subject
+    from blockzoo.tiling.onnx.deployment import Deployment, export_subject
     from blockzoo.tiling.onnx.files import free
     from blockzoo.tiling.onnx.fuse import Fusing
     from blockzoo.trials.request import load_data
@@ -95,7 +84,6 @@ def export(
     tiling = own.tiling(subject, block_size, blocking, type_, padding_mode)
     in_tiles = cutting != Cutting()
     fusing = Fusing(**together(cutting)) if in_tiles else None
-    quantising = Quantising(calibration_images, calibration, weight_bits)
     deployment = Deployment(
         subject,
         tiling=tiling,

@@ -15,6 +15,7 @@ from blockzoo.nas.benchmark.release import header_of
 from blockzoo.nas.files.folder import FilePart
 from blockzoo.nas.files.io import write_dataset_file
 from blockzoo.nas.files.settings import SKELETON
+from blockzoo.nas.options import Timing
 from blockzoo.nas.ranking.latency_agreement import LatencyAgreement
 from blockzoo.nas.space.costs import Skeleton
 from blockzoo.nas.space.macro import MacroSpace
@@ -92,9 +93,9 @@ PUBLISHED = Skeleton()
 def measure_latency(
     skeleton: Skeleton = PUBLISHED,
     *,
-    check: int = 30,
+    check: int = Timing.check,
     device: str = "auto",
-    seconds: float = 60.0,
+    seconds: float = Timing.seconds,
     seed: int = 0,
     space: MacroSpace | None = None,
 ) -> tuple[LatencyTable, LatencyAgreement]:

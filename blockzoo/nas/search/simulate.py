@@ -17,6 +17,7 @@ from blockzoo.core.result import Result
 from blockzoo.core.units import exact
 from blockzoo.nas.benchmark.surrogate import numbers_of
 from blockzoo.nas.contracts import SEARCHES
+from blockzoo.nas.options import Contest
 from blockzoo.nas.search.task import BudgetSpent, Ledger, Task
 from blockzoo.nas.space.macro import Indices
 from blockzoo.report.estimates import LEAST_SEEDS
@@ -229,7 +230,7 @@ class Comparison(Result):
 def compare(
     task: Task,
     algorithms: Sequence[str] = ("all",),
-    seeds: int = 20,
+    seeds: int = Contest.seeds,
     workers: int | None = None,
     points: int = 100,
 ) -> Comparison:

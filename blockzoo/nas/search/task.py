@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,10 @@ from blockzoo.core.arguments import is_number
 from blockzoo.core.errors import UsageError
 from blockzoo.nas.benchmark.curves import MEAN
 from blockzoo.nas.benchmark.dataset import Dataset
+from blockzoo.nas.options import Contest, Duplicates, Unit
 from blockzoo.nas.space.macro import Indices, MacroSpace
 
-UNITS = ("trainings", "seconds")
-DUPLICATES = ("free", "charged")
+UNITS, DUPLICATES = get_args(Unit), get_args(Duplicates)
 
 
 class Query(NamedTuple):
@@ -48,8 +48,8 @@ class Task:
 
     dataset: Dataset
     budget: float
-    unit: str = "trainings"
-    duplicates: str = "free"
+    unit: str = Contest.unit
+    duplicates: str = Contest.duplicates
     seed: int | str | None = None
 
     def __post_init__(self) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blockzoo.core.errors import UsageError
+from blockzoo.nas.options import Timing
 from blockzoo.nas.space.macro import MacroSpace
 from blockzoo.nas.space.published import published_space
 
@@ -44,10 +45,10 @@ class Skeleton:
         UsageError: one of them is no whole number of 1 or more; names all that are not.
     """
 
-    width: int = 32
+    width: int = Timing.width
     cells_per_stage: int = 1
-    num_classes: int = 100
-    image_size: int = 32
+    num_classes: int = Timing.num_classes
+    image_size: int = Timing.image_size
     in_channels: int = 3
 
     def __post_init__(self) -> None:

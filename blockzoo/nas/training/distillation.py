@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from blockzoo.core.errors import UsageError
 from blockzoo.core.progress import followed
+from blockzoo.nas.options import Teaching
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -107,8 +108,8 @@ class Lesson:
     """
 
     epochs: int
-    lr: float = 0.05
-    finetune_epochs: int = 1
+    lr: float = Teaching.lr
+    finetune_epochs: int = Teaching.finetune_epochs
     temperature: float = 4.0
     share: float = 0.9
     report: Report | None = None

@@ -14,6 +14,7 @@ from blockzoo.core.progress import followed
 from blockzoo.data import ImageData
 from blockzoo.data.batches import Chances, ResidentBatches, pixels_of
 from blockzoo.nas.benchmark.dataset import Dataset
+from blockzoo.nas.options import PUBLISHED_WIDTH, Sharing, Teaching
 from blockzoo.nas.ranking.studies import Correlation, rank_correlation
 from blockzoo.nas.training.distillation import Lesson, accuracy, run_scenario, train_network
 from blockzoo.nas.training.networks import build
@@ -36,7 +37,7 @@ class Images:
     """
 
     data: ImageData
-    batch_size: int = 64
+    batch_size: int = Teaching.batch_size
     limit_train: int | None = None
     seed: int = 0
 
@@ -73,7 +74,7 @@ def rank_by_supernet(
     images: Images,
     *,
     networks: int = 100,
-    epochs: int = 10,
+    epochs: int = Sharing.epochs,
     width: int | None = None,
     report: Report | None = None,
 ) -> Correlation:
@@ -102,7 +103,7 @@ def search_by_supernet(
     benchmark: Dataset,
     images: Images,
     *,
-    epochs: int = 10,
+    epochs: int = Sharing.epochs,
     width: int | None = None,
     report: Report | None = None,
 ) -> int | None:
@@ -116,7 +117,7 @@ def search_by_supernet(
     return search_by_gradient(supernet, images.train(0, 2), images.train(1, 2), epochs, report=report)
 
 
-FIVE_EPOCHS = Lesson(epochs=5)
+USUAL = Lesson(epochs=Teaching.epochs)
 
 
 def teach(
@@ -124,9 +125,9 @@ def teach(
     teacher: int | None,
     scenario: str,
     images: Images,
-    lesson: Lesson = FIVE_EPOCHS,
+    lesson: Lesson = USUAL,
     *,
-    width: int = 32,
+    width: int = PUBLISHED_WIDTH,
 ) -> dict[str, float]:
     """Train a network of the space in one of the scenarios of `distillation`; validation accuracies, 0..1.
 

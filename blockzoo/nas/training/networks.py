@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from blockzoo.core.arguments import check_counts
 from blockzoo.core.contracts import BLOCKS, SUBJECTS
 from blockzoo.core.errors import UsageError
+from blockzoo.nas.options import PUBLISHED_WIDTH
 from blockzoo.nas.space.macro import Architecture, MacroSpace
 from blockzoo.nas.space.published import published_space
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from blockzoo.core.spec import NetworkSpec
     from blockzoo.core.subject import Subject
-
-PUBLISHED_WIDTH = 32
 
 
 def build(

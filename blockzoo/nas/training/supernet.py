@@ -19,6 +19,7 @@ from blockzoo.core.errors import CheckFailed, UsageError
 from blockzoo.core.progress import followed
 from blockzoo.models.agreement import deviation
 from blockzoo.models.macro import Head, Reduction, connections, conv_bn_relu
+from blockzoo.nas.options import PUBLISHED_WIDTH, Teaching
 from blockzoo.nas.space.macro import Architecture, MacroSpace
 from blockzoo.nas.space.published import published_space
 from blockzoo.nas.training.distillation import Batches
@@ -107,7 +108,9 @@ class Supernet(nn.Module):
         width: channels of the first stage.
     """
 
-    def __init__(self, space: MacroSpace | None = None, num_classes: int = 10, width: int = 32) -> None:
+    def __init__(
+        self, space: MacroSpace | None = None, num_classes: int = 10, width: int = PUBLISHED_WIDTH
+    ) -> None:
         super().__init__()
         self.space = space or published_space()
         self.stem = conv_bn_relu(3, width, 3)
@@ -168,7 +171,7 @@ def train_paths(
     batches: Batches,
     epochs: int,
     *,
-    lr: float = 0.05,
+    lr: float = Teaching.lr,
     seed: int = 0,
     report: Report | None = None,
 ) -> None:
@@ -191,7 +194,7 @@ def search_by_gradient(
     validation: Batches,
     epochs: int,
     *,
-    lr: float = 0.05,
+    lr: float = Teaching.lr,
     architecture_lr: float = 3e-3,
     report: Report | None = None,
 ) -> int | None:

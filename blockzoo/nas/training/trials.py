@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from blockzoo.core.errors import UsageError
 from blockzoo.core.keywords import DataKeywords, RecipeKeywords, RunKeywords, SweepingKeywords
+from blockzoo.nas.options import PUBLISHED_WIDTH
 from blockzoo.nas.space.published import published_space
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
     from blockzoo.execution.progress import Progress
     from blockzoo.trials.grid import SweepResult
-
-PUBLISHED_WIDTH = 32
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from blockzoo.core.errors import UsageError
 from blockzoo.core.progress import working
 from blockzoo.core.spec import NetworkSpec
 from blockzoo.core.subject import Subject
+from blockzoo.tiling.onnx.options import Quantising
 from blockzoo.tiling.tags import IMAGENET_SIDE, Tiling, plain_subject, tiled_subject
 
 if TYPE_CHECKING:
@@ -54,24 +55,6 @@ class Accuracies:
             f"{self.floats:.4f}, cut into the same tiles {self.cut:.4f}: tiles cost {100 * (self.floats - self.cut):.2f} points, "
             f"the type {100 * (self.cut - self.file):.2f} ({versions}, {self.environment['cpu']})"
         )
-
-
-@dataclass(frozen=True)
-class Quantising:
-    """How a network becomes one of int8: calibrated on a stratified draw of the training images.
-
-    Args:
-        images: how many are drawn.
-        method, weight_bits: see `quantise.Calibration`.
-    """
-
-    images: int = 256
-    method: str = "minmax"
-    weight_bits: int = 8
-
-    def __post_init__(self) -> None:
-        if self.images < 1:
-            raise UsageError(f"--calibration-images {self.images}: give 1 or more")
 
 
 @dataclass(frozen=True)
@@ -216,7 +199,9 @@ def _calibration(deployment: Deployment) -> Calibration | None:
     how, data = deployment.quantising, deployment.data
     if how is None or data is None:
         return None
-    return Calibration(data.seen(some_of(data.train, how.images).images), how.method, how.weight_bits)
+    return Calibration(
+        data.seen(some_of(data.train, how.calibration_images).images), how.calibration, how.weight_bits
+    )
 
 
 def _as_floats(network: nn.Module, example: torch.Tensor, report: ExportReport | FusedReport) -> list[Any]:

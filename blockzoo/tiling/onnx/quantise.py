@@ -17,6 +17,7 @@ from blockzoo.core.progress import followed
 from blockzoo.tiling.onnx.files import free, needed, saved
 from blockzoo.tiling.onnx.fuse import Layers, layers_of
 from blockzoo.tiling.onnx.normalise import normalised
+from blockzoo.tiling.onnx.options import Quantising
 from blockzoo.tiling.onnx.session import input_of
 from blockzoo.tiling.onnx.special import INTEGERS
 
@@ -40,8 +41,8 @@ class Calibration:
     """
 
     images: np.ndarray
-    method: str = "minmax"
-    weight_bits: int = 8
+    method: str = Quantising.calibration
+    weight_bits: int = Quantising.weight_bits
 
     def __post_init__(self) -> None:
         faults = []

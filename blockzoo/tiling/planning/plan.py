@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
@@ -139,10 +139,6 @@ class Plan(Result):
         for step, label, size in zip(self.steps, self.labels, after.steps, strict=True):
             lines.append(f"  {label:44} {step.how:30} {aligned_size(size):>14}")
         return "\n".join(lines)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For a JSON file."""
-        return asdict(self)
 
     def headline(self) -> str:
         return str(self).partition("\n")[0]

@@ -482,7 +482,7 @@ def test_budgets() -> None:
     with pytest.raises(UsageError, match="this stage needs"):
         tiling.plan(model, IMAGE, grid=4, fuse_to="layer2", budget="300KiB")
     assert "4 x 4 tiles" in str(tiling.plan(model, IMAGE, grid=4, fuse_to="layer2"))
-    assert tiling.plan(model, IMAGE, grid=4, fuse_to="layer2").as_dict()["cost"]["tiles"] == 16
+    assert tiling.plan(model, IMAGE, grid=4, fuse_to="layer2").cost.tiles == 16
 
 
 @pytest.mark.parametrize(

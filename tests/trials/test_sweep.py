@@ -26,7 +26,7 @@ SMALL = {
     "base_channels": 4,
     "limit_train": 256,
 }
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 
 
 @pytest.mark.slow
