@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -51,8 +51,10 @@ def results(
         ),
     ] = False,
     front: Annotated[
-        Literal["stage_macs", "macs", "stage_params_total", "params_total", "stage_latency_ms", "latency_ms"],
-        Parameter(help="the cost that is set against accuracy"),
+        str,
+        Parameter(
+            help="the cost that is set against accuracy: macs, latency_ms or any other, with stage_ of the stage"
+        ),
         With("--ranks"),
     ] = "stage_macs",
     worths: Annotated[

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from blockzoo.core.errors import UsageError
+from blockzoo.core.quantity import quantities
 from blockzoo.report.additive import Fitted, Table, fitted_to, positions_of, tables_of
 from blockzoo.report.agreement import Agreement
 from blockzoo.report.block_orders import between
@@ -79,6 +80,15 @@ class Ranking:
         return [one for one in agreements if one is not None]
 
 
+FRONTS = tuple(
+    prefix + name
+    for name, quantity in quantities().items()
+    if quantity.better == "lower"
+    for prefix in ("stage_", "")
+)
+"""Costs that accuracy can be set against: of the stage under test, and of the whole network."""
+
+
 def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stage_macs") -> list[Ranking]:
     """One for each comparable group.
 
@@ -91,8 +101,10 @@ def rankings(rows: Iterable[Row], *, column: str = "test_acc", cost: str = "stag
         cost: the column that the front is of.
 
     Raises:
-        UsageError: no two blocks at one position are comparable.
+        UsageError: no two blocks at one position are comparable; or the column is no cost.
     """
+    if cost not in FRONTS:
+        raise UsageError(f"front {cost}: choose {', '.join(FRONTS[:-1])} or {FRONTS[-1]}")
     rows = list(rows)
     judged = {comparison.group: comparison for comparison in verdicts(rows, column=column)}
     of_groups = []

@@ -143,3 +143,12 @@ def test_a_table_of_ours_on_screen(capsys: pytest.CaptureFixture[str]) -> None:
     for _, of_one in itertools.groupby(rows, key=lambda row: row["position"]):
         assert sum(row["p_best"] for row in of_one) == pytest.approx(1, abs=1e-6)
     assert main(["results", source, "--ranks", "--verdicts"]) == 2
+
+
+def test_any_cost_can_be_set_against_accuracy(capsys: pytest.CaptureFixture[str]) -> None:
+    source = str(Path(__file__).parents[2] / "docs" / "results" / "cifar10.csv")
+    for cost in ("stage_model_bytes", "peak_activation_bytes"):
+        assert main(["results", source, "--ranks", "--front", cost, "--format", "json"]) == 0
+        assert {row["front_of"] for row in json.loads(capsys.readouterr().out)} == {cost}
+    assert main(["results", source, "--ranks", "--front", "throughput"]) == 2
+    assert "choose stage_params_total, " in capsys.readouterr().err
