@@ -115,7 +115,7 @@ def networks_of(
     networks = []
     for subject in parsed:
         classes = classes_of(subject, out_dim, CLASSES)
-        subject = subject if subject.position or not subject.is_block else subject.at(position or "mid")
+        subject = subject.placed(position)
         networks.append(NetworkSpec(str(subject), classes, channels, **vars(scaffold)))
     return networks
 

@@ -184,7 +184,7 @@ def asked_for(
     registered = BLOCKS.name_of(block) if block else None
     parsed = Subject.parse(registered or "ResNetBasicBlock" if block else str(subject))
     spec = NetworkSpec(
-        str(parsed if parsed.position else parsed.at(position or "mid")),
+        str(parsed.placed(position)),
         classes_of(parsed, out_dim, CLASSES),
         shape[1],
         **vars(scaffold),

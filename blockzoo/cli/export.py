@@ -65,7 +65,7 @@ def export(
     if dataset is None:
         side = image_size or 32
         parsed = Subject.parse(subject)
-        parsed = parsed if parsed.position or not parsed.is_block else parsed.at(position or "mid")
+        parsed = parsed.placed(position)
         network, shape, evaluated = NetworkSpec(str(parsed), out_dim, **vars(scaffold)), (3, side, side), None
     else:
         from blockzoo.trials.evaluation import evaluated_on

@@ -150,6 +150,15 @@ class Subject:
             raise UsageError(f"position {position!r}: choose one of {', '.join(POSITIONS)}")
         return replace(self, position=position) if self.is_block else self
 
+    def placed(self, position: str | None) -> Subject:
+        """The block at the position that it names, else at this one (None: mid); a network stays what it is.
+
+        Raises:
+            UsageError: there is no such position, wherever the block names its own.
+        """
+        elsewhere = self.at(position or "mid")
+        return self if self.position else elsewhere
+
     @property
     def label(self) -> str:
         """The subject without its position, as the `block` column shows it."""

@@ -43,8 +43,7 @@ def network_spec(
     subject: str | type, position: str | None, images: ImageData, scaffold: Scaffold
 ) -> NetworkSpec:
     """The spec of a network for these images; a block without a position is given one (default mid)."""
-    parsed = Subject.parse(subject)
-    parsed = parsed if parsed.position or not parsed.is_block else parsed.at(position or "mid")
+    parsed = Subject.parse(subject).placed(position)
     return NetworkSpec(str(parsed), images.num_classes, images.shape[0], **vars(scaffold))
 
 

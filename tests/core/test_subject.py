@@ -123,3 +123,13 @@ def test_several_subjects_where_one_is_asked_for() -> None:
         blockzoo.tiling.plan([1, 2], None)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="a list: give one RunConfig"):
         blockzoo.blockwise.run_blockwise([1, 2], None)  # type: ignore[arg-type]
+
+
+def test_a_position_that_is_none_is_refused_beside_one_that_is_named_too() -> None:
+    named = Subject.parse("ResNetBasicBlock/late")
+    assert named.placed("early") == named.placed(None) == named
+    assert Subject.parse("ResNetBasicBlock").placed(None).position == "mid"
+    assert Subject.parse("ResNetBasicBlock").placed("early").position == "early"
+    for text in ("ResNetBasicBlock/late", "ResNetBasicBlock", "timm:resnet18"):
+        with pytest.raises(UsageError, match="choose one of early, mid, late"):
+            Subject.parse(text).placed("x")
