@@ -92,7 +92,9 @@ def mean_of_known(by_seed: list[Any]) -> Answer:
         with np.errstate(invalid="ignore"):
             return np.asarray(np.where(is_known, stacked, 0).sum(0) / is_known.sum(0))
     numbers: list[float] = [value for value in by_seed if value is not None]
-    return sum(numbers) / len(numbers) if numbers else None
+    return (
+        float(np.sum(numbers)) / len(numbers) if numbers else None
+    )  # from Python 3.12 on `sum` rounds otherwise
 
 
 class TrainingQueries:
