@@ -16,16 +16,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from blockzoo.core.contracts import POSITIONS
-from blockzoo.report.difference import LEVEL
+from blockzoo.report.estimates import ROUNDED
 from blockzoo.report.groups import Row, Spent, is_filler, is_number
+from blockzoo.report.pooled import vary_alike
 from blockzoo.report.summaries import ACCURACIES, LOSSES, usable
 from blockzoo.report.trainings import Cell, Group, Trainings, trainings_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-ROUNDED = 1e-12
-"""Of a value: spreads up to here are those of rounding."""
 CONNECTED = 1e-9
 """Of the largest share: what a sum of cells leaves of the seeds' effects beyond that is not rounding."""
 
@@ -109,10 +108,14 @@ class Fitted:
         Where all of them have the same n seeds it is the sum of their means, and the second is sqrt(sum of shares^2 / n). None
         where the seeds do not connect these cells.
         """
-        of_networks = Counter[Cell]()
+        return None if self.sums is None else self.sums.of(self.of_networks(shares))
+
+    def of_networks(self, shares: Mapping[Cell, float]) -> dict[Cell, float]:
+        """Shares of cells as those of their networks, each of which was trained once."""
+        sums: dict[Cell, float] = defaultdict(float)
         for cell, share in shares.items():
-            of_networks[self.networks[cell]] += share  # type: ignore[assignment]
-        return None if self.sums is None else self.sums.of(of_networks)
+            sums[self.networks[cell]] += share
+        return sums
 
     def leveled(self, table: Table) -> Table:
         """The table without the luck of its seeds, so that means of cells with different seeds can be ordered."""
@@ -192,7 +195,7 @@ def fitted_to(table: Table) -> Fitted:
     )  # else cells and seeds could be shifted against each other
     luck = dict(zip(seeds, (effects - effects.mean()).tolist(), strict=True)) if is_connected else {}
     sums = _Sums(cells, places, values, effects)
-    return Fitted(deviation, degrees, len(cells), _alike(of_cells), networks, luck, sums, apart)
+    return Fitted(deviation, degrees, len(cells), vary_alike(of_cells), networks, luck, sums, apart)
 
 
 def _seen(
@@ -306,8 +309,7 @@ class _Sums:
         self._there = np.zeros((len(cells), len(effects)))
         self._there[cell, seed] = 1
         self._counts = self._there.sum(1)
-        means = np.bincount(cell, values - effects[seed], len(cells)) / np.maximum(self._counts, 1)
-        self._worths = means
+        self._worths = np.bincount(cell, values - effects[seed], len(cells)) / np.maximum(self._counts, 1)
 
     def of(self, shares: Mapping[Cell, float]) -> tuple[float, float] | None:
         """See `Fitted.sum_of`; the shares are of networks."""
@@ -332,13 +334,3 @@ class _Sums:
     @cached_property
     def _inverse(self) -> Float[np.ndarray, "seeds seeds"]:
         return np.asarray(np.linalg.pinv(self._equations, rcond=1e-9, hermitian=True))
-
-
-def _alike(of_cells: Sequence[Sequence[float]]) -> bool:
-    """Do cells of three seeds and more vary alike, by Brown and Forsythe's test? Of two cells what is left mirrors itself."""
-    several = [left for left in of_cells if len(left) >= 3]
-    if len(several) < 3:
-        return True
-    from scipy.stats import levene
-
-    return bool(levene(*several, center="median").pvalue >= LEVEL)

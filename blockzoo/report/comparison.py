@@ -14,8 +14,9 @@ import numpy as np
 from blockzoo.core.errors import UsageError
 from blockzoo.core.outcomes import Outcomes
 from blockzoo.report.accuracies import left_out
-from blockzoo.report.additive import ROUNDED, Fitted, Table, fitted_to, positions_of, tables_of
+from blockzoo.report.additive import Fitted, Table, fitted_to, positions_of, tables_of
 from blockzoo.report.difference import MARGIN, Difference, corrected
+from blockzoo.report.estimates import ROUNDED
 from blockzoo.report.groups import Row, name_of
 from blockzoo.report.images import over_images
 from blockzoo.report.trainings import Cell, diverged, remarks, status_of

@@ -11,9 +11,9 @@ from typing import Literal
 
 import numpy as np
 
+from blockzoo.report.estimates import LEVEL
 from blockzoo.report.images import OverImages
 
-LEVEL = 0.05
 Kind = Literal["better", "worse", "equal", "unresolved"]
 POWER = 0.8
 MARGIN = 0.005

@@ -8,16 +8,16 @@ are those of `results --verdicts`.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blockzoo.report.additive import ROUNDED, Fitted, Table, positions_of
+from blockzoo.report.additive import Fitted, Table, positions_of
 from blockzoo.report.comparison import Comparison
-from blockzoo.report.difference import LEVEL, MARGIN, Difference, corrected
+from blockzoo.report.difference import MARGIN, Difference, corrected
+from blockzoo.report.estimates import LEVEL, ROUNDED
 from blockzoo.report.trainings import Cell, diverged
 
 if TYPE_CHECKING:
@@ -169,20 +169,18 @@ def contrast(
         value, values = by_fit[0], ()
     else:
         value = float(np.mean(values)) if values else _sum(table, shares, ())
+    apart = fitted.apart * math.fsum(map(abs, shares.values())) / 2  # what a sum of such cells can be
     position = places[0] if len(places) == 1 else ""
     of_block = [(cell, share) for cell, share in shares.items() if cell[0] == block]
     lost = [diverged(table.of(cell for cell, share in of_block if sign * share > 0)) for sign in (1, -1)]
     difference = Difference(
         block, "", position, (own, own - value), values, None, 0, 0, None, margin,
-        places=len(places), diverged=(lost[0], lost[1]), apart=fitted.apart,
+        places=len(places), diverged=(lost[0], lost[1]), apart=apart,
     )  # fmt: skip
     if by_fit is not None and fitted.deviation:
         error, degrees, among = fitted.deviation * by_fit[1], fitted.degrees, fitted.cells
         if not values and by_fit[1] > 0:  # as many of each cell would be as sure
-            of_networks = Counter[Cell]()
-            for cell, share in shares.items():
-                of_networks[fitted.networks[cell]] += share  # type: ignore[assignment]
-            size = math.fsum(share**2 for share in of_networks.values()) / by_fit[1] ** 2
+            size = math.fsum(share**2 for share in fitted.of_networks(shares).values()) / by_fit[1] ** 2
             difference = replace(difference, worth_of_seeds=max(1, int(size)))
     elif len(values) >= 2 and (spread := float(np.std(values, ddof=1))) > ROUNDED * max(abs(own), 1e-9):
         error, degrees, among = spread / math.sqrt(len(values)), len(values) - 1, 0

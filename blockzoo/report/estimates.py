@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+LEVEL = 0.05
+"""Of tests; intervals leave out so much."""
+ROUNDED = 1e-12
+"""Of a value: spreads up to here are those of rounding."""
 LEAST_SEEDS = 3
 """Seeds that an interval needs. Of two, Student's t makes 6.35 times their distance to each side: that says nothing; of three,
 4.30 standard errors. A mean of fewer stands alone."""

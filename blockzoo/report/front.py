@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from blockzoo.report.additive import Fitted, Table
-from blockzoo.report.difference import LEVEL
+from blockzoo.report.estimates import LEVEL
 from blockzoo.report.ranks import drawn_means, mean_of, on_front
 from blockzoo.report.trainings import Cell
 

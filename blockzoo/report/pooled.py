@@ -13,12 +13,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from blockzoo.report.estimates import FRACTION, LEAST_SEEDS, Estimate, student_t
+from blockzoo.report.estimates import FRACTION, LEAST_SEEDS, LEVEL, ROUNDED, Estimate, student_t
 
-LEVEL = 0.05
 MOST_PAIRS = 1_000_000
 """Of seeds that cells have: of more, each cell has so many that its own spread is known well."""
-ROUNDED = 1e-12
 MOST_TERMS = 10_000
 """Of a continued fraction; some dozens are needed."""
 Cell = Mapping[object, float]

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from blockzoo.report.comparable import Comparable
 from blockzoo.report.comparison import difference_of
-from blockzoo.report.difference import LEVEL, MARGIN, Difference, corrected
+from blockzoo.report.difference import MARGIN, Difference, corrected
+from blockzoo.report.estimates import LEVEL
 from blockzoo.report.ranks import rank_intervals
 from blockzoo.report.trainings import Cell
 
